@@ -1,7 +1,7 @@
 //! What a connection tells its owner.
 
+use crate::close_code::CloseCode;
 use crate::error::Error;
-use crate::frame::close::CloseCode;
 use crate::handshake::{Request, Upgrade};
 use core::fmt;
 use core::time::Duration;

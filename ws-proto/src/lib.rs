@@ -136,6 +136,8 @@ extern crate alloc;
 pub use bytes;
 pub use http;
 
+mod access;
+mod close_code;
 mod config;
 mod connection;
 #[cfg(feature = "deflate")]
@@ -144,6 +146,7 @@ pub mod deflate;
 mod deflate;
 mod error;
 mod event;
+pub mod fields;
 mod frame;
 pub mod handshake;
 mod http1;
@@ -151,6 +154,10 @@ mod memory;
 mod moment;
 mod outbox;
 
+pub use access::cors::Cors;
+pub use access::transport::{ListenAddress, Transport};
+pub use access::{Access, InvalidAccess};
+pub use close_code::CloseCode;
 pub use config::heartbeat::{Heartbeat, HeartbeatKind};
 pub use config::wall_clock::WallClock;
 pub use config::{Config, Delivery};
@@ -160,13 +167,9 @@ pub use connection::{Connection, IoAction, PlainHttp, Role, Sent, Shares, State}
 pub use deflate::Deflate;
 pub use error::{Error, ProtocolError, RequestError, RespondError, ResponseError, SendError, Timeout};
 pub use event::{Closed, Event, Fragment, Initiator, Message, Pong};
-pub use frame::close::CloseCode;
 pub use frame::{Frame, Opcode};
-pub use handshake::access::cors::Cors;
-pub use handshake::access::transport::{ListenAddress, Transport};
-pub use handshake::access::{Access, InvalidAccess};
 pub use handshake::{ClientRequest, InvalidRequest, Request, Upgrade};
-pub use http1::{ResponseBody, fields};
+pub use http1::ResponseBody;
 pub use memory::Memory;
 pub use moment::{Clock, Moment};
 pub use outbox::{Outbox, OutboxBuffer, Unsent};

@@ -11,6 +11,8 @@ pub enum HeartbeatKind {
     Pong,
 }
 
+/// A control frame carries at most this (§5.5).
+pub(crate) const MAX_CONTROL_PAYLOAD: usize = 125;
 /// A thousand heartbeats a second are as many control frames as a peer with the defaults takes.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -116,7 +118,7 @@ impl Heartbeat {
     pub fn payload(mut self, payload: impl Into<bytes::Bytes>) -> Self {
         self.is_default = false;
         self.payload = payload.into();
-        self.payload.truncate(crate::frame::MAX_CONTROL_PAYLOAD);
+        self.payload.truncate(MAX_CONTROL_PAYLOAD);
         self
     }
 }

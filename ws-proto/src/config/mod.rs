@@ -3,12 +3,12 @@
 pub(crate) mod heartbeat;
 pub(crate) mod wall_clock;
 
+use crate::access::Access;
+use crate::access::cors::Cors;
+use crate::access::invalid::InvalidAccess;
 use crate::config::heartbeat::Heartbeat;
 use crate::config::wall_clock::WallClock;
 use crate::deflate::Deflate;
-use crate::handshake::access::Access;
-use crate::handshake::access::cors::Cors;
-use crate::handshake::access::invalid::InvalidAccess;
 use crate::memory::Memory;
 use alloc::sync::Arc;
 use core::time::Duration;

@@ -5,7 +5,6 @@
 //! delays the next event until the peer has taken as much as was added, or for 100 ms, doubled each time in a row that
 //! nothing was taken. An event that added nothing delays nothing.
 
-use super::receive::Told;
 use super::{Connection, Moment, Stage};
 use core::time::Duration;
 
@@ -23,6 +22,17 @@ pub(super) struct Backpressure {
     pub(super) drained: bool,
     /// The socket took less than all, and the deadline runs.
     pub(super) stalled: bool,
+}
+
+/// What the application was given last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Told {
+    #[default]
+    Nothing,
+    /// Something that other than input caused.
+    Polled,
+    /// Something that was received. When, is noted once for all events of one read.
+    Received,
 }
 
 /// What holds reading back, each a bit of one byte; and what must be looked at before anything is received.

@@ -1,8 +1,8 @@
 //! The body of a Close frame (RFC 6455 §5.5.1).
 
+use crate::close_code::CloseCode;
+use crate::config::heartbeat::MAX_CONTROL_PAYLOAD;
 use crate::error::{ProtocolError, SendError};
-use crate::frame::MAX_CONTROL_PAYLOAD;
-use crate::frame::close::CloseCode;
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;

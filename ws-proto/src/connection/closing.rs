@@ -1,9 +1,9 @@
 //! How the application ends a connection, and how its transport does.
 
 use super::{Connection, Stage, close_body};
+use crate::close_code::CloseCode;
 use crate::error::{Error, SendError};
 use crate::frame::Opcode;
-use crate::frame::close::CloseCode;
 use crate::moment::Moment;
 
 impl Connection {

@@ -1,10 +1,10 @@
 //! What is known of an end: what is told of it, and how far it is.
 
 use super::Connection;
+use crate::close_code::CloseCode;
 use crate::deflate::PerMessage;
 use crate::error::Error;
 use crate::event::{Closed, Initiator};
-use crate::frame::close::CloseCode;
 use crate::moment::Moment;
 use alloc::boxed::Box;
 use alloc::string::String;

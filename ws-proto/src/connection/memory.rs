@@ -2,8 +2,8 @@
 
 use super::backpressure::Held;
 use super::{Connection, Moment, Stage};
+use crate::close_code::CloseCode;
 use crate::error::Error;
-use crate::frame::close::CloseCode;
 use crate::memory::{self, Charge};
 
 /// That this connection is counted.

@@ -31,11 +31,11 @@ mod status;
 mod timers;
 mod unsent;
 
+use crate::access::transport::Transport;
 use crate::config::Config;
 use crate::frame::decode::{Decoder, Rules};
 use crate::frame::mask::MaskingKeys;
 use crate::handshake::ClientRequest;
-use crate::handshake::access::transport::Transport;
 use crate::http1::{ClientHttp, ServerHttp};
 use crate::moment::Moment;
 use crate::outbox::Outbox;

@@ -2,7 +2,7 @@
 
 use super::{Connection, Moment, Role};
 use crate::config::Config;
-use crate::http1::Opening;
+use crate::handshake::Opening;
 use alloc::sync::Arc;
 
 impl Opening {

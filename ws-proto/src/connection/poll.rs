@@ -1,7 +1,6 @@
 //! What the owner asks: the next event, the next step of the transport.
 
-use super::backpressure::Held;
-use super::receive::Told;
+use super::backpressure::{Held, Told};
 use super::{Connection, IoAction, Stage};
 use crate::error::Error;
 use crate::event::Event;

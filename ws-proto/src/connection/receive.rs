@@ -1,6 +1,6 @@
 //! Bytes in: [`Connection::handle_input`] and what the peer's frames cause.
 
-use super::backpressure::Held;
+use super::backpressure::{Held, Told};
 use super::{Connection, Stage, close_body};
 use crate::deflate::PerMessage;
 use crate::error::Error;
@@ -24,17 +24,6 @@ pub(super) struct Input {
     pub(super) held: Held,
     /// Others have their share of what is inflated, too.
     pub(super) shares: bool,
-}
-
-/// What the application was given last.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Told {
-    #[default]
-    Nothing,
-    /// Something that other than input caused.
-    Polled,
-    /// Something that was received. When, is noted once for all events of one read.
-    Received,
 }
 
 impl Connection {

@@ -2,10 +2,10 @@
 
 use super::in_flight::Outgoing;
 use super::{Connection, Sent};
+use crate::close_code::CloseCode;
 use crate::deflate::CompressionHint;
 use crate::error::SendError;
 use crate::event::{Closed, Fragment, Message};
-use crate::frame::close::CloseCode;
 use crate::frame::utf8::Utf8;
 use crate::frame::{Frame, Opcode, RSV1, first_byte};
 use alloc::borrow::Cow;

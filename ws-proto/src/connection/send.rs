@@ -3,6 +3,7 @@
 use super::in_flight::{Outgoing, Ping, Stall};
 use super::{Connection, Moment, Sent, Side, Stage};
 use crate::config::heartbeat::HeartbeatKind;
+use crate::config::heartbeat::MAX_CONTROL_PAYLOAD;
 use crate::deflate::CompressionHint;
 use crate::error::SendError;
 use crate::frame::COPY_UP_TO;
@@ -90,7 +91,7 @@ impl Connection {
     /// [`SendError::NotOpen`], [`SendError::ControlTooLong`].
     pub fn send_ping(&mut self, now: Moment, payload: &[u8]) -> Result<Sent, SendError> {
         self.check_open()?;
-        if payload.len() > frame::MAX_CONTROL_PAYLOAD {
+        if payload.len() > MAX_CONTROL_PAYLOAD {
             return Err(SendError::ControlTooLong(payload.len()));
         }
         self.ping(now, Bytes::copy_from_slice(payload), false);

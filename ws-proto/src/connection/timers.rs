@@ -4,10 +4,10 @@
 use super::backpressure::Held;
 use super::in_flight::Stall;
 use super::{Connection, Moment, Stage};
+use crate::close_code::CloseCode;
 use crate::config::heartbeat::HeartbeatKind;
 use crate::error::{Error, Timeout};
 use crate::frame::Opcode;
-use crate::frame::close::CloseCode;
 use core::time::Duration;
 
 /// How long a connection is read whose writing failed.

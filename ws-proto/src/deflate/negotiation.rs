@@ -1,7 +1,7 @@
 //! How both ends come to [`Terms`]: the client's offer, the server's answer (RFC 7692 §5, §7.1).
 
 use super::settings::{Deflate, Direction, Terms};
-use crate::handshake::extensions::{Extension, Malformed, Value, extensions};
+use crate::fields::extensions::{Extension, Malformed, Value, extensions};
 use ::http::HeaderMap;
 use ::http::header::{HeaderValue, SEC_WEBSOCKET_EXTENSIONS};
 use core::fmt::Write as _;

@@ -1,6 +1,6 @@
 //! Faults of the peer in the WebSocket protocol, and in our limits.
 
-use crate::frame::close::CloseCode;
+use crate::close_code::CloseCode;
 use core::fmt;
 
 /// How the peer broke RFC 6455, or a limit. Each maps to one close code.

@@ -1,6 +1,6 @@
 //! Misuse by the application, of what it sends.
 
-use crate::frame::close::CloseCode;
+use crate::close_code::CloseCode;
 use core::fmt;
 
 /// What the application asked of a WebSocket and cannot have. Nothing was queued, and the connection goes on.

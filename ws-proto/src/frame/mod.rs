@@ -1,11 +1,11 @@
 //! Frames (RFC 6455 §5.2): headers in and out, and [`Frame`], a message encoded once.
 
 pub(crate) mod assemble;
-pub(crate) mod close;
 pub(crate) mod decode;
 pub(crate) mod mask;
 pub(crate) mod utf8;
 
+use crate::config::heartbeat::MAX_CONTROL_PAYLOAD;
 use crate::deflate::{CompressionHint, Shared};
 use crate::error::{ProtocolError, SendError};
 use crate::event::Message;
@@ -15,8 +15,6 @@ use bytes::Bytes;
 
 /// Payloads up to this are copied even where they could be shared: it costs less than one more slice.
 pub(crate) const COPY_UP_TO: usize = 1024;
-/// A control frame carries at most this (§5.5).
-pub(crate) const MAX_CONTROL_PAYLOAD: usize = 125;
 /// Says that a message is compressed; on its first frame (RFC 7692 §6).
 pub(crate) const RSV1: u8 = 0x40;
 /// The longest header: two bytes, a 64-bit length, a masking key.

@@ -1,7 +1,7 @@
 //! The client's half of the opening handshake.
 
-use crate::handshake::access::authority::{Authority, Zone, without_zone};
-use crate::http1::fields::{hide_secret, is_connection_header, is_token};
+use crate::access::authority::{Authority, Zone, without_zone};
+use crate::fields::{hide_secret, is_connection_header, is_token};
 use ::http::HeaderMap;
 use ::http::header::{self, HeaderName, HeaderValue};
 use ::http::uri::PathAndQuery;

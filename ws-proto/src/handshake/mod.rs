@@ -4,41 +4,27 @@
 //! [`Request`] and [`Upgrade`] cannot be cloned and are used up by the answer, so nothing is answered twice.
 //! Keep one to answer later. One that is dropped is answered 503 by the connection.
 
-pub(crate) mod access;
+mod answer;
+pub(crate) mod check;
 mod client;
 mod debug;
-pub(crate) mod extensions;
 mod key;
+pub(crate) mod refuse;
 mod request;
 #[cfg(test)]
 mod tests_debug;
 mod upgrade;
 
-pub use crate::handshake::access::authority::Zone;
-pub use crate::http1::{Answer, Opening, Refusal, answer, answer_over};
+pub use crate::access::authority::Zone;
+pub use answer::{Answer, Opening, Refusal, answer, answer_over};
 pub use client::{ClientRequest, InvalidRequest};
 pub use key::{accept_key, is_valid_key, key, verify};
+pub use refuse::upgrade_required;
 pub use request::Request;
 pub(crate) use request::Token;
 pub use upgrade::Upgrade;
 
-use ::http::header::{self, HeaderValue};
-use ::http::{Response, StatusCode};
-use bytes::Bytes;
-
-/// An answer for a plain request where only a WebSocket is served: 426, saying how to ask (RFC 9110
-/// §15.5.22).
-pub fn upgrade_required() -> Response<Bytes> {
-    let mut response =
-        Response::new(Bytes::from_static(b"this is a WebSocket; connect with ws:// or wss://\n"));
-    *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
-    let headers = response.headers_mut();
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
-}
+use ::http::{Response, header};
 
 /// The subprotocol that was agreed on (§1.9), if one was: of the 101 that [`Event::Open`](crate::Event::Open) has.
 ///

@@ -4,7 +4,7 @@ use super::accept_key;
 use super::request::{Request, Token, path_and_query};
 use crate::deflate::{self, Deflate, Terms};
 use crate::error::RespondError;
-use crate::http1::fields::{self, list};
+use crate::fields::{self, list};
 use ::http::header::{self, HeaderName, HeaderValue};
 use ::http::{HeaderMap, Response, StatusCode};
 use bytes::Bytes;

@@ -1,12 +1,13 @@
 //! A request between its question and its answer.
 
 use super::Opened;
-use super::response::{self, Shape};
+use super::response::Shape;
 use super::stream::Streamed;
+use crate::access::cors::Grant;
 use crate::config::Config;
 use crate::error::Error;
 use crate::handshake::Token;
-use crate::handshake::access::cors::Grant;
+use crate::handshake::refuse;
 use crate::moment::Moment;
 use ::http::Response;
 use bytes::Bytes;
@@ -78,9 +79,9 @@ impl Answer {
     pub(super) fn unanswered(&mut self) {
         *self = match self {
             Self::Awaited { is_upgrade: true, .. } => {
-                Self::Fault { response: response::unanswered(), cause: Error::Unanswered }
+                Self::Fault { response: refuse::unanswered(), cause: Error::Unanswered }
             }
-            _ => Self::Ready(response::unanswered()),
+            _ => Self::Ready(refuse::unanswered()),
         };
     }
 }

@@ -3,14 +3,13 @@
 use super::Opened;
 use super::body::Body;
 use super::head::{Head, Limits};
-use super::request::parse_length;
 use super::response::{put, put_all};
 use crate::config::Config;
 use crate::deflate::{self, Terms};
 use crate::error::RequestError;
 use crate::error::ResponseError::{self, *};
+use crate::fields::{has_element, parse_length, single};
 use crate::handshake::{self, ClientRequest};
-use crate::http1::fields::{has_element, single};
 use crate::outbox::Outbox;
 use ::http::header;
 use ::http::{HeaderMap, Response, StatusCode, Version};

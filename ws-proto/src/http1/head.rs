@@ -4,7 +4,7 @@
 //! its end goes on where it stopped, so a head that drips in costs no more than one that comes at once.
 
 use crate::error::RequestError::{self, HeadTooLarge, Malformed, TargetTooLong};
-use crate::http1::fields::{hide_secret, is_token};
+use crate::fields::{hide_secret, is_token};
 use ::http::HeaderMap;
 use ::http::header::{HeaderName, HeaderValue};
 use core::mem;

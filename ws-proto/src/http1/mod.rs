@@ -25,12 +25,9 @@ mod answering;
 mod body;
 mod client;
 mod deadlines;
-mod elsewhere;
-pub mod fields;
 mod head;
 mod preflight;
 mod reading;
-mod request;
 mod response;
 mod server;
 mod stopping;
@@ -73,7 +70,6 @@ use crate::outbox::Outbox;
 use ::http::Response;
 
 pub(crate) use client::ClientHttp;
-pub use elsewhere::{Answer, Opening, Refusal, answer, answer_over};
 pub(crate) use server::{Incoming, ServerHttp};
 pub use stream::ResponseBody;
 

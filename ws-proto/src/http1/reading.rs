@@ -2,8 +2,8 @@
 
 use super::body::Body;
 use super::head::Head;
-use super::request::RequestLine;
 use super::response::Shape;
+use crate::handshake::check::RequestLine;
 use core::fmt;
 
 #[derive(Debug)]

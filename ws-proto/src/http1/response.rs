@@ -1,9 +1,8 @@
 //! Responses to bytes (RFC 9112 §4, §6).
 
-use super::request::parse_length;
-use crate::error::{Error, RequestError, RespondError};
+use crate::error::RespondError;
+use crate::fields::{is_connection_header, parse_length};
 use crate::frame::COPY_UP_TO;
-use crate::http1::fields::is_connection_header;
 use crate::outbox::Outbox;
 use ::http::header::{self, HeaderName, HeaderValue};
 use ::http::{HeaderMap, Response, StatusCode};
@@ -216,47 +215,4 @@ fn put_value(bytes: &mut Vec<u8>, value: &[u8]) {
 pub(super) fn put(bytes: &mut Vec<u8>, name: &str, value: &[u8]) {
     bytes.extend_from_slice(name.as_bytes());
     put_value(bytes, value);
-}
-
-/// The engine's own answer to a fault. What the peer sent is not repeated to it.
-pub(super) fn error(fault: &RequestError) -> Response<Bytes> {
-    let text = match fault {
-        RequestError::HostNotAllowed(_) => {
-            "this server does not answer for that host; allow_host adds one".into()
-        }
-        RequestError::OriginNotAllowed(_) => "pages of that origin may not use this server".into(),
-        fault => fault.to_string(),
-    };
-    let mut response = plain(fault.status(), text);
-    let headers = response.headers_mut();
-    match fault {
-        RequestError::UpgradeNotGet => {
-            headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
-        }
-        RequestError::WebSocketVersion => {
-            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-            headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        }
-        _ => {}
-    }
-    response
-}
-
-/// The answer to a request that the application did not answer.
-pub(super) fn unanswered() -> Response<Bytes> {
-    plain(StatusCode::SERVICE_UNAVAILABLE, Error::Unanswered.to_string())
-}
-
-/// The answer to a handshake that comes too late.
-pub(super) fn stopping() -> Response<Bytes> {
-    plain(StatusCode::SERVICE_UNAVAILABLE, "this server is stopping".into())
-}
-
-fn plain(status: StatusCode, text: String) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from(text + "\n"));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
 }

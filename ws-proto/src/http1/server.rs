@@ -14,16 +14,16 @@
 
 use super::answer::{Answer, Pending};
 use super::body::Body;
-use super::head::Head;
+use super::head::{Head, Limits};
 use super::reading::Reader;
 pub(super) use super::reading::Reading;
-use super::request::{self, Checked, Framing, RequestLine};
 use super::response::Shape;
 use super::{Io, Opened};
+use crate::access::cors::Grant;
+use crate::access::transport::Transport;
 use crate::config::Config;
 use crate::error::{Error, RequestError};
-use crate::handshake::access::cors::Grant;
-use crate::handshake::access::transport::Transport;
+use crate::handshake::check::{self, Checked, Framing, METHOD_LIMIT, RequestLine};
 use crate::handshake::{Request, Token, Upgrade};
 use crate::moment::Moment;
 use crate::outbox::Outbox;
@@ -31,6 +31,17 @@ use ::http::{Method, Version};
 use bytes::{Buf, Bytes, BytesMut};
 use core::mem;
 use std::collections::VecDeque;
+
+/// What a request's head may have.
+fn limits(config: &Config) -> Limits {
+    let around = METHOD_LIMIT + " ".len() + " HTTP/1.1\r\n".len();
+    Limits {
+        bytes: config.head_limit,
+        fields: config.header_limit,
+        first_line: config.target_limit.saturating_add(around),
+        reads_on: config.cors.is_set(),
+    }
+}
 
 /// What the application is asked.
 #[derive(Debug)]
@@ -268,7 +279,7 @@ impl ServerHttp {
                     self.since = io.now;
                 }
                 let is_head = &mut self.is_head;
-                let headers = head.receive(request::limits(io.config), input, |bytes| {
+                let headers = head.receive(limits(io.config), input, |bytes| {
                     let parsed = RequestLine::parse(bytes, io.config.target_limit)?;
                     *is_head = parsed.method == Method::HEAD;
                     *line = Some(parsed);
@@ -279,7 +290,7 @@ impl ServerHttp {
                 let Some(line) = line.take() else { return Ok(None) };
                 self.served += 1;
                 self.grant = io.config.cors.grant(&headers);
-                let mut checked = request::check(line, headers, io.config, self.transport)?;
+                let mut checked = check::check(line, headers, io.config, self.transport)?;
                 checked.keep_alive &= self.served < io.config.request_limit && !self.is_stopping;
                 if checked.is_upgrade && self.is_stopping {
                     self.refuse_upgrade(io);

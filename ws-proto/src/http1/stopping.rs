@@ -2,8 +2,9 @@
 
 use super::Io;
 use super::answer::{Answer, Pending};
-use super::response::{self, Shape};
+use super::response::Shape;
 use super::server::{Reading, ServerHttp};
+use crate::handshake::refuse;
 use core::mem;
 
 impl ServerHttp {
@@ -25,7 +26,7 @@ impl ServerHttp {
         for pending in &mut self.queue {
             match &mut pending.answer {
                 Answer::Awaited { is_upgrade: true, .. } | Answer::Accepted(..) => {
-                    pending.answer = Answer::Ready(response::stopping());
+                    pending.answer = Answer::Ready(refuse::stopping());
                 }
                 Answer::Streamed(streamed) => streamed.stop(io.out),
                 _ => {}
@@ -41,7 +42,7 @@ impl ServerHttp {
     pub(super) fn refuse_upgrade(&mut self, io: &mut Io<'_>) {
         let shape = Shape { is_head: false, is_10: false, keep_alive: false };
         let grant = mem::take(&mut self.grant);
-        self.queue.push_back(Pending { shape, grant, answer: Answer::Ready(response::stopping()) });
+        self.queue.push_back(Pending { shape, grant, answer: Answer::Ready(refuse::stopping()) });
         self.stop_reading();
         self.flush(io);
     }

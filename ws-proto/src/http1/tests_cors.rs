@@ -2,10 +2,10 @@
 
 use super::tests_server::{GET, Rig, UPGRADE};
 use super::{Incoming, Io, ServerHttp};
+use crate::access::cors::Cors;
+use crate::access::transport::Transport;
 use crate::config::Config;
 use crate::handshake::Request;
-use crate::handshake::access::cors::Cors;
-use crate::handshake::access::transport::Transport;
 use ::http::Response;
 use bytes::Bytes;
 

@@ -2,9 +2,9 @@
 
 use super::tests_server::{GET, Rig, UPGRADE};
 use super::{ClientHttp, Incoming};
+use crate::access::cors::Cors;
 use crate::config::Config;
 use crate::handshake::ClientRequest;
-use crate::handshake::access::cors::Cors;
 use crate::outbox::Outbox;
 use ::http::Response;
 use bytes::Bytes;

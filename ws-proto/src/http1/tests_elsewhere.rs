@@ -1,12 +1,13 @@
 //! Handshakes that another HTTP server has read are answered as the engine's own server answers them.
 
+use super::Incoming;
 use super::tests_handshake::{bad, good, plain};
 use super::tests_server::{Rig, UPGRADE};
-use super::{Incoming, Refusal, answer, answer_over};
+use crate::access::cors::Cors;
+use crate::access::transport::Transport;
 use crate::config::Config;
 use crate::connection::State;
-use crate::handshake::access::cors::Cors;
-use crate::handshake::access::transport::Transport;
+use crate::handshake::{Refusal, answer, answer_over};
 use crate::moment::Moment;
 use ::http::{Request, Response, StatusCode};
 use alloc::sync::Arc;

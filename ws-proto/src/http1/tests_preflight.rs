@@ -3,8 +3,8 @@
 use super::Incoming;
 use super::tests_cors::{DEV, EVIL, allowed, any, has_cors, named, of, preflight, readable, values};
 use super::tests_server::{GET, Rig};
+use crate::access::cors::Cors;
 use crate::config::Config;
-use crate::handshake::access::cors::Cors;
 use core::time::Duration;
 
 #[test]

@@ -1,10 +1,10 @@
 //! The states of the server: order, keep-alive, limits, deadlines.
 
 use super::{Incoming, Io, ServerHttp};
+use crate::access::transport::Transport;
 use crate::config::Config;
 use crate::config::wall_clock::WallClock;
 use crate::error::{Error, RequestError, RespondError, Timeout};
-use crate::handshake::access::transport::Transport;
 use crate::handshake::{Request, Upgrade};
 use crate::moment::Moment;
 use crate::outbox::Outbox;

@@ -17,12 +17,13 @@
 mod inflate;
 
 use crate::config::Delivery;
+use crate::config::heartbeat::MAX_CONTROL_PAYLOAD;
 use crate::deflate::PerMessage;
 use crate::error::ProtocolError;
 use crate::event::{Fragment, Message};
 use crate::frame::assemble::{Kind, Partial};
 use crate::frame::mask;
-use crate::frame::{self, Header, MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode, Parsed};
+use crate::frame::{self, Header, MAX_HEADER, Opcode, Parsed};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;

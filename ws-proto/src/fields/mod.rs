@@ -1,7 +1,18 @@
 //! The grammar of header fields (RFC 9110 §5.6).
 
+pub(crate) mod extensions;
+
 use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
+
+/// `1*DIGIT`, below 2^63.
+pub(crate) fn parse_length(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let length: u64 = str::from_utf8(value).ok()?.parse().ok()?;
+    (length < 1 << 63).then_some(length)
+}
 
 /// `token` (RFC 9110 §5.6.2).
 pub fn is_token(bytes: &[u8]) -> bool {

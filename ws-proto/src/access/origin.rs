@@ -1,7 +1,7 @@
 //! The origin of a page: scheme, host and port (RFC 6454).
 
-use crate::handshake::access::authority::{Authority, parse_port};
-use crate::handshake::access::transport::Transport;
+use crate::access::authority::{Authority, parse_port};
+use crate::access::transport::Transport;
 
 /// An origin other than `null` (RFC 6454 §6.1).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,12 +16,12 @@ pub(crate) mod origin;
 mod tests_access;
 pub(crate) mod transport;
 
-pub use crate::handshake::access::invalid::InvalidAccess;
+pub use crate::access::invalid::InvalidAccess;
 
+use crate::access::authority::Authority;
+use crate::access::origin::{Origin, is_opaque, is_special, parse_scheme};
+use crate::access::transport::Transport;
 use crate::error::RequestError;
-use crate::handshake::access::authority::Authority;
-use crate::handshake::access::origin::{Origin, is_opaque, is_special, parse_scheme};
-use crate::handshake::access::transport::Transport;
 
 /// Which `Host` and `Origin` a server answers.
 ///

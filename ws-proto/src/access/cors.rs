@@ -5,10 +5,10 @@
 //!             │            └─ no ─▶ token, application ─▶ answer ─┐
 //!             └─ fault ───────────▶ the engine's own answer ──────┴─▶ Grant::apply ─▶ out
 //! ```
+use crate::access::invalid::InvalidAccess;
+use crate::access::origin::Origin;
 use crate::error::RequestError;
-use crate::handshake::access::invalid::InvalidAccess;
-use crate::handshake::access::origin::Origin;
-use crate::http1::fields::{has_element, is_token, single};
+use crate::fields::{has_element, is_token, single};
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};

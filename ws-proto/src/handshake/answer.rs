@@ -1,13 +1,13 @@
 //! Opening handshakes that another HTTP server has read: the same checks, and the same answers.
 
-use super::request::{self, RequestLine};
-use super::response;
+use super::check::{self, RequestLine};
+use super::refuse;
+use crate::access::transport::Transport;
 use crate::config::Config;
 use crate::deflate::{Deflate, Terms};
 use crate::error::RequestError;
-use crate::handshake::access::transport::Transport;
+use crate::fields::hide_secret;
 use crate::handshake::{Upgrade, upgrade_required};
-use crate::http1::fields::hide_secret;
 use ::http::{Request, Response};
 use alloc::sync::Arc;
 use bytes::Bytes;
@@ -82,7 +82,7 @@ pub fn answer_over<B>(
     let grant = config.cors.grant(request.headers());
     let refuse = |error: Option<RequestError>| {
         let (mut response, grant) = match &error {
-            Some(error) => (response::error(error), grant.clone().of_fault(error)),
+            Some(error) => (refuse::error(error), grant.clone().of_fault(error)),
             None => (upgrade_required(), grant.clone()),
         };
         grant.apply(response.headers_mut());
@@ -96,7 +96,7 @@ pub fn answer_over<B>(
     for (name, value) in &mut headers {
         hide_secret(name, value);
     }
-    let checked = request::check(line, headers, config, transport).map_err(|error| refuse(Some(error)))?;
+    let checked = check::check(line, headers, config, transport).map_err(|error| refuse(Some(error)))?;
     if !checked.is_upgrade {
         return Err(refuse(None));
     }

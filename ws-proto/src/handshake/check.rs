@@ -1,34 +1,22 @@
 //! The checks of a request: its first line (RFC 9112 §3), where it goes, how long its body is (§6), and
 //! whether it opens a WebSocket (RFC 6455 §4.2.1).
 
-use super::head::Limits;
+use crate::access::authority::Authority;
+use crate::access::transport::Transport;
 use crate::config::Config;
 use crate::error::RequestError::{self, *};
-use crate::handshake::access::authority::Authority;
-use crate::handshake::access::transport::Transport;
+use crate::fields::{has_element, is_token, list, parse_length, single};
 use crate::handshake::is_valid_key;
-use crate::http1::fields::{has_element, is_token, list, single};
 use ::http::header;
 use ::http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use core::fmt;
 
 /// Longer methods are registered nowhere.
-const METHOD_LIMIT: usize = 32;
-
-/// What a request's head may have.
-pub(super) fn limits(config: &Config) -> Limits {
-    let around = METHOD_LIMIT + " ".len() + " HTTP/1.1\r\n".len();
-    Limits {
-        bytes: config.head_limit,
-        fields: config.header_limit,
-        first_line: config.target_limit.saturating_add(around),
-        reads_on: config.cors.is_set(),
-    }
-}
+pub(crate) const METHOD_LIMIT: usize = 32;
 
 /// The first line of a request.
-pub(super) struct RequestLine {
-    pub(super) method: Method,
+pub(crate) struct RequestLine {
+    pub(crate) method: Method,
     target: Uri,
     version: Version,
 }
@@ -41,7 +29,7 @@ impl fmt::Debug for RequestLine {
 }
 
 impl RequestLine {
-    pub(super) fn parse(line: &[u8], target_limit: usize) -> Result<Self, RequestError> {
+    pub(crate) fn parse(line: &[u8], target_limit: usize) -> Result<Self, RequestError> {
         let mut parts = line.split(|b| *b == b' ');
         let (Some(method), Some(target), Some(version), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
@@ -78,7 +66,7 @@ impl RequestLine {
     }
 
     /// That of a request which another HTTP server has parsed.
-    pub(super) fn of<B>(request: &Request<B>, target_limit: usize) -> Result<Self, RequestError> {
+    pub(crate) fn of<B>(request: &Request<B>, target_limit: usize) -> Result<Self, RequestError> {
         let (method, target, version) = (request.method(), request.uri(), request.version());
         if ![Version::HTTP_10, Version::HTTP_11].contains(&version) {
             return Err(VersionNotSupported);
@@ -115,23 +103,23 @@ fn parse_target(target: &[u8], method: &Method) -> Option<Uri> {
 
 /// How much body follows a head (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(crate) enum Framing {
     Length(u64),
     Chunked,
 }
 
 /// A request whose head passed all checks.
 #[derive(Debug)]
-pub(super) struct Checked {
-    pub(super) request: Request<()>,
-    pub(super) framing: Framing,
-    pub(super) keep_alive: bool,
-    pub(super) expects_continue: bool,
-    pub(super) is_upgrade: bool,
+pub(crate) struct Checked {
+    pub(crate) request: Request<()>,
+    pub(crate) framing: Framing,
+    pub(crate) keep_alive: bool,
+    pub(crate) expects_continue: bool,
+    pub(crate) is_upgrade: bool,
 }
 
 /// Checks a head as a whole.
-pub(super) fn check(
+pub(crate) fn check(
     line: RequestLine,
     mut headers: HeaderMap,
     config: &Config,
@@ -228,15 +216,6 @@ fn check_framing(headers: &HeaderMap, is_11: bool) -> Result<Framing, RequestErr
     }
     let Some(length) = length else { return Ok(Framing::Length(0)) };
     parse_length(length).map(Framing::Length).ok_or(Malformed("the Content-Length field"))
-}
-
-/// `1*DIGIT`, below 2^63.
-pub(super) fn parse_length(value: &[u8]) -> Option<u64> {
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let length: u64 = str::from_utf8(value).ok()?.parse().ok()?;
-    (length < 1 << 63).then_some(length)
 }
 
 /// The client's half of the handshake (RFC 6455 §4.2.1).

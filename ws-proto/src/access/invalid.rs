@@ -1,6 +1,6 @@
 //! Why a rule for `Host`, `Origin` or CORS cannot be kept.
 
-use crate::handshake::access::origin::{is_of_extensions, is_opaque};
+use crate::access::origin::{is_of_extensions, is_opaque};
 use core::fmt;
 
 /// What a server was told to allow, and is no host, no origin or no scheme that can be allowed: it would let nobody in.

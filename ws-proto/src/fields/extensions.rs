@@ -9,7 +9,7 @@
 //! The value of a quoted string, too, is a token. Around everything there may be spaces and tabs (RFC 2616 §2.1, whose
 //! grammar §9.1 is written in). Each byte is looked at twice, and nothing is allocated.
 
-use crate::http1::fields::is_token;
+use crate::fields::is_token;
 use ::http::HeaderMap;
 use ::http::header::SEC_WEBSOCKET_EXTENSIONS;
 

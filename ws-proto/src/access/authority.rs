@@ -1,6 +1,6 @@
 //! The authority of a URL, a `Host` and an `Origin`: a host and perhaps a port (RFC 3986 §3.2).
 
-use crate::handshake::access::transport::Transport;
+use crate::access::transport::Transport;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use percent_encoding::percent_decode_str;
 

@@ -1,9 +1,9 @@
 //! Unix sockets, links, and what is allowed beside the server's own pages.
 
-use crate::handshake::access::authority::Authority;
-use crate::handshake::access::tests::{BOTH, TCP, host, host_over, origin, origin_over};
-use crate::handshake::access::transport::Transport;
-use crate::handshake::access::{Access, InvalidAccess};
+use crate::access::authority::Authority;
+use crate::access::tests::{BOTH, TCP, host, host_over, origin, origin_over};
+use crate::access::transport::Transport;
+use crate::access::{Access, InvalidAccess};
 
 const UNIX: Transport = Transport { unix: true, ..TCP };
 

@@ -1,0 +1,63 @@
+//! Refusals: what the engine answers by itself.
+
+use crate::error::{Error, RequestError};
+use ::http::header::{self, HeaderValue};
+use ::http::{Response, StatusCode};
+use bytes::Bytes;
+
+/// An answer for a plain request where only a WebSocket is served: 426, saying how to ask (RFC 9110
+/// §15.5.22).
+pub fn upgrade_required() -> Response<Bytes> {
+    let mut response =
+        Response::new(Bytes::from_static(b"this is a WebSocket; connect with ws:// or wss://\n"));
+    *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
+    let headers = response.headers_mut();
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// The engine's own answer to a fault. What the peer sent is not repeated to it.
+pub(crate) fn error(fault: &RequestError) -> Response<Bytes> {
+    let text = match fault {
+        RequestError::HostNotAllowed(_) => {
+            "this server does not answer for that host; allow_host adds one".into()
+        }
+        RequestError::OriginNotAllowed(_) => "pages of that origin may not use this server".into(),
+        fault => fault.to_string(),
+    };
+    let mut response = plain(fault.status(), text);
+    let headers = response.headers_mut();
+    match fault {
+        RequestError::UpgradeNotGet => {
+            headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
+        }
+        RequestError::WebSocketVersion => {
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        }
+        _ => {}
+    }
+    response
+}
+
+/// The answer to a request that the application did not answer.
+pub(crate) fn unanswered() -> Response<Bytes> {
+    plain(StatusCode::SERVICE_UNAVAILABLE, Error::Unanswered.to_string())
+}
+
+/// The answer to a handshake that comes too late.
+pub(crate) fn stopping() -> Response<Bytes> {
+    plain(StatusCode::SERVICE_UNAVAILABLE, "this server is stopping".into())
+}
+
+fn plain(status: StatusCode, text: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(text + "\n"));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
