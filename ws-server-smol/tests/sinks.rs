@@ -1,0 +1,59 @@
+//! A WebSocket as a sink: what `futures-util` does with it.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod common;
+
+use common::pipe::pipe;
+use common::{run, websockets};
+use futures_lite::future;
+use futures_util::{SinkExt, StreamExt};
+use ws_server_smol::{CloseCode, Config, Message};
+
+#[test]
+fn a_message_larger_than_the_room_waits_until_it_is_alone() {
+    run(async {
+        let (client, server) = pipe(4 << 10, 1);
+        let small = Config::client().outbox(1 << 10, 8 << 10, 16 << 10);
+        let (mut client, mut server) =
+            websockets(client.straight(), server.straight(), small, Config::server());
+        let sizes = [100, 20 << 10, 40 << 10, 100, 15 << 10, 40 << 10];
+        let sends = async {
+            for size in sizes {
+                client.feed(Message::Binary(vec![0; size].into())).await.unwrap();
+            }
+            SinkExt::close(&mut client).await.unwrap();
+            while client.next().await.is_some() {}
+        };
+        let receives = async {
+            for size in sizes {
+                assert_eq!(server.next().await.unwrap().unwrap().as_bytes().len(), size);
+            }
+            assert!(server.next().await.is_none());
+        };
+        future::zip(sends, receives).await;
+    });
+}
+
+#[test]
+fn what_the_sink_has_taken_goes_before_what_is_sent_after_it() {
+    run(async {
+        let (client, server) = pipe(4 << 10, 1);
+        let small = Config::client().outbox(1 << 10, 8 << 10, 16 << 10);
+        let (mut client, mut server) =
+            websockets(client.straight(), server.straight(), small, Config::server());
+        let sends = async {
+            for size in [100, 20 << 10] {
+                client.feed(Message::Binary(vec![0; size].into())).await.unwrap();
+            }
+            client.send("last").await.unwrap();
+            client.close(CloseCode::NORMAL, "").await.unwrap();
+        };
+        let receives = async {
+            for size in [100, 20 << 10, 4] {
+                assert_eq!(server.next().await.unwrap().unwrap().as_bytes().len(), size);
+            }
+            assert!(server.next().await.is_none());
+        };
+        future::zip(sends, receives).await;
+    });
+}
