@@ -63,6 +63,8 @@ pub struct WebSocket<S: AsyncRead + AsyncWrite + Unpin = Socket> {
     path: Option<Box<str>>,
     /// Delivery of a message that are joined for [`next`](Self::next).
     joining: Option<Message<'static>>,
+    /// What the sink has taken, for which there is no room yet.
+    waiting: Option<Box<Message<'static>>>,
     closed: Option<Box<Closed>>,
     membership: Option<Membership>,
 }
@@ -73,7 +75,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         head: Box<http::Response<()>>,
         membership: Option<Membership>,
     ) -> Self {
-        Self { driver, head, path: Some(Box::default()), joining: None, closed: None, membership }
+        let path = Some(Box::default());
+        Self { driver, head, path, joining: None, waiting: None, closed: None, membership }
     }
 
     pub(crate) fn at(mut self, path: Option<Box<str>>) -> Self {
@@ -118,6 +121,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     /// [`SendError::NotOpen`], [`SendError::Full`]; of fragments [`SendError::FragmentOrder`], [`SendError::NotUtf8`].
     pub async fn send<'m>(&mut self, outgoing: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
+        if self.waiting.is_some() {
+            self.flush().await?;
+        }
         self.try_send(outgoing)?;
         self.flush().await
     }
@@ -138,7 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     /// [`SendError::NotOpen`] when the connection has ended, or the time for its closing handshake is over.
     pub async fn flush(&mut self) -> Result<(), SendError> {
-        poll_fn(|cx| self.driver.poll_flush(cx)).await
+        poll_fn(|cx| self.poll_flush_all(cx)).await
     }
 
     /// Closes the connection, and waits for its end: what explains it. Messages that still come are dropped; to
@@ -273,6 +279,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         }
     }
 
+    /// Queues what the sink has taken, once it would be alone: then it fits, whatever the cap.
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        if let Some(message) = &self.waiting {
+            ready!(self.driver.poll_flush(cx))?;
+            // Kept where a sender of another thread was faster.
+            sender::queue(&self.driver.shared, (&**message).into())?;
+            self.waiting = None;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_flush_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        ready!(self.poll_waiting(cx))?;
+        self.driver.poll_flush(cx)
+    }
+
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message<'static>, Box<Closed>>>> {
         loop {
             match ready!(self.poll_event(cx)) {
@@ -328,26 +350,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     }
 }
 
-/// Ready when there is room below the high mark; flushed when everything is written; closed when a Close with 1000 is
-/// written. The half that reads gets what still comes, and the end: closing takes nothing from another half.
+/// Ready when there is room below the high mark; a message that is larger than what is left up to the cap waits until it is
+/// alone. Flushed when everything is written; closed when a Close with 1000 is written. The half that reads gets what still
+/// comes, and the end: closing takes nothing from another half.
 impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message<'static>> for WebSocket<S> {
     type Error = WebSocketError;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
-        self.get_mut().driver.poll_room(cx).map_err(Into::into)
+        let this = self.get_mut();
+        ready!(this.poll_waiting(cx))?;
+        this.driver.poll_room(cx).map_err(Into::into)
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message<'static>) -> Result<(), WebSocketError> {
-        self.get_mut().try_send(message)?;
+        let this = self.get_mut();
+        let has_room = this.driver.shared.connection().has_room_for(message.as_bytes().len());
+        if has_room {
+            this.try_send(message)?;
+        } else {
+            // That there is room below the high mark says nothing about a message that is larger.
+            this.waiting = Some(Box::new(message));
+        }
         Ok(())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
-        self.get_mut().driver.poll_flush(cx).map_err(Into::into)
+        self.get_mut().poll_flush_all(cx).map_err(Into::into)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
         let this = self.get_mut();
+        ready!(this.poll_waiting(cx))?;
         // It may be closing already.
         let _ = this.start_close(CloseCode::NORMAL, "");
         let flushed = ready!(this.driver.poll_flush(cx));
