@@ -4,7 +4,7 @@
 mod common;
 
 use common::pipe::pipe;
-use common::{run, websockets};
+use common::{open_pair, run, websockets};
 use futures_lite::future;
 use futures_util::{SinkExt, StreamExt};
 use ws_server_smol::{CloseCode, Config, Message};
@@ -55,5 +55,41 @@ fn what_the_sink_has_taken_goes_before_what_is_sent_after_it() {
             assert!(server.next().await.is_none());
         };
         future::zip(sends, receives).await;
+    });
+}
+
+#[test]
+fn an_echo_whose_peer_closes_right_behind_its_last_message_ends_in_order() {
+    run(async {
+        let (mut client, server) = open_pair().await;
+        let (sink, stream) = server.split();
+        let asks = async {
+            client.try_send("hello").unwrap();
+            client.close(CloseCode::NORMAL, "").await.unwrap().clean
+        };
+        let (echo, clean) = future::zip(stream.forward(sink), asks).await;
+        assert!(clean);
+        echo.unwrap();
+    });
+}
+
+#[test]
+fn a_sink_that_was_closed_or_whose_end_is_known_is_an_error() {
+    run(async {
+        let (mut client, mut server) = open_pair().await;
+        let (mut sink, mut stream) = (&mut server).split();
+        client.start_close(CloseCode::NORMAL, "").unwrap();
+        future::zip(async { while client.next().await.is_some() {} }, async {
+            assert!(stream.next().await.is_none());
+        })
+        .await;
+        sink.feed(Message::Text("late".into())).await.unwrap();
+        sink.feed(Message::Text("later".into())).await.unwrap();
+        assert!(sink.flush().await.is_err());
+        drop((sink, stream));
+
+        let (mut client, _server) = open_pair().await;
+        SinkExt::close(&mut client).await.unwrap();
+        assert!(SinkExt::send(&mut client, Message::Text("late".into())).await.is_err());
     });
 }
