@@ -83,13 +83,27 @@ fn a_sink_that_was_closed_or_whose_end_is_known_is_an_error() {
             assert!(stream.next().await.is_none());
         })
         .await;
-        sink.feed(Message::Text("late".into())).await.unwrap();
-        sink.feed(Message::Text("later".into())).await.unwrap();
+        sink.feed("late".into()).await.unwrap();
+        sink.feed("later".into()).await.unwrap();
         assert!(sink.flush().await.is_err());
         drop((sink, stream));
 
         let (mut client, _server) = open_pair().await;
         SinkExt::close(&mut client).await.unwrap();
-        assert!(SinkExt::send(&mut client, Message::Text("late".into())).await.is_err());
+        assert!(SinkExt::send(&mut client, "late".into()).await.is_err());
+    });
+}
+
+#[test]
+fn text_and_bytes_become_the_message_that_a_sink_takes() {
+    run(async {
+        let (client, mut server) = open_pair().await;
+        let (mut sink, _stream) = client.split();
+        for message in ["text".into(), "text".to_owned().into(), b"data"[..].into(), b"data".to_vec().into()]
+        {
+            sink.send(message).await.unwrap();
+            let received = server.next().await.unwrap().unwrap();
+            assert_eq!(received.as_text().unwrap_or("data").as_bytes(), received.as_bytes());
+        }
     });
 }
