@@ -91,6 +91,30 @@ impl Message<'_> {
     }
 }
 
+impl<'a> From<&'a str> for Message<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<String> for Message<'_> {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl<'a> From<&'a [u8]> for Message<'a> {
+    fn from(data: &'a [u8]) -> Self {
+        Self::Binary(data.into())
+    }
+}
+
+impl From<Vec<u8>> for Message<'_> {
+    fn from(data: Vec<u8>) -> Self {
+        Self::Binary(data.into())
+    }
+}
+
 /// A fragment of a message that is delivered as it arrives (RFC 6455 §5.4). Text is cut at characters, so a
 /// fragment need not be exactly what one frame carried.
 #[derive(Clone, Debug, PartialEq, Eq)]

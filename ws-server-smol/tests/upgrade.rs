@@ -6,8 +6,12 @@ mod common;
 use common::run;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
-use ws_server_smol::{Bind, HttpConnection, Server, ServerConfig, Socket, WebSocketError, connect, web};
+use ws_server_smol::{
+    Bind, HttpConnection, Request, Server, ServerConfig, Socket, WebSocketError, connect, web,
+};
 
 type Error = Box<dyn std::error::Error>;
 
@@ -61,7 +65,7 @@ fn a_websocket_opens_and_plain_requests_before_it_get_426() {
 fn a_page_and_the_socket_on_one_connection() {
     let page_and_echo = async |http: HttpConnection| -> Result<(), Error> {
         let mut asked = 0;
-        let page = async |request: &ws_server_smol::Request| {
+        let page = async |request: &Request| {
             asked += 1;
             match request.path() {
                 "/" => web::html("<h1>hello</h1>"),
@@ -169,5 +173,18 @@ fn only_the_paths_that_are_named_have_a_websocket() {
             server.stop(Duration::from_secs(5)).await;
         };
         future::zip(server.serve(async |http| drop(http.upgrade().await)), asking).await;
+    });
+}
+
+#[test]
+fn the_answers_of_an_owning_closure_are_send() {
+    fn spawnable<F: Future + Send + 'static>(_: &impl Fn(HttpConnection) -> F) {}
+    let asked = Arc::new(AtomicUsize::new(0));
+    spawnable(&move |http: HttpConnection| {
+        let asked = asked.clone();
+        http.upgrade_or(async move |request: &Request| {
+            asked.fetch_add(request.path().len(), Relaxed);
+            web::not_found()
+        })
     });
 }

@@ -288,6 +288,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     /// As [`upgrade`](Self::upgrade), with the answers to plain requests: `None` is 404, or 426 where there is a
     /// WebSocket. Nothing is read or written while an answer is awaited.
     ///
+    /// Where the future must be `Send`, for an executor of many threads, have the closure own what it uses: `async move`.
+    /// The compiler does not see that one which borrows is `Send` as well.
+    ///
     /// To decide about an upgrade too, to answer in pieces, later or with files, use [`next`](Self::next).
     ///
     /// ```no_run

@@ -63,6 +63,10 @@ pub struct WebSocket<S: AsyncRead + AsyncWrite + Unpin = Socket> {
     path: Option<Box<str>>,
     /// Delivery of a message that are joined for [`next`](Self::next).
     joining: Option<Message<'static>>,
+    /// What the sink has taken, for which there is no room yet.
+    waiting: Option<Box<Message<'static>>>,
+    /// The sink knows of the end: it began here, or a message came too late.
+    knows_end: bool,
     closed: Option<Box<Closed>>,
     membership: Option<Membership>,
 }
@@ -73,7 +77,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         head: Box<http::Response<()>>,
         membership: Option<Membership>,
     ) -> Self {
-        Self { driver, head, path: Some(Box::default()), joining: None, closed: None, membership }
+        let path = Some(Box::default());
+        Self { driver, head, path, joining: None, waiting: None, knows_end: false, closed: None, membership }
     }
 
     pub(crate) fn at(mut self, path: Option<Box<str>>) -> Self {
@@ -118,6 +123,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     /// [`SendError::NotOpen`], [`SendError::Full`]; of fragments [`SendError::FragmentOrder`], [`SendError::NotUtf8`].
     pub async fn send<'m>(&mut self, outgoing: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
+        if self.waiting.is_some() {
+            self.flush().await?;
+        }
         self.try_send(outgoing)?;
         self.flush().await
     }
@@ -138,7 +146,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     /// [`SendError::NotOpen`] when the connection has ended, or the time for its closing handshake is over.
     pub async fn flush(&mut self) -> Result<(), SendError> {
-        poll_fn(|cx| self.driver.poll_flush(cx)).await
+        poll_fn(|cx| self.poll_flush_all(cx)).await
     }
 
     /// Closes the connection, and waits for its end: what explains it. Messages that still come are dropped; to
@@ -161,7 +169,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`]; [`SendError::NotOpen`] where it is closing
     /// already.
     pub fn start_close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
-        self.driver.shared.connection().close(clock::now(), code, reason)
+        self.driver.shared.connection().close(clock::now(), code, reason)?;
+        self.knows_end = true;
+        Ok(())
     }
 
     /// Stops reading, as [`Sender::pause`] does: [`next`](Self::next) then waits, and writes, and keeps deadlines.
@@ -273,6 +283,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         }
     }
 
+    /// Queues what the sink has taken, once it would be alone: then it fits, whatever the cap.
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        if self.waiting.is_some() && self.is_late() {
+            (self.waiting, self.knows_end) = (None, true);
+        }
+        if let Some(message) = &self.waiting {
+            ready!(self.driver.poll_flush(cx))?;
+            // Kept where a sender of another thread was faster.
+            sender::queue(&self.driver.shared, (&**message).into())?;
+            self.waiting = None;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether a message may have been on its way from the stream to the sink when the WebSocket ended in order. Only
+    /// one is: the next is an error.
+    fn is_late(&self) -> bool {
+        let in_order = match &self.closed {
+            Some(closed) => is_ordinary(closed),
+            None => self.state() != State::Open,
+        };
+        in_order && !self.knows_end
+    }
+
+    fn poll_flush_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        ready!(self.poll_waiting(cx))?;
+        self.driver.poll_flush(cx)
+    }
+
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message<'static>, Box<Closed>>>> {
         loop {
             match ready!(self.poll_event(cx)) {
@@ -328,26 +367,47 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     }
 }
 
-/// Ready when there is room below the high mark; flushed when everything is written; closed when a Close with 1000 is
-/// written. The half that reads gets what still comes, and the end: closing takes nothing from another half.
+/// Ready when there is room below the high mark; a message that is larger than what is left up to the cap waits until it is
+/// alone. Flushed when everything is written; closed when a Close with 1000 is written. The half that reads gets what still
+/// comes, and the end: closing takes nothing from another half.
+///
+/// One message that comes after an end in order is dropped without a word. `split` and `forward` hold one on its way from the
+/// stream to the sink, and a peer that closes right behind it waits for no answer. The next one is an error.
 impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message<'static>> for WebSocket<S> {
     type Error = WebSocketError;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
-        self.get_mut().driver.poll_room(cx).map_err(Into::into)
+        let this = self.get_mut();
+        ready!(this.poll_waiting(cx))?;
+        match ready!(this.driver.poll_room(cx)) {
+            Err(SendError::NotOpen) if this.is_late() => Poll::Ready(Ok(())),
+            result => Poll::Ready(result.map_err(Into::into)),
+        }
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message<'static>) -> Result<(), WebSocketError> {
-        self.get_mut().try_send(message)?;
+        let this = self.get_mut();
+        if this.is_late() {
+            this.knows_end = true;
+            return Ok(());
+        }
+        let has_room = this.driver.shared.connection().has_room_for(message.as_bytes().len());
+        if has_room {
+            this.try_send(message)?;
+        } else {
+            // That there is room below the high mark says nothing about a message that is larger.
+            this.waiting = Some(Box::new(message));
+        }
         Ok(())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
-        self.get_mut().driver.poll_flush(cx).map_err(Into::into)
+        self.get_mut().poll_flush_all(cx).map_err(Into::into)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
         let this = self.get_mut();
+        ready!(this.poll_waiting(cx))?;
         // It may be closing already.
         let _ = this.start_close(CloseCode::NORMAL, "");
         let flushed = ready!(this.driver.poll_flush(cx));
