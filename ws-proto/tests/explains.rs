@@ -164,7 +164,7 @@ fn why_a_server_cannot_listen_and_what_would_help() {
     says(&ListenError::Denied { tried: vec![at(80)] }, "choose a port from 1024 up");
     says(&ListenError::NotHere { tried: Vec::new() }, "the address: not an address of this machine");
     says(&ListenError::NoPort, "range");
-    let access = ListenError::Access(InvalidAccess::Host("*".into()));
+    let access = ListenError::Config(InvalidAccess::Host("*".into()).into());
     says(&access, "cannot listen: \"*\" is no host");
     assert!(access.source().is_some());
     let io = ListenError::Io { tried: vec![at(1)], error: denied() };
@@ -285,7 +285,7 @@ fn a_main_that_returns_an_error_prints_its_sentence() {
         Box::new(SendError::Full),
         Box::new(RespondError::BodyLength { left: 9 }),
         Box::new(InvalidAccess::Origin("file://".into())),
-        Box::new(ListenError::Access(InvalidAccess::Host("*".into()))),
+        Box::new(ListenError::Config(InvalidAccess::Host("*".into()).into())),
         Box::new(ConnectError::Invalid(InvalidTarget::TlsUnsupported)),
         closed,
     ];

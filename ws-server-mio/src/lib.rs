@@ -161,7 +161,7 @@ pub use bytes::Bytes;
 pub use http;
 pub use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget, Reconnect};
 pub use ws_host::listen::{Bind, ListenError, Listener};
-pub use ws_host::server::{ServerConfig, Stats, Stop};
+pub use ws_host::server::{InvalidConfig, ServerConfig, Stats, Stop};
 pub use ws_host::token::Token;
 pub use ws_host::topics::{SlowPeer, TopicError};
 pub use ws_host::web;

@@ -10,6 +10,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
 use ws_proto::InvalidAccess;
 use ws_proto::{Access, Cors};
+use ws_server_mio::InvalidConfig;
 use ws_server_mio::{
     Bind, ClientConfig, ClientRequest, ConnectError, Connections, Endpoint, ListenError, Options,
     ServerConfig, ServerId, http,
@@ -110,7 +111,10 @@ fn mistakes() -> Vec<(ServerConfig, InvalidAccess, &'static str)> {
 fn is_refused(listened: Listened, expected: &InvalidAccess, names: &str) {
     let Err(error) = listened else { panic!("it listens, with {expected}") };
     assert!(error.to_string().contains(names), "{error}");
-    assert!(matches!(&error, ListenError::Access(invalid) if invalid == expected), "{error:?}");
+    assert!(
+        matches!(&error, ListenError::Config(InvalidConfig::Access(invalid)) if invalid == expected),
+        "{error:?}"
+    );
 }
 
 #[test]

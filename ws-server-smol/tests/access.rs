@@ -10,13 +10,13 @@ use socket2::{Domain, Type};
 use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
 use std::time::Duration;
-use ws_server_smol::InvalidAccess;
 use ws_server_smol::handshake::upgrade_required;
 use ws_server_smol::{Access, Cors};
 use ws_server_smol::{
     Bind, Client, ClientConfig, ClientRequest, Config, ConnectError, HttpConnection, Incoming, ListenError,
     Server, ServerConfig, Socket, connect, http,
 };
+use ws_server_smol::{InvalidAccess, InvalidConfig};
 
 /// Opens what asks for it; other requests are answered 426.
 async fn serve(mut http: HttpConnection<Socket>) {
@@ -104,7 +104,10 @@ fn mistakes() -> Vec<(ServerConfig, InvalidAccess, &'static str)> {
 fn is_refused<T>(listened: Result<T, ListenError>, expected: &InvalidAccess, names: &str) {
     let Err(error) = listened else { panic!("it listens, with {expected}") };
     assert!(error.to_string().contains(names), "{error}");
-    assert!(matches!(&error, ListenError::Access(invalid) if invalid == expected), "{error:?}");
+    assert!(
+        matches!(&error, ListenError::Config(InvalidConfig::Access(invalid)) if invalid == expected),
+        "{error:?}"
+    );
 }
 
 #[test]

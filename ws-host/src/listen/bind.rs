@@ -2,13 +2,13 @@
 //!
 //! Nothing here touches the system: [`open`](super::open) does.
 
+use crate::server::InvalidConfig;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::ops::RangeInclusive;
 use std::io;
 #[cfg(unix)]
 use std::path::{Path, PathBuf};
-use ws_proto::InvalidAccess;
 
 /// Connections that may wait to be accepted. Systems lower it to what they allow; a page of hundreds of
 /// sockets, or a restart with all clients coming back at once, needs more than the usual 128.
@@ -204,8 +204,8 @@ pub enum ListenError {
     },
     /// The range of ports is empty.
     NoPort,
-    /// The configuration allows an invalid host, origin or scheme. Nothing was opened.
-    Access(InvalidAccess),
+    /// The configuration has what can never come true: an invalid host, origin or path. Nothing was opened.
+    Config(InvalidConfig),
     /// The Unix socket could not be opened: because it has a listener, for example
     /// ([`AddrInUse`](io::ErrorKind::AddrInUse)).
     #[cfg(unix)]
@@ -272,7 +272,7 @@ impl fmt::Display for ListenError {
             #[cfg(unix)]
             Self::Unix { path, error } => write!(f, "cannot listen on {}: {error}", path.display()),
             Self::NoPort => f.write_str("cannot listen: the range of ports is empty"),
-            Self::Access(error) => write!(f, "cannot listen: {error}"),
+            Self::Config(error) => write!(f, "cannot listen: {error}"),
             Self::Io { tried, error } => write!(f, "cannot listen on {}: {error}", Tried(tried)),
         }
     }
@@ -284,7 +284,7 @@ impl core::error::Error for ListenError {
             Self::Io { error, .. } => Some(error),
             #[cfg(unix)]
             Self::Unix { error, .. } => Some(error),
-            Self::Access(error) => Some(error),
+            Self::Config(error) => Some(error),
             _ => None,
         }
     }
@@ -297,9 +297,9 @@ impl From<io::Error> for ListenError {
     }
 }
 
-impl From<InvalidAccess> for ListenError {
-    fn from(error: InvalidAccess) -> Self {
-        Self::Access(error)
+impl From<InvalidConfig> for ListenError {
+    fn from(error: InvalidConfig) -> Self {
+        Self::Config(error)
     }
 }
 

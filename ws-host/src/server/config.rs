@@ -1,5 +1,6 @@
 //! What a server allows: how many may come, and how many came.
 
+use super::invalid::{self, InvalidConfig};
 use super::upgrades::{UpgradeRule, Upgrades};
 use crate::settings::{handed_on, settings_of_a_connection};
 use crate::token::{Token, TokenRule};
@@ -8,7 +9,7 @@ use core::time::Duration;
 use std::string::String;
 use std::time::UNIX_EPOCH;
 use std::vec::Vec;
-use ws_proto::{Access, Config, Cors, InvalidAccess, Memory, WallClock};
+use ws_proto::{Access, Config, Cors, Memory, WallClock};
 
 /// What a server allows: how many connections there may be, what becomes of upgrades, and the rules of each connection.
 ///
@@ -135,7 +136,8 @@ impl ServerConfig {
         self
     }
 
-    /// Sets the paths at which there is a WebSocket, as a client sends them: without query, not decoded. An upgrade on any
+    /// Sets the paths at which there is a WebSocket, as a client sends them: whole, without query, percent-encoded
+    /// where need be. An upgrade on any
     /// other gets 404 and never comes to the application; a plain request for one of them that nobody answers gets 426,
     /// which says how to ask. Every path.
     ///
@@ -219,13 +221,14 @@ impl ServerConfig {
         self
     }
 
-    /// Whether all can be allowed that its rules for `Host`, `Origin` and CORS say: what each start of a server asks
-    /// first.
+    /// Whether all of it can come true: its rules for `Host`, `Origin` and CORS, its paths and subprotocols. Each start of a
+    /// server asks this first.
     ///
     /// # Errors
-    /// [`InvalidAccess`]: the first that cannot be allowed.
-    pub fn check_access(&self) -> Result<(), InvalidAccess> {
-        self.connection.check_access()
+    /// [`InvalidConfig`]: the first that cannot.
+    pub fn check(&self) -> Result<(), InvalidConfig> {
+        self.connection.check_access()?;
+        invalid::check(self.upgrades.paths.as_deref().unwrap_or_default(), &self.upgrades.subprotocols)
     }
 
     /// What lets clients of a server at this address in.

@@ -2,12 +2,14 @@
 
 mod admission;
 mod config;
+mod invalid;
 mod stats;
 mod stop;
 mod upgrades;
 
 pub use admission::Admission;
 pub use config::ServerConfig;
+pub use invalid::InvalidConfig;
 pub use stats::Stats;
 pub use stop::Stop;
 pub use upgrades::{Decision, PATH_LIMIT, Unanswered, UpgradeRule};

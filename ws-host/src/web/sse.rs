@@ -11,9 +11,9 @@
 //!
 //! let last = sse::last_event_id(request.headers()); // where a page that was cut off goes on
 //! # assert!(last.is_none());
-//! let stream = connection.respond_streaming(now, request, sse::head(), None)?;
-//! connection.send_body(&stream, ServerSentEvent::new("21.5 °C").event("temperature").id("17"))?;
-//! connection.send_body(&stream, sse::keep_alive())?; // every 15 s or so
+//! let stream = connection.http().respond_streaming(now, request, sse::head(), None)?;
+//! connection.http().send_body(&stream, ServerSentEvent::new("21.5 °C").event("temperature").id("17"))?;
+//! connection.http().send_body(&stream, sse::keep_alive())?; // every 15 s or so
 //! # Ok::<(), ws_proto::RespondError>(())
 //! ```
 //!

@@ -6,8 +6,8 @@ use crate::server::list::Server;
 use std::net::SocketAddr;
 use std::time::Duration;
 use ws_host::listen::{self, Scheme, lan_url, url};
+use ws_host::server::InvalidConfig;
 use ws_host::server::{ServerConfig, Stop};
-use ws_proto::InvalidAccess;
 
 /// One server of an endpoint, as [`Connections::server`] gives it.
 ///
@@ -80,9 +80,9 @@ impl ServerHandle<'_> {
     /// connections that may come stay those that the server was started with.
     ///
     /// # Errors
-    /// [`InvalidAccess`] says which part of the configuration can allow nobody; nothing has changed then.
-    pub fn set_config(&mut self, config: ServerConfig) -> Result<(), InvalidAccess> {
-        config.check_access()?;
+    /// [`InvalidConfig`] says which part of the configuration is invalid; nothing has changed then.
+    pub fn set_config(&mut self, config: ServerConfig) -> Result<(), InvalidConfig> {
+        config.check()?;
         self.connections.set_server_config(self.id, config);
         Ok(())
     }

@@ -42,10 +42,10 @@ impl Connections {
     /// ```
     ///
     /// # Errors
-    /// [`ListenError`] says what was tried, or which part of the configuration can allow nobody. Nothing is left behind,
+    /// [`ListenError`] says what was tried, or which part of the configuration is invalid. Nothing is left behind,
     /// and trying again is fine.
     pub fn listen(&mut self, bind: impl Into<Bind>, config: ServerConfig) -> Result<ServerId, ListenError> {
-        config.check_access()?;
+        config.check()?;
         let listeners = self.sys.listen(&bind.into())?;
         self.start(listeners, config)
     }
@@ -73,14 +73,13 @@ impl Connections {
     /// connects meanwhile waits in the kernel.
     ///
     /// # Errors
-    /// [`ListenError::Io`], when the system refuses to watch it; [`ListenError::Access`], when the configuration allows
-    /// what is no host, no origin or no scheme.
+    /// [`ListenError::Io`], when the system refuses to watch it; [`ListenError::Config`], when the configuration is invalid.
     pub fn listen_on(
         &mut self,
         listener: impl Into<ws_host::listen::Listener>,
         config: ServerConfig,
     ) -> Result<ServerId, ListenError> {
-        config.check_access()?;
+        config.check()?;
         self.start(NewListeners::System(vec![listener.into()]), config)
     }
 

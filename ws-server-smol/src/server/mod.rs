@@ -212,7 +212,7 @@ impl Server {
     /// [`ListenError`] says what was tried, or which part of the configuration is invalid; nothing has changed, and
     /// trying again is fine. While the server is about to stop, [`ResourceBusy`](io::ErrorKind::ResourceBusy).
     pub fn listen(&self, bind: impl Into<Bind>) -> Result<(), ListenError> {
-        self.inner.state().config.check_access()?;
+        self.inner.state().config.check()?;
         self.start(listen::open(&bind.into())?)
     }
 
@@ -220,8 +220,7 @@ impl Server {
     /// parent process. As [`listen`](Self::listen) otherwise; the file of such a Unix socket is left to who made it.
     ///
     /// # Errors
-    /// [`ListenError::Io`], when the system refuses to watch it; [`ListenError::Access`], when the configuration allows
-    /// what is no host, no origin or no scheme.
+    /// [`ListenError::Io`], when the system refuses to watch it; [`ListenError::Config`], when the configuration is invalid.
     pub fn listen_on(&self, listener: impl Into<Listener>) -> Result<(), ListenError> {
         self.start(vec![listener.into()])
     }
@@ -239,7 +238,7 @@ impl Server {
     ) -> Result<(), ListenError> {
         let address = listeners.first().and_then(AsyncListener::local_addr);
         let mut state = self.inner.state();
-        state.config.check_access()?;
+        state.config.check()?;
         match &state.phase {
             Phase::Stopping(_) if !state.members.is_empty() => {
                 return Err(failed(io::ErrorKind::ResourceBusy.into()));

@@ -1,0 +1,123 @@
+//! Why a server cannot be as it was configured.
+
+use core::fmt;
+use ws_proto::{InvalidAccess, fields};
+
+/// What a server was told that can never come true: it would turn away, without a word, whoever it is meant for.
+///
+/// Servers refuse to start with it.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidConfig {
+    /// A host, origin or scheme that cannot be allowed.
+    Access(InvalidAccess),
+    /// [`ServerConfig::upgrade_paths`](super::ServerConfig::upgrade_paths) was given this, which is no path that a client
+    /// sends.
+    UpgradePath(String),
+    /// [`ServerConfig::subprotocols`](super::ServerConfig::subprotocols) was given this, which is no name that a client
+    /// offers.
+    Subprotocol(String),
+}
+
+ws_proto::debug_is_display!(InvalidConfig);
+
+impl fmt::Display for InvalidConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Access(error) => error.fmt(f),
+            Self::UpgradePath(path) => {
+                write!(f, "{path:?} is no path for upgrade_paths: {}", about_path(path))
+            }
+            Self::Subprotocol(name) => {
+                write!(f, "{name:?} is no subprotocol: a name is a token, such as chat.v2 (RFC 6455 §4.1)")
+            }
+        }
+    }
+}
+
+impl core::error::Error for InvalidConfig {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Access(error) => Some(error),
+            Self::UpgradePath(_) | Self::Subprotocol(_) => None,
+        }
+    }
+}
+
+impl From<InvalidAccess> for InvalidConfig {
+    fn from(error: InvalidAccess) -> Self {
+        Self::Access(error)
+    }
+}
+
+/// The first of these that no client can ask for.
+pub(super) fn check(paths: &[String], subprotocols: &[String]) -> Result<(), InvalidConfig> {
+    if let Some(path) = paths.iter().find(|path| !is_path(path)) {
+        return Err(InvalidConfig::UpgradePath(path.clone()));
+    }
+    match subprotocols.iter().find(|name| !fields::is_token(name.as_bytes())) {
+        Some(name) => Err(InvalidConfig::Subprotocol(name.clone())),
+        None => Ok(()),
+    }
+}
+
+/// `path-absolute` (RFC 3986 §3.3), but for `*`: whoever writes it means a pattern.
+fn is_path(path: &str) -> bool {
+    let is_pchar = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()+,;=:@/%".contains(&b);
+    path.starts_with('/') && !path.contains("://") && path.bytes().all(is_pchar)
+}
+
+fn about_path(path: &str) -> &'static str {
+    match path {
+        _ if path.contains("://") => "give the path alone, without scheme and host",
+        _ if path.contains(['?', '#']) => "give the path alone, without query and fragment",
+        _ if path.contains(['*', '{']) => {
+            "it takes whole paths, no patterns; where upgrade_paths is not called, every path has a WebSocket"
+        }
+        _ => "write what is no ASCII, and spaces, as clients send them: percent-encoded",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ServerConfig;
+    use super::*;
+
+    #[test]
+    fn paths_that_no_client_sends_are_errors_that_say_what_to_write() {
+        for (path, remedy) in [
+            ("*", "no patterns"),
+            ("/*", "no patterns"),
+            ("/room/{id}", "no patterns"),
+            ("/ws?x", "without query"),
+            ("/ws#a", "without query and fragment"),
+            ("/w s", "percent-encoded"),
+            ("/größe", "percent-encoded"),
+            ("/a\"b", "percent-encoded"),
+            ("http://localhost/ws", "without scheme"),
+            ("ws://localhost/ws", "without scheme"),
+        ] {
+            let error = ServerConfig::new().upgrade_paths(["/ws", path]).check().unwrap_err();
+            assert!(matches!(&error, InvalidConfig::UpgradePath(_)), "{path}: {error}");
+            assert!(error.to_string().contains(remedy), "{path}: {error}");
+        }
+    }
+
+    #[test]
+    fn paths_that_clients_send_are_none() {
+        for path in ["", "/", "ws", "/ws", "/ws/", "/a/b.c", "/gr%C3%B6%C3%9Fe", "/~x/@y:z;v=1,2!$&'()+"] {
+            assert_eq!(ServerConfig::new().upgrade_paths([path]).check(), Ok(()), "{path}");
+        }
+        assert_eq!(ServerConfig::new().check(), Ok(()));
+    }
+
+    #[test]
+    fn subprotocols_are_tokens() {
+        for name in ["", "chat v2", "a,b", "größe", "a/b"] {
+            let error = ServerConfig::new().subprotocols(["chat", name]).check().unwrap_err();
+            assert_eq!(error, InvalidConfig::Subprotocol(name.into()));
+            assert!(error.to_string().contains("token"), "{error}");
+        }
+        assert_eq!(ServerConfig::new().subprotocols(["chat.v2", "graphql-ws", "v1~x"]).check(), Ok(()));
+    }
+}
