@@ -234,6 +234,12 @@ fn why_a_client_did_not_connect() {
             true,
         ),
         (ConnectError::Unreachable { tried: Vec::new(), error: refused() }, "cannot connect: ", true),
+        #[cfg(unix)]
+        (
+            ConnectError::Unix { path: "/run/a.sock".into(), error: refused() },
+            "connect to /run/a.sock: ",
+            true,
+        ),
         (ConnectError::TimedOut { tried: vec![at(3)] }, "to 192.0.2.1:3 took too long", false),
         (ConnectError::Handshake(ResponseError::HeadTooLarge), "too large", true),
         (ConnectError::Lost(Error::Aborted), "in the handshake", false),

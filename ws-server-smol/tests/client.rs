@@ -544,7 +544,7 @@ fn a_unix_socket_takes_the_place_of_host_and_port() {
         future::zip(serve, ask).await;
         let nowhere = ClientConfig::default().unix(directory.join("nothing"));
         let failure = connect("ws://localhost/", nowhere).await.unwrap_err();
-        assert!(matches!(failure, ConnectError::Unreachable { .. }), "{failure:?}");
+        assert!(matches!(failure, ConnectError::Unix { .. }), "{failure:?}");
         std::fs::remove_dir_all(&directory).unwrap();
     });
 }

@@ -196,9 +196,17 @@ pub enum ConnectError {
         /// What the system said.
         error: io::Error,
     },
+    /// The Unix socket could not be connected to: because nobody listens there, for example.
+    #[cfg(unix)]
+    Unix {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
     /// No address took the connection.
     Unreachable {
-        /// What was tried, in this order; nothing for a Unix socket.
+        /// What was tried, in this order.
         tried: Vec<SocketAddr>,
         /// What the system said of the last one.
         error: io::Error,
@@ -274,6 +282,8 @@ impl fmt::Display for ConnectError {
             Self::Zone { zone, error } => {
                 write!(f, "cannot find the network interface {zone:?}: {error}; its number can be given too")
             }
+            #[cfg(unix)]
+            Self::Unix { path, error } => write!(f, "cannot connect to {}: {error}", path.display()),
             Self::Unreachable { tried, error } => write!(f, "cannot connect{}: {error}", Tried(tried)),
             Self::TimedOut { tried } => write!(f, "connecting{} took too long", Tried(tried)),
             Self::Handshake(error) => error.fmt(f),
@@ -289,6 +299,8 @@ impl std::error::Error for ConnectError {
             Self::Name { error, .. } | Self::Zone { error, .. } | Self::Unreachable { error, .. } => {
                 Some(error)
             }
+            #[cfg(unix)]
+            Self::Unix { error, .. } => Some(error),
             Self::Invalid(error) => Some(error),
             Self::Handshake(error) => Some(error),
             _ => None,

@@ -81,9 +81,12 @@ impl ClientRequest {
         if authority.contains('@') {
             return Err(Url("it has a user name; send an Authorization header instead"));
         }
-        let malformed = match authority.contains('%') {
-            true => Url("its zone is malformed, or its host is no link-local address (fe80::/10)"),
-            false => Url("its host or port is malformed"),
+        let malformed = match authority {
+            _ if !authority.is_ascii() => Url("its host has names beyond ASCII; give them in Punycode"),
+            _ if authority.contains('%') => {
+                Url("its zone is malformed, or its host is no link-local address (fe80::/10)")
+            }
+            _ => Url("its host or port is malformed"),
         };
         let authority = Authority::parse(authority).ok_or(malformed)?;
         if authority.port == Some(0) {

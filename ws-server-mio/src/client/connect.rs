@@ -55,8 +55,8 @@ impl Connections {
         let Some(client) = self.clients.at_mut(index) else { return };
         client.phase = Phase::Connecting(Race::new(attempt, VecDeque::new()));
         self.clients.arm(index, None);
-        if let Err(error) = self.start_connection(index, &Target::Unix(path)) {
-            self.fail(index, ConnectError::Unreachable { tried: Vec::new(), error }, None);
+        if let Err(error) = self.start_connection(index, &Target::Unix(path.clone())) {
+            self.fail(index, ConnectError::Unix { path, error }, None);
         }
     }
 

@@ -190,7 +190,9 @@ impl Attempt {
         #[cfg(unix)]
         if let Some(path) = &self.unix {
             let stream = Async::<UnixStream>::connect(path).await;
-            return stream.map(Socket::from).map_err(|error| unreachable(Vec::new(), error));
+            return stream
+                .map(Socket::from)
+                .map_err(|error| ConnectError::Unix { path: path.clone(), error });
         }
         let mut sockets = Sockets::new();
         poll_fn(|cx| sockets.poll(race, cx)).await
