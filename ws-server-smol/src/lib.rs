@@ -150,6 +150,8 @@ mod ui;
 
 pub use async_io::block_on;
 pub use bytes::Bytes;
+#[doc(hidden)]
+pub use client::connect::connect_with_names;
 pub use client::connect::{connect, handshake};
 pub use client::{Client, ClientEvent};
 pub use connection::couple;
