@@ -1,11 +1,11 @@
 //! An open WebSocket: a stream and a sink of messages.
 
 use crate::clock;
-use crate::connection::sender::{self, Sender};
-use crate::connection::shared::Holder;
 use crate::driver::Driver;
+use crate::driver::shared::Holder;
 use crate::driver::sleep::Sleep;
 use crate::error::WebSocketError;
+use crate::handles::sender::{self, Sender};
 use crate::ids::ConnectionId;
 use crate::server::Membership;
 use crate::sys::socket::Socket;

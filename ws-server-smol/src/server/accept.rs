@@ -1,9 +1,8 @@
 //! Accepting connections, within the limits.
 
 use super::{Member, Membership, Phase, Run, Server, State};
-use crate::clock;
+use crate::clock::{self, until};
 use crate::connection::http::HttpConnection;
-use crate::connection::shared::until;
 use crate::driver::{Belongings, Driver};
 use crate::sys::socket::Socket;
 use event_listener::listener;

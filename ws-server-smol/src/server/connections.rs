@@ -2,8 +2,8 @@
 
 use super::Server;
 use crate::clock;
-use crate::connection::sender::Sender;
-use crate::connection::shared::{Holder, Shared};
+use crate::driver::shared::{Holder, Shared};
+use crate::handles::sender::Sender;
 use crate::ids::ConnectionId;
 use bytes::Bytes;
 use std::net::SocketAddr;

@@ -2,7 +2,7 @@
 
 use super::Server;
 use crate::clock;
-use crate::connection::shared::Shared;
+use crate::driver::shared::Shared;
 use crate::ids::ConnectionId;
 use std::sync::Arc;
 use ws_host::topics::{Delivered, SlowPeer};

@@ -10,7 +10,7 @@ mod topics;
 pub(crate) use membership::Membership;
 pub use topics::Topics;
 
-use crate::connection::shared::Shared;
+use crate::driver::shared::Shared;
 use crate::driver::sleep::Sleep;
 use crate::extension::{AlreadyExtended, Extension};
 use crate::ids::ConnectionId;

@@ -7,8 +7,7 @@
 //! ```
 
 use super::{BeforeStop, Phase, Server};
-use crate::clock;
-use crate::connection::shared::until;
+use crate::clock::{self, until};
 use crate::ids::ConnectionId;
 use event_listener::listener;
 use std::collections::VecDeque;
