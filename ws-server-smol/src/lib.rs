@@ -144,6 +144,7 @@ mod extension;
 mod files;
 mod handles;
 mod ids;
+mod serve;
 mod server;
 #[doc(hidden)]
 pub mod sys;
@@ -165,7 +166,8 @@ pub use handles::responder::{Body, Responder};
 pub use handles::sender::Sender;
 pub use http;
 pub use ids::ConnectionId;
-pub use server::{Server, Topics};
+pub use server::Server;
+pub use server::topics::Topics;
 pub use sys::socket::Socket;
 pub use ui::{Turn, UiDriver};
 pub use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget, Reconnect};

@@ -7,7 +7,7 @@ use crate::driver::shared::Shared;
 use crate::error::WebSocketError;
 use crate::handles::responder::{Body, Responder};
 use crate::ids::ConnectionId;
-use crate::server::Membership;
+use crate::server::membership::Membership;
 use crate::sys::socket::Socket;
 use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};

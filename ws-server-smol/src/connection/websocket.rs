@@ -7,7 +7,7 @@ use crate::driver::sleep::Sleep;
 use crate::error::WebSocketError;
 use crate::handles::sender::{self, Sender};
 use crate::ids::ConnectionId;
-use crate::server::Membership;
+use crate::server::membership::Membership;
 use crate::sys::socket::Socket;
 use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};

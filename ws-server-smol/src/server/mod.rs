@@ -1,19 +1,18 @@
 //! Listening: start, addresses, what is set.
 
-mod accept;
+pub(crate) mod accept;
 mod connections;
 mod fanout;
-mod membership;
+pub(crate) mod membership;
 mod stop;
-mod topics;
-
-pub(crate) use membership::Membership;
-pub use topics::Topics;
+mod stopping;
+pub(crate) mod topics;
 
 use crate::driver::shared::Shared;
 use crate::driver::sleep::Sleep;
 use crate::extension::{AlreadyExtended, Extension};
 use crate::ids::ConnectionId;
+use crate::server::stopping::Stopping;
 use crate::sys::listener::{Accept, AsyncListener};
 use crate::sys::socket::SocketHandle;
 use event_listener::Event;
@@ -24,7 +23,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Wake;
 use std::time::{Instant, SystemTime};
-use stop::Stopping;
 use ws_host::listen::{self, Scheme, lan_url, url};
 use ws_host::listen::{AcceptFailures, Bind, ListenError, Listener};
 use ws_host::server::{Admission, ServerConfig, Stats, UpgradeRule};
