@@ -1,6 +1,9 @@
 //! The time, as the engine counts it, and back.
 
 use async_io::Timer;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Instant;
 use ws_host::clock::of_process;
 use ws_proto::Moment;
@@ -21,4 +24,15 @@ pub(crate) fn set(timer: &mut Timer, at: Option<Moment>) {
         Some(at) => timer.set_at(at),
         None => *timer = Timer::never(),
     }
+}
+
+/// Waits for an event, or until then.
+pub(crate) async fn until(event: impl Future<Output = ()>, deadline: Option<Instant>) {
+    let mut event = pin!(event);
+    let mut timer = deadline.map_or_else(Timer::never, Timer::at);
+    poll_fn(|cx| {
+        let done = event.as_mut().poll(cx).is_ready() || Pin::new(&mut timer).poll(cx).is_ready();
+        if done { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }

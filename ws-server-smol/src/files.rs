@@ -1,7 +1,7 @@
 //! Files from a folder: opened and read on threads that may wait, sent as the peer takes them.
 
 use crate::connection::http::HttpConnection;
-use crate::connection::responder::Responder;
+use crate::handles::responder::Responder;
 use blocking::unblock;
 use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};

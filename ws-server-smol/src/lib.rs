@@ -142,7 +142,9 @@ mod driver;
 mod error;
 mod extension;
 mod files;
+mod handles;
 mod ids;
+mod serve;
 mod server;
 #[doc(hidden)]
 pub mod sys;
@@ -150,19 +152,22 @@ mod ui;
 
 pub use async_io::block_on;
 pub use bytes::Bytes;
+#[doc(hidden)]
+pub use client::connect::connect_with_names;
 pub use client::connect::{connect, handshake};
 pub use client::{Client, ClientEvent};
-pub use connection::couple;
+pub use connection::couple::couple;
 pub use connection::http::{HttpConnection, Incoming};
-pub use connection::responder::{Body, Responder};
-pub use connection::sender::Sender;
 pub use connection::websocket::WebSocket;
 pub use error::WebSocketError;
 pub use extension::{AlreadyExtended, Extension};
 pub use files::Folder;
+pub use handles::responder::{Body, Responder};
+pub use handles::sender::Sender;
 pub use http;
 pub use ids::ConnectionId;
-pub use server::{Server, Topics};
+pub use server::Server;
+pub use server::topics::Topics;
 pub use sys::socket::Socket;
 pub use ui::{Turn, UiDriver};
 pub use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget, Reconnect};

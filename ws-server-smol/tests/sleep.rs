@@ -52,7 +52,7 @@ async fn answers(ws: &mut WebSocket<Socket>, others: &mut [&mut WebSocket<Socket
 #[test]
 fn whoever_of_a_server_notices_has_all_of_its_clients_asked_once() {
     let clocks = Clocks::new();
-    let server = ws_server_smol::sys::server_with_clocks(ServerConfig::new(), clocks.read());
+    let server = Server::with_clocks(ServerConfig::new(), clocks.read());
     server.listen(Bind::localhost()).unwrap();
     run(async {
         let (mut one, mut a) = connected(&server, ClientConfig::new()).await;
@@ -87,7 +87,7 @@ fn a_client_asks_by_ping_even_where_its_heartbeat_is_one_way() {
             let (mut client, mut ws) =
                 connected(&server, ClientConfig::new().heartbeat(heartbeat.clone())).await;
             let clocks = Clocks::new();
-            ws_server_smol::sys::set_clocks(&mut client, clocks.read());
+            client.set_clocks(clocks.read());
             assert_eq!(answers(&mut client, &mut [&mut ws]).await, 0);
             clocks.pass(2 * SECOND, 60 * SECOND);
             assert_eq!(answers(&mut client, &mut [&mut ws]).await, expected, "{heartbeat:?}");

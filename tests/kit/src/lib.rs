@@ -9,6 +9,7 @@
 //!  names.rs       a resolver that answers when it is told to
 //!  peer.rs        the other end of a server's sockets, by hand; ports.rs: ports that nobody else has
 //!  random.rs      reproducible randomness; seeds.rs: which seeds are run
+//!  modules.rs     which modules of a crate use which
 //!  table.rs       the README's table, of which each adapter proves its side
 //!  chat/          the room and the page of both examples of a chat
 //!  deflate/       peers that compress; from_bytes.rs: tests whose every decision comes from bytes
@@ -21,6 +22,7 @@ pub mod chat;
 #[cfg(feature = "deflate")]
 pub mod deflate;
 pub mod frames;
+pub mod modules;
 pub mod names;
 pub mod pair;
 pub mod peer;

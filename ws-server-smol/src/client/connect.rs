@@ -1,10 +1,10 @@
 //! Opening a client's connection: the name, the race of addresses, the handshake.
 
-use crate::client::names::Resolver;
 use crate::client::race::Sockets;
 use crate::clock;
 use crate::connection::websocket::WebSocket;
 use crate::driver::{Belongings, Driver};
+use crate::sys::names::Resolver;
 use crate::sys::socket::Socket;
 use async_io::{Async, Timer};
 use futures_io::{AsyncRead, AsyncWrite};
@@ -61,6 +61,19 @@ where
     let request = checked(request)?;
     let opened = Attempt::new(request, &config).run().await;
     opened.map(|opened| opened.websocket).map_err(|failed| failed.failure)
+}
+
+/// As [`connect`], with names that are looked up by this one: for tests.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_with_names(
+    request: ClientRequest,
+    config: ClientConfig,
+    names: Arc<Resolver>,
+) -> Result<WebSocket<Socket>, ConnectError> {
+    let attempt = Attempt { names, ..Attempt::new(checked(request)?, &config) };
+    attempt.run().await.map(|opened| opened.websocket).map_err(|failed| failed.failure)
 }
 
 /// The client's opening handshake over a stream that is connected already: TLS, a pipe, another executor's socket.
@@ -145,12 +158,6 @@ impl Attempt {
             names: Resolver::system(),
             since: Instant::now(),
         }
-    }
-
-    /// Has names looked up by another than the system's.
-    pub(crate) fn with_names(mut self, names: Arc<Resolver>) -> Self {
-        self.names = names;
-        self
     }
 
     pub(crate) async fn run(self) -> Result<Opened<Socket>, Failed> {

@@ -1,7 +1,6 @@
 //! A client that connects, parts and connects again.
 
 pub(crate) mod connect;
-pub(crate) mod names;
 mod race;
 
 use crate::client::connect::{Attempt, Failed, Opened, checked, connect_over};

@@ -6,8 +6,8 @@
 //! ```
 
 use crate::clock;
-use crate::connection::shared::{Holder, Shared};
 use crate::connection::websocket::WebSocket;
+use crate::driver::shared::{Holder, Shared};
 use futures_io::{AsyncRead, AsyncWrite};
 use std::future::poll_fn;
 use std::sync::Arc;

@@ -1,13 +1,13 @@
 //! The HTTP phase of a connection: requests, until one of them becomes a WebSocket.
 
 use crate::clock;
-use crate::connection::responder::{Body, Responder};
-use crate::connection::shared::Shared;
 use crate::connection::websocket::WebSocket;
 use crate::driver::Driver;
+use crate::driver::shared::Shared;
 use crate::error::WebSocketError;
+use crate::handles::responder::{Body, Responder};
 use crate::ids::ConnectionId;
-use crate::server::Membership;
+use crate::server::membership::Membership;
 use crate::sys::socket::Socket;
 use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};

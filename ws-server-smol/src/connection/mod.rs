@@ -1,11 +1,5 @@
-//! One connection: its HTTP phase, its WebSocket, and the handles of both.
+//! One connection, as the application has it: its HTTP phase, then its WebSocket, and two of these coupled.
 
-mod couple;
+pub(crate) mod couple;
 pub(crate) mod http;
-pub(crate) mod pool;
-pub(crate) mod responder;
-pub(crate) mod sender;
-pub(crate) mod shared;
 pub(crate) mod websocket;
-
-pub use couple::couple;

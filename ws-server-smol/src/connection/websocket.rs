@@ -1,12 +1,13 @@
 //! An open WebSocket: a stream and a sink of messages.
 
 use crate::clock;
-use crate::connection::sender::{self, Sender};
-use crate::connection::shared::Holder;
 use crate::driver::Driver;
+use crate::driver::shared::Holder;
+use crate::driver::sleep::Sleep;
 use crate::error::WebSocketError;
+use crate::handles::sender::{self, Sender};
 use crate::ids::ConnectionId;
-use crate::server::Membership;
+use crate::server::membership::Membership;
 use crate::sys::socket::Socket;
 use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
@@ -17,7 +18,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 use ws_proto::{
     CloseCode, Closed, Config, Connection, Event, Initiator, Message, Outgoing, Role, SendError, Sent, State,
 };
@@ -90,6 +91,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     pub fn upgraded(stream: S, config: Arc<Config>, role: Role) -> Self {
         let driver = Driver::new(stream, Connection::upgraded(clock::now(), config, role));
         Self::new(driver, Box::default(), None)
+    }
+
+    /// Replaces both clocks that are compared to find out whether the machine slept, where it is of no server: for tests.
+    #[doc(hidden)]
+    pub fn set_clocks(&mut self, clocks: impl Fn() -> (Instant, SystemTime) + Send + Sync + 'static) {
+        self.driver.set_sleep(Sleep::new(Some(Arc::new(clocks))));
     }
 
     /// The next message; `None` when the connection was closed in order: by the peer with 1000, with 1001 or without a

@@ -1,7 +1,7 @@
 //! The end of a connection from this side.
 
-use super::Driver;
 use crate::clock;
+use crate::driver::Driver;
 use crate::driver::output::write;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::task::{Context, Waker};

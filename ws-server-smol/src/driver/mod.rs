@@ -12,19 +12,23 @@
 
 mod end;
 pub(crate) mod output;
+pub(crate) mod pool;
+mod send;
+pub(crate) mod shared;
 pub(crate) mod sleep;
 mod slice;
+mod wakers;
 
 use crate::clock;
-use crate::connection::pool::Buffer;
-use crate::connection::shared::Shared;
 use crate::driver::output::{Output, write};
+use crate::driver::pool::Buffer;
+use crate::driver::shared::Shared;
 use crate::driver::sleep::Sleep;
+use crate::driver::slice::Slice;
 use crate::sys::socket::SocketHandle;
 use async_io::Timer;
 use bytes::Buf;
 use futures_io::{AsyncRead, AsyncWrite};
-use slice::Slice;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;

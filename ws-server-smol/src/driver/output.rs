@@ -1,7 +1,7 @@
 //! From the outbox into the stream: by the task that polls the connection, and by senders that wait for room.
 
-use crate::connection::pool;
-use crate::connection::shared::Shared;
+use crate::driver::pool;
+use crate::driver::shared::Shared;
 use bytes::Buf;
 use futures_io::AsyncWrite;
 use std::io::{self, IoSlice};

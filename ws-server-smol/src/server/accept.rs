@@ -1,29 +1,34 @@
-//! Accepting connections, within the limits.
+//! Accepting connections, within the limits; `serve.rs` makes HTTP connections of them.
 
-use super::{Member, Membership, Phase, Run, Server, State};
-use crate::clock;
-use crate::connection::http::HttpConnection;
-use crate::connection::shared::until;
+use crate::clock::{self, until};
 use crate::driver::{Belongings, Driver};
+use crate::server::membership::Membership;
+use crate::server::{Member, Phase, Run, Server, State};
 use crate::sys::socket::Socket;
 use event_listener::listener;
-use futures_core::Stream;
-use futures_util::stream::FuturesUnordered;
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 use ws_host::listen::AfterFailure;
+use ws_host::server::UpgradeRule;
 use ws_proto::Connection;
 
 /// Accepting yields after so many: a flooded listener is always ready.
-pub(super) const BURST: u32 = 16;
+const BURST: u32 = 16;
+
+/// A connection that the server has taken, and counts.
+pub(crate) struct Admitted {
+    pub(crate) driver: Driver<Socket>,
+    pub(crate) membership: Membership,
+    /// Which upgrades become a WebSocket.
+    pub(crate) rule: UpgradeRule,
+}
 
 /// What an attempt came to.
 #[expect(clippy::large_enum_variant, reason = "it lives for one match")]
-pub(super) enum Attempt {
-    Accepted(HttpConnection<Socket>),
+enum Attempt {
+    Admitted(Admitted),
     /// A peer left again, or was rejected.
     Nobody,
     /// Others have not run for a while.
@@ -35,25 +40,12 @@ pub(super) enum Attempt {
 }
 
 impl Server {
-    /// The next connection; `None` when the server does not listen. Give it to a task of its own: its HTTP goes on
-    /// while the [`HttpConnection`] is polled.
-    ///
-    /// Several tasks may accept. Cancel-safe: connections that are not accepted wait in the kernel.
-    ///
-    /// ```
-    /// # use ws_server_smol::{HttpConnection, Server};
-    /// # async fn handle(http: HttpConnection) {}
-    /// async fn serve(server: Server, executor: &async_executor::LocalExecutor<'_>) {
-    ///     while let Some(http) = server.accept().await {
-    ///         executor.spawn(handle(http)).detach();
-    ///     }
-    /// }
-    /// ```
-    pub async fn accept(&self) -> Option<HttpConnection<Socket>> {
+    /// The next connection; `None` when the server does not listen.
+    pub(crate) async fn admit(&self) -> Option<Admitted> {
         loop {
             listener!(self.inner.accept_notify.0 => notified);
             match self.attempt() {
-                Attempt::Accepted(http) => return Some(http),
+                Attempt::Admitted(admitted) => return Some(admitted),
                 Attempt::NotListening => return None,
                 Attempt::Nobody => {}
                 Attempt::Yield => yield_now().await,
@@ -68,59 +60,7 @@ impl Server {
         }
     }
 
-    /// Accepts, and runs the handler for each connection, all within this one future; it ends once the server has
-    /// stopped and the last handler has returned. Neither handlers nor what they hold need be `Send` or `'static`:
-    /// they may borrow the application's state from around the call.
-    ///
-    /// What a handler returns is dropped: an error ends its own connection alone. Log it in the handler to see it.
-    ///
-    /// A handler that waits for something of its own keeps no other waiting. One that computes does; for many
-    /// threads, [`accept`](Self::accept) and spawn.
-    ///
-    /// ```
-    /// # use ws_server_smol::Server;
-    /// # async fn f(server: Server) {
-    /// let count = std::cell::Cell::new(0);
-    /// server
-    ///     .serve(async |http| {
-    ///         let Some(mut ws) = http.upgrade().await else { return };
-    ///         count.set(count.get() + 1);
-    ///         while let Some(Ok(message)) = ws.next().await { /* … */ }
-    ///     })
-    ///     .await;
-    /// # }
-    /// ```
-    ///
-    /// # Panics
-    /// Where a handler does: its future ends, and every connection that runs in it closes with 1001. The server
-    /// itself stays, and may be served again. A handler that catches its own panics costs no other connection; nor does
-    /// one that runs in a task of its own, with [`accept`](Self::accept).
-    pub async fn serve<T>(&self, handler: impl AsyncFn(HttpConnection<Socket>) -> T) {
-        let mut handlers = pin!(FuturesUnordered::new());
-        let mut accepting = pin!(self.accept());
-        let mut listening = true;
-        poll_fn(|cx| {
-            loop {
-                while listening && let Poll::Ready(accepted) = accepting.as_mut().poll(cx) {
-                    match accepted {
-                        Some(http) => {
-                            handlers.push(handler(http));
-                            accepting.set(self.accept());
-                        }
-                        None => listening = false,
-                    }
-                }
-                match handlers.as_mut().poll_next(cx) {
-                    Poll::Ready(Some(_)) => {}
-                    Poll::Ready(None) if !listening => return Poll::Ready(()),
-                    Poll::Ready(None) | Poll::Pending => return Poll::Pending,
-                }
-            }
-        })
-        .await;
-    }
-
-    pub(super) fn attempt(&self) -> Attempt {
+    fn attempt(&self) -> Attempt {
         let mut state = self.inner.state();
         let State { phase, admission, .. } = &mut *state;
         let Phase::Serving(run) = phase else { return Attempt::NotListening };
@@ -168,7 +108,7 @@ impl Server {
         state.stats.accepted += 1;
         state.members.insert(id, Member { shared, socket: handle, new: true, websocket: false });
         drop(state);
-        Attempt::Accepted(HttpConnection::of(driver, Some(Membership::new(self.clone(), id)), rule))
+        Attempt::Admitted(Admitted { driver, membership: Membership::new(self.clone(), id), rule })
     }
 }
 

@@ -1,10 +1,10 @@
 //! The connections of a server, by id.
 
-use super::Server;
 use crate::clock;
-use crate::connection::sender::Sender;
-use crate::connection::shared::{Holder, Shared};
+use crate::driver::shared::{Holder, Shared};
+use crate::handles::sender::Sender;
 use crate::ids::ConnectionId;
+use crate::server::Server;
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::Arc;

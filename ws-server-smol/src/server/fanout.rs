@@ -1,9 +1,9 @@
 //! One message to many: to all, or to some.
 
-use super::Server;
 use crate::clock;
-use crate::connection::shared::Shared;
+use crate::driver::shared::Shared;
 use crate::ids::ConnectionId;
+use crate::server::{Server, State};
 use std::sync::Arc;
 use ws_host::topics::{Delivered, SlowPeer};
 use ws_proto::Frame;
@@ -38,7 +38,7 @@ impl Server {
         self.deliver(frame, slow, &all)
     }
 
-    pub(super) fn pick(&self, choose: impl FnOnce(&super::State) -> Vec<Arc<Shared>>) -> Vec<Arc<Shared>> {
+    pub(super) fn pick(&self, choose: impl FnOnce(&State) -> Vec<Arc<Shared>>) -> Vec<Arc<Shared>> {
         choose(&self.inner.state())
     }
 

@@ -1,8 +1,8 @@
 //! That a connection belongs to a server, which counts it and can reach it.
 
-use super::{Phase, Server};
 use crate::clock;
 use crate::ids::ConnectionId;
+use crate::server::{Phase, Server};
 use ws_host::topics::{Delivered, flush_latest};
 use ws_proto::{Closed, Event};
 

@@ -1,31 +1,28 @@
 //! Listening: start, addresses, what is set.
 
-mod accept;
+pub(crate) mod accept;
 mod connections;
 mod fanout;
-pub(crate) mod listener;
-mod membership;
+pub(crate) mod membership;
 mod stop;
-mod topics;
+mod stopping;
+pub(crate) mod topics;
 
-pub(crate) use membership::Membership;
-pub use topics::Topics;
-
-use crate::connection::shared::Shared;
+use crate::driver::shared::Shared;
 use crate::driver::sleep::Sleep;
 use crate::extension::{AlreadyExtended, Extension};
 use crate::ids::ConnectionId;
+use crate::server::stopping::Stopping;
+use crate::sys::listener::{Accept, AsyncListener};
 use crate::sys::socket::SocketHandle;
 use event_listener::Event;
-use listener::AsyncListener;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Wake;
-use std::time::Instant;
-use stop::Stopping;
+use std::time::{Instant, SystemTime};
 use ws_host::listen::{self, Scheme, lan_url, url};
 use ws_host::listen::{AcceptFailures, Bind, ListenError, Listener};
 use ws_host::server::{Admission, ServerConfig, Stats, UpgradeRule};
@@ -153,7 +150,17 @@ impl Server {
         Self::with(config, Sleep::new(None))
     }
 
-    pub(crate) fn with(config: ServerConfig, sleep: Sleep) -> Self {
+    /// One with both clocks that are compared to find out whether the machine slept; the `Date` of answers follows them.
+    /// For tests.
+    #[doc(hidden)]
+    pub fn with_clocks(
+        config: ServerConfig,
+        clocks: impl Fn() -> (Instant, SystemTime) + Send + Sync + 'static,
+    ) -> Self {
+        Self::with(config, Sleep::new(Some(Arc::new(clocks))))
+    }
+
+    fn with(config: ServerConfig, sleep: Sleep) -> Self {
         let state = State {
             admission: Admission::new(&config),
             config,
@@ -225,17 +232,23 @@ impl Server {
         self.start(vec![listener.into()])
     }
 
+    /// As [`listen_on`](Self::listen_on), on several that accept as they like: for tests.
+    ///
+    /// # Errors
+    /// As [`listen_on`](Self::listen_on).
+    #[doc(hidden)]
+    pub fn listen_on_fakes(&self, listeners: Vec<Box<dyn Accept>>) -> Result<(), ListenError> {
+        let listeners = listeners.into_iter().map(AsyncListener::Other).collect();
+        self.start_on(listeners, Transport::tcp([]))
+    }
+
     fn start(&self, listeners: Vec<Listener>) -> Result<(), ListenError> {
         let transport = listen::transport(&listeners);
         let watched = listeners.into_iter().map(AsyncListener::new).collect::<io::Result<_>>();
         self.start_on(watched.map_err(failed)?, transport)
     }
 
-    pub(crate) fn start_on(
-        &self,
-        listeners: Vec<AsyncListener>,
-        transport: Transport,
-    ) -> Result<(), ListenError> {
+    fn start_on(&self, listeners: Vec<AsyncListener>, transport: Transport) -> Result<(), ListenError> {
         let address = listeners.first().and_then(AsyncListener::local_addr);
         let mut state = self.inner.state();
         state.config.check()?;

@@ -6,57 +6,14 @@
 //!                                Idle ◀── until all are gone; the deadline cuts the rest
 //! ```
 
-use super::{BeforeStop, Phase, Server};
-use crate::clock;
-use crate::connection::shared::until;
-use crate::ids::ConnectionId;
+use crate::clock::{self, until};
+use crate::server::stopping::Stopping;
+use crate::server::{BeforeStop, Phase, Server};
 use event_listener::listener;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use ws_host::server::Stop;
 use ws_proto::{Error, IoAction};
-
-/// A stop that is under way.
-pub(super) struct Stopping {
-    stop: Stop,
-    since: Instant,
-    /// Those that are yet to be told, of so many.
-    untold: VecDeque<ConnectionId>,
-    count: usize,
-    /// `None` where no clock will ever show it.
-    deadline: Option<Instant>,
-}
-
-impl Stopping {
-    fn new(stop: Stop, untold: VecDeque<ConnectionId>) -> Self {
-        let since = Instant::now();
-        let deadline =
-            stop.get_spread().checked_add(stop.get_deadline()).and_then(|time| since.checked_add(time));
-        Self { count: untold.len(), stop, since, untold, deadline }
-    }
-
-    /// Each connection is told, and cut, by the earlier of the two; what it is told stays.
-    fn meet(&mut self, other: Stop) {
-        let other = other.code(self.stop.get_code()).reason(self.stop.get_reason());
-        let mut other = Self::new(other, self.untold.clone());
-        other.deadline = self.deadline.into_iter().chain(other.deadline).min();
-        let told_by = |stopping: &Self| stopping.since.checked_add(stopping.stop.get_spread());
-        match (told_by(&other), told_by(self)) {
-            (Some(new), Some(old)) if new >= old => self.deadline = other.deadline,
-            (None, _) => self.deadline = other.deadline,
-            _ => *self = other,
-        }
-    }
-
-    /// Those whose turn has come, by the next of whom it is to be looked again.
-    fn due(&mut self, now: Instant) -> (Vec<ConnectionId>, Option<Instant>) {
-        let told = self.stop.told(self.count, now.saturating_duration_since(self.since));
-        let left = self.count - told.min(self.count);
-        let due = self.untold.drain(..self.untold.len().saturating_sub(left)).collect();
-        let next = (left > 0).then(|| self.since.checked_add(self.stop.next_at(self.count, told))).flatten();
-        (due, next)
-    }
-}
 
 /// The hooks that run before the clients are told. If one panics, the stop continues with the next call.
 struct Hooks<'s> {
@@ -140,8 +97,7 @@ impl Server {
         let untold = state.members.keys().copied().collect();
         if let Phase::Stopping(stopping) = &mut state.phase {
             // Another call may have met it meanwhile.
-            *stopping =
-                Stopping { deadline: stopping.deadline, ..Stopping::new(stopping.stop.clone(), untold) };
+            stopping.begin(untold);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Topics: subscriptions, and one message to all subscribers.
 
-use super::Server;
 use crate::ids::ConnectionId;
+use crate::server::Server;
 use ws_host::topics::{SlowPeer, TopicError};
 use ws_proto::{Frame, State};
 

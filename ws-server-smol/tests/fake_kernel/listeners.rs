@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
-use ws_server_smol::sys::{self, Accept};
+use ws_server_smol::sys::Accept;
 use ws_server_smol::{HttpConnection, Server, ServerConfig, Socket};
 
 /// Who accepts lets others run after so many.
@@ -43,7 +43,7 @@ fn flood() -> Counted {
 
 fn serving(listeners: Vec<Box<dyn Accept>>) -> Server {
     let server = Server::new(ServerConfig::default());
-    sys::listen_on(&server, listeners).unwrap();
+    server.listen_on_fakes(listeners).unwrap();
     server
 }
 

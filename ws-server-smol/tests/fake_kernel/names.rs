@@ -8,9 +8,10 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 use ws_kit::names::Names;
-use ws_server_smol::sys::{self, Resolver};
+use ws_server_smol::sys::Resolver;
 use ws_server_smol::{
     ClientConfig, ClientRequest, Config, ConnectError, HttpConnection, Incoming, Socket, WebSocket,
+    connect_with_names,
 };
 
 type Outcome = Result<WebSocket, ConnectError>;
@@ -46,7 +47,7 @@ impl Rig {
 
     fn connect_with(&self, host: &str, config: ClientConfig) -> Task<Outcome> {
         let request = ClientRequest::new(format!("ws://{host}:{}/", self.port).as_str()).unwrap();
-        self.executor.spawn(sys::connect(request, config, self.resolver.clone()))
+        self.executor.spawn(connect_with_names(request, config, self.resolver.clone()))
     }
 
     /// An attempt, whose name is asked for when this returns.

@@ -1,6 +1,5 @@
 //! What a server listens on, watched by `async-io`.
 
-use crate::sys::Accept;
 use crate::sys::socket::Socket;
 use async_io::Async;
 use std::io;
@@ -11,6 +10,15 @@ use std::task::{Context, Poll};
 use ws_host::listen::Listener;
 #[cfg(unix)]
 use ws_host::listen::SocketFile;
+
+/// What connections come from, in place of a socket that listens.
+pub trait Accept: Send {
+    /// The next connection. Nothing wakes the caller after [`WouldBlock`](io::ErrorKind::WouldBlock).
+    ///
+    /// # Errors
+    /// What the kernel would say.
+    fn accept(&self) -> io::Result<Socket>;
+}
 
 /// A listener on which connections are awaited.
 pub(crate) enum AsyncListener {

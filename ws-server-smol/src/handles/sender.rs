@@ -1,8 +1,8 @@
 //! A handle for other tasks and threads.
 
 use crate::clock;
-use crate::connection::pool;
-use crate::connection::shared::{Holder, Shared};
+use crate::driver::pool;
+use crate::driver::shared::{Holder, Shared};
 use crate::ids::ConnectionId;
 use std::fmt;
 use std::net::SocketAddr;

@@ -1,7 +1,7 @@
 //! Answers to HTTP requests that are given later, elsewhere, or in pieces.
 
 use crate::clock;
-use crate::connection::shared::Shared;
+use crate::driver::shared::Shared;
 use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;

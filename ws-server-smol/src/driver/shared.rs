@@ -1,85 +1,21 @@
-//! What the owner of a connection and its senders share: the engine, and the tasks to wake.
+//! What the owner of a connection and its handles share: the engine, and the tasks to wake.
 
 use crate::clock;
-use crate::driver::output::{Output, write};
 use crate::driver::sleep::Sleep;
+use crate::driver::wakers::Wakers;
 use crate::ids::ConnectionId;
 use crate::sys::socket::SocketHandle;
-use async_io::Timer;
-use atomic_waker::AtomicWaker;
 use bytes::Bytes;
-use event_listener::{Event, listener};
 use http::Response;
-use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::Wake;
 use std::time::Instant;
 use ws_host::server::Stats;
 use ws_host::token::TokenRule;
-use ws_proto::{Connection, Request, RespondError, ResponseBody, Sent, State};
-
-/// The tasks that a connection may have to wake.
-///
-/// The socket and the timer are polled with this as their waker, never with that of a task: all tasks that wait
-/// for the connection are woken, whichever polled last, and one that gave up takes no wake-up with it.
-#[derive(Debug, Default)]
-pub(crate) struct Wakers {
-    /// The task that waits for events: it does everything.
-    pub(crate) driver: AtomicWaker,
-    /// The task that waits until all is written.
-    pub(crate) flusher: AtomicWaker,
-    /// The tasks that wait for room: there may be some, or the connection has ended.
-    pub(crate) room: Room,
-}
-
-impl Wake for Wakers {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.driver.wake();
-        self.flusher.wake();
-        self.room.notify();
-    }
-}
-
-/// Where senders wait for room.
-#[derive(Debug, Default)]
-pub(crate) struct Room {
-    event: Event,
-    /// How many wait, or are about to.
-    waiting: AtomicUsize,
-}
-
-impl Room {
-    /// Has all of them look again. Mostly none waits, and that costs no lock: a task says that it waits before it looks
-    /// at the connection, whose lock lies between what is notified of and this.
-    #[inline]
-    pub(crate) fn notify(&self) {
-        if self.waiting.load(SeqCst) > 0 {
-            self.event.notify(usize::MAX);
-        }
-    }
-
-    fn enter(&self) -> Waiting<'_> {
-        self.waiting.fetch_add(1, SeqCst);
-        Waiting(self)
-    }
-}
-
-/// That somebody may wait for room.
-struct Waiting<'a>(&'a Room);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, SeqCst);
-    }
-}
+use ws_proto::{Connection, Request, RespondError, ResponseBody};
 
 /// What holds the reading of a connection back.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +42,7 @@ pub(crate) struct Shared {
     /// Messages that were received and sent. Each is counted under the lock of the connection.
     messages: [AtomicUsize; 2],
     /// How often the connection was driven by its owner.
-    polls: AtomicU32,
+    pub(super) polls: AtomicU32,
     /// Each [`Holder`] is a bit.
     holders: AtomicU8,
     /// Writing has failed; what was queued is lost.
@@ -254,7 +190,7 @@ impl Shared {
         self.socket().as_ref()?.local_addr()
     }
 
-    fn socket(&self) -> MutexGuard<'_, Option<SocketHandle>> {
+    pub(super) fn socket(&self) -> MutexGuard<'_, Option<SocketHandle>> {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -267,76 +203,4 @@ impl Shared {
         self.wakers.room.notify();
         self.wakers.flusher.wake();
     }
-
-    /// Sends as soon as there is room below the high mark, for which it writes by itself where it can. `full` is the
-    /// error after which it waits on, `not_polled` the one that it gives up with.
-    ///
-    /// Where it cannot, the owner must: it is asked, and if it does not even look in the time that output may wait,
-    /// nobody will.
-    pub(crate) async fn send_when_room<E: PartialEq>(
-        &self,
-        (full, not_polled): (E, E),
-        try_send: impl Fn() -> Result<Sent, E>,
-    ) -> Result<(), E> {
-        let mut polls = self.polls.load(Relaxed);
-        let mut deadline = self.output_deadline();
-        let waiting = self.wakers.room.enter();
-        loop {
-            listener!(waiting.0.event => room);
-            if self.has_room() {
-                match try_send() {
-                    // It is larger than what is left: there will be more.
-                    Err(error) if error == full => {}
-                    result => return result.map(drop),
-                }
-            }
-            if self.write() {
-                continue;
-            }
-            self.wakers.driver.wake();
-            self.wakers.flusher.wake();
-            until(room, deadline).await;
-            let polls_now = self.polls.load(Relaxed);
-            if polls_now != polls {
-                (polls, deadline) = (polls_now, self.output_deadline());
-            } else if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                return Err(not_polled);
-            }
-        }
-    }
-
-    fn output_deadline(&self) -> Option<Instant> {
-        Instant::now().checked_add(self.connection().config().get_output_timeout())
-    }
-
-    /// Whether nothing speaks against sending. A send finds out that it has ended.
-    fn has_room(&self) -> bool {
-        let connection = self.connection();
-        matches!(connection.state(), State::Closing | State::Closed) || !connection.is_congested()
-    }
-
-    /// Writes what the socket takes; says whether it took anything.
-    fn write(&self) -> bool {
-        let mut connection = self.connection();
-        let Some(socket) = &mut *self.socket() else { return false };
-        let waker = Waker::from(self.wakers.clone());
-        let mut io = Context::from_waker(&waker);
-        let went = write(socket, &mut Output::Flushed, self, &mut connection, &mut io, clock::now());
-        if self.has_write_failed() {
-            // Its owner reads what the peer said at last.
-            self.wakers.driver.wake();
-        }
-        went
-    }
-}
-
-/// Waits for an event, or until then.
-pub(crate) async fn until(event: impl Future<Output = ()>, deadline: Option<Instant>) {
-    let mut event = pin!(event);
-    let mut timer = deadline.map_or_else(Timer::never, Timer::at);
-    poll_fn(|cx| {
-        let done = event.as_mut().poll(cx).is_ready() || Pin::new(&mut timer).poll(cx).is_ready();
-        if done { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
 }

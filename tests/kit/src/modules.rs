@@ -1,0 +1,321 @@
+//! Which modules of a crate use which, as its source says.
+//!
+//! A name that a module lends on (`pub use child::Name`) leads to the module that defines it, for whoever takes it; the
+//! module that only lends it uses nothing by that. What is reached through a method alone is not seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// From each module to those that it uses. `server::stop` is a module, `lib` the root.
+#[derive(Debug)]
+pub struct Arrows(BTreeMap<String, BTreeSet<String>>);
+
+/// One module's source.
+struct Module {
+    /// Every path that it names, in or outside of `use`.
+    paths: Vec<Vec<String>>,
+    /// What `use` brings in, by the name that it has here, and whether it is lent on.
+    imports: BTreeMap<String, (bool, Vec<String>)>,
+}
+
+/// Through so many modules a name is lent on, at most.
+const DEEPEST: u32 = 8;
+
+type Modules = BTreeMap<String, Module>;
+
+impl Arrows {
+    /// Those of the crate in this folder (`CARGO_MANIFEST_DIR`), tests left out.
+    pub fn read(manifest_dir: &str) -> Self {
+        let mut texts = Vec::new();
+        read(&Path::new(manifest_dir).join("src"), "", &mut texts);
+        assert!(texts.iter().any(|(name, _)| name == "lib"), "the source is not there");
+        Self::of(texts.iter().map(|(name, text)| (&**name, &**text)))
+    }
+
+    /// Those of modules with these names and texts.
+    pub fn of<'t>(texts: impl IntoIterator<Item = (&'t str, &'t str)>) -> Self {
+        let modules: Modules =
+            texts.into_iter().map(|(name, text)| (name.to_owned(), Module::read(text))).collect();
+        let used = |name: &str, module: &Module| {
+            let leads_to = module.paths.iter().filter_map(|path| definer(name, path, &modules, 0));
+            leads_to.filter(|used| used != name).collect()
+        };
+        Self(modules.iter().map(|(name, module)| (name.clone(), used(name, module))).collect())
+    }
+
+    /// Those between the topmost modules, each with all that is below it.
+    pub fn between_folders(&self) -> Self {
+        let top = |name: &str| name.split("::").next().unwrap().to_owned();
+        let mut folders: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (name, used) in &self.0 {
+            let into = folders.entry(top(name)).or_default();
+            into.extend(used.iter().map(|used| top(used)).filter(|used| *used != top(name)));
+        }
+        Self(folders)
+    }
+
+    /// Those that are left without one that is inherent.
+    ///
+    /// # Panics
+    /// Where there is none: nothing is excused that need not be.
+    #[must_use]
+    pub fn without(mut self, from: &str, to: &str) -> Self {
+        assert!(self.0.get_mut(from).is_some_and(|used| used.remove(to)), "no {from} -> {to} in {self:#?}");
+        self
+    }
+
+    /// Those that are left where a module may be made of what is below it: where a type has fields that are defined in
+    /// files of its folder, and methods there.
+    #[must_use]
+    pub fn without_parts(mut self) -> Self {
+        for (name, used) in &mut self.0 {
+            used.retain(|used| !used.strip_prefix(&**name).is_some_and(|below| below.starts_with("::")));
+        }
+        self
+    }
+
+    /// Modules of which each uses the next, and the last one the first.
+    pub fn circle(&self) -> Option<Vec<&str>> {
+        let mut left = self.0.clone();
+        // What uses nothing that is left can go; what stays stands in a circle, or above one.
+        while let Some(name) = left.iter().find(|(_, used)| !used.iter().any(|used| left.contains_key(used)))
+        {
+            let name = name.0.clone();
+            left.remove(&name);
+        }
+        let mut walk = Vec::new();
+        let mut next = left.first_key_value()?.0;
+        while !walk.contains(&next) {
+            walk.push(next);
+            next = left[next].iter().find(|used| left.contains_key(*used)).unwrap();
+        }
+        let begin = walk.iter().position(|name| *name == next).unwrap();
+        Some(walk[begin..].iter().map(|name| self.0.get_key_value(*name).unwrap().0.as_str()).collect())
+    }
+
+    /// Sees to it that there is no circle.
+    ///
+    /// # Panics
+    /// Where there is one, with its names.
+    pub fn assert_no_circle(&self) {
+        if let Some(circle) = self.circle() {
+            panic!("a circle: {} -> {}", circle.join(" -> "), circle[0]);
+        }
+    }
+}
+
+/// The modules of a folder, each with its name and its text.
+fn read(folder: &Path, prefix: &str, into: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        let name = if prefix.is_empty() { stem.to_owned() } else { format!("{prefix}::{stem}") };
+        if path.is_dir() {
+            read(&path, &name, into);
+        } else if path.extension().is_some_and(|end| end == "rs") && !stem.starts_with("tests") {
+            let name = name.trim_end_matches("::mod").to_owned();
+            into.push((name, fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+impl Module {
+    fn read(text: &str) -> Self {
+        let product = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let code: Vec<&str> = product
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//") && !declares_module(line))
+            .map(|line| line.split(" // ").next().unwrap())
+            .collect();
+        let (mut rest, mut uses) = (String::new(), Vec::new());
+        for statement in code.join("\n").split_inclusive(';') {
+            match use_in(statement) {
+                None => rest.push_str(statement),
+                Some((before, lends, tree)) => {
+                    rest.push_str(before);
+                    uses.extend(unfold(tree).into_iter().map(|used| (lends, used)));
+                }
+            }
+        }
+        let mut paths = paths(&rest);
+        let words: BTreeSet<String> = paths.iter().map(|path| path[0].clone()).collect();
+        paths.retain(|path| path.len() > 1);
+        let mut imports = BTreeMap::new();
+        for (lends, (name, path)) in uses {
+            if !lends || words.contains(&name) {
+                paths.push(path.clone());
+            }
+            imports.insert(name, (lends, path));
+        }
+        Self { paths, imports }
+    }
+}
+
+/// `mod name;` is no use of what has the same name.
+fn declares_module(line: &str) -> bool {
+    line.ends_with(';') && line.split_whitespace().nth_back(1) == Some("mod")
+}
+
+/// What stands before a `use`, whether that lends on what it names, and its tree.
+fn use_in(statement: &str) -> Option<(&str, bool, &str)> {
+    let statement = statement.strip_suffix(';')?;
+    let (at, _) = statement.rmatch_indices("use ").find(|(at, _)| {
+        let line = statement[..*at].rsplit('\n').next().unwrap().trim();
+        line.is_empty() || line == "pub" || line.starts_with("pub(") && line.ends_with(')')
+    })?;
+    let line = statement[..at].rfind('\n').map_or(0, |end| end + 1);
+    let lends = statement[line..at].trim_start().starts_with("pub");
+    Some((&statement[..line], lends, &statement[at + "use ".len()..]))
+}
+
+/// The paths of a tree, each with the name that it brings in.
+fn unfold(tree: &str) -> Vec<(String, Vec<String>)> {
+    let tree = tree.trim();
+    if let Some((before, group)) = tree.split_once('{') {
+        let path = segments(before.trim_end().trim_end_matches("::"));
+        let inner = split_group(group.trim_end().strip_suffix('}').unwrap());
+        return inner
+            .into_iter()
+            .flat_map(unfold)
+            .map(|(name, end)| match &*end {
+                [this] if this == "self" => (path.last().cloned().unwrap_or(name), path.clone()),
+                _ => (name, [&*path, &*end].concat()),
+            })
+            .collect();
+    }
+    let (path, alias) = tree.split_once(" as ").map_or((tree, None), |(path, alias)| (path, Some(alias)));
+    let path = segments(path);
+    let name = alias.map(str::to_owned).or_else(|| path.last().cloned()).unwrap_or_default();
+    vec![(name, path)]
+}
+
+fn segments(path: &str) -> Vec<String> {
+    path.split("::").map(|segment| segment.trim().to_owned()).filter(|segment| !segment.is_empty()).collect()
+}
+
+/// The members of a group, at whose commas no inner group is open.
+fn split_group(group: &str) -> Vec<&str> {
+    let (mut depth, mut members, mut from) = (0, Vec::new(), 0);
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                members.push(&group[from..at]);
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    members.push(&group[from..]);
+    members.into_iter().filter(|member| !member.trim().is_empty()).collect()
+}
+
+/// Every path that stands in code, single names too.
+fn paths(code: &str) -> Vec<Vec<String>> {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let whole = code.split(|c| !is_part(c)).filter(|path| !path.starts_with(':'));
+    whole.map(segments).filter(|path| !path.is_empty()).collect()
+}
+
+/// The module that defines what a path leads to; `None` where it leads out of the crate. `depth` ends names that lead to
+/// themselves.
+fn definer(from: &str, path: &[String], modules: &Modules, depth: u32) -> Option<String> {
+    let child = |of: &str, name: &str| if of == "lib" { name.to_owned() } else { format!("{of}::{name}") };
+    let (first, mut rest) = path.split_first()?;
+    let mut at = match &**first {
+        "crate" => "lib".to_owned(),
+        "self" => from.to_owned(),
+        "super" => parent(from),
+        name if modules.contains_key(&child(from, name)) => child(from, name),
+        name => {
+            let (_, import) = modules.get(from)?.imports.get(name).filter(|_| depth < DEEPEST)?;
+            return definer(from, &[&**import, rest].concat(), modules, depth + 1);
+        }
+    };
+    while let Some((name, further)) = rest.split_first() {
+        if name == "super" {
+            at = parent(&at);
+        } else if modules.contains_key(&child(&at, name)) {
+            at = child(&at, name);
+        } else if let Some((true, lent)) = modules.get(&at)?.imports.get(name).filter(|_| depth < DEEPEST) {
+            return definer(&at, &[&**lent, further].concat(), modules, depth + 1);
+        } else {
+            break;
+        }
+        rest = further;
+    }
+    Some(at)
+}
+
+fn parent(of: &str) -> String {
+    of.rsplit_once("::").map_or("lib", |(parent, _)| parent).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn used(arrows: &Arrows, name: &str) -> Vec<String> {
+        arrows.0[name].iter().cloned().collect()
+    }
+
+    #[test]
+    fn what_is_used_is_found_wherever_it_is_named() {
+        let arrows = Arrows::of([
+            ("lib", "mod a;\nmod b;\nmod c;"),
+            ("a", "use crate::{b::{self, x::X}, c as d};\n\nfn f() { d::f(); crate::e::f() }"),
+            ("b", "mod x;\nfn f() { x::f() }"),
+            ("b::x", "use super::super::c::C;\n// crate::a\n#[cfg(test)]\nmod tests { use crate::a; }"),
+            ("c", "use std::fmt;\nuse http::Response;\n/// crate::a\nfn f() -> fmt::Result { Vec::new() }"),
+            ("e", "impl crate::c::C {}"),
+        ]);
+        assert_eq!(used(&arrows, "a"), ["b", "b::x", "c", "e"]);
+        assert_eq!(used(&arrows, "b"), ["b::x"]);
+        assert_eq!(used(&arrows, "b::x"), ["c"]);
+        assert_eq!(used(&arrows, "e"), ["c"]);
+        assert!(used(&arrows, "c").is_empty() && used(&arrows, "lib").is_empty());
+        arrows.assert_no_circle();
+    }
+
+    #[test]
+    fn a_name_that_is_lent_on_leads_to_where_it_is_defined() {
+        let arrows = Arrows::of([
+            ("lib", "pub use web::Page;"),
+            (
+                "web",
+                "mod page;\npub(crate) mod path;\npub use page::Page;\npub use path::{Clean as Path};\npub use query::query;\n\nfn f(_: Path) {}",
+            ),
+            ("web::page", "use super::Path;"),
+            ("web::path", ""),
+            ("web::query", ""),
+            ("files", "use crate::Page;"),
+        ]);
+        assert_eq!(used(&arrows, "files"), ["web::page"]);
+        assert_eq!(used(&arrows, "web::page"), ["web::path"]);
+        assert_eq!(used(&arrows, "web"), ["web::path"], "it uses that itself");
+    }
+
+    #[test]
+    fn circles_of_modules_and_of_folders_are_found() {
+        let files = Arrows::of([
+            ("a", ""),
+            ("a::x", "use crate::b::y::Y;"),
+            ("a::z", ""),
+            ("b", ""),
+            ("b::y", ""),
+            ("b::w", "use crate::a::z::Z;"),
+            ("top", "use crate::a::x::X;"),
+        ]);
+        files.assert_no_circle();
+        assert_eq!(files.between_folders().circle().unwrap(), ["a", "b"]);
+        files.between_folders().without("b", "a").assert_no_circle();
+        let files =
+            Arrows::of([("a", "use crate::b::B;"), ("b", "use crate::c::C;"), ("c", "use crate::b::B;")]);
+        assert_eq!(files.circle().unwrap(), ["b", "c"]);
+        let parts = || Arrows::of([("a", "use b::B;"), ("a::b", "use super::A;"), ("ab", "")]);
+        assert_eq!(parts().circle().unwrap(), ["a", "a::b"]);
+        parts().without_parts().assert_no_circle();
+    }
+}

@@ -1,0 +1,73 @@
+//! Sending from beside the task that polls: it waits for room, and writes by itself where it can.
+
+use crate::clock::{self, until};
+use crate::driver::output::{Output, write};
+use crate::driver::shared::Shared;
+use event_listener::listener;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Waker};
+use std::time::Instant;
+use ws_proto::{Sent, State};
+
+impl Shared {
+    /// Sends as soon as there is room below the high mark, for which it writes by itself where it can. `full` is the
+    /// error after which it waits on, `not_polled` the one that it gives up with.
+    ///
+    /// Where it cannot, the owner must: it is asked, and if it does not even look in the time that output may wait,
+    /// nobody will.
+    pub(crate) async fn send_when_room<E: PartialEq>(
+        &self,
+        (full, not_polled): (E, E),
+        try_send: impl Fn() -> Result<Sent, E>,
+    ) -> Result<(), E> {
+        let mut polls = self.polls.load(Relaxed);
+        let mut deadline = self.output_deadline();
+        let waiting = self.wakers.room.enter();
+        loop {
+            listener!(waiting.event() => room);
+            if self.has_room() {
+                match try_send() {
+                    // It is larger than what is left: there will be more.
+                    Err(error) if error == full => {}
+                    result => return result.map(drop),
+                }
+            }
+            if self.write() {
+                continue;
+            }
+            self.wakers.driver.wake();
+            self.wakers.flusher.wake();
+            until(room, deadline).await;
+            let polls_now = self.polls.load(Relaxed);
+            if polls_now != polls {
+                (polls, deadline) = (polls_now, self.output_deadline());
+            } else if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Err(not_polled);
+            }
+        }
+    }
+
+    fn output_deadline(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.connection().config().get_output_timeout())
+    }
+
+    /// Whether nothing speaks against sending. A send finds out that it has ended.
+    fn has_room(&self) -> bool {
+        let connection = self.connection();
+        matches!(connection.state(), State::Closing | State::Closed) || !connection.is_congested()
+    }
+
+    /// Writes what the socket takes; says whether it took anything.
+    fn write(&self) -> bool {
+        let mut connection = self.connection();
+        let Some(socket) = &mut *self.socket() else { return false };
+        let waker = Waker::from(self.wakers.clone());
+        let mut io = Context::from_waker(&waker);
+        let went = write(socket, &mut Output::Flushed, self, &mut connection, &mut io, clock::now());
+        if self.has_write_failed() {
+            // Its owner reads what the peer said at last.
+            self.wakers.driver.wake();
+        }
+        went
+    }
+}

@@ -1,0 +1,84 @@
+//! The connections of a server, as the application takes them: one after the other, or all with one handler.
+
+use crate::connection::http::HttpConnection;
+use crate::server::Server;
+use crate::server::accept::Admitted;
+use crate::sys::socket::Socket;
+use futures_core::Stream;
+use futures_util::stream::FuturesUnordered;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+impl Server {
+    /// The next connection; `None` when the server does not listen. Give it to a task of its own: its HTTP goes on
+    /// while the [`HttpConnection`] is polled.
+    ///
+    /// Several tasks may accept. Cancel-safe: connections that are not accepted wait in the kernel.
+    ///
+    /// ```
+    /// # use ws_server_smol::{HttpConnection, Server};
+    /// # async fn handle(http: HttpConnection) {}
+    /// async fn serve(server: Server, executor: &async_executor::LocalExecutor<'_>) {
+    ///     while let Some(http) = server.accept().await {
+    ///         executor.spawn(handle(http)).detach();
+    ///     }
+    /// }
+    /// ```
+    pub async fn accept(&self) -> Option<HttpConnection<Socket>> {
+        let Admitted { driver, membership, rule } = self.admit().await?;
+        Some(HttpConnection::of(driver, Some(membership), rule))
+    }
+
+    /// Accepts, and runs the handler for each connection, all within this one future; it ends once the server has
+    /// stopped and the last handler has returned. Neither handlers nor what they hold need be `Send` or `'static`:
+    /// they may borrow the application's state from around the call.
+    ///
+    /// What a handler returns is dropped: an error ends its own connection alone. Log it in the handler to see it.
+    ///
+    /// A handler that waits for something of its own keeps no other waiting. One that computes does; for many
+    /// threads, [`accept`](Self::accept) and spawn.
+    ///
+    /// ```
+    /// # use ws_server_smol::Server;
+    /// # async fn f(server: Server) {
+    /// let count = std::cell::Cell::new(0);
+    /// server
+    ///     .serve(async |http| {
+    ///         let Some(mut ws) = http.upgrade().await else { return };
+    ///         count.set(count.get() + 1);
+    ///         while let Some(Ok(message)) = ws.next().await { /* … */ }
+    ///     })
+    ///     .await;
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// Where a handler does: its future ends, and every connection that runs in it closes with 1001. The server
+    /// itself stays, and may be served again. A handler that catches its own panics costs no other connection; nor does
+    /// one that runs in a task of its own, with [`accept`](Self::accept).
+    pub async fn serve<T>(&self, handler: impl AsyncFn(HttpConnection<Socket>) -> T) {
+        let mut handlers = pin!(FuturesUnordered::new());
+        let mut accepting = pin!(self.accept());
+        let mut listening = true;
+        poll_fn(|cx| {
+            loop {
+                while listening && let Poll::Ready(accepted) = accepting.as_mut().poll(cx) {
+                    match accepted {
+                        Some(http) => {
+                            handlers.push(handler(http));
+                            accepting.set(self.accept());
+                        }
+                        None => listening = false,
+                    }
+                }
+                match handlers.as_mut().poll_next(cx) {
+                    Poll::Ready(Some(_)) => {}
+                    Poll::Ready(None) if !listening => return Poll::Ready(()),
+                    Poll::Ready(None) | Poll::Pending => return Poll::Pending,
+                }
+            }
+        })
+        .await;
+    }
+}
