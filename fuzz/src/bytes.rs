@@ -186,7 +186,9 @@ impl Run<'_> {
             _ => return self.watched.act(|c| drop(c.respond(now, request, answer("answered")))),
         };
         let head = Response::new(());
-        let Ok(body) = self.watched.act(|c| c.http().respond_streaming(now, request, head, length)) else { return };
+        let Ok(body) = self.watched.act(|c| c.http().respond_streaming(now, request, head, length)) else {
+            return;
+        };
         for _ in 0..2 {
             self.give_piece(&body);
         }

@@ -209,7 +209,11 @@ impl Watched {
     /// It is over, and nobody has anything more of it: what was told must have come to its end.
     pub(crate) fn must_be_over(&mut self, now: Moment) {
         let next = self.poll_io();
-        assert!(matches!(next, IoAction::Drop | IoAction::Reset), "it does not end: {next:?}, {:?}", self.connection);
+        assert!(
+            matches!(next, IoAction::Drop | IoAction::Reset),
+            "it does not end: {next:?}, {:?}",
+            self.connection
+        );
         assert_eq!(self.connection.poll_timeout(), None, "over, and still there is a deadline");
         assert!(self.poll_event(now).is_none(), "an event that nobody asked for in time");
         let is_announced = !self.is_server
