@@ -43,7 +43,7 @@ use ws_proto::{
 /// }
 /// ```
 ///
-/// Its methods give the error that fits: [`Closed`], or [`SendError`]. As a [`Stream`] and a [`Sink`] it has one type of
+/// Its methods give the error that fits: [`Closed`], or [`SendError`]. As a [`Stream`](futures_core::Stream) and a [`Sink`](futures_sink::Sink) it has one type of
 /// message and one of error, which is either, so that one WebSocket can be forwarded into another, or into itself:
 ///
 /// ```
