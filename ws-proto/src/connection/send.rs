@@ -286,12 +286,6 @@ impl Connection {
         self.check_fits(self.queued(), len)
     }
 
-    /// Whether a message of this length has room: [`Full`](SendError::Full) is what sending it would be otherwise. For
-    /// whoever cannot have it back, and so must ask before.
-    pub fn has_room_for(&self, len: usize) -> bool {
-        !self.is_full(self.queued(), len)
-    }
-
     /// Above the high mark there is no room either while all connections together hold too much.
     pub(super) fn is_full(&self, queued: usize, len: usize) -> bool {
         if queued > self.config.high_mark && self.is_memory_over() {

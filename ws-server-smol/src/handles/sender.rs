@@ -154,11 +154,8 @@ pub(crate) fn queue(shared: &Shared, outgoing: Outgoing<'_>) -> Result<Sent, Sen
     pool::attach_buffer(&mut connection);
     let ends_message = outgoing.ends_message();
     // Written into the memory of the connection's thread, which is warm; its own is free for the next one.
-    let sent = if outgoing.len() <= COPY_UP_TO {
-        connection.send(outgoing.by_ref())?
-    } else {
-        connection.send(outgoing)?
-    };
+    let is_small = outgoing.len() <= COPY_UP_TO;
+    let sent = connection.send(if is_small { outgoing.by_ref() } else { outgoing })?;
     if ends_message {
         shared.count_sent();
     }

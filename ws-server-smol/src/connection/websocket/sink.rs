@@ -43,8 +43,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message<'static>> for WebSocket<S> 
             this.knows_end = true;
             return Ok(());
         }
-        let has_room = this.driver.shared.connection().has_room_for(message.as_bytes().len());
-        if has_room {
+        let cap = this.driver.shared.connection().config().get_outbox_cap();
+        if this.queued() == 0 || this.queued() + message.as_bytes().len() <= cap {
             this.try_send(message)?;
         } else {
             // That there is room below the high mark says nothing about a message that is larger.
