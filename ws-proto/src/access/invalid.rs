@@ -1,21 +1,22 @@
-//! Why a rule for `Host`, `Origin` or CORS cannot be kept.
+//! Invalid rules for `Host`, `Origin` or CORS.
 
 use crate::access::origin::{is_of_extensions, is_opaque};
 use core::fmt;
 
-/// What a server was told to allow, and is no host, no origin or no scheme that can be allowed: it would let nobody in.
+/// An allowed host, origin or scheme that is invalid: it would match nothing.
 ///
 /// Servers refuse to start with it.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidAccess {
-    /// [`Access::allow_host`](crate::Access::allow_host) was given this, which is no host.
+    /// [`Access::allow_host`](crate::Access::allow_host) received this, which is not a host.
     Host(String),
-    /// [`Access::allow_origin`](crate::Access::allow_origin) was given this, which is no origin.
+    /// [`Access::allow_origin`](crate::Access::allow_origin) received this, which is not an origin.
     Origin(String),
-    /// [`Access::allow_scheme`](crate::Access::allow_scheme) was given this, which is no scheme or one of the web.
+    /// [`Access::allow_scheme`](crate::Access::allow_scheme) received this, which is not a scheme, or is one of the
+    /// web.
     Scheme(String),
-    /// [`Cors::origin`](crate::Cors::origin) was given this, which is no origin.
+    /// [`Cors::origin`](crate::Cors::origin) received this, which is not an origin.
     CorsOrigin(String),
 }
 

@@ -7,7 +7,7 @@ use core::fmt;
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// A reserved bit is set that no extension gave a meaning (§5.2).
+    /// A reserved bit is set that no extension defines (§5.2).
     ReservedBits,
     /// An opcode that is not defined (§5.2).
     ReservedOpcode(u8),
@@ -42,7 +42,7 @@ pub enum ProtocolError {
     },
     /// A compressed message whose bytes are no deflate stream, or end inside one (RFC 7692 §7.2.2).
     DeflateInvalid,
-    /// A compressed message that became too many times larger than it came.
+    /// A compressed message that inflated to too many times its size.
     CompressionRatio {
         /// How many times larger it may become.
         limit: u32,
@@ -55,7 +55,7 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
-    /// The close code that tells the peer (§7.4.1). One of the two tables from error to wire; the other is
+    /// The close code that reports it to the peer (§7.4.1). One of the two tables from error to wire; the other is
     /// [`RequestError::status`](super::RequestError::status).
     pub const fn close_code(&self) -> CloseCode {
         match self {
@@ -77,7 +77,7 @@ impl ProtocolError {
         }
     }
 
-    /// A short reason for the Close frame; it fits the 123 bytes of §5.5.1.
+    /// A short reason for the Close frame; it fits in the 123 bytes of §5.5.1.
     pub(crate) const fn reason(&self) -> &'static str {
         match self {
             Self::ReservedBits => "reserved bit set",
