@@ -69,7 +69,7 @@ impl Shares<'_> {
     /// let message = loop {
     ///     match server.handle_input(now, &mut input) {
     ///         Some(Event::Message(message)) => break message,
-    ///         None if server.shares().is_used() => { /* the other connections first, then: */ server.shares().next(now) }
+    ///         None if server.shares().is_used() => { /* others first, then: */ server.shares().next(now) }
     ///         other => panic!("{other:?}"),
     ///     }
     /// };

@@ -83,8 +83,8 @@ impl Connection {
 
     /// Handles that the machine slept: the peer may be gone, and had no fair chance to show otherwise.
     ///
-    /// An open connection with a heartbeat sends it at once, however lively it was. Whatever is awaited of the
-    /// peer (the answer to a Ping, its taking output) has its whole time again.
+    /// An open connection with a heartbeat sends it at once, however active it was. Every wait for the peer
+    /// (the answer to a Ping, taking output) starts over.
     pub fn handle_resume(&mut self, now: Moment) {
         if !self.stage.is_open() {
             return;

@@ -9,15 +9,15 @@ use alloc::borrow::Cow;
 use core::fmt;
 use core::str::FromStr;
 
-/// Why a [`ClientRequest`] cannot be made as asked.
+/// Why a [`ClientRequest`] is invalid.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidRequest {
-    /// The address is no `ws://` or `wss://` address; says what is wrong with it.
+    /// Not a `ws://` or `wss://` address; says what is wrong with it.
     Url(&'static str),
-    /// A header field that breaks the grammar, or that the handshake itself writes.
+    /// A header field that is malformed, or that the handshake itself writes.
     Header(String),
-    /// A subprotocol that is no token, or that was given before (RFC 6455 §4.1).
+    /// A subprotocol that is not a token, or that is repeated (RFC 6455 §4.1).
     Subprotocol(String),
 }
 
@@ -35,10 +35,10 @@ impl fmt::Display for InvalidRequest {
 
 impl std::error::Error for InvalidRequest {}
 
-/// What a client asks for: an address, and what it offers.
+/// A client's request: an address, and what to offer.
 ///
-/// Nothing is sent that was not asked for: no subprotocols, no `Origin`, no `User-Agent` by default. Its `Debug` leaves
-/// out the query, credentials and cookies.
+/// Nothing is sent unless you ask for it: by default no subprotocols, no `Origin`, no `User-Agent`. Its `Debug` omits
+/// the query, credentials and cookies.
 ///
 /// ```
 /// use ws_proto::ClientRequest;
@@ -59,12 +59,12 @@ pub struct ClientRequest {
 }
 
 impl ClientRequest {
-    /// A request for a `ws://` or `wss://` address (§3): host, perhaps port, path and query. It has no
-    /// fragment, and no user name, which would be sent nowhere. Names beyond ASCII are given in Punycode.
+    /// A request for a `ws://` or `wss://` address (§3): host, optional port, path and query. It may have no fragment,
+    /// and no user name, which would not be sent. Write names beyond ASCII in Punycode.
     ///
-    /// A link-local address (fe80::/10) takes the zone that leads to it, the number or the name of a network interface,
-    /// as RFC 6874 writes it: `ws://[fe80::1%25eth0]:9000/`, `ws://[fe80::1%252]/`. The bare form that terminals show is
-    /// taken too, `ws://[fe80::1%eth0]:9000/`; what begins with `%25` is always the former. The zone is never sent.
+    /// A link-local address (fe80::/10) accepts a zone, the number or the name of a network interface, as RFC 6874
+    /// writes it: `ws://[fe80::1%25eth0]:9000/`, `ws://[fe80::1%252]/`. The bare form that terminals show is accepted
+    /// too, `ws://[fe80::1%eth0]:9000/`; a zone that begins with `%25` is always the former. The zone is never sent.
     pub fn new(url: &str) -> Result<Self, InvalidRequest> {
         use InvalidRequest::Url;
         let (scheme, rest) =
@@ -100,7 +100,7 @@ impl ClientRequest {
         Ok(Self { tls, authority, target, subprotocols: Vec::new(), headers: HeaderMap::new() })
     }
 
-    /// Adds a header field. `Host` and the fields of the handshake are written by the engine and refused here.
+    /// Adds a header field. The engine writes `Host` and the fields of the handshake, and rejects them here.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, InvalidRequest> {
         let refused = || InvalidRequest::Header(name.to_owned());
         let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused())?;
@@ -116,7 +116,7 @@ impl ClientRequest {
         Ok(self)
     }
 
-    /// Offers a subprotocol, the most wanted one first (§1.9).
+    /// Offers a subprotocol, the most preferred one first (§1.9).
     pub fn subprotocol(mut self, name: &str) -> Result<Self, InvalidRequest> {
         if !is_token(name.as_bytes()) || self.subprotocols.iter().any(|offered| offered == name) {
             return Err(InvalidRequest::Subprotocol(name.to_owned()));
@@ -125,7 +125,7 @@ impl ClientRequest {
         Ok(self)
     }
 
-    /// Says which page asks, as a browser does. The zone of a link-local address is left out.
+    /// Sets the `Origin`, as a browser does. The zone of a link-local address is omitted.
     pub fn origin(mut self, origin: &str) -> Result<Self, InvalidRequest> {
         let origin = without_zone(origin).map_or(Cow::Borrowed(origin), Cow::Owned);
         let value =
@@ -140,27 +140,27 @@ impl ClientRequest {
         host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
     }
 
-    /// The zone of a link-local address (RFC 4007 §11): which network interface leads to it. It is never sent.
+    /// The zone of a link-local address (RFC 4007 §11): the network interface to use. It is never sent.
     pub fn zone(&self) -> Option<&Zone> {
         self.authority.zone.as_ref()
     }
 
-    /// The port to connect to: 80, or 443 with TLS, where the address says none (§3).
+    /// The port to connect to: by default 80, or 443 with TLS (§3).
     pub fn port(&self) -> u16 {
         self.authority.port.unwrap_or(self.default_port())
     }
 
-    /// Whether the address is `wss://`: then nothing may be sent in the clear.
+    /// Whether the address is `wss://`: nothing may then be sent in the clear.
     pub fn is_tls(&self) -> bool {
         self.tls
     }
 
-    /// The path and query that are asked for.
+    /// The requested path and query.
     pub fn target(&self) -> &str {
         self.target.as_str()
     }
 
-    /// The subprotocols that are offered.
+    /// The offered subprotocols.
     pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
         self.subprotocols.iter().map(String::as_str)
     }
@@ -169,7 +169,7 @@ impl ClientRequest {
         &self.headers
     }
 
-    /// The `Host` field, without a port that goes without saying.
+    /// The `Host` field, without a default port.
     pub(crate) fn host_header(&self) -> String {
         match self.authority.port {
             Some(port) if port != self.default_port() => format!("{}:{port}", self.authority.host),
