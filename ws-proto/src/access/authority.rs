@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_authority_is_one_host_and_perhaps_a_port() {
+    fn authority_is_a_host_and_an_optional_port() {
         for bad in [
             "",
             ".",
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_local_address_may_name_its_link() {
+    fn link_local_address_may_have_a_zone() {
         let zone = |text: &str| Authority::parse(text).map(|authority| (authority.host, authority.zone));
         let name = |name: &str| Some(Zone::Name(name.to_owned()));
         for (text, host, expected) in [
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_loses_its_zone_and_nothing_else() {
+    fn only_the_zone_is_removed_from_an_origin() {
         for (origin, expected) in [
             ("http://[fe80::1%25eth0]:9000", Some("http://[fe80::1]:9000")),
             ("http://[fe80::1%eth0]", Some("http://[fe80::1]")),

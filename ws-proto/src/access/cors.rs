@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listed_origin_may_read_with_its_cookies_and_no_other_may_at_all() {
+    fn only_listed_origins_may_read_with_cookies() {
         let cors = Cors::new().origin("HTTP://LocalHost:5173/").origin("https://app.example:443");
         for origin in [DEV, "https://app.example"] {
             let response = cors.allow(&ask("GET", origin, &[]), Response::new(()));
@@ -265,14 +265,14 @@ mod tests {
     }
 
     #[test]
-    fn everybody_may_read_what_is_public_without_cookies() {
+    fn any_origin_may_read_without_cookies() {
         let response = Cors::new().any_origin().allow(&ask("GET", "null", &[]), Response::new(()));
         assert_eq!(field(&response, "access-control-allow-origin"), Some("*"));
         assert_eq!(field(&response, "access-control-allow-credentials"), None);
     }
 
     #[test]
-    fn a_browser_that_asks_first_is_answered_before_the_routes() {
+    fn preflight_is_answered_before_the_routes() {
         let cors = Cors::new().origin(DEV);
         let wish = [
             ("access-control-request-method", "DELETE"),

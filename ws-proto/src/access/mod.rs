@@ -280,7 +280,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn literals_and_localhost_are_answered_by_default() {
+    fn literals_and_localhost_are_allowed_by_default() {
         let access = Access::default();
         for name in [
             "127.0.0.1",
@@ -301,7 +301,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn rebound_names_are_refused() {
+    fn rebound_names_are_rejected() {
         let access = Access::default().allow_host("app.example");
         for name in [
             "evil.example",
@@ -328,7 +328,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn pages_of_the_server_itself_are_let_in() {
+    fn own_pages_are_admitted() {
         let access = Access::default();
         for (o, h) in [
             ("http://localhost:8080", "localhost:8080"),
@@ -345,7 +345,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn foreign_pages_are_refused() {
+    fn foreign_pages_are_rejected() {
         let access = Access::default();
         for (o, h) in [
             ("https://evil.example", "localhost:8700"),
@@ -387,7 +387,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_three_names_of_this_machine_are_one_host_where_both_families_are_this_servers() {
+    fn loopback_names_are_one_host_when_both_families_are_served() {
         let access = Access::default();
         let names = ["localhost", "127.0.0.1", "[::1]", "LOCALHOST.", "[0:0::1]"];
         for (page, socket) in names.iter().flat_map(|page| names.map(|socket| (page, socket))) {
@@ -406,7 +406,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_server_that_speaks_tls_itself_takes_no_page_without_for_its_own() {
+    fn plain_http_page_is_foreign_to_a_tls_server() {
         let access = Access::default();
         let tls = BOTH.secure(true);
         for (o, h) in [

@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_this_machine_where_it_listens_on_both_families_of_one_port() {
+    fn loopback_port_needs_both_families_on_one_port() {
         let port = |listeners: &[(&str, bool)]| {
             let listeners = listeners.iter().map(|(address, only_v6)| {
                 let address: SocketAddr = address.parse().unwrap();

@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_at_hand_goes_out_as_what_it_is() {
+    fn every_outgoing_type_keeps_its_kind() {
         let text = [b"\x81\x02", &b"hi"[..]].concat();
         assert_eq!(written("hi"), text);
         assert_eq!(written(String::from("hi")), text);
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn it_knows_its_length_and_whether_a_message_ends() {
+    fn outgoing_reports_length_and_message_end() {
         let fragment = Frame::raw(Opcode::Text, false, "abc").unwrap();
         for (outgoing, len, ends) in [
             (Outgoing::from("abcd"), 4, true),

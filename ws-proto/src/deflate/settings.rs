@@ -231,7 +231,7 @@ impl Deflate {
         self.inflate_rate
     }
 
-    /// Sets how long after its last compressed message a connection releases its contexts. Ours begins anew; of the
+    /// Sets how long after its last compressed message a connection releases its contexts. Ours restarts; of the
     /// peer's, whose messages may refer to earlier ones, the connection keeps only the window's bytes. 30 s.
     #[must_use]
     pub fn release_after(mut self, time: Duration) -> Self {

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_smaller_the_more_want_one_and_within_its_bounds() {
+    fn share_shrinks_with_demand_within_bounds() {
         for wanting in [1, 2, 64, 65, 200, 256, 257, 1000] {
             let pool = Arc::new(Pool::new(Codec));
             let mut shares: Vec<_> = (0..wanting).map(|_| Share::first()).collect();
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_over_is_no_advantage() {
+    fn leftover_share_is_not_carried_over() {
         let pool = Arc::new(Pool::new(Codec));
         let mut share = Share::first();
         share.renew(&pool);

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_what_breaks_the_grammar_the_list_goes_on() {
+    fn list_continues_after_a_malformed_element() {
         for (broken, read_as) in [
             ("=", "!"),
             (";", "!"),
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn names_have_no_case() {
+    fn names_ignore_case() {
         let headers = headers(&["PerMessage-DEFLATE"]);
         let extension = extensions(&headers).next().unwrap().unwrap();
         assert!(extension.is("permessage-deflate"));
@@ -315,7 +315,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_are_too_strange(lines in vec(vec(prop_oneof![
+        fn arbitrary_bytes_are_parsed(lines in vec(vec(prop_oneof![
             prop::sample::select(&b",;=\"\\ \ta8"[..]), any::<u8>().prop_filter("a field has none", |byte| {
                 *byte == b'\t' || *byte >= b' ' && *byte != 127
             })
@@ -326,7 +326,7 @@ mod tests {
         }
 
         #[test]
-        fn what_was_written_is_read(
+        fn written_extensions_are_read_back(
             written in vec(("[a-z!~]{1,5}", vec(("[a-z0-9-]{1,5}", prop::option::of(("[a-z0-9]{1,5}", 0..3_u8))), 0..4)), 1..5),
             comma in "[ \t]{0,2},[ \t,]{0,2}", semicolon in "[ \t]{0,2};[ \t]{0,2}", equals in "[ \t]?=[ \t]?",
         ) {

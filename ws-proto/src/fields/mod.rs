@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_element_that_is_no_text_hides_no_other() {
+    fn non_text_element_hides_no_other() {
         let mut headers = HeaderMap::new();
         for line in [&b"a, \xff ,B"[..], b"\xfe", b"Zo\xc3\xab,, c d\t,"] {
             headers.append(header::CONNECTION, HeaderValue::from_bytes(line).unwrap());

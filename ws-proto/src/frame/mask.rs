@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_cut_unmasks_to_the_same() {
+    fn unmasking_is_independent_of_cuts() {
         let key = [1, 2, 3, 4];
         let plain: Vec<u8> = (0..64).collect();
         let mut whole = plain.clone();
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_of_one_seed_say_nothing_of_those_of_another() {
+    fn keys_of_different_seeds_are_unrelated() {
         const COUNT: usize = 1_000_000;
         let keys = |seed| {
             let mut keys = MaskingKeys::new(seed);

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn byte_by_byte_the_first_bad_one_fails() {
+    fn first_bad_byte_fails_at_once() {
         // bytes, and the count of them after which no continuation could be good
         let cases: &[(&[u8], usize)] = &[
             (b"\xff", 1),

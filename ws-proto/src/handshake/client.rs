@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_taken_apart() {
+    fn addresses_are_parsed() {
         for (url, host, port, tls, target, header) in [
             ("ws://localhost", "localhost", 80, false, "/", "localhost"),
             ("WS://LOCALHOST:80/", "localhost", 80, false, "/", "localhost"),
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_holds_an_address_becomes_a_request() {
+    fn address_types_convert_to_a_request() {
         let text = "ws://localhost:9/a".to_owned();
         let requests = [
             text.parse::<ClientRequest>(),
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_named_once() {
+    fn last_origin_wins() {
         let request = ClientRequest::new("ws://localhost").unwrap();
         let request = request.origin("http://a.example").unwrap().origin("http://b.example").unwrap();
         assert_eq!(
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn other_addresses_are_refused() {
+    fn invalid_addresses_are_rejected() {
         for url in [
             "",
             "localhost",
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_the_handshake_are_refused() {
+    fn handshake_headers_are_rejected() {
         let request = ClientRequest::new("ws://localhost").unwrap();
         for (name, value) in [
             ("Host", "x"),

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn pad_bits_of_a_key_are_free_and_count_in_its_answer() {
+    fn key_pad_bits_are_free_and_affect_the_answer() {
         for last in 'A'..='Z' {
             assert!(is_valid_key(&format!("AQIDBAUGBwgJCgsMDQ4PE{last}==")), "{last}");
         }

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upgrade_shows_what_was_asked() {
+    fn upgrade_exposes_the_request() {
         let upgrade = upgrade();
         assert_eq!(
             (upgrade.method(), upgrade.uri().to_string().as_str()),
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn the_handshakes_own_headers_cannot_be_set_nor_split() {
+    fn handshake_headers_cannot_be_set_or_split() {
         let mut upgrade = upgrade();
         for (name, value) in [
             ("Connection", "close"),

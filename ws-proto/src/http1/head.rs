@@ -224,7 +224,7 @@ mod tests {
     const LIMITS: Limits = Limits { bytes: 32 << 10, fields: 100, first_line: 8 << 10, reads_on: false };
 
     #[test]
-    fn a_head_that_drips_in_is_searched_once() {
+    fn dripping_head_is_searched_once() {
         let mut bytes = b"GET / HTTP/1.1\r\n".to_vec();
         while bytes.len() < (32 << 10) - 500 {
             bytes.extend_from_slice(b"X-Filler: ");
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_fields_is_all_kept_or_refused() {
+    fn fields_are_all_kept_or_rejected() {
         for n in 0..LIMITS.fields + 2 {
             let mut bytes = b"GET / HTTP/1.1\r\n".to_vec();
             for i in 0..n {
