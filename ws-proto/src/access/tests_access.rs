@@ -216,7 +216,7 @@ fn invalid_rules_are_remembered() {
         assert_eq!(Access::default().allow_scheme(text).check(), Err(error), "{text}");
     }
     let two = Access::default().allow_host("*").allow_origin("null");
-    assert_eq!(two.check(), Err(InvalidAccess::Host("*".to_owned())), "the first is told");
+    assert_eq!(two.check(), Err(InvalidAccess::Host("*".to_owned())), "the first is reported");
 }
 
 #[test]

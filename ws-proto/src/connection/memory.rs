@@ -92,7 +92,7 @@ impl Connection {
                 true => CloseCode::TRY_AGAIN_LATER,
                 false => CloseCode::TOO_BIG,
             };
-            self.evict(now, error, code, "the server holds too much");
+            self.evict(now, error, code, "the server is over its memory limit");
         }
     }
 }

@@ -217,7 +217,7 @@ impl<'a> From<&'a Frame> for Outgoing<'a> {
 }
 
 #[cfg(test)]
-#[expect(clippy::needless_borrows_for_generic_args, reason = "what is borrowed is a case of its own")]
+#[expect(clippy::needless_borrows_for_generic_args, reason = "borrowing is a separate case")]
 mod tests {
     use super::*;
     use crate::{Config, Moment, Role};

@@ -86,7 +86,7 @@ impl Deflate {
             return Err("an extension that was not offered");
         }
         if elements.next().is_some() {
-            return Err("more than the one extension that was offered");
+            return Err("more than the offered extension");
         }
         let answer = Parameters::parse(&extension)?;
         self.offered().check(&answer)?;
@@ -171,7 +171,7 @@ impl Parameters {
                 parameter.value.map(|value| window_bits(value).ok_or("a window that is not 8 to 15 bits"));
             let is_repeated = if is("server_no_context_takeover") || is("client_no_context_takeover") {
                 if parameter.value.is_some() {
-                    return Err("a value of a parameter that has none");
+                    return Err("a value for a parameter that takes none");
                 }
                 let flag = if is("server_no_context_takeover") {
                     &mut this.server_no_context_takeover

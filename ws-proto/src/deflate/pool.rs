@@ -19,9 +19,9 @@ pub(crate) struct Pool {
 
 #[derive(Default)]
 struct Idle {
-    #[expect(clippy::vec_box, reason = "they are boxed where they are used, and only pass through")]
+    #[expect(clippy::vec_box, reason = "they are boxed in use, and only stored here")]
     inflaters: Vec<Box<Inflater>>,
-    #[expect(clippy::vec_box, reason = "they are boxed where they are used, and only pass through")]
+    #[expect(clippy::vec_box, reason = "they are boxed in use, and only stored here")]
     deflaters: Vec<Box<Deflater>>,
 }
 

@@ -141,7 +141,7 @@ fn rule_for(origin: &str) -> &'static str {
     let is_of =
         |scheme: &str| origin.split_once("://").is_some_and(|(its, _)| its.eq_ignore_ascii_case(scheme));
     match origin {
-        "null" => "Access::allow_null_origin, which lets in every page that hides its origin",
+        "null" => "Access::allow_null_origin, which admits every page that hides its origin",
         "file://" => "ServerConfig::allow_file_origin",
         _ if ["http", "https", "file"].into_iter().any(is_of) || !origin.contains("://") => {
             "ServerConfig::allow_origin"

@@ -78,7 +78,7 @@ impl fmt::Display for Error {
             Self::Unanswered => f.write_str("the application did not answer the request"),
             Self::Unfinished => f.write_str("the application did not finish its answer"),
             Self::Io(kind) => write!(f, "the transport failed: {kind}"),
-            Self::Aborted => f.write_str("the application terminated the connection"),
+            Self::Aborted => f.write_str("the application aborted the connection"),
             Self::Stopped => f.write_str("the server stopped before the connection was done"),
             Self::Memory { held, limit } => write!(
                 f,
@@ -146,7 +146,7 @@ impl fmt::Display for Timeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Handshake => "the handshake took too long",
-            Self::Body => "the request body came too slowly",
+            Self::Body => "the request body arrived too slowly",
             Self::Heartbeat => "the peer did not answer the heartbeat",
             Self::Close => "the closing handshake took too long",
             Self::Output => {

@@ -95,7 +95,7 @@ impl ProtocolError {
             Self::CloseReasonNotUtf8 => "close reason is not UTF-8",
             Self::TextNotUtf8 => "text is not UTF-8",
             Self::MessageTooBig { .. } => "message too big",
-            Self::DeflateInvalid => "compressed message is no deflate stream",
+            Self::DeflateInvalid => "compressed message is not a deflate stream",
             Self::CompressionRatio { .. } => "compressed message grows too much",
             Self::Flood { .. } => "too many frames without content",
         }
@@ -118,7 +118,7 @@ impl fmt::Display for ProtocolError {
             Self::CompressionRatio { limit } => {
                 write!(
                     f,
-                    "the peer sent a compressed message that became more than {limit} times larger; raise it with \
+                    "the peer sent a compressed message that inflated to more than {limit} times its size; raise it with \
                      Deflate::ratio_limit"
                 )
             }

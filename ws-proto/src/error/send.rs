@@ -48,7 +48,7 @@ impl fmt::Display for SendError {
             Self::ControlTooLong(n) => write!(f, "a control frame carries at most 125 bytes, not {n}"),
             Self::FragmentOrder => f.write_str("a fragment out of order"),
             Self::NotUtf8 => f.write_str("the payload of a text frame must be UTF-8"),
-            Self::CloseFrame => f.write_str("a close frame is sent by close()"),
+            Self::CloseFrame => f.write_str("use close() to send a close frame"),
             Self::CloseCodeInvalid(code) => write!(f, "the close code {} must not be sent", code.get()),
             Self::CloseReasonTooLong(n) => write!(f, "a close reason has at most 123 bytes, not {n}"),
         }

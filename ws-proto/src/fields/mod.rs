@@ -47,7 +47,7 @@ pub fn has_element(headers: &HeaderMap, name: &HeaderName, element: &str) -> boo
 }
 
 /// The one value of a field; `Err` where the field is repeated.
-#[expect(clippy::result_unit_err, reason = "there is one way to be wrong")]
+#[expect(clippy::result_unit_err, reason = "there is only one error")]
 pub fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, ()> {
     let mut values = headers.get_all(name).iter();
     let value = values.next();

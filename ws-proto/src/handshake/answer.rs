@@ -106,7 +106,7 @@ pub fn answer_over<B>(
 ///
 /// Derefs to [`Upgrade`], which has the request, and takes the choice of a subprotocol and further header fields.
 #[derive(Debug)]
-#[must_use = "the 101 is in `into_parts`"]
+#[must_use = "`into_parts` has the 101"]
 pub struct Answer {
     upgrade: Upgrade,
     deflate: Option<Arc<Deflate>>,
@@ -166,7 +166,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.error {
             Some(error) => error.fmt(f),
-            None => f.write_str("the request asks for no WebSocket"),
+            None => f.write_str("the request does not ask for a WebSocket"),
         }
     }
 }

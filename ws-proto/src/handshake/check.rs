@@ -35,7 +35,7 @@ impl RequestLine {
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(Malformed(
-                "the request line is not method, target and version with one space between",
+                "the request line is not method, target and version, separated by one space",
             ));
         };
         if !is_token(method) {

@@ -28,7 +28,7 @@ impl fmt::Display for InvalidRequest {
         match self {
             Self::Url(what) => write!(f, "not a WebSocket address: {what}"),
             Self::Header(name) => write!(f, "the request may not set the header {name:?}"),
-            Self::Subprotocol(name) => write!(f, "the subprotocol {name:?} is no token, or was given before"),
+            Self::Subprotocol(name) => write!(f, "the subprotocol {name:?} is not a token, or is repeated"),
         }
     }
 }
@@ -82,9 +82,9 @@ impl ClientRequest {
             return Err(Url("it has a user name; send an Authorization header instead"));
         }
         let malformed = match authority {
-            _ if !authority.is_ascii() => Url("its host has names beyond ASCII; give them in Punycode"),
+            _ if !authority.is_ascii() => Url("its host is not ASCII; use Punycode"),
             _ if authority.contains('%') => {
-                Url("its zone is malformed, or its host is no link-local address (fe80::/10)")
+                Url("its zone is malformed, or its host is not a link-local address (fe80::/10)")
             }
             _ => Url("its host or port is malformed"),
         };

@@ -15,7 +15,7 @@ pub(crate) type Token = Arc<()>;
 ///
 /// Its `Debug`, and that of its header fields, is fit for logs: it omits the query, credentials and cookies. That of
 /// [`uri`](::http::Request::uri) and of [`http`](Self::http) is the `http` crate's, which shows the query.
-#[must_use = "a request that is dropped is answered 503"]
+#[must_use = "a dropped request is answered 503"]
 pub struct Request {
     request: Box<::http::Request<Bytes>>,
     token: Token,

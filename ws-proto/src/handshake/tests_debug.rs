@@ -97,5 +97,5 @@ fn connection_debug_shows_no_input() {
         assert!(server.handle_input(now, &mut &mut byte[..]).is_none());
         assert!(!format!("{server:?}").contains(SECRET));
     }
-    assert!(format!("{server:?}").contains("Reader {"), "that a body is read is shown");
+    assert!(format!("{server:?}").contains("Reader {"), "the state is shown");
 }

@@ -16,7 +16,7 @@ use core::ops::Deref;
 /// Answer it with [`Connection::accept`](crate::Connection::accept), or reject it with
 /// [`Connection::respond`](crate::Connection::respond), which ends the connection: what the client sent behind may be
 /// frames, and is never parsed as requests. Its `Debug` is fit for logs, as that of a [`Request`].
-#[must_use = "an upgrade that is dropped is answered 503"]
+#[must_use = "a dropped upgrade is answered 503"]
 pub struct Upgrade {
     pub(super) offer: Box<Offer>,
     token: Token,

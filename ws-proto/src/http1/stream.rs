@@ -20,7 +20,7 @@ use std::time::SystemTime;
 /// dropped before that, the connection ends, which shows the peer that the body was cut off; only HTTP/1.0 without a
 /// length cannot tell this from a complete body.
 #[derive(Debug)]
-#[must_use = "a body that is dropped unfinished ends the connection"]
+#[must_use = "dropping an unfinished body ends the connection"]
 pub struct ResponseBody {
     token: Token,
     is_unwanted: bool,

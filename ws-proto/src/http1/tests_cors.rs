@@ -143,7 +143,7 @@ fn long_target_is_rejected_once_the_origin_is_known() {
     assert!(rig.feed(&head[..8900]).is_none());
     assert!(rig.out.is_empty());
     rig.time_out();
-    assert_eq!(rig.statuses(), [414], "the rest does not come");
+    assert_eq!(rig.statuses(), [414], "the rest never arrives");
     let mut rig = Rig::with(named());
     assert!(rig.feed("x".repeat(40_000)).is_none());
     assert_eq!(rig.statuses(), [414], "no line ends");
@@ -180,7 +180,7 @@ fn allowed_origins_may_read_stopping_and_late_answers() {
     rig.http.go_away(&mut Io { now: rig.now, config: &rig.config, out: &mut rig.out });
     rig.ok(first, "");
     assert!(rig.feed(&preflight[10..]).is_none());
-    assert_eq!(rig.statuses(), [200, 204], "what has begun to arrive is answered");
+    assert_eq!(rig.statuses(), [200, 204], "a partly received request is answered");
     assert!(rig.is_ending());
 }
 

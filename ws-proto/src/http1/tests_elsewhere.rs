@@ -127,7 +127,7 @@ fn plain_request_gets_426_and_is_no_fault() {
         assert!(matches!(own(&config, &text).0, Some(Incoming::Request(_))), "{text}");
         let refusal = refused(&text, &config);
         assert!(refusal.error().is_none(), "{text}");
-        assert_eq!(refusal.to_string(), "the request asks for no WebSocket");
+        assert_eq!(refusal.to_string(), "the request does not ask for a WebSocket");
         let response = refusal.into_response();
         assert_eq!(
             (response.status(), &response.headers()["upgrade"]),

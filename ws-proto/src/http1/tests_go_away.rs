@@ -182,7 +182,7 @@ fn an_idle_connection_ends() {
         rig.ok(request);
         assert!(rig.conn.handle_input(rig.now, &mut &mut silence.as_bytes().to_vec()[..]).is_none());
         rig.go_away();
-        assert!(rig.output().ends_with("ok"), "what is being written goes out");
+        assert!(rig.output().ends_with("ok"), "output in progress goes out");
         rig.ends_well();
         let mut rig = Rig::new();
         assert!(rig.conn.handle_input(rig.now, &mut &mut silence.as_bytes().to_vec()[..]).is_none());

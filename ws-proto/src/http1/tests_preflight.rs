@@ -15,7 +15,7 @@ fn preflight_is_answered_without_an_event() {
     let output = rig.output();
     assert!(output.starts_with("HTTP/1.1 204 "), "{output}");
     let (one, two) = output.split_at(output.len() / 2);
-    assert_eq!(one, two, "one that is asked twice is answered twice");
+    assert_eq!(one, two, "asked twice, answered twice");
     assert!(readable(one), "{one}");
     for (name, value) in [
         ("access-control-allow-methods", "DELETE"),
@@ -193,7 +193,7 @@ fn preflights_alone_keep_a_connection_for_the_handshake_timeout() {
     assert!(rig.feed("OPTIONS").is_none());
     rig.now += Duration::from_secs(1);
     assert!(rig.feed(&preflight(DEV, "")["OPTIONS".len()..]).is_none());
-    assert_eq!(values(&rig.output(), "connection"), ["close"], "one that comes late is the last");
+    assert_eq!(values(&rig.output(), "connection"), ["close"], "a late one is the last");
     assert!(rig.is_ending());
 
     let mut rig = Rig::with(named());
@@ -202,7 +202,7 @@ fn preflights_alone_keep_a_connection_for_the_handshake_timeout() {
     rig.ok(request, "");
     rig.now += Duration::from_secs(12);
     assert!(rig.feed(preflight(DEV, "")).is_none());
-    assert_eq!(rig.time_out(), rig.config.keep_alive, "who has asked something is kept alive");
+    assert_eq!(rig.time_out(), rig.config.keep_alive, "a real request is kept alive");
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn http_1_0_gets_the_body_until_the_end_of_the_connection() {
         let mut rig = Rig::new();
         let body = rig.begin(head, None);
         rig.conn.http().send_body(&body, "until the end").unwrap();
-        assert!(!rig.conn.is_paused(), "its end would show that nobody reads the body");
+        assert!(!rig.conn.is_paused(), "its end would show that the reader has gone");
         rig.conn.http().finish_body(rig.now, body).unwrap();
         assert_eq!(rig.output(), "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end");
         assert!(rig.closed().error.is_none());

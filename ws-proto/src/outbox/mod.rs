@@ -287,7 +287,7 @@ impl Buf for Outbox {
     }
 
     fn advance(&mut self, cnt: usize) {
-        assert!(cnt <= self.len(), "cannot advance past what waits");
+        assert!(cnt <= self.len(), "cannot advance past the pending bytes");
         if let Some(inner) = &mut self.inner {
             inner.advance(cnt, false);
         }

@@ -28,7 +28,7 @@ const TAKE: usize = 64 * 1024;
 /// connection knows how much was written, and returns the rest with the next one.
 ///
 /// It has copies of small frames, 64 KiB in all, and refers to large payloads.
-#[must_use = "it is written, or dropped so that the next one can be had"]
+#[must_use = "write it, or drop it to get the next one"]
 pub struct Unsent {
     chunks: VecDeque<Bytes>,
     len: usize,
@@ -51,7 +51,7 @@ impl Buf for Unsent {
     }
 
     fn advance(&mut self, cnt: usize) {
-        assert!(cnt <= self.len, "cannot advance past what was taken");
+        assert!(cnt <= self.len, "cannot advance past the end");
         let mut left = cnt;
         while let Some(chunk) = self.chunks.front_mut().filter(|_| left > 0) {
             let step = chunk.len().min(left);

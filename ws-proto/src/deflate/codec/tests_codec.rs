@@ -100,10 +100,7 @@ fn truncated_or_trailing_data_is_rejected() {
         let inflated = inflate(&mut Inflater::new(Codec), &compressed[..cut], usize::MAX);
         assert_eq!(inflated, Err(Broken), "{cut} of {}", compressed.len());
     }
-    assert!(
-        inflate(&mut Inflater::new(Codec), b"\x07", usize::MAX).is_err(),
-        "a kind of block that there is not"
-    );
+    assert!(inflate(&mut Inflater::new(Codec), b"\x07", usize::MAX).is_err(), "an undefined block type");
     assert!(
         inflate(&mut Inflater::new(Codec), b"\xf2\x00\x11\x00\x00", usize::MAX).is_err(),
         "before the window"
