@@ -100,7 +100,7 @@ impl Heartbeat {
     #[must_use]
     pub fn idle(mut self, time: Duration) -> Self {
         self.is_default = false;
-        // Without a minimum, one-way Pongs would use all the time there is.
+        // Without a minimum, one-way Pongs would starve everything else.
         self.idle = Some(time.max(SHORTEST_INTERVAL));
         self
     }

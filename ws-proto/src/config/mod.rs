@@ -297,7 +297,7 @@ impl Config {
     }
 
     /// Provides the time of day for the `Date` of a server's responses (RFC 9110 §6.6.1). None, but servers of the
-    /// adapters add one if none is set.
+    /// adapters add one if there is none, and keep it current either way.
     #[must_use]
     pub fn wall_clock(mut self, clock: WallClock) -> Self {
         self.wall_clock = Some(clock);

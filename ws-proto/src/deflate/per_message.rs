@@ -141,7 +141,7 @@ impl PerMessage {
         deflater.compress(payload, fin)
     }
 
-    /// The output just compressed, to be queued without a copy.
+    /// The output just compressed, to be queued as a payload of its own.
     pub(crate) fn take_compressed(&mut self, len: usize) -> Bytes {
         self.deflater.as_mut().map(|deflater| deflater.take_output(len)).unwrap_or_default()
     }

@@ -118,8 +118,8 @@ impl fmt::Display for ProtocolError {
             Self::CompressionRatio { limit } => {
                 write!(
                     f,
-                    "the peer sent a compressed message that inflated to more than {limit} times its size; raise it with \
-                     Deflate::ratio_limit"
+                    "the peer sent a compressed message that inflated to more than {limit} times its size; raise it \
+                     with Deflate::ratio_limit"
                 )
             }
             Self::Flood { limit } => {
