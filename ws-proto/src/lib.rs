@@ -97,7 +97,7 @@
 //! such a loop. [`handshake::answer`] answers handshakes that hyper or axum has read, and [`Access::admits`] checks
 //! `Host` and `Origin` alone.
 //!
-//! # Pages beside the socket
+//! # Plain HTTP
 //!
 //! A request without an upgrade is an [`Event::Request`]; answer it now, later or as a [streaming
 //! response](PlainHttp::respond_streaming). Routes, files and event streams are in the crate `ws-host`.

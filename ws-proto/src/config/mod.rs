@@ -312,14 +312,14 @@ impl Config {
 
 /// Shortcuts for the rules of [`Access`].
 impl Config {
-    /// Answers requests for this `Host` too, such as `app.example`, beside address literals and `localhost`.
+    /// Accepts requests for this `Host` too, such as `app.example`, besides address literals and `localhost`.
     #[must_use]
     pub fn allow_host(mut self, host: impl Into<String>) -> Self {
         self.access = self.access.allow_host(host);
         self
     }
 
-    /// Admits pages of this origin too, such as `https://app.example`, beside pages of the server's own:
+    /// Admits pages of this origin too, such as `https://app.example`, besides pages of the server's own:
     /// [`Access::allow_origin`].
     #[must_use]
     pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {

@@ -7,7 +7,7 @@ use crate::http1::ResponseBody;
 use crate::moment::Moment;
 use bytes::Bytes;
 
-/// Server functions beside [`respond`](Connection::respond): streaming responses, and answers to requests that the
+/// Server functions besides [`respond`](Connection::respond): streaming responses, and answers to requests that the
 /// application dropped. [`Connection::http`] returns it.
 #[derive(Debug)]
 pub struct PlainHttp<'a> {
@@ -15,7 +15,7 @@ pub struct PlainHttp<'a> {
 }
 
 impl Connection {
-    /// Server: streaming responses, and the rest of plain HTTP beside [`respond`](Self::respond).
+    /// Server: streaming responses, and the rest of plain HTTP besides [`respond`](Self::respond).
     #[inline]
     pub fn http(&mut self) -> PlainHttp<'_> {
         PlainHttp { connection: self }

@@ -14,7 +14,7 @@ pub enum RespondError {
     /// drop the body.
     Full,
     /// No task polls the connection, so nothing is written, and no room became free for as long as output may wait:
-    /// await its [`next`] beside the send.
+    /// await its [`next`] concurrently with the send.
     ///
     /// [`next`]: https://docs.rs/ws-server-smol
     NotPolled,
