@@ -134,7 +134,7 @@ fn what_the_application_cannot_send() {
         (RespondError::WrongRequest, "did not make that request"),
         (RespondError::Header("upgrade".into()), "\"upgrade\""),
         (RespondError::Status(StatusCode::CONTINUE), "100 Continue"),
-        (RespondError::BodyLength { left: 9 }, "9 bytes are left"),
+        (RespondError::BodyLength { left: 9 }, "9 bytes of the declared body length are left"),
         (RespondError::SubprotocolNotOffered("soap".into()), "\"soap\""),
     ] {
         says(&error, names);
