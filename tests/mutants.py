@@ -33,7 +33,7 @@ FOLDERS = {
 LISTED = ["--no-config", "--package", "ws-proto", "--exclude", "ws-proto/src/deflate/codec/off.rs"]
 # What takes seconds runs only against what survives the others: whole files, and single tests of other files.
 SLOW = ["deflate_memory", "duplex", "pair", "simulation"]
-SLOW_UNITS = ["both_ends_agree_on_the_same_whatever_each_was_told", "the_keys_of_one_seed_say_nothing_of_those_of_another"]
+SLOW_UNITS = ["both_ends_agree_for_all_settings", "keys_of_different_seeds_are_unrelated"]
 SLOW_OF_FILE = {
     "frames": ["every_first_two_bytes_to_a_server_in_every_state", "every_first_two_bytes_to_a_client_in_every_state"],
 }

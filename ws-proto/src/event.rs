@@ -1,4 +1,4 @@
-//! What a connection tells its owner.
+//! What a connection reports to its owner.
 
 use crate::close_code::CloseCode;
 use crate::error::Error;
@@ -7,27 +7,28 @@ use core::fmt;
 use core::time::Duration;
 use std::borrow::Cow;
 
-/// What happened on a connection. Lent from the input of [`Connection::handle_input`](crate::Connection::handle_input),
-/// never from the connection, which stays free for answers while an event lives.
+/// What happened on a connection. Borrows from the input of
+/// [`Connection::handle_input`](crate::Connection::handle_input), never from the connection, which stays free for
+/// answers while an event lives.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// Server: an HTTP request that asks for no upgrade. Answer it, now or later, with
-    /// [`Connection::respond`](crate::Connection::respond), or in pieces with
-    /// [`PlainHttp::respond_streaming`](crate::PlainHttp::respond_streaming); dropped, it is answered 503.
+    /// Server: an HTTP request without an upgrade. Answer it, now or later, with
+    /// [`Connection::respond`](crate::Connection::respond), or as a streaming response with
+    /// [`PlainHttp::respond_streaming`](crate::PlainHttp::respond_streaming); a dropped request is answered 503.
     Request(Request),
-    /// Server: a valid opening handshake. Answer it with [`Connection::accept`](crate::Connection::accept),
-    /// or refuse with [`Connection::respond`](crate::Connection::respond); dropped, it is answered 503. Refused or
-    /// dropped, the connection ends with that answer.
+    /// Server: a valid opening handshake. Answer it with [`Connection::accept`](crate::Connection::accept), or reject
+    /// it with [`Connection::respond`](crate::Connection::respond); a dropped one is answered 503. After a rejection or
+    /// a drop, the connection ends with that answer.
     Upgrade(Upgrade),
-    /// The WebSocket is open. For a client this is the server's 101; for a server, the one that was sent. It has the
-    /// [subprotocol](crate::handshake::subprotocol) that was agreed on.
+    /// The WebSocket is open. For a client this is the server's 101; for a server, the one that it sent. It has the
+    /// agreed [subprotocol](crate::handshake::subprotocol).
     Open(Box<http::Response<()>>),
     /// A whole message.
     Message(Message<'a>),
     /// A fragment of a fragmented or huge message, where [`Config::delivery`](crate::Config::delivery) asks for fragments.
     Fragment(Fragment<'a>),
-    /// The answer to a ping of ours.
+    /// The answer to one of our Pings.
     Pong(Pong),
     /// The outbox was over its high mark and has now fallen to its low mark.
     Drained,
@@ -69,7 +70,7 @@ impl Message<'_> {
         }
     }
 
-    /// The text, where it is text.
+    /// The text, if this is a text message.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Message::Text(text) => Some(text),
@@ -121,7 +122,7 @@ impl From<Vec<u8>> for Message<'_> {
 pub struct Fragment<'a> {
     /// The data, with the type of the whole message.
     pub data: Message<'a>,
-    /// Whether this is the first fragment of its message; the others continue it.
+    /// Whether this is the first fragment of its message; later ones continue it.
     pub first: bool,
     /// Whether this is the last fragment: FIN.
     pub last: bool,
@@ -148,7 +149,7 @@ pub struct Pong {
     pub latency: Duration,
 }
 
-/// Who began the end of a connection.
+/// Which side started the end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Initiator {
     /// This side: the application closed, or we failed the connection.
@@ -157,24 +158,24 @@ pub enum Initiator {
     Remote,
 }
 
-/// The end of a connection, and what explains it.
+/// Why and how a connection ended.
 ///
-/// `Display`, and `Debug` too, make a sentence of it, fit for a log. The code in it is the peer's, also where this side closed: then it is
-/// the peer's answer, and [`sent`](Self::sent) has ours.
+/// `Display` and `Debug` format it as a sentence for a log. The code in it is the peer's, also where this side closed:
+/// then it is the peer's answer, and [`sent`](Self::sent) has ours.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Closed {
-    /// The peer's close code, that of the first Close which was received, whatever broke afterwards (RFC 6455 §7.1.5):
-    /// [`clean`](Self::clean) and [`error`](Self::error) say the rest. [`CloseCode::NO_STATUS`] when its Close had none,
-    /// [`CloseCode::ABNORMAL`] when there was no Close.
+    /// The peer's close code: that of the first Close received, whatever failed afterwards (RFC 6455 §7.1.5); see
+    /// [`clean`](Self::clean) and [`error`](Self::error) for the rest. [`CloseCode::NO_STATUS`] when its Close had
+    /// none, [`CloseCode::ABNORMAL`] when there was no Close.
     pub code: CloseCode,
     /// The peer's reason; may be empty.
     pub reason: String,
     /// Whether both sides sent a Close (RFC 6455 §7.1.4).
     pub clean: bool,
-    /// Who began.
+    /// Which side started the end.
     pub initiator: Initiator,
-    /// The first cause, where it was no orderly close.
+    /// The first cause, unless the close was orderly.
     pub error: Option<Error>,
     /// The code that we sent, if we sent a Close.
     pub sent: Option<CloseCode>,
@@ -185,14 +186,14 @@ pub struct Closed {
     /// Bytes written to the peer, HTTP included.
     pub bytes_sent: u64,
     /// Whether this side was not reading when the end began: its application had [paused](crate::Connection::pause) the
-    /// connection, or did not drive it. What the peer said last may be unread then; where [`clean`](Self::clean) is true,
-    /// its Close was read all the same.
+    /// connection, or did not drive it. The peer's last messages may then be unread; where [`clean`](Self::clean) is
+    /// true, its Close was still read.
     pub reading_paused: bool,
     /// From the first byte of HTTP to the end.
     pub age: Duration,
 }
 
-/// The end of a connection that was lost at once, to try out what handles ends: its fields can be set.
+/// A connection that was lost at once, for testing code that handles closes: its fields can be set.
 impl Default for Closed {
     fn default() -> Self {
         Self {
@@ -211,7 +212,7 @@ impl Default for Closed {
     }
 }
 
-/// An end that is no orderly one is an error to whoever reads messages.
+/// A close that is not orderly is an error to code that reads messages.
 impl core::error::Error for Closed {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         self.error.as_ref().map(|error| error as _)

@@ -1,10 +1,10 @@
 //! A WebSocket engine without I/O: bytes and a clock go in, events and bytes come out.
 //!
-//! One TCP connection is one [`Connection`], server or client, from the first byte of HTTP to the FIN:
-//! RFC 6455 in both roles, with as much of HTTP/1.1 around it as a program needs that serves its page and its
-//! socket on one port. There is no socket in here, no thread, no clock, no global state and no `unsafe`; whoever
-//! owns the sockets drives it. `ws-server-mio` and `ws-server-smol` are two such owners; this crate is for
-//! another runtime, a game engine, a proxy, an embedded host.
+//! One TCP connection is one [`Connection`], server or client, from the first byte of HTTP to the FIN: RFC 6455 in both
+//! roles, with as much of HTTP/1.1 as a program needs to serve its page and its socket on one port. The crate has no
+//! socket, no thread, no clock, no global state and no `unsafe`; the owner of the sockets drives it. `ws-server-mio`
+//! and `ws-server-smol` are two such owners; use this crate for another runtime, a game engine, a proxy or an embedded
+//! host.
 //!
 //! ```text
 //!                  ┌────────────────────────────────────────────────────────────────┐
@@ -12,7 +12,7 @@
 //!  read() == 0 ───▶│ handle_eof(now)                                     Http       │
 //!  clock       ───▶│ handle_timeout(now)                                 Open       │
 //!  I/O error   ───▶│ abort(now, error)                                   Closing    │
-//!  what it caused ◀│ poll_event(now)             ─▶ Event<'static>                  │──▶ application
+//!  what follows   ◀│ poll_event(now)             ─▶ Event<'static>                  │──▶ application
 //!  timer       ◀───│ poll_timeout()                                      Done       │
 //!  socket write◀──▶│ outbox(): impl Buf, handle_written(now, n)                     │◀── application: send, accept, …
 //!  next step   ◀───│ poll_io(): Read | Write | Pause | Shutdown | Drop              │
@@ -21,22 +21,23 @@
 //!
 //! Five rules:
 //!
-//! 1. [`handle_input`](Connection::handle_input) uses up its input, one event at a time, unless the connection
-//!    [is paused](Connection::is_paused); then the rest stays with the caller. What was caused otherwise comes out
-//!    of [`poll_event`](Connection::poll_event).
-//! 2. Nothing that a peer does makes a call fail: failure is the event [`Closed`]. Only what the application
-//!    misuses returns [`SendError`].
-//! 3. `Closed` is the last event, exactly once, for every connection that caused any event; one that never did is
-//!    simply over ([`IoAction::Drop`]), unless the configuration asks for [every end](Config::report_all_closes).
-//! 4. Whatever must go out is in the outbox already; nobody has to remember to flush a pong or a Close.
-//! 5. There is one deadline. Time is a [`Moment`]: nanoseconds since an origin of the owner's choosing. Whatever may
-//!    begin or end a wait takes `now`: what happens on the transport, answers to HTTP, Pings and the end. Messages and
-//!    pieces of bodies wait for nothing, and take none.
+//! 1. [`handle_input`](Connection::handle_input) consumes its input, one event at a time, unless the connection [is
+//!    paused](Connection::is_paused); then the rest stays with the caller. All other events come from
+//!    [`poll_event`](Connection::poll_event).
+//! 2. No call fails because of the peer: a failure is the event [`Closed`]. Only misuse by the application returns
+//!    [`SendError`].
+//! 3. `Closed` is the last event, exactly once, for every connection that produced any event; one that produced no
+//!    event ends silently ([`IoAction::Drop`]), unless the configuration reports [every
+//!    close](Config::report_all_closes).
+//! 4. Everything that must go out is already in the outbox; Pongs and Closes need no explicit flush.
+//! 5. There is one deadline. Time is a [`Moment`]: nanoseconds since an origin that the owner chooses. Every call that
+//!    may start or end a wait takes `now`: transport events, HTTP answers, Pings and the end. Messages and body chunks
+//!    wait for nothing, and take none.
 //!
 //! # Driving it
 //!
-//! Events are lent from the input, not from the connection, which stays free for answers. This echoes without a
-//! copy but the one into the outbox:
+//! Events borrow from the input, not from the connection, which stays free for answers. This echo copies only into the
+//! outbox:
 //!
 //! ```
 //! # use std::{io::{Read, Write}, time::Instant};
@@ -89,47 +90,47 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! A socket that would block has taken nothing: say so with `handle_written(now, 0)`, so that the time of a peer that
-//! does not read begins. The example `by_hand` is a whole server and client over two blocking sockets, deadlines
-//! included.
+//! When a socket would block, report it with `handle_written(now, 0)`: the time limit for a peer that does not read
+//! starts then. The example `by_hand` is a whole server and client over two blocking sockets, deadlines included.
 //!
-//! An async owner takes what waits along, as an [`Unsent`] that lives across an await:
-//! [`Connection::unsent`] has such a loop. Handshakes that hyper or axum has read are answered by
-//! [`handshake::answer`], and [`Access::admits`] asks the rules for `Host` and `Origin` alone.
+//! An async owner takes the pending output as an [`Unsent`] that lives across an await: [`Connection::unsent`] shows
+//! such a loop. [`handshake::answer`] answers handshakes that hyper or axum has read, and [`Access::admits`] checks
+//! `Host` and `Origin` alone.
 //!
-//! # Pages beside the socket
+//! # Plain HTTP
 //!
-//! Requests that ask for no upgrade are [`Event::Request`], to be answered now, later or
-//! [in pieces](PlainHttp::respond_streaming). Routes, files and event streams are in the crate `ws-host`.
+//! A request without an upgrade is an [`Event::Request`]; answer it now, later or as a [streaming
+//! response](PlainHttp::respond_streaming). Routes, files and event streams are in the crate `ws-host`.
 //!
 //! # Flow
 //!
-//! Output waits in an outbox, up to a cap. A peer that sends is read on however much waits for it, so that two ends that
-//! both send do not wait for each other; only an application that answers more than its peer takes is slowed down. The
-//! rule: below half the cap reading is never held back by output. Above it, an event during whose handling the outbox
-//! grew delays the next event until the peer has taken as much as was added, or for 100 ms, doubled each time in a row
-//! that nothing was taken. An event that added nothing delays nothing.
+//! Output waits in an outbox, up to a cap. Pending output alone does not stop reading from a peer, so two ends that
+//! both send do not deadlock; only an application that answers more than its peer takes is slowed down. Below half the
+//! cap, output never holds reading back. Above it, an event whose handling grew the outbox delays the next event until
+//! the peer has taken as much as was added, or for 100 ms, doubled each time in a row that the peer takes nothing. An
+//! event that added nothing delays nothing.
 //!
-//! [`Sent::Congested`] and [`Event::Drained`] tell an application when to pause its own production; [`Connection::pause`]
-//! stops reading one connection because another is full; [`Connection::relay`] is for proxies. Pings and Pongs
-//! overtake what waits. A peer that takes less than [`Config::min_output_rate`] is let go, and all connections of a
-//! server share one [`Memory`].
+//! [`Sent::Congested`] and [`Event::Drained`] tell an application when to pause its own production;
+//! [`Connection::pause`] stops reading one connection because another is full; [`Connection::relay`] is for proxies.
+//! Pings and Pongs overtake pending output. A peer that takes less than [`Config::min_output_rate`] is closed, and all
+//! connections of a server share one [`Memory`].
 //!
 //! # Compression
 //!
 //! [`Config::deflate`] compresses messages with every peer that agrees (permessage-deflate, RFC 7692). Nothing else
-//! changes: messages come out as they went in. `deflate` tells what it costs. The feature of that name is on by default.
+//! changes: messages come out as they went in. The module `deflate` documents the costs. The feature of that name is on
+//! by default.
 //!
 //! # Limits
 //!
-//! Every length, count, rate and wait has a limit that is on by default; [`Config`] names them all, with their
-//! defaults. No allocation follows from a declared length. A connection that is open and idle holds no heap at
-//! all, once its outbox's memory is [taken back](Outbox::detach_buffer).
+//! Every length, count, rate and wait has a limit that is on by default; [`Config`] lists them with their defaults. A
+//! declared length alone allocates nothing. An open, idle connection holds no heap at all once its outbox buffer is
+//! [detached](Outbox::detach_buffer).
 //!
 //! # Randomness
 //!
-//! A client masks (RFC 6455 §5.3) with keys from a cryptographic stream whose seed it is given; the engine draws
-//! none itself. Take 32 bytes from the system, for each connection anew.
+//! A client masks (RFC 6455 §5.3) with keys from a cryptographic stream whose seed you provide; the engine draws no
+//! randomness itself. Take 32 fresh bytes from the system for each connection.
 
 extern crate alloc;
 

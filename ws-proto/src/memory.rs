@@ -1,13 +1,13 @@
-//! What all connections of a server hold together, and who must give way when that is too much.
+//! The memory that all connections of a server hold together, and which of them must close when it exceeds the limit.
 //!
 //! ```text
 //!   below its low mark ──▶ not counted ──▶ above it: a holder ──▶ it looks, four times a second ──▶ doomed, or goes on
 //!                                          (a `Charge`)
 //! ```
 //!
-//! Each holder reports what it holds and what it has moved, by its own deadline. When the limit has been
-//! exceeded for a second, those that moved least for what they hold are doomed, the largest first, until the rest fits;
-//! those that have only come are the last. Each of them finds that out at its next look, and ends itself.
+//! Each holder reports what it holds and what it has moved, by its own deadline. When the limit has been exceeded for a
+//! second, those that moved least for what they hold are doomed, the largest first, until the rest fits; new holders
+//! come last. Each of them finds out at its next look, and closes.
 
 use crate::moment::Moment;
 use alloc::sync::Arc;
@@ -18,25 +18,24 @@ use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How long the limit may be exceeded before somebody has to go; the pace of each is that of such a time.
+/// How long the limit may be exceeded before a connection must close; also the period over which each is measured.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// So many places are kept when nobody is counted.
+/// Capacity that remains when no connection is counted.
 const PLACES: usize = 64;
 /// How often each holder looks.
 pub(crate) const LOOK: Duration = Duration::from_millis(250);
 
-/// The memory that connections share: one limit for what they hold together in outboxes, in unfinished messages, and
-/// read ahead.
+/// The memory that connections share: one limit for what they hold together in outboxes, in unfinished messages, and in
+/// bytes read ahead.
 ///
-/// A connection counts once it holds more than its [low mark](crate::Config::outbox) and a write has left that much,
-/// or more than its [high mark](crate::Config::outbox); a payload that is shared by many counts once. Above the
-/// limit, peers with unfinished messages or bodies of requests are not read, and sends over the high mark
-/// answer [`Full`](crate::SendError::Full). If that does not help within a second, those that take or send least for
-/// what they hold are closed, the largest first: with 1013 where their output weighs most, with 1009 where a message
-/// of theirs does.
+/// A connection counts once it holds more than its [low mark](crate::Config::outbox) after a write, or more than its
+/// [high mark](crate::Config::outbox); a payload that several share counts once. Above the limit, peers with unfinished
+/// messages or request bodies are not read, and sends over the high mark return [`Full`](crate::SendError::Full). If
+/// that does not help within a second, those that take or send least for what they hold are closed, the largest first:
+/// with 1013 where their output weighs most, with 1009 where an incoming message does.
 ///
-/// Clones are the same memory. Give it to every connection by [`Config::memory`](crate::Config::memory); servers do
-/// that by `ServerConfig::memory_limit`.
+/// Clones share the same limit. Set it on every connection with [`Config::memory`](crate::Config::memory); servers use
+/// `ServerConfig::memory_limit`.
 ///
 /// ```
 /// use ws_proto::{Config, Memory};
@@ -65,30 +64,30 @@ struct Table {
     shared: HashMap<usize, Shared>,
     holders: Vec<Option<Holder>>,
     vacant: Vec<usize>,
-    /// Since when the limit is exceeded, as far as anybody has looked.
+    /// When the limit was exceeded, as of the last look of any holder.
     over_since: Option<Moment>,
 }
 
-/// A payload that stands in outboxes.
+/// A payload in one or more outboxes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Shared {
     /// In how many.
     times: usize,
-    /// The longest that began there: some may have a part of it.
+    /// The longest that began there: some outboxes may have only a part of it.
     len: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Holder {
-    /// What only this one holds, or shares.
+    /// What this one holds, alone or shared.
     held: usize,
-    /// What it took and sent in its last whole second; none where it has only come.
+    /// What it received and sent in its last whole second; none for a new one.
     moved: Option<u64>,
     is_doomed: bool,
 }
 
 impl Memory {
-    /// Memory of so many bytes.
+    /// A limit of this many bytes.
     pub fn new(limit: usize) -> Self {
         let inner = Inner { limit, held: AtomicUsize::new(0), table: Mutex::default() };
         Self { inner: Arc::new(inner) }
@@ -99,7 +98,7 @@ impl Memory {
         self.inner.limit
     }
 
-    /// How many bytes they hold now: those connections that hold more than their low mark.
+    /// The bytes held now by connections over their low mark.
     pub fn held(&self) -> usize {
         self.inner.held.load(Ordering::Relaxed)
     }
@@ -108,7 +107,7 @@ impl Memory {
         self.held() > self.inner.limit
     }
 
-    /// Counts a payload that stands in an outbox; those that stand in several count once.
+    /// Counts a payload in an outbox; one that is in several counts once.
     pub(crate) fn share(&self, payload: &Bytes) -> SharedPayload {
         let (address, len) = (payload.as_ptr() as usize, payload.len());
         let mut table = self.table();
@@ -122,7 +121,7 @@ impl Memory {
         SharedPayload { memory: self.clone(), address }
     }
 
-    /// A connection begins to be counted.
+    /// Starts to count a connection.
     pub(crate) fn charge(&self) -> Charge {
         let mut table = self.table();
         let place = table.vacant.pop().unwrap_or(table.holders.len());
@@ -147,7 +146,7 @@ impl Table {
         places.sort_by(|a, b| {
             let (a, b) = (holder(*a), holder(*b));
             let pace = |one: Holder, other: Holder| u128::from(one.moved.unwrap_or(0)) * other.held as u128;
-            // Those that have only come have shown nothing yet.
+            // New holders have no measurement yet.
             let is_new = a.moved.is_none().cmp(&b.moved.is_none());
             is_new.then(pace(a, b).cmp(&pace(b, a))).then(b.held.cmp(&a.held))
         });
@@ -163,18 +162,18 @@ impl Table {
     }
 }
 
-/// What one connection holds. Dropped, it holds nothing.
+/// What one connection holds. Released on drop.
 #[derive(Debug)]
 pub(crate) struct Charge {
     memory: Memory,
     place: usize,
     own: usize,
-    /// When it last looked, and what had been moved by then.
+    /// When it last looked, and how much it had moved by then.
     looked: Option<(Moment, u64)>,
 }
 
 impl Charge {
-    /// Sets what it holds: by itself, and with what it shares.
+    /// Sets what it holds: alone, and including what it shares.
     pub(crate) fn set(&mut self, own: usize, with_shared: usize) {
         let held = &self.memory.inner.held;
         held.fetch_add(own, Ordering::Relaxed);
@@ -185,14 +184,14 @@ impl Charge {
         }
     }
 
-    /// Looks whether this connection has to go, having moved so many bytes since it began. Answers what all hold, where
-    /// it has. One that is not read for want of memory is judged by what it moved before.
+    /// Checks whether this connection must close, given the bytes it has moved so far. If so, returns what all
+    /// connections hold. A connection that is not read for lack of memory is judged by its previous measurement.
     pub(crate) fn look(&mut self, now: Moment, moved: u64, is_held_back: bool) -> Option<usize> {
         let held = self.memory.held();
         let excess = held.saturating_sub(self.memory.limit());
         let mut table = self.memory.inner.table.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(Some(holder)) = table.holders.get_mut(self.place) {
-            // Whoever was there when the limit was exceeded has been measured when that is judged.
+            // A holder that was there when the limit was exceeded must be measured before it is judged.
             let window = if holder.moved.is_none() { PATIENCE - LOOK } else { PATIENCE };
             match self.looked {
                 Some((at, before)) if now.since(at) >= window => {
@@ -212,7 +211,7 @@ impl Charge {
         }
         let since = *table.over_since.get_or_insert(now);
         if now.since(since) >= PATIENCE {
-            // Those that are doomed have a second to find out.
+            // Doomed holders have a second to find out.
             table.over_since = Some(now);
             table.judge(excess);
         }
@@ -228,7 +227,7 @@ impl Drop for Charge {
         table.holders[self.place] = None;
         table.vacant.push(self.place);
         if table.vacant.len() == table.holders.len() {
-            // Nobody is counted: a busy time leaves no memory behind.
+            // No connection is counted: release the memory of a busy time.
             table.vacant.clear();
             table.vacant.shrink_to(PLACES);
             table.holders.clear();
@@ -239,7 +238,7 @@ impl Drop for Charge {
     }
 }
 
-/// That a payload stands in an outbox. Dropped, it stands there no more.
+/// Marks a payload as being in an outbox until dropped.
 #[derive(Debug)]
 pub(crate) struct SharedPayload {
     memory: Memory,

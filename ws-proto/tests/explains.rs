@@ -113,7 +113,7 @@ fn what_the_clock_the_network_or_the_application_ended() {
     let reset = Error::from(io::Error::from(io::ErrorKind::ConnectionReset));
     assert!(matches!(reset, Error::Io(io::ErrorKind::ConnectionReset)));
     says(&reset, "connection reset");
-    says(&Error::Aborted, "terminated");
+    says(&Error::Aborted, "aborted");
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn what_the_application_cannot_send() {
         (RespondError::WrongRequest, "did not make that request"),
         (RespondError::Header("upgrade".into()), "\"upgrade\""),
         (RespondError::Status(StatusCode::CONTINUE), "100 Continue"),
-        (RespondError::BodyLength { left: 9 }, "9 bytes are left"),
+        (RespondError::BodyLength { left: 9 }, "9 bytes of the declared body length are left"),
         (RespondError::SubprotocolNotOffered("soap".into()), "\"soap\""),
     ] {
         says(&error, names);
@@ -165,7 +165,7 @@ fn why_a_server_cannot_listen_and_what_would_help() {
     says(&ListenError::NotHere { tried: Vec::new() }, "the address: not an address of this machine");
     says(&ListenError::NoPort, "range");
     let access = ListenError::Config(InvalidAccess::Host("*".into()).into());
-    says(&access, "cannot listen: \"*\" is no host");
+    says(&access, "cannot listen: \"*\" is not a host");
     assert!(access.source().is_some());
     let io = ListenError::Io { tried: vec![at(1)], error: denied() };
     says(&io, "permission denied");

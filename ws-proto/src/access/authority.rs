@@ -1,20 +1,20 @@
-//! The authority of a URL, a `Host` and an `Origin`: a host and perhaps a port (RFC 3986 §3.2).
+//! The authority of a URL, a `Host` or an `Origin`: a host and an optional port (RFC 3986 §3.2).
 
 use crate::access::transport::Transport;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use percent_encoding::percent_decode_str;
 
-/// Interfaces have names of at most 15 bytes on Linux, macOS and the BSDs, and numbers of ten digits on Windows.
+/// Interface names have at most 15 bytes on Linux, macOS and the BSDs, and numbers of ten digits on Windows.
 const ZONE_LIMIT: usize = 32;
 
-/// `host [":" port]`, the host in lower case and without the root's dot.
+/// `host [":" port]`, the host in lower case and without the trailing dot of the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Authority {
     /// A name, an IPv4 address, or an IPv6 address in its brackets. Empty only over a Unix socket.
     pub(crate) host: String,
     pub(crate) port: Option<u16>,
-    /// Which link a link-local address is on. It has a meaning on the machine that says it alone, so that it is no
-    /// part of the host.
+    /// The link of a link-local address. It has meaning only on the machine that states it, so it is not part of the
+    /// host.
     pub(crate) zone: Option<Zone>,
 }
 
@@ -23,12 +23,12 @@ pub(crate) struct Authority {
 pub enum Zone {
     /// Its number.
     Index(u32),
-    /// Its name, which this machine alone knows.
+    /// Its name, which only this machine knows.
     Name(String),
 }
 
 impl Authority {
-    /// Refuses user information, lists, and all that no host name of DNS contains.
+    /// Rejects user information, lists, and characters that no DNS host name contains.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (host, zone, port) = if let Some(rest) = text.strip_prefix('[') {
             let (address, port) = rest.split_once(']')?;
@@ -56,7 +56,7 @@ impl Authority {
         Some(Self { host, port: parse_port(port)?, zone })
     }
 
-    /// That of a `Host` field. A Unix socket has no name, and there it may be empty.
+    /// The authority of a `Host` field. A Unix socket has no name, so there it may be empty.
     pub(crate) fn of_host(value: &[u8], transport: Transport) -> Option<Self> {
         match value {
             b"" if transport.unix => Some(Self::empty()),
@@ -64,7 +64,7 @@ impl Authority {
         }
     }
 
-    /// That of an empty `Host` field.
+    /// The authority of an empty `Host` field.
     pub(crate) fn empty() -> Self {
         Self { host: String::new(), port: None, zone: None }
     }
@@ -93,8 +93,8 @@ pub(crate) fn parse_port(text: &str) -> Option<Option<u16>> {
 }
 
 impl Zone {
-    /// What follows the percent sign. In a URL that sign is itself encoded, as `%25` (RFC 6874 §2); text that was copied
-    /// from a terminal has it bare (§3). Where both could be meant, as in `%2512`, it is the former.
+    /// Parses what follows the percent sign. In a URL that sign is itself encoded, as `%25` (RFC 6874 §2); text copied
+    /// from a terminal has it bare (§3). Where both are possible, as in `%2512`, it is the former.
     fn parse(text: &str) -> Option<Self> {
         let text = text.strip_prefix("25").unwrap_or(text);
         let zone = percent_decode_str(text).decode_utf8().ok()?;
@@ -109,7 +109,7 @@ impl Zone {
     }
 }
 
-/// The text of an origin without the zone of its host, which is nobody else's business.
+/// The text of an origin without the zone of its host, which must not leave this machine.
 pub(crate) fn without_zone(origin: &str) -> Option<String> {
     let (start, rest) = origin.split_once("://[")?;
     let (address, end) = rest.split_once(']')?;
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_authority_is_one_host_and_perhaps_a_port() {
+    fn authority_is_a_host_and_an_optional_port() {
         for bad in [
             "",
             ".",
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_local_address_may_name_its_link() {
+    fn link_local_address_may_have_a_zone() {
         let zone = |text: &str| Authority::parse(text).map(|authority| (authority.host, authority.zone));
         let name = |name: &str| Some(Zone::Name(name.to_owned()));
         for (text, host, expected) in [
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_loses_its_zone_and_nothing_else() {
+    fn only_the_zone_is_removed_from_an_origin() {
         for (origin, expected) in [
             ("http://[fe80::1%25eth0]:9000", Some("http://[fe80::1]:9000")),
             ("http://[fe80::1%eth0]", Some("http://[fe80::1]")),

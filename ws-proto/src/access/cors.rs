@@ -1,4 +1,4 @@
-//! Pages of other origins that may read what is answered: CORS of the Fetch standard, only where it is asked for.
+//! CORS of the Fetch standard, opt-in: pages of other origins that may read responses.
 //!
 //! ```text
 //!  head ─▶ Host rule ─▶ preflight? ─▶ 204, from the engine
@@ -16,21 +16,21 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
 const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
-/// Lets pages of other origins read answers: those of a development server on another port, say.
+/// Lets pages of other origins read answers: those of a development server on another port, for example.
 ///
-/// Without it no other origin reads anything. Set with [`Config::cors`](crate::Config::cors) or
-/// `ServerConfig::cors`, it holds for every answer on the connection, also for
-/// those that the connection gives by itself (413, 503 and so on, and the 401 where a token is required):
+/// Without it, no other origin can read anything. Set with [`Config::cors`](crate::Config::cors) or
+/// `ServerConfig::cors`, it applies to every answer on the connection, including the engine's own (413, 503 and so on,
+/// and the 401 where a token is required):
 ///
-/// - A preflight, by which a browser asks whether it may ask, is answered by the connection: after the rule for `Host`
-///   and before any token, since browsers send neither cookies nor `Authorization` with it. The application never sees
-///   it. It is an OPTIONS with one `Origin` and one `Access-Control-Request-Method`; any other OPTIONS is a request like
-///   any other.
+/// - The connection answers a preflight, with which a browser asks for permission, after the rule for `Host` and before
+///   any token, since browsers send neither cookies nor `Authorization` with it. The application never sees it. A
+///   preflight is an OPTIONS with one `Origin` and one `Access-Control-Request-Method`; any other OPTIONS is an
+///   ordinary request.
 /// - Every answer to an allowed origin gets the fields, unless the application has set `Access-Control-Allow-Origin`
 ///   itself. Only 403 for a foreign origin, 421 for a foreign host, and 101 carry none.
-/// - An [origin](Self::origin) that is named may also open WebSockets and use every method, as if
-///   [`Access`](crate::Access) allowed it. [`any_origin`](Self::any_origin) never implies that: to a foreign page that
-///   `Access` does not allow, WebSockets and all methods but GET, HEAD and OPTIONS stay closed (403).
+/// - A listed [origin](Self::origin) may also open WebSockets and use every method, as if [`Access`](crate::Access)
+///   allowed it. [`any_origin`](Self::any_origin) never implies that: for a foreign page that `Access` does not allow,
+///   WebSockets and all methods but GET, HEAD and OPTIONS stay forbidden (403).
 ///
 /// ```
 /// use ws_proto::Cors;
@@ -39,8 +39,8 @@ const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-contro
 /// let config = ServerConfig::default().cors(Cors::new().origin("http://localhost:5173"));
 /// ```
 ///
-/// Where only some paths are to be read, leave the setting alone and call [`preflight`](Self::preflight) and
-/// [`allow`](Self::allow) for those:
+/// To open only some paths, leave the setting alone and call [`preflight`](Self::preflight) and [`allow`](Self::allow)
+/// for those:
 ///
 /// ```
 /// use http::{Request, Response};
@@ -49,7 +49,7 @@ const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-contro
 /// let cors = Cors::new().origin("http://localhost:5173");
 /// let request = Request::get("/api/state").header("Origin", "http://localhost:5173").body(()).unwrap();
 /// if let Some(answer) = cors.preflight(&request) {
-///     // the browser asks whether it may ask: respond with this
+///     // a preflight: respond with this
 /// #   unreachable!("{answer:?}");
 /// }
 /// let response = cors.allow(&request, Response::new("{}"));
@@ -59,18 +59,18 @@ const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-contro
 pub struct Cors {
     origins: Vec<Origin>,
     any: bool,
-    /// The first mistake.
+    /// The first invalid rule.
     invalid: Option<InvalidAccess>,
 }
 
 impl Cors {
-    /// Nobody.
+    /// Allows no origin.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Pages of this origin too, with their cookies: scheme, host and, where it is not the scheme's own, port. What
-    /// is no origin is [`InvalidAccess::CorsOrigin`] when the server starts.
+    /// Allows pages of this origin, with their cookies: scheme, host and, unless it is the scheme's default, port. An
+    /// invalid origin is [`InvalidAccess::CorsOrigin`] when the server starts.
     #[must_use]
     pub fn origin(mut self, origin: &str) -> Self {
         match Origin::listed(origin) {
@@ -80,25 +80,25 @@ impl Cors {
         self
     }
 
-    /// Pages of every origin, without cookies. Only for what is public: any page on the web that a user of this
-    /// server opens can read it then.
+    /// Allows pages of every origin, without cookies. Only for public content: any page on the web that a user of this
+    /// server opens can then read it.
     #[must_use]
     pub fn any_origin(mut self) -> Self {
         self.any = true;
         self
     }
 
-    /// Whether all that it was told to allow can be allowed.
+    /// Checks that all rules are valid.
     ///
     /// # Errors
-    /// [`InvalidAccess`]: the first that cannot.
+    /// [`InvalidAccess`]: the first invalid rule.
     pub fn check(&self) -> Result<(), InvalidAccess> {
         self.invalid.clone().map_or(Ok(()), Err)
     }
 
-    /// The answer to a browser that asks whether a page may make a request; `None` for all other requests.
-    /// Whatever method and fields it names are allowed to the origins that are; to others the answer has no CORS field.
-    /// Origins that are named may also ask from a public page for a server in a private network.
+    /// The answer to a preflight; `None` for all other requests. Allowed origins may use any method and fields that
+    /// they name; for all others the answer has no CORS field. Listed origins may also ask from a public page for a
+    /// server in a private network.
     pub fn preflight<B>(&self, request: &Request<B>) -> Option<Response<Bytes>> {
         let asked = request.headers();
         let has_one = |name| matches!(single(asked, name), Ok(Some(_)));
@@ -130,24 +130,24 @@ impl Cors {
         Some(response)
     }
 
-    /// The same answer, which a page of an allowed origin may read. One that has an `Access-Control-Allow-Origin`
-    /// stays as it is.
+    /// Lets a page of an allowed origin read this answer. An answer that has an `Access-Control-Allow-Origin` stays
+    /// unchanged.
     pub fn allow<B, T>(&self, request: &Request<B>, mut response: Response<T>) -> Response<T> {
         self.grant(request.headers()).apply(response.headers_mut());
         response
     }
 
-    /// Whether anybody is allowed anything. If not, OPTIONS is the application's.
+    /// Whether any origin is allowed. If not, the application handles OPTIONS.
     pub(crate) fn is_set(&self) -> bool {
         self.any || !self.origins.is_empty()
     }
 
-    /// Whether this origin is one of those that were named one by one.
+    /// Whether this origin is listed individually.
     pub(crate) fn names(&self, origin: &str) -> bool {
         !self.origins.is_empty() && Origin::parse(origin).is_some_and(|origin| self.origins.contains(&origin))
     }
 
-    /// Who may read the answer to a request with these fields.
+    /// The grant for a request with these fields.
     pub(crate) fn grant(&self, headers: &HeaderMap) -> Grant {
         if !self.is_set() {
             return Grant::Unset;
@@ -155,7 +155,7 @@ impl Cors {
         self.grant_to(single(headers, &header::ORIGIN).ok().flatten())
     }
 
-    /// Who may read the answer to a request with this `Origin`, or with none.
+    /// The grant for a request with this `Origin`, or without one.
     pub(crate) fn grant_to(&self, origin: Option<&[u8]>) -> Grant {
         let named = origin.filter(|origin| str::from_utf8(origin).is_ok_and(|origin| self.names(origin)));
         if let Some(named) = named.and_then(|origin| HeaderValue::from_bytes(origin).ok()) {
@@ -170,17 +170,17 @@ impl Cors {
     }
 }
 
-/// Who may read an answer: what [`Cors`] says of the `Origin` of its request.
+/// Which pages may read an answer: what [`Cors`] says about the `Origin` of its request.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Grant {
-    /// No rule is set, or this answer is under none.
+    /// No rule is set, or none applies to this answer.
     #[default]
     Unset,
-    /// No page of another origin; to another one the same answer looks different.
+    /// No page of another origin; another origin may get different fields.
     NoOne,
     /// Every page, without its cookies.
     Everyone {
-        /// Whether to some origin the same answer looks different.
+        /// Whether some origin gets different fields.
         varies: bool,
     },
     /// Pages of this origin, with their cookies.
@@ -188,7 +188,8 @@ pub(crate) enum Grant {
 }
 
 impl Grant {
-    /// Of the engine's own answer to a fault: a page that is refused, or that asks for another server, reads nothing.
+    /// For the engine's own answer to a fault: a page that is rejected, or that asks for another server, may not read
+    /// it.
     pub(crate) fn of_fault(self, fault: &RequestError) -> Self {
         match fault.status() {
             StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST => Self::Unset,
@@ -196,7 +197,7 @@ impl Grant {
         }
     }
 
-    /// Writes the fields, unless the application has said by itself whose the answer is.
+    /// Writes the fields, unless the application has already done so.
     pub(crate) fn apply(&self, headers: &mut HeaderMap) {
         if matches!(self, Self::Unset) || headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
             return;
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listed_origin_may_read_with_its_cookies_and_no_other_may_at_all() {
+    fn only_listed_origins_may_read_with_cookies() {
         let cors = Cors::new().origin("HTTP://LocalHost:5173/").origin("https://app.example:443");
         for origin in [DEV, "https://app.example"] {
             let response = cors.allow(&ask("GET", origin, &[]), Response::new(()));
@@ -264,14 +265,14 @@ mod tests {
     }
 
     #[test]
-    fn everybody_may_read_what_is_public_without_cookies() {
+    fn any_origin_may_read_without_cookies() {
         let response = Cors::new().any_origin().allow(&ask("GET", "null", &[]), Response::new(()));
         assert_eq!(field(&response, "access-control-allow-origin"), Some("*"));
         assert_eq!(field(&response, "access-control-allow-credentials"), None);
     }
 
     #[test]
-    fn a_browser_that_asks_first_is_answered_before_the_routes() {
+    fn preflight_is_answered_before_the_routes() {
         let cors = Cors::new().origin(DEV);
         let wish = [
             ("access-control-request-method", "DELETE"),

@@ -1,12 +1,11 @@
-//! Which `Host` and `Origin` a server answers.
+//! The `Host` and `Origin` rules of a server.
 //!
-//! A browser lets any page on the web open connections to this machine and to its network. Two header fields,
-//! which no page can forge, tell what is going on:
+//! A browser lets any page on the web open connections to this machine and to its network. Two header fields, which no
+//! page can forge, expose such requests:
 //!
-//! - `Host` is the name in the page's own address bar. A name that somebody else made to point here (DNS
-//!   rebinding) gives itself away.
-//! - `Origin` is the page that asks. A foreign page that opens a socket with this user's cookies (cross-site
-//!   WebSocket hijacking, RFC 6455 §10.2) gives itself away.
+//! - `Host` is the name in the page's own address bar. It exposes a foreign name that points here (DNS rebinding).
+//! - `Origin` is the page that sends the request. It exposes a foreign page that opens a socket with this user's
+//!   cookies (cross-site WebSocket hijacking, RFC 6455 §10.2).
 
 pub(crate) mod authority;
 pub(crate) mod cors;
@@ -23,10 +22,10 @@ use crate::access::origin::{Origin, is_opaque, is_special, parse_scheme};
 use crate::access::transport::Transport;
 use crate::error::RequestError;
 
-/// Which `Host` and `Origin` a server answers.
+/// The `Host` and `Origin` rules of a server.
 ///
-/// The default answers for address literals, `localhost` and `*.localhost`, and takes requests of programs
-/// (which send no `Origin`) and of pages that this server itself gave out. Anything else must be allowed.
+/// The default accepts address literals, `localhost` and `*.localhost` as `Host`, and accepts requests from programs
+/// (which send no `Origin`) and from pages that this server itself served. Anything else must be allowed.
 ///
 /// ```
 /// use ws_proto::Access;
@@ -36,27 +35,26 @@ use crate::error::RequestError;
 ///     .allow_origin("https://www.app.example"); // and used by pages of another one
 /// ```
 ///
-/// `Origin` is checked on opening handshakes and on every method but GET, HEAD and OPTIONS, which must not
-/// change anything (RFC 9110 §9.2.1). Origins that [`Cors`](crate::Cors) names pass it too.
+/// `Origin` is checked on opening handshakes and on every method but GET, HEAD and OPTIONS, which must not change
+/// anything (RFC 9110 §9.2.1). Origins listed in [`Cors`](crate::Cors) pass it too.
 ///
 /// # This machine
 ///
-/// Where a server listens on both `127.0.0.1` and `[::1]` at one port, as with
-/// `Bind::localhost` and `Bind::any`, the names `localhost`,
-/// `127.0.0.1` and `[::1]` are one host for the rule of origins: a page of `http://localhost:8700` may open
-/// `ws://127.0.0.1:8700`. Those three only, at that port only.
-/// Browsers keep cookies by name all the same: what the page's server has set for `localhost` is not sent to `127.0.0.1`,
-/// a token included, so a page connects best to `location.host`.
+/// Where a server listens on both `127.0.0.1` and `[::1]` at one port, as with `Bind::localhost` and `Bind::any`, the
+/// names `localhost`, `127.0.0.1` and `[::1]` are one host for the rule of origins: a page of `http://localhost:8700`
+/// may open `ws://127.0.0.1:8700`. This applies to those three only, at that port only. Browsers still keep cookies by
+/// name: a cookie that the page's server has set for `localhost`, such as a token, is not sent to `127.0.0.1`, so a
+/// page should connect to `location.host`.
 ///
 /// # Unix sockets
 ///
-/// No browser opens a Unix socket, and programs have no name for it. There an empty `Host` is answered, and every name
-/// without a dot, such as `unix` or `d`. A request with an `Origin` beside an empty `Host` is refused, whatever its method
-/// and whatever is allowed.
+/// No browser opens a Unix socket, and programs have no name for it. Over one, an empty `Host` is accepted, and so is
+/// every name without a dot, such as `unix` or `d`. A request with an `Origin` and an empty `Host` is rejected,
+/// whatever its method and whatever is allowed.
 ///
 /// # Mistakes
 ///
-/// What is no host, no origin or no scheme lets nobody in. It is remembered, and servers refuse to start with it:
+/// An invalid host, origin or scheme matches nothing. It is remembered, and servers refuse to start with it:
 /// [`Access::check`].
 #[derive(Clone, Debug, Default)]
 pub struct Access {
@@ -67,7 +65,7 @@ pub struct Access {
     null_origin: bool,
     file_origin: bool,
     any_origin: bool,
-    /// The first mistake.
+    /// The first invalid rule.
     invalid: Option<InvalidAccess>,
 }
 
@@ -77,8 +75,8 @@ impl Access {
         Self::default()
     }
 
-    /// Answers requests for this host too, on any port: one exact name, without wildcards, beyond ASCII in Punycode. What
-    /// is no host name, such as a URL, is [`InvalidAccess::Host`] when the server starts.
+    /// Accepts requests for this host too, on any port: one exact name, without wildcards, beyond ASCII in Punycode.
+    /// Anything else, such as a URL, is [`InvalidAccess::Host`] when the server starts.
     #[must_use]
     pub fn allow_host(mut self, host: impl Into<String>) -> Self {
         let host = host.into();
@@ -89,19 +87,19 @@ impl Access {
         self
     }
 
-    /// Answers requests for every host. Then any page on the web can read what this server answers, by making
-    /// a name of its own point here; only for servers whose content is public, or behind a proxy that checks.
+    /// Accepts requests for every host. Any page on the web can then read what this server answers, by pointing a name
+    /// of its own here; only for servers whose content is public, or behind a proxy that checks.
     #[must_use]
     pub fn allow_any_host(mut self) -> Self {
         self.any_host = true;
         self
     }
 
-    /// Lets pages of this origin in too: scheme, host (beyond ASCII in Punycode) and, where it is not the scheme's own,
-    /// port. An application's own scheme may have an empty host, which is one origin as well: `qrc://` lets in the pages of
-    /// Qt's resources. Extensions of browsers always have a host; [`allow_scheme`](Self::allow_scheme) lets in all of one
-    /// scheme. Origins of pages have no `ws://`: a page of `http://localhost:5173` is that also where it opens a WebSocket.
-    /// What is no origin is [`InvalidAccess::Origin`] when the server starts.
+    /// Admits pages of this origin too: scheme, host (beyond ASCII in Punycode) and, unless it is the scheme's default,
+    /// port. An application's own scheme may have an empty host, which is one origin as well: `qrc://` admits the pages
+    /// of Qt's resources. Browser extensions always have a host; [`allow_scheme`](Self::allow_scheme) admits all of one
+    /// scheme. Origins of pages have no `ws://`: a page of `http://localhost:5173` keeps that origin when it opens a
+    /// WebSocket. An invalid origin is [`InvalidAccess::Origin`] when the server starts.
     ///
     /// ```
     /// # use ws_proto::Access;
@@ -121,12 +119,12 @@ impl Access {
         self
     }
 
-    /// Lets pages of every origin of this scheme in, whatever their host: `moz-extension`, say, whose hosts are random.
-    /// Upper and lower case are the same.
+    /// Admits pages of every origin of this scheme, whatever their host: `moz-extension`, for example, whose hosts are
+    /// random. Case does not matter.
     ///
-    /// Anything that has that scheme is let in: every extension that the user has installed, for one. What is no scheme is
-    /// [`InvalidAccess::Scheme`] when the server starts, and so are those of the web (`http`, `https`, `ws`, `wss`, `ftp`)
-    /// and `file`.
+    /// This admits everything with that scheme: every extension that the user has installed, for example. An invalid
+    /// scheme is [`InvalidAccess::Scheme`] when the server starts, and so are those of the web (`http`, `https`, `ws`,
+    /// `wss`, `ftp`) and `file`.
     ///
     /// ```
     /// # use ws_proto::Access;
@@ -142,39 +140,38 @@ impl Access {
         self
     }
 
-    /// Lets in every HTML file of this machine that sends the origin `file://`: one that was downloaded or came by mail,
-    /// too, as soon as the user opens it. Web views and programs with a browser inside (Qt WebEngine, Electron, Android's
+    /// Admits every HTML file of this machine that sends the origin `file://`, including a downloaded or mailed one as
+    /// soon as the user opens it. Web views and programs with an embedded browser (Qt WebEngine, Electron, Android's
     /// WebView) send it.
     ///
-    /// Most browsers send `null` for files. So does every page on the web that wants to, from a sandboxed frame, so that
-    /// this does not let it in: that takes [`allow_null_origin`](Self::allow_null_origin). Better than either, serve the
-    /// page.
+    /// Most browsers send `null` for files. So can every page on the web, from a sandboxed frame, so this does not
+    /// admit `null`: that takes [`allow_null_origin`](Self::allow_null_origin). Better than either, serve the page.
     #[must_use]
     pub fn allow_file_origin(mut self) -> Self {
         self.file_origin = true;
         self
     }
 
-    /// Lets in pages that hide their origin: files, sandboxed frames, and so any page that wants to.
+    /// Admits pages that hide their origin: files, sandboxed frames, and so any page that wants to.
     #[must_use]
     pub fn allow_null_origin(mut self) -> Self {
         self.null_origin = true;
         self
     }
 
-    /// Lets every page on the web in. Only for servers that do not tell users apart, and that give nothing to
-    /// a caller merely because it is on this machine or in this network.
+    /// Admits every page on the web. Only for servers that do not tell users apart, and that grant nothing to a caller
+    /// merely because it is on this machine or in this network.
     #[must_use]
     pub fn allow_any_origin(mut self) -> Self {
         self.any_origin = true;
         self
     }
 
-    /// Whether all that it was told to allow can be allowed. Servers of the adapters check it when they start; an owner of
-    /// sockets of another kind asks before its first connection.
+    /// Checks that all rules are valid. Servers of the adapters do so when they start; other owners of sockets call it
+    /// before their first connection.
     ///
     /// # Errors
-    /// [`InvalidAccess`]: the first that cannot.
+    /// [`InvalidAccess`]: the first invalid rule.
     ///
     /// ```
     /// use ws_proto::Access;
@@ -187,16 +184,15 @@ impl Access {
         self.invalid.clone().map_or(Ok(()), Err)
     }
 
-    /// Whether a request with this `Host` and this `Origin`, over such a transport, would be let in: the rule that the
-    /// engine's own server applies to opening handshakes and to requests that may change something.
+    /// Checks a request with this `Host` and this `Origin` over this transport: the rule that the engine's own server
+    /// applies to opening handshakes and to requests that may change something.
     ///
     /// It is for owners of another HTTP server; for a whole opening handshake there is
-    /// [`handshake::answer`](crate::handshake::answer). What [`Cors`](crate::Cors) allows is beside this rule.
+    /// [`handshake::answer`](crate::handshake::answer). The rule does not include what [`Cors`](crate::Cors) allows.
     ///
     /// # Errors
     /// [`RequestError::HostNotAllowed`], [`RequestError::OriginNotAllowed`], [`RequestError::OriginWithoutHost`], and
-    /// [`RequestError::Malformed`] for a `Host` that is none.
-    /// [`RequestError::status`] is what to answer.
+    /// [`RequestError::Malformed`] for an invalid `Host`. Answer with [`RequestError::status`].
     ///
     /// ```
     /// use ws_proto::{Access, Transport};
@@ -229,7 +225,7 @@ impl Access {
         if allowed { Ok(()) } else { Err(RequestError::HostNotAllowed(name.to_owned())) }
     }
 
-    /// Whether a page of `origin` may use this server, which it reached as `host`.
+    /// Whether a page of `origin` may use this server, given the `host` it used to reach it.
     pub(crate) fn check_origin(
         &self,
         origin: &str,
@@ -264,7 +260,7 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) const TCP: Transport = Transport { secure: false, unix: false, loopback_port: None };
-    /// That of a server on both families of port 8700.
+    /// A server on both families of port 8700.
     pub(crate) const BOTH: Transport = Transport { loopback_port: Some(8700), ..TCP };
 
     pub(crate) fn host(access: &Access, host: &str) -> bool {
@@ -284,7 +280,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn literals_and_localhost_are_answered_by_default() {
+    fn literals_and_localhost_are_allowed_by_default() {
         let access = Access::default();
         for name in [
             "127.0.0.1",
@@ -305,7 +301,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn rebound_names_are_refused() {
+    fn rebound_names_are_rejected() {
         let access = Access::default().allow_host("app.example");
         for name in [
             "evil.example",
@@ -332,7 +328,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn pages_of_the_server_itself_are_let_in() {
+    fn own_pages_are_admitted() {
         let access = Access::default();
         for (o, h) in [
             ("http://localhost:8080", "localhost:8080"),
@@ -349,19 +345,19 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn foreign_pages_are_refused() {
+    fn foreign_pages_are_rejected() {
         let access = Access::default();
         for (o, h) in [
             ("https://evil.example", "localhost:8700"),
-            // Another server of this machine.
+            // Another server on this machine.
             ("http://localhost:3000", "localhost:8700"),
             ("http://localhost", "localhost:8700"),
             ("http://127.0.0.1:3000", "localhost:8700"),
             ("http://127.0.0.1", "localhost:8700"),
-            // The three names of this machine are one host only at the port where both families are this server's.
+            // The three names of this machine are one host only at the port where this server has both families.
             ("http://127.0.0.1:8701", "localhost:8701"),
             ("http://localhost", "127.0.0.1"),
-            // And they are three.
+            // And there are only three.
             ("http://app.localhost:8700", "localhost:8700"),
             ("http://localhost:8700", "app.localhost:8700"),
             ("http://127.0.0.2:8700", "127.0.0.1:8700"),
@@ -391,7 +387,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_three_names_of_this_machine_are_one_host_where_both_families_are_this_servers() {
+    fn loopback_names_are_one_host_when_both_families_are_served() {
         let access = Access::default();
         let names = ["localhost", "127.0.0.1", "[::1]", "LOCALHOST.", "[0:0::1]"];
         for (page, socket) in names.iter().flat_map(|page| names.map(|socket| (page, socket))) {
@@ -410,7 +406,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_server_that_speaks_tls_itself_takes_no_page_without_for_its_own() {
+    fn plain_http_page_is_foreign_to_a_tls_server() {
         let access = Access::default();
         let tls = BOTH.secure(true);
         for (o, h) in [

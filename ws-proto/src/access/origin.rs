@@ -24,9 +24,9 @@ impl Origin {
         Some(Self { scheme, host, port })
     }
 
-    /// One that a list names, perhaps with the slash that a copied address ends with.
+    /// An origin from a list, perhaps with the trailing slash of a copied address.
     pub(crate) fn listed(text: &str) -> Option<Self> {
-        // Of `qrc:///` the last slash is a path.
+        // The last slash of `qrc:///` is a path.
         let text = text.strip_suffix('/').filter(|text| !text.ends_with('/')).unwrap_or(text);
         let is_of_pages = |origin: &Self| match &*origin.scheme {
             "ws" | "wss" | "ftp" => false,
@@ -39,10 +39,10 @@ impl Origin {
         &self.scheme
     }
 
-    /// Whether a page of this origin speaks to the server that it came from.
+    /// Whether a page of this origin uses the server that it came from.
     pub(crate) fn is_same(&self, host: &Authority, transport: Transport) -> bool {
-        // A server that speaks TLS itself gave out no page without. Behind a proxy that ends TLS the schemes differ, so
-        // host and port decide.
+        // A server that speaks TLS itself serves no page without it. Behind a proxy that terminates TLS the schemes
+        // differ, so host and port decide.
         if transport.secure && self.scheme != "https" {
             return false;
         }
@@ -51,7 +51,7 @@ impl Origin {
         self.port == port && (self.host == host.host || self.is_this_machine(host, port, transport))
     }
 
-    /// Whether both names mean this machine, and this server is behind either of them.
+    /// Whether both names mean this machine, and this server listens on both.
     fn is_this_machine(&self, host: &Authority, port: Option<u16>, transport: Transport) -> bool {
         let is_one = |name: &str| ["localhost", "127.0.0.1", "[::1]"].contains(&name);
         transport.loopback_port == port
@@ -68,23 +68,23 @@ pub(crate) fn parse_scheme(text: &str) -> Option<String> {
     is_one.then(|| text.to_ascii_lowercase())
 }
 
-/// Schemes whose origins have a host of DNS, or, for files, none that tells them apart: the special ones of the URL
+/// Schemes whose origins have a DNS host or, for files, no distinguishing host: the special schemes of the URL
 /// standard, which are those of the web.
 pub(crate) fn is_special(scheme: &str) -> bool {
     matches!(scheme, "http" | "https" | "ws" | "wss" | "ftp" | "file")
 }
 
-/// Schemes whose pages have the origin `null`, or that of the page that made them.
+/// Schemes whose pages have the origin `null`, or that of the page that created them.
 pub(crate) fn is_opaque(scheme: &str) -> bool {
     matches!(scheme, "null" | "about" | "blob" | "data" | "javascript")
 }
 
-/// `chrome-extension`, `moz-extension`, `safari-web-extension`: the host says which extension, and is never empty.
+/// `chrome-extension`, `moz-extension`, `safari-web-extension`: the host identifies the extension, and is never empty.
 pub(crate) fn is_of_extensions(scheme: &str) -> bool {
     scheme.to_ascii_lowercase().ends_with("-extension")
 }
 
-/// The host of an application's own scheme is whatever it likes, and may be empty: `qrc://`, `app://.`.
+/// The host of an application's own scheme is arbitrary, and may be empty: `qrc://`, `app://.`.
 fn parse_opaque_host(authority: &str) -> Option<(String, Option<u16>)> {
     let end = authority.find(':').unwrap_or(authority.len());
     let (host, port) = authority.split_at(end);

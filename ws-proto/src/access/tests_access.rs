@@ -1,4 +1,4 @@
-//! Unix sockets, links, and what is allowed beside the server's own pages.
+//! Unix sockets, zones, and additional origins.
 
 use crate::access::authority::Authority;
 use crate::access::tests::{BOTH, TCP, host, host_over, origin, origin_over};
@@ -8,7 +8,7 @@ use crate::access::{Access, InvalidAccess};
 const UNIX: Transport = Transport { unix: true, ..TCP };
 
 #[test]
-fn a_unix_socket_needs_no_name() {
+fn empty_host_is_accepted_over_a_unix_socket() {
     let access = Access::default();
     for name in ["unix", "d", "my_socket", "d:80", "localhost", "UNIX.", "127.0.0.1", "a.localhost", "[::1]"]
     {
@@ -30,7 +30,7 @@ fn a_unix_socket_needs_no_name() {
 }
 
 #[test]
-fn a_zone_is_no_part_of_a_host() {
+fn zone_is_not_part_of_the_host() {
     let access = Access::default();
     for name in ["[fe80::1%eth0]", "[fe80::1%25eth0]:9000", "[fe80::1%253]"] {
         assert!(host(&access, name), "{name}");
@@ -45,7 +45,7 @@ fn a_zone_is_no_part_of_a_host() {
 }
 
 #[test]
-fn origins_are_allowed_one_by_one() {
+fn only_listed_origins_are_allowed() {
     let access = Access::default()
         .allow_origin("https://App.example:443/")
         .allow_origin("tauri://localhost")
@@ -76,7 +76,7 @@ fn origins_are_allowed_one_by_one() {
 }
 
 #[test]
-fn files_are_let_in_by_their_name_and_null_is_another() {
+fn file_origin_and_null_origin_are_separate_rules() {
     let access = Access::default().allow_file_origin();
     assert_eq!(access.check(), Ok(()));
     assert!(origin(&access, "file://", "localhost") && origin(&access, "FILE://", "localhost"));
@@ -88,7 +88,7 @@ fn files_are_let_in_by_their_name_and_null_is_another() {
 }
 
 #[test]
-fn a_whole_scheme_is_let_in_whatever_the_host() {
+fn allowed_scheme_admits_every_host() {
     let access = Access::default().allow_scheme("Moz-Extension");
     assert_eq!(access.check(), Ok(()));
     for o in [
@@ -113,7 +113,7 @@ fn a_whole_scheme_is_let_in_whatever_the_host() {
 }
 
 #[test]
-fn a_mistake_says_what_would_do() {
+fn invalid_rule_suggests_a_fix() {
     let origin = |text: &str| Access::default().allow_origin(text).check().unwrap_err().to_string();
     let host = |text: &str| Access::default().allow_host(text).check().unwrap_err().to_string();
     for (error, hint) in [
@@ -133,7 +133,7 @@ fn a_mistake_says_what_would_do() {
 }
 
 #[test]
-fn what_can_allow_nobody_is_remembered() {
+fn invalid_rules_are_remembered() {
     for text in [
         "",
         "null",
@@ -216,11 +216,11 @@ fn what_can_allow_nobody_is_remembered() {
         assert_eq!(Access::default().allow_scheme(text).check(), Err(error), "{text}");
     }
     let two = Access::default().allow_host("*").allow_origin("null");
-    assert_eq!(two.check(), Err(InvalidAccess::Host("*".to_owned())), "the first is told");
+    assert_eq!(two.check(), Err(InvalidAccess::Host("*".to_owned())), "the first is reported");
 }
 
 #[test]
-fn what_is_asked_from_outside_is_answered_as_the_engine_does() {
+fn admits_agrees_with_the_engine() {
     let access = Access::default().allow_host("app.example").allow_origin("https://www.app.example");
     let status = |host: &str, origin, transport| {
         access.admits(host, origin, transport).map_err(|error| error.status().as_u16())

@@ -1,9 +1,9 @@
-//! What a server's connection stands on, as only the owner of its socket knows.
+//! The transport of a server's connection, which only the owner of its socket knows.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// What a connection to a server stands on: told to [`Connection::server`](crate::Connection::server) by the owner of
-/// the socket.
+/// The transport of a connection to a server: the owner of the socket passes it to
+/// [`Connection::server`](crate::Connection::server).
 ///
 /// ```
 /// use ws_proto::Transport;
@@ -19,8 +19,8 @@ pub struct Transport {
     pub secure: bool,
     /// The connection came over a Unix socket, which no browser can open. `false`.
     pub unix: bool,
-    /// The port on which this server listens at both `127.0.0.1` and `::1`, if it does: there `localhost`, `127.0.0.1`
-    /// and `[::1]` are one host for the rule of origins. `None`.
+    /// The port on which this server listens at both `127.0.0.1` and `::1`, if any: there `localhost`, `127.0.0.1` and
+    /// `[::1]` are one host for the rule of origins. `None`.
     pub loopback_port: Option<u16>,
 }
 
@@ -30,7 +30,7 @@ impl Transport {
         Self { unix: true, ..Self::default() }
     }
 
-    /// TCP, of a server that listens at these addresses.
+    /// TCP, for a server that listens at these addresses.
     ///
     /// ```
     /// use ws_proto::{ListenAddress, Transport};
@@ -70,18 +70,18 @@ pub struct ListenAddress {
 }
 
 impl ListenAddress {
-    /// An IPv4 address, or an IPv6 one whose socket takes IPv6 alone (`IPV6_V6ONLY`).
+    /// An IPv4 address, or an IPv6 one whose socket accepts only IPv6 (`IPV6_V6ONLY`).
     pub fn new(address: impl Into<SocketAddr>) -> Self {
         Self { address: address.into(), is_dual_stack: false }
     }
 
-    /// An IPv6 address whose socket takes IPv4 too, where it is `[::]`. Of an IPv4 address it says nothing.
+    /// An IPv6 address whose socket also accepts IPv4, if it is `[::]`. Has no effect on an IPv4 address.
     pub fn dual_stack(address: impl Into<SocketAddr>) -> Self {
         Self { address: address.into(), is_dual_stack: true }
     }
 }
 
-/// The port of `0.0.0.0` or `127.0.0.1` that is that of `[::]` or `[::1]` too.
+/// The port that `0.0.0.0` or `127.0.0.1` shares with `[::]` or `[::1]`.
 fn shared_port(listeners: impl IntoIterator<Item = ListenAddress>) -> Option<u16> {
     let (mut v4, mut v6) = (Vec::new(), Vec::new());
     for ListenAddress { address, is_dual_stack } in listeners {
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_this_machine_where_it_listens_on_both_families_of_one_port() {
+    fn loopback_port_needs_both_families_on_one_port() {
         let port = |listeners: &[(&str, bool)]| {
             let listeners = listeners.iter().map(|(address, only_v6)| {
                 let address: SocketAddr = address.parse().unwrap();

@@ -1,4 +1,4 @@
-//! What keeps a quiet connection alive, and finds a dead peer.
+//! Heartbeats: they keep an idle connection alive, and detect a dead peer.
 
 use core::time::Duration;
 
@@ -7,26 +7,26 @@ use core::time::Duration;
 pub enum HeartbeatKind {
     /// A Ping, which the peer must answer (RFC 6455 §5.5.2).
     Ping,
-    /// An unsolicited Pong, a one-way heartbeat that nobody answers (§5.5.3).
+    /// An unsolicited Pong, a one-way heartbeat that has no answer (§5.5.3).
     Pong,
 }
 
-/// A control frame carries at most this (§5.5).
+/// The longest payload of a control frame (§5.5).
 pub(crate) const MAX_CONTROL_PAYLOAD: usize = 125;
-/// A thousand heartbeats a second are as many control frames as a peer with the defaults takes.
+/// At a thousand heartbeats a second, a peer with the defaults reaches its limit of control frames.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
-/// What is sent on a connection that has been quiet, and how long an answer may take.
+/// What to send on an idle connection, and how long an answer may take.
 ///
-/// A Ping is due an interval after the last byte *heard* from the peer, whatever is sent to it meanwhile, and at the
-/// latest four intervals after the last Ping, so that [`latency`](crate::Connection::latency) stays true for a peer
-/// that talks all the time. A Ping that nothing answers in time ends the connection; any byte from the peer proves
-/// life. The time for the answer begins when the socket has taken the Ping; while reading is held back, nothing is
-/// judged.
+/// A Ping is due an interval after the last byte *received* from the peer, whatever is sent to it meanwhile, and at the
+/// latest four intervals after the last Ping, which keeps [`latency`](crate::Connection::latency) current for a peer
+/// that sends all the time. A Ping without a timely answer ends the connection; any byte from the peer counts as an
+/// answer. The time for the answer starts when the socket has taken the Ping; while reading is held back, no timeout
+/// applies.
 ///
 /// A one-way Pong is due an interval after the last byte *written*.
 ///
-/// How soon a Ping reaches a peer that reads slowly depends on what the kernel holds before it: on Linux and Android
+/// How soon a Ping reaches a peer that reads slowly depends on what the kernel queues before it: on Linux and Android
 /// the adapters keep that small (`TCP_NOTSENT_LOWAT`); elsewhere it is the send buffer of the socket, which a peer must
 /// read within the time for the answer.
 #[derive(Clone, Debug)]
@@ -35,11 +35,11 @@ pub struct Heartbeat {
     pub(crate) idle: Option<Duration>,
     pub(crate) pong_timeout: Duration,
     pub(crate) payload: bytes::Bytes,
-    /// Nobody chose it.
+    /// Not set by the application.
     pub(crate) is_default: bool,
 }
 
-/// Two that do the same are equal, chosen or not.
+/// Heartbeats with the same behaviour are equal, default or not.
 impl PartialEq for Heartbeat {
     fn eq(&self, other: &Self) -> bool {
         let what = |one: &Self| (one.kind, one.idle, one.pong_timeout);
@@ -50,7 +50,7 @@ impl PartialEq for Heartbeat {
 impl Eq for Heartbeat {}
 
 impl Heartbeat {
-    /// The default of a server: an empty Ping after 30 quiet minutes, answered within 30 s.
+    /// The default of a server: an empty Ping after 30 idle minutes, answered within 30 s.
     pub fn server() -> Self {
         Self {
             kind: HeartbeatKind::Ping,
@@ -61,14 +61,14 @@ impl Heartbeat {
         }
     }
 
-    /// The default of a client: an empty one-way Pong after 30 quiet seconds. A client with a
-    /// `Reconnect` policy whose heartbeat nobody chose has [`frequent`](Self::frequent) instead.
+    /// The default of a client: an empty one-way Pong after 30 idle seconds. A client with a `Reconnect` policy and no
+    /// heartbeat of its own uses [`frequent`](Self::frequent) instead.
     pub fn client() -> Self {
         Self { kind: HeartbeatKind::Pong, idle: Some(Duration::from_secs(30)), ..Self::server() }
     }
 
-    /// Keeps connections through proxies, which cut at 60 quiet seconds, and finds dead peers soon: a Ping
-    /// after 25 s, answered within 20 s.
+    /// Keeps connections open through proxies, which cut at 60 idle seconds, and detects dead peers soon: a Ping after
+    /// 25 s, answered within 20 s.
     pub fn frequent() -> Self {
         Self {
             kind: HeartbeatKind::Ping,
@@ -78,12 +78,12 @@ impl Heartbeat {
         }
     }
 
-    /// Whether nobody chose it: it is the default of [`Config::client`](crate::Config::client).
+    /// Whether this is the default of [`Config::client`](crate::Config::client), not set by the application.
     pub fn is_default(&self) -> bool {
         self.is_default
     }
 
-    /// None at all. A peer that vanishes without a word is found only when something is sent to it.
+    /// No heartbeat. A peer that vanishes silently is detected only when something is sent to it.
     pub fn off() -> Self {
         Self { idle: None, ..Self::server() }
     }
@@ -96,16 +96,16 @@ impl Heartbeat {
         self
     }
 
-    /// Sets the quiet time after which it is sent, a millisecond at the least.
+    /// Sets the idle time after which it is sent, at least a millisecond.
     #[must_use]
     pub fn idle(mut self, time: Duration) -> Self {
         self.is_default = false;
-        // Without a pause, one-way Pongs would be all that is ever done.
+        // Without a minimum, one-way Pongs would starve everything else.
         self.idle = Some(time.max(SHORTEST_INTERVAL));
         self
     }
 
-    /// Sets how long the answer to a Ping may take, a millisecond at the least.
+    /// Sets how long the answer to a Ping may take, at least a millisecond.
     #[must_use]
     pub fn pong_timeout(mut self, time: Duration) -> Self {
         self.is_default = false;
@@ -113,7 +113,7 @@ impl Heartbeat {
         self
     }
 
-    /// Sets the payload; what is over the 125 bytes of a control frame (§5.5) is cut off.
+    /// Sets the payload, truncated to the 125 bytes of a control frame (§5.5).
     #[must_use]
     pub fn payload(mut self, payload: impl Into<bytes::Bytes>) -> Self {
         self.is_default = false;

@@ -15,8 +15,8 @@ use core::time::Duration;
 
 /// What a connection allows and when it acts. One `Arc<Config>` serves any number of connections.
 ///
-/// `x(…)` sets what `get_x()` reads. No value is refused: a time of zero is over at once, `Duration::MAX` never is, and the
-/// greatest number is no limit.
+/// `x(…)` sets what `get_x()` reads. No value is rejected: a zero timeout expires at once, `Duration::MAX` never does,
+/// and the greatest number is no limit.
 ///
 /// ```
 /// use std::time::Duration;
@@ -60,7 +60,7 @@ pub struct Config {
     pub(crate) wall_clock: Option<WallClock>,
 }
 
-/// A setter and a getter each, of what is set and read as it is.
+/// A setter and a getter for each setting that is stored as given.
 macro_rules! settings {
     ($($(#[$doc:meta])* $name:ident, $get:ident: $value:ident: $type:ty;)+) => {
         impl Config {
@@ -116,7 +116,8 @@ impl Config {
         }
     }
 
-    /// The defaults of a client: as a server's, but for the heartbeat and the kept part of a refusal's body.
+    /// The defaults of a client: those of a server, except for the heartbeat and how much of a rejection's body is
+    /// kept.
     pub fn client() -> Self {
         let heartbeat = Heartbeat { is_default: true, ..Heartbeat::client() };
         Self { body_limit: 16 << 10, heartbeat, ..Self::server() }
@@ -127,7 +128,7 @@ settings! {
     /// Sets the longest message in bytes, fragments together; over it the connection fails with 1009. 16 MiB.
     message_limit, get_message_limit: bytes: u64;
 
-    /// Sets how messages that come in fragments are delivered. Whole.
+    /// Sets how to deliver messages that arrive in fragments. Whole.
     delivery, get_delivery: delivery: Delivery;
 
     /// Sets the most bytes of an HTTP head, request or response (431). 32 KiB.
@@ -139,72 +140,74 @@ settings! {
     /// Sets the longest request target in bytes (414). 8 KiB.
     target_limit, get_target_limit: bytes: usize;
 
-    /// Sets the longest HTTP body in bytes (413); for a client, how much of a refusal's body is kept. 1 MiB, client 16 KiB.
+    /// Sets the longest HTTP body in bytes (413); for a client, how much of a rejection's body is kept. 1 MiB, client
+    /// 16 KiB.
     body_limit, get_body_limit: bytes: usize;
 
-    /// Sets the most pipelined requests that wait for their answers; then reading pauses. Behind a streaming response,
-    /// none is taken; behind one without a length up to [`head_limit`](Self::head_limit) bytes are kept. 16.
+    /// Sets the most pipelined requests that wait for their answers; then reading pauses. During a streaming response,
+    /// no further request is parsed; if it has no length, up to [`head_limit`](Self::head_limit) bytes are kept. 16.
     pipeline_limit, get_pipeline_limit: requests: usize;
 
     /// Sets the most requests on one HTTP connection; the last answer closes it. 1,000.
     request_limit, get_request_limit: requests: u32;
 
-    /// Sets the most frames a second that carry nothing, for each kind of them. Pings and Pongs, and empty frames amid a
-    /// message: over it the connection fails with 1008. In a message with content, the first and the last frame may be
-    /// empty and do not count. Messages that are empty as a whole, in one frame or several: what is over it is not read
-    /// until the next second begins, and nothing is lost; one of them passes a second even where it is 0. `None` is no
-    /// limit, and neither is 65,535 or more. 1,000.
+    /// Sets the most frames a second that carry nothing, for each kind of them. For Pings and Pongs, and for empty
+    /// frames within a message, the connection fails with 1008 over the limit. In a message with content, the first and
+    /// the last frame may be empty and do not count. Empty messages, in one frame or several, are delayed instead:
+    /// those over the limit are not read until the next second begins, and nothing is lost; one of them passes each
+    /// second even if the limit is 0. `None` is no limit, and neither is 65,535 or more. 1,000.
     frame_rate, get_frame_rate: per_second: Option<u32>;
 
-    /// Sets the most messages a second from one peer, fragments too; over it the peer is not read until the next second
-    /// begins, and nothing is lost. `None` is no limit, and costs nothing. None.
+    /// Sets the most messages a second from one peer, fragments included; over it the peer is not read until the next
+    /// second begins, and nothing is lost. `None` is no limit, and costs nothing. None.
     message_rate, get_message_rate: per_second: Option<u16>;
 
-    /// Sets the most bytes that are read and discarded while a connection drains. 16 MiB.
+    /// Sets the most bytes to read and discard while a connection drains. 16 MiB.
     drain_limit, get_drain_limit: bytes: u64;
 
     /// Sets the time from the first byte of a connection or of a request's head to its end; for a client, to the open
-    /// connection. An upgrade must be decided in it too. 10 s.
+    /// connection. The application must also decide on an upgrade within it. 10 s.
     handshake_timeout, get_handshake_timeout: time: Duration;
 
     /// Sets how long an HTTP connection may idle between requests. 15 s.
     keep_alive, get_keep_alive: time: Duration;
 
-    /// Sets how long the application may take to answer a request; then 503. So often, and once a second at the most, a
-    /// streaming response is checked for whether its body was dropped. 60 s.
+    /// Sets how long the application may take to answer a request; then 503. At the same interval, at most once a
+    /// second, a streaming response is checked for a dropped body. 60 s.
     answer_timeout, get_answer_timeout: time: Duration;
 
     /// Sets the time for the whole closing phase: flush, the peer's Close, draining. 5 s.
     close_timeout, get_close_timeout: time: Duration;
 
-    /// Sets how long output may wait while the peer takes less than [`min_output_rate`](Self::min_output_rate) asks for;
-    /// then the connection ends. It is judged at the end of each such time, and what the kernel took counts as taken: a
-    /// peer that takes nothing is found in that time, one that takes too little within twice of it. 30 s.
+    /// Sets how long output may wait while the peer takes less than [`min_output_rate`](Self::min_output_rate) asks
+    /// for; then the connection ends. The check runs at the end of each such period, and bytes in the kernel count as
+    /// taken: a peer that takes nothing is detected within one period, one that takes too little within two. 30 s.
     output_timeout, get_output_timeout: time: Duration;
 
-    /// Sets how many bytes a second a peer must take, over [`output_timeout`](Self::output_timeout), of output that waits
-    /// for it. 0 asks for a byte in that time. 1 KiB.
+    /// Sets how many bytes a second a peer must take, over [`output_timeout`](Self::output_timeout), while output is
+    /// pending. 0 asks for one byte in that time. 1 KiB.
     min_output_rate, get_min_output_rate: bytes_per_second: u32;
 
-    /// Sets whether a server still gives an answer without a length to a client that has ended its half of the connection.
-    /// Few do so; of the others it is the only sign that nobody listens any more. `false`.
+    /// Sets whether a server still gives an answer without a length to a client that has ended its half of the
+    /// connection. Few clients do that; for all others it is the only sign that they have stopped reading. `false`.
     half_close, get_half_close: allowed: bool;
 
-    /// Sets whether a server reports [`Closed`](crate::Event::Closed) of every connection, also of one that never asked
-    /// anything (a port scanner, a browser that connects ahead of need) or whose request the engine refused itself: its
-    /// sentence says why a page gets 403, say. It is the only event of such a one. `false`.
+    /// Sets whether a server reports [`Closed`](crate::Event::Closed) for every connection, including one that never
+    /// sent a request (a port scanner, a browser that connects ahead of need) or whose request the engine rejected
+    /// itself: its text explains, for example, why a page gets 403. Such a connection has no other event. `false`.
     report_all_closes, get_report_all_closes: all: bool;
 }
 
 impl Config {
-    /// Sets the marks and the cap of the outbox in bytes. A low mark above the high one, or a high mark above
-    /// the cap, is lowered to it. 64 KiB, 1 MiB and 16 MiB.
+    /// Sets the marks and the cap of the outbox in bytes. A low mark above the high one is clamped to it, and so is a
+    /// high mark above the cap. 64 KiB, 1 MiB and 16 MiB.
     ///
-    /// - When the outbox falls to the low mark after it was over the high one, [`Drained`](crate::Event::Drained) comes.
-    /// - Over the high mark a send answers [`Congested`](crate::Sent::Congested), and no further HTTP request is taken.
-    /// - Over the cap a send fails with [`Full`](crate::SendError::Full); a message alone always fits. Over half of it, an
-    ///   event whose handling added to the outbox delays the next one until the peer has taken as much, or for 100 ms,
-    ///   twice as long each time in a row that it takes nothing; an event that adds nothing delays nothing.
+    /// - When the outbox falls to the low mark after it was over the high one, it emits
+    ///   [`Drained`](crate::Event::Drained).
+    /// - Over the high mark a send returns [`Congested`](crate::Sent::Congested), and no further HTTP request is taken.
+    /// - Over the cap a send fails with [`Full`](crate::SendError::Full); a single message always fits. Over half of
+    ///   it, an event whose handling added to the outbox delays the next one until the peer has taken as much, or for
+    ///   100 ms, doubled each time in a row that it takes nothing; an event that adds nothing delays nothing.
     #[must_use]
     pub fn outbox(mut self, low_mark: usize, high_mark: usize, cap: usize) -> Self {
         self.outbox_cap = cap;
@@ -228,7 +231,7 @@ impl Config {
         self.outbox_cap
     }
 
-    /// Compresses messages where the peer does so too. Off.
+    /// Compresses messages where the peer agrees. Off.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(mut self, deflate: Deflate) -> Self {
@@ -236,52 +239,52 @@ impl Config {
         self
     }
 
-    /// How messages are compressed where the peer does so too.
+    /// How messages are compressed where the peer agrees.
     #[cfg(feature = "deflate")]
     pub fn get_deflate(&self) -> Option<&Deflate> {
         self.deflate.as_deref()
     }
 
-    /// Sets the memory that all connections of this configuration share. The adapters set it from
-    /// `ServerConfig::memory_limit`. None, which is no limit for them together.
+    /// Sets the memory limit that all connections of this configuration share. The adapters set it from
+    /// `ServerConfig::memory_limit`. None, which is no common limit.
     #[must_use]
     pub fn memory(mut self, memory: Memory) -> Self {
         self.memory = Some(memory);
         self
     }
 
-    /// The memory that all connections of this configuration share.
+    /// The memory limit that all connections of this configuration share.
     pub fn get_memory(&self) -> Option<&Memory> {
         self.memory.as_ref()
     }
 
-    /// Sets what keeps a quiet connection alive, and finds a dead peer. [`Heartbeat::server`], [`Heartbeat::client`].
+    /// Sets the heartbeat. [`Heartbeat::server`], [`Heartbeat::client`].
     #[must_use]
     pub fn heartbeat(mut self, heartbeat: Heartbeat) -> Self {
         self.heartbeat = heartbeat;
         self
     }
 
-    /// What keeps a quiet connection alive.
+    /// The heartbeat.
     pub fn get_heartbeat(&self) -> &Heartbeat {
         &self.heartbeat
     }
 
-    /// Sets the rules for `Host` and `Origin` whole, in place of what was allowed before.
+    /// Replaces all rules for `Host` and `Origin`.
     #[must_use]
     pub fn access(mut self, access: Access) -> Self {
         self.access = access;
         self
     }
 
-    /// Which `Host` and `Origin` a server answers.
+    /// The `Host` and `Origin` rules of a server.
     pub fn get_access(&self) -> &Access {
         &self.access
     }
 
-    /// Sets whose pages may read what a server answers across origins, also what it answers by itself: see [`Cors`], which
-    /// has the rules. Origins that are named one by one may also open WebSockets and use every method, as with
-    /// [`allow_origin`](Self::allow_origin). Nobody, and OPTIONS is the application's.
+    /// Sets whose pages may read what a server answers across origins, including its automatic answers: see [`Cors`],
+    /// which has the rules. Origins that are listed individually may also open WebSockets and use every method, as with
+    /// [`allow_origin`](Self::allow_origin). By default none, and the application handles OPTIONS.
     #[must_use]
     pub fn cors(mut self, cors: Cors) -> Self {
         self.cors = cors;
@@ -293,8 +296,8 @@ impl Config {
         &self.cors
     }
 
-    /// Gives the time of day, so that a server's responses can carry a `Date` (RFC 9110 §6.6.1). None, but servers of the
-    /// adapters add one; they keep whichever there is set.
+    /// Provides the time of day for the `Date` of a server's responses (RFC 9110 §6.6.1). None, but servers of the
+    /// adapters add one if there is none, and keep it current either way.
     #[must_use]
     pub fn wall_clock(mut self, clock: WallClock) -> Self {
         self.wall_clock = Some(clock);
@@ -307,16 +310,16 @@ impl Config {
     }
 }
 
-/// What an [`Access`] allows, said in one go.
+/// Shortcuts for the rules of [`Access`].
 impl Config {
-    /// Answers requests for this `Host` too, such as `app.example`, beside address literals and `localhost`.
+    /// Accepts requests for this `Host` too, such as `app.example`, besides address literals and `localhost`.
     #[must_use]
     pub fn allow_host(mut self, host: impl Into<String>) -> Self {
         self.access = self.access.allow_host(host);
         self
     }
 
-    /// Lets pages of this origin in too, such as `https://app.example`, beside pages of the server's own:
+    /// Admits pages of this origin too, such as `https://app.example`, besides pages of the server's own:
     /// [`Access::allow_origin`].
     #[must_use]
     pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
@@ -324,31 +327,31 @@ impl Config {
         self
     }
 
-    /// Lets in every HTML file of this machine that sends the origin `file://`: [`Access::allow_file_origin`].
+    /// Admits every HTML file of this machine that sends the origin `file://`: [`Access::allow_file_origin`].
     #[must_use]
     pub fn allow_file_origin(mut self) -> Self {
         self.access = self.access.allow_file_origin();
         self
     }
 
-    /// Lets in pages that hide their origin, as Chromium does for files: [`Access::allow_null_origin`].
+    /// Admits pages that hide their origin, as Chromium does for files: [`Access::allow_null_origin`].
     #[must_use]
     pub fn allow_null_origin(mut self) -> Self {
         self.access = self.access.allow_null_origin();
         self
     }
 
-    /// Lets in pages of every origin of this scheme, such as `moz-extension`: [`Access::allow_scheme`].
+    /// Admits pages of every origin of this scheme, such as `moz-extension`: [`Access::allow_scheme`].
     #[must_use]
     pub fn allow_scheme(mut self, scheme: impl Into<String>) -> Self {
         self.access = self.access.allow_scheme(scheme);
         self
     }
 
-    /// Whether all can be allowed that its rules for `Host`, `Origin` and CORS say.
+    /// Checks that all rules for `Host`, `Origin` and CORS are valid.
     ///
     /// # Errors
-    /// [`InvalidAccess`]: the first that cannot.
+    /// [`InvalidAccess`]: the first invalid rule.
     pub fn check_access(&self) -> Result<(), InvalidAccess> {
         self.access.check().and_then(|()| self.cors.check())
     }
@@ -359,10 +362,10 @@ impl Config {
 pub enum Delivery {
     /// Joined to whole messages: [`Event::Message`](crate::Event::Message).
     Whole,
-    /// As they come: [`Event::Fragment`](crate::Event::Fragment). A message in one frame of at most `whole` bytes is
+    /// As they arrive: [`Event::Fragment`](crate::Event::Fragment). A message in one frame of at most `whole` bytes is
     /// still one [`Event::Message`](crate::Event::Message).
     Chunked {
-        /// The longest frame that is joined when it is a message by itself; of a compressed one, as it came.
+        /// The longest frame that is joined when it is a whole message; of a compressed one, its compressed length.
         whole: u64,
     },
 }

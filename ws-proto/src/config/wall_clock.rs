@@ -5,12 +5,12 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use core::time::Duration;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The time of day as the owner of a clock last set it; clones are the same one.
+/// The time of day as the owner of a clock last set it; clones share it.
 ///
-/// A server writes its `Date` from it (RFC 9110 §6.6.1). Whoever owns the sockets keeps it set, at least once a second
-/// while answers go out, as `SleepDetector::keep` of `ws-host` does; the engine reads no clock.
-/// The adapters keep the clock of every server set, given by the application or not: what the application sets holds
-/// for a second at most.
+/// A server writes its `Date` from it (RFC 9110 §6.6.1). The owner of the sockets keeps it set, at least once a second
+/// while answers go out, as `SleepDetector::keep` of `ws-host` does; the engine reads no clock. The adapters keep the
+/// clock of every server set, including one that the application provided: a time that the application sets lasts for a
+/// second at most.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -18,7 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 ///
 /// let clock = WallClock::new(SystemTime::now());
 /// let config = Config::server().wall_clock(clock.clone());
-/// // later, as time goes by, or was set
+/// // later, as time passes, or after the system clock was set
 /// clock.set(SystemTime::now() - Duration::from_secs(3600));
 /// ```
 #[derive(Clone, Debug)]
@@ -35,8 +35,7 @@ impl WallClock {
         self.0.store(seconds(now), Relaxed);
     }
 
-    /// The time that was set last, in whole seconds; `None` where HTTP has no way to write it, before 1970 and after
-    /// 9999.
+    /// The time that was set last, in whole seconds; `None` where HTTP cannot express it, before 1970 and after 9999.
     pub fn get(&self) -> Option<SystemTime> {
         match self.0.load(Relaxed) {
             UNKNOWN => None,
@@ -44,7 +43,7 @@ impl WallClock {
         }
     }
 
-    /// Whether both are clones of one.
+    /// Whether both are clones of the same clock.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

@@ -1,65 +1,65 @@
-//! When reading waits for output, so that no peer that does not read makes an answering application fill its memory, and
-//! yet no two ends wait for each other.
+//! When reading waits for output: a peer that does not read cannot make an answering application fill its memory, and
+//! two ends do not deadlock.
 //!
-//! Below half the cap reading is never held back by output. Above it, an event during whose handling the outbox grew
-//! delays the next event until the peer has taken as much as was added, or for 100 ms, doubled each time in a row that
-//! nothing was taken. An event that added nothing delays nothing.
+//! Below half the cap, output never holds reading back. Above it, an event whose handling grew the outbox delays the
+//! next event until the peer has taken as much as was added, or for 100 ms, doubled each time in a row that the peer
+//! takes nothing. An event that added nothing delays nothing.
 
 use super::{Connection, Moment, Stage};
 use core::time::Duration;
 
-/// The longest delay of a peer that takes what is sent to it.
+/// The longest delay for a peer that takes its output.
 const DELAY: Duration = Duration::from_millis(100);
-/// How often that is doubled at most: who sends to us must not take us for dead meanwhile.
+/// The most doublings: a peer that sends must not take us for dead meanwhile.
 const DOUBLINGS: u8 = 5;
 
-/// How the outbox stands to its marks and to the socket.
+/// The state of the outbox relative to its marks and to the socket.
 #[derive(Debug, Default)]
 pub(super) struct Backpressure {
     /// Over the high mark, and not yet back at the low one.
     pub(super) congested: bool,
-    /// Back at the low mark; the application is yet to hear of it.
+    /// Back at the low mark, not yet reported to the application.
     pub(super) drained: bool,
     /// The socket took less than all, and the deadline runs.
     pub(super) stalled: bool,
 }
 
-/// What the application was given last.
+/// What the application received last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Told {
     #[default]
     Nothing,
-    /// Something that other than input caused.
+    /// An event not caused by input.
     Polled,
-    /// Something that was received. When, is noted once for all events of one read.
+    /// An event caused by input. Its time is recorded once for all events of one read.
     Received,
 }
 
-/// What holds reading back, each a bit of one byte; and what must be looked at before anything is received.
+/// What holds reading back, one bit each; and what to check before anything is received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Held(u8);
 
 impl Held {
     /// The application has paused it.
     pub(super) const PAUSED: u8 = 1;
-    /// The peer has sent all that it may in this second.
+    /// The peer has used its rate for this second.
     pub(super) const THROTTLED: u8 = 1 << 1;
-    /// Output that was caused by what came before waits.
+    /// Output caused by earlier input is pending.
     pub(super) const OUTPUT: u8 = 1 << 2;
-    /// All connections together hold too much, and this one has a message or a body unfinished.
+    /// All connections together hold too much, and this one has an unfinished message or body.
     pub(super) const MEMORY: u8 = 1 << 3;
-    /// Its share of what is inflated is used, and the others have theirs first.
+    /// Its inflate share is used, and other connections come first.
     pub(super) const SHARE: u8 = 1 << 4;
     pub(super) const ANY: u8 = Self::PAUSED | Self::THROTTLED | Self::OUTPUT | Self::MEMORY | Self::SHARE;
 
-    /// Bytes that are kept go before anything newer.
+    /// Kept bytes go before newer ones.
     pub(super) const AHEAD: u8 = 1 << 5;
     /// The outbox is over half its cap: an event may cause a delay.
     pub(super) const SWOLLEN: u8 = 1 << 6;
-    /// What has come and is not delivered is counted: it is to be counted anew after each read.
+    /// Received, undelivered bytes are counted, so recount them after each read.
     pub(super) const UNDELIVERED: u8 = 1 << 7;
 
-    /// Whether nothing is to be looked at.
+    /// Whether there is nothing to check.
     #[inline]
     pub(super) fn is_free(self) -> bool {
         self.0 == 0
@@ -79,24 +79,24 @@ impl Held {
 /// How reading waits for output.
 #[derive(Debug, Default)]
 pub(super) struct Flow {
-    /// What had ever been queued when the last event was told, where the outbox was over half its cap then.
+    /// All bytes queued so far at the last event, if the outbox was over half its cap then.
     mark: Option<u64>,
     delay: Option<Delay>,
     /// How many delays in a row have passed in which the peer took nothing.
     in_vain: u8,
-    /// Until when the peer has sent all that it may.
+    /// Until when reading is throttled.
     pub(super) throttled_until: Option<Moment>,
-    /// Until when a message or a body that has begun waits for memory.
+    /// Until when a message or a body in progress waits for memory.
     memory_until: Option<Moment>,
 }
 
-/// The next event waits.
+/// The delay of the next event.
 #[derive(Clone, Copy, Debug)]
 struct Delay {
     until: Moment,
-    /// Or until so much was sent.
+    /// Or until this much was sent.
     sent: u64,
-    /// How much was sent when it began.
+    /// How much had been sent when it began.
     since: u64,
 }
 
@@ -120,12 +120,12 @@ impl Connection {
         self.config.outbox_cap / 2
     }
 
-    /// All that was ever queued.
+    /// All bytes ever queued.
     fn queued_ever(&self) -> u64 {
         self.bytes_sent + self.outbox.len() as u64
     }
 
-    /// An event is given to the application.
+    /// Records that an event goes to the application.
     #[inline]
     pub(super) fn tell(&mut self, how: Told) {
         self.input.told = how;
@@ -134,14 +134,14 @@ impl Connection {
         }
     }
 
-    /// The outbox has become longer or shorter: notes, and says, whether it is over half its cap.
+    /// The outbox changed its length: updates and returns whether it is over half its cap.
     pub(super) fn check_swollen(&mut self) -> bool {
         let is_swollen = self.outbox.len() > self.half_cap();
         self.input.held.set(Held::SWOLLEN, is_swollen);
         is_swollen
     }
 
-    /// The handling of the event that was told last is over: what it added delays the next one.
+    /// Ends the handling of the last event: what it added delays the next one.
     pub(super) fn end_handling(&mut self, now: Moment) {
         let told = self.input.told;
         self.note_received(now);
@@ -153,7 +153,7 @@ impl Connection {
         if told == Told::Nothing || over_half == 0 || !matches!(self.stage, Stage::Open(_)) {
             return;
         }
-        // Below half the cap nothing is delayed, so that what was added below does not count.
+        // Output added below half the cap delays nothing and does not count.
         let added = mark.map_or(over_half as u64, |mark| self.queued_ever().saturating_sub(mark));
         if added == 0 {
             return;
@@ -166,7 +166,7 @@ impl Connection {
         self.arm();
     }
 
-    /// The peer has taken so much.
+    /// The peer has taken `taken` bytes.
     pub(super) fn flow_on(&mut self, now: Moment, taken: usize) {
         let is_swollen = self.check_swollen();
         let sent = self.bytes_sent;
@@ -182,7 +182,7 @@ impl Connection {
         }
     }
 
-    /// What is held back for a time is so no longer, once that has passed.
+    /// Ends holds whose time has passed.
     pub(super) fn pass_delay(&mut self, now: Moment) {
         let sent = self.bytes_sent;
         let Some(in_flight) = &mut self.in_flight else { return };
@@ -213,14 +213,14 @@ impl Connection {
         }
     }
 
-    /// A message, or a request's body, that has begun waits while all connections together hold too much.
+    /// Delays a message or request body in progress while all connections together hold too much.
     pub(super) fn wait_for_memory(&mut self, now: Moment) {
         self.in_flight().flow.memory_until = Some(now + DELAY);
         self.input.held.set(Held::MEMORY, true);
         self.arm();
     }
 
-    /// Reading goes on: what the peer may have said meanwhile is still to be read before it is judged.
+    /// Resumes reading: read what the peer may have sent meanwhile before judging it.
     pub(super) fn read_on(&mut self, now: Moment) {
         if self.input.held.has(Held::ANY) {
             return;

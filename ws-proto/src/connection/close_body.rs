@@ -7,7 +7,7 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// What a received Close frame says: its code ([`CloseCode::NO_STATUS`] when the body is empty) and reason.
+/// Parses a received Close frame: its code ([`CloseCode::NO_STATUS`] when the body is empty) and reason.
 pub(super) fn parse(payload: &[u8]) -> Result<(CloseCode, String), ProtocolError> {
     match payload {
         [] => Ok((CloseCode::NO_STATUS, String::new())),

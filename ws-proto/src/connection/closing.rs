@@ -1,4 +1,4 @@
-//! How the application ends a connection, and how its transport does.
+//! How the application or the transport ends a connection.
 
 use super::{Connection, Stage, close_body};
 use crate::close_code::CloseCode;
@@ -7,12 +7,12 @@ use crate::frame::Opcode;
 use crate::moment::Moment;
 
 impl Connection {
-    /// Starts the closing handshake (RFC 6455 §7.1.2). What was queued before goes out before it; messages
-    /// that wait behind an unfinished message of ours cannot, and are dropped with it.
+    /// Starts the closing handshake (RFC 6455 §7.1.2). What was queued before goes out first; messages that wait behind
+    /// an unfinished message of ours cannot, and are dropped with it.
     ///
     /// The code is a [`CloseCode`] or its number, such as `4001`.
-    /// [`CloseCode::NO_STATUS`] with an empty reason sends a Close without a body. Before the connection is
-    /// open there is no closing handshake: a client gives up, a server ends the HTTP connection.
+    /// [`CloseCode::NO_STATUS`] with an empty reason sends a Close without a body. Before the connection is open there
+    /// is no closing handshake: a client gives up, a server ends the HTTP connection.
     ///
     /// # Errors
     /// [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`], and [`SendError::NotOpen`] when the
@@ -29,15 +29,15 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends the connection at once, and says why: [`Error::Aborted`] where the application wants no closing handshake,
-    /// [`Error::Io`] where reading failed, [`Error::Stopped`] where the server has stopped. Nothing more is sent. An end
-    /// that was already in order stays so.
+    /// Ends the connection at once with a cause: [`Error::Aborted`] where the application wants no closing handshake,
+    /// [`Error::Io`] where reading failed, [`Error::Stopped`] where the server has stopped. Nothing more is sent. An
+    /// end that was already orderly stays so.
     pub fn abort(&mut self, now: Moment, error: Error) {
         self.connection_closed(now, error);
     }
 
-    /// Handles that writing failed. Nothing more is sent, but what the peer said before its end may stand unread: it is
-    /// read on for a second at most, and its Close is the one that [`Closed`](crate::Closed) tells of.
+    /// Handles a failed write. Nothing more is sent, but the peer's last messages may be unread: reading continues for
+    /// a second at most, and [`Closed`](crate::Closed) reports the Close found there.
     pub fn write_failed(&mut self, now: Moment, error: Error) {
         match &self.stage {
             Stage::Closing(closing) if closing.is_broken => {}
@@ -46,16 +46,16 @@ impl Connection {
         }
     }
 
-    /// Says goodbye in order, since the server stops. A WebSocket is [closed](Self::close) with this code. HTTP takes
-    /// no further request: an idle connection ends, and where something is going on, the last answer says
-    /// `Connection: close`.
+    /// Ends the connection gracefully because the server stops. A WebSocket is [closed](Self::close) with this code.
+    /// HTTP takes no further request: an idle connection ends, and a busy one sends `Connection: close` with its last
+    /// answer.
     ///
     /// Event streams (answers without a length whose type is `text/event-stream`) are finished at once, as is one that
-    /// begins later; every other answer goes on to its end, and a request whose head or body is arriving is read and
-    /// answered too. An opening handshake that is not complete is refused with 503: accepting it then says
+    /// begins later; every other answer goes on to its end, and a request whose head or body is arriving is still read
+    /// and answered. An incomplete opening handshake is rejected with 503: accepting it then returns
     /// [`SendError::NotOpen`].
     ///
-    /// To cut what is left after a while, [`abort`](Self::abort) with [`Error::Stopped`]. Calling this again is
+    /// To cut off the rest after a while, [`abort`](Self::abort) with [`Error::Stopped`]. Calling this again is
     /// harmless.
     ///
     /// # Errors
@@ -75,11 +75,11 @@ impl Connection {
         Ok(())
     }
 
-    /// The socket takes no more for now: of a connection that failed, the Close goes out before what waits.
+    /// The socket takes no more for now: the Close of a failed connection overtakes pending output.
     pub(super) fn close_overtakes(&mut self) {
         if let Stage::Draining(draining) = &mut self.stage
             && let Some(body) = draining.overtaking.take()
-            // Else it is the Close itself that is partly written.
+            // Otherwise the Close itself is partly written.
             && self.outbox.has_unbegun()
         {
             self.outbox.drop_unwritten();

@@ -1,5 +1,5 @@
-//! permessage-deflate on this connection (RFC 7692): what is agreed on, what is sent compressed, and when its contexts are
-//! released.
+//! permessage-deflate on this connection (RFC 7692): the agreed terms, which messages are compressed, and when contexts
+//! are released.
 
 use super::send::write_bytes;
 use super::{Connection, Moment, Sent, Side, Stage};
@@ -9,7 +9,7 @@ use crate::frame::COPY_UP_TO;
 use crate::frame::{self, Frame, RSV1, first_byte};
 
 impl Stage {
-    /// What inflates the peer's messages, and compresses ours.
+    /// The state that inflates the peer's messages and compresses ours.
     #[inline]
     pub(super) fn compression(&self) -> Option<&PerMessage> {
         match self {
@@ -32,8 +32,8 @@ impl Stage {
 }
 
 impl Connection {
-    /// Compresses from now on, and inflates, by what was agreed on in an opening handshake that was done elsewhere,
-    /// with the [`Config::deflate`](crate::Config::deflate) of this connection; without that it does nothing.
+    /// Compresses and inflates from now on, by the terms of an opening handshake that was done elsewhere, with the
+    /// [`Config::deflate`](crate::Config::deflate) of this connection; without that it does nothing.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -53,7 +53,7 @@ impl Connection {
         self.agree_on(terms);
     }
 
-    /// The same for openings that the engine has answered.
+    /// The same for handshakes that the engine answered.
     pub(super) fn agree_on(&mut self, terms: Terms) {
         if let Stage::Open(compression) = &mut self.stage {
             *compression = PerMessage::new(self.config.deflate.as_ref(), terms);
@@ -61,14 +61,14 @@ impl Connection {
         }
     }
 
-    /// What was agreed on about compression, if it was.
+    /// The agreed compression terms, if any.
     #[cfg(feature = "deflate")]
     pub fn compression(&self) -> Option<Terms> {
         self.stage.compression().map(|compression| compression.terms())
     }
 
-    /// Sends a frame that others are sent too: where messages are compressed, it is compressed once, by itself, for
-    /// all whose terms are alike, rather than for each with what was sent to it before.
+    /// Sends a frame that goes to many connections: where messages are compressed, it is compressed once,
+    /// independently, for all connections with the same terms, rather than for each in its own context.
     ///
     /// # Errors
     /// As [`send`](Self::send).
@@ -83,8 +83,8 @@ impl Connection {
     #[inline(never)]
     fn send_compressed_for_all(&mut self, frame: &Frame) -> Result<Sent, SendError> {
         let waits = self.in_flight.as_ref().is_some_and(|in_flight| in_flight.outgoing.is_some());
-        // Only a whole message has it: control frames are never compressed (RFC 7692 §6), and a fragment goes on with
-        // the one before.
+        // Only a whole message has a shared form: control frames are never compressed (RFC 7692 §6), and a fragment
+        // depends on the one before.
         let Some(shared) = &frame.shared else { return self.send(frame) };
         if waits || !self.compresses(frame.compression, frame.payload.len()) {
             return self.send(frame);
@@ -98,7 +98,7 @@ impl Connection {
         Ok(self.note_queued())
     }
 
-    /// Whether a message of this length is to be compressed.
+    /// Whether to compress a message of this length.
     pub(super) fn compresses(&self, hint: CompressionHint, len: usize) -> bool {
         self.stage.compression().is_some_and(|compression| compression.compresses(hint, len))
     }
@@ -118,7 +118,7 @@ impl Connection {
         compression.compressed();
     }
 
-    /// When unused contexts are to be released, which the deadline now accounts for.
+    /// When to release unused contexts, which the deadline now includes.
     pub(super) fn arm_release(&mut self) -> Option<Moment> {
         let due = self.release_due();
         if let Some(compression) = self.stage.compression_mut() {
@@ -127,7 +127,7 @@ impl Connection {
         due
     }
 
-    /// Releases contexts that were not used for long enough.
+    /// Releases contexts that were unused for long enough.
     pub(super) fn release_unused(&mut self, now: Moment) {
         if self.release_due().is_some_and(|due| now >= due)
             && let Some(compression) = self.stage.compression_mut()
@@ -136,14 +136,14 @@ impl Connection {
         }
     }
 
-    /// When unused contexts are released. Heartbeats use none.
+    /// When to release unused contexts. Heartbeats do not use them.
     fn release_due(&self) -> Option<Moment> {
         let compression = self.stage.compression()?;
         let last_use = Moment::from_nanos(compression.last_use(self.last_received.max(self.beat).as_nanos()));
         compression.can_release().then(|| last_use + compression.release_after())
     }
 
-    /// Counts with the contexts that have come into being.
+    /// Includes newly created contexts in the deadline.
     #[inline]
     pub(super) fn note_contexts(&mut self, now: Moment) {
         if let Some(compression) = self.stage.compression_mut() {
@@ -154,7 +154,7 @@ impl Connection {
         }
     }
 
-    /// Nothing more is compressed or inflated.
+    /// Compression and inflation end.
     pub(super) fn release_contexts(&mut self) {
         if let Some(compression) = self.stage.compression_mut() {
             compression.release_all();

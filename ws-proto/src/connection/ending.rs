@@ -1,4 +1,4 @@
-//! What is known of an end: what is told of it, and how far it is.
+//! The end of a connection: what to report about it, and how far it has progressed.
 
 use super::Connection;
 use crate::close_code::CloseCode;
@@ -10,19 +10,19 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// What will be told of an end. It begins whole; the peer's Close and a first cause may still come.
+/// The report of an end, in the making. It starts complete; the peer's Close and a first cause may still come.
 #[derive(Debug)]
 pub(super) struct Ending {
     pub(super) initiator: Initiator,
     pub(super) closes: Closes,
-    /// The first cause, where it is no orderly end.
+    /// The first cause, unless the end is orderly.
     pub(super) error: Option<Error>,
     pub(super) was_open: bool,
-    /// Whether the application hears of this end: it has heard of the connection, or wants to hear of all.
+    /// Whether to report this end: the application knows of the connection, or wants every close.
     pub(super) is_reported: bool,
-    /// Reading was paused when it began to end.
+    /// Reading was paused when the end began.
     pub(super) was_paused: bool,
-    /// It was open, of which the application is yet to hear.
+    /// The connection opened, not yet reported to the application.
     pub(super) opened: Option<Box<::http::Response<()>>>,
 }
 
@@ -34,18 +34,18 @@ pub(super) struct Closes {
     pub(super) sent: Option<CloseCode>,
 }
 
-/// Our Close is sent, or nothing can be written any more.
+/// Our Close is sent, or writing is no longer possible.
 #[derive(Debug)]
 pub(super) struct Closing {
     pub(super) ending: Ending,
     pub(super) since: Moment,
-    /// Writing failed: it is over with the peer's Close, or soon without.
+    /// Writing failed: the end comes with the peer's Close, or soon without it.
     pub(super) is_broken: bool,
-    /// What inflates data that comes before the peer's Close.
+    /// Inflates data that comes before the peer's Close.
     pub(super) compression: Option<Box<PerMessage>>,
 }
 
-/// Nothing more is delivered.
+/// No more events are delivered.
 #[derive(Debug)]
 pub(super) struct Draining {
     pub(super) ending: Ending,
@@ -54,15 +54,15 @@ pub(super) struct Draining {
     pub(super) half_close: HalfClose,
     /// Whether the peer has ended its half.
     pub(super) peer_ended: bool,
-    /// Bytes read and thrown away.
+    /// Bytes read and discarded.
     pub(super) discarded: u64,
-    /// An HTTP answer is being flushed whose end is that of the connection.
+    /// The pending HTTP answer ends only with the connection.
     pub(super) has_open_end: bool,
-    /// The body of our Close, which overtakes what waits once the socket takes no more: the connection failed.
+    /// The body of our Close, which overtakes pending output once the socket takes no more: the connection failed.
     pub(super) overtaking: Option<Vec<u8>>,
 }
 
-/// It is over, and the application is yet to hear of it.
+/// Closed, not yet reported to the application.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) ending: Ending,
@@ -72,7 +72,7 @@ pub(super) struct Ended {
 /// Whether our half of TCP is to be closed before the peer's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HalfClose {
-    /// It is for the peer to begin (§7.1.1: the server closes first).
+    /// The peer must go first (§7.1.1: the server closes first).
     No,
     Due,
     Reported,
@@ -85,13 +85,13 @@ impl Closes {
 }
 
 impl Ending {
-    /// The same end with this cause, unless another came first (§7.1.7).
+    /// Adds this cause, unless another came first (§7.1.7).
     pub(super) fn caused_by(mut self, error: Error) -> Self {
         self.error.get_or_insert(error);
         self
     }
 
-    /// The same end with the peer's answer to our Close.
+    /// Adds the peer's answer to our Close.
     pub(super) fn answered_by(mut self, code: CloseCode, reason: String) -> Self {
         self.closes.received = Some((code, reason));
         self
@@ -99,7 +99,7 @@ impl Ending {
 }
 
 impl Closing {
-    /// The same with what has become of its ending.
+    /// Maps the ending, keeping the rest.
     pub(super) fn map(self, f: impl FnOnce(Ending) -> Ending) -> Self {
         Self { ending: f(self.ending), ..self }
     }

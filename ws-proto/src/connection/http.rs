@@ -1,4 +1,4 @@
-//! A server's answers: to requests, and to opening handshakes.
+//! A server's answers to requests and opening handshakes.
 
 use super::backpressure::Held;
 use super::{Connection, Stage};
@@ -14,9 +14,9 @@ impl Connection {
     /// [`poll_event`](Self::poll_event).
     ///
     /// # Errors
-    /// [`RespondError::NotOpen`] when the connection has ended or the server [stops](Self::go_away), and when the peer has
-    /// ended its stream meanwhile; [`RespondError::WrongRequest`] when the upgrade is not one of this connection, or its
-    /// time is over.
+    /// [`RespondError::NotOpen`] when the connection has ended or the server [stops](Self::go_away), and when the peer
+    /// has ended its stream meanwhile; [`RespondError::WrongRequest`] when the upgrade belongs to another connection,
+    /// or timed out.
     pub fn accept(&mut self, now: Moment, upgrade: Upgrade) -> Result<(), RespondError> {
         let Some((http, mut io)) = self.stage_http(now) else { return Err(self.no_request()) };
         let result = http.accept(&mut io, upgrade);
@@ -24,17 +24,18 @@ impl Connection {
         result
     }
 
-    /// Server: answers a request, now or later, in any order; or refuses an upgrade. A refusal is the last answer of its
-    /// connection: what stands behind the upgrade may be frames, and is not read.
+    /// Server: answers a request, now or later, in any order; or rejects an upgrade. A rejection is the last answer of
+    /// its connection: bytes behind the upgrade may be frames, and are not read.
     ///
-    /// `Content-Length`, `Date` and `Connection` are written by the connection itself, and names of fields in their usual
-    /// spelling, `ETag` say. A `Last-Modified` that is later than the `Date` is written as that (RFC 9110 §8.8.2.1). What
-    /// is answered to HEAD goes out without its body.
+    /// The connection itself writes `Content-Length`, `Date` and `Connection`, and spells field names in their usual
+    /// way, such as `ETag`. A `Last-Modified` later than the `Date` is replaced by it (RFC 9110 §8.8.2.1). An answer to
+    /// HEAD goes out without its body.
     ///
     /// # Errors
-    /// [`RespondError::NotOpen`] when the connection has ended, or ends with an earlier answer; [`RespondError::WrongRequest`]
-    /// when the request is not one of this connection, or its time is over; [`RespondError::Header`] and
-    /// [`RespondError::Status`] for what would break the framing: the request is then answered 503.
+    /// [`RespondError::NotOpen`] when the connection has ended, or ends with an earlier answer;
+    /// [`RespondError::WrongRequest`] when the request belongs to another connection, or timed out;
+    /// [`RespondError::Header`] and [`RespondError::Status`] for what would break the framing: the request is then
+    /// answered 503.
     pub fn respond(
         &mut self,
         now: Moment,
@@ -47,27 +48,27 @@ impl Connection {
         result
     }
 
-    /// The HTTP stage, with what it is lent.
+    /// The HTTP stage, with the parts of the connection that it borrows.
     pub(super) fn stage_http(&mut self, now: Moment) -> Option<(&mut ServerHttp, Io<'_>)> {
         let Self { stage: Stage::Http(http), config, outbox: out, .. } = self else { return None };
         Some((http, Io { now, config, out }))
     }
 
-    /// Server: does what is due.
+    /// Server: handles expired deadlines.
     pub(super) fn handle_http_timeout(&mut self, now: Moment) {
         let Some((http, mut io)) = self.stage_http(now) else { return };
         http.handle_timeout(&mut io);
         self.settle_http(now);
     }
 
-    /// Takes no further request.
+    /// Takes no further requests.
     pub(super) fn stop_http(&mut self, now: Moment) {
         let Some((http, mut io)) = self.stage_http(now) else { return };
         http.go_away(&mut io);
         self.settle_http(now);
     }
 
-    /// Takes input in the HTTP stage, and what was kept of it before.
+    /// Handles input in the HTTP stage, kept input first.
     pub(super) fn receive_http(&mut self, now: Moment, input: &mut &mut [u8]) -> Option<Event<'static>> {
         let held = self.takes_no_request();
         let (http, mut io) = self.stage_http(now)?;
@@ -79,10 +80,10 @@ impl Connection {
         })
     }
 
-    /// Brings the stage up to date with what HTTP came to: the switch, or the end.
+    /// Moves to the stage that HTTP has reached: the switch, or the end.
     pub(super) fn settle_http(&mut self, now: Moment) {
         let Stage::Http(http) = &mut self.stage else { return };
-        // Its pieces stand in the outbox, and their draining will be told.
+        // Its chunks are in the outbox, so report when they drain.
         self.backpressure.congested |= http.take_owed_room();
         if let Some((response, terms)) = http.take_opened() {
             let ahead = http.take_ahead();
@@ -98,12 +99,12 @@ impl Connection {
         self.note_http_held(now);
     }
 
-    /// Whether no request may be taken, whatever came: too much output waits for the peer, or reading is paused.
+    /// Whether to take no request: too much output is pending, or reading is paused.
     pub(super) fn takes_no_request(&self) -> bool {
         self.backpressure.congested || self.input.held.has(Held::ANY)
     }
 
-    /// Notes for the deadlines of HTTP whether we hold reading back.
+    /// Records for the HTTP deadlines whether we hold reading back.
     pub(super) fn note_http_held(&mut self, now: Moment) {
         let held = self.takes_no_request();
         if let Stage::Http(http) = &mut self.stage {
@@ -112,7 +113,7 @@ impl Connection {
         }
     }
 
-    /// Tells HTTP that the socket took so much.
+    /// Reports to HTTP that the socket took `n` bytes.
     pub(super) fn note_http_written(&mut self, now: Moment, n: usize) {
         if let Stage::Http(http) = &mut self.stage {
             http.handle_written(now, n, &self.outbox);
@@ -124,7 +125,7 @@ impl Connection {
     pub(super) fn no_request(&self) -> RespondError {
         match self.stage {
             Stage::Closing(_) | Stage::Draining(_) | Stage::Done { .. } => RespondError::NotOpen,
-            // Those of an open one have been answered, and a client has none.
+            // Those of an open connection have been answered, and a client has none.
             Stage::Http(_) | Stage::Handshake(_) | Stage::Opened(_) | Stage::Open(_) => {
                 RespondError::WrongRequest
             }

@@ -1,4 +1,4 @@
-//! What only a connection with something unfinished needs.
+//! State that only a connection with something unfinished needs.
 
 use super::backpressure::Flow;
 use super::memory::Counted;
@@ -17,27 +17,27 @@ pub(super) struct InFlight {
     /// Whole messages that wait behind it.
     pub(super) waiting: VecDeque<Frame>,
     pub(super) waiting_len: usize,
-    /// The newest ping's payload, where enough pongs are queued already.
+    /// The newest Ping's payload, when enough Pongs are queued already.
     pub(super) pong: Option<Bytes>,
-    /// What was kept since it came before the WebSocket was open, or is an empty message that waits for the next second:
-    /// it goes before anything newer.
+    /// Bytes kept from before the WebSocket was open, or an empty message that waits for the next second: they go
+    /// before anything newer.
     pub(super) ahead: BytesMut,
-    /// The peer ended its stream behind that.
+    /// The peer ended its stream behind these bytes.
     pub(super) ends_behind: bool,
-    /// Since when output waits, and how much was sent by then.
+    /// When output began to wait, and how much was sent by then.
     pub(super) stall: Option<Stall>,
     pub(super) flow: Flow,
-    /// Bytes that were left with the caller.
+    /// Bytes left with the caller.
     pub(super) kept: usize,
     pub(super) counted: Option<Counted>,
 }
 
-/// A time in which the peer must take so much of what waits for it.
+/// A period in which the peer must take enough of the pending output.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stall {
     pub(super) since: Moment,
     pub(super) sent: u64,
-    /// When it last took something, or when it began.
+    /// When it last took something, or when the period began.
     pub(super) last: Moment,
 }
 
@@ -45,16 +45,16 @@ pub(super) struct Stall {
 pub(super) struct Ping {
     pub(super) at: Moment,
     pub(super) payload: Bytes,
-    /// Since when a sign of life is awaited, without which the connection ends; it outlasts a newer ping.
+    /// When the wait for a sign of life began, without which the connection ends; it outlasts a newer Ping.
     pub(super) awaited: Option<Moment>,
-    /// How many bytes have been sent once the socket has taken the ping that is awaited.
+    /// How many bytes will have been sent once the socket has taken the Ping.
     pub(super) sent_at: u64,
 }
 
 /// A message of ours in fragments.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outgoing {
-    /// What came of its last character, where it is text.
+    /// The start of its last character, if it is text.
     pub(super) text: Option<Utf8>,
     pub(super) compressed: bool,
 }

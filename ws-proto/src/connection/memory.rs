@@ -1,4 +1,4 @@
-//! What this connection holds, counted with what the others of its server hold.
+//! What this connection holds, counted together with the other connections of its server.
 
 use super::backpressure::Held;
 use super::{Connection, Moment, Stage};
@@ -6,16 +6,16 @@ use crate::close_code::CloseCode;
 use crate::error::Error;
 use crate::memory::{self, Charge};
 
-/// That this connection is counted.
+/// Marks this connection as counted.
 #[derive(Debug)]
 pub(super) struct Counted {
     charge: Charge,
-    /// When it looks next whether it has to go.
+    /// When it next checks whether it must close.
     pub(super) look_at: Moment,
 }
 
 impl Connection {
-    /// What has come and is not delivered: an unfinished message, requests, and what was left with the caller.
+    /// Received, undelivered bytes: an unfinished message, requests, and what was left with the caller.
     pub(super) fn undelivered_len(&self) -> usize {
         let unfinished = match &self.stage {
             Stage::Http(http) => http.memory_len(),
@@ -29,7 +29,7 @@ impl Connection {
         self.in_flight.as_ref().map_or(0, |in_flight| in_flight.waiting_len)
     }
 
-    /// Counts what is held, from the low mark on.
+    /// Counts what is held, above the low mark.
     pub(super) fn count_held(&mut self) {
         let beside = self.undelivered_len() + self.waiting_len();
         let Self { config, in_flight, outbox, .. } = self;
@@ -44,7 +44,7 @@ impl Connection {
                 .get_or_insert_with(|| Counted { charge: memory.charge(), look_at: Moment::NEVER });
             counted.charge.set(outbox.copied_len() + beside, all);
             if is_new && self.backpressure.stalled {
-                // Nobody may write or read for a long time, and there is no clock here: it is due at once.
+                // Writes and reads may be far off, and there is no clock here: look at once.
                 counted.look_at = Moment::default();
                 self.set_deadline(Moment::default());
             }
@@ -56,7 +56,7 @@ impl Connection {
         }
     }
 
-    /// What is held after a write or a read, or when the turn is over, is held for longer: it is looked at.
+    /// What is still held after a write, a read or a turn is held for longer: schedule a look.
     pub(super) fn look_soon(&mut self, now: Moment) {
         let counted = self.in_flight.as_mut().and_then(|in_flight| in_flight.counted.as_mut());
         if let Some(counted) = counted.filter(|counted| counted.look_at == Moment::NEVER) {
@@ -69,12 +69,12 @@ impl Connection {
         self.in_flight.as_ref().is_some_and(|in_flight| in_flight.counted.is_some())
     }
 
-    /// Whether all connections together hold more than they may.
+    /// Whether all connections together exceed the limit.
     pub(super) fn is_memory_over(&self) -> bool {
         self.config.memory.as_ref().is_some_and(|memory| memory.is_over())
     }
 
-    /// Looks whether this connection has to go, so that the others can stay.
+    /// Checks whether this connection must close for the others to stay.
     pub(super) fn look_at_memory(&mut self, now: Moment) {
         let moved = self.bytes_received + self.bytes_sent;
         let is_held_back = self.input.held.has(Held::MEMORY);
@@ -92,7 +92,7 @@ impl Connection {
                 true => CloseCode::TRY_AGAIN_LATER,
                 false => CloseCode::TOO_BIG,
             };
-            self.evict(now, error, code, "the server holds too much");
+            self.evict(now, error, code, "the server is over its memory limit");
         }
     }
 }

@@ -1,12 +1,12 @@
 //! One connection, from the first byte of HTTP to the FIN.
 //!
-//! `stage` has the machine: every stage and every transition, with a diagram. Around it stand what comes in (`receive`),
-//! what is asked (`poll`, `timers`: the one deadline), and what the application does: `http`, `plain_http`, `send`, `relay`,
+//! `stage` has the state machine: every stage and every transition, with a diagram. Around it: input (`receive`),
+//! queries (`poll`, `timers`: the one deadline), and the application's calls: `http`, `plain_http`, `send`, `relay`,
 //! `pause`, `closing`.
 //!
-//! What waits for what: `backpressure` (reading for output), `rates` (for the next second), `share` (inflating for other
-//! connections), `memory` (for all of them together). `compression` is permessage-deflate on this connection, `in_flight`
-//! what only something unfinished needs, `ending` what is known of an end, `close_body` what a Close says.
+//! What waits for what: `backpressure` (reading for output), `rates` (for the next second), `share` (inflating for
+//! other connections), `memory` (for all of them together). `compression` is permessage-deflate on this connection,
+//! `in_flight` the state of unfinished things, `ending` the report of an end, `close_body` the body of a Close.
 
 mod backpressure;
 mod close_body;
@@ -54,22 +54,22 @@ pub use status::{IoAction, Role, Sent, State};
 
 /// One connection: bytes and a clock go in, events and bytes come out. It does no I/O.
 ///
-/// Its methods stand in groups, to be called in this order:
+/// Its methods form groups, to be called in this order:
 ///
 /// - **things happen**: [`handle_input`](Self::handle_input), [`handle_eof`](Self::handle_eof),
 ///   [`handle_written`](Self::handle_written), [`handle_timeout`](Self::handle_timeout),
 ///   [`handle_resume`](Self::handle_resume), [`abort`](Self::abort);
 /// - **the application acts**: [`accept`](Self::accept), [`respond`](Self::respond), [`send`](Self::send) and its
-///   kin, [`close`](Self::close);
-/// - **plain HTTP in pieces**: [`http`](Self::http); **inflating by turns**: [`shares`](Self::shares);
+///   variants, [`close`](Self::close);
+/// - **streaming responses**: [`http`](Self::http); **inflating by turns**: [`shares`](Self::shares);
 /// - **ask**: [`poll_event`](Self::poll_event), [`outbox`](Self::outbox), [`poll_io`](Self::poll_io),
 ///   [`poll_timeout`](Self::poll_timeout), with [`take_timeout_changed`](Self::take_timeout_changed).
 ///
-/// Nothing that a peer does makes a call fail: its faults end in [`Event::Closed`](crate::Event::Closed). It
-/// stays correct when nobody drains it; then it only waits.
+/// No call fails because of the peer: its faults end in [`Event::Closed`](crate::Event::Closed). A connection that is
+/// not drained stays correct; it only waits.
 ///
-/// It knows the time by what it is given. A clock that goes back delays what is due, and nothing else; at the end of the
-/// range of a [`Moment`], 584 years after the origin, its time stands still.
+/// It knows only the time that it is given. A clock that goes back delays deadlines, and nothing else; at the end of
+/// the range of a [`Moment`], 584 years after the origin, its time stands still.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -96,13 +96,13 @@ pub struct Connection {
     decoder: Decoder,
     outbox: Outbox,
     birth: Moment,
-    /// The last byte from the peer.
+    /// When the last byte from the peer arrived.
     last_received: Moment,
-    /// Since when the next heartbeat is waited for: of Pings, when the last one was sent; of one-way Pongs, when the
-    /// last byte was written.
+    /// Start of the current heartbeat interval: for Pings, when the last one was sent; for one-way Pongs, when the last
+    /// byte was written.
     beat: Moment,
     deadline: Moment,
-    /// Whether the deadline has become earlier since that was last asked.
+    /// Whether the deadline has become earlier since the last query.
     timeout_changed: bool,
     bytes_received: u64,
     bytes_sent: u64,
@@ -111,11 +111,11 @@ pub struct Connection {
     input: Input,
     /// Microseconds; 0 is unknown.
     latency: u32,
-    /// What only a connection with something unfinished needs.
+    /// State that only a connection with something unfinished needs.
     in_flight: Option<Box<InFlight>>,
 }
 
-/// Which end this is, with what only that end has.
+/// The role, with the state that only it has.
 #[derive(Debug)]
 enum Side {
     Server,
@@ -123,12 +123,12 @@ enum Side {
 }
 
 impl Connection {
-    /// The server's end of a connection on which nothing has been received yet, and what it stands on.
+    /// The server's end of a connection on which nothing has been received yet, and its transport.
     pub fn server(now: Moment, config: Arc<Config>, transport: Transport) -> Self {
         Self::new(now, config, Side::Server, Stage::Http(Box::new(ServerHttp::new(now, transport))))
     }
 
-    /// The client's end of a connection: the opening handshake stands in the outbox.
+    /// The client's end of a connection: the opening handshake is in the outbox.
     ///
     /// `seed` is 32 unpredictable bytes, never used twice: the handshake's key and all masking keys come from a
     /// cryptographic stream of it (RFC 6455 §10.3).
@@ -141,8 +141,8 @@ impl Connection {
         this
     }
 
-    /// A connection whose opening handshake was done elsewhere, by an HTTP server or client of another kind.
-    /// It is open at once, and no [`Event::Open`](crate::Event::Open) comes.
+    /// A connection whose opening handshake was done elsewhere, by another HTTP server or client. It is open at once,
+    /// and emits no [`Event::Open`](crate::Event::Open).
     pub fn upgraded(now: Moment, config: Arc<Config>, role: Role) -> Self {
         let side = match role {
             Role::Server => Side::Server,
@@ -181,8 +181,8 @@ impl Connection {
         &mut self.outbox
     }
 
-    /// Bytes that wait to be written, whole messages behind an unfinished one included, and pieces of bodies
-    /// whose turn has not come.
+    /// Bytes that wait to be written, including whole messages behind an unfinished one, and body chunks whose turn has
+    /// not come.
     #[inline]
     pub fn queued(&self) -> usize {
         let behind = match (&self.stage, &self.in_flight) {
@@ -199,13 +199,13 @@ impl Connection {
         self.backpressure.congested
     }
 
-    /// Whether a message has begun to arrive whose end is still to come. A loop over many connections reads
-    /// on from such a one for a while: its memory is warm, and free for the next when it is done.
+    /// Whether a message is partly received. A loop over many connections reads on from such a connection for a while:
+    /// its memory is warm, and free for the next one when it is done.
     pub fn is_receiving_message(&self) -> bool {
         self.decoder.is_inside_message()
     }
 
-    /// Where the connection stands.
+    /// The state of the connection.
     pub fn state(&self) -> State {
         match &self.stage {
             Stage::Http(_) | Stage::Handshake(_) => State::Connecting,
@@ -215,17 +215,17 @@ impl Connection {
         }
     }
 
-    /// The time that the last answered ping took.
+    /// The latency of the last answered Ping.
     pub fn latency(&self) -> Option<Duration> {
         (self.latency > 0).then(|| Duration::from_micros(self.latency.into()))
     }
 
-    /// Bytes that were used of what the peer sent, HTTP included.
+    /// Bytes consumed of what the peer sent, HTTP included.
     pub fn bytes_received(&self) -> u64 {
         self.bytes_received
     }
 
-    /// Bytes that were written to the peer, HTTP included.
+    /// Bytes written to the peer, HTTP included.
     pub fn bytes_sent(&self) -> u64 {
         self.bytes_sent
     }
@@ -249,10 +249,10 @@ impl Connection {
         matches!(self.side, Side::Client(_))
     }
 
-    /// Keeps what goes before anything newer, behind what is kept already.
+    /// Keeps bytes that go before anything newer, behind those kept already.
     fn keep_ahead(&mut self, ahead: BytesMut) {
         if !ahead.is_empty() {
-            // An empty message that was put back goes before the rest of what it came from.
+            // A delayed empty message goes before the rest of its input.
             self.in_flight().ahead.unsplit(ahead);
             self.input.held.set(Held::AHEAD, true);
         }

@@ -1,4 +1,4 @@
-//! What an application sends, whatever it has at hand.
+//! What an application can send.
 
 use crate::connection::{Connection, Sent};
 use crate::error::SendError;
@@ -9,16 +9,16 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// What can be sent: the argument of [`Connection::send`], made by itself from what the application has.
+/// What can be sent: the argument of [`Connection::send`], converted automatically from these types.
 ///
 /// | from | sends |
 /// |---|---|
 /// | `&str`, `String`, `&String`, `Cow<str>` | a text message |
 /// | `&[u8]`, `&[u8; N]`, `Vec<u8>`, `&Vec<u8>`, `Cow<[u8]>`, [`Bytes`] | a binary message |
 /// | [`Message`], `&Message` | a message as it was received |
-/// | [`Frame`], `&Frame` | a message that was made once for many connections, a fragment, a Ping or a Pong |
+/// | [`Frame`], `&Frame` | a message made once for many connections, a fragment, a Ping or a Pong |
 ///
-/// What is borrowed is copied into the outbox; what is owned moves there if it is large.
+/// Borrowed data is copied into the outbox; owned data moves there if it is large.
 ///
 /// ```
 /// use ws_proto::{Connection, Frame, Message, SendError};
@@ -58,7 +58,7 @@ impl Outgoing<'_> {
         self.len() == 0
     }
 
-    /// Whether a message ends with it, as with everything but Pings, Pongs and fragments before the last.
+    /// Whether it ends a message: everything but Pings, Pongs and fragments before the last.
     #[inline]
     pub fn ends_message(&self) -> bool {
         match &self.0 {
@@ -68,7 +68,7 @@ impl Outgoing<'_> {
         }
     }
 
-    /// The same, borrowed: sending it copies what it has, but for [`Bytes`] and frames, which are shared.
+    /// Borrows it: sending copies the data, except for [`Bytes`] and frames, which are shared.
     pub fn by_ref(&self) -> Outgoing<'_> {
         match &self.0 {
             Kind::Message(message) => message.into(),
@@ -90,11 +90,11 @@ impl Outgoing<'_> {
 }
 
 impl Connection {
-    /// Sends a message, or a frame: a fragment, a Ping, a message that was made once for many. To many,
+    /// Sends a message, or a frame: a fragment, a Ping, a message made once for many. To send to many,
     /// [`send_shared`](Self::send_shared) is cheaper where messages are compressed.
     ///
-    /// While a message is being sent in fragments, whole messages wait behind its last one; control frames do
-    /// not (RFC 6455 §5.4).
+    /// While a message is being sent in fragments, whole messages wait behind its last one; control frames do not (RFC
+    /// 6455 §5.4).
     ///
     /// # Errors
     /// [`SendError::NotOpen`], [`SendError::Full`], and for fragments [`SendError::FragmentOrder`] and
@@ -217,13 +217,13 @@ impl<'a> From<&'a Frame> for Outgoing<'a> {
 }
 
 #[cfg(test)]
-#[expect(clippy::needless_borrows_for_generic_args, reason = "what is borrowed is a case of its own")]
+#[expect(clippy::needless_borrows_for_generic_args, reason = "borrowing is a separate case")]
 mod tests {
     use super::*;
     use crate::{Config, Moment, Role};
     use alloc::sync::Arc;
 
-    /// What a server writes for it; borrowed and owned are the same.
+    /// The bytes that a server writes for it; borrowed and owned give the same.
     fn written<'a>(outgoing: impl Into<Outgoing<'a>>) -> Vec<u8> {
         let outgoing = outgoing.into();
         let write = |outgoing: Outgoing<'_>| {
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_at_hand_goes_out_as_what_it_is() {
+    fn every_outgoing_type_keeps_its_kind() {
         let text = [b"\x81\x02", &b"hi"[..]].concat();
         assert_eq!(written("hi"), text);
         assert_eq!(written(String::from("hi")), text);
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn it_knows_its_length_and_whether_a_message_ends() {
+    fn outgoing_reports_length_and_message_end() {
         let fragment = Frame::raw(Opcode::Text, false, "abc").unwrap();
         for (outgoing, len, ends) in [
             (Outgoing::from("abcd"), 4, true),

@@ -1,16 +1,17 @@
-//! Reading that the application holds back.
+//! Pausing reads at the application's request.
 
 use super::backpressure::Held;
 use super::{Connection, Stage};
 use crate::moment::Moment;
 
 impl Connection {
-    /// Stops reading: [`handle_input`](Self::handle_input) leaves its input with the caller until [`resume`](Self::resume) or
-    /// [`close`](Self::close). Sending goes on. Harmless in the closing phase, where reading is what ends it.
+    /// Stops reading: [`handle_input`](Self::handle_input) leaves its input with the caller until
+    /// [`resume`](Self::resume) or [`close`](Self::close). Sending goes on. Has no effect in the closing phase, which
+    /// only reading can end.
     ///
-    /// While reading is paused no heartbeat is judged, since its answer may stand unread; a heartbeat that is due is
-    /// still sent, and a peer that takes no output is still found. A connection that ends meanwhile
-    /// [says so](crate::Closed::reading_paused).
+    /// While reading is paused no heartbeat times out, since its answer may be unread; a due heartbeat is still sent,
+    /// and a peer that takes no output is still detected. A connection that ends meanwhile [reports the
+    /// pause](crate::Closed::reading_paused).
     ///
     /// ```
     /// use std::sync::Arc;
@@ -31,12 +32,12 @@ impl Connection {
             if let Stage::Http(http) = &mut self.stage {
                 http.hold();
             }
-            // No reading deadline runs, and the heartbeat is judged otherwise.
+            // Read deadlines stop, and the heartbeat has other rules.
             self.arm();
         }
     }
 
-    /// Reads on. Harmless where nothing is paused.
+    /// Resumes reading. Harmless where nothing is paused.
     pub fn resume(&mut self, now: Moment) {
         if self.input.held.has(Held::PAUSED) {
             self.input.held.set(Held::PAUSED, false);

@@ -1,4 +1,4 @@
-//! Plain HTTP on a server's connection, beyond one whole answer to one request.
+//! Plain HTTP on a server's connection, beyond one complete answer per request.
 
 use super::{Connection, Sent, Stage};
 use crate::error::RespondError;
@@ -7,15 +7,15 @@ use crate::http1::ResponseBody;
 use crate::moment::Moment;
 use bytes::Bytes;
 
-/// What a server may do beside [`respond`](Connection::respond): bodies in pieces, and answers to requests that the
-/// application dropped. [`Connection::http`] gives it.
+/// Server functions besides [`respond`](Connection::respond): streaming responses, and answers to requests that the
+/// application dropped. [`Connection::http`] returns it.
 #[derive(Debug)]
 pub struct PlainHttp<'a> {
     connection: &'a mut Connection,
 }
 
 impl Connection {
-    /// Server: answers whose body comes in pieces, and what else plain HTTP has beside [`respond`](Self::respond).
+    /// Server: streaming responses, and the rest of plain HTTP besides [`respond`](Self::respond).
     #[inline]
     pub fn http(&mut self) -> PlainHttp<'_> {
         PlainHttp { connection: self }
@@ -23,10 +23,11 @@ impl Connection {
 }
 
 impl PlainHttp<'_> {
-    /// Answers the request that came last, unless the application still has it or has answered it: in place of the
-    /// 503 that a dropped request gets. Call it when the application has seen [`Event::Request`](crate::Event::Request). Says whether it answered.
+    /// Answers the latest request, in place of the 503 for a dropped one, unless the application still has it or has
+    /// answered it. Call it when the application has seen [`Event::Request`](crate::Event::Request). Returns whether it
+    /// answered.
     ///
-    /// An answer that [`respond`](Connection::respond) would not take is 503.
+    /// An answer that [`respond`](Connection::respond) would reject becomes 503.
     pub fn answer_dropped(&mut self, now: Moment, answer: impl FnOnce() -> ::http::Response<Bytes>) -> bool {
         let connection = &mut *self.connection;
         let Some((http, mut io)) = connection.stage_http(now) else { return false };
@@ -37,16 +38,16 @@ impl PlainHttp<'_> {
         is_answered
     }
 
-    /// Begins an answer whose body comes in pieces, now or later, as a file or a stream of events does.
+    /// Starts a streaming response: its body comes in chunks, now or later, as for a file or a stream of events.
     ///
-    /// With a `length` the body must have exactly that; without, it is sent in chunks (RFC 9112 §7.1), and to
-    /// HTTP/1.0 until the connection ends: no later request is answered then. It goes out in its turn behind the answers
-    /// to earlier requests; until then its pieces are held, and count as queued.
+    /// With a `length` the body must have exactly that length; without, it is sent chunked (RFC 9112 §7.1), and to
+    /// HTTP/1.0 until the connection ends: later requests are then not answered. It goes out in its turn behind the
+    /// answers to earlier requests; until then its chunks are held, and count as queued.
     ///
-    /// A peer that ends its stream amid an answer without a length is taken to have gone: the answer ends with the
-    /// connection, unless [`half_close`](crate::Config::half_close) is allowed. One with a length goes on until it
-    /// cannot be written. A server that [stops](Connection::go_away) finishes streams of the type `text/event-stream`
-    /// itself; pieces that come later are refused.
+    /// A peer that ends its stream during an answer without a length counts as gone: the answer ends with the
+    /// connection, unless [`half_close`](crate::Config::half_close) is allowed. An answer with a length goes on until a
+    /// write fails. A server that [stops](Connection::go_away) finishes streams of the type `text/event-stream` itself,
+    /// and rejects later chunks.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -63,9 +64,8 @@ impl PlainHttp<'_> {
     /// # Ok::<(), ws_proto::RespondError>(())
     /// ```
     ///
-    /// # Errors
-    /// As [`respond`](Connection::respond), and [`RespondError::NotOpen`] too where the peer has ended its stream and this
-    /// answer would have no length. `Content-Length` is told by `length` alone.
+    /// As [`respond`](Connection::respond), and also [`RespondError::NotOpen`] where the peer has ended its stream and
+    /// this answer would have no length. Only `length` may set `Content-Length`.
     pub fn respond_streaming(
         &mut self,
         now: Moment,
@@ -81,14 +81,13 @@ impl PlainHttp<'_> {
         result
     }
 
-    /// Gives the next piece of a body. Pieces that are given in step with
-    /// [`Event::Drained`](crate::Event::Drained) keep little in memory, however long the body is.
+    /// Sends the next chunk of a body. Sending at the pace of [`Event::Drained`](crate::Event::Drained) keeps memory
+    /// use small, however long the body is.
     ///
     /// # Errors
-    /// [`RespondError::NotOpen`] when the connection has ended, or this body has, [`RespondError::Full`],
-    /// [`RespondError::BodyLength`] when this would be more than was declared, [`RespondError::WrongRequest`] when the body is
-    /// another connection's.
-    /// Nothing was queued then.
+    /// [`RespondError::NotOpen`] when the connection or this body has ended, [`RespondError::Full`],
+    /// [`RespondError::BodyLength`] when this would exceed the declared length, [`RespondError::WrongRequest`] when the
+    /// body belongs to another connection. Nothing was queued then.
     pub fn send_body(&mut self, body: &ResponseBody, piece: impl Into<Bytes>) -> Result<Sent, RespondError> {
         let piece = piece.into();
         // The answer is complete without it, and may have been the last one.
@@ -100,7 +99,7 @@ impl PlainHttp<'_> {
         let Stage::Http(http) = &mut connection.stage else { return Err(RespondError::NotOpen) };
         http.check_body(body)?;
         if is_its_turn {
-            // What waits behind this body cannot be in its way.
+            // What waits behind this body does not block it.
             connection.check_fits(connection.outbox.len(), piece.len()).map_err(|_| RespondError::Full)?;
             let Stage::Http(http) = &mut connection.stage else { return Err(RespondError::NotOpen) };
             http.send_body(&mut connection.outbox, body, piece)?;
@@ -127,7 +126,7 @@ impl PlainHttp<'_> {
         Ok(if is_over { Sent::Congested } else { Sent::Queued })
     }
 
-    /// Whether the turn of a body has come. Before that its pieces are held, and count as queued.
+    /// Whether it is this body's turn. Before that its chunks are held, and count as queued.
     pub fn is_its_turn(&self, body: &ResponseBody) -> bool {
         match &self.connection.stage {
             Stage::Http(http) => http.is_its_turn(body) == Some(true),
@@ -139,8 +138,8 @@ impl PlainHttp<'_> {
     ///
     /// # Errors
     /// [`RespondError::NotOpen`] and [`RespondError::WrongRequest`] as for [`send_body`](Self::send_body);
-    /// [`RespondError::BodyLength`] when less came than was declared: the connection then ends, so that the peer
-    /// sees that the body was cut off.
+    /// [`RespondError::BodyLength`] when less came than was declared: the connection then ends, which shows the peer
+    /// that the body was cut off.
     pub fn finish_body(&mut self, now: Moment, body: ResponseBody) -> Result<(), RespondError> {
         let connection = &mut *self.connection;
         if body.is_unwanted() {
@@ -152,7 +151,7 @@ impl PlainHttp<'_> {
         result
     }
 
-    /// Whether an upgrade is undecided, or was accepted and waits for the answers to earlier requests.
+    /// Whether an upgrade is undecided, or accepted and waiting for the answers to earlier requests.
     pub fn is_upgrading(&self) -> bool {
         matches!(&self.connection.stage, Stage::Http(http) if http.is_upgrading())
     }

@@ -1,4 +1,4 @@
-//! What the owner asks: the next event, the next step of the transport.
+//! What the owner polls: the next event, and the next I/O step.
 
 use super::backpressure::{Held, Told};
 use super::{Connection, IoAction, Stage};
@@ -8,11 +8,11 @@ use crate::moment::Moment;
 use core::mem;
 
 impl Connection {
-    /// The next event that something else than input caused: time, a write, an answer. Call it until `None`,
-    /// after everything that may have caused one.
+    /// The next event not caused by input: by time, a write, an answer. Call it until `None`, after every call that may
+    /// cause one.
     #[inline]
     pub fn poll_event(&mut self, now: Moment) -> Option<Event<'static>> {
-        // Asked after every turn, and mostly in vain.
+        // Called after every turn, mostly without result.
         if matches!(self.stage, Stage::Open(_))
             && !self.backpressure.drained
             && self.input.held.is_free()
@@ -33,16 +33,16 @@ impl Connection {
         event
     }
 
-    /// An event that something else than new input caused.
+    /// The next event not caused by new input.
     fn next_caused(&mut self, now: Moment) -> Option<Event<'static>> {
-        // What was kept is parsed as soon as it may be, since nothing more need come.
+        // Parse kept bytes as soon as possible, since no more input may come.
         if let Some(event) = self.receive_http(now, &mut &mut [][..]).or_else(|| self.receive_ahead(now)) {
             return Some(event);
         }
         if !self.has_ahead() && self.in_flight.as_ref().is_some_and(|in_flight| in_flight.ends_behind) {
             self.connection_closed(now, Error::Eof);
         }
-        // The owner may have nothing more to give to `handle_input`.
+        // The owner may have nothing more to pass to `handle_input`.
         if let Stage::Open(_) | Stage::Closing(_) = self.stage
             && let Some(fault) = self.decoder.take_fault()
         {
@@ -57,11 +57,11 @@ impl Connection {
         }
     }
 
-    /// What the transport should do next. Reading and writing are independent of each other: a transport
-    /// that can do both at once reads whenever the connection [is not paused](Self::is_paused).
+    /// The transport's next step. Reading and writing are independent: a transport that can do both at once reads
+    /// whenever the connection [is not paused](Self::is_paused).
     ///
-    /// Behind the peer's [end](Self::handle_eof) it never says `Read` again: it says `Write` while something waits, `Pause`
-    /// while the application is to answer, and then `Drop` or `Reset`.
+    /// After the peer's [end of stream](Self::handle_eof) it never returns `Read` again: it returns `Write` while
+    /// output is pending, `Pause` while an answer of the application is due, and then `Drop` or `Reset`.
     pub fn poll_io(&mut self) -> IoAction {
         if let Stage::Done { wants_reset, .. } = self.stage {
             return if wants_reset { IoAction::Reset } else { IoAction::Drop };
@@ -77,11 +77,11 @@ impl Connection {
         if self.is_paused() { IoAction::Pause } else { IoAction::Read }
     }
 
-    /// Whether nothing should be read now: the application has [paused](Self::pause) the connection, the peer has sent
-    /// what it may in this second, what was answered to it is more than half of what the outbox takes and waits for it,
-    /// enough requests are unanswered, an upgrade is undecided, or others have [their share](super::Shares::is_used)
-    /// first. [`handle_input`](Self::handle_input) then leaves its input with the caller. Beside an answer without a
-    /// length, requests are read ahead up to [`head_limit`](crate::Config::head_limit), since the peer's end would stand
+    /// Whether nothing should be read now: the application has [paused](Self::pause) the connection, the peer has used
+    /// its rate for this second, answers to it fill more than half of the outbox's cap, too many requests are
+    /// unanswered, an upgrade is undecided, or other connections take [their share](super::Shares::is_used) first.
+    /// [`handle_input`](Self::handle_input) then leaves its input with the caller. During an answer without a length,
+    /// requests are read ahead up to [`head_limit`](crate::Config::head_limit), since the peer's end of stream would be
     /// behind them.
     pub fn is_paused(&self) -> bool {
         match &self.stage {

@@ -1,9 +1,9 @@
-//! What a peer may send in a second: floods that carry nothing end the connection, all others wait for the next second
-//! by not being read.
+//! What a peer may send in a second: floods of frames that carry nothing end the connection; everything else is not
+//! read until the next second.
 //!
-//! In a message with content, its first and its last frame may be empty; every other empty frame counts, and over the
-//! limit the connection fails, as with control frames. A message that is empty as a whole is told to the application;
-//! one that is over the limit is put back, in front of what came behind it, until the next second.
+//! In a message with content, the first and the last frame may be empty; every other empty frame counts, and over the
+//! limit the connection fails, as with control frames. An empty message is delivered to the application; one over the
+//! limit is put back, in front of what came behind it, until the next second.
 
 use super::backpressure::Held;
 use super::{Connection, Moment, Side, Stage};
@@ -14,15 +14,15 @@ use alloc::vec::Vec;
 use bytes::BytesMut;
 use core::time::Duration;
 
-/// What came in the current second. The counts stop at what fits: a limit that no count reaches is none.
+/// What arrived in the current second. The counts saturate: a limit beyond that is no limit.
 #[derive(Debug, Default)]
 pub(super) struct Rates {
-    /// Since the birth of the connection; compared only, so that it may wrap after 136 years.
+    /// Since the connection began; only compared, so it may wrap after 136 years.
     second: u32,
-    /// Messages and pieces, where they are throttled.
+    /// Messages and fragments, where they are throttled.
     messages: u16,
     control: u16,
-    /// Frames without payload amid a message.
+    /// Frames without payload within a message.
     empty_frames: u16,
     empty_messages: u16,
 }
@@ -41,14 +41,14 @@ impl Connection {
         if u32::from(*count) > limit { Err(ProtocolError::Flood { limit }) } else { Ok(()) }
     }
 
-    /// Whether an empty message is over the limit. It then waits for the next second, as bytes that become it again, and
-    /// so does all that is behind it.
+    /// Whether an empty message is over the limit. It then waits for the next second, encoded again, and so does
+    /// everything behind it.
     #[cold]
     pub(super) fn put_back(&mut self, now: Moment, is_text: bool, in_pieces: bool) -> bool {
         let (Some(limit), Stage::Open(_)) = (self.config.frame_rate, &self.stage) else { return false };
         self.count_second(now);
         let count = &mut self.rates.empty_messages;
-        // A count that has stopped is no limit.
+        // A saturated count is no limit.
         if u32::from(*count) < limit.max(1) || *count == u16::MAX {
             *count = count.saturating_add(1);
             return false;
@@ -67,8 +67,8 @@ impl Connection {
         true
     }
 
-    /// Counts messages where they are throttled, and what it cost to inflate; when that is all that the peer may
-    /// send in this second, reading pauses.
+    /// Counts messages where they are throttled, and the cost of inflating; when the peer has used its rate for this
+    /// second, reading pauses.
     pub(super) fn throttle(&mut self, now: Moment, messages: u16) {
         if self.config.message_rate.is_none() && self.stage.compression().is_none() {
             return;
@@ -87,12 +87,12 @@ impl Connection {
         }
     }
 
-    /// Whole seconds since the birth of the connection.
+    /// Whole seconds since the connection began.
     fn second(&self, now: Moment) -> u64 {
         now.since(self.birth).as_secs()
     }
 
-    /// The counts are those of the present second.
+    /// Resets the counts when a new second begins.
     fn count_second(&mut self, now: Moment) {
         let second = self.second(now) as u32;
         if self.rates.second != second {
@@ -100,8 +100,7 @@ impl Connection {
         }
     }
 
-    /// Reads nothing until the next second, and says whether there is one: a clock that has reached its end stands
-    /// still.
+    /// Pauses reading until the next second, and returns whether there is one: a clock at its end stands still.
     fn wait_for_next_second(&mut self, now: Moment) -> bool {
         let until = self.birth + Duration::from_secs(self.second(now) + 1);
         if until == Moment::NEVER {
@@ -113,7 +112,7 @@ impl Connection {
         true
     }
 
-    /// The next second ends the pause, timer or not.
+    /// The next second ends the pause, with or without a timer.
     pub(super) fn end_throttle(&mut self, now: Moment) {
         let Some(in_flight) = &mut self.in_flight else { return };
         if in_flight.flow.throttled_until.is_some_and(|until| now >= until) {

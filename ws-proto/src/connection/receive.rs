@@ -1,4 +1,4 @@
-//! Bytes in: [`Connection::handle_input`] and what the peer's frames cause.
+//! Input: [`Connection::handle_input`] and the effects of the peer's frames.
 
 use super::backpressure::{Held, Told};
 use super::{Connection, Stage, close_body};
@@ -12,28 +12,28 @@ use bytes::{Buf, Bytes};
 use core::mem;
 use core::ops::ControlFlow;
 
-/// So many Pongs may wait; of further Pings only the newest is answered (§5.5.3).
+/// The most Pongs that may wait; of further Pings only the newest is answered (§5.5.3).
 const QUEUED_PONGS: u8 = 16;
 
-/// How the reading goes.
+/// The state of reading.
 #[derive(Debug, Default)]
 pub(super) struct Input {
-    /// What was given last, whose handling is not known to be over.
+    /// The last event given, whose handling may not be over.
     pub(super) told: Told,
-    /// What holds reading back, and what may do so.
+    /// What holds reading back, or may do so.
     pub(super) held: Held,
-    /// Others have their share of what is inflated, too.
+    /// Inflating is limited to shares.
     pub(super) shares: bool,
 }
 
 impl Connection {
     /// Handles bytes from the peer, and returns the next event in them; call it until `None`.
     ///
-    /// The event borrows the input, not the connection. `None` says that the input is used up, or that the
-    /// connection [is paused](Self::is_paused): what is left of the input then stays with the caller, to be
-    /// given again, before anything newer, once it is not.
+    /// The event borrows the input, not the connection. `None` means that the input is used up, or that the connection
+    /// [is paused](Self::is_paused): the rest of the input then stays with the caller; pass it again, before anything
+    /// newer, once reading resumes.
     ///
-    /// The input is written to: payloads are unmasked in place.
+    /// The input is modified: payloads are unmasked in place.
     #[inline]
     pub fn handle_input<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = input.len();
@@ -56,7 +56,7 @@ impl Connection {
         self.receive_any(now, input)
     }
 
-    /// What was told last is dealt with; when it came, is noted once for all that came with it.
+    /// The last event has been handled; the time is recorded once for all events of one read.
     #[inline]
     pub(super) fn note_received(&mut self, now: Moment) {
         if mem::take(&mut self.input.told) == Told::Received {
@@ -64,8 +64,7 @@ impl Connection {
         }
     }
 
-    /// Open, with nothing unfinished and nothing that waits for a time: what every read of an ordinary
-    /// connection ends with.
+    /// Open, with nothing unfinished and nothing waiting for a time: the end of every read of an ordinary connection.
     #[inline]
     fn is_at_rest(&self) -> bool {
         matches!(self.stage, Stage::Open(_))
@@ -98,7 +97,7 @@ impl Connection {
         event
     }
 
-    /// Goes on with what was kept.
+    /// Processes kept bytes.
     pub(super) fn receive_ahead(&mut self, now: Moment) -> Option<Event<'static>> {
         if !self.has_ahead() {
             return None;
@@ -115,7 +114,7 @@ impl Connection {
         event
     }
 
-    /// The loop of reading: each round gives an event, waits for more, or has used some input or changed the stage.
+    /// The read loop: each round returns an event, waits for more, uses some input or changes the stage.
     fn next_event<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         loop {
             match &mut self.stage {
@@ -156,10 +155,10 @@ impl Connection {
         }
     }
 
-    /// Takes the next frame, or what has come of one: breaks with an event, or with `None` to wait for more.
+    /// Decodes the next frame, or the available part of one: breaks with an event, or with `None` to wait for more.
     #[inline]
     fn next_frame<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> ControlFlow<Option<Event<'a>>> {
-        // A fault behind the last fragment is told all the same: it may be that nothing more comes.
+        // A fault behind the last fragment is still reported: nothing more may come.
         if matches!(self.stage, Stage::Open(_)) && self.is_held_back(now) && !self.decoder.has_fault() {
             return ControlFlow::Break(None);
         }
@@ -190,7 +189,7 @@ impl Connection {
             self.note_contexts(self.last_received);
         } else {
             self.note_share(input.len());
-            // What came is no message yet, and may have cost much all the same.
+            // It is no message yet, but may have cost much already.
             if self.stage.compression().is_some_and(PerMessage::has_uncounted) {
                 self.throttle(now, 0);
             }
@@ -200,7 +199,7 @@ impl Connection {
 
     #[cold]
     fn receive_control(&mut self, now: Moment, decoded: Decoded<'_>) -> Option<Event<'static>> {
-        // Nothing is read behind a Close, so that it is part of no flood.
+        // Nothing is read behind a Close, so it is no part of a flood.
         if !matches!(decoded, Decoded::Close(_))
             && let Err(error) = self.note_rate(now, &decoded)
         {
@@ -261,7 +260,7 @@ impl Connection {
                 let error = http.handle_eof();
                 self.connection_closed(now, error.into());
             }
-            // What is kept came before it.
+            // Kept bytes came before it.
             Stage::Open(_) | Stage::Closing(_) if self.input.held.has(Held::AHEAD) => {
                 self.in_flight().ends_behind = true;
             }
@@ -271,7 +270,7 @@ impl Connection {
         }
     }
 
-    /// So many bytes are left with the caller.
+    /// Records that `left` bytes are left with the caller.
     fn keep(&mut self, left: usize) {
         let kept = self.in_flight.as_ref().map_or(0, |in_flight| in_flight.kept);
         let low_mark = self.config.low_mark;
@@ -289,7 +288,7 @@ impl Connection {
         self.drop_in_flight_if_idle();
     }
 
-    /// Whether nothing is received now.
+    /// Whether reading is held back now.
     fn is_held_back(&mut self, now: Moment) -> bool {
         let is_amid = match &self.stage {
             Stage::Http(http) => http.is_amid_body(),

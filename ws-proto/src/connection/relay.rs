@@ -1,4 +1,4 @@
-//! From one connection to another: what a proxy does with each message, and with the end.
+//! From one connection to another: how a proxy forwards messages and the close.
 
 use super::in_flight::Outgoing;
 use super::{Connection, Sent};
@@ -13,14 +13,14 @@ use alloc::string::String;
 use bytes::Bytes;
 
 impl Connection {
-    /// Sends on what another connection received, a message or the fragments of one in order, whatever the
-    /// [cap](crate::Config::outbox): whoever relays takes no more from there once this answers [`Sent::Congested`], until
+    /// Forwards what another connection received, a message or the fragments of one in order, whatever the
+    /// [cap](crate::Config::outbox): stop reading the other connection once this returns [`Sent::Congested`], until
     /// this connection has [drained](crate::Event::Drained).
     ///
     /// # Errors
-    /// [`SendError::NotOpen`]; [`SendError::FragmentOrder`] for a fragment that continues nothing, or begins a message
-    /// within another, and for a message while one of this connection stands unfinished and more than the
-    /// [high mark](crate::Config::outbox) waits behind it: nobody may ever end it.
+    /// [`SendError::NotOpen`]; [`SendError::FragmentOrder`] for a fragment that continues nothing or starts a message
+    /// within another, and for a message while one of this connection is unfinished and more than the [high
+    /// mark](crate::Config::outbox) waits behind it: it may never end.
     pub fn relay<'m>(&mut self, received: impl Into<Fragment<'m>>) -> Result<Sent, SendError> {
         self.check_open()?;
         let Fragment { data, first, last } = received.into();
@@ -29,7 +29,7 @@ impl Connection {
         }
         let opcode = if first { opcode(&data) } else { Opcode::Continuation };
         if first && self.in_flight.as_ref().is_none_or(|in_flight| in_flight.outgoing.is_none()) {
-            // Its text is checked already, and is cut at characters.
+            // Its text is checked already, and cut at characters.
             let text = data.is_text().then(Utf8::default);
             let compressed = self.compresses(CompressionHint::ByLength, usize::MAX);
             self.in_flight().outgoing = Some(Outgoing { text, compressed });
@@ -42,7 +42,7 @@ impl Connection {
     fn relay_message(&mut self, message: Message<'_>) -> Result<Sent, SendError> {
         let is_unfinished = self.in_flight.as_ref().is_some_and(|in_flight| in_flight.outgoing.is_some());
         let (opcode, len) = (opcode(&message), message.as_bytes().len());
-        // What waits is not for the peer to drain, so that `Congested` would be no way out.
+        // The peer cannot drain what waits, so `Congested` would never clear.
         if is_unfinished && self.waiting_len() > self.config.high_mark {
             return Err(SendError::FragmentOrder);
         }
@@ -59,9 +59,9 @@ impl Connection {
 }
 
 impl Closed {
-    /// How a relay closes its other leg: with the peer's own code and reason. A Close without a code is one without a
-    /// code there, too. A connection that was lost (1006) is 1001 to a server, whose client has gone, and 1011 to a
-    /// client, whose server failed. A code that must not be sent is treated so as well.
+    /// How a relay closes its other leg: with the peer's own code and reason. A Close without a code stays without one.
+    /// A lost connection (1006) becomes 1001 towards a server, whose client has gone, and 1011 towards a client, whose
+    /// server failed; so does a code that must not be sent.
     pub fn relayed(&self, to_server: bool) -> (CloseCode, &str) {
         match self.code {
             CloseCode::NO_STATUS => (CloseCode::NO_STATUS, ""),

@@ -16,7 +16,7 @@ use bytes::{Buf, Bytes};
 impl Connection {
     #[inline]
     pub(crate) fn send_frame(&mut self, frame: &Frame) -> Result<Sent, SendError> {
-        // Something small that stands encoded: one copy.
+        // A small encoded message: one copy.
         if frame.is_small_message() && self.takes_at_once(frame.payload.len()) && !self.is_client() {
             self.outbox.buffer().extend_from_slice(&frame.encoded);
             return Ok(self.note_queued());
@@ -32,7 +32,7 @@ impl Connection {
             return Ok(self.note_queued());
         }
         if frame.opcode == Opcode::Continuation {
-            // What waits behind the message cannot be in the way of its end.
+            // What waits behind the message does not block its end.
             self.check_fits(self.outbox.len(), frame.payload.len())?;
         } else {
             self.check_room(frame.payload.len())?;
@@ -48,7 +48,7 @@ impl Connection {
             (Opcode::Continuation, Some(outgoing)) => self.send_continuation(frame, outgoing)?,
             (_, Some(_)) if frame.fin => {
                 let in_flight = self.in_flight();
-                // With its header, so that empty ones have an end, too.
+                // Includes the header, so empty messages are limited too.
                 in_flight.waiting_len += frame.payload.len() + MAX_HEADER;
                 in_flight.waiting.push_back(frame.clone());
                 self.count_held();
@@ -84,8 +84,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a ping whose answer is told with its latency: [`Event::Pong`](crate::Event::Pong). Of several that
-    /// are unanswered, the last counts (RFC 6455 §5.5.3).
+    /// Sends a Ping whose answer is reported with its latency: [`Event::Pong`](crate::Event::Pong). Of several
+    /// unanswered Pings, the last counts (RFC 6455 §5.5.3).
     ///
     /// # Errors
     /// [`SendError::NotOpen`], [`SendError::ControlTooLong`].
@@ -109,11 +109,11 @@ impl Connection {
         in_flight.ping = Some(Ping { at, payload, awaited, sent_at });
     }
 
-    /// Handles that the socket took `n` bytes of the [outbox](Self::outbox). Report 0 when the socket would
-    /// block, so that the time for a peer that does not read begins to run.
+    /// Handles that the socket took `n` bytes of the [outbox](Self::outbox). Report 0 when the socket would block: the
+    /// time limit for a peer that does not read starts then.
     #[inline]
     pub fn handle_written(&mut self, now: Moment, n: usize) {
-        // Everything was taken of an ordinary connection: there is nothing to judge.
+        // An ordinary connection with everything taken: nothing to check.
         if n > 0
             && n == self.outbox.len()
             && matches!(self.stage, Stage::Open(None))
@@ -137,7 +137,7 @@ impl Connection {
         let queued = self.outbox.len();
         let n = n.min(queued);
         let framed = n < queued && self.is_framed();
-        // Less than a slice of it: the socket takes no more for now.
+        // Less than one slice: the socket takes no more for now.
         let is_refused = n < queued && n < self.outbox.chunk().len();
         self.outbox.sent(n, framed);
         self.bytes_sent += n as u64;
@@ -175,7 +175,7 @@ impl Connection {
         self.note_http_written(now, n);
     }
 
-    /// Whether what waits are frames, rather than HTTP.
+    /// Whether pending output is frames, rather than HTTP.
     pub(super) fn is_framed(&self) -> bool {
         match &self.stage {
             Stage::Http(_) | Stage::Handshake(_) => false,
@@ -184,7 +184,7 @@ impl Connection {
         }
     }
 
-    /// The socket took less than there is: from now on the peer has to take some in its time.
+    /// The socket took less than there is: from now on the peer must take output in time.
     pub(super) fn begin_stall(&mut self, now: Moment) {
         self.backpressure.stalled = true;
         self.in_flight().stall = Some(Stall { since: now, sent: self.bytes_sent, last: now });
@@ -202,7 +202,7 @@ impl Connection {
         self.drop_in_flight_if_idle();
     }
 
-    /// What a write means for a ping that stood in the outbox, for pongs that wait, and for what is counted.
+    /// Updates what a write affects: a Ping in the outbox, waiting Pongs, and the counted memory.
     #[inline(never)]
     fn note_written_in_flight(&mut self, now: Moment, n: usize) {
         let before = self.bytes_sent - n as u64;
@@ -215,7 +215,7 @@ impl Connection {
             && n > 0
             && before < ping.sent_at
         {
-            // Its answer cannot come before it is sent, and it was not in the hands of the kernel before this.
+            // Its answer cannot come before it is sent, and it did not reach the kernel before this.
             *awaited = now;
         }
         if in_flight.pong.is_some() && self.outbox.pongs() == 0 {
@@ -270,8 +270,8 @@ impl Connection {
         if self.stage.is_open() { Ok(()) } else { Err(SendError::NotOpen) }
     }
 
-    /// Whether a message of this length may simply be appended. Uncongested, the outbox is at most at its high
-    /// mark: mostly that settles whether there is room.
+    /// Whether a message of this length may simply be appended. An uncongested outbox is at most at its high mark,
+    /// which mostly settles whether there is room.
     #[inline]
     fn takes_at_once(&self, len: usize) -> bool {
         let (cap, high_mark) = (self.config.outbox_cap, self.config.high_mark);
@@ -281,7 +281,7 @@ impl Connection {
             && len < cap.saturating_sub(high_mark.saturating_add(MAX_HEADER))
     }
 
-    /// A message alone always fits, whatever the cap. Who is refused is told when it has drained.
+    /// A single message always fits, whatever the cap. A rejected sender receives `Drained` later.
     pub(super) fn check_room(&mut self, len: usize) -> Result<(), SendError> {
         self.check_fits(self.queued(), len)
     }
@@ -296,22 +296,22 @@ impl Connection {
 
     pub(super) fn check_fits(&mut self, queued: usize, len: usize) -> Result<(), SendError> {
         if self.is_full(queued, len) {
-            // What only waits behind an unfinished message of ours is not for the peer to drain.
+            // The peer cannot drain what waits behind an unfinished message of ours.
             self.backpressure.congested |= !self.outbox.is_empty();
             return Err(SendError::Full);
         }
         Ok(())
     }
 
-    /// Compares the outbox with its marks. What waits behind something of ours, a message or a body in
-    /// pieces, does not count: it waits for us and not for the peer.
+    /// Compares the outbox with its marks. Messages behind an unfinished message or streaming response of ours do not
+    /// count: they wait for us, not for the peer.
     #[inline]
     pub(super) fn note_queued(&mut self) -> Sent {
         let little = self.config.high_mark.min(self.config.outbox_cap / 2);
         if self.outbox.len() <= little { Sent::Queued } else { self.note_much() }
     }
 
-    /// Above the high mark, or half the cap, it counts how much there is. Less is counted once a write has left it.
+    /// Counts held memory above the high mark, or half the cap. Below that, it is counted after the next write.
     #[inline(never)]
     fn note_much(&mut self) -> Sent {
         self.check_swollen();
@@ -329,8 +329,8 @@ impl Connection {
         write_bytes(&mut self.side, self.outbox.buffer(), first_byte(fin, opcode), payload);
     }
 
-    /// Appends a Ping or a Pong, which overtakes what is queued (§5.4). Says how many bytes are to be written until its
-    /// end is.
+    /// Appends a Ping or a Pong, which overtakes queued frames (§5.4). Returns how many bytes must be written up to its
+    /// end.
     pub(super) fn write_urgent(&mut self, opcode: Opcode, payload: &[u8]) -> usize {
         let Self { side, outbox, .. } = self;
         outbox.push_urgent(opcode == Opcode::Pong, |out| {
@@ -357,7 +357,7 @@ impl Connection {
         }
     }
 
-    /// Appends a fragment. What says that a message is compressed stands on its first (RFC 7692 §6.1).
+    /// Appends a fragment. The compression bit is set on the first one (RFC 7692 §6.1).
     pub(super) fn write_fragment(&mut self, frame: &Frame, compressed: bool) {
         let first = first_byte(frame.fin, frame.opcode);
         if compressed {
@@ -389,7 +389,7 @@ pub(super) fn write_bytes(side: &mut Side, out: &mut Vec<u8>, first: u8, payload
 }
 
 impl Outgoing {
-    /// Whether the next fragment fits: text must be UTF-8 over all its fragments (§5.6).
+    /// Checks the next fragment: text must be UTF-8 across all its fragments (§5.6).
     fn check(&mut self, payload: &[u8], fin: bool) -> Result<(), SendError> {
         if let Some(utf8) = &mut self.text {
             utf8.feed(payload).map_err(|_| SendError::NotUtf8)?;

@@ -1,24 +1,24 @@
-//! What connections on one thread inflate, by turns: none has more of it while others wait for theirs.
+//! Fair inflating among the connections of one thread: none gets more while others wait for their share.
 
 use super::Connection;
 use super::backpressure::Held;
 use crate::moment::Moment;
 
-/// How much of its peer's messages a connection may inflate before the others have their turn: see
-/// [`begin`](Self::begin). [`Connection::shares`] gives it.
+/// How much of its peer's messages a connection may inflate before the other connections have their turn: see
+/// [`begin`](Self::begin). [`Connection::shares`] returns it.
 #[derive(Debug)]
 pub struct Shares<'a> {
     connection: &'a mut Connection,
 }
 
 impl Connection {
-    /// What this connection may inflate while others wait.
+    /// The inflate share of this connection.
     #[inline]
     pub fn shares(&mut self) -> Shares<'_> {
         Shares { connection: self }
     }
 
-    /// What is compressed from now on is inflated by shares, where that was asked for.
+    /// From now on, compressed input is inflated by shares, if the owner asked for that.
     pub(super) fn begin_shares(&mut self) {
         if self.input.shares
             && let Some(compression) = self.stage.compression_mut()
@@ -27,7 +27,7 @@ impl Connection {
         }
     }
 
-    /// There is nothing to tell: input that is left waits for the next share, where nothing else holds it back.
+    /// Leftover input without an event waits for the next share, unless something else holds it back.
     pub(super) fn note_share(&mut self, left: usize) {
         let Some(compression) = self.stage.compression_mut() else { return };
         if left == 0 {
@@ -39,15 +39,16 @@ impl Connection {
 }
 
 impl Shares<'_> {
-    /// Inflates by shares from now on, so that an owner of many connections decides which of them goes on: 16 KiB at
-    /// first, and 64 KiB each time after, or less where many want more: a part of 4 MiB, and at least 16 KiB. (All connections
-    /// of one [`Deflate`](crate::Deflate) and its clones count.)
+    /// Inflates by shares from now on, and lets an owner of many connections decide which of them goes on: 16 KiB at
+    /// first, then 64 KiB each time, or less where many want more: a part of 4 MiB, and at least 16 KiB. (All
+    /// connections of one [`Deflate`](crate::Deflate) and its clones count.)
     ///
-    /// A few KiB of compressed bytes may become megabytes. When the share is used before the bytes are, the connection [is
-    /// paused](Connection::is_paused), also within a message, and [has used its share](Self::is_used):
-    /// [`handle_input`](Connection::handle_input) leaves the rest of the input with the caller until the [next share](Self::next).
-    /// The owner gives that at once where nobody else waits, and else in the order of its choice; what each has [inflated
-    /// lately](Self::inflated_lately) may tell. What is not compressed is not held back by it, but for what stands behind.
+    /// A few KiB of compressed bytes may become megabytes. When the share runs out before the bytes do, the connection
+    /// [is paused](Connection::is_paused), even within a message, and [has used its share](Self::is_used):
+    /// [`handle_input`](Connection::handle_input) leaves the rest of the input with the caller until the [next
+    /// share](Self::next). Grant that at once if no other connection waits, and otherwise in an order of your choice,
+    /// for example by what each has [inflated lately](Self::inflated_lately). Uncompressed messages are not limited,
+    /// except by what is ahead of them.
     ///
     /// ```
     /// # #[cfg(feature = "deflate")] {
@@ -68,7 +69,7 @@ impl Shares<'_> {
     /// let message = loop {
     ///     match server.handle_input(now, &mut input) {
     ///         Some(Event::Message(message)) => break message,
-    ///         None if server.shares().is_used() => { /* the others first, and then: */ server.shares().next(now) }
+    ///         None if server.shares().is_used() => { /* others first, then: */ server.shares().next(now) }
     ///         other => panic!("{other:?}"),
     ///     }
     /// };
@@ -80,14 +81,14 @@ impl Shares<'_> {
         self.connection.begin_shares();
     }
 
-    /// Whether bytes of the peer wait for the [next share](Self::next). They may be with the caller, or kept here since
-    /// they came before the connection was open.
+    /// Whether bytes of the peer wait for the [next share](Self::next). They may be with the caller, or kept here from
+    /// before the connection was open.
     #[inline]
     pub fn is_used(&self) -> bool {
         self.connection.input.held.has(Held::SHARE)
     }
 
-    /// Gives the next share: reading goes on. Harmless where none is awaited.
+    /// Grants the next share: reading resumes. Harmless if none is awaited.
     pub fn next(self, now: Moment) {
         if !self.is_used() {
             return;
@@ -100,8 +101,8 @@ impl Shares<'_> {
         connection.read_on(now);
     }
 
-    /// How many bytes the peer's messages became lately: in this second, and half as many of each second before. Streams that
-    /// begin anew cost work, which counts too. 0 where nothing is compressed.
+    /// How many bytes the peer's messages inflated to recently: in this second, and half as many of each second before.
+    /// Restarting a stream costs work, which counts too. 0 where nothing is compressed.
     pub fn inflated_lately(&self) -> u64 {
         self.connection.stage.compression().map_or(0, |compression| compression.inflated_lately().into())
     }

@@ -1,4 +1,4 @@
-//! The machine: the stages of a connection and every transition between them. No other file changes the stage.
+//! The state machine: the stages of a connection and every transition between them. No other file changes the stage.
 //!
 //! ```text
 //!  server: Http ────────┬─ establish ─▶ Opened ─ report_open ─▶ Open
@@ -16,7 +16,7 @@
 //! | from | what happens | to | RFC 6455 |
 //! |---|---|---|---|
 //! | Http, Handshake | [`establish`](Connection::establish): the 101 | Opened | §4.1, §4.2.2 "established" |
-//! | Opened | [`report_open`](Connection::report_open): the application hears of it | Open | |
+//! | Opened | [`report_open`](Connection::report_open): reported to the application | Open | |
 //! | Opened, Open | [`start_closing_handshake`](Connection::start_closing_handshake): our Close | Closing | §7.1.2 |
 //! | Opened, Open, Closing | [`break_off`](Connection::break_off): writing failed | Closing, reading only | §7.1.7 |
 //! | Opened, Open, Closing | [`receive_close`](Connection::receive_close): the peer's Close, answered | Draining | §5.5.1, §7.1.3 |
@@ -43,24 +43,24 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem;
 
-/// Where the connection stands.
+/// The stage of the connection.
 #[derive(Debug)]
 pub(super) enum Stage {
     /// Server: HTTP requests.
     Http(Box<ServerHttp>),
     /// Client: waiting for the answer to its handshake.
     Handshake(Box<ClientHttp>),
-    /// The switch is done, and the application is yet to hear of it.
+    /// The switch is done, not yet reported to the application.
     Opened(Box<Opened>),
     Open(Option<Box<PerMessage>>),
     /// Our Close is sent; the peer's is awaited, and data before it is still delivered (§5.5.1).
     Closing(Box<Closing>),
-    /// Nothing more is delivered: flush, half-close, discard until the peer ends, so that no reset eats what
-    /// we sent last (§7.1.1).
+    /// Nothing more is delivered: flush, half-close, discard until the peer ends, so no reset destroys what we sent
+    /// last (§7.1.1).
     Draining(Box<Draining>),
     /// Over.
     Done {
-        /// What explains it, until the application has heard of it.
+        /// The final report, until the application has received it.
         report: Option<Box<Ended>>,
         /// See [`IoAction::Reset`](super::IoAction::Reset).
         wants_reset: bool,
@@ -82,7 +82,7 @@ impl Stage {
         matches!(self, Self::Open(_) | Self::Opened(_))
     }
 
-    /// How it ends, once it does.
+    /// The ending of this connection, to which causes may be added.
     pub(super) fn ending_mut(&mut self) -> Option<&mut Ending> {
         match self {
             Self::Closing(closing) => Some(&mut closing.ending),
@@ -96,9 +96,9 @@ impl Stage {
 // --- opening
 
 impl Connection {
-    /// "The WebSocket Connection is Established" (§4.1, §4.2.2): the 101 has come, or stands in the outbox.
+    /// "The WebSocket Connection is Established" (§4.1, §4.2.2): the 101 has come, or is in the outbox.
     pub(super) fn establish(&mut self, now: Moment, response: ::http::Response<()>, terms: Option<Terms>) {
-        // Until it is written, the 101 counts as written: it is no quiet connection that opens.
+        // Until it is written, the 101 counts as written: the connection is not idle when it opens.
         self.beat = now;
         self.last_received = now;
         self.outbox.begin_frames();
@@ -108,7 +108,7 @@ impl Connection {
         self.arm();
     }
 
-    /// The application hears that the connection has opened, also where it is closing or lost by now.
+    /// Reports that the connection has opened, even if it is closing or lost by now.
     pub(super) fn report_open(&mut self) -> Option<Event<'static>> {
         if let Some(ending) = self.stage.ending_mut() {
             return ending.opened.take().map(Event::Open);
@@ -126,7 +126,7 @@ impl Connection {
         }
     }
 
-    /// The application hears that it is over, once.
+    /// Reports the end, once.
     pub(super) fn report_closed(&mut self) -> Option<Event<'static>> {
         let Stage::Done { report, .. } = &mut self.stage else { return None };
         let ended = report.take()?;
@@ -145,7 +145,7 @@ impl Connection {
         self.enter_closing(Closing { ending, since: now, is_broken: false, compression });
     }
 
-    /// Writing failed: what the peer said before its end may stand unread, and is read on for a short time.
+    /// Writing failed: the peer's last messages may be unread, so reading continues for a short time.
     pub(super) fn break_off(&mut self, now: Moment, error: Error) {
         let (ending, compression) = match self.leave() {
             Stage::Closing(closing) => (closing.ending.caused_by(error), closing.compression),
@@ -156,11 +156,11 @@ impl Connection {
         self.enter_closing(Closing { ending, since: now, is_broken: true, compression });
     }
 
-    /// "The WebSocket Closing Handshake is Started" by the peer (§7.1.3), or completed. Its Close is answered with its own
-    /// code, if ours is not sent already (§5.5.1).
+    /// "The WebSocket Closing Handshake is Started" by the peer (§7.1.3), or completed. Its Close is answered with its
+    /// own code, unless ours is already sent (§5.5.1).
     pub(super) fn receive_close(&mut self, now: Moment, code: CloseCode, reason: String) {
         self.release_contexts();
-        // It is for the server to close TCP first (§7.1.1).
+        // The server closes TCP first (§7.1.1).
         let half_close = if self.is_client() { HalfClose::No } else { HalfClose::Due };
         match self.leave() {
             Stage::Closing(closing) => {
@@ -192,8 +192,8 @@ impl Connection {
         }
     }
 
-    /// Ends a connection that is over a limit of time or memory: a WebSocket is told why, in a Close that overtakes what
-    /// waits (§7.1.7).
+    /// Ends a connection that is over a limit of time or memory: a WebSocket receives the reason in a Close that
+    /// overtakes pending output (§7.1.7).
     pub(super) fn evict(&mut self, now: Moment, error: Error, code: CloseCode, reason: &str) {
         if !self.stage.is_open() {
             return self.connection_closed(now, error);
@@ -206,7 +206,7 @@ impl Connection {
         self.enter_draining(ending, now, HalfClose::Due, None);
     }
 
-    /// The closing handshake that we started is over. Where the peer takes nothing any more, so is the connection.
+    /// The closing handshake that we started is over. If the peer takes nothing any more, so is the connection.
     fn end_closing(&mut self, now: Moment, closing: Closing, half_close: HalfClose) {
         match closing.is_broken {
             true => self.enter_done(now, closing.ending, false),
@@ -225,17 +225,17 @@ impl Connection {
 // --- the end
 
 impl Connection {
-    /// The last answer of an HTTP connection is queued: it is flushed, then the connection drains.
+    /// The last answer of an HTTP connection is queued: flush it, then drain the connection.
     pub(super) fn end_http(&mut self, now: Moment) {
         let Stage::Http(http) = &self.stage else { return };
         let (cause, at_once) = match http.ending() {
             Some(ending) => (ending.cause.clone(), ending.at_once),
-            // It is the application that ends it, amid an answer or not.
+            // The application ends it, during an answer or not.
             None => (http.owes_answer().then_some(Error::Aborted), false),
         };
         let (has_open_end, peer_ended) = (http.has_open_end(), http.peer_ended());
         let initiator = match &cause {
-            // Our FIN would be the end of an answer that was cut off.
+            // Our FIN would look like the end of a truncated answer.
             Some(cause) if at_once || has_open_end => return self.connection_closed(now, cause.clone()),
             Some(Error::Eof | Error::Abandoned) => Initiator::Remote,
             None if peer_ended => Initiator::Remote,
@@ -267,7 +267,7 @@ impl Connection {
         }
     }
 
-    /// The peer has ended its half. One that has closed that alone may still be reading what we answer.
+    /// The peer has ended its half. It may still be reading our answers.
     pub(super) fn peer_ended(&mut self, now: Moment) {
         if let Stage::Draining(draining) = &mut self.stage {
             draining.peer_ended = true;
@@ -282,18 +282,18 @@ impl Connection {
         }
     }
 
-    /// Draining is over. What we said last and never left is neither an orderly end, nor a whole answer.
+    /// Draining is over. If our last bytes never left, the end is not orderly, nor the answer whole.
     pub(super) fn finish(&mut self, now: Moment) {
         self.connection_closed(now, Error::Timeout(Timeout::Close));
     }
 
     /// "The WebSocket Connection is Closed" (§7.1.4), or its HTTP is: at once, from any stage. The first cause stays
-    /// (§7.1.7); so does an end that was in order.
+    /// (§7.1.7); so does an orderly end.
     pub(super) fn connection_closed(&mut self, now: Moment, error: Error) {
         self.release_contexts();
         let (initiator, error) = match &mut self.stage {
             Stage::Done { .. } => return,
-            // A server that refuses may never end what it says of it, or end it with a reset: what came is the answer.
+            // A server that rejects may never finish its answer, or end it with a reset: what came is the answer.
             Stage::Handshake(http)
                 if http.is_refused() && matches!(error, Error::Timeout(_) | Error::Io(_)) =>
             {
@@ -314,15 +314,15 @@ impl Connection {
     }
 }
 
-// --- what every transition is made of
+// --- the parts of the transitions
 
 impl Connection {
-    /// Takes the connection out of its stage, to put what is made of it into the next.
+    /// Takes the current stage, to build the next one from it.
     fn leave(&mut self) -> Stage {
         mem::replace(&mut self.stage, Stage::Done { report: None, wants_reset: false })
     }
 
-    /// The end of a connection that was in this stage, up to which nothing had ended; and what inflates its messages.
+    /// Starts the ending of a connection in this stage; also returns what inflates its messages.
     fn begin_ending(
         &self,
         stage: Stage,
@@ -382,7 +382,7 @@ impl Connection {
         self.arm();
     }
 
-    /// What only an open connection needs is over; what waits to be written is still counted and judged.
+    /// Drops what only an open connection needs; pending output is still counted and judged.
     fn end_open(&mut self) {
         self.input.held = Held::default();
         if let Some(in_flight) = &mut self.in_flight {
@@ -397,7 +397,7 @@ impl Connection {
     }
 }
 
-/// Whose doing an end at once is.
+/// Which side caused an immediate end.
 fn initiator(error: &Error) -> Initiator {
     match error {
         Error::Timeout(_) | Error::Memory { .. } | Error::Aborted | Error::Stopped | Error::Unfinished => {

@@ -1,4 +1,4 @@
-//! Where a connection stands, and what is to be done with it.
+//! The state of a connection, and its next I/O step.
 
 /// Which end of a connection is ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub enum Role {
     },
 }
 
-/// Where a connection stands, in the words of the browsers' `readyState`.
+/// The state of a connection, in the terms of the browsers' `readyState`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// HTTP, up to the end of the opening handshake.
@@ -28,27 +28,28 @@ pub enum State {
 /// What the transport should do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IoAction {
-    /// Read, and give what came to [`Connection::handle_input`](crate::Connection::handle_input).
+    /// Read, and pass the bytes to [`Connection::handle_input`](crate::Connection::handle_input).
     Read,
-    /// Write from the [outbox](crate::Connection::outbox), and tell
+    /// Write from the [outbox](crate::Connection::outbox), and report to
     /// [`Connection::handle_written`](crate::Connection::handle_written) how much; 0 where the socket would block.
     Write,
     /// Neither: wait for the application, or for the deadline.
     Pause,
-    /// Half-close: `shutdown(Write)`. Told once; reading goes on.
+    /// Half-close: `shutdown(Write)`. Returned once; reading goes on.
     Shutdown,
-    /// Close the transport; nothing more will come of it.
+    /// Close the transport; nothing more follows.
     Drop,
-    /// Close the transport by a reset (`SO_LINGER` of zero) rather than a FIN, since an answer was cut off whose end only
-    /// the end of the connection tells, as in HTTP/1.0 without a length.
+    /// Close the transport with a reset (`SO_LINGER` of zero) rather than a FIN: an answer was cut off that only the
+    /// end of the connection delimits, as in HTTP/1.0 without a length.
     Reset,
 }
 
-/// How a send went. Either way the message was taken.
+/// The result of a send. The message was accepted in either case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
     /// Queued.
     Queued,
-    /// Queued, and the outbox is over its high mark: better wait for [`Event::Drained`](crate::Event::Drained).
+    /// Queued, and the outbox is over its high mark: wait for [`Event::Drained`](crate::Event::Drained) before sending
+    /// more.
     Congested,
 }

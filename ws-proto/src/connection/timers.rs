@@ -1,5 +1,5 @@
-//! The one deadline. Traffic does not move it, but for the answer to a heartbeat: when it fires, it is compared
-//! with what came meanwhile, and armed anew.
+//! The one deadline. Traffic does not move it, except for the answer to a heartbeat: when it fires, it is compared with
+//! what came meanwhile, and rearmed.
 
 use super::backpressure::Held;
 use super::in_flight::Stall;
@@ -10,33 +10,33 @@ use crate::error::{Error, Timeout};
 use crate::frame::Opcode;
 use core::time::Duration;
 
-/// How long a connection is read whose writing failed.
+/// How long to read on after a failed write.
 const READ_BROKEN: Duration = Duration::from_secs(1);
-/// A Ping is sent at the latest so many intervals after the last one, however lively the peer is.
+/// The most intervals between two Pings, however active the peer is.
 const PINGS_AT_LEAST: u32 = 4;
 
 impl Connection {
-    /// When [`handle_timeout`](Self::handle_timeout) wants to be called; `None` for never.
+    /// When to call [`handle_timeout`](Self::handle_timeout); `None` for never.
     ///
-    /// It only moves to an earlier time by a call into the connection; a timer that fires early is harmless.
+    /// It moves to an earlier time only by a call into the connection; a timer that fires early is harmless.
     pub fn poll_timeout(&self) -> Option<Moment> {
         (self.deadline != Moment::NEVER).then_some(self.deadline)
     }
 
-    /// Whether [`poll_timeout`](Self::poll_timeout) has become earlier since this was last asked. An owner of
-    /// many connections, with a timer for each, asks this first.
+    /// Whether [`poll_timeout`](Self::poll_timeout) has become earlier since the last call. For owners of many
+    /// connections with a timer for each.
     #[inline]
     pub fn take_timeout_changed(&mut self) -> bool {
         core::mem::take(&mut self.timeout_changed)
     }
 
-    /// Does what is due, and arms the deadline anew. Harmless when early.
+    /// Handles what is due, and rearms the deadline. Harmless when early.
     pub fn handle_timeout(&mut self, now: Moment) {
         if now < self.deadline || self.deadline == Moment::NEVER {
             return;
         }
         self.act(now);
-        // The end of it may have a time of zero. What is open is read before it is judged again.
+        // The closing timeout may be zero. An open connection is read before it is judged again.
         if now >= self.deadline && matches!(self.stage, Stage::Closing(_) | Stage::Draining(_)) {
             self.act(now);
         }
@@ -59,7 +59,7 @@ impl Connection {
                 }
             }
             Stage::Opened(_) | Stage::Open(_) => {
-                // A reader that stopped at a message has not had it noted.
+                // A reader that stopped at a message has not recorded its time.
                 self.note_received(now);
                 self.pass_delay(now);
                 self.beat(now);
@@ -83,8 +83,8 @@ impl Connection {
 
     /// Handles that the machine slept: the peer may be gone, and had no fair chance to show otherwise.
     ///
-    /// An open connection with a heartbeat sends it at once, however lively it was. Whatever is awaited of the
-    /// peer (the answer to a Ping, its taking output) has its whole time again.
+    /// An open connection with a heartbeat sends it at once, however active it was. Every wait for the peer
+    /// (the answer to a Ping, taking output) starts over.
     pub fn handle_resume(&mut self, now: Moment) {
         if !self.stage.is_open() {
             return;
@@ -99,7 +99,7 @@ impl Connection {
             }
         }
         if self.config.heartbeat.idle.is_some() {
-            // Also where heartbeats are one-way: only an answer shows that the peer is there.
+            // Also where heartbeats are one-way: only an answer proves that the peer is there.
             self.send_heartbeat(now, HeartbeatKind::Ping);
         }
         self.arm();
@@ -113,11 +113,11 @@ impl Connection {
                 self.write_urgent(Opcode::Pong, &payload);
             }
         }
-        // Until it is written, it counts as written: one heartbeat an interval.
+        // Until it is written, it counts as written: one heartbeat per interval.
         self.beat = now;
     }
 
-    /// The heartbeat: finds a dead peer, or sends to a quiet one.
+    /// The heartbeat: detects a dead peer, or sends to an idle one.
     fn beat(&mut self, now: Moment) {
         if let Some(ping) = self.in_flight.as_mut().and_then(|in_flight| in_flight.ping.as_mut())
             && let Some(since) = ping.awaited
@@ -145,30 +145,30 @@ impl Connection {
         let interval = self.config.heartbeat.idle?;
         match self.config.heartbeat.kind {
             HeartbeatKind::Ping if awaited => None,
-            // A peer that talks all the time is asked now and then, too: how long its answer takes is the latency.
+            // A peer that sends all the time gets a Ping now and then, too: its answer measures the latency.
             HeartbeatKind::Ping => {
                 let at_latest = self.beat + interval.saturating_mul(PINGS_AT_LEAST);
                 Some((self.last_received + interval).min(at_latest))
             }
-            // While output waits, there is no need to show that we live.
+            // Pending output already proves that we are alive.
             HeartbeatKind::Pong => (!self.backpressure.stalled).then(|| self.beat + interval),
         }
     }
 
     fn answer_due(&self) -> Option<Moment> {
         let since = self.in_flight.as_ref()?.ping.as_ref()?.awaited?;
-        // It may be there, unread: then its time begins anew once reading goes on.
+        // It may be there, unread: its time restarts once reading resumes.
         let is_hidden = self.last_received <= since && self.input.held.has(Held::ANY);
         (!is_hidden).then(|| since + self.config.heartbeat.pong_timeout)
     }
 
-    /// When a client must be open.
+    /// When a client's handshake times out.
     fn handshake_due(&self) -> Moment {
         self.birth + self.config.handshake_timeout
     }
 
-    /// When the peer must have taken some output. A closing handshake has its own, shorter time, and what is over
-    /// has no output.
+    /// When the peer must have taken some output. A closing handshake has its own, shorter timeout, and a closed
+    /// connection has no output.
     fn output_due(&self) -> Option<Moment> {
         let ending = match &self.stage {
             Stage::Closing(_) | Stage::Done { .. } => true,
@@ -182,8 +182,8 @@ impl Connection {
         Some(stall.since.min(stall.last) + self.config.output_timeout)
     }
 
-    /// The time for taking output has passed: a peer that took nothing for so long is gone, one that took enough has that
-    /// time again. Says whether it is over.
+    /// Ends a period for taking output: a peer that took nothing is gone, one that took enough gets a new period.
+    /// Returns whether the connection is over.
     fn judge_output(&mut self, now: Moment) -> bool {
         let sent = self.bytes_sent;
         let rate = u128::from(self.config.min_output_rate);
@@ -204,8 +204,8 @@ impl Connection {
         true
     }
 
-    /// When the closing phase is over. Answers to HTTP requests are flushed first, however long that takes, as
-    /// long as the peer reads.
+    /// When the closing phase times out. Answers to HTTP requests are flushed first, however long that takes, as long
+    /// as the peer reads.
     fn ending_due(&self) -> Moment {
         match &self.stage {
             Stage::Closing(closing) if closing.is_broken => {
@@ -219,7 +219,7 @@ impl Connection {
         }
     }
 
-    /// Sets the deadline to the earliest of what may become due in this stage.
+    /// Sets the deadline to the earliest that applies in this stage.
     pub(super) fn arm(&mut self) {
         let flow = self.in_flight.as_ref().and_then(|in_flight| in_flight.flow.due());
         let stage = match &self.stage {

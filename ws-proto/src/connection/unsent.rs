@@ -4,16 +4,17 @@ use super::{Connection, Moment};
 use crate::outbox::Unsent;
 
 impl Connection {
-    /// The bytes for the socket, as a value that owns them: for writers that await, while the connection is free for other
-    /// calls. `None` where nothing waits, and while an earlier one lives that is not written whole: drop it first.
+    /// The bytes for the socket, as an owned value: for writers that await, while the connection is free for other
+    /// calls. `None` where nothing is pending, and while an earlier one lives that is not fully written: drop it first.
     ///
-    /// What an [`Unsent`] is advanced by is written, and needs no [`handle_written`](Self::handle_written): the connection accounts for it when
-    /// this is called again, or at once with [`give_back`](Unsent::give_back). From here on the peer has to take some
-    /// in its time, as after a `handle_written` of 0. What is queued meanwhile goes behind, Pings and Pongs as soon as the
-    /// frame ends that is taken last. Write either this way or from the [outbox](Self::outbox), not both at once.
+    /// Advancing an [`Unsent`] marks bytes as written, without [`handle_written`](Self::handle_written): the connection
+    /// accounts for them when this is called again, or at once with [`give_back`](Unsent::give_back). From here on the
+    /// peer must take output in time, as after a `handle_written` of 0. Output queued meanwhile goes behind, Pings and
+    /// Pongs directly after the last frame taken. Write either this way or from the [outbox](Self::outbox), not both at
+    /// once.
     ///
-    /// A loop for streams that can do both at once, here with the traits of `futures-lite`; Tokio's `select!` in place of
-    /// `or` does as well:
+    /// A loop for streams that can do both at once, here with the traits of `futures-lite`; Tokio's `select!` works as
+    /// well in place of `or`:
     ///
     /// ```
     /// use std::{future::pending, io};
@@ -33,7 +34,7 @@ impl Connection {
     ///     let (mut reader, mut writer) = split(socket);
     ///     let mut buffer = [0; 4096];
     ///     let mut unread = 0..0; // what a paused connection left in the buffer
-    ///     let mut is_ended = false; // the peer has said all
+    ///     let mut is_ended = false; // the peer has ended its stream
     ///     loop {
     ///         while let Some(event) = conn.poll_event(now()) {
     ///             handle(conn, event);
@@ -63,7 +64,7 @@ impl Connection {
     ///             }
     ///             Ok(Done::Late)
     ///         };
-    ///         // Whichever is first; the others are dropped, and what was written is known.
+    ///         // The first to finish wins; the rest are dropped, and what was written is known.
     ///         let done = or(sleep, or(write, read)).await;
     ///         if let Some(unsent) = unsent {
     ///             unsent.give_back(now(), conn);
@@ -86,7 +87,7 @@ impl Connection {
     ///     }
     /// }
     /// # use std::{pin::Pin, task::{Context, Poll}};
-    /// # struct Socket<'a>(&'a mut Vec<u8>); // its peer hears what is said, and leaves
+    /// # struct Socket<'a>(&'a mut Vec<u8>); // its peer reads everything, and leaves
     /// # impl AsyncRead for Socket<'_> {
     /// #     fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
     /// #         if self.0.is_empty() { Poll::Pending } else { Poll::Ready(Ok(0)) }
@@ -132,7 +133,7 @@ impl Connection {
 }
 
 impl Unsent {
-    /// Gives it back: what it was advanced by is written, and the rest waits for the next.
+    /// Returns it: what it was advanced by is written, and the rest waits for the next one.
     pub fn give_back(self, now: Moment, connection: &mut Connection) {
         drop(self);
         connection.account_for_unsent(now);

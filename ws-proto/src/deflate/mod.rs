@@ -1,7 +1,7 @@
 //! permessage-deflate (RFC 7692): compressed messages, in both roles.
 //!
-//! It is off until [`Config::deflate`](crate::Config::deflate) turns it on. Then a client offers it and a server accepts
-//! it; peers that do not speak it are served as before.
+//! Off until [`Config::deflate`](crate::Config::deflate) turns it on. Then a client offers it and a server accepts it;
+//! peers without it work as before.
 //!
 //! ```
 //! # #[cfg(feature = "deflate")] {
@@ -13,16 +13,16 @@
 //!
 //! # What is compressed
 //!
-//! A message of at least [`threshold`](Deflate::threshold) bytes, and every message in fragments, unless its frame says
-//! otherwise. With context takeover a message may refer to what was sent before it, so that small messages which
-//! resemble each other shrink most. What is [sent to many](crate::Connection::send_shared) is compressed once, by
-//! itself, for all connections with the same window; their contexts then begin anew.
+//! A message of at least [`threshold`](Deflate::threshold) bytes, and every message in fragments, unless its frame
+//! overrides that. With context takeover a message may refer to earlier messages, so small, similar messages shrink
+//! most. A message [sent to many](crate::Connection::send_shared) is compressed once, independently, for all
+//! connections with the same window; their contexts then restart.
 //!
-//! What cannot shrink grows: at level 1 by up to a ninth, else by a few thousandths, or a twenty-fifth at the lowest
-//! memory level. The outbox's [cap](crate::Config::outbox) counts messages before compression.
+//! Incompressible data grows: at level 1 by up to a ninth, otherwise by a few thousandths, or a twenty-fifth at the
+//! lowest memory level. The outbox's [cap](crate::Config::outbox) counts messages before compression.
 //!
-//! An unoptimized build compresses some twenty times more slowly, and a thread that compresses does nothing else. While
-//! you develop, this in the `Cargo.toml` of your program helps:
+//! An unoptimized build compresses some twenty times more slowly, and a thread that compresses does nothing else.
+//! During development, this in the `Cargo.toml` of your program helps:
 //!
 //! ```toml
 //! [profile.dev.package.zlib-rs]
@@ -31,25 +31,25 @@
 //!
 //! # What a peer can cost
 //!
-//! [`message_limit`](crate::Config::message_limit) holds for the inflated message, to the byte, and is checked while it
-//! is inflated. By default nothing limits how many times a message grows: a blank canvas grows 700 times, and deflate
-//! reaches 1,032. [`ratio_limit`](Deflate::ratio_limit) limits it for messages over 1 MiB. A peer whose messages become
-//! more than [`inflate_rate`](Deflate::inflate_rate) in a second is not read until the next; that is checked after each
-//! message, each read and each share.
+//! [`message_limit`](crate::Config::message_limit) applies to the inflated message, to the byte, and is checked during
+//! inflation. By default nothing limits how many times a message grows: a blank canvas grows 700 times, and deflate
+//! reaches 1,032. [`ratio_limit`](Deflate::ratio_limit) limits it for messages over 1 MiB. A peer whose messages exceed
+//! [`inflate_rate`](Deflate::inflate_rate) in a second is not read until the next; this is checked after each message,
+//! each read and each share.
 //!
-//! Connections of one loop [take turns](crate::Shares::begin) at inflating; the adapters arrange it. What
-//! exceeds a share of 16 KiB is inflated after the shares of all others that have something to read, and at once where
-//! none has. It is an order, not a limit.
+//! Connections of one loop [take turns](crate::Shares::begin) at inflating; the adapters arrange it. Input beyond a
+//! share of 16 KiB is inflated after the shares of all other connections with something to read, and at once if there
+//! are none. It is an order, not a limit.
 //!
 //! # Memory
 //!
-//! Contexts are large, so they are made when they are first needed, and released [some
-//! time](Deflate::release_after) after the last compressed message. Of the peer's, only the window's bytes stay, since its
-//! next message may refer to them: as much as it sent, at most 32 KiB; nothing without its context takeover. Without
-//! takeover, contexts return after each message to a pool that all connections of a configuration share.
+//! Contexts are large, so they are created on first use, and released [some time](Deflate::release_after) after the
+//! last compressed message. Of the peer's, only the window's bytes stay, since its next message may refer to them: as
+//! much as it sent, at most 32 KiB; nothing without its context takeover. Without takeover, contexts return after each
+//! message to a pool that all connections of a configuration share.
 //!
-//! Measured in bytes of heap for one connection that has sent and received messages of 90 bytes (of 90 KB in parentheses);
-//! `cargo test -p ws-proto --test deflate_memory -- --nocapture` prints it:
+//! Heap bytes for one connection that has sent and received messages of 90 bytes (of 90 KB in parentheses); `cargo test
+//! -p ws-proto --test deflate_memory -- --nocapture` prints them:
 //!
 //! | | agreed on, unused | active | within a message of the peer | released | in the pool, for all |
 //! |---|---|---|---|---|---|
@@ -58,11 +58,11 @@
 //! | [`large_json`](Deflate::large_json) | 80 | 80 (80) | 351,129 (514,571) | 80 (80) | 0.4 MB (0.4 MB) |
 //! | [`many_idle`](Deflate::many_idle) | 80 | 80 (80) | 351,129 (514,571) | 80 (80) | 0.4 MB (0.4 MB) |
 //!
-//! What is released goes to the allocator, and not all of that to the system: after 4,000 connections with context
-//! takeover had each said 64 bytes at once, and then nothing for a minute, glibc kept 28 KB of the 311 KB resident for
+//! Released memory goes to the allocator, and not all of it to the system: after 4,000 connections with context
+//! takeover had each sent 64 bytes at once, and then nothing for a minute, glibc kept 28 KB of the 311 KB resident for
 //! each. Where that matters, [`many_idle`](Deflate::many_idle) has no such peak.
 
-// Without the feature nobody can set it in motion, as the compiler finds, and nothing of it is public.
+// Without the feature no code can start it, as the compiler finds, and none of it is public.
 #![cfg_attr(not(feature = "deflate"), allow(unused, unreachable_pub))]
 
 mod codec;

@@ -1,4 +1,4 @@
-//! How both ends come to [`Terms`]: the client's offer, the server's answer (RFC 7692 §5, §7.1).
+//! How both ends agree on [`Terms`]: the client's offer, the server's answer (RFC 7692 §5, §7.1).
 
 use super::settings::{Deflate, Direction, Terms};
 use crate::fields::extensions::{Extension, Malformed, Value, extensions};
@@ -7,14 +7,14 @@ use ::http::header::{HeaderValue, SEC_WEBSOCKET_EXTENSIONS};
 use core::fmt::Write as _;
 
 const NAME: &str = "permessage-deflate";
-/// The window where nothing is said of it (§7.1.2).
+/// The default window (§7.1.2).
 const FULL: u8 = 15;
 
 impl Deflate {
-    /// Server: takes the first offer that it can (§5), and gives what is agreed on with it and the
-    /// `Sec-WebSocket-Extensions` of the 101. `None` where there is no such offer: then nothing is compressed.
+    /// Server: accepts the first acceptable offer (§5), and returns the agreed terms with the
+    /// `Sec-WebSocket-Extensions` of the 101. `None` if there is no such offer: then nothing is compressed.
     ///
-    /// [`Connection::accept`](crate::Connection::accept) does so itself; this is for a handshake that is done
+    /// [`Connection::accept`](crate::Connection::accept) does so automatically; this is for a handshake that is done
     /// elsewhere.
     ///
     /// ```
@@ -40,7 +40,7 @@ impl Deflate {
 
     /// Client: the `Sec-WebSocket-Extensions` of a request.
     ///
-    /// [`Connection::client`](crate::Connection::client) sends it itself; this is for a handshake that is done
+    /// [`Connection::client`](crate::Connection::client) sends it automatically; this is for a handshake that is done
     /// elsewhere.
     ///
     /// ```
@@ -54,8 +54,7 @@ impl Deflate {
         self.offered().header()
     }
 
-    /// Client: what the server's answer to our [offer](Self::offer) agrees on; `None` where nothing will be
-    /// compressed.
+    /// Client: the terms of the server's answer to our [offer](Self::offer); `None` if nothing will be compressed.
     ///
     /// ```
     /// # #[cfg(feature = "deflate")] {
@@ -71,8 +70,8 @@ impl Deflate {
     /// ```
     ///
     /// # Errors
-    /// What is wrong with the answer. The connection must fail then (§7.1), since the server takes for agreed on what
-    /// we do not.
+    /// What is wrong with the answer. The connection must then fail (§7.1), since the server assumes terms that we do
+    /// not.
     pub fn agree(&self, response: &HeaderMap) -> Result<Option<Terms>, &'static str> {
         let mut lines = response.get_all(SEC_WEBSOCKET_EXTENSIONS).iter();
         if lines.next().is_none() {
@@ -87,28 +86,28 @@ impl Deflate {
             return Err("an extension that was not offered");
         }
         if elements.next().is_some() {
-            return Err("more than the one extension that was offered");
+            return Err("more than the offered extension");
         }
         let answer = Parameters::parse(&extension)?;
         self.offered().check(&answer)?;
         let client = answer.client();
         let ours = Direction {
-            // What we said of our own messages holds, whether the server takes note of it or not (§7.1.1.2, §7.1.2.2).
+            // Our own promise holds, whether the server acknowledges it or not (§7.1.1.2, §7.1.2.2).
             context_takeover: self.ours.context_takeover && client.context_takeover,
             window_bits: self.ours.window_bits.min(client.window_bits),
         };
         Ok(Some(Terms { ours, theirs: answer.server() }))
     }
 
-    /// What a server answers to an offer; `None` declines it.
+    /// A server's answer to an offer; `None` declines it.
     fn answer(&self, offer: &Parameters) -> Option<Parameters> {
         let server_bits = match offer.server_max_window_bits {
-            // More than was asked for would not fit the client's window, and zlib cannot compress with so little.
+            // A larger window would not fit the client's, and zlib cannot compress with one this small.
             Some(8) => return None,
             asked => self.ours.window_bits.min(asked.unwrap_or(FULL)),
         };
         let client_bits = match offer.client_max_window_bits {
-            // Nothing may be asked of such a client, and it may use the whole window (§7.1.2.2).
+            // Such a client accepts no limit, and may use the whole window (§7.1.2.2).
             None if self.theirs.window_bits < FULL => return None,
             None => FULL,
             Some(most) => self.theirs.window_bits.min(most.unwrap_or(FULL)),
@@ -116,7 +115,7 @@ impl Deflate {
         Some(Parameters {
             server_no_context_takeover: offer.server_no_context_takeover || !self.ours.context_takeover,
             client_no_context_takeover: offer.client_no_context_takeover || !self.theirs.context_takeover,
-            // Saying it accepts what was asked for, the whole window too (§7.1.2.1).
+            // Echoing the parameter accepts it, even for the whole window (§7.1.2.1).
             server_max_window_bits: (offer.server_max_window_bits.is_some() || server_bits < FULL)
                 .then_some(server_bits),
             client_max_window_bits: (client_bits < FULL).then_some(Some(client_bits)),
@@ -129,7 +128,7 @@ impl Deflate {
             server_no_context_takeover: !self.theirs.context_takeover,
             client_no_context_takeover: !self.ours.context_takeover,
             server_max_window_bits: less(self.theirs.window_bits),
-            // Always: the server may choose, and one that wants to need not decline.
+            // Always: the server may choose, and has no reason to decline.
             client_max_window_bits: Some(less(self.ours.window_bits)),
         }
     }
@@ -140,7 +139,7 @@ pub(crate) fn is_offered(request: &HeaderMap) -> bool {
     extensions(request).flatten().any(|extension| extension.is(NAME))
 }
 
-/// What the answer to a request agrees on, with these settings or none, or what is wrong with it.
+/// The terms of an answer, with these settings or none, or what is wrong with it.
 pub(crate) fn agree(settings: Option<&Deflate>, response: &HeaderMap) -> Result<Option<Terms>, &'static str> {
     match settings {
         Some(settings) => settings.agree(response),
@@ -162,7 +161,7 @@ struct Parameters {
 }
 
 impl Parameters {
-    /// Each at most once, each by its name, each with such a value as it may have (§7.1).
+    /// Each at most once, each with a known name and a valid value (§7.1).
     fn parse(extension: &Extension<'_>) -> Result<Self, &'static str> {
         let mut this = Self::default();
         for parameter in extension.parameters() {
@@ -172,7 +171,7 @@ impl Parameters {
                 parameter.value.map(|value| window_bits(value).ok_or("a window that is not 8 to 15 bits"));
             let is_repeated = if is("server_no_context_takeover") || is("client_no_context_takeover") {
                 if parameter.value.is_some() {
-                    return Err("a value of a parameter that has none");
+                    return Err("a value for a parameter that takes none");
                 }
                 let flag = if is("server_no_context_takeover") {
                     &mut this.server_no_context_takeover
@@ -195,9 +194,9 @@ impl Parameters {
         Ok(this)
     }
 
-    /// Whether this offer may be answered so.
+    /// Checks an answer to this offer.
     fn check(&self, answer: &Self) -> Result<(), &'static str> {
-        // A server accepts these two by saying them as well (§7.1.1.1, §7.1.2.1).
+        // A server accepts these two by echoing them (§7.1.1.1, §7.1.2.1).
         if self.server_no_context_takeover && !answer.server_no_context_takeover {
             return Err("no server_no_context_takeover, which was asked for");
         }
@@ -217,7 +216,7 @@ impl Parameters {
         }
     }
 
-    /// What this answer says of the server's messages.
+    /// The terms of this answer for the server's messages.
     fn server(&self) -> Direction {
         Direction {
             context_takeover: !self.server_no_context_takeover,
@@ -225,7 +224,7 @@ impl Parameters {
         }
     }
 
-    /// What this answer says of the client's messages.
+    /// The terms of this answer for the client's messages.
     fn client(&self) -> Direction {
         Direction {
             context_takeover: !self.client_no_context_takeover,

@@ -1,4 +1,4 @@
-//! The extension on one connection: what the peer compressed, and what we compress.
+//! permessage-deflate on one connection, in both directions.
 
 use super::codec::{Broken, CHUNK, Deflater, Effort, Incoming, Inflater};
 use super::pool::Pool;
@@ -13,19 +13,19 @@ use core::mem;
 use core::time::Duration;
 use std::sync::{Mutex, PoisonError};
 
-/// The ratio of a message is checked once it is larger than this.
+/// The ratio of a message is checked above this size.
 const RATIO_FROM: u64 = 1 << 20;
 
-/// More than deflate can reach, which is 1,032: only streams that begin anew again and again cost so much.
+/// More than deflate can reach, which is 1,032: only streams that restart again and again cost this much.
 const RATIO_MOST: u32 = 2_000;
 
 /// Used since the last mark; the codec has no clock.
 const TO_BE_NOTED: u64 = u64::MAX;
 
-/// Whether a message is compressed, where that was agreed on.
+/// Whether to compress a message, where compression was negotiated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CompressionHint {
-    /// As its length and the settings say.
+    /// By its length and the settings.
     ByLength,
     With,
     Without,
@@ -40,25 +40,25 @@ pub(crate) struct PerMessage {
     deflater: Option<Box<Deflater>>,
     /// A message of ours has begun and not ended.
     is_sending: bool,
-    /// The work of a second.
+    /// The current second of the rate.
     second: u16,
     work_of_second: u32,
-    /// Work that no second has counted yet.
+    /// Work that is not yet counted in any second.
     uncounted: u32,
     /// The work of earlier seconds, halved with each.
     earlier: u32,
-    /// Where this connection has its share.
+    /// The inflate share of this connection, if any.
     share: Option<Share>,
     /// When something was last compressed or inflated, or [`TO_BE_NOTED`].
     used: u64,
-    /// Whether the deadline accounts for the release of contexts.
+    /// Whether the deadline includes the release of contexts.
     release_is_due: bool,
 }
 
-/// What the peer's messages may refer to.
+/// The history that the peer's messages may refer to.
 #[derive(Debug)]
 enum PeerContext {
-    /// The bytes alone, while nothing is inflated.
+    /// Only the bytes, while nothing is inflated.
     Window(Box<[u8]>),
     Inflater(Box<Inflater>),
 }
@@ -77,7 +77,7 @@ impl PeerContext {
         }
     }
 
-    /// The inflater, where it can be released.
+    /// The inflater, if it can be released.
     fn idle_inflater(&self) -> Option<&Inflater> {
         match self {
             Self::Inflater(inflater) if !inflater.is_within_message() => Some(inflater),
@@ -85,7 +85,7 @@ impl PeerContext {
         }
     }
 
-    /// Keeps these bytes alone; the inflater goes to the pool.
+    /// Keeps only these bytes; the inflater goes to the pool.
     fn release(&mut self, window: Box<[u8]>, pool: &Pool) {
         if let Self::Inflater(inflater) = mem::replace(self, Self::Window(window)) {
             pool.keep_inflater(inflater);
@@ -94,7 +94,7 @@ impl PeerContext {
 }
 
 impl PerMessage {
-    /// By these terms, with these settings; `None` where there are none.
+    /// Creates it for these terms and settings; `None` without settings.
     pub(crate) fn new(settings: Option<&Arc<Deflate>>, terms: Terms) -> Option<Box<Self>> {
         let settings = settings?.clone();
         Some(Box::new(Self {
@@ -121,8 +121,8 @@ impl PerMessage {
         &mut self.release_is_due
     }
 
-    /// Whether a message of this length is to be compressed. That is decided before: under context takeover, what
-    /// was compressed must be sent so.
+    /// Whether to compress a message of this length. Decided before: under context takeover, compressed output must be
+    /// sent.
     pub(crate) fn compresses(&self, hint: CompressionHint, len: usize) -> bool {
         let can = self.terms.ours.window_bits > 8;
         can && match hint {
@@ -132,7 +132,7 @@ impl PerMessage {
         }
     }
 
-    /// Compresses a message, or the next piece of one, with what was sent before.
+    /// Compresses a message, or the next part of one, in this connection's context.
     pub(crate) fn compress(&mut self, payload: &[u8], fin: bool) -> &[u8] {
         let effort = self.effort();
         let deflater = self.deflater.get_or_insert_with(|| self.settings.pool.deflater(effort));
@@ -141,12 +141,12 @@ impl PerMessage {
         deflater.compress(payload, fin)
     }
 
-    /// What was just compressed, to be queued by itself.
+    /// The output just compressed, to be queued as a payload of its own.
     pub(crate) fn take_compressed(&mut self, len: usize) -> Bytes {
         self.deflater.as_mut().map(|deflater| deflater.take_output(len)).unwrap_or_default()
     }
 
-    /// What was compressed is queued.
+    /// The compressed output is queued.
     pub(crate) fn compressed(&mut self) {
         if let Some(deflater) = &mut self.deflater {
             deflater.shrink();
@@ -159,21 +159,21 @@ impl PerMessage {
         }
     }
 
-    /// A message that is sent to many, compressed by itself, once for all.
+    /// A message for many connections, compressed independently and only once.
     pub(crate) fn compress_shared(&mut self, shared: &Shared, payload: &[u8]) -> Bytes {
-        // The peer's window will hold it, and our context does not: neither may refer to what was before.
+        // The peer's window will hold it, and our context does not: neither may refer to earlier data.
         if let Some(deflater) = &mut self.deflater {
             deflater.forget();
         }
         shared.compressed(&self.settings.pool, self.effort(), payload)
     }
 
-    /// The next bytes of the peer's message, and whether the input holds more, good or broken. No byte over the limit is
-    /// given.
+    /// The next bytes of the peer's message, and whether the input holds more, valid or not. Returns no byte over the
+    /// limit.
     pub(crate) fn inflate(&mut self, input: &mut &[u8], limit: u64) -> Result<(&[u8], bool), ProtocolError> {
         let inflater = self.peer.inflater(&self.settings.pool, self.terms.theirs.window_bits);
         self.used = TO_BE_NOTED;
-        // At the limit, one byte more shows that there is more.
+        // At the limit, one more byte shows that there is more.
         let at_most = (limit - inflater.message.became).clamp(1, CHUNK as u64) as usize;
         let before = input.len();
         let chunk_len = inflater.inflate(input, at_most).map_err(broken)?.len();
@@ -215,7 +215,7 @@ impl PerMessage {
         self.uncounted > 0
     }
 
-    /// Whether the peer's messages have cost all that they may in this second.
+    /// Whether the peer's messages have used the inflate rate for this second.
     pub(crate) fn is_over_rate(&mut self, second: u16) -> bool {
         if self.second != second {
             let passed = u32::from(second.wrapping_sub(self.second));
@@ -228,7 +228,7 @@ impl PerMessage {
         self.settings.inflate_rate.is_some_and(|rate| u64::from(self.work_of_second) > rate)
     }
 
-    /// What the peer's messages have cost of late: in this second, and half as much of each earlier one.
+    /// The recent cost of the peer's messages: in this second, and half as much of each earlier one.
     pub(crate) fn inflated_lately(&self) -> u32 {
         self.earlier.saturating_add(self.work_of_second).saturating_add(self.uncounted)
     }
@@ -238,31 +238,31 @@ impl PerMessage {
         self.share.get_or_insert_with(Share::first);
     }
 
-    /// Whether nothing more may be inflated before the next share.
+    /// Whether inflating must wait for the next share.
     pub(crate) fn has_used_share(&self) -> bool {
         self.share.as_ref().is_some_and(Share::is_used)
     }
 
-    /// Gives this connection its next share.
+    /// Grants the next share.
     pub(crate) fn next_share(&mut self) {
         if let Some(share) = &mut self.share {
             share.renew(&self.settings.pool);
         }
     }
 
-    /// All that has come is inflated.
+    /// All received input is inflated.
     pub(crate) fn finish_share(&mut self) {
         if let Some(share) = &mut self.share {
             share.finish();
         }
     }
 
-    /// Notes at this time what was done before.
+    /// Records earlier use at this time.
     pub(crate) fn note_use(&mut self, now: u64) {
         self.used = self.last_use(now);
     }
 
-    /// When something was last compressed or inflated, if that was not noted yet until `now`.
+    /// When something was last compressed or inflated; unrecorded use counts as `now`.
     pub(crate) fn last_use(&self, now: u64) -> u64 {
         if self.used == TO_BE_NOTED { now } else { self.used }
     }
@@ -272,12 +272,12 @@ impl PerMessage {
         self.peer.idle_inflater().is_some() || self.deflater.is_some() && !self.is_sending
     }
 
-    /// How long unused contexts are kept.
+    /// How long to keep unused contexts.
     pub(crate) fn release_after(&self) -> Duration {
         self.settings.release_after
     }
 
-    /// Releases everything: nothing more is to come.
+    /// Releases everything: nothing more will come.
     pub(crate) fn release_all(&mut self) {
         self.peer.release(Box::default(), &self.settings.pool);
         if let Some(deflater) = self.deflater.take() {
@@ -286,7 +286,7 @@ impl PerMessage {
         self.finish_share();
     }
 
-    /// Releases what no unfinished message needs.
+    /// Releases contexts that no unfinished message needs.
     pub(crate) fn release(&mut self) {
         if let Some(inflater) = self.peer.idle_inflater() {
             let window = if self.terms.theirs.context_takeover { inflater.window() } else { &[] };
@@ -301,7 +301,7 @@ impl PerMessage {
 
     fn effort(&self) -> Effort {
         let Deflate { level, memory_level, .. } = *self.settings;
-        // Terms that were agreed on elsewhere may be anything.
+        // Terms from another negotiation may have any value.
         Effort { level, memory_level, window_bits: self.terms.ours.window_bits.min(15) }
     }
 }
@@ -310,7 +310,7 @@ fn broken(_: Broken) -> ProtocolError {
     ProtocolError::DeflateInvalid
 }
 
-/// A message as it was compressed for all, once for each size of window.
+/// A message compressed for many connections, once for each window size.
 #[derive(Clone, Default)]
 pub(crate) struct Shared {
     compressed: Arc<Mutex<Vec<(Effort, Bytes)>>>,

@@ -1,4 +1,4 @@
-//! Contexts that are not in use.
+//! Idle contexts.
 
 use super::codec::{Codec, Deflater, Effort, Inflater};
 use alloc::boxed::Box;
@@ -7,21 +7,21 @@ use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A loop uses one at a time; a few more serve messages in pieces, and loops on other threads.
+/// A loop uses one at a time; a few more serve fragmented messages, and loops on other threads.
 const KEPT: usize = 4;
 
 pub(crate) struct Pool {
     codec: Codec,
     idle: Mutex<Idle>,
-    /// How many connections want more than their first share of what is inflated.
+    /// How many connections want more than their first inflate share.
     wanting: AtomicUsize,
 }
 
 #[derive(Default)]
 struct Idle {
-    #[expect(clippy::vec_box, reason = "they are boxed where they are used, and only pass through")]
+    #[expect(clippy::vec_box, reason = "they are boxed in use, and only stored here")]
     inflaters: Vec<Box<Inflater>>,
-    #[expect(clippy::vec_box, reason = "they are boxed where they are used, and only pass through")]
+    #[expect(clippy::vec_box, reason = "they are boxed in use, and only stored here")]
     deflaters: Vec<Box<Deflater>>,
 }
 
@@ -43,7 +43,7 @@ impl Pool {
         pooled.unwrap_or_else(|| Box::new(Deflater::new(self.codec, effort)))
     }
 
-    /// Takes one back, which forgets all that it saw.
+    /// Returns an inflater to the pool, and resets it.
     pub(crate) fn keep_inflater(&self, mut inflater: Box<Inflater>) {
         inflater.forget();
         let mut idle = self.idle();
@@ -52,13 +52,13 @@ impl Pool {
         }
     }
 
-    /// Takes one back, which forgets all that it saw.
+    /// Returns a deflater to the pool, and resets it.
     pub(crate) fn keep_deflater(&self, mut deflater: Box<Deflater>) {
         deflater.forget();
         deflater.shrink();
         let mut idle = self.idle();
         if idle.deflaters.len() == KEPT {
-            // Not the newest: it is of the kind that is used.
+            // Not the newest: it is of the kind in use.
             idle.deflaters.swap_remove(0);
         }
         idle.deflaters.push(deflater);

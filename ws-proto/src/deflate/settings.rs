@@ -11,17 +11,17 @@ use core::time::Duration;
 const OUR_BITS: RangeInclusive<u8> = 9..=15;
 const PEER_BITS: RangeInclusive<u8> = 8..=15;
 
-/// How messages are compressed, what is agreed on with the peer, and what its messages may cost.
+/// How to compress messages, what to negotiate with the peer, and what its messages may cost.
 ///
 /// Three presets serve most programs: [`chat`](Self::chat), [`large_json`](Self::large_json) and
-/// [`many_idle`](Self::many_idle). Each setting `x` is read by `get_x`. What a connection holds, and when, stands
-/// [here](crate::deflate#memory).
+/// [`many_idle`](Self::many_idle). `get_x` reads each setting `x`. [The module](crate::deflate#memory) documents what a
+/// connection holds, and when.
 ///
 /// Clones share a small pool of idle contexts.
 ///
-/// A message that holds a secret must not be compressed where a stranger's text stands in it or, with context takeover,
-/// in any other message of the connection: lengths reveal the secret (CRIME, BREACH). Send it as a [`Frame`](crate::Frame)
-/// [without compression](crate::Frame::without_compression), or [decline
+/// Never compress a message with a secret together with a stranger's text, in the same message or, with context
+/// takeover, in any other message of the connection: lengths reveal the secret (CRIME, BREACH). Send it as a
+/// [`Frame`](crate::Frame) [without compression](crate::Frame::without_compression), or [decline
 /// compression](crate::Upgrade::decline_compression) for the whole connection.
 ///
 /// ```
@@ -46,7 +46,7 @@ pub struct Deflate {
     pub(super) pool: Arc<Pool>,
 }
 
-/// What holds for the messages of one side (RFC 7692 §7.1).
+/// The terms for the messages of one side (RFC 7692 §7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Direction {
     /// Whether a message may refer to earlier ones (§7.1.1).
@@ -71,7 +71,7 @@ impl Default for Deflate {
     }
 }
 
-// Without the feature there is no codec to begin with, and so there are no settings.
+// Without the feature there is no codec, and so there are no settings.
 /// Presets, named for their use.
 #[cfg(feature = "deflate")]
 impl Deflate {
@@ -91,36 +91,37 @@ impl Deflate {
         }
     }
 
-    /// Many small messages that resemble each other: context takeover, at the fastest level, with a window of 8 KiB for
-    /// ours, which holds the last few dozen of them. In a room where all is sent to all, each message is compressed by
-    /// itself, since it is compressed once for everybody.
+    /// Many small, similar messages: context takeover, at the fastest level, with a window of 8 KiB for ours, which
+    /// holds the last few dozen of them. In a room that sends everything to everybody, each message is compressed
+    /// independently, since it is compressed once for all.
     pub fn chat() -> Self {
         Self::new().level(1).window_bits(13).memory_level(4)
     }
 
-    /// Few large documents: level 6, from 1 KiB on, and no memory between them, since each has its repetitions in
-    /// itself.
+    /// Few large documents: level 6, from 1 KiB on, and no memory between them, since each contains its own
+    /// repetitions.
     pub fn large_json() -> Self {
         Self::new().level(6).threshold(1024).context_takeover(false).peer_context_takeover(false)
     }
 
-    /// Thousands of connections of which few speak at a time: each message by itself, by contexts that all share,
-    /// from 256 bytes on. A quiet connection holds nothing. It is [`large_json`](Self::large_json) for shorter messages.
+    /// Thousands of connections of which few send at a time: each message independently, by contexts that all share,
+    /// from 256 bytes on. An idle connection holds nothing. It is [`large_json`](Self::large_json) for shorter
+    /// messages.
     pub fn many_idle() -> Self {
         Self::new().threshold(256).context_takeover(false).peer_context_takeover(false)
     }
 }
 
-/// Settings, each with its getter.
+/// Settings and their getters.
 impl Deflate {
-    /// Sets how hard to try, clamped to 1 (fast) to 9 (small). 6.
+    /// Sets the compression effort, clamped to 1 (fast) to 9 (small). 6.
     #[must_use]
     pub fn level(mut self, level: u8) -> Self {
         self.level = level.clamp(1, 9);
         self
     }
 
-    /// How hard to try, 1 to 9.
+    /// The compression effort, 1 to 9.
     pub fn get_level(&self) -> u8 {
         self.level
     }
@@ -137,15 +138,15 @@ impl Deflate {
         self.memory_level
     }
 
-    /// Sets the shortest message that is compressed, in bytes. [`Frame::with_compression`](crate::Frame::with_compression)
-    /// and [`Frame::without_compression`](crate::Frame::without_compression) decide otherwise for one message. 64.
+    /// Sets the shortest message to compress, in bytes. [`Frame::with_compression`](crate::Frame::with_compression) and
+    /// [`Frame::without_compression`](crate::Frame::without_compression) override it for one message. 64.
     #[must_use]
     pub fn threshold(mut self, bytes: usize) -> Self {
         self.threshold = bytes;
         self
     }
 
-    /// The shortest message that is compressed, in bytes.
+    /// The shortest message to compress, in bytes.
     pub fn get_threshold(&self) -> usize {
         self.threshold
     }
@@ -175,8 +176,8 @@ impl Deflate {
         self.theirs.context_takeover
     }
 
-    /// Sets the window of our messages, as the base-two logarithm, clamped to 9 to 15. A peer that asks for a smaller one
-    /// gets it. 15.
+    /// Sets the window of our messages, as the base-two logarithm, clamped to 9 to 15. A peer that asks for a smaller
+    /// one gets it. 15.
     #[must_use]
     pub fn window_bits(mut self, bits: u8) -> Self {
         self.ours.window_bits = bits.clamp(*OUR_BITS.start(), *OUR_BITS.end());
@@ -188,8 +189,8 @@ impl Deflate {
         self.ours.window_bits
     }
 
-    /// Sets the window that the peer's messages may have, as the base-two logarithm, clamped to 8 to 15. A server does not
-    /// compress for a client that could use more and does not offer to use less (Firefox); a client only asks. 15.
+    /// Sets the window that the peer's messages may have, as the base-two logarithm, clamped to 8 to 15. A server does
+    /// not compress for a client that could use more and does not offer to use less (Firefox); a client only asks. 15.
     #[must_use]
     pub fn peer_window_bits(mut self, bits: u8) -> Self {
         self.theirs.window_bits = bits.clamp(*PEER_BITS.start(), *PEER_BITS.end());
@@ -201,22 +202,22 @@ impl Deflate {
         self.theirs.window_bits
     }
 
-    /// Sets how many times larger than it came a message may become, once it is over 1 MiB; over it the connection fails
-    /// with 1009. Deflate reaches 1,032, and honest peers do: a blank canvas becomes 700 times as large and more. `None`
-    /// allows that, and stops at 2,000 only what begins its stream anew again and again; what a peer costs is then bounded
-    /// by the message limit, the [inflate rate](Self::inflate_rate) and the server's memory limit. None.
+    /// Sets how many times its compressed size a message may reach, once it is over 1 MiB; over it the connection fails
+    /// with 1009. Deflate reaches 1,032, and honest peers do: a blank canvas becomes 700 times as large and more.
+    /// `None` allows that, and stops at 2,000 only streams that restart again and again; the message limit, the
+    /// [inflate rate](Self::inflate_rate) and the server's memory limit then bound what a peer costs. None.
     #[must_use]
     pub fn ratio_limit(mut self, ratio: Option<u32>) -> Self {
         self.ratio_limit = ratio;
         self
     }
 
-    /// How many times larger than it came a message over 1 MiB may become.
+    /// How many times its compressed size a message over 1 MiB may reach.
     pub fn get_ratio_limit(&self) -> Option<u32> {
         self.ratio_limit
     }
 
-    /// Sets how many bytes a second one peer's messages may become, the work of streams that begin anew included. A peer
+    /// Sets how many bytes a second one peer's messages may inflate to, including the work of restarted streams. A peer
     /// over it is not read until the next second begins, and nothing is lost. Below it, peers take turns: see
     /// [`Shares::begin`](crate::Shares::begin). `None` is no limit. 64 MiB.
     #[must_use]
@@ -225,12 +226,12 @@ impl Deflate {
         self
     }
 
-    /// How many bytes a second one peer's messages may become.
+    /// How many bytes a second one peer's messages may inflate to.
     pub fn get_inflate_rate(&self) -> Option<u64> {
         self.inflate_rate
     }
 
-    /// Sets how long after its last compressed message a connection releases its contexts. Ours begins anew; of the
+    /// Sets how long after its last compressed message a connection releases its contexts. Ours restarts; of the
     /// peer's, whose messages may refer to earlier ones, the connection keeps only the window's bytes. 30 s.
     #[must_use]
     pub fn release_after(mut self, time: Duration) -> Self {

@@ -1,20 +1,20 @@
-//! How much one connection inflates before the others have their turn.
+//! How much one connection inflates before the other connections have their turn.
 
 use super::pool::Pool;
 use alloc::sync::Arc;
 
-/// The first share of each connection, and the least.
+/// The first share of each connection, and the smallest.
 const LEAST: u32 = 16 << 10;
-/// The largest share: the more of it is inflated at a time, the warmer is the memory for it.
+/// The largest share: the more is inflated at a time, the warmer its memory.
 const MOST: u32 = 64 << 10;
-/// So much is inflated for all of them together before each has its next share.
+/// How much is inflated for all of them together before each gets its next share.
 const ROUND: u32 = 4 << 20;
 
 /// What is left of a connection's share, in bytes of work.
 #[derive(Debug)]
 pub(super) struct Share {
     left: u32,
-    /// It is a new one, of which nothing is used: how large it is, is decided when it is.
+    /// A new, unused share: its size is decided on first use.
     is_new: bool,
     /// Its first share was not enough.
     wants_more: Option<Wanting>,
@@ -37,13 +37,14 @@ impl Share {
         self.left == 0 && !self.is_new
     }
 
-    /// The next one: smaller, the more connections want more than their first when it is used.
+    /// Grants the next share: the size shrinks, at first use, with the number of connections that want more than their
+    /// first.
     pub(super) fn renew(&mut self, pool: &Arc<Pool>) {
         self.wants_more.get_or_insert_with(|| Wanting::new(pool));
         self.is_new = true;
     }
 
-    /// All that has come is inflated.
+    /// All received input is inflated.
     pub(super) fn finish(&mut self) {
         self.wants_more = None;
         self.left = if self.is_new { LEAST } else { self.left.min(LEAST) };
@@ -51,7 +52,7 @@ impl Share {
     }
 }
 
-/// That a connection wants more than its first share.
+/// Counts a connection that wants more than its first share.
 #[derive(Debug)]
 struct Wanting(Arc<Pool>);
 
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_smaller_the_more_want_one_and_within_its_bounds() {
+    fn share_shrinks_with_demand_within_bounds() {
         for wanting in [1, 2, 64, 65, 200, 256, 257, 1000] {
             let pool = Arc::new(Pool::new(Codec));
             let mut shares: Vec<_> = (0..wanting).map(|_| Share::first()).collect();
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_over_is_no_advantage() {
+    fn leftover_share_is_not_carried_over() {
         let pool = Arc::new(Pool::new(Codec));
         let mut share = Share::first();
         share.renew(&pool);

@@ -1,4 +1,4 @@
-//! What is offered, what is answered, and what holds then (RFC 7692 §5, §7.1).
+//! Offers, answers, and the resulting terms (RFC 7692 §5, §7.1).
 
 use super::{Deflate, Direction, Terms};
 use ::http::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_EXTENSIONS};
@@ -13,24 +13,24 @@ fn headers<T: AsRef<[u8]>>(lines: &[T]) -> HeaderMap {
     headers
 }
 
-/// What a server answers, without the name of the extension that stands before it.
+/// A server's answer, without the extension name in front.
 fn answer(server: &Deflate, offers: &[&str]) -> Option<String> {
     let (_, answer) = server.accept(&headers(offers))?;
     Some(answer.to_str().unwrap().strip_prefix("permessage-deflate").unwrap().to_owned())
 }
 
-/// The parameters of one offer, answered.
+/// The answer to the parameters of one offer.
 fn answer_to(server: &Deflate, parameters: &str) -> Option<String> {
     answer(server, &[&format!("permessage-deflate{parameters}")])
 }
 
-/// Takeover and window of the one side, takeover and window of the other.
+/// Takeover and window of one side, then of the other.
 fn terms(ours: (bool, u8), theirs: (bool, u8)) -> Terms {
     let direction = |(takeover, window_bits)| Direction { context_takeover: takeover, window_bits };
     Terms { ours: direction(ours), theirs: direction(theirs) }
 }
 
-/// Values that are no window.
+/// Invalid window values.
 const NO_WINDOW: [&str; 34] = [
     "=",
     "=\"\"",
@@ -71,15 +71,15 @@ const NO_WINDOW: [&str; 34] = [
 // --- the server
 
 #[test]
-fn a_server_answers_what_it_was_asked_and_what_it_wants() {
+fn server_answer_combines_offer_and_settings() {
     let full = Deflate::new();
     let ours_small = Deflate::new().window_bits(11);
     let theirs_small = Deflate::new().peer_window_bits(10);
     let no_memory = Deflate::new().context_takeover(false).peer_context_takeover(false);
     for (server, offer, want) in [
-        // Firefox; a window of which nothing is said is 15 bits.
+        // Firefox; an unstated window is 15 bits.
         (&full, "", Some("")),
-        // Chromium: it can be told, and need not be.
+        // Chromium: a limit is possible, but not required.
         (&full, "; client_max_window_bits", Some("")),
         (&full, "; client_max_window_bits=15", Some("")),
         (&full, "; client_max_window_bits=12", Some("; client_max_window_bits=12")),
@@ -116,7 +116,7 @@ fn a_server_answers_what_it_was_asked_and_what_it_wants() {
 }
 
 #[test]
-fn what_a_server_answers_is_what_it_does() {
+fn server_terms_match_its_answer() {
     for (server, offer, want) in [
         (Deflate::new(), "", terms((true, 15), (true, 15))),
         (Deflate::new(), "; server_no_context_takeover", terms((false, 15), (true, 15))),
@@ -134,7 +134,7 @@ fn what_a_server_answers_is_what_it_does() {
 }
 
 #[test]
-fn a_server_takes_the_first_offer_that_will_do() {
+fn server_accepts_the_first_acceptable_offer() {
     let server = Deflate::new().peer_window_bits(12);
     let good = "permessage-deflate; client_max_window_bits";
     let want = Some("; client_max_window_bits=12".to_owned());
@@ -155,7 +155,7 @@ fn a_server_takes_the_first_offer_that_will_do() {
     ] {
         assert_eq!(answer(&server, offers), want, "{offers:?}");
     }
-    // An offer is not what stands in a value.
+    // An offer inside a value does not count.
     for offers in [
         &[][..],
         &[""],
@@ -169,7 +169,7 @@ fn a_server_takes_the_first_offer_that_will_do() {
 }
 
 #[test]
-fn a_server_declines_an_offer_with_a_parameter_that_is_not_right() {
+fn invalid_offer_parameters_are_declined() {
     let mut bad: Vec<String> = [
         "mystery",
         "mystery=1",
@@ -210,7 +210,7 @@ fn a_server_declines_an_offer_with_a_parameter_that_is_not_right() {
 }
 
 #[test]
-fn every_window_is_a_number_in_quotes_or_without() {
+fn window_bits_may_be_quoted() {
     for bits in 8..=15 {
         for value in
             [format!("{bits}"), format!("\"{bits}\""), format!("\"\\{bits}\""), format!(" \"{bits}\" ")]
@@ -227,7 +227,7 @@ fn every_window_is_a_number_in_quotes_or_without() {
 // --- the client
 
 #[test]
-fn a_client_offers_what_it_wants() {
+fn client_offer_follows_settings() {
     for (client, want) in [
         (Deflate::new(), "; client_max_window_bits"),
         (Deflate::new().window_bits(10), "; client_max_window_bits=10"),
@@ -247,30 +247,30 @@ fn a_client_offers_what_it_wants() {
     }
 }
 
-/// What a client makes of an answer.
+/// A client's reaction to an answer.
 fn agree(client: &Deflate, answer: &str) -> Result<Option<Terms>, &'static str> {
     client.agree(&headers(&[format!("permessage-deflate{answer}")]))
 }
 
 #[test]
-fn a_client_does_what_the_server_answered() {
+fn client_terms_follow_the_answer() {
     let full = Deflate::new();
     let small = Deflate::new().window_bits(12).peer_window_bits(10);
     let no_memory = Deflate::new().context_takeover(false).peer_context_takeover(false);
     for (client, answer, want) in [
         (&full, "", terms((true, 15), (true, 15))),
-        // Unasked for (§7.1.1.1, §7.1.1.2, §7.1.2.1).
+        // Not requested (§7.1.1.1, §7.1.1.2, §7.1.2.1).
         (&full, "; server_no_context_takeover", terms((true, 15), (false, 15))),
         (&full, "; client_no_context_takeover", terms((false, 15), (true, 15))),
         (&full, "; server_max_window_bits=9", terms((true, 15), (true, 9))),
         (&full, "; server_max_window_bits=8", terms((true, 15), (true, 8))),
         (&full, "; client_max_window_bits=15", terms((true, 15), (true, 15))),
         (&full, "; client_max_window_bits=9", terms((true, 9), (true, 15))),
-        // Which no compressor of ours can: then nothing is compressed, and nothing is wider than was agreed on.
+        // Our compressor cannot do this: then nothing is compressed, and no window is wider than agreed.
         (&full, "; client_max_window_bits=8", terms((true, 8), (true, 15))),
         (&full, "; Server_Max_Window_Bits = \"1\\2\"", terms((true, 15), (true, 12))),
         (&full, " ,", terms((true, 15), (true, 15))),
-        // What we said of ourselves holds even where the server does not repeat it.
+        // Our own promise holds even if the server does not repeat it.
         (&small, "; server_max_window_bits=10", terms((true, 12), (true, 10))),
         (&small, "; server_max_window_bits=9; client_max_window_bits=11", terms((true, 11), (true, 9))),
         (&no_memory, "; server_no_context_takeover", terms((false, 15), (false, 15))),
@@ -281,7 +281,7 @@ fn a_client_does_what_the_server_answered() {
 }
 
 #[test]
-fn a_client_refuses_an_answer_to_something_else() {
+fn client_rejects_an_answer_it_did_not_offer() {
     let full = Deflate::new();
     let mut refused: Vec<(Deflate, String)> = [
         "; mystery",
@@ -292,7 +292,7 @@ fn a_client_refuses_an_answer_to_something_else() {
         "; server_max_window_bits=10; server_max_window_bits=10",
         "; client_max_window_bits=10; client_max_window_bits=10",
         "; server_max_window_bits",
-        // Only an offer has it so.
+        // Valid only in an offer.
         "; client_max_window_bits",
         "; ",
         " x",
@@ -306,7 +306,7 @@ fn a_client_refuses_an_answer_to_something_else() {
     for name in ["server_max_window_bits", "client_max_window_bits"] {
         refused.extend(NO_WINDOW.map(|value| (full.clone(), format!("; {name}{value}"))));
     }
-    // The server accepts what was asked for by saying it as well (§7.1.1.1, §7.1.2.1), or does not accept at all.
+    // The server accepts by echoing the parameter (§7.1.1.1, §7.1.2.1), or not at all.
     refused.push((Deflate::new().peer_context_takeover(false), String::new()));
     refused.push((Deflate::new().peer_context_takeover(false), "; client_no_context_takeover".to_owned()));
     refused.push((Deflate::new().peer_window_bits(10), String::new()));
@@ -332,7 +332,7 @@ fn a_client_refuses_an_answer_to_something_else() {
 }
 
 #[test]
-fn the_error_says_what_is_wrong() {
+fn error_names_the_fault() {
     let full = Deflate::new();
     for (client, answer, says) in [
         (&full, "2", "not offered"),
@@ -360,7 +360,7 @@ fn settings() -> impl Strategy<Value = Deflate> {
     })
 }
 
-/// What stands in such fields, and what resembles it.
+/// Valid lines, and lines that resemble them.
 fn lines() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let piece = prop_oneof![
         8 => prop::sample::select(&[
@@ -376,7 +376,7 @@ fn lines() -> impl Strategy<Value = Vec<Vec<u8>>> {
 
 proptest! {
     #[test]
-    fn no_field_is_too_strange(deflate in settings(), lines in lines()) {
+    fn arbitrary_fields_give_valid_terms(deflate in settings(), lines in lines()) {
         let headers = headers(&lines);
         if let Some((terms, answer)) = deflate.accept(&headers) {
             prop_assert!(terms.ours.window_bits >= 9);
@@ -387,9 +387,9 @@ proptest! {
         }
     }
 
-    /// Whatever else the client offers beside: the answer is one that it takes, and both mean the same.
+    /// Whatever else the client offers: it accepts the answer, and both ends agree on its meaning.
     #[test]
-    fn a_client_agrees_to_every_answer_to_its_offer(
+    fn client_accepts_every_answer_to_its_offer(
         client in settings(), server in settings(), others in prop::sample::select(&[
             "", "permessage-deflate; mystery, ", "permessage-bzip2, ", ", ", "broken one, ",
         ][..]),
@@ -397,7 +397,7 @@ proptest! {
         let offer = client.offer();
         let offers = headers(&[format!("{others}{}", offer.to_str().unwrap())]);
         let accepted = server.accept(&offers);
-        // Only what zlib cannot is declined, since the client can always be told.
+        // Only what zlib cannot do is declined, since the client accepts any limit.
         prop_assert_eq!(accepted.is_none(), client.theirs.window_bits == 8);
         if let Some((terms, answer)) = accepted {
             let agreed = client.agree(&headers(&[answer])).unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! What is set is what is read.
+//! Getters return what setters set.
 
 use super::{CompressionHint, Deflate, Direction, PerMessage, Terms};
 use crate::config::Config;
@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 #[test]
-fn each_setting_is_read_as_it_was_set_and_changes_no_other() {
+fn each_setter_changes_only_its_own_setting() {
     let settings = Deflate::new()
         .level(1)
         .memory_level(2)
@@ -28,7 +28,7 @@ fn each_setting_is_read_as_it_was_set_and_changes_no_other() {
 }
 
 #[test]
-fn defaults_are_those_of_the_docs() {
+fn defaults_match_the_docs() {
     let settings = Deflate::default();
     assert_eq!((settings.get_level(), settings.get_memory_level(), settings.get_threshold()), (6, 6, 64));
     assert_eq!((settings.get_context_takeover(), settings.get_peer_context_takeover()), (true, true));
@@ -38,7 +38,7 @@ fn defaults_are_those_of_the_docs() {
 }
 
 #[test]
-fn out_of_range_is_clamped() {
+fn out_of_range_settings_are_clamped() {
     let least = Deflate::new().level(0).memory_level(0).window_bits(0).peer_window_bits(0);
     assert_eq!((least.get_level(), least.get_memory_level()), (1, 1));
     assert_eq!((least.get_window_bits(), least.get_peer_window_bits()), (9, 8));
@@ -48,20 +48,20 @@ fn out_of_range_is_clamped() {
 }
 
 #[test]
-fn a_configuration_has_the_settings_that_it_was_given() {
+fn config_returns_its_deflate_settings() {
     assert!(Config::server().get_deflate().is_none());
     let config = Config::client().deflate(Deflate::new().threshold(7)).deflate(Deflate::new().threshold(8));
     assert_eq!(config.get_deflate().map(Deflate::get_threshold), Some(8), "the last counts");
 }
 
-/// One that agreed on compression holds so much while it uses none; the table in the docs says so.
+/// The size of a connection that negotiated compression and has not used it, as in the table of the docs.
 #[test]
 fn an_unused_connection_holds_eighty_bytes() {
     assert!(size_of::<PerMessage>() <= 80, "{}", size_of::<PerMessage>());
 }
 
 #[test]
-fn a_hint_decides_for_one_message() {
+fn hint_overrides_threshold_for_one_message() {
     let full = Direction { context_takeover: true, window_bits: 15 };
     let settings = Arc::new(Deflate::new().threshold(10));
     let by = |ours| PerMessage::new(Some(&settings), Terms { ours, theirs: full }).unwrap();

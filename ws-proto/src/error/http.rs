@@ -1,5 +1,4 @@
-//! Faults of the peer in HTTP, and in its half of the opening handshake: of a client in its request, of a server in its
-//! response.
+//! Faults of the peer in HTTP, and in its half of the opening handshake: a client's request, a server's response.
 
 use bytes::Bytes;
 use core::fmt;
@@ -27,11 +26,11 @@ pub enum RequestError {
     Expectation,
     /// The `Host` is not one of ours: a rebound name, or one that must be allowed first.
     HostNotAllowed(String),
-    /// The `Origin` may not talk to this server.
+    /// The `Origin` may not use this server.
     OriginNotAllowed(String),
-    /// An `Origin` beside an empty `Host`, which a Unix socket takes from programs and no page sends.
+    /// An `Origin` with an empty `Host`. A Unix socket accepts an empty `Host` from programs; no page sends one.
     OriginWithoutHost,
-    /// A WebSocket handshake by another method than GET (§4.1).
+    /// A WebSocket handshake with a method other than GET (§4.1).
     UpgradeNotGet,
     /// A WebSocket version other than 13 (§4.4).
     WebSocketVersion,
@@ -69,8 +68,8 @@ impl fmt::Display for RequestError {
             Self::TargetTooLong => f.write_str("the request target is too long"),
             Self::HeadTooLarge => f.write_str("the request head is too large"),
             Self::BodyTooLarge => f.write_str("the request body is too large"),
-            Self::VersionNotSupported => f.write_str("only HTTP/1.0 and HTTP/1.1 are spoken here"),
-            Self::TransferCoding => f.write_str("no transfer coding but chunked is understood"),
+            Self::VersionNotSupported => f.write_str("only HTTP/1.0 and HTTP/1.1 are supported"),
+            Self::TransferCoding => f.write_str("no transfer coding but chunked is supported"),
             Self::MethodNotImplemented => f.write_str("this method is not implemented"),
             Self::Expectation => f.write_str("no expectation but 100-continue can be met"),
             Self::HostNotAllowed(host) => write!(
@@ -84,7 +83,7 @@ impl fmt::Display for RequestError {
             ),
             Self::OriginWithoutHost => f.write_str("a request with an Origin must name its host"),
             Self::UpgradeNotGet => f.write_str("a WebSocket handshake must be a GET"),
-            Self::WebSocketVersion => f.write_str("only version 13 of WebSocket is spoken here"),
+            Self::WebSocketVersion => f.write_str("only version 13 of WebSocket is supported"),
             Self::UpgradeMalformed(what) => write!(f, "malformed WebSocket handshake: {what}"),
             Self::TooSlow => f.write_str("the request did not arrive in time"),
         }
@@ -95,8 +94,8 @@ impl std::error::Error for RequestError {}
 
 /// What was wrong with a server's response, as its client sees it (RFC 6455 §4.1, RFC 9112).
 ///
-/// What it shows is fit for logs: of an answer that refuses it is the status alone, since servers that redirect repeat the
-/// URL with its query in the body.
+/// `Display` is fit for logs: for a rejection it shows the status alone, since servers that redirect repeat the URL
+/// with its query in the body.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum ResponseError {
@@ -104,8 +103,8 @@ pub enum ResponseError {
     Malformed(&'static str),
     /// The head of the response is over the limit.
     HeadTooLarge,
-    /// The server answered with another status than 101: its whole answer, with as much of the body as the
-    /// limit allows.
+    /// The server answered with a status other than 101: its whole answer, with as much of the body as the limit
+    /// allows.
     Refused(Box<http::Response<Bytes>>),
     /// A 101 whose handshake headers are wrong (§4.1); says which.
     AcceptInvalid(&'static str),
@@ -124,7 +123,7 @@ impl fmt::Display for ResponseError {
 
 impl std::error::Error for ResponseError {}
 
-/// The reader of heads and bodies speaks of requests.
+/// The parser of heads and bodies reports request errors.
 impl From<RequestError> for ResponseError {
     fn from(error: RequestError) -> Self {
         match error {
@@ -137,12 +136,12 @@ impl From<RequestError> for ResponseError {
 
 crate::debug_is_display!(RequestError, ResponseError);
 
-/// What lets pages of this origin in.
+/// The setting that admits pages of this origin.
 fn rule_for(origin: &str) -> &'static str {
     let is_of =
         |scheme: &str| origin.split_once("://").is_some_and(|(its, _)| its.eq_ignore_ascii_case(scheme));
     match origin {
-        "null" => "Access::allow_null_origin, which lets in every page that hides its origin",
+        "null" => "Access::allow_null_origin, which admits every page that hides its origin",
         "file://" => "ServerConfig::allow_file_origin",
         _ if ["http", "https", "file"].into_iter().any(is_of) || !origin.contains("://") => {
             "ServerConfig::allow_origin"

@@ -1,7 +1,7 @@
 //! Errors by blame: the peer's ([`ProtocolError`], [`RequestError`], [`ResponseError`]), the network's and the clock's
 //! ([`Error`]), and the application's own misuse ([`SendError`], [`RespondError`]).
 //!
-//! Their `Debug` is their `Display`, so that a `main` which returns one prints a sentence.
+//! Their `Debug` is their `Display`: a `main` that returns one prints a sentence.
 
 mod http;
 mod protocol;
@@ -14,7 +14,7 @@ pub use protocol::ProtocolError;
 pub use respond::RespondError;
 pub use send::SendError;
 
-/// Makes the `Debug` of errors their `Display`. For the crates around this one, outside the promise of semver.
+/// Implements `Debug` of errors as their `Display`. For the crates around this one, exempt from semver.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! debug_is_display {
@@ -29,25 +29,25 @@ macro_rules! debug_is_display {
     };
 }
 
-/// Why a connection ended otherwise than by a completed closing handshake.
+/// Why a connection ended without a completed closing handshake.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Error {
     /// The peer broke the WebSocket protocol or one of our limits.
     Protocol(ProtocolError),
-    /// Server: the client's HTTP or its opening handshake was refused.
+    /// Server: the client's HTTP or its opening handshake was rejected.
     Request(RequestError),
-    /// Client: the server's answer opens no WebSocket.
+    /// Client: the server's answer does not open a WebSocket.
     Response(ResponseError),
     /// A deadline passed.
     Timeout(Timeout),
     /// The peer closed TCP without a Close frame.
     Eof,
-    /// Server: the peer ended the connection while it was being answered.
+    /// Server: the peer ended the connection while an answer was in progress.
     Abandoned,
     /// Server: the application did not answer an upgrade in time, or dropped it; the peer got 503.
     Unanswered,
-    /// Server: the application dropped a streaming response that it had begun, or gave less than it declared.
+    /// Server: the application dropped a streaming response, or sent less than it declared.
     Unfinished,
     /// Reading or writing failed.
     Io(std::io::ErrorKind),
@@ -55,7 +55,7 @@ pub enum Error {
     Aborted,
     /// The server stopped, and its deadline passed before the connection was done.
     Stopped,
-    /// All connections together held more than they may, and this one moved least for what it held.
+    /// All connections together held more than the limit, and this one moved least for what it held.
     Memory {
         /// How many bytes all of them held.
         held: usize,
@@ -78,7 +78,7 @@ impl fmt::Display for Error {
             Self::Unanswered => f.write_str("the application did not answer the request"),
             Self::Unfinished => f.write_str("the application did not finish its answer"),
             Self::Io(kind) => write!(f, "the transport failed: {kind}"),
-            Self::Aborted => f.write_str("the application terminated the connection"),
+            Self::Aborted => f.write_str("the application aborted the connection"),
             Self::Stopped => f.write_str("the server stopped before the connection was done"),
             Self::Memory { held, limit } => write!(
                 f,
@@ -130,7 +130,7 @@ impl From<std::io::Error> for Error {
 pub enum Timeout {
     /// The opening handshake, or the head of an HTTP request, took too long.
     Handshake,
-    /// The body of a request came too slowly.
+    /// The body of a request arrived too slowly.
     Body,
     /// The heartbeat was not answered.
     Heartbeat,
@@ -138,7 +138,7 @@ pub enum Timeout {
     Close,
     /// The peer took no output for too long, or less than [`min_output_rate`](crate::Config::min_output_rate) asks for.
     Output,
-    /// An HTTP connection was kept alive, and no further request came.
+    /// No further request came on a kept-alive connection.
     KeepAlive,
 }
 
@@ -146,7 +146,7 @@ impl fmt::Display for Timeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Handshake => "the handshake took too long",
-            Self::Body => "the request body came too slowly",
+            Self::Body => "the request body arrived too slowly",
             Self::Heartbeat => "the peer did not answer the heartbeat",
             Self::Close => "the closing handshake took too long",
             Self::Output => {

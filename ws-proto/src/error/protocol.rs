@@ -7,7 +7,7 @@ use core::fmt;
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// A reserved bit is set that no extension gave a meaning (§5.2).
+    /// A reserved bit is set that no extension defines (§5.2).
     ReservedBits,
     /// An opcode that is not defined (§5.2).
     ReservedOpcode(u8),
@@ -42,7 +42,7 @@ pub enum ProtocolError {
     },
     /// A compressed message whose bytes are no deflate stream, or end inside one (RFC 7692 §7.2.2).
     DeflateInvalid,
-    /// A compressed message that became too many times larger than it came.
+    /// A compressed message that inflated to too many times its size.
     CompressionRatio {
         /// How many times larger it may become.
         limit: u32,
@@ -55,7 +55,7 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
-    /// The close code that tells the peer (§7.4.1). One of the two tables from error to wire; the other is
+    /// The close code that reports it to the peer (§7.4.1). One of the two tables from error to wire; the other is
     /// [`RequestError::status`](super::RequestError::status).
     pub const fn close_code(&self) -> CloseCode {
         match self {
@@ -77,7 +77,7 @@ impl ProtocolError {
         }
     }
 
-    /// A short reason for the Close frame; it fits the 123 bytes of §5.5.1.
+    /// A short reason for the Close frame; it fits in the 123 bytes of §5.5.1.
     pub(crate) const fn reason(&self) -> &'static str {
         match self {
             Self::ReservedBits => "reserved bit set",
@@ -95,7 +95,7 @@ impl ProtocolError {
             Self::CloseReasonNotUtf8 => "close reason is not UTF-8",
             Self::TextNotUtf8 => "text is not UTF-8",
             Self::MessageTooBig { .. } => "message too big",
-            Self::DeflateInvalid => "compressed message is no deflate stream",
+            Self::DeflateInvalid => "compressed message is not a deflate stream",
             Self::CompressionRatio { .. } => "compressed message grows too much",
             Self::Flood { .. } => "too many frames without content",
         }
@@ -118,8 +118,8 @@ impl fmt::Display for ProtocolError {
             Self::CompressionRatio { limit } => {
                 write!(
                     f,
-                    "the peer sent a compressed message that became more than {limit} times larger; raise it with \
-                     Deflate::ratio_limit"
+                    "the peer sent a compressed message that inflated to more than {limit} times its size; raise it \
+                     with Deflate::ratio_limit"
                 )
             }
             Self::Flood { limit } => {

@@ -1,31 +1,31 @@
-//! Misuse by the application, of what it answers.
+//! Misuse by the application, in its answers.
 
 use super::SendError;
 use core::fmt;
 use http::StatusCode;
 
-/// Why the application cannot answer a request so, or not any more. Nothing was queued.
+/// Why the application cannot give this answer, or not any more. Nothing was queued.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RespondError {
     /// The connection has ended or is about to, or the peer has gone.
     NotOpen,
-    /// The outbox is at its cap: wait for [`Event::Drained`](crate::Event::Drained) with the next piece of a body, or drop
-    /// the body.
+    /// The outbox is at its cap: wait for [`Event::Drained`](crate::Event::Drained) before the next chunk of a body, or
+    /// drop the body.
     Full,
-    /// Nobody polls the connection, so that nothing is written, and there was no room for as long as output may wait:
-    /// await its [`next`] beside the send.
+    /// No task polls the connection, so nothing is written, and no room became free for as long as output may wait:
+    /// await its [`next`] concurrently with the send.
     ///
     /// [`next`]: https://docs.rs/ws-server-smol
     NotPolled,
-    /// The request belongs to another connection, was answered already, or its time is over.
+    /// The request belongs to another connection, was answered already, or timed out.
     WrongRequest,
-    /// A header that this response may not carry, since the connection itself writes it or since it would
-    /// break the message; says which.
+    /// A header that this response may not carry, because the connection itself writes it or because it would break the
+    /// message; says which.
     Header(String),
     /// A status that an application may not answer with: 1xx.
     Status(StatusCode),
-    /// The pieces of a body do not make the length that was declared for it.
+    /// The chunks of a body do not add up to its declared length.
     BodyLength {
         /// How many bytes of that length are left.
         left: u64,
@@ -42,13 +42,13 @@ impl fmt::Display for RespondError {
             Self::NotOpen => SendError::NotOpen.fmt(f),
             Self::Full => SendError::Full.fmt(f),
             Self::NotPolled => SendError::NotPolled.fmt(f),
-            Self::WrongRequest => f.write_str(
-                "this connection did not make that request, or it was answered, or its time is over",
-            ),
+            Self::WrongRequest => {
+                f.write_str("this connection did not make that request, or it was answered, or it timed out")
+            }
             Self::Header(name) => write!(f, "the response may not set the header {name:?}"),
             Self::Status(status) => write!(f, "an application may not answer with {status}"),
             Self::BodyLength { left } => {
-                write!(f, "of the length that was declared for the body {left} bytes are left")
+                write!(f, "{left} bytes of the declared body length are left")
             }
             Self::SubprotocolNotOffered(name) => {
                 write!(f, "the client did not offer the subprotocol {name:?}")

@@ -1,30 +1,30 @@
-//! Misuse by the application, of what it sends.
+//! Misuse by the application, in what it sends.
 
 use crate::close_code::CloseCode;
 use core::fmt;
 
-/// What the application asked of a WebSocket and cannot have. Nothing was queued, and the connection goes on.
+/// Why the application cannot send this on a WebSocket. Nothing was queued, and the connection goes on.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
     /// The connection is not open: it has ended or is about to; for messages, also when it is still in its handshake.
     NotOpen,
-    /// The outbox is at its cap: wait for [`Event::Drained`](crate::Event::Drained), or close the connection. Where
-    /// whole messages wait behind one that is being sent in fragments, send its last fragment.
+    /// The outbox is at its cap: wait for [`Event::Drained`](crate::Event::Drained), or close the connection. If whole
+    /// messages wait behind one in fragments, send its last fragment.
     Full,
-    /// Nobody polls the connection, so that nothing is written, and there was no room for as long as output may wait:
-    /// await its [`next`] beside the send.
+    /// No task polls the connection, so nothing is written, and no room became free for as long as output may wait:
+    /// await its [`next`] concurrently with the send.
     ///
     /// [`next`]: https://docs.rs/ws-server-smol
     NotPolled,
     /// A control frame carries at most 125 bytes (§5.5).
     ControlTooLong(usize),
-    /// A fragment out of order: a continuation of nothing, a new message inside a fragmented one, or a
-    /// control frame in pieces (§5.4).
+    /// A fragment out of order: a continuation without a message, a new message inside a fragmented one, or a
+    /// fragmented control frame (§5.4).
     FragmentOrder,
     /// A text frame whose payload is not UTF-8 (§8.1).
     NotUtf8,
-    /// A Close frame is sent with [`Connection::close`](crate::Connection::close).
+    /// Send a Close frame with [`Connection::close`](crate::Connection::close).
     CloseFrame,
     /// A code that must not be sent (§7.4).
     CloseCodeInvalid(CloseCode),
@@ -42,13 +42,13 @@ impl fmt::Display for SendError {
                 f.write_str("the outbox is full: wait until it has drained, or close the connection")
             }
             Self::NotPolled => f.write_str(
-                "there is no room, and nobody polls the connection, which would make some: await its next() beside \
+                "there is no room, and no task polls the connection to make some: await its next() beside \
                  the send",
             ),
             Self::ControlTooLong(n) => write!(f, "a control frame carries at most 125 bytes, not {n}"),
             Self::FragmentOrder => f.write_str("a fragment out of order"),
             Self::NotUtf8 => f.write_str("the payload of a text frame must be UTF-8"),
-            Self::CloseFrame => f.write_str("a close frame is sent by close()"),
+            Self::CloseFrame => f.write_str("use close() to send a close frame"),
             Self::CloseCodeInvalid(code) => write!(f, "the close code {} must not be sent", code.get()),
             Self::CloseReasonTooLong(n) => write!(f, "a close reason has at most 123 bytes, not {n}"),
         }

@@ -6,18 +6,18 @@
 //! extension-param = token [ "=" (token | quoted-string) ]
 //! ```
 //!
-//! The value of a quoted string, too, is a token. Around everything there may be spaces and tabs (RFC 2616 §2.1, whose
-//! grammar §9.1 is written in). Each byte is looked at twice, and nothing is allocated.
+//! The value of a quoted string must be a token, too. Spaces and tabs are allowed around everything (RFC 2616 §2.1,
+//! whose grammar §9.1 uses). Each byte is looked at twice, and nothing is allocated.
 
 use crate::fields::is_token;
 use ::http::HeaderMap;
 use ::http::header::SEC_WEBSOCKET_EXTENSIONS;
 
-/// What is no extension or parameter by the grammar.
+/// Not an extension or parameter by the grammar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// An element of the list. Its parameters are read when they are asked for.
+/// An element of the list. Its parameters are parsed on demand.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extension<'a> {
     name: &'a [u8],
@@ -35,8 +35,8 @@ pub(crate) struct Parameter<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Value<'a>(&'a [u8]);
 
-/// The elements over all lines. One that breaks the grammar ends at the next comma that no quotes enclose; a quoted
-/// string without an end takes the rest of its line with it.
+/// The elements over all lines. A malformed one ends at the next comma outside quotes; an unterminated quoted string
+/// takes the rest of its line with it.
 pub(crate) fn extensions(headers: &HeaderMap) -> impl Iterator<Item = Result<Extension<'_>, Malformed>> {
     headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter().flat_map(|line| elements(line.as_bytes())).map(
         |element| {
@@ -47,12 +47,12 @@ pub(crate) fn extensions(headers: &HeaderMap) -> impl Iterator<Item = Result<Ext
 }
 
 impl<'a> Extension<'a> {
-    /// Whether it has this name, whatever its case.
+    /// Whether it has this name, ignoring case.
     pub(crate) fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 
-    /// The parameters, up to the first that breaks the grammar.
+    /// The parameters, up to the first malformed one.
     pub(crate) fn parameters(&self) -> impl Iterator<Item = Result<Parameter<'a>, Malformed>> + use<'a> {
         let mut scanner = Scanner(self.parameters);
         core::iter::from_fn(move || {
@@ -70,14 +70,14 @@ impl<'a> Extension<'a> {
 }
 
 impl Value<'_> {
-    /// The token that it stands for.
+    /// The token that it encodes.
     pub(crate) fn bytes(&self) -> impl Iterator<Item = u8> {
-        // No token has a backslash of its own.
+        // No token contains a backslash.
         self.0.iter().copied().filter(|byte| *byte != b'\\')
     }
 }
 
-/// A line, cut at its commas; without the empty elements.
+/// Splits a line at its commas, skipping empty elements.
 fn elements(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut scanner = Scanner(line);
     core::iter::from_fn(move || {
@@ -97,11 +97,11 @@ fn elements(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// What is left to be read.
+/// The rest of the input.
 struct Scanner<'a>(&'a [u8]);
 
 impl<'a> Scanner<'a> {
-    /// All steps forward are made here.
+    /// The only way to advance.
     fn take(&mut self, mut belongs: impl FnMut(u8) -> bool) -> &'a [u8] {
         let end = self.0.iter().position(|byte| !belongs(*byte)).unwrap_or(self.0.len());
         #[cfg(test)]
@@ -126,14 +126,14 @@ impl<'a> Scanner<'a> {
         if token.is_empty() { Err(Malformed) } else { Ok(token) }
     }
 
-    /// What stands behind the opening quote.
+    /// The content behind the opening quote.
     fn quoted(&mut self) -> Result<&'a [u8], Malformed> {
         let mut escaped = false;
         let content = self.take(|byte| {
             escaped = byte == b'\\' && !escaped;
             escaped || is_token(&[byte])
         });
-        // A backslash last would have made something part of the value that is in no token.
+        // A trailing backslash would have escaped a byte that no token contains.
         let is_value = !content.is_empty() && !content.ends_with(b"\\");
         if is_value && self.skip(b'"') { Ok(content) } else { Err(Malformed) }
     }
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_what_breaks_the_grammar_the_list_goes_on() {
+    fn list_continues_after_a_malformed_element() {
         for (broken, read_as) in [
             ("=", "!"),
             (";", "!"),
@@ -253,14 +253,14 @@ mod tests {
             assert_eq!(read(&[format!("{broken}, good;x")]), [read_as, "good;x"], "{broken}");
             assert_eq!(read(&[broken, "good;x"]), [read_as, "good;x"], "{broken}");
         }
-        // A quoted string without an end might as well go on behind the comma; it does not go on behind its line.
+        // An unterminated quoted string may extend past a comma, but not past its line.
         for broken in ["a;b=\"", "a;b=\"c", "a;b=\"c\\", "a;b=\"c\\\""] {
             assert_eq!(read(&[&format!("{broken}, hidden"), "good"]), ["a;!", "good"], "{broken}");
         }
     }
 
     #[test]
-    fn names_have_no_case() {
+    fn names_ignore_case() {
         let headers = headers(&["PerMessage-DEFLATE"]);
         let extension = extensions(&headers).next().unwrap().unwrap();
         assert!(extension.is("permessage-deflate"));
@@ -307,7 +307,7 @@ mod tests {
             for head in ["", "a", "a;", "a;b=\"", "a;b=\"\\"] {
                 let line = format!("{head}{}", part.repeat((64 << 10) / part.len()));
                 let taken = steps(&line);
-                // Twice each byte, and a step of its own for each end.
+                // Each byte twice, and a step for each end.
                 assert!(taken <= 5 * line.len(), "{head}{part}…: {taken} steps for {} bytes", line.len());
             }
         }
@@ -315,7 +315,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_are_too_strange(lines in vec(vec(prop_oneof![
+        fn arbitrary_bytes_are_parsed(lines in vec(vec(prop_oneof![
             prop::sample::select(&b",;=\"\\ \ta8"[..]), any::<u8>().prop_filter("a field has none", |byte| {
                 *byte == b'\t' || *byte >= b' ' && *byte != 127
             })
@@ -326,7 +326,7 @@ mod tests {
         }
 
         #[test]
-        fn what_was_written_is_read(
+        fn written_extensions_are_read_back(
             written in vec(("[a-z!~]{1,5}", vec(("[a-z0-9-]{1,5}", prop::option::of(("[a-z0-9]{1,5}", 0..3_u8))), 0..4)), 1..5),
             comma in "[ \t]{0,2},[ \t,]{0,2}", semicolon in "[ \t]{0,2};[ \t]{0,2}", equals in "[ \t]?=[ \t]?",
         ) {

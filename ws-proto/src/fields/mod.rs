@@ -19,8 +19,8 @@ pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
 }
 
-/// The elements of a list over all its lines, without the empty ones (RFC 9110 §5.6.1). An element that is no text is
-/// left out, and hides no other.
+/// The elements of a list over all its lines, without the empty ones (RFC 9110 §5.6.1). An element that is not text is
+/// skipped, and hides no other.
 pub fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(name)
@@ -30,7 +30,7 @@ pub fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item
         .filter(|element| !element.is_empty())
 }
 
-/// The names and values of all cookies, over all lines, as bytes (RFC 6265 §5.4). A pair without `=` is left out, and
+/// The names and values of all cookies, over all lines, as bytes (RFC 6265 §5.4). A pair without `=` is skipped, and
 /// hides no other.
 pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     let lines = headers.get_all(header::COOKIE).iter();
@@ -41,21 +41,21 @@ pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// Whether a list has this element, whatever its case.
+/// Whether a list has this element, ignoring case.
 pub fn has_element(headers: &HeaderMap, name: &HeaderName, element: &str) -> bool {
     list(headers, name).any(|e| e.eq_ignore_ascii_case(element))
 }
 
 /// The one value of a field; `Err` where the field is repeated.
-#[expect(clippy::result_unit_err, reason = "there is one way to be wrong")]
+#[expect(clippy::result_unit_err, reason = "there is only one error")]
 pub fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, ()> {
     let mut values = headers.get_all(name).iter();
     let value = values.next();
     if values.next().is_some() { Err(()) } else { Ok(value.map(|value| value.as_bytes())) }
 }
 
-/// Keeps what lets somebody in out of `Debug`: credentials, cookies, and the queries of URLs, which may have a token,
-/// whatever field has them (`Referer`, `Location`, `Link`, a proxy's `X-Forwarded-Uri`).
+/// Hides secrets from `Debug`: credentials, cookies, and the queries of URLs, which may have a token, whatever field
+/// has them (`Referer`, `Location`, `Link`, a proxy's `X-Forwarded-Uri`).
 pub fn hide_secret(name: &HeaderName, value: &mut HeaderValue) {
     let is_secret = [header::AUTHORIZATION, header::COOKIE, header::SET_COOKIE, header::PROXY_AUTHORIZATION]
         .contains(name);
@@ -68,7 +68,7 @@ pub fn hide_secret(name: &HeaderName, value: &mut HeaderValue) {
     }
 }
 
-/// Fields that speak about the connection or make the handshake, which the engine alone writes.
+/// Fields about the connection or the handshake, which only the engine writes.
 pub(crate) fn is_connection_header(name: &HeaderName) -> bool {
     [header::CONNECTION, header::UPGRADE, header::TRANSFER_ENCODING, header::TE, header::TRAILER]
         .contains(name)
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_element_that_is_no_text_hides_no_other() {
+    fn non_text_element_hides_no_other() {
         let mut headers = HeaderMap::new();
         for line in [&b"a, \xff ,B"[..], b"\xfe", b"Zo\xc3\xab,, c d\t,"] {
             headers.append(header::CONNECTION, HeaderValue::from_bytes(line).unwrap());

@@ -1,4 +1,4 @@
-//! What has arrived of something unfinished: a header, a control frame, a message to be joined.
+//! The received part of something unfinished: a header, a control frame, a message to be joined.
 
 use crate::error::ProtocolError;
 use crate::event::Message;
@@ -17,22 +17,22 @@ pub(crate) enum Kind {
     Binary,
 }
 
-/// What has arrived of something unfinished.
+/// The received part of something unfinished.
 #[derive(Debug, Default)]
 pub(crate) struct Partial {
     pub(crate) header: [u8; MAX_HEADER],
     pub(crate) header_len: u8,
     pub(crate) control: Vec<u8>,
-    /// Payload bytes of the message in progress, as far as the headers of its frames declared them.
+    /// Payload bytes of the message in progress that the headers of its frames have declared so far.
     pub(crate) declared: u64,
     pub(crate) text: String,
     pub(crate) data: Vec<u8>,
-    /// What is still to be inflated of bytes that have been taken.
+    /// Consumed bytes that are still to be inflated.
     pub(crate) compressed: Bytes,
     pub(crate) utf8: Utf8,
-    /// Whether a piece of the message in progress was given out.
+    /// Whether a fragment of the message in progress was emitted.
     pub(crate) begun: bool,
-    /// A fault that is told once the good bytes before it are delivered.
+    /// A fault, reported once the good bytes before it are delivered.
     pub(crate) fault: Option<ProtocolError>,
 }
 
@@ -54,12 +54,12 @@ impl Partial {
         self.header_len == 0 && self.control.is_empty() && self.fault.is_none() && !self.begun
     }
 
-    /// Whether something of a message that is to be joined has arrived.
+    /// Whether part of a message to be joined has arrived.
     pub(crate) fn holds_data(&self) -> bool {
         !self.text.is_empty() || !self.data.is_empty() || !self.utf8.is_complete()
     }
 
-    /// Joins a message that has just begun in memory that is there already.
+    /// Joins a message that has just begun in existing memory.
     pub(crate) fn use_memory(&mut self, kind: Kind, mut memory: Vec<u8>) {
         memory.clear();
         match kind {
@@ -68,11 +68,11 @@ impl Partial {
         }
     }
 
-    /// Adds to the message. Room at most doubles what has arrived, and never exceeds what is expected.
+    /// Appends to the message. Room at most doubles what has arrived, and never exceeds what is expected.
     pub(crate) fn join(&mut self, kind: Kind, bytes: &[u8], expected: usize) -> Result<(), ProtocolError> {
         let held = self.text.len() + self.data.len();
         let room = self.text.capacity() + self.data.capacity() - held;
-        // A character that an earlier part began may add three bytes to what is given now.
+        // A character that an earlier part began may add three bytes.
         let more = bytes.len() + 3;
         let reserve = if room < more { more + held.saturating_add(bytes.len()).min(expected) } else { 0 };
         match kind {

@@ -4,13 +4,12 @@ use alloc::boxed::Box;
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
 
-/// XORs `data` with the masking key, and gives the key as it stands for the byte behind them, so that a
-/// payload can be unmasked in parts.
+/// XORs `data` with the masking key, and returns the key rotated for the next byte: a payload can be unmasked in parts.
 #[inline(always)]
 pub(crate) fn apply(data: &mut [u8], key: [u8; 4]) -> [u8; 4] {
     let bits = u32::from_ne_bytes(key);
     let wide = u64::from(bits) << 32 | u64::from(bits);
-    // Blocks become vector instructions, four and more to a turn of the loop.
+    // Blocks become vector instructions, at least four per loop iteration.
     let (blocks, rest) = data.as_chunks_mut::<64>();
     for block in blocks {
         for word in block.as_chunks_mut::<8>().0 {
@@ -30,8 +29,8 @@ pub(crate) fn apply(data: &mut [u8], key: [u8; 4]) -> [u8; 4] {
     next
 }
 
-/// A client's masking keys: unpredictable to whoever chooses the payload (§10.3), so they come from a
-/// cryptographic stream of their own.
+/// A client's masking keys: unpredictable to the author of the payload (§10.3), so they come from a cryptographic
+/// stream of their own.
 pub(crate) struct MaskingKeys(Box<ChaCha20Rng>);
 
 impl core::fmt::Debug for MaskingKeys {
@@ -62,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_cut_unmasks_to_the_same() {
+    fn unmasking_is_independent_of_cuts() {
         let key = [1, 2, 3, 4];
         let plain: Vec<u8> = (0..64).collect();
         let mut whole = plain.clone();
@@ -80,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_of_one_seed_say_nothing_of_those_of_another() {
+    fn keys_of_different_seeds_are_unrelated() {
         const COUNT: usize = 1_000_000;
         let keys = |seed| {
             let mut keys = MaskingKeys::new(seed);
@@ -94,7 +93,7 @@ mod tests {
         let other = keys(next);
         let same = one.iter().zip(&other).filter(|(a, b)| a == b).count();
         assert!(same < 5, "{same} of a million are the same in the same place");
-        // As many bits differ as in anything that has nothing to do with each other, and a half of them are set.
+        // As many bits differ as in unrelated data, and half of them are set.
         for count in [
             one.iter().zip(&other).map(|(a, b)| (a ^ b).count_ones() as usize).sum::<usize>(),
             one.iter().map(|a| a.count_ones() as usize).sum(),

@@ -15,15 +15,15 @@ use bytes::Bytes;
 
 /// Payloads up to this are copied even where they could be shared: it costs less than one more slice.
 pub(crate) const COPY_UP_TO: usize = 1024;
-/// Says that a message is compressed; on its first frame (RFC 7692 §6).
+/// The compression bit, on the first frame of a message (RFC 7692 §6).
 pub(crate) const RSV1: u8 = 0x40;
 /// The longest header: two bytes, a 64-bit length, a masking key.
 pub(crate) const MAX_HEADER: usize = 14;
 
-/// What a frame is (§11.8).
+/// The kind of a frame (§11.8).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Opcode {
-    /// Goes on with the message in progress.
+    /// Continues the message in progress.
     Continuation,
     /// Text, UTF-8.
     Text,
@@ -33,7 +33,7 @@ pub enum Opcode {
     Close,
     /// Asks for a Pong.
     Ping,
-    /// Answers a Ping, or is a heartbeat by itself.
+    /// Answers a Ping, or is a one-way heartbeat.
     Pong,
 }
 
@@ -87,8 +87,8 @@ pub(crate) enum Parsed {
     Partial,
 }
 
-/// Reads a header. `masked` says whether the peer must mask, `compressible` whether it may compress. A fault is told
-/// as soon as the bytes show it.
+/// Reads a header. `masked` says whether the peer must mask, `compressible` whether it may compress. A fault is
+/// reported as soon as the bytes show it.
 #[inline]
 pub(crate) fn parse_header(input: &[u8], masked: bool, compressible: bool) -> Result<Parsed, ProtocolError> {
     let Some(&first) = input.first() else { return Ok(Parsed::Partial) };
@@ -144,13 +144,13 @@ pub(crate) fn parse_header(input: &[u8], masked: bool, compressible: bool) -> Re
     Ok(Parsed::Whole(Header { opcode, fin, compressed, len, key }, at + 4))
 }
 
-/// The first byte of a frame that is not compressed.
+/// The first byte of an uncompressed frame.
 #[inline(always)]
 pub(crate) const fn first_byte(fin: bool, opcode: Opcode) -> u8 {
     (fin as u8) << 7 | opcode.bits()
 }
 
-/// Appends a header with the shortest length form (§5.2). Where the key is known to be none, little is left of it.
+/// Appends a header with the shortest length form (§5.2). With a key known to be none, most of it compiles away.
 #[inline(always)]
 pub(crate) fn write_header(out: &mut Vec<u8>, first: u8, len: usize, key: Option<[u8; 4]>) {
     let mask = (key.is_some() as u8) << 7;
@@ -170,7 +170,7 @@ pub(crate) fn write_header(out: &mut Vec<u8>, first: u8, len: usize, key: Option
     }
 }
 
-/// How long the frame is whose header, one that we wrote, stands at the front.
+/// The length of the frame whose header, written by us, is at the front.
 pub(crate) fn encoded_len(front: &[u8]) -> usize {
     let [_, second, rest @ ..] = front else { return front.len() };
     let key = if second & 0x80 == 0 { 0 } else { 4 };
@@ -182,9 +182,9 @@ pub(crate) fn encoded_len(front: &[u8]) -> usize {
     usize::try_from(len).unwrap_or(usize::MAX).saturating_add(header + key)
 }
 
-/// A message, a fragment or a ping to send, checked and ready; cloning it counts a reference.
+/// A message, a fragment or a Ping to send, validated and ready; a clone only counts a reference.
 ///
-/// Made once, it goes to any number of connections: that is what a broadcast is.
+/// Made once, it can be sent to any number of connections: a broadcast.
 ///
 /// ```
 /// use ws_proto::{Frame, Opcode};
@@ -201,11 +201,11 @@ pub struct Frame {
     pub(crate) opcode: Opcode,
     pub(crate) fin: bool,
     pub(crate) payload: Bytes,
-    /// A small frame as a server sends it, header and payload; `payload` is its end. Empty for a large one,
-    /// whose payload is not copied.
+    /// A small frame as a server sends it, header and payload; `payload` is its end. Empty for a large one, whose
+    /// payload is not copied.
     pub(crate) encoded: Bytes,
     pub(crate) compression: CompressionHint,
-    /// The message as it is compressed for many; of a whole message only.
+    /// The message as compressed for many; only for a whole message.
     pub(crate) shared: Option<Shared>,
 }
 
@@ -218,7 +218,7 @@ impl PartialEq for Frame {
 
 impl Eq for Frame {}
 
-/// A message as it was received, to be sent to many. What it borrows is copied.
+/// A received message, to be sent to many. Borrowed data is copied.
 ///
 /// ```
 /// use ws_proto::{Frame, Message};
@@ -264,20 +264,20 @@ impl Frame {
         Self { opcode, fin, payload, encoded: Bytes::new(), compression, shared: None }
     }
 
-    /// The same, compressed however short it is, where compression was agreed on.
+    /// The same frame, compressed regardless of its length, where compression was negotiated.
     #[must_use]
     pub fn with_compression(self) -> Self {
         Self { compression: CompressionHint::With, ..self }
     }
 
-    /// The same, never compressed: for data that is compressed already, and for secrets beside text that a stranger
-    /// chose. A message in fragments is compressed unless its first one says this.
+    /// The same frame, never compressed: for data that is compressed already, and for secrets beside text that a
+    /// stranger chose. For a message in fragments, set it on the first one.
     #[must_use]
     pub fn without_compression(self) -> Self {
         Self { compression: CompressionHint::Without, ..self }
     }
 
-    /// Whether it is a whole message that stands encoded, as a server sends it.
+    /// Whether it is a whole message, encoded as a server sends it.
     #[inline]
     pub(crate) fn is_small_message(&self) -> bool {
         self.fin && matches!(self.opcode, Opcode::Text | Opcode::Binary) && !self.encoded.is_empty()
@@ -299,11 +299,10 @@ impl Frame {
         Self::raw(Opcode::Pong, true, payload)
     }
 
-    /// Any frame, for who knows the protocol: what would break it is refused. Whether a fragment fits what
-    /// was sent before it is checked when it is sent.
+    /// Any frame, for protocol experts: a frame that would break the protocol is rejected. Whether a fragment fits the
+    /// one before it is checked on sending.
     ///
-    /// A text message in one frame must be UTF-8; the fragments of one are joined only by the peer, and are
-    /// checked as they are sent.
+    /// A text message in one frame must be UTF-8; fragments of one are checked as they are sent.
     ///
     /// # Errors
     /// [`SendError::ControlTooLong`], [`SendError::FragmentOrder`] for a control frame without FIN,
@@ -325,7 +324,7 @@ impl Frame {
         Ok(Self::new(opcode, fin, payload))
     }
 
-    /// What kind of frame this is.
+    /// The kind of this frame.
     pub fn opcode(&self) -> Opcode {
         self.opcode
     }
@@ -335,13 +334,13 @@ impl Frame {
         self.fin
     }
 
-    /// Whether a message ends with it: neither with a control frame nor with a fragment before the last.
+    /// Whether it ends a message: true for neither a control frame nor a fragment before the last.
     #[inline]
     pub fn ends_message(&self) -> bool {
         self.fin && !self.opcode.is_control()
     }
 
-    /// What it carries.
+    /// The payload.
     pub fn payload(&self) -> &Bytes {
         &self.payload
     }

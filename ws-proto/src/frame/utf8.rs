@@ -3,14 +3,14 @@
 use alloc::borrow::Cow;
 use alloc::string::String;
 
-/// The bytes so far are not UTF-8, and no further byte can mend that.
+/// The bytes so far are not UTF-8, and no further byte can change that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotUtf8 {
-    /// How many bytes of the part that was given are good and end a character.
+    /// How many bytes of the given part are good and end a character.
     pub(crate) good: usize,
 }
 
-/// A whole text.
+/// Checks a whole text.
 #[inline]
 pub(crate) fn check(bytes: &[u8]) -> Result<&str, NotUtf8> {
     // Under one SIMD block the general check walks byte by byte; short texts are mostly ASCII.
@@ -25,13 +25,13 @@ pub(crate) fn check(bytes: &[u8]) -> Result<&str, NotUtf8> {
 /// What a part adds to the text.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Added<'a> {
-    /// The character that an earlier part began and this one ended.
+    /// The character that an earlier part began and this one completed.
     pub(crate) ended: Option<char>,
     /// The whole characters behind it.
     pub(crate) text: &'a str,
 }
 
-/// A check in progress: the first bytes of a character whose rest is still to come.
+/// A check in progress: the first bytes of an incomplete character.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Utf8 {
     begun: [u8; 3],
@@ -68,7 +68,7 @@ impl Utf8 {
         Ok(Added { ended, text })
     }
 
-    /// Checks the next part: its good text, and whether a bad byte stands behind that.
+    /// Checks the next part: returns its good text, and whether a bad byte follows it.
     pub(crate) fn feed_good<'a>(&mut self, part: &'a [u8]) -> (Cow<'a, str>, bool) {
         let before = *self;
         let (added, fault) = match self.feed(part) {
@@ -104,7 +104,7 @@ impl Utf8 {
     }
 }
 
-/// How long the character is that this byte leads; 1 for bytes that lead none.
+/// The length of the character that this byte starts; 1 for bytes that start none.
 const fn width(lead: u8) -> usize {
     match lead {
         0xc2..=0xdf => 2,
@@ -114,7 +114,7 @@ const fn width(lead: u8) -> usize {
     }
 }
 
-/// How many bytes at the end belong to a character that is not all there.
+/// How many bytes at the end belong to an incomplete character.
 fn unfinished(bytes: &[u8]) -> usize {
     for back in 1..=bytes.len().min(3) {
         let byte = bytes[bytes.len() - back];
@@ -125,7 +125,7 @@ fn unfinished(bytes: &[u8]) -> usize {
     0
 }
 
-/// Whether a character can begin with these bytes (Unicode, table 3-7), so that a bad one fails at once.
+/// Whether a character can begin with these bytes (Unicode, table 3-7): a bad one fails at once.
 fn can_begin(bytes: &[u8]) -> bool {
     let second = match bytes.first() {
         Some(0xe0) => 0xa0..=0xbf,
@@ -142,7 +142,7 @@ fn can_begin(bytes: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// The text so far, and where in `parts` joined the first bad byte showed.
+    /// The text so far, and the offset of the first bad byte in the joined `parts`.
     fn feed(parts: &[&[u8]]) -> Result<String, usize> {
         let mut check = Utf8::default();
         let mut text = String::new();
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn byte_by_byte_the_first_bad_one_fails() {
+    fn first_bad_byte_fails_at_once() {
         // bytes, and the count of them after which no continuation could be good
         let cases: &[(&[u8], usize)] = &[
             (b"\xff", 1),

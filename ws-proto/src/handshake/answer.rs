@@ -1,4 +1,4 @@
-//! Opening handshakes that another HTTP server has read: the same checks, and the same answers.
+//! Opening handshakes that another HTTP server has read: the same checks and answers.
 
 use super::check::{self, RequestLine};
 use super::refuse;
@@ -16,10 +16,9 @@ use core::ops::{Deref, DerefMut};
 
 /// Answers an opening handshake that another HTTP server has read, such as hyper or axum, from a client over TCP.
 ///
-/// It is checked as the engine's own server does it: method and version, `Host` and `Origin` by
-/// [`Config::access`] and [`Config::cors`], `Upgrade`, `Connection` and the `Sec-WebSocket` fields (RFC 6455 §4.2.1). Its
-/// compression is agreed on as [`Config::deflate`] says. Subprotocols are
-/// [the application's to choose](Upgrade::choose_subprotocol).
+/// The checks are those of the engine's own server: method and version, `Host` and `Origin` by [`Config::access`] and
+/// [`Config::cors`], `Upgrade`, `Connection` and the `Sec-WebSocket` fields (RFC 6455 §4.2.1). [`Config::deflate`]
+/// decides on compression. The application [chooses the subprotocol](Upgrade::choose_subprotocol).
 ///
 /// ```
 /// use std::{io, sync::Arc};
@@ -38,7 +37,7 @@ use core::ops::{Deref, DerefMut};
 ///     answer.choose_subprotocol(&["chat.v2", "chat.v1"]);
 ///     let (response, opening) = answer.into_parts();
 ///     let config = config.clone();
-///     // There: `hyper::upgrade::on(request).await`, then this connection drives the stream that it gives.
+///     // There: `hyper::upgrade::on(request).await`, then this connection drives the resulting stream.
 ///     spawn(Box::new(move |now| opening.into_connection(now, config)));
 ///     response.map(|()| Bytes::new())
 /// }
@@ -60,8 +59,8 @@ use core::ops::{Deref, DerefMut};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The limits of HTTP heads and all deadlines up to here are that server's; [`Config::target_limit`] and
-/// [`Config::header_limit`] hold all the same.
+/// That server's own limits of HTTP heads and deadlines apply up to here; [`Config::target_limit`] and
+/// [`Config::header_limit`] still apply.
 ///
 /// # Errors
 /// [`Refusal`]: what to answer instead, and why.
@@ -69,8 +68,8 @@ pub fn answer<B>(request: &Request<B>, config: &Config) -> Result<Answer, Refusa
     answer_over(request, config, Transport::default())
 }
 
-/// The same as [`answer`], from a client over a Unix socket, or through TLS that this server speaks itself, or to a
-/// server that listens on both families of localhost: what `transport` tells.
+/// The same as [`answer`], with a `transport`: for a client over a Unix socket or through TLS that this server speaks
+/// itself, or a server that listens on both families of localhost.
 ///
 /// # Errors
 /// [`Refusal`]: what to answer instead, and why.
@@ -103,18 +102,18 @@ pub fn answer_over<B>(
     Ok(Answer { upgrade: checked.request.into(), deflate: config.deflate.clone() })
 }
 
-/// A valid opening handshake of an allowed host and origin, about to be accepted: what [`answer`] gives.
+/// A valid opening handshake of an allowed host and origin, about to be accepted: the result of [`answer`].
 ///
-/// Derefs to [`Upgrade`], which shows what was asked, and takes the choice of a subprotocol and further header fields.
+/// Derefs to [`Upgrade`], which has the request, and takes the choice of a subprotocol and further header fields.
 #[derive(Debug)]
-#[must_use = "the 101 is in `into_parts`"]
+#[must_use = "`into_parts` has the 101"]
 pub struct Answer {
     upgrade: Upgrade,
     deflate: Option<Arc<Deflate>>,
 }
 
 impl Answer {
-    /// The 101 (RFC 6455 §4.2.2), and what makes the connection once its stream is there.
+    /// The 101 (RFC 6455 §4.2.2), and the [`Opening`] that becomes a connection once its stream exists.
     pub fn into_parts(self) -> (Response<()>, Opening) {
         let (response, terms) = self.upgrade.into_response(self.deflate.as_deref());
         (response, Opening { terms })
@@ -135,14 +134,14 @@ impl DerefMut for Answer {
     }
 }
 
-/// What a handshake agreed on: makes the [`Connection`](crate::Connection) once the other
-/// server hands over the stream.
+/// The agreed terms of a handshake: becomes the [`Connection`](crate::Connection) once the other server hands over the
+/// stream.
 #[derive(Clone, Debug)]
 pub struct Opening {
     pub(crate) terms: Option<Terms>,
 }
 
-/// Why an opening handshake is not accepted, and what to answer. `Display` says the former.
+/// Why an opening handshake is rejected, and the answer to it. `Display` gives the reason.
 #[derive(Debug)]
 pub struct Refusal {
     error: Option<RequestError>,
@@ -150,13 +149,13 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// What is wrong with the request; `None` where it is a plain one that asks for no WebSocket, which the application
-    /// may answer in its own way.
+    /// What is wrong with the request; `None` for a plain one that asks for no WebSocket, which the application may
+    /// answer in its own way.
     pub fn error(&self) -> Option<&RequestError> {
         self.error.as_ref()
     }
 
-    /// The answer that the engine's own server would give: the status that the error has, and a sentence; 426 to a plain
+    /// The answer that the engine's own server would give: the status of the error, and a sentence; 426 to a plain
     /// request.
     pub fn into_response(self) -> Response<Bytes> {
         *self.response
@@ -167,7 +166,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.error {
             Some(error) => error.fmt(f),
-            None => f.write_str("the request asks for no WebSocket"),
+            None => f.write_str("the request does not ask for a WebSocket"),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The checks of a request: its first line (RFC 9112 §3), where it goes, how long its body is (§6), and
-//! whether it opens a WebSocket (RFC 6455 §4.2.1).
+//! The checks of a request: its first line (RFC 9112 §3), its target, the length of its body (§6), and whether it opens
+//! a WebSocket (RFC 6455 §4.2.1).
 
 use crate::access::authority::Authority;
 use crate::access::transport::Transport;
@@ -11,7 +11,7 @@ use ::http::header;
 use ::http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use core::fmt;
 
-/// Longer methods are registered nowhere.
+/// No longer method is registered.
 pub(crate) const METHOD_LIMIT: usize = 32;
 
 /// The first line of a request.
@@ -21,7 +21,7 @@ pub(crate) struct RequestLine {
     version: Version,
 }
 
-/// The target is left out: it may have a token.
+/// The target is omitted: it may have a token.
 impl fmt::Debug for RequestLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} … {:?}", self.method, self.version)
@@ -35,7 +35,7 @@ impl RequestLine {
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(Malformed(
-                "the request line is not method, target and version with one space between",
+                "the request line is not method, target and version, separated by one space",
             ));
         };
         if !is_token(method) {
@@ -43,14 +43,14 @@ impl RequestLine {
         }
         let version = match version {
             b"HTTP/1.0" => Version::HTTP_10,
-            // A later minor version is understood as the highest one that we know (RFC 9110 §2.5).
+            // A later minor version is treated as the highest that we know (RFC 9110 §2.5).
             [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Version::HTTP_11,
             [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
                 return Err(VersionNotSupported);
             }
             _ => return Err(Malformed("the HTTP version")),
         };
-        // A longer method than any that is implemented is answered 501 (RFC 9112 §3).
+        // A method longer than any implemented one is answered 501 (RFC 9112 §3).
         if method.len() > METHOD_LIMIT {
             return Err(MethodNotImplemented);
         }
@@ -65,7 +65,7 @@ impl RequestLine {
         Ok(Self { method, target, version })
     }
 
-    /// That of a request which another HTTP server has parsed.
+    /// The line of a request that another HTTP server has parsed.
     pub(crate) fn of<B>(request: &Request<B>, target_limit: usize) -> Result<Self, RequestError> {
         let (method, target, version) = (request.method(), request.uri(), request.version());
         if ![Version::HTTP_10, Version::HTTP_11].contains(&version) {
@@ -74,7 +74,7 @@ impl RequestLine {
         if method.as_str().len() > METHOD_LIMIT || is_never_served(method) {
             return Err(MethodNotImplemented);
         }
-        // That server may take forms of targets that are none here, such as an authority or raw UTF-8.
+        // That server may accept targets that are invalid here, such as an authority or raw UTF-8.
         let target = target.to_string();
         if target.len() > target_limit {
             return Err(TargetTooLong);
@@ -101,7 +101,7 @@ fn parse_target(target: &[u8], method: &Method) -> Option<Uri> {
     }
 }
 
-/// How much body follows a head (RFC 9112 §6.3).
+/// The length of the body behind a head (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     Length(u64),
@@ -139,14 +139,14 @@ pub(crate) fn check(
         && has_element(&headers, &header::CONNECTION, "upgrade")
         && has_element(&headers, &header::UPGRADE, "websocket");
     let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&method);
-    // Only programs reach a Unix socket without a name, and no page speaks through them: there, no method is safe.
+    // Only programs reach a Unix socket without a name, and no page acts through them: there, no method is safe.
     let is_nameless = host.as_ref().is_some_and(Authority::is_empty);
     if is_upgrade || !is_safe || is_nameless {
         let origin = single(&headers, &header::ORIGIN).map_err(|()| Malformed("several Origin fields"))?;
         if let Some(origin) = origin {
             let origin = str::from_utf8(origin).map_err(|_| Malformed("the Origin field"))?;
             match config.access.check_origin(origin, host.as_ref(), transport) {
-                // An origin that reads every answer with its cookies is trusted as far as the server's own pages are.
+                // An origin that may read every answer with its cookies is trusted as much as the server's own pages.
                 Err(OriginNotAllowed(_)) if config.cors.names(origin) => {}
                 checked => checked?,
             }
@@ -174,8 +174,8 @@ pub(crate) fn check(
     Ok(Checked { request, framing, keep_alive, expects_continue, is_upgrade })
 }
 
-/// Exactly one `Host` in HTTP/1.1 (RFC 9112 §3.2). The authority of an absolute target takes its place, for
-/// us and for whoever reads the request (§3.2.2).
+/// Exactly one `Host` in HTTP/1.1 (RFC 9112 §3.2). The authority of an absolute target replaces it, for us and for
+/// every later reader of the request (§3.2.2).
 fn check_host(
     target: &Uri,
     headers: &mut HeaderMap,
@@ -197,7 +197,7 @@ fn check_host(
     Ok(Some(wins))
 }
 
-/// One way to say how long the body is, and no doubt about it (RFC 9112 §6.1, §6.2).
+/// One unambiguous body length (RFC 9112 §6.1, §6.2).
 fn check_framing(headers: &HeaderMap, is_11: bool) -> Result<Framing, RequestError> {
     let length =
         single(headers, &header::CONTENT_LENGTH).map_err(|()| Malformed("several Content-Length fields"))?;
@@ -223,7 +223,7 @@ fn check_upgrade(method: &Method, headers: &HeaderMap, framing: Framing) -> Resu
     if method != Method::GET {
         return Err(UpgradeNotGet);
     }
-    // What follows the head would be a body to one reader and frames to another.
+    // One reader would take what follows the head for a body, another for frames.
     if framing != Framing::Length(0) {
         return Err(UpgradeMalformed("it has a body"));
     }

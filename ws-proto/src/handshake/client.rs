@@ -9,15 +9,15 @@ use alloc::borrow::Cow;
 use core::fmt;
 use core::str::FromStr;
 
-/// Why a [`ClientRequest`] cannot be made as asked.
+/// Why a [`ClientRequest`] is invalid.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidRequest {
-    /// The address is no `ws://` or `wss://` address; says what is wrong with it.
+    /// Not a `ws://` or `wss://` address; says what is wrong with it.
     Url(&'static str),
-    /// A header field that breaks the grammar, or that the handshake itself writes.
+    /// A header field that is malformed, or that the handshake itself writes.
     Header(String),
-    /// A subprotocol that is no token, or that was given before (RFC 6455 §4.1).
+    /// A subprotocol that is not a token, or that is repeated (RFC 6455 §4.1).
     Subprotocol(String),
 }
 
@@ -28,17 +28,17 @@ impl fmt::Display for InvalidRequest {
         match self {
             Self::Url(what) => write!(f, "not a WebSocket address: {what}"),
             Self::Header(name) => write!(f, "the request may not set the header {name:?}"),
-            Self::Subprotocol(name) => write!(f, "the subprotocol {name:?} is no token, or was given before"),
+            Self::Subprotocol(name) => write!(f, "the subprotocol {name:?} is not a token, or is repeated"),
         }
     }
 }
 
 impl std::error::Error for InvalidRequest {}
 
-/// What a client asks for: an address, and what it offers.
+/// A client's request: an address, and what to offer.
 ///
-/// Nothing is sent that was not asked for: no subprotocols, no `Origin`, no `User-Agent` by default. Its `Debug` leaves
-/// out the query, credentials and cookies.
+/// Nothing is sent unless you ask for it: by default no subprotocols, no `Origin`, no `User-Agent`. Its `Debug` omits
+/// the query, credentials and cookies.
 ///
 /// ```
 /// use ws_proto::ClientRequest;
@@ -59,12 +59,12 @@ pub struct ClientRequest {
 }
 
 impl ClientRequest {
-    /// A request for a `ws://` or `wss://` address (§3): host, perhaps port, path and query. It has no
-    /// fragment, and no user name, which would be sent nowhere. Names beyond ASCII are given in Punycode.
+    /// A request for a `ws://` or `wss://` address (§3): host, optional port, path and query. It may have no fragment,
+    /// and no user name, which would not be sent. Write names beyond ASCII in Punycode.
     ///
-    /// A link-local address (fe80::/10) takes the zone that leads to it, the number or the name of a network interface,
-    /// as RFC 6874 writes it: `ws://[fe80::1%25eth0]:9000/`, `ws://[fe80::1%252]/`. The bare form that terminals show is
-    /// taken too, `ws://[fe80::1%eth0]:9000/`; what begins with `%25` is always the former. The zone is never sent.
+    /// A link-local address (fe80::/10) accepts a zone, the number or the name of a network interface, as RFC 6874
+    /// writes it: `ws://[fe80::1%25eth0]:9000/`, `ws://[fe80::1%252]/`. The bare form that terminals show is accepted
+    /// too, `ws://[fe80::1%eth0]:9000/`; a zone that begins with `%25` is always the former. The zone is never sent.
     pub fn new(url: &str) -> Result<Self, InvalidRequest> {
         use InvalidRequest::Url;
         let (scheme, rest) =
@@ -82,9 +82,9 @@ impl ClientRequest {
             return Err(Url("it has a user name; send an Authorization header instead"));
         }
         let malformed = match authority {
-            _ if !authority.is_ascii() => Url("its host has names beyond ASCII; give them in Punycode"),
+            _ if !authority.is_ascii() => Url("its host is not ASCII; use Punycode"),
             _ if authority.contains('%') => {
-                Url("its zone is malformed, or its host is no link-local address (fe80::/10)")
+                Url("its zone is malformed, or its host is not a link-local address (fe80::/10)")
             }
             _ => Url("its host or port is malformed"),
         };
@@ -100,7 +100,7 @@ impl ClientRequest {
         Ok(Self { tls, authority, target, subprotocols: Vec::new(), headers: HeaderMap::new() })
     }
 
-    /// Adds a header field. `Host` and the fields of the handshake are written by the engine and refused here.
+    /// Adds a header field. The engine writes `Host` and the fields of the handshake, and rejects them here.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, InvalidRequest> {
         let refused = || InvalidRequest::Header(name.to_owned());
         let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused())?;
@@ -116,7 +116,7 @@ impl ClientRequest {
         Ok(self)
     }
 
-    /// Offers a subprotocol, the most wanted one first (§1.9).
+    /// Offers a subprotocol, the most preferred one first (§1.9).
     pub fn subprotocol(mut self, name: &str) -> Result<Self, InvalidRequest> {
         if !is_token(name.as_bytes()) || self.subprotocols.iter().any(|offered| offered == name) {
             return Err(InvalidRequest::Subprotocol(name.to_owned()));
@@ -125,7 +125,7 @@ impl ClientRequest {
         Ok(self)
     }
 
-    /// Says which page asks, as a browser does. The zone of a link-local address is left out.
+    /// Sets the `Origin`, as a browser does. The zone of a link-local address is omitted.
     pub fn origin(mut self, origin: &str) -> Result<Self, InvalidRequest> {
         let origin = without_zone(origin).map_or(Cow::Borrowed(origin), Cow::Owned);
         let value =
@@ -140,27 +140,27 @@ impl ClientRequest {
         host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
     }
 
-    /// The zone of a link-local address (RFC 4007 §11): which network interface leads to it. It is never sent.
+    /// The zone of a link-local address (RFC 4007 §11): the network interface to use. It is never sent.
     pub fn zone(&self) -> Option<&Zone> {
         self.authority.zone.as_ref()
     }
 
-    /// The port to connect to: 80, or 443 with TLS, where the address says none (§3).
+    /// The port to connect to: by default 80, or 443 with TLS (§3).
     pub fn port(&self) -> u16 {
         self.authority.port.unwrap_or(self.default_port())
     }
 
-    /// Whether the address is `wss://`: then nothing may be sent in the clear.
+    /// Whether the address is `wss://`: nothing may then be sent in the clear.
     pub fn is_tls(&self) -> bool {
         self.tls
     }
 
-    /// The path and query that are asked for.
+    /// The requested path and query.
     pub fn target(&self) -> &str {
         self.target.as_str()
     }
 
-    /// The subprotocols that are offered.
+    /// The offered subprotocols.
     pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
         self.subprotocols.iter().map(String::as_str)
     }
@@ -169,7 +169,7 @@ impl ClientRequest {
         &self.headers
     }
 
-    /// The `Host` field, without a port that goes without saying.
+    /// The `Host` field, without a default port.
     pub(crate) fn host_header(&self) -> String {
         match self.authority.port {
             Some(port) if port != self.default_port() => format!("{}:{port}", self.authority.host),
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_taken_apart() {
+    fn addresses_are_parsed() {
         for (url, host, port, tls, target, header) in [
             ("ws://localhost", "localhost", 80, false, "/", "localhost"),
             ("WS://LOCALHOST:80/", "localhost", 80, false, "/", "localhost"),
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_holds_an_address_becomes_a_request() {
+    fn address_types_convert_to_a_request() {
         let text = "ws://localhost:9/a".to_owned();
         let requests = [
             text.parse::<ClientRequest>(),
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_named_once() {
+    fn last_origin_wins() {
         let request = ClientRequest::new("ws://localhost").unwrap();
         let request = request.origin("http://a.example").unwrap().origin("http://b.example").unwrap();
         assert_eq!(
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn other_addresses_are_refused() {
+    fn invalid_addresses_are_rejected() {
         for url in [
             "",
             "localhost",
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_the_handshake_are_refused() {
+    fn handshake_headers_are_rejected() {
         let request = ClientRequest::new("ws://localhost").unwrap();
         for (name, value) in [
             ("Host", "x"),

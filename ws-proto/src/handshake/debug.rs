@@ -1,12 +1,11 @@
-//! What `{:?}` shows of requests: not what lets somebody in, since logs are read by more people than may come in. The
-//! query of a target is left out, as it may have a token; the fields that have credentials hide their own values, from
-//! the moment when they are read.
+//! `{:?}` of requests shows no secrets, since more people may read logs than may log in. It omits the query of a
+//! target, which may have a token; fields with credentials hide their own values from the moment they are read.
 
 use super::{ClientRequest, Request, Upgrade};
 use ::http::Uri;
 use core::fmt;
 
-/// A target without what stands in its query.
+/// A target without the content of its query.
 struct Target<'a> {
     path: &'a str,
     has_query: bool,
@@ -25,7 +24,7 @@ impl fmt::Debug for Target<'_> {
     }
 }
 
-/// Without the query, credentials, cookies and the body's content.
+/// Omits the query, credentials, cookies and the body's content.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
@@ -38,7 +37,7 @@ impl fmt::Debug for Request {
     }
 }
 
-/// Without the query, credentials and cookies.
+/// Omits the query, credentials and cookies.
 impl fmt::Debug for Upgrade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upgrade")
@@ -50,7 +49,7 @@ impl fmt::Debug for Upgrade {
     }
 }
 
-/// Without the query, credentials and cookies.
+/// Omits the query, credentials and cookies.
 impl fmt::Debug for ClientRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (path, has_query) = match self.target().split_once('?') {

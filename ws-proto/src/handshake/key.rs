@@ -1,4 +1,4 @@
-//! The keys that pair question and answer (RFC 6455 §4.1, §4.2.2).
+//! The keys that pair request and response (RFC 6455 §4.1, §4.2.2).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -40,8 +40,8 @@ pub fn verify(key: &str, accept: &str) -> bool {
 
 /// Whether this is the Base64 of 16 bytes, as a key must be (§4.1).
 ///
-/// The four bits that the last character has beyond the 16 bytes may be anything: they are set in the RFC's own example.
-/// The [answer](accept_key) to a key is made of its characters, and not of the bytes.
+/// The four bits of the last character beyond the 16 bytes may be anything: the RFC's own example sets them. The
+/// [answer](accept_key) to a key hashes its characters, not its bytes.
 ///
 /// ```
 /// use ws_proto::handshake::is_valid_key;
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn pad_bits_of_a_key_are_free_and_count_in_its_answer() {
+    fn key_pad_bits_are_free_and_affect_the_answer() {
         for last in 'A'..='Z' {
             assert!(is_valid_key(&format!("AQIDBAUGBwgJCgsMDQ4PE{last}==")), "{last}");
         }

@@ -1,8 +1,8 @@
-//! The opening handshake (RFC 6455 §4): what a server is asked, what a client asks, and the keys that pair
-//! question and answer.
+//! The opening handshake (RFC 6455 §4): the requests of servers and clients, and the keys that pair request and
+//! response.
 //!
-//! [`Request`] and [`Upgrade`] cannot be cloned and are used up by the answer, so nothing is answered twice.
-//! Keep one to answer later. One that is dropped is answered 503 by the connection.
+//! [`Request`] and [`Upgrade`] cannot be cloned and the answer consumes them, so nothing is answered twice. Keep one to
+//! answer later. The connection answers a dropped one with 503.
 
 mod answer;
 pub(crate) mod check;
@@ -26,7 +26,7 @@ pub use upgrade::Upgrade;
 
 use ::http::{Response, header};
 
-/// The subprotocol that was agreed on (§1.9), if one was: of the 101 that [`Event::Open`](crate::Event::Open) has.
+/// The agreed subprotocol (§1.9), if any, from the 101 of [`Event::Open`](crate::Event::Open).
 ///
 /// ```
 /// use ws_proto::handshake::subprotocol;

@@ -1,12 +1,11 @@
-//! Refusals: what the engine answers by itself.
+//! Rejections: the engine's own answers.
 
 use crate::error::{Error, RequestError};
 use ::http::header::{self, HeaderValue};
 use ::http::{Response, StatusCode};
 use bytes::Bytes;
 
-/// An answer for a plain request where only a WebSocket is served: 426, saying how to ask (RFC 9110
-/// §15.5.22).
+/// The answer to a plain request where only a WebSocket is served: 426, which says how to ask (RFC 9110 §15.5.22).
 pub fn upgrade_required() -> Response<Bytes> {
     let mut response =
         Response::new(Bytes::from_static(b"this is a WebSocket; connect with ws:// or wss://\n"));
@@ -19,7 +18,7 @@ pub fn upgrade_required() -> Response<Bytes> {
     response
 }
 
-/// The engine's own answer to a fault. What the peer sent is not repeated to it.
+/// The engine's own answer to a fault. It does not repeat what the peer sent.
 pub(crate) fn error(fault: &RequestError) -> Response<Bytes> {
     let text = match fault {
         RequestError::HostNotAllowed(_) => {
@@ -48,7 +47,7 @@ pub(crate) fn unanswered() -> Response<Bytes> {
     plain(StatusCode::SERVICE_UNAVAILABLE, Error::Unanswered.to_string())
 }
 
-/// The answer to a handshake that comes too late.
+/// The answer to a handshake on a stopping server.
 pub(crate) fn stopping() -> Response<Bytes> {
     plain(StatusCode::SERVICE_UNAVAILABLE, "this server is stopping".into())
 }

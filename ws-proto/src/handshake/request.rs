@@ -1,11 +1,11 @@
-//! What a server is asked, but for opening handshakes.
+//! The requests of a server, except opening handshakes.
 
 use ::http::Uri;
 use bytes::Bytes;
 use core::ops::Deref;
 use std::sync::Arc;
 
-/// Ties a request to its place in its connection. The connection holds a second one, and so sees whether the
+/// Identifies a request within its connection. The connection holds a second reference, and so sees whether the
 /// application still has this one.
 pub(crate) type Token = Arc<()>;
 
@@ -13,15 +13,15 @@ pub(crate) type Token = Arc<()>;
 ///
 /// Answer it with [`Connection::respond`](crate::Connection::respond), now or later.
 ///
-/// Its `Debug`, and that of its header fields, is fit for logs: it leaves out the query, credentials and cookies. That of
+/// Its `Debug`, and that of its header fields, is fit for logs: it omits the query, credentials and cookies. That of
 /// [`uri`](::http::Request::uri) and of [`http`](Self::http) is the `http` crate's, which shows the query.
-#[must_use = "a request that is dropped is answered 503"]
+#[must_use = "a dropped request is answered 503"]
 pub struct Request {
     request: Box<::http::Request<Bytes>>,
     token: Token,
 }
 
-/// A request of no connection, to try out what handles requests. No connection takes an answer to it.
+/// A request without a connection, for testing code that handles requests. No connection accepts an answer to it.
 ///
 /// ```
 /// let request = ws_proto::Request::from(http::Request::get("/page?a=1").body(bytes::Bytes::new())?);
@@ -43,22 +43,22 @@ impl Request {
         &self.token
     }
 
-    /// The request in the types of the `http` crate.
+    /// The request as a type of the `http` crate.
     pub fn http(&self) -> &::http::Request<Bytes> {
         &self.request
     }
 
-    /// The path of the target, as it was sent: not decoded, and without the [query](Self::query).
+    /// The path of the target, as sent: not decoded, and without the [query](Self::query).
     pub fn path(&self) -> &str {
         self.request.uri().path()
     }
 
-    /// The path and the query of the target, as they were sent: `/chat?room=7`.
+    /// The path and the query of the target, as sent: `/chat?room=7`.
     pub fn path_and_query(&self) -> &str {
         path_and_query(self.request.uri())
     }
 
-    /// What stands behind the question mark of the target, as it was sent.
+    /// The part of the target behind the question mark, as sent.
     pub fn query(&self) -> Option<&str> {
         self.request.uri().query()
     }

@@ -1,4 +1,4 @@
-//! Nothing that is printed shows a token.
+//! No debug output shows a token.
 
 use super::ClientRequest;
 use crate::moment::Moment;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 const SECRET: &str = "BwcHBwcHBwcHBwcHBwcHBw";
 
-/// What a server is given of these bytes.
+/// The event that a server emits for these bytes.
 fn received(bytes: &str) -> Event<'static> {
     let now = Moment::default();
     let mut server = Connection::server(now, Arc::new(Config::server()), Transport::default());
@@ -23,7 +23,7 @@ fn fields() -> String {
 }
 
 #[test]
-fn a_request_shows_its_path_and_fields_and_no_token() {
+fn request_debug_shows_path_and_fields_but_no_token() {
     let request = received(&format!(
         "POST /a/page?token={SECRET} HTTP/1.1\r\n{}Content-Length: 22\r\n\r\n{SECRET}",
         fields()
@@ -43,7 +43,7 @@ fn a_request_shows_its_path_and_fields_and_no_token() {
 }
 
 #[test]
-fn an_upgrade_shows_no_token_nor_does_the_cookie_that_answers_it() {
+fn upgrade_debug_shows_no_token_or_response_cookie() {
     let upgrade = received(&format!(
         "GET /ws?token={SECRET} HTTP/1.1\r\n{}Connection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
@@ -61,7 +61,7 @@ fn an_upgrade_shows_no_token_nor_does_the_cookie_that_answers_it() {
 }
 
 #[test]
-fn a_clients_request_and_the_answer_that_refuses_it_show_no_token() {
+fn client_request_and_rejection_debug_show_no_token() {
     let url = format!("wss://app.example:8443/live?token={SECRET}");
     let mut request = ClientRequest::new(&url).unwrap().subprotocol("chat").unwrap();
     for (name, value) in [("Authorization", "Bearer "), ("Cookie", "a="), ("proxy-authorization", "Basic ")] {
@@ -88,7 +88,7 @@ fn a_clients_request_and_the_answer_that_refuses_it_show_no_token() {
 }
 
 #[test]
-fn a_connection_shows_nothing_of_what_it_reads() {
+fn connection_debug_shows_no_input() {
     let now = Moment::default();
     let mut server = Connection::server(now, Arc::new(Config::server()), Transport::default());
     let mut bytes =
@@ -97,5 +97,5 @@ fn a_connection_shows_nothing_of_what_it_reads() {
         assert!(server.handle_input(now, &mut &mut byte[..]).is_none());
         assert!(!format!("{server:?}").contains(SECRET));
     }
-    assert!(format!("{server:?}").contains("Reader {"), "that a body is read is shown");
+    assert!(format!("{server:?}").contains("Reader {"), "the state is shown");
 }

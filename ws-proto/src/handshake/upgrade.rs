@@ -1,4 +1,4 @@
-//! An opening handshake that a server is asked for.
+//! An opening handshake as a server receives it.
 
 use super::accept_key;
 use super::request::{Request, Token, path_and_query};
@@ -13,16 +13,16 @@ use core::ops::Deref;
 /// A client's opening handshake, valid and of an allowed host and origin. Derefs to [`Request`](::http::Request) of the
 /// `http` crate; its method is GET (§4.1).
 ///
-/// Answer it with [`Connection::accept`](crate::Connection::accept), or refuse it with
+/// Answer it with [`Connection::accept`](crate::Connection::accept), or reject it with
 /// [`Connection::respond`](crate::Connection::respond), which ends the connection: what the client sent behind may be
-/// frames, and is read by nobody as requests. Its `Debug` is fit for logs, as that of a [`Request`].
-#[must_use = "an upgrade that is dropped is answered 503"]
+/// frames, and is never parsed as requests. Its `Debug` is fit for logs, as that of a [`Request`].
+#[must_use = "a dropped upgrade is answered 503"]
 pub struct Upgrade {
     pub(super) offer: Box<Offer>,
     token: Token,
 }
 
-/// What the client asks, and what its 101 will say beside the required.
+/// The client's request, and the further fields of its 101.
 pub(super) struct Offer {
     request: ::http::Request<()>,
     pub(super) subprotocol: Option<HeaderValue>,
@@ -30,7 +30,7 @@ pub(super) struct Offer {
     pub(super) response: HeaderMap,
 }
 
-/// An upgrade of no connection, to try out what decides upgrades. No connection accepts it.
+/// An upgrade without a connection, for testing code that decides on upgrades. No connection accepts it.
 impl From<::http::Request<()>> for Upgrade {
     fn from(request: ::http::Request<()>) -> Self {
         Self::new(request, Token::default())
@@ -56,42 +56,42 @@ impl Upgrade {
         &self.token
     }
 
-    /// The fields that the 101 has beside the required ones.
+    /// The fields of the 101 beyond the required ones.
     pub fn response_headers(&self) -> &HeaderMap {
         &self.offer.response
     }
 
-    /// The request in the types of the `http` crate.
+    /// The request as a type of the `http` crate.
     pub fn http(&self) -> &::http::Request<()> {
         &self.offer.request
     }
 
-    /// The path of the target, as it was sent: not decoded, and without the [query](Self::query).
+    /// The path of the target, as sent: not decoded, and without the [query](Self::query).
     pub fn path(&self) -> &str {
         self.http().uri().path()
     }
 
-    /// The path and the query of the target, as they were sent: `/chat?room=7`.
+    /// The path and the query of the target, as sent: `/chat?room=7`.
     pub fn path_and_query(&self) -> &str {
         path_and_query(self.uri())
     }
 
-    /// What stands behind the question mark of the target, as it was sent.
+    /// The part of the target behind the question mark, as sent.
     pub fn query(&self) -> Option<&str> {
         self.http().uri().query()
     }
 
-    /// The page that asks; `None` for a program that is no browser.
+    /// The origin of the page; `None` for a program that is not a browser.
     pub fn origin(&self) -> Option<&str> {
         self.headers().get(header::ORIGIN)?.to_str().ok()
     }
 
-    /// The subprotocols that the client offers, the one that it likes best first (§1.9).
+    /// The subprotocols that the client offers, the most preferred one first (§1.9).
     pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
         list(self.headers(), &header::SEC_WEBSOCKET_PROTOCOL)
     }
 
-    /// Chooses the subprotocol, one that the client offered. Without a choice none is spoken.
+    /// Chooses the subprotocol, one that the client offered. Without a choice there is none.
     pub fn select_subprotocol(&mut self, name: &str) -> Result<(), RespondError> {
         let not_offered = || RespondError::SubprotocolNotOffered(name.to_owned());
         if !self.subprotocols().any(|offered| offered == name) {
@@ -101,8 +101,8 @@ impl Upgrade {
         Ok(())
     }
 
-    /// Chooses the first of these, the server's own in the order of its liking, that the client offers, and says which; an
-    /// earlier choice stays where it offers none of them.
+    /// Chooses the first of these, the server's in order of preference, that the client offers, and returns it; if the
+    /// client offers none of them, an earlier choice stays.
     ///
     /// ```
     /// let request = http::Request::get("/").header("Sec-WebSocket-Protocol", "chat.v1, chat.v2").body(())?;
@@ -115,25 +115,25 @@ impl Upgrade {
         ours.iter().map(AsRef::as_ref).find(|name| self.select_subprotocol(name).is_ok())
     }
 
-    /// The subprotocol that is chosen so far.
+    /// The subprotocol chosen so far.
     pub fn subprotocol(&self) -> Option<&str> {
         self.offer.subprotocol.as_ref()?.to_str().ok()
     }
 
-    /// Whether the client offers permessage-deflate (RFC 7692). It is agreed on where `Config::deflate` asks for it and
-    /// the offer will do.
+    /// Whether the client offers permessage-deflate (RFC 7692). It is negotiated if `Config::deflate` is set and the
+    /// offer is acceptable.
     pub fn offers_compression(&self) -> bool {
         deflate::is_offered(self.headers())
     }
 
-    /// Has nothing compressed on this connection, whatever the configuration asks for: where what strangers write
-    /// goes out beside a secret, as it may to someone who is known by a cookie, the lengths would tell of it.
+    /// Disables compression on this connection, whatever the configuration says: where text of strangers goes out
+    /// beside a secret, as it may for a user known by a cookie, the lengths could reveal it.
     pub fn decline_compression(&mut self) {
         self.offer.declines_compression = true;
     }
 
-    /// Sets a header field of the 101, such as `Set-Cookie` (which may be set several times). The fields of
-    /// the handshake itself are refused.
+    /// Sets a header field of the 101, such as `Set-Cookie` (which may be set several times). Fields of the handshake
+    /// itself are rejected.
     pub fn set_header(&mut self, name: &str, value: &str) -> Result<(), RespondError> {
         let refused = || RespondError::Header(name.to_owned());
         let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused())?;
@@ -150,7 +150,7 @@ impl Upgrade {
         Ok(())
     }
 
-    /// The 101 that accepts (§4.2.2), and what it agrees on.
+    /// The 101 that accepts (§4.2.2), and the agreed terms.
     pub(crate) fn into_response(self, deflate: Option<&Deflate>) -> (Response<()>, Option<Terms>) {
         let settings = deflate.filter(|_| !self.offer.declines_compression);
         let agreed = settings.and_then(|settings| settings.accept(self.headers()));
@@ -159,7 +159,7 @@ impl Upgrade {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();
-        // In the order of the example in §1.3, what the application set behind.
+        // In the order of the example in §1.3, followed by the application's fields.
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         if let Ok(accept) = HeaderValue::from_str(&accept) {
@@ -177,7 +177,7 @@ impl Upgrade {
     }
 }
 
-/// To refuse an upgrade is to respond to it.
+/// Rejecting an upgrade means responding to it.
 impl From<Upgrade> for Request {
     fn from(upgrade: Upgrade) -> Self {
         let Upgrade { offer, token } = upgrade;
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upgrade_shows_what_was_asked() {
+    fn upgrade_exposes_the_request() {
         let upgrade = upgrade();
         assert_eq!(
             (upgrade.method(), upgrade.uri().to_string().as_str()),
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn the_handshakes_own_headers_cannot_be_set_nor_split() {
+    fn handshake_headers_cannot_be_set_or_split() {
         let mut upgrade = upgrade();
         for (name, value) in [
             ("Connection", "close"),

@@ -1,14 +1,14 @@
-//! What is read beside an answer whose length nobody knows.
+//! Input read ahead during an answer of unknown length.
 //!
 //! ```text
 //!  input ──▶ parsed                         nothing holds requests back
-//!        ├─▶ ahead ──▶ parsed later         held back, and an answer without a length is being given
+//!        ├─▶ ahead ──▶ parsed later         held back, during an answer without a length
 //!        └─▶ stays with the caller          held back otherwise, or `head_limit` bytes are ahead
 //! ```
 //!
-//! Such an answer, a stream of events say, may go on for ever, and what tells that its reader has gone is the end of
-//! the peer's stream. So reading goes on: the end must not hide behind bytes of a next request. An answer with a
-//! length ends by itself, and its peer may have half-closed in good faith (RFC 9112 §9.6).
+//! Such an answer, for example a stream of events, may never end, and only the end of the peer's stream shows that its
+//! reader has gone. So reading goes on: the end must not hide behind bytes of a next request. An answer with a length
+//! ends on its own, and its peer may have half-closed in good faith (RFC 9112 §9.6).
 
 use super::answer::Answer;
 use super::server::{Reading, ServerHttp};
@@ -19,7 +19,7 @@ use bytes::BytesMut;
 use core::mem;
 
 impl ServerHttp {
-    /// Keeps input up to the limit, where an answer without a length is being given.
+    /// Keeps input up to the limit, during an answer without a length.
     pub(super) fn read_ahead(&mut self, config: &Config, input: &mut &mut [u8]) {
         if !self.is_endless() {
             return;
@@ -36,18 +36,18 @@ impl ServerHttp {
         self.is_endless() && self.ahead.len() < config.head_limit
     }
 
-    /// What was kept and not parsed, for the WebSocket that follows.
+    /// The kept, unparsed input, for the WebSocket that follows.
     pub(crate) fn take_ahead(&mut self) -> BytesMut {
         mem::take(&mut self.ahead)
     }
 
-    /// Whether an answer without a length is being given, in its turn or before it.
+    /// Whether an answer without a length is in progress, in its turn or before it.
     fn is_endless(&self) -> bool {
         self.streams().any(Streamed::is_endless)
     }
 
-    /// The peer will send no more. What is pending is still answered, but for answers without a length: of those it is
-    /// mostly the only sign that nobody reads them.
+    /// The peer will send no more. Pending requests are still answered, except with answers without a length: for
+    /// those, this is mostly the only sign that the reader has gone.
     pub(crate) fn handle_eof(&mut self, config: &Config) {
         self.peer_ended = true;
         if self.ending.is_some() {
@@ -65,7 +65,7 @@ impl ServerHttp {
         self.peer_ended && !config.half_close
     }
 
-    /// The answer at this place in the queue is not given, nor is anything behind it: the peer has gone.
+    /// Drops the answer at this place in the queue and everything behind it: the peer has gone.
     pub(super) fn abandon(&mut self, at: usize) {
         let has_begun = self.queue.get(at).is_some_and(
             |pending| matches!(&pending.answer, Answer::Streamed(streamed) if streamed.has_begun()),
@@ -77,15 +77,15 @@ impl ServerHttp {
         self.cause = Some(Error::Abandoned);
         if self.queue.is_empty() {
             self.end();
-            // Only what is whole is worth waiting for.
+            // Only a whole answer is worth waiting for.
             if let Some(ending) = &mut self.ending {
                 ending.at_once = has_begun && self.in_front == 0;
             }
         }
     }
 
-    /// Acts on the end of the peer's stream, once everything before it is parsed. Behind an upgrade stand frames of a
-    /// WebSocket that has ended before it began.
+    /// Acts on the end of the peer's stream, once everything before it is parsed. Behind an upgrade, the bytes are
+    /// frames of a WebSocket that has ended before it began.
     pub(super) fn end_input(&mut self) {
         let is_parsed = self.ahead.is_empty() || matches!(self.reading, Reading::Upgrade);
         if !self.peer_ended || !is_parsed || self.ending.is_some() {
@@ -103,7 +103,7 @@ impl ServerHttp {
         }
     }
 
-    /// The bytes that are held: read ahead, of a request that arrives, and of answers that wait for their turn.
+    /// The bytes held: read ahead, of an arriving request, and of answers that wait for their turn.
     pub(crate) fn memory_len(&self) -> usize {
         let reading = match &self.reading {
             Reading::Head { head, .. } => head.len(),

@@ -1,4 +1,4 @@
-//! A request between its question and its answer.
+//! A request from its arrival to its answer.
 
 use super::Opened;
 use super::response::Shape;
@@ -14,16 +14,16 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A request that was read, in its place among the others.
+/// A parsed request, in its place in the queue.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) shape: Shape,
-    /// Whose pages may read the answer.
+    /// Which pages may read the answer.
     pub(super) grant: Grant,
     pub(super) answer: Answer,
 }
 
-/// How far its answer is.
+/// The progress of its answer.
 #[derive(Debug)]
 pub(super) enum Answer {
     Awaited {
@@ -32,7 +32,7 @@ pub(super) enum Answer {
         is_upgrade: bool,
     },
     Ready(Response<Bytes>),
-    /// In its turn it is written as its pieces come.
+    /// In its turn it is written as its chunks come.
     Streamed(Box<Streamed>),
     Accepted(Opened),
     /// The engine's own answer, after which the connection ends.
@@ -42,16 +42,16 @@ pub(super) enum Answer {
     },
 }
 
-/// The time between two looks at whether a streamed answer was dropped, at the least: a server may have many of them.
+/// The least time between two checks whether a streaming response was dropped: a server may have many of them.
 const LEAST_CHECK: Duration = Duration::from_secs(1);
 
 impl Answer {
-    /// When it must be there; of a streamed one, when to see whether it was dropped.
+    /// When the answer must be there; for a streaming one, when to check whether it was dropped.
     pub(super) fn deadline(&self, config: &Config) -> Option<Moment> {
         match self {
             Self::Awaited { since, is_upgrade: true, .. } => since.checked_add(config.handshake_timeout),
             Self::Awaited { since, .. } => since.checked_add(config.answer_timeout),
-            // Of no time at all, one check would be due at the end of the other.
+            // With a timeout of zero, one check would be due right after the other.
             Self::Streamed(streamed) => streamed.checked.checked_add(config.answer_timeout.max(LEAST_CHECK)),
             _ => None,
         }
@@ -60,7 +60,7 @@ impl Answer {
     /// The deadline has passed.
     pub(super) fn time_out(&mut self, now: Moment) {
         match self {
-            // It may go on for ever; a peer that takes none of it has a deadline elsewhere.
+            // It may never end; a peer that takes none of it has another deadline.
             Self::Streamed(streamed) => streamed.checked = now,
             _ => self.unanswered(),
         }
@@ -75,7 +75,7 @@ impl Answer {
         }
     }
 
-    /// The 503. A browser gives up the socket that it asked for, so there the connection ends.
+    /// The 503. A browser gives up the socket that it requested, so there the connection ends.
     pub(super) fn unanswered(&mut self) {
         *self = match self {
             Self::Awaited { is_upgrade: true, .. } => {

@@ -1,4 +1,4 @@
-//! The answers of the server's HTTP stage: what the application says, and the order in which it goes out.
+//! The answers of the server's HTTP stage: the application's calls, and the order of the output.
 
 use super::Io;
 use super::answer::{Answer, Pending};
@@ -16,8 +16,8 @@ use core::mem;
 use std::sync::Arc;
 
 impl ServerHttp {
-    /// Answers a request, or refuses an upgrade: what stands behind that may be frames of a client that does not wait,
-    /// or a request smuggled in as such, so it is not read, and the connection ends.
+    /// Answers a request, or rejects an upgrade: what follows may be frames of a client that does not wait, or a
+    /// request smuggled in as such, so it is not read, and the connection ends.
     pub(crate) fn respond(
         &mut self,
         io: &mut Io<'_>,
@@ -35,7 +35,7 @@ impl ServerHttp {
         Ok(())
     }
 
-    /// Answers the request that came last, where the application has dropped it.
+    /// Answers the latest request, if the application has dropped it.
     pub(crate) fn answer_dropped(
         &mut self,
         io: &mut Io<'_>,
@@ -68,7 +68,7 @@ impl ServerHttp {
         Ok(())
     }
 
-    /// Begins an answer whose body comes in pieces.
+    /// Starts a streaming response.
     pub(crate) fn respond_streaming(
         &mut self,
         io: &mut Io<'_>,
@@ -103,7 +103,7 @@ impl ServerHttp {
         Ok(body)
     }
 
-    /// Gives the next piece of a body.
+    /// Adds the next chunk of a body.
     pub(crate) fn send_body(
         &mut self,
         out: &mut Outbox,
@@ -114,35 +114,35 @@ impl ServerHttp {
         self.streamed(body).ok_or(missing)?.push(out, piece)
     }
 
-    /// Whether pieces of this body are taken.
+    /// Whether chunks of this body are accepted.
     pub(crate) fn check_body(&mut self, body: &ResponseBody) -> Result<(), RespondError> {
         let missing = self.missing();
         self.streamed(body).ok_or(missing).map(drop)
     }
 
-    /// What is wrong with a request or a body that does not wait here.
+    /// Why a request or a body does not wait here.
     fn missing(&self) -> RespondError {
         if self.has_cut { RespondError::NotOpen } else { RespondError::WrongRequest }
     }
 
-    /// Whether the turn of a body has come; `None` where it is not one of this connection.
+    /// Whether it is this body's turn; `None` if it belongs to another connection.
     pub(crate) fn is_its_turn(&self, body: &ResponseBody) -> Option<bool> {
         self.streams().find(|streamed| streamed.is(body.token())).map(Streamed::has_begun)
     }
 
-    /// Who gives this body waits until there is room for it: in its turn, that will be told.
+    /// The sender of this body waits for room: report room when its turn comes.
     pub(crate) fn owe_room(&mut self, body: &ResponseBody) {
         if let Some(streamed) = self.streamed(body) {
             streamed.owes_room = true;
         }
     }
 
-    /// Whether the turn of a body has come whose application waits for room.
+    /// Takes the flag that the turn has come of a body whose sender waits for room.
     pub(crate) fn take_owed_room(&mut self) -> bool {
         mem::take(&mut self.owes_room)
     }
 
-    /// Ends a body. One that is shorter than it was declared to be ends the connection.
+    /// Ends a body. One that is shorter than declared ends the connection.
     pub(crate) fn finish_body(&mut self, io: &mut Io<'_>, body: ResponseBody) -> Result<(), RespondError> {
         let missing = self.missing();
         let result = self.streamed(&body).ok_or(missing)?.finish(io.out);
@@ -151,12 +151,12 @@ impl ServerHttp {
         result
     }
 
-    /// How much waits for its turn.
+    /// Bytes that wait for their turn.
     pub(crate) fn held_len(&self) -> usize {
         self.streams().map(Streamed::held_len).sum()
     }
 
-    /// Whether a body is being given in pieces.
+    /// Whether a streaming response is in progress.
     pub(crate) fn is_streaming(&self) -> bool {
         self.streams().any(|streamed| !streamed.is_finished())
     }
@@ -187,7 +187,7 @@ impl ServerHttp {
         })
     }
 
-    /// A fault of the peer, answered in its turn behind the requests that were good.
+    /// A fault of the peer, answered in its turn behind the valid requests.
     pub(super) fn fail(&mut self, io: &mut Io<'_>, error: RequestError, cause: Error) {
         let shape = Shape { is_head: self.is_head, is_10: false, keep_alive: false };
         let grant = mem::take(&mut self.grant).of_fault(&error);
@@ -265,15 +265,15 @@ impl ServerHttp {
         }
     }
 
-    /// The answer that is being written is the last one.
+    /// The current answer is the last one.
     fn stop(&mut self) {
         self.has_cut |= !self.queue.is_empty();
         self.queue.clear();
         self.stop_reading();
     }
 
-    /// The answer at this place in the queue will be the last one, whose end is that of the connection: what is asked
-    /// behind it is not answered any more, and the application is to know that at once.
+    /// The answer at this place in the queue is the last one and ends with the connection: requests behind it are not
+    /// answered, and the application must learn that at once.
     fn end_behind(&mut self, at: usize) {
         self.has_cut |= self.queue.len() > at + 1;
         self.queue.truncate(at + 1);

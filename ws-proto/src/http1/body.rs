@@ -1,16 +1,16 @@
-//! Bodies: by length, in chunks, or until the end of the connection (RFC 9112 §6 and §7).
+//! Bodies: with a length, chunked, or until the end of the connection (RFC 9112 §6 and §7).
 
 use super::head::{Head, Limits};
 use crate::error::RequestError::{self, BodyTooLarge, Malformed};
 use bytes::Bytes;
 use core::mem;
 
-/// The most bytes of chunk extensions of a whole body, which nobody uses.
+/// The most bytes of chunk extensions in a whole body, which no client uses.
 const EXTENSION_LIMIT: usize = 4096;
-/// The most bytes and fields of trailers, which are read and dropped.
+/// The most bytes and fields of trailers, which are read and discarded.
 const TRAILERS: Limits = Limits { bytes: 8192, fields: 64, first_line: 0, reads_on: false };
 
-/// A body in the making. It grows with what arrives, never with what is only declared.
+/// A body in progress. It grows with what arrives, never with what is only declared.
 #[derive(Debug)]
 pub(super) struct Body {
     data: Vec<u8>,
@@ -19,7 +19,7 @@ pub(super) struct Body {
 
 #[derive(Debug)]
 enum Framing {
-    /// So many bytes are left.
+    /// Bytes left.
     Length(u64),
     Chunked {
         step: Chunk,
@@ -28,7 +28,7 @@ enum Framing {
     UntilEnd,
 }
 
-/// Where in the chunks the next byte stands (RFC 9112 §7.1).
+/// The position of the next byte in the chunked framing (RFC 9112 §7.1).
 #[derive(Debug)]
 enum Chunk {
     Size { value: u32, digits: u8 },
@@ -55,17 +55,17 @@ impl Body {
         Self { data: Vec::new(), framing: Framing::UntilEnd }
     }
 
-    /// Bytes of it that came.
+    /// Bytes received.
     pub(super) fn len(&self) -> usize {
         self.data.len()
     }
 
-    /// What came.
+    /// The received body.
     pub(super) fn take(&mut self) -> Bytes {
         Bytes::from(mem::take(&mut self.data))
     }
 
-    /// Uses input up to the end of the body; `true` when it is whole.
+    /// Consumes input up to the end of the body; `true` when it is whole.
     pub(super) fn receive(&mut self, limit: usize, input: &mut &mut [u8]) -> Result<bool, RequestError> {
         let room = limit.saturating_sub(self.data.len());
         match &mut self.framing {
@@ -87,7 +87,7 @@ impl Body {
     }
 }
 
-/// Moves up to `most` bytes of the input to `data`, and says how many.
+/// Moves up to `most` bytes of the input to `data`, and returns how many.
 fn append(data: &mut Vec<u8>, input: &mut &mut [u8], most: usize) -> usize {
     let n = input.len().min(most);
     let (taken, rest) = mem::take(input).split_at_mut(n);
@@ -127,7 +127,7 @@ fn chunks(
     }
 }
 
-/// The step behind one byte of a chunk's frame.
+/// The state after one byte of a chunk's framing.
 fn next(step: &Chunk, byte: u8, extensions: &mut usize) -> Result<Chunk, RequestError> {
     Ok(match (step, byte) {
         (&Chunk::Size { value, digits: digits @ 0..8 }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
@@ -159,7 +159,7 @@ fn next(step: &Chunk, byte: u8, extensions: &mut usize) -> Result<Chunk, Request
 mod tests {
     use super::*;
 
-    /// What a chunked body makes of these bytes, and what is left of them.
+    /// Parses these bytes as a chunked body; returns it and the rest of the bytes.
     fn chunked(bytes: &[u8], limit: usize) -> Result<Option<(Bytes, Vec<u8>)>, RequestError> {
         let mut body = Body::chunked();
         let mut bytes = bytes.to_vec();

@@ -15,7 +15,7 @@ use ::http::header;
 use ::http::{HeaderMap, Response, StatusCode, Version};
 use core::mem;
 
-/// The longest status line; servers write some dozen bytes.
+/// The longest status line; servers write a few dozen bytes.
 const STATUS_LINE: usize = 8192;
 /// The most interim responses that are skipped.
 const INTERIM: u8 = 16;
@@ -34,7 +34,7 @@ enum Reading {
         head: Head,
         line: Option<(Version, StatusCode)>,
     },
-    /// The body of a refusal.
+    /// The body of a rejection.
     Body {
         response: Response<()>,
         body: Body,
@@ -72,7 +72,8 @@ impl ClientHttp {
         Self { key, subprotocols, interim: 0, reading: Reading::start() }
     }
 
-    /// Uses input up to the end of the answer; what follows a 101 stays in it. Told once, with what is agreed on.
+    /// Consumes input up to the end of the answer; what follows a 101 stays in it. Returns the result once, with the
+    /// agreed terms.
     pub(crate) fn handle_input(
         &mut self,
         config: &Config,
@@ -85,12 +86,12 @@ impl ClientHttp {
         result
     }
 
-    /// Whether the server has refused, and the end of its words is awaited.
+    /// Whether the server has rejected the request, and the rest of its answer is still to come.
     pub(crate) fn is_refused(&self) -> bool {
         matches!(self.reading, Reading::Body { .. })
     }
 
-    /// The server ended the connection: a refusal whose body ends so, or an answer cut off.
+    /// The server ended the connection: a rejection whose body ends so, or a truncated answer.
     pub(crate) fn handle_eof(&mut self) -> ResponseError {
         match mem::replace(&mut self.reading, Reading::Done) {
             Reading::Body { response, body } => refused(response, body),
@@ -135,7 +136,7 @@ impl ClientHttp {
                     }
                 }
                 Reading::Body { body, .. } => {
-                    // Of a body over the limit, or broken, what came is kept: it may say why we were refused.
+                    // A body over the limit, or a broken one, is kept as far as it came: it may explain the rejection.
                     if !matches!(body.receive(config.body_limit, input), Ok(false)) {
                         return Err(self.handle_eof());
                     }
@@ -146,7 +147,7 @@ impl ClientHttp {
         Ok(None)
     }
 
-    /// The server's half of the handshake (§4.1, the numbered list behind the client's requirements).
+    /// Checks the server's half of the handshake (§4.1, the numbered list behind the client's requirements).
     fn check(&self, config: &Config, response: &Response<()>) -> Result<Option<Terms>, ResponseError> {
         let headers = response.headers();
         if response.version() != Version::HTTP_11 {
@@ -179,7 +180,7 @@ impl Reading {
     }
 }
 
-/// `HTTP/1.1 101 Switching Protocols` (RFC 9112 §4); some servers leave the space before an empty reason out.
+/// `HTTP/1.1 101 Switching Protocols` (RFC 9112 §4); some servers omit the space before an empty reason.
 fn status_line(line: &[u8]) -> Option<(Version, StatusCode)> {
     let version = match line.get(..8)? {
         b"HTTP/1.0" => Version::HTTP_10,
@@ -194,7 +195,7 @@ fn status_line(line: &[u8]) -> Option<(Version, StatusCode)> {
     is_reason.then_some((version, status))
 }
 
-/// The body of a refusal, if it has one (RFC 9112 §6.3).
+/// The body of a rejection, if it has one (RFC 9112 §6.3).
 fn body(response: &Response<()>) -> Result<Option<Body>, ResponseError> {
     let headers: &HeaderMap = response.headers();
     if matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {

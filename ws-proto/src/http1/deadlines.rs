@@ -1,4 +1,4 @@
-//! The deadlines of the server's HTTP stage: of heads, of bodies, of idle connections, and of answers.
+//! The deadlines of the server's HTTP stage: for heads, bodies, idle connections, and answers.
 
 use super::Io;
 use super::reading::Reading;
@@ -9,12 +9,12 @@ use crate::moment::Moment;
 use crate::outbox::Outbox;
 use core::time::Duration;
 
-/// A body may take this long, and a second more for each KiB that came.
+/// A body may take this long, plus a second for each KiB received.
 const BODY_GRACE: Duration = Duration::from_secs(5);
 const BODY_RATE: u64 = 1024;
 
 impl ServerHttp {
-    /// Acts on all deadlines that have passed.
+    /// Handles all expired deadlines.
     pub(crate) fn handle_timeout(&mut self, io: &mut Io<'_>) {
         for pending in &mut self.queue {
             if pending.answer.deadline(io.config).is_some_and(|deadline| deadline <= io.now) {
@@ -27,7 +27,7 @@ impl ServerHttp {
         }
         let timeout = match &mut self.reading {
             Reading::Head { head, .. } if !head.has_begun() => {
-                // Nothing was asked, so there is nothing to say.
+                // There was no request, so there is no answer.
                 self.cause = (self.served == 0).then_some(Error::Timeout(Timeout::Handshake));
                 self.reading = Reading::Stopped;
                 if self.queue.is_empty() {
@@ -48,7 +48,7 @@ impl ServerHttp {
         self.fail(io, RequestError::TooSlow, Error::Timeout(timeout));
     }
 
-    /// The next deadline of all.
+    /// The earliest deadline.
     pub(crate) fn deadline(&self, config: &Config, out: &Outbox) -> Option<Moment> {
         let answers = self.queue.iter().filter_map(|pending| pending.answer.deadline(config));
         answers.chain(self.reading_deadline(config, out)).min()

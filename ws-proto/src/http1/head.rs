@@ -1,7 +1,7 @@
 //! The head of a message: lines up to an empty one (RFC 9112 §2).
 //!
-//! A head that is in the input as a whole is parsed there. One that comes in pieces is gathered; the search for
-//! its end goes on where it stopped, so a head that drips in costs no more than one that comes at once.
+//! A head that is whole in the input is parsed there. One that comes in parts is collected; the search for its end
+//! continues where it stopped, so a head that drips in costs no more than one that comes at once.
 
 use crate::error::RequestError::{self, HeadTooLarge, Malformed, TargetTooLong};
 use crate::fields::{hide_secret, is_token};
@@ -9,30 +9,30 @@ use ::http::HeaderMap;
 use ::http::header::{HeaderName, HeaderValue};
 use core::mem;
 
-/// What a head may have.
+/// The limits of a head.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) bytes: usize,
     pub(super) fields: usize,
-    /// The first line, with its end.
+    /// The first line, including its line end.
     pub(super) first_line: usize,
-    /// Behind a first line that is well formed and refused, the fields are read all the same: the answer depends on the
+    /// Whether to read the fields behind a well-formed but rejected first line: the answer depends on the
     /// [`origin`](Head::origin) in them.
     pub(super) reads_on: bool,
 }
 
-/// A head in the making.
+/// A head in progress.
 #[derive(Debug, Default)]
 pub(super) struct Head {
-    /// What came so far, unless the input holds it all.
+    /// The bytes so far, unless the input holds them all.
     bytes: Vec<u8>,
-    /// Up to here there is no further line end.
+    /// There is no further line end up to here.
     searched: usize,
     /// Where the current line begins.
     line: usize,
     fields: usize,
     stage: Stage,
-    /// Why the first line was refused, while the fields are read all the same.
+    /// Why the first line was rejected, while the fields are still read.
     refused: Option<Box<RequestError>>,
     #[cfg(test)]
     pub(super) scanned: usize,
@@ -55,22 +55,22 @@ impl Head {
         Self { stage: Stage::Fields(0), ..Self::default() }
     }
 
-    /// Whether anything of it came but the empty line that is tolerated before it.
+    /// Whether any of it has arrived, except the empty line that is tolerated before it.
     pub(super) fn has_begun(&self) -> bool {
         !matches!(self.bytes.as_slice(), [] | [b'\r'] | [b'\r', b'\n'])
     }
 
-    /// Bytes of it that came.
+    /// Bytes received.
     pub(super) fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Whether no byte came at all.
+    /// Whether no byte was received.
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// The one `Origin` among the lines that came whole: what the answer to a head that fails must know.
+    /// The one `Origin` among the complete lines: the answer to a failed head needs it.
     pub(super) fn origin(&self) -> Option<&[u8]> {
         let Stage::Fields(begin) = self.stage else { return None };
         let mut origins = self.bytes.get(begin..self.line)?.split(|b| *b == b'\n').filter_map(|line| {
@@ -80,12 +80,12 @@ impl Head {
         origins.next().filter(|_| origins.next().is_none())
     }
 
-    /// Why the first line was refused, where that was put off.
+    /// Why the first line was rejected, if that was deferred.
     pub(super) fn take_refused(&mut self) -> Option<RequestError> {
         self.refused.take().map(|error| *error)
     }
 
-    /// Uses input up to the end of the head, and tells the first line as soon as it is whole. The errors are
+    /// Consumes input up to the end of the head, and reports the first line as soon as it is complete. The errors are
     /// those of a request; a client translates them.
     pub(super) fn receive(
         &mut self,
@@ -95,7 +95,7 @@ impl Head {
     ) -> Result<Option<HeaderMap>, RequestError> {
         let before = self.bytes.len();
         let fresh = input.len().min(limits.bytes.saturating_sub(before));
-        // Moved out, so that the search may change the rest.
+        // Moved out to let the search change the rest.
         let mut gathered = mem::take(&mut self.bytes);
         let view: &[u8] = if before == 0 {
             &input[..fresh]
@@ -108,7 +108,7 @@ impl Head {
             result => result,
         };
         let headers = match self.refused.take() {
-            // The first fault is the one that is told.
+            // The first fault is the one reported.
             Some(refused) if !matches!(headers, Ok(None)) => Err(*refused),
             refused => {
                 self.refused = refused;
@@ -128,7 +128,7 @@ impl Head {
         Ok(headers)
     }
 
-    /// The first line is refused: at once, unless the fields are of interest. What is no HTTP has none.
+    /// Rejects the first line: at once, unless the fields matter. Anything that is not HTTP has none.
     fn refuse(&mut self, limits: Limits, error: RequestError) -> Result<(), RequestError> {
         if !limits.reads_on || matches!(error, Malformed(_)) {
             return Err(error);
@@ -145,7 +145,7 @@ impl Head {
     ) -> Result<Option<HeaderMap>, RequestError> {
         loop {
             if !matches!(self.stage, Stage::Fields(_)) {
-                // Another protocol, such as TLS, is known by its first byte; its sender waits for an answer.
+                // Another protocol, such as TLS, shows in its first byte; its sender waits for an answer.
                 let may_be_empty = matches!(self.stage, Stage::First);
                 match view.get(self.line) {
                     Some(b) if is_token(&[*b]) || (*b == b'\r' && may_be_empty) => {}
@@ -197,7 +197,7 @@ impl Head {
 }
 
 /// Parses `count` lines of header fields and the empty one behind them (RFC 9112 §5). Line ends were checked;
-/// `httparse` refuses folded lines, space before the colon, and control characters.
+/// `httparse` rejects folded lines, space before the colon, and control characters.
 fn fields(block: &[u8], count: usize) -> Result<HeaderMap, RequestError> {
     let mut parsed = vec![httparse::EMPTY_HEADER; count];
     let parsed = match httparse::parse_headers(block, &mut parsed) {
@@ -224,7 +224,7 @@ mod tests {
     const LIMITS: Limits = Limits { bytes: 32 << 10, fields: 100, first_line: 8 << 10, reads_on: false };
 
     #[test]
-    fn a_head_that_drips_in_is_searched_once() {
+    fn dripping_head_is_searched_once() {
         let mut bytes = b"GET / HTTP/1.1\r\n".to_vec();
         while bytes.len() < (32 << 10) - 500 {
             bytes.extend_from_slice(b"X-Filler: ");
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_fields_is_all_kept_or_refused() {
+    fn fields_are_all_kept_or_rejected() {
         for n in 0..LIMITS.fields + 2 {
             let mut bytes = b"GET / HTTP/1.1\r\n".to_vec();
             for i in 0..n {

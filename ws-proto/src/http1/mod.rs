@@ -1,20 +1,20 @@
-//! HTTP/1.1 around the WebSocket (RFC 9112): strict in what it takes, since two readers that disagree about
-//! where a message ends are how requests get smuggled.
+//! HTTP/1.1 around the WebSocket (RFC 9112): strict in what it accepts, since request smuggling exploits two readers
+//! that disagree on where a message ends.
 //!
 //! ```text
 //!  head.rs      bytes → lines → header fields; each byte is looked at once
 //!  request.rs   request line, Host, Origin, framing, handshake: all checks of a request
 //!  body.rs      bodies by length, in chunks, until the end
 //!  answer.rs    a request that waits for its answer
-//!  stream.rs    an answer that is given in pieces
+//!  stream.rs    a streaming response
 //!  response.rs  responses → bytes
 //!  server.rs    the server's states: keep-alive, pipelining, deadlines
 //!  reading.rs   what is being read
-//!  deadlines.rs until when
-//!  preflight.rs what a browser asks before a page may ask
-//!  ahead.rs     what is read beside an answer without a length, and the end of the peer's stream
+//!  deadlines.rs the deadlines
+//!  preflight.rs preflights of CORS
+//!  ahead.rs     what is read during an answer without a length, and the end of the peer's stream
 //!  stopping.rs  the server's last answers
-//!  answering.rs what the application answers, and in which order it goes out
+//!  answering.rs the application's answers, and the order of the output
 //!  elsewhere.rs handshakes that another HTTP server has read
 //!  client.rs    the client's request and the server's answer
 //! ```
@@ -73,12 +73,12 @@ pub(crate) use client::ClientHttp;
 pub(crate) use server::{Incoming, ServerHttp};
 pub use stream::ResponseBody;
 
-/// What a server's connection lends to its HTTP for the time of a call.
+/// The parts of a server's connection that HTTP borrows for a call.
 pub(crate) struct Io<'a> {
     pub(crate) now: Moment,
     pub(crate) config: &'a Config,
     pub(crate) out: &'a mut Outbox,
 }
 
-/// The 101, and what it agrees on.
+/// The 101, and the agreed terms.
 pub(crate) type Opened = (Response<()>, Option<Terms>);

@@ -1,5 +1,5 @@
-//! Preflights, by which a browser asks whether a page may ask: answered here, in their turn, by the rule of
-//! [`Cors`](crate::Cors) alone. The application never hears of them.
+//! CORS preflights: answered here, in their turn, by the rule of [`Cors`](crate::Cors) alone. The application never
+//! sees them.
 
 use super::Io;
 use super::answer::{Answer, Pending};
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use core::mem;
 
 impl ServerHttp {
-    /// The answer to a preflight, where a rule is set; `None` for any other request.
+    /// The answer to a preflight, if a rule is set; `None` for any other request.
     pub(super) fn preflight(&self, config: &Config, request: &Request<Bytes>) -> Option<Response<Bytes>> {
         if config.cors.is_set() { config.cors.preflight(request) } else { None }
     }
@@ -26,8 +26,8 @@ impl ServerHttp {
         self.flush(io);
     }
 
-    /// Until when a connection may idle that has sent nothing but preflights. They need no token, and its owner counts
-    /// it as a handshake in progress: kept alive by more of them, a few such connections would hold all places.
+    /// Until when a connection may idle that has sent only preflights. They need no token, and its owner counts it as a
+    /// handshake in progress: kept alive by more of them, a few such connections would use up all handshake slots.
     pub(super) fn preflights_end(&self, config: &Config) -> Option<Moment> {
         if self.announced() { None } else { self.birth.checked_add(config.handshake_timeout) }
     }

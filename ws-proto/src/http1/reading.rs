@@ -13,7 +13,7 @@ pub(super) enum Reading {
         line: Option<RequestLine>,
     },
     Body(Box<Reader>),
-    /// An upgrade is undecided; what comes are frames of its WebSocket, or is not read.
+    /// An upgrade is undecided; further bytes are frames of its WebSocket, or are not read.
     Upgrade,
     /// The 101 is out.
     Opened,
@@ -29,7 +29,7 @@ pub(super) struct Reader {
     pub(super) owes_continue: bool,
 }
 
-/// The request is left out: it may have a token.
+/// The request is omitted: it may have a token.
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader").field("shape", &self.shape).field("body", &self.body).finish_non_exhaustive()

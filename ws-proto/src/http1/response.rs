@@ -1,4 +1,4 @@
-//! Responses to bytes (RFC 9112 §4, §6).
+//! Encodes responses (RFC 9112 §4, §6).
 
 use crate::error::RespondError;
 use crate::fields::{is_connection_header, parse_length};
@@ -10,18 +10,18 @@ use bytes::Bytes;
 use std::io::Write as _;
 use std::time::SystemTime;
 
-/// What an answer must know of its request.
+/// What an answer needs to know of its request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
-    /// The request was a HEAD: the answer has the fields of a body, and no body.
+    /// The request was a HEAD: the answer has the fields of a body, but no body.
     pub(super) is_head: bool,
-    /// The request came as HTTP/1.0, where staying open must be said.
+    /// The request was HTTP/1.0, where keep-alive must be explicit.
     pub(super) is_10: bool,
     /// The connection may go on after this answer.
     pub(super) keep_alive: bool,
 }
 
-/// Whether an application may answer so.
+/// Validates an application's answer.
 pub(super) fn validate(response: &Response<Bytes>, shape: Shape) -> Result<(), RespondError> {
     let status = response.status();
     validate_head(status, response.headers())?;
@@ -38,7 +38,7 @@ pub(super) fn validate(response: &Response<Bytes>, shape: Shape) -> Result<(), R
     Ok(())
 }
 
-/// Whether an application may begin an answer so whose body comes in pieces. Its length is told beside.
+/// Validates the head of a streaming response. Its length is passed separately.
 pub(super) fn validate_streamed(head: &Response<()>) -> Result<(), RespondError> {
     if head.headers().contains_key(header::CONTENT_LENGTH) {
         return Err(RespondError::Header("content-length".to_owned()));
@@ -46,7 +46,7 @@ pub(super) fn validate_streamed(head: &Response<()>) -> Result<(), RespondError>
     validate_head(head.status(), head.headers())
 }
 
-/// Whether a body of this type goes on until somebody ends it, as a stream of events does.
+/// Whether a body of this type never ends on its own, such as a stream of events.
 pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return false };
     let media_type = value.as_bytes().split(|b| *b == b';').next().unwrap_or_default();
@@ -58,7 +58,7 @@ fn validate_head(status: StatusCode, headers: &HeaderMap) -> Result<(), RespondE
         return Err(RespondError::Status(status));
     }
     for name in headers.keys() {
-        // What a 426 asks to upgrade to, and the versions that are spoken, are the application's to say.
+        // The application may say what a 426 asks to upgrade to, and which versions it supports.
         let may_speak_of_upgrade = status == StatusCode::UPGRADE_REQUIRED && *name == header::UPGRADE;
         let may = may_speak_of_upgrade || *name == header::SEC_WEBSOCKET_VERSION;
         if is_connection_header(name) && !may {
@@ -73,16 +73,16 @@ pub(super) fn has_body(status: StatusCode, shape: Shape) -> bool {
     !(shape.is_head || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED)
 }
 
-/// What a head says of the length of its body.
+/// What a head says about the length of its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Length {
-    /// What the application's own fields say, if anything.
+    /// The application's own fields, if any.
     AsGiven,
     Is(u64),
     Chunked,
 }
 
-/// Writes a response that was found valid.
+/// Writes a validated response.
 pub(super) fn encode(
     out: &mut Outbox,
     response: Response<Bytes>,
@@ -108,8 +108,8 @@ pub(super) fn encode(
     }
 }
 
-/// Writes a head that was found valid. `Last-Modified` is at the latest its `Date`, where it has one: a server does not
-/// tell of changes that are yet to come (RFC 9110 §8.8.2.1).
+/// Writes a validated head. `Last-Modified` is clamped to the `Date`, if there is one: a server must not announce
+/// future changes (RFC 9110 §8.8.2.1).
 pub(super) fn encode_head(
     out: &mut Outbox,
     status: StatusCode,
@@ -145,7 +145,7 @@ pub(super) fn encode_head(
         Length::Is(length) => put(bytes, "Content-Length", length.to_string().as_bytes()),
         Length::Chunked => put(bytes, "Transfer-Encoding", b"chunked"),
     }
-    // Whoever sends Upgrade names it in Connection (RFC 9110 §7.8).
+    // A sender of Upgrade must name it in Connection (RFC 9110 §7.8).
     let connection: &[&str] = match (headers.contains_key(header::UPGRADE), close) {
         (true, true) => &["Upgrade, close"],
         (true, false) => &["Upgrade"],
@@ -164,7 +164,7 @@ fn is_later(value: &HeaderValue, date: SystemTime) -> bool {
     time.is_some_and(|time| time > date)
 }
 
-/// Writes the 101, which has neither a body nor a word about one (RFC 9110 §8.6).
+/// Writes the 101, which has neither a body nor a length (RFC 9110 §8.6).
 pub(super) fn encode_switch(out: &mut Outbox, response: &Response<()>) {
     let bytes = out.buffer();
     put_status(bytes, response.status());
@@ -184,7 +184,7 @@ pub(super) fn put_all(bytes: &mut Vec<u8>, headers: &HeaderMap) {
     }
 }
 
-/// Names go without case (RFC 9110 §5.1), but some devices look for `Sec-WebSocket-Accept` spelled so.
+/// Names ignore case (RFC 9110 §5.1), but some devices look for exactly `Sec-WebSocket-Accept`.
 fn put_field(bytes: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
     for (at, word) in name.as_str().split('-').enumerate() {
         if at > 0 {
@@ -202,7 +202,7 @@ fn put_field(bytes: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
     put_value(bytes, value.as_bytes());
 }
 
-/// The words in names that take more than a capital in front.
+/// The words in names that take more than a leading capital.
 const SPELLINGS: [&str; 11] =
     ["WebSocket", "ETag", "WWW", "TE", "DNT", "ID", "MD5", "XSS", "DNS", "UA", "CH"];
 

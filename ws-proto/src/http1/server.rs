@@ -10,7 +10,7 @@
 //!       └───▶ fault ─▶ Stopped ────────┘
 //! ```
 //!
-//! Reading and answering go their own ways; the queue between them keeps the order.
+//! Reading and answering are independent; the queue between them keeps the order.
 
 use super::answer::{Answer, Pending};
 use super::body::Body;
@@ -32,7 +32,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use core::mem;
 use std::collections::VecDeque;
 
-/// What a request's head may have.
+/// The limits of a request's head.
 fn limits(config: &Config) -> Limits {
     let around = METHOD_LIMIT + " ".len() + " HTTP/1.1\r\n".len();
     Limits {
@@ -43,7 +43,7 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-/// What the application is asked.
+/// What the application must answer.
 #[derive(Debug)]
 pub(crate) enum Incoming {
     Request(Request),
@@ -53,9 +53,9 @@ pub(crate) enum Incoming {
 /// Nothing more is read or answered: flush, half-close, drain.
 #[derive(Clone, Debug)]
 pub(crate) struct Ending {
-    /// Why, if it was a fault.
+    /// The cause, if it was a fault.
     pub(crate) cause: Option<Error>,
-    /// There is nothing to flush: what is left is part of an answer that nobody reads.
+    /// There is nothing to flush: the rest is part of an answer without a reader.
     pub(crate) at_once: bool,
 }
 
@@ -63,36 +63,36 @@ pub(crate) struct Ending {
 pub(crate) struct ServerHttp {
     transport: Transport,
     pub(super) reading: Reading,
-    /// The requests that are not answered, and the answers that wait for their turn.
+    /// The unanswered requests, and the answers that wait for their turn.
     pub(super) queue: VecDeque<Pending>,
     /// When the connection began, or became idle, or the head or body that is being read began.
     pub(super) since: Moment,
     /// When the connection began.
     pub(super) birth: Moment,
-    /// The heads that were read.
+    /// The number of heads read.
     pub(super) served: u32,
     /// The request that is being read is a HEAD.
     pub(super) is_head: bool,
-    /// Whose pages may read the answer to the request that is being read.
+    /// Which pages may read the answer to the request that is being read.
     pub(super) grant: Grant,
     pub(super) opened: Option<Opened>,
-    /// What the end will be put down to, once the last answer is out.
+    /// The cause of the end, once the last answer is out.
     pub(super) cause: Option<Error>,
     pub(super) ending: Option<Ending>,
-    /// The turn of a body has come whose application waits for room.
+    /// The turn has come of a body whose sender waits for room.
     pub(super) owes_room: bool,
     announced: bool,
     /// The peer has ended its half.
     pub(super) peer_ended: bool,
-    /// What came while nothing could be asked, and an answer without a length was being given.
+    /// Input received while requests were held back, during an answer without a length.
     pub(super) ahead: BytesMut,
-    /// Nothing was parsed when that was last noted: no deadline of reading runs.
+    /// Nothing was parsed at the last check: no read deadline runs.
     pub(super) is_held: bool,
-    /// The bytes of the outbox that stand before the answer in pieces whose turn has come.
+    /// The bytes of the outbox in front of the current streaming response.
     pub(super) in_front: usize,
-    /// Its end is that of the connection.
+    /// It ends only with the connection.
     pub(super) has_open_end: bool,
-    /// Requests or bodies that the application still has are not given any more.
+    /// Requests or bodies that the application still has are no longer accepted.
     pub(super) has_cut: bool,
     /// No further request is taken.
     pub(super) is_stopping: bool,
@@ -126,8 +126,8 @@ impl ServerHttp {
 
     // --- what happens
 
-    /// Uses input up to the next event, what was kept of it first. `None` when it is used up, when paused, or when
-    /// ending; bytes that are not used stay with the caller. `held` says that nothing may be asked now, whatever comes.
+    /// Consumes input up to the next event, kept input first. `None` when it is used up, when paused, or when ending;
+    /// unused bytes stay with the caller. `held` says that no request may be emitted now.
     pub(crate) fn handle_input(
         &mut self,
         io: &mut Io<'_>,
@@ -142,7 +142,7 @@ impl ServerHttp {
         incoming
     }
 
-    /// Parses what was kept, and then input, as far as nothing holds requests back; beside an answer without a length
+    /// Parses kept input, and then new input, as far as nothing holds requests back; during an answer without a length
     /// the rest is kept.
     fn parse(&mut self, io: &mut Io<'_>, held: bool, input: &mut &mut [u8]) -> Option<Incoming> {
         while !held && !self.is_held_back(io.config) {
@@ -163,7 +163,7 @@ impl ServerHttp {
                 return None;
             };
             match result {
-                // Preflights return nothing to the caller, which holds the next request back above this mark.
+                // Preflights return nothing to the caller, which would hold the next request back above this mark.
                 Ok(None) if io.out.len() > io.config.high_mark => break,
                 Ok(None) => {}
                 Ok(Some(incoming)) => {
@@ -187,10 +187,10 @@ impl ServerHttp {
         self.flush(io);
     }
 
-    /// Tells that the socket took so much of the outbox.
+    /// Records that the socket took `n` bytes of the outbox.
     pub(crate) fn handle_written(&mut self, now: Moment, n: usize, out: &Outbox) {
         self.in_front = self.in_front.saturating_sub(n);
-        // A connection is idle from the flush on: before it, the peer has not heard the answer to its last request.
+        // A connection is idle from the flush on: before it, the peer has not received the answer to its last request.
         if n > 0 && out.is_empty() && self.queue.is_empty() && self.is_between_requests() {
             self.since = now;
         }
@@ -201,8 +201,8 @@ impl ServerHttp {
         self.is_held = true;
     }
 
-    /// Notes whether anything of ours holds requests back. What the peer sends then stands unread, so its time does
-    /// not run; when it is read again, what has begun has its whole time.
+    /// Records whether we hold requests back. What the peer sends then is unread, so its time does not run; once it is
+    /// read again, whatever has begun gets its whole time.
     pub(crate) fn note_held(&mut self, now: Moment, config: &Config, held: bool) {
         let held = held || self.is_held_back(config);
         if self.is_held && !held {
@@ -211,9 +211,9 @@ impl ServerHttp {
         self.is_held = held;
     }
 
-    // --- what can be asked
+    // --- queries
 
-    /// The 101 and what it agrees on, once it stands in the outbox: from then on the connection is a WebSocket.
+    /// The 101 and the agreed terms, once it is in the outbox: from then on the connection is a WebSocket.
     pub(crate) fn take_opened(&mut self) -> Option<Opened> {
         self.opened.take()
     }
@@ -223,9 +223,9 @@ impl ServerHttp {
         (held || self.is_held_back(config)) && !self.has_room_ahead(config)
     }
 
-    /// Whether no request is taken: too many are unanswered, an upgrade is undecided, the end is near, or an answer is
-    /// given in pieces. That may go on for ever, and whatever was answered behind it would wait in memory; but a
-    /// request that has begun to arrive has a deadline, and is read to its end.
+    /// Whether no request is taken: too many are unanswered, an upgrade is undecided, the end is near, or a streaming
+    /// response is in progress. That may never end, and every answer behind it would wait in memory; but a request that
+    /// has begun to arrive has a deadline, and is read to its end.
     fn is_held_back(&self, config: &Config) -> bool {
         let is_behind_pieces = match &self.reading {
             Reading::Head { head, .. } => head.is_empty() && self.is_streaming(),
@@ -235,7 +235,7 @@ impl ServerHttp {
         is_behind_pieces || self.queue.len() >= config.pipeline_limit.max(1)
     }
 
-    /// Whether an upgrade is undecided, or was accepted and waits for its turn.
+    /// Whether an upgrade is undecided, or accepted and waiting for its turn.
     pub(crate) fn is_upgrading(&self) -> bool {
         matches!(self.reading, Reading::Upgrade)
     }
@@ -250,7 +250,7 @@ impl ServerHttp {
         self.ending.as_ref()
     }
 
-    /// Whether the application ever heard of this connection.
+    /// Whether this connection ever emitted an event.
     pub(crate) fn announced(&self) -> bool {
         self.announced
     }
@@ -260,7 +260,7 @@ impl ServerHttp {
         self.peer_ended
     }
 
-    /// Whether an answer has begun whose end is that of the connection: cut off, it looks whole to the peer.
+    /// Whether an answer is in progress that ends only with the connection: truncated, it looks whole to the peer.
     pub(crate) fn has_open_end(&self) -> bool {
         self.has_open_end
     }
@@ -311,7 +311,7 @@ impl ServerHttp {
         }
     }
 
-    /// Goes on behind a head.
+    /// Continues behind a head.
     fn begin(&mut self, io: &mut Io<'_>, checked: Checked) -> Option<Incoming> {
         let Checked { request, framing, keep_alive, expects_continue, is_upgrade } = checked;
         let shape = Shape { is_head: self.is_head, is_10: request.version() == Version::HTTP_10, keep_alive };
@@ -327,7 +327,7 @@ impl ServerHttp {
             Framing::Length(length) => Body::length(length),
             Framing::Chunked => Body::chunked(),
         };
-        // A 100 before the answer to an earlier request would be taken for that one's.
+        // The client would take an early 100 for one to an earlier request.
         let owes_continue = expects_continue && !self.queue.is_empty();
         if expects_continue && !owes_continue {
             io.out.buffer().extend_from_slice(CONTINUE);
@@ -337,7 +337,7 @@ impl ServerHttp {
         None
     }
 
-    /// A request is whole: the application is asked, unless it is a preflight.
+    /// A request is complete: emit it, unless it is a preflight.
     fn announce(
         &mut self,
         io: &mut Io<'_>,
@@ -369,7 +369,7 @@ impl ServerHttp {
             if keep_alive { Reading::Head { head: Head::default(), line: None } } else { Reading::Stopped };
     }
 
-    /// Whether a request was read, and nothing came of the next.
+    /// Whether a request was read, and nothing of the next has arrived.
     pub(super) fn is_between_requests(&self) -> bool {
         matches!(&self.reading, Reading::Head { head, .. } if head.is_empty() && self.served > 0)
     }

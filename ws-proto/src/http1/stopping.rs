@@ -1,4 +1,4 @@
-//! A server that stops: what is being answered goes on to its end, and nothing new begins.
+//! A server that stops: answers in progress go on to their end, and nothing new begins.
 
 use super::Io;
 use super::answer::{Answer, Pending};
@@ -9,13 +9,13 @@ use core::mem;
 
 impl ServerHttp {
     /// Takes no further request. A request that has begun to arrive is read and answered, event streams are finished,
-    /// and an upgrade that is not complete is refused: its WebSocket would end with its first frame.
+    /// and an incomplete upgrade is rejected: its WebSocket would end with its first frame.
     pub(crate) fn go_away(&mut self, io: &mut Io<'_>) {
         if self.is_stopping || self.ending.is_some() {
             return;
         }
         self.is_stopping = true;
-        // Of event streams and upgrades the application is yet to hear that they are over.
+        // The application does not know yet that event streams and upgrades are over.
         self.has_cut = true;
         match &mut self.reading {
             Reading::Head { head, .. } if head.has_begun() => {}
@@ -38,7 +38,7 @@ impl ServerHttp {
         }
     }
 
-    /// Refuses an upgrade whose head was arriving when the server began to stop.
+    /// Rejects an upgrade whose head was arriving when the server began to stop.
     pub(super) fn refuse_upgrade(&mut self, io: &mut Io<'_>) {
         let shape = Shape { is_head: false, is_10: false, keep_alive: false };
         let grant = mem::take(&mut self.grant);

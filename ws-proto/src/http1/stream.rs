@@ -1,4 +1,4 @@
-//! An answer that is given in pieces, and how they are framed (RFC 9112 §6).
+//! Streaming responses, and their framing (RFC 9112 §6).
 
 use super::response::{self, Length, Shape};
 use crate::error::RespondError;
@@ -13,23 +13,22 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// The body of an answer that is given in pieces: a file, a stream of events.
+/// The body of a streaming response: a file, a stream of events.
 ///
-/// From [`PlainHttp::respond_streaming`](crate::PlainHttp::respond_streaming); give it pieces with
-/// [`send_body`](crate::PlainHttp::send_body) and end it with
-/// [`finish_body`](crate::PlainHttp::finish_body). Dropped before that, it ends the connection, so that the
-/// peer sees a body that was cut off rather than one that looks complete; only HTTP/1.0 without a length cannot tell
-/// these apart.
+/// From [`PlainHttp::respond_streaming`](crate::PlainHttp::respond_streaming); send chunks with
+/// [`send_body`](crate::PlainHttp::send_body) and end it with [`finish_body`](crate::PlainHttp::finish_body). If it is
+/// dropped before that, the connection ends, which shows the peer that the body was cut off; only HTTP/1.0 without a
+/// length cannot tell this from a complete body.
 #[derive(Debug)]
-#[must_use = "a body that is dropped unfinished ends the connection"]
+#[must_use = "dropping an unfinished body ends the connection"]
 pub struct ResponseBody {
     token: Token,
     is_unwanted: bool,
 }
 
 impl ResponseBody {
-    /// Whether nothing of the body is sent, as in an answer to HEAD. The answer is complete; pieces are accepted
-    /// and thrown away, and there is no need to make them, or to finish.
+    /// Whether the body is not sent at all, as in an answer to HEAD. The answer is complete; chunks are accepted and
+    /// discarded, and there is no need to make them, or to finish.
     pub fn is_unwanted(&self) -> bool {
         self.is_unwanted
     }
@@ -43,32 +42,32 @@ impl ResponseBody {
 #[derive(Debug)]
 pub(super) struct Streamed {
     token: Token,
-    /// Until its turn has come.
+    /// Present until its turn comes.
     head: Option<Response<()>>,
     framing: Framing,
     /// Whether the body is sent, too.
     has_body: bool,
-    /// What of the declared length is to come.
+    /// The rest of the declared length.
     left: Option<u64>,
-    /// The pieces that wait for the turn.
+    /// The chunks that wait for the turn.
     held: VecDeque<Bytes>,
     held_len: usize,
     is_finished: bool,
-    /// A stream of events, which a server that stops may finish.
+    /// A stream of events, which a stopping server may finish.
     is_events: bool,
-    /// A piece was refused, or was one too many, before the turn: of room is to be told.
+    /// A chunk was rejected, or was one too many, before the turn: room must be reported.
     pub(super) owes_room: bool,
-    /// When it was last seen that the application still has the body.
+    /// When the application was last seen to have the body.
     pub(super) checked: Moment,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Framing {
-    /// Neither a body nor a word about one.
+    /// Neither a body nor a length.
     Nothing,
     Length(u64),
     Chunked,
-    /// HTTP/1.0 knows no other end of what has no length.
+    /// HTTP/1.0 knows no other end of a body without a length.
     UntilClose,
 }
 
@@ -98,7 +97,7 @@ impl Streamed {
             left: length.filter(|_| has_body),
             held: VecDeque::new(),
             held_len: 0,
-            // Nobody waits for pieces that are not sent.
+            // No task waits for chunks that are not sent.
             is_finished: !has_body,
             is_events,
             owes_room: false,
@@ -120,7 +119,7 @@ impl Streamed {
         self.is_finished
     }
 
-    /// Whether its head is out: from then on it cannot be another answer.
+    /// Whether its head is out: from then on no other answer is possible.
     pub(super) fn has_begun(&self) -> bool {
         self.head.is_none()
     }
@@ -130,12 +129,12 @@ impl Streamed {
         self.framing == Framing::UntilClose
     }
 
-    /// Whether the body is going on, and only its giver knows for how long.
+    /// Whether the body is going on, and only its sender knows for how long.
     pub(super) fn is_endless(&self) -> bool {
         !self.is_finished && matches!(self.framing, Framing::Chunked | Framing::UntilClose)
     }
 
-    /// The server stops: a stream of events is finished, and anything else goes on.
+    /// The server stops: finishes a stream of events; anything else goes on.
     pub(super) fn stop(&mut self, out: &mut Outbox) {
         if self.is_events && self.is_endless() {
             // Without a declared length it cannot be too short.
@@ -170,7 +169,7 @@ impl Streamed {
         }
     }
 
-    /// The next piece; before its turn it is held.
+    /// Sends the next chunk; before its turn, holds it.
     pub(super) fn push(&mut self, out: &mut Outbox, piece: Bytes) -> Result<(), RespondError> {
         if let Some(left) = &mut self.left {
             let rest = left.checked_sub(piece.len() as u64);
@@ -189,7 +188,7 @@ impl Streamed {
         Ok(())
     }
 
-    /// No more pieces.
+    /// No more chunks.
     pub(super) fn finish(&mut self, out: &mut Outbox) -> Result<(), RespondError> {
         if let Some(left) = self.left.filter(|left| *left > 0) {
             return Err(RespondError::BodyLength { left });

@@ -1,4 +1,5 @@
-//! What is read beside an answer without a length: up to where, what becomes of it, and the end that it lets be seen.
+//! Reading ahead during an answer without a length: its limit, the use of the bytes, and the detection of the peer's
+//! end.
 
 use super::tests_server::UPGRADE;
 use super::tests_stream::{GET, Rig};
@@ -9,11 +10,11 @@ use proptest::prelude::*;
 
 const CLOSE: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 const POST: &str = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody";
-/// Pings, which are masked with zeros: one that is whole, and a text of one byte.
+/// Masked with zeros: a whole Ping, and a text of one byte.
 const FRAMES: &[u8] = b"\x89\x80\0\0\0\0\x81\x81\0\0\0\0x";
 
 impl Rig {
-    /// Gives these bytes, of which all are taken and nothing is told.
+    /// Passes these bytes, which are all taken without an event.
     fn read_on(&mut self, bytes: &[u8]) {
         let mut bytes = bytes.to_vec();
         let mut input = &mut bytes[..];
@@ -37,7 +38,7 @@ fn is_abandoned(closed: &Closed) -> bool {
 }
 
 #[test]
-fn the_end_of_the_peer_ends_an_answer_without_a_length_whatever_stands_before_it() {
+fn peer_eof_ends_an_answer_without_length_whatever_precedes_it() {
     let upgrade = [UPGRADE.as_bytes(), FRAMES].concat();
     for head in [GET, CLOSE, "GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"] {
         for behind in
@@ -65,7 +66,7 @@ fn the_end_of_the_peer_ends_an_answer_without_a_length_whatever_stands_before_it
 }
 
 #[test]
-fn so_it_does_over_the_high_mark_and_at_the_limit_of_the_pipeline() {
+fn peer_eof_is_seen_over_the_high_mark_and_at_the_pipeline_limit() {
     let mut config = Config::server().outbox(0, 10, 1000);
     config.pipeline_limit = 1;
     let mut rig = Rig::with(config);
@@ -78,12 +79,12 @@ fn so_it_does_over_the_high_mark_and_at_the_limit_of_the_pipeline() {
 }
 
 #[test]
-fn so_it_does_before_its_turn_and_what_is_due_before_it_is_given() {
+fn peer_eof_ends_a_queued_stream_but_not_answers_before_it() {
     for length in [None, Some(4)] {
         let mut rig = Rig::new();
         let requests: Vec<_> = [GET; 3].map(|head| rig.request(head)).into();
         let [file, stream, late] = requests.try_into().unwrap();
-        // A file, or something that is late: both are given to a peer that has ended its half.
+        // A file, or a late answer: both still go to a peer that has ended its half.
         let (file, late_file) = match length {
             None => (None, Some(file)),
             Some(_) => {
@@ -112,7 +113,7 @@ fn so_it_does_before_its_turn_and_what_is_due_before_it_is_given() {
 }
 
 #[test]
-fn so_it_does_when_it_came_before_the_answer() {
+fn peer_eof_before_the_answer_ends_it() {
     let late = |head: &str, half_close, length| {
         let mut rig = Rig::with(Config::server().half_close(half_close));
         let request = rig.request(head);
@@ -151,7 +152,7 @@ fn whole_answers_before_it_are_still_written() {
 }
 
 #[test]
-fn so_many_bytes_are_read_ahead_and_no_more() {
+fn read_ahead_stops_at_its_limit() {
     for limit in [0, 100] {
         let mut config = Config::server();
         config.head_limit = GET.len().max(limit);
@@ -165,7 +166,7 @@ fn so_many_bytes_are_read_ahead_and_no_more() {
         let mut input = &mut more[..];
         assert!(rig.conn.handle_input(rig.now, &mut input).is_none());
         assert_eq!(input.len(), 3);
-        // A peer that is found otherwise.
+        // A peer that is detected in another way.
         rig.conn.handle_eof(rig.now);
         assert!(is_abandoned(&rig.end()));
         drop(body);
@@ -173,7 +174,7 @@ fn so_many_bytes_are_read_ahead_and_no_more() {
 }
 
 #[test]
-fn what_is_held_is_counted() {
+fn held_bytes_are_counted() {
     let mut rig =
         Rig::with(Config::server().memory(crate::memory::Memory::new(1 << 30)).outbox(100, 10_000, 50_000));
     let (first, second, third) = (rig.request(GET), rig.request(GET), rig.request(GET));
@@ -186,7 +187,7 @@ fn what_is_held_is_counted() {
 }
 
 #[test]
-fn what_was_read_ahead_is_asked_once_the_answer_is_whole() {
+fn read_ahead_requests_are_emitted_after_the_answer() {
     let mut rig = Rig::new();
     let body = rig.begin(GET, None);
     rig.read_on([GET, POST, &GET[..10]].concat().as_bytes());
@@ -196,7 +197,7 @@ fn what_was_read_ahead_is_asked_once_the_answer_is_whole() {
     assert_eq!(second.body(), "body");
     assert!(rig.conn.poll_event(rig.now).is_none());
     rig.conn.respond(rig.now, first, Response::new(Bytes::from("1"))).unwrap();
-    // The stream of the second holds the third back again, which has begun.
+    // The third, which has begun, is held back again by the stream of the second.
     let body = rig.conn.http().respond_streaming(rig.now, second, Response::new(()), None).unwrap();
     drop(rig.request(&GET[10..]));
     rig.read_on(GET.as_bytes());
@@ -207,7 +208,7 @@ fn what_was_read_ahead_is_asked_once_the_answer_is_whole() {
 }
 
 #[test]
-fn where_half_closing_is_allowed_what_stands_before_the_end_is_answered_too() {
+fn half_close_answers_requests_before_the_eof() {
     let mut rig = Rig::with(Config::server().half_close(true));
     let body = rig.begin(GET, None);
     rig.read_on(GET.repeat(2).as_bytes());
@@ -224,7 +225,7 @@ fn where_half_closing_is_allowed_what_stands_before_the_end_is_answered_too() {
 }
 
 #[test]
-fn frames_behind_an_upgrade_that_was_read_ahead_are_the_websocket_s() {
+fn read_ahead_frames_behind_an_upgrade_reach_the_websocket() {
     for cut in 0..=FRAMES.len() {
         let mut rig = Rig::new();
         let body = rig.begin(GET, None);
@@ -236,7 +237,7 @@ fn frames_behind_an_upgrade_that_was_read_ahead_are_the_websocket_s() {
         assert!(matches!(rig.conn.poll_event(rig.now), Some(Event::Open(_))));
         let mut rest = FRAMES[cut..].to_vec();
         let mut input = &mut rest[..];
-        // The one who asks first, by which way he likes.
+        // Either call may come first.
         let event = rig
             .conn
             .poll_event(rig.now)
@@ -251,7 +252,7 @@ fn frames_behind_an_upgrade_that_was_read_ahead_are_the_websocket_s() {
     }
 }
 
-/// What is asked and said, in order.
+/// The requests and the output, in order.
 fn run(bytes: &[u8], sizes: &[usize], begins: usize, limit: usize) -> (Vec<String>, Vec<u8>) {
     let mut config = Config::server();
     config.head_limit = limit;
@@ -282,7 +283,7 @@ fn run(bytes: &[u8], sizes: &[usize], begins: usize, limit: usize) -> (Vec<Strin
             match event {
                 Event::Request(request) => {
                     said.push(format!("{:?}", request.http()));
-                    // The first is answered by a stream, which ends some time later.
+                    // The first gets a stream, which ends some time later.
                     if said.len() == 1 && step < begins && !left.is_empty() {
                         body = Some(
                             rig.conn
@@ -315,7 +316,7 @@ fn run(bytes: &[u8], sizes: &[usize], begins: usize, limit: usize) -> (Vec<Strin
 
 proptest! {
     #[test]
-    fn every_cut_of_what_is_read_ahead_means_the_same(
+    fn read_ahead_is_independent_of_cuts(
         parts in proptest::collection::vec(prop_oneof![
             4 => Just(GET.as_bytes().to_vec()),
             4 => Just(POST.as_bytes().to_vec()),

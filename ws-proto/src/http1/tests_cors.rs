@@ -1,4 +1,4 @@
-//! CORS: whose pages may read which answer, and who is let in by it.
+//! CORS: whose pages may read which answer, and which origins it admits.
 
 use super::tests_server::{GET, Rig, UPGRADE};
 use super::{Incoming, Io, ServerHttp};
@@ -20,7 +20,7 @@ pub(super) fn any() -> Config {
     Config::server().cors(Cors::new().any_origin())
 }
 
-/// A request with this `Origin`, and with these lines beside it.
+/// A request with this `Origin` and these further lines.
 pub(super) fn of(origin: &str, request: &str, lines: &str) -> String {
     let (first, rest) = request.split_once("\r\n").unwrap();
     format!("{first}\r\nOrigin: {origin}\r\n{lines}{rest}")
@@ -56,7 +56,7 @@ pub(super) fn readable(head: &str) -> bool {
 
 // --- the engine's own answers
 
-/// What the engine says by itself to such a request, which the application drops where it comes so far.
+/// The engine's own answer to such a request; if it is emitted, the application drops it.
 fn own(config: Config, request: &str) -> String {
     let mut rig = Rig::with(config);
     match rig.feed(request) {
@@ -70,7 +70,7 @@ fn own(config: Config, request: &str) -> String {
 }
 
 #[test]
-fn an_allowed_origin_may_read_the_engines_own_answers() {
+fn allowed_origin_may_read_engine_answers() {
     let post = "POST / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let upgrade = |from: &str, to: &str| of(DEV, &UPGRADE.replace(from, to), "");
     let fields = |n: usize| "X: y\r\n".repeat(n);
@@ -115,20 +115,20 @@ fn an_allowed_origin_may_read_the_engines_own_answers() {
 }
 
 #[test]
-fn an_origin_behind_the_limit_was_not_read() {
+fn origin_past_the_head_limit_is_ignored() {
     let last = |n| GET.replace("\r\n\r\n", &format!("\r\n{}Origin: {DEV}\r\n\r\n", "X: y\r\n".repeat(n)));
     for (n, readable) in [(99, true), (100, false)] {
         assert_eq!(has_cors(&own(named(), &last(n))), readable, "{n}");
     }
     let long = GET.replace("\r\n\r\n", &format!("\r\nX: {}\r\nOrigin: {DEV}\r\n\r\n", "y".repeat(40_000)));
     assert!(!has_cors(&own(named(), &long)));
-    // Half a line is none.
+    // Half a line does not count.
     let cut = format!("GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: {DEV}");
     assert!(own(named(), &cut).starts_with("408 ") && !has_cors(&own(named(), &cut)));
 }
 
 #[test]
-fn a_target_that_is_too_long_is_refused_once_the_origin_is_known() {
+fn long_target_is_rejected_once_the_origin_is_known() {
     let head = of(DEV, &GET.replace("/ ", &format!("/{} ", "a".repeat(9000))), "");
     for step in [1, 100, 8000, head.len()] {
         let mut rig = Rig::with(named());
@@ -143,7 +143,7 @@ fn a_target_that_is_too_long_is_refused_once_the_origin_is_known() {
     assert!(rig.feed(&head[..8900]).is_none());
     assert!(rig.out.is_empty());
     rig.time_out();
-    assert_eq!(rig.statuses(), [414], "the rest does not come");
+    assert_eq!(rig.statuses(), [414], "the rest never arrives");
     let mut rig = Rig::with(named());
     assert!(rig.feed("x".repeat(40_000)).is_none());
     assert_eq!(rig.statuses(), [414], "no line ends");
@@ -153,7 +153,7 @@ fn a_target_that_is_too_long_is_refused_once_the_origin_is_known() {
 }
 
 #[test]
-fn a_server_that_stops_and_one_that_is_late_say_so_to_allowed_origins() {
+fn allowed_origins_may_read_stopping_and_late_answers() {
     for config in [named(), any()] {
         let mut rig = Rig::with(config.clone());
         let request = rig.request(of(DEV, GET, ""));
@@ -180,14 +180,14 @@ fn a_server_that_stops_and_one_that_is_late_say_so_to_allowed_origins() {
     rig.http.go_away(&mut Io { now: rig.now, config: &rig.config, out: &mut rig.out });
     rig.ok(first, "");
     assert!(rig.feed(&preflight[10..]).is_none());
-    assert_eq!(rig.statuses(), [200, 204], "what has begun to arrive is answered");
+    assert_eq!(rig.statuses(), [200, 204], "a partly received request is answered");
     assert!(rig.is_ending());
 }
 
-// --- who is let in
+// --- admission
 
 #[test]
-fn named_origins_are_let_in_and_any_origin_lets_nobody_in() {
+fn listed_origins_are_admitted_but_any_origin_admits_none() {
     let post = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
     for request in [post, UPGRADE] {
         let ask = |config: Config, origin: &str| {
@@ -220,7 +220,7 @@ fn named_origins_are_let_in_and_any_origin_lets_nobody_in() {
 }
 
 #[test]
-fn a_page_that_names_no_host_is_refused_whatever_its_origin() {
+fn origin_without_host_is_rejected() {
     for request in [of(DEV, UPGRADE, ""), of(DEV, GET, "").replace("GET", "POST")] {
         let mut rig = Rig::with(named());
         rig.http = ServerHttp::new(rig.now, Transport { unix: true, ..Transport::default() });
@@ -232,7 +232,7 @@ fn a_page_that_names_no_host_is_refused_whatever_its_origin() {
 
 // --- what the application answers
 
-/// What goes out when the application answers so to an origin.
+/// The output when the application answers an origin like this.
 fn answered(config: Config, origin: &str, response: Response<Bytes>) -> String {
     let mut rig = Rig::with(config);
     let request = rig.request(of(origin, GET, ""));
@@ -245,7 +245,7 @@ fn with(name: &str, value: &str) -> Response<Bytes> {
 }
 
 #[test]
-fn an_allowed_origin_may_read_what_the_application_answers() {
+fn allowed_origin_may_read_application_answers() {
     assert!(readable(&answered(named(), DEV, Response::new(Bytes::new()))));
     let not_modified = Response::builder().status(304).body(Bytes::new()).unwrap();
     assert!(readable(&answered(named(), DEV, not_modified)));
@@ -261,7 +261,7 @@ fn an_allowed_origin_may_read_what_the_application_answers() {
 }
 
 #[test]
-fn what_the_application_says_itself_stays_and_nothing_is_doubled() {
+fn application_cors_fields_stay_and_are_not_duplicated() {
     for origin in [DEV, EVIL] {
         let own = answered(named(), origin, with("Access-Control-Allow-Origin", "https://app.example"));
         assert_eq!(allowed(&own), ["https://app.example"]);
@@ -287,7 +287,7 @@ fn what_the_application_says_itself_stays_and_nothing_is_doubled() {
 }
 
 #[test]
-fn answers_in_pieces_and_refused_upgrades_carry_the_fields_and_a_101_none() {
+fn streams_and_rejected_upgrades_carry_cors_fields_but_101_does_not() {
     let mut rig = Rig::with(named());
     let request = rig.request(of(DEV, GET, ""));
     let body = rig
@@ -311,7 +311,7 @@ fn answers_in_pieces_and_refused_upgrades_carry_the_fields_and_a_101_none() {
     rig.accept(upgrade).unwrap();
     let output = rig.output();
     assert!(output.starts_with("HTTP/1.1 101 ") && !has_cors(&output), "{output}");
-    // One that is dropped before its turn becomes a 503, which is readable too.
+    // One that is dropped before its turn becomes a readable 503.
     let mut rig = Rig::with(named());
     let first = rig.request(GET.to_owned() + &of(DEV, GET, ""));
     let second = rig.request("");

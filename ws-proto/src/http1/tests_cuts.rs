@@ -1,4 +1,4 @@
-//! Whatever comes, and however it is cut: the same events, the same output, and no panic.
+//! For all input, however it is split: the same events, the same output, and no panic.
 
 use super::tests_server::{GET, Rig, UPGRADE};
 use super::{ClientHttp, Incoming};
@@ -10,8 +10,8 @@ use ::http::Response;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-/// Feeds the bytes in pieces of these sizes, over and over, and answers at once. What happened, what went
-/// out, and what was left.
+/// Feeds the bytes in slices of these sizes, cyclically, and answers at once. Returns the events, the output, and the
+/// rest of the input.
 fn run(bytes: &[u8], sizes: &[usize], config: &Config) -> (Vec<String>, Vec<u8>, Vec<u8>) {
     let mut rig = Rig::with(config.clone());
     let mut events = Vec::new();
@@ -31,7 +31,7 @@ fn run(bytes: &[u8], sizes: &[usize], config: &Config) -> (Vec<String>, Vec<u8>,
                 }
                 Incoming::Upgrade(upgrade) => {
                     events.push(format!("{:?}", upgrade.http()));
-                    // Half of them by their target, so that both ways are gone.
+                    // Rejects half of them, by their target, to cover both paths.
                     if upgrade.query().is_some() {
                         rig.respond(upgrade, Response::new(Bytes::new())).unwrap();
                     } else {
@@ -45,7 +45,7 @@ fn run(bytes: &[u8], sizes: &[usize], config: &Config) -> (Vec<String>, Vec<u8>,
     }
     if let Some(ending) = rig.http.ending() {
         events.push(format!("{ending:?}"));
-        // Of what was faulty, more or less is left; nobody reads it.
+        // After a fault, the rest is unspecified, and never read.
         if ending.cause.is_some() {
             rig.rest.clear();
         }
@@ -54,7 +54,7 @@ fn run(bytes: &[u8], sizes: &[usize], config: &Config) -> (Vec<String>, Vec<u8>,
     (events, output, rig.rest)
 }
 
-/// Requests, good and bad, that follow each other on a connection.
+/// Valid and invalid requests in a row on one connection.
 fn conversation() -> impl Strategy<Value = Vec<u8>> {
     let part = prop_oneof![
         5 => Just(GET.to_owned()),
@@ -118,7 +118,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_cut_of_the_same_bytes_gives_the_same(bytes in conversation(), sizes in sizes()) {
+    fn server_result_is_independent_of_cuts(bytes in conversation(), sizes in sizes()) {
         let mut config = Config::server();
         config.body_limit = 2000;
         let whole = run(&bytes, &[], &config);
@@ -129,7 +129,7 @@ proptest! {
     }
 
     #[test]
-    fn whose_pages_may_read_does_not_depend_on_the_cuts(
+    fn cors_grant_is_independent_of_cuts(
         bytes in conversation(), sizes in sizes(), port in 0..40_u8, any in any::<bool>(), head in 100..9000_usize,
     ) {
         let cors = Cors::new().origin(&format!("http://localhost:{port}")).origin("http://localhost:7");
@@ -139,7 +139,7 @@ proptest! {
     }
 
     #[test]
-    fn small_limits_cut_no_differently(
+    fn small_limits_are_independent_of_cuts(
         bytes in conversation(), sizes in sizes(), head in 0..100_usize, target in 0..20_usize, fields in 0..4_usize,
     ) {
         let mut config = Config::server();
@@ -148,12 +148,12 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_a_server_panic(bytes in proptest::collection::vec(any::<u8>(), 0..2000), sizes in sizes()) {
+    fn no_bytes_panic_a_server(bytes in proptest::collection::vec(any::<u8>(), 0..2000), sizes in sizes()) {
         run(&bytes, &sizes, &Config::server());
     }
 
     #[test]
-    fn a_client_is_cut_no_differently(
+    fn client_result_is_independent_of_cuts(
         status in prop_oneof![Just("101 Switching"), Just("200 OK"), Just("103 Hints"), Just("404")],
         field in prop_oneof![
             Just("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
@@ -173,7 +173,7 @@ proptest! {
     }
 }
 
-/// What a client makes of these bytes, and how many it leaves.
+/// A client's result for these bytes, and how many it leaves.
 fn client(bytes: &[u8], sizes: &[usize]) -> (String, usize) {
     let request = ClientRequest::new("ws://localhost").unwrap();
     let config = Config::client();
@@ -185,7 +185,7 @@ fn client(bytes: &[u8], sizes: &[usize]) -> (String, usize) {
         let size = sizes.next().unwrap_or(left.len()).clamp(1, left.len());
         let (mut piece, rest) = left.split_at_mut(size);
         if let Some(result) = client.handle_input(&config, &mut piece) {
-            // Where a refusal's body ends is nobody's concern: nothing comes behind it.
+            // The end of a rejection's body is irrelevant: nothing follows it.
             let unused = if result.is_ok() { piece.len() + rest.len() } else { 0 };
             return (format!("{result:?}"), unused);
         }
@@ -195,7 +195,7 @@ fn client(bytes: &[u8], sizes: &[usize]) -> (String, usize) {
 }
 
 #[test]
-fn a_body_that_drips_in_is_held_once() {
+fn dripping_body_is_held_once() {
     let n = 100_000;
     let bytes = format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {n}\r\n\r\n{}", "x".repeat(n));
     let (events, output, rest) = run(bytes.as_bytes(), &[1], &Config::server());

@@ -1,4 +1,4 @@
-//! permessage-deflate in the opening handshake, seen from both ends (RFC 7692 §5).
+//! permessage-deflate in the opening handshake, from both ends (RFC 7692 §5).
 
 use super::tests_server::{Rig, UPGRADE};
 use super::{ClientHttp, Opened};
@@ -16,7 +16,7 @@ fn with(fields: &str) -> String {
     UPGRADE.replace("\r\n\r\n", &format!("\r\n{fields}\r\n\r\n"))
 }
 
-/// A server's answer to a request, and what it takes for agreed on.
+/// A server's answer to a request, and the terms that it assumes.
 fn accepted(config: Config, request: &str, look: impl Fn(&mut Upgrade)) -> (String, Opened) {
     let mut rig = Rig::with(config);
     let mut upgrade = rig.upgrade(request);
@@ -39,7 +39,7 @@ fn answered(mut client: ClientHttp, config: &Config, answer: &str) -> Result<Ope
 }
 
 #[test]
-fn a_server_that_compresses_says_so_once_in_its_101() {
+fn accepted_compression_appears_once_in_the_101() {
     let config = Config::server().deflate(Deflate::new().window_bits(12));
     let fields = format!("{OFFER}\r\nSec-WebSocket-Extensions: x, permessage-deflate");
     let (output, (response, terms)) = accepted(config, &with(&fields), |_| ());
@@ -54,7 +54,7 @@ fn a_server_that_compresses_says_so_once_in_its_101() {
 }
 
 #[test]
-fn a_server_accepts_without_compression_where_it_is_not_agreed_on() {
+fn upgrade_without_agreed_compression_is_accepted() {
     let deflate = || Config::server().deflate(Deflate::new());
     for (config, request, look) in [
         (Config::server(), with(OFFER), (|_| ()) as fn(&mut Upgrade)),
@@ -72,7 +72,7 @@ fn a_server_accepts_without_compression_where_it_is_not_agreed_on() {
 }
 
 #[test]
-fn an_upgrade_says_whether_compression_is_offered() {
+fn upgrade_reports_offered_compression() {
     for (fields, is_offered) in [
         (OFFER, true),
         ("Sec-WebSocket-Extensions: x, PERMESSAGE-DEFLATE", true),
@@ -87,7 +87,7 @@ fn an_upgrade_says_whether_compression_is_offered() {
 }
 
 #[test]
-fn a_client_offers_compression_where_it_is_told_to() {
+fn client_offers_compression_when_configured() {
     assert!(!client(&Config::client()).1.contains("Sec-WebSocket-Extensions"));
     let (_, request) = client(&Config::client().deflate(Deflate::new().context_takeover(false)));
     let field = "permessage-deflate; client_no_context_takeover; client_max_window_bits";
@@ -95,7 +95,7 @@ fn a_client_offers_compression_where_it_is_told_to() {
 }
 
 #[test]
-fn a_client_takes_a_right_answer_and_fails_at_a_wrong_one() {
+fn client_accepts_valid_and_rejects_invalid_compression_answers() {
     let answer = |fields: &str| {
         format!(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -120,7 +120,7 @@ fn a_client_takes_a_right_answer_and_fails_at_a_wrong_one() {
 }
 
 #[test]
-fn both_ends_agree_on_the_same_whatever_each_was_told() {
+fn both_ends_agree_for_all_settings() {
     let all = || {
         let flags = [(true, true), (true, false), (false, true), (false, false)];
         let bits = (9..=15).flat_map(|ours| (8..=15).map(move |theirs| (ours, theirs)));

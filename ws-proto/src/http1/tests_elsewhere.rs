@@ -1,4 +1,4 @@
-//! Handshakes that another HTTP server has read are answered as the engine's own server answers them.
+//! Handshakes that another HTTP server has read get the answers of the engine's own server.
 
 use super::Incoming;
 use super::tests_handshake::{bad, good, plain};
@@ -13,7 +13,7 @@ use ::http::{Request, Response, StatusCode};
 use alloc::sync::Arc;
 use bytes::Bytes;
 
-/// A request as another server gives it.
+/// A request as another server parses it.
 fn parsed(text: &str) -> Request<()> {
     let mut fields = [httparse::EMPTY_HEADER; 200];
     let mut head = httparse::Request::new(&mut fields);
@@ -24,7 +24,7 @@ fn parsed(text: &str) -> Request<()> {
     request.body(()).unwrap()
 }
 
-/// What the engine's own server answers: the status of its refusal, or `None` where the application is asked.
+/// The engine's own answer: the status of its rejection, or `None` if the application must answer.
 fn own(config: &Config, text: &str) -> (Option<Incoming>, String) {
     let mut rig = Rig::with(config.clone());
     let incoming = rig.feed(text);
@@ -38,7 +38,7 @@ fn refused(text: &str, config: &Config) -> Refusal {
     }
 }
 
-/// Whether both say the same, but for what is the connection's.
+/// Compares both answers, except for the fields of the connection.
 fn assert_same(response: &Response<Bytes>, own: &str, text: &str) {
     let (head, body) = own.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with(&format!("HTTP/1.1 {} ", response.status().as_u16())), "{text}: {own}");
@@ -53,7 +53,7 @@ fn assert_same(response: &Response<Bytes>, own: &str, text: &str) {
 }
 
 #[test]
-fn a_bad_handshake_has_the_same_answer_as_of_the_engines_server() {
+fn invalid_handshake_matches_the_engines_answer() {
     let config = Config::server();
     for (text, status, says) in bad() {
         let refusal = refused(&text, &config);
@@ -82,7 +82,7 @@ fn a_bad_handshake_has_the_same_answer_as_of_the_engines_server() {
 }
 
 #[test]
-fn a_good_handshake_has_the_same_answer_as_of_the_engines_server() {
+fn valid_handshake_matches_the_engines_answer() {
     let plain = Config::server();
     #[cfg(feature = "deflate")]
     let configs = [plain.clone(), plain.deflate(crate::Deflate::new())];
@@ -121,13 +121,13 @@ fn a_good_handshake_has_the_same_answer_as_of_the_engines_server() {
 }
 
 #[test]
-fn a_plain_request_is_no_fault_and_is_told_how_to_ask() {
+fn plain_request_gets_426_and_is_no_fault() {
     let config = Config::server();
     for text in plain() {
         assert!(matches!(own(&config, &text).0, Some(Incoming::Request(_))), "{text}");
         let refusal = refused(&text, &config);
         assert!(refusal.error().is_none(), "{text}");
-        assert_eq!(refusal.to_string(), "the request asks for no WebSocket");
+        assert_eq!(refusal.to_string(), "the request does not ask for a WebSocket");
         let response = refusal.into_response();
         assert_eq!(
             (response.status(), &response.headers()["upgrade"]),
@@ -141,7 +141,7 @@ fn a_plain_request_is_no_fault_and_is_told_how_to_ask() {
 }
 
 #[test]
-fn the_rules_for_host_and_origin_are_those_of_the_configuration() {
+fn host_and_origin_rules_come_from_the_config() {
     let from = |origin: &str| UPGRADE.replace("\r\n\r\n", &format!("\r\nOrigin: {origin}\r\n\r\n"));
     let status = |text: &str, config: &Config, transport| match answer_over(&parsed(text), config, transport)
     {
@@ -169,7 +169,7 @@ fn the_rules_for_host_and_origin_are_those_of_the_configuration() {
     assert_eq!(status(&other_name, &strict, tcp), 403);
     assert_eq!(status(&other_name, &strict, tcp.loopback_port(Some(8700))), 101);
 
-    // An origin that CORS names is let in, and reads why it is refused something else.
+    // An origin listed in CORS is admitted, and may read why something else is rejected.
     let config = Config::server().cors(Cors::new().origin("https://app.example"));
     assert_eq!(status(&from("https://app.example"), &config, tcp), 101);
     let late = from("https://app.example").replace("Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 8");
@@ -184,14 +184,14 @@ fn the_rules_for_host_and_origin_are_those_of_the_configuration() {
 }
 
 #[test]
-fn secrets_of_the_request_stay_out_of_logs() {
+fn request_secrets_stay_out_of_logs() {
     let text = UPGRADE.replace("/ws", "/ws?token=geheim").replace("\r\n\r\n", "\r\nCookie: a=geheim\r\n\r\n");
     let answer = answer(&parsed(&text), &Config::server()).unwrap();
     assert!(!format!("{answer:?}").contains("geheim"), "{answer:?}");
 }
 
 #[test]
-fn a_target_that_the_engine_does_not_take_is_refused_here_too() {
+fn unsupported_target_is_rejected_elsewhere_too() {
     let config = Config::server();
     for (target, says) in [
         ("*", 400),

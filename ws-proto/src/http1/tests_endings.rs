@@ -1,4 +1,4 @@
-//! Times that do not run while we hold reading back, errors that are true, and ends that are seen.
+//! Deadlines that stop while we hold reading back, accurate errors, and visible ends.
 
 use super::tests_server::UPGRADE;
 use super::tests_stream::{GET, Rig};
@@ -9,13 +9,13 @@ use std::time::Duration;
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n";
 
-/// A peer may be slow.
+/// Allows a slow peer.
 fn slow() -> Config {
     Config::server().outbox(1000, 10_000, 50_000).min_output_rate(0)
 }
 
 impl Rig {
-    /// Gives what is left, and says what was asked.
+    /// Passes the remaining input, and returns the request.
     fn give(&mut self, rest: &mut Vec<u8>) -> Option<crate::Request> {
         let mut input = &mut rest[..];
         let event = self.conn.handle_input(self.now, &mut input).map(Event::into_owned);
@@ -31,7 +31,7 @@ impl Rig {
         assert!(self.give(&mut text.as_bytes().to_vec()).is_none());
     }
 
-    /// Time passes by seconds, in each of which the peer takes so much.
+    /// Time passes in seconds, in each of which the peer takes `takes` bytes.
     fn pass(&mut self, seconds: u64, takes: usize) {
         for _ in 0..seconds {
             self.now += Duration::from_secs(1);
@@ -60,8 +60,8 @@ impl Rig {
 }
 
 #[test]
-fn a_request_that_waits_behind_a_slow_reader_is_served() {
-    // One that is whole, and parts of one: all stand behind 100 seconds of an answer.
+fn request_behind_a_slow_reader_is_served() {
+    // A whole one, and parts of one: all behind 100 seconds of an answer.
     for second in [GET, &GET[..1], &GET[..20], &POST[..20], POST] {
         let mut rig = Rig::with(slow());
         let mut rest = [GET, second].concat().into_bytes();
@@ -84,7 +84,7 @@ fn a_request_that_waits_behind_a_slow_reader_is_served() {
 }
 
 #[test]
-fn what_has_begun_to_arrive_has_its_whole_time_when_reading_goes_on() {
+fn deadline_restarts_when_reading_resumes() {
     for (begun, time) in [(&GET[..9], 10), (POST, 5)] {
         let mut rig = Rig::with(slow());
         let first = rig.request(GET);
@@ -102,7 +102,7 @@ fn what_has_begun_to_arrive_has_its_whole_time_when_reading_goes_on() {
 }
 
 #[test]
-fn so_it_has_beside_an_answer_in_pieces_over_the_mark() {
+fn deadline_restarts_after_a_stream_over_the_mark() {
     let mut rig = Rig::with(slow());
     let first = rig.request(GET);
     rig.give_text(&GET[..9]);
@@ -118,7 +118,7 @@ fn so_it_has_beside_an_answer_in_pieces_over_the_mark() {
 }
 
 #[test]
-fn no_time_runs_while_the_application_pauses() {
+fn deadlines_stop_while_paused() {
     for (begun, time) in [("", 10), (&GET[..9], 10), (POST, 5)] {
         let mut rig = Rig::new();
         rig.give_text(begun);
@@ -130,7 +130,7 @@ fn no_time_runs_while_the_application_pauses() {
 }
 
 #[test]
-fn a_dripping_head_or_body_is_found_at_its_time() {
+fn dripping_head_or_body_times_out() {
     for (text, drips, time) in [(GET, &GET[..30], 10), (POST, "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", 5)] {
         let mut rig = Rig::new();
         let request = rig.request(GET);
@@ -164,7 +164,7 @@ fn keep_alive_counts_from_the_flush() {
 }
 
 #[test]
-fn an_answer_cut_off_that_would_look_whole_asks_for_a_reset() {
+fn truncated_answer_that_would_look_whole_is_reset() {
     type Cut = fn(&mut Rig, crate::ResponseBody);
     let cuts: [(&str, Cut); 5] = [
         ("dropped", |rig, body| {
@@ -213,7 +213,7 @@ fn a_whole_answer_ends_with_a_fin() {
 }
 
 #[test]
-fn whoever_closes_amid_an_answer_is_told_so() {
+fn close_during_an_answer_is_reported() {
     for answered in [false, true] {
         let mut rig = Rig::new();
         let request = rig.request(GET);
@@ -237,7 +237,7 @@ fn whoever_closes_amid_an_answer_is_told_so() {
 }
 
 #[test]
-fn an_answer_that_did_not_get_out_is_an_error() {
+fn unsent_answer_is_an_error() {
     for due in [false, true] {
         let mut rig = Rig::new();
         let request = rig.request("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
@@ -256,7 +256,7 @@ fn an_answer_that_did_not_get_out_is_an_error() {
 }
 
 #[test]
-fn what_is_said_on_a_connection_that_has_ended_is_not_blamed_on_the_request() {
+fn answer_after_the_end_returns_not_open() {
     let ends: [fn(&mut Rig); 3] = [
         |rig| rig.conn.abort(rig.now, Error::Stopped),
         |rig| rig.conn.close(rig.now, CloseCode::NORMAL, "").unwrap(),

@@ -1,4 +1,4 @@
-//! A server that stops: what it finishes, what goes on, and what is cut in the end.
+//! A stopping server: what it finishes, what goes on, and what is cut off in the end.
 
 use super::tests_server::UPGRADE;
 use super::tests_stream::{GET, Rig};
@@ -32,7 +32,7 @@ impl Rig {
         self.conn.respond(self.now, request, Response::new(Bytes::from("ok"))).unwrap();
     }
 
-    /// Nothing more is read or answered, and nothing was lost.
+    /// Nothing more is read or answered, and nothing is lost.
     fn ends_well(&mut self) {
         assert_eq!(self.conn.poll_io(), IoAction::Shutdown);
         self.conn.handle_eof(self.now);
@@ -75,7 +75,7 @@ fn event_streams_are_finished_at_once() {
 }
 
 #[test]
-fn so_are_those_whose_turn_has_not_come_and_those_that_begin_later() {
+fn queued_and_later_event_streams_are_finished_too() {
     let mut rig = Rig::new();
     let (first, second, third) = (rig.request(GET), rig.request(GET), rig.request(GET));
     let second = rig.stream(second, "text/event-stream", None);
@@ -93,7 +93,7 @@ fn so_are_those_whose_turn_has_not_come_and_those_that_begin_later() {
 }
 
 #[test]
-fn every_other_answer_goes_on_to_its_end() {
+fn other_answers_go_on_to_their_end() {
     for (head, media_type, length) in [
         (GET, "text/plain", None),
         (GET, "text/event-stream-of-mine", None),
@@ -109,7 +109,7 @@ fn every_other_answer_goes_on_to_its_end() {
         rig.conn.http().finish_body(rig.now, body).unwrap();
         assert!(rig.output().contains("rest"));
         rig.ends_well();
-        // Those that begin later say that they are the last.
+        // Later answers say that they are the last.
         let mut rig = Rig::new();
         let request = rig.request(head);
         rig.go_away();
@@ -123,7 +123,7 @@ fn every_other_answer_goes_on_to_its_end() {
 }
 
 #[test]
-fn late_answers_are_given_and_the_last_one_says_close() {
+fn late_answers_are_sent_and_the_last_says_close() {
     let mut rig = Rig::new();
     let (first, second) = (rig.request(GET), rig.request(GET));
     rig.go_away();
@@ -136,7 +136,7 @@ fn late_answers_are_given_and_the_last_one_says_close() {
 }
 
 #[test]
-fn a_request_that_has_begun_to_arrive_is_read_and_answered() {
+fn partly_received_request_is_read_and_answered() {
     for cut in 1..POST.len() {
         let mut rig = Rig::new();
         assert!(rig.conn.handle_input(rig.now, &mut &mut POST.as_bytes()[..cut].to_vec()[..]).is_none());
@@ -157,7 +157,7 @@ fn a_request_that_has_begun_to_arrive_is_read_and_answered() {
 
 #[test]
 fn no_further_request_is_taken() {
-    // One that the engine has kept behind a stream is like one that still stands in the kernel.
+    // A request that the engine keeps behind a stream is like one still in the kernel.
     for (length, kept) in [(None, 0), (Some(0), GET.len())] {
         let mut rig = Rig::new();
         let body = rig.begin_as(GET, "text/plain", length);
@@ -182,7 +182,7 @@ fn an_idle_connection_ends() {
         rig.ok(request);
         assert!(rig.conn.handle_input(rig.now, &mut &mut silence.as_bytes().to_vec()[..]).is_none());
         rig.go_away();
-        assert!(rig.output().ends_with("ok"), "what is being written goes out");
+        assert!(rig.output().ends_with("ok"), "output in progress goes out");
         rig.ends_well();
         let mut rig = Rig::new();
         assert!(rig.conn.handle_input(rig.now, &mut &mut silence.as_bytes().to_vec()[..]).is_none());
@@ -192,7 +192,7 @@ fn an_idle_connection_ends() {
 }
 
 #[test]
-fn an_upgrade_that_is_not_complete_is_refused() {
+fn incomplete_upgrade_is_rejected() {
     for step in 0..3 {
         let mut rig = Rig::new();
         let first = rig.request(GET);
@@ -219,7 +219,7 @@ fn an_upgrade_that_is_not_complete_is_refused() {
 }
 
 #[test]
-fn what_is_cut_never_looks_whole() {
+fn truncated_answer_never_looks_whole() {
     for (head, length, reset) in
         [(GET, None, false), (GET, Some(9), false), (GET_10, None, true), (GET_10, Some(9), false)]
     {
@@ -234,14 +234,14 @@ fn what_is_cut_never_looks_whole() {
         assert_eq!(rig.conn.poll_io() == IoAction::Reset, reset);
         assert_eq!(rig.conn.http().finish_body(rig.now, body), Err(RespondError::NotOpen));
     }
-    // An answer that is whole, and not yet written.
+    // A whole answer that is not yet written.
     let mut rig = Rig::new();
     let body = rig.begin_as(GET_10, "text/plain", None);
     rig.conn.http().send_body(&body, "whole").unwrap();
     rig.conn.http().finish_body(rig.now, body).unwrap();
     rig.take(9);
     assert!(rig.stop().error.is_some() && rig.conn.poll_io() == IoAction::Reset);
-    // A request whose answer is late.
+    // A request with a late answer.
     let mut rig = Rig::new();
     let request = rig.request(GET);
     rig.go_away();

@@ -1,4 +1,4 @@
-//! What a request may look like, and what each fault is answered with.
+//! The grammar of requests, and the answer to each fault.
 
 use super::Incoming;
 use super::tests_server::{GET, Rig};
@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::error::Error;
 use core::time::Duration;
 
-/// Feeds one head, then a good request; the answer must be this status, and nothing behind it is read.
+/// Feeds one head, then a valid request; the answer must have this status, and nothing behind it is read.
 fn refused(head: impl AsRef<[u8]>, status: u16) -> String {
     let head = head.as_ref();
     let shown = String::from_utf8_lossy(&head[..head.len().min(300)]).into_owned();
@@ -27,7 +27,7 @@ fn refused(head: impl AsRef<[u8]>, status: u16) -> String {
     output
 }
 
-/// Feeds one request, which must be taken; its method, target and body.
+/// Feeds one request, which must be accepted; returns its method, target and body.
 fn taken(bytes: impl AsRef<[u8]>) -> (String, String, Vec<u8>) {
     let mut rig = Rig::new();
     let request = rig.request(bytes);
@@ -166,7 +166,7 @@ fn heads_have_limits() {
 }
 
 #[test]
-fn the_host_is_exactly_one() {
+fn exactly_one_host_is_required() {
     for fields in [
         "",
         "Host:\r\n",
@@ -186,7 +186,7 @@ fn the_host_is_exactly_one() {
 }
 
 #[test]
-fn a_foreign_host_is_answered_421() {
+fn foreign_host_is_answered_421() {
     let output = refused("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421);
     assert!(!output.contains("evil"));
     refused("GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n", 421);
@@ -216,7 +216,7 @@ fn foreign_pages_may_not_change_anything() {
 }
 
 #[test]
-fn a_length_is_digits_and_said_once() {
+fn content_length_is_digits_and_unique() {
     for value in [
         "",
         "+5",
@@ -253,7 +253,7 @@ fn a_length_is_digits_and_said_once() {
 }
 
 #[test]
-fn the_only_transfer_coding_is_chunked_once() {
+fn only_one_chunked_transfer_coding_is_accepted() {
     for (fields, status) in [
         ("Transfer-Encoding: gzip", 501),
         ("Transfer-Encoding: gzip, chunked", 501),
@@ -298,7 +298,7 @@ fn bodies_have_a_limit() {
 }
 
 #[test]
-fn a_body_of_a_get_is_not_taken_for_a_request() {
+fn get_body_is_not_parsed_as_a_request() {
     for method in ["GET", "HEAD", "OPTIONS"] {
         let mut rig = Rig::new();
         let smuggled = format!(
@@ -312,7 +312,7 @@ fn a_body_of_a_get_is_not_taken_for_a_request() {
 }
 
 #[test]
-fn a_continue_is_sent_where_a_body_is_awaited_and_in_turn() {
+fn continue_is_sent_in_turn_for_an_awaited_body() {
     let post = "POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-Continue\r\nContent-Length: 5\r\n\r\n";
     let mut rig = Rig::new();
     assert!(rig.feed(post).is_none());
@@ -342,7 +342,7 @@ fn a_continue_is_sent_where_a_body_is_awaited_and_in_turn() {
 }
 
 #[test]
-fn a_fault_of_a_head_request_has_no_body() {
+fn head_request_fault_has_no_body() {
     let output = refused("HEAD / HTTP/1.1\r\n\r\n", 400);
     assert!(output.ends_with("\r\n\r\n"), "{output}");
 }
@@ -364,7 +364,7 @@ fn requests_show_what_was_asked() {
 }
 
 #[test]
-fn endless_times_are_no_deadlines() {
+fn maximum_durations_set_no_deadline() {
     let mut rig = Rig::with(
         Config::server()
             .handshake_timeout(Duration::MAX)

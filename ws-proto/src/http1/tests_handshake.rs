@@ -1,4 +1,4 @@
-//! The opening handshake, seen from both ends (RFC 6455 §4).
+//! The opening handshake, from both ends (RFC 6455 §4).
 
 use super::tests_server::{GET, Rig, UPGRADE};
 use super::{ClientHttp, Incoming, Io, Opened};
@@ -13,7 +13,7 @@ use core::time::Duration;
 // --- the server
 
 #[test]
-fn an_upgrade_is_accepted_with_a_101_and_nothing_behind_it_is_http() {
+fn upgrade_is_accepted_with_101_and_ends_http() {
     let mut rig = Rig::new();
     let mut upgrade =
         rig.upgrade(UPGRADE.replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: a, chat\r\n\r\n") + GET);
@@ -42,7 +42,7 @@ fn an_upgrade_is_accepted_with_a_101_and_nothing_behind_it_is_http() {
 }
 
 #[test]
-fn an_accepted_upgrade_waits_for_the_answers_before_it() {
+fn accepted_upgrade_waits_for_earlier_answers() {
     let mut rig = Rig::new();
     let request = rig.request(format!("{GET}{UPGRADE}"));
     let upgrade = rig.upgrade("");
@@ -54,7 +54,7 @@ fn an_accepted_upgrade_waits_for_the_answers_before_it() {
 }
 
 #[test]
-fn behind_a_refused_upgrade_nothing_is_read_and_the_connection_ends() {
+fn rejected_upgrade_ends_the_connection_unread() {
     for status in [400, 401, 404, 426, 503, 200, 304] {
         for (behind, later) in [(GET, ""), ("", GET), ("\u{81}\u{85}", ""), (UPGRADE, UPGRADE), ("", "")] {
             let mut rig = Rig::new();
@@ -69,7 +69,7 @@ fn behind_a_refused_upgrade_nothing_is_read_and_the_connection_ends() {
             assert!(rig.is_ending() && rig.cause().is_none(), "it is no fault");
         }
     }
-    // To come again as a WebSocket is for the next connection.
+    // A second try as a WebSocket is for the next connection.
     let mut rig = Rig::new();
     let upgrade = rig.upgrade(format!("{UPGRADE}{GET}"));
     rig.respond(upgrade, handshake::upgrade_required()).unwrap();
@@ -79,7 +79,7 @@ fn behind_a_refused_upgrade_nothing_is_read_and_the_connection_ends() {
 }
 
 #[test]
-fn an_upgrade_refused_in_pieces_ends_the_connection_with_the_last_of_them() {
+fn upgrade_rejected_by_a_stream_ends_with_the_stream() {
     for length in [Some(2), None] {
         let mut rig = Rig::new();
         let first = rig.request(format!("{GET}{UPGRADE}{GET}"));
@@ -103,7 +103,7 @@ fn an_upgrade_refused_in_pieces_ends_the_connection_with_the_last_of_them() {
 }
 
 #[test]
-fn requests_before_a_refused_upgrade_are_answered_in_their_turn() {
+fn requests_before_a_rejected_upgrade_are_answered_in_turn() {
     let mut rig = Rig::new();
     let first = rig.request(format!("{GET}{GET}{UPGRADE}{GET}"));
     let second = rig.request("");
@@ -119,7 +119,7 @@ fn requests_before_a_refused_upgrade_are_answered_in_their_turn() {
     assert!(output.ends_with("Connection: close\r\n\r\n") && rig.is_ending());
 }
 
-/// Requests that are no opening handshake, whatever they look like.
+/// Requests that resemble an opening handshake, but are none.
 pub(super) fn plain() -> Vec<String> {
     vec![
         UPGRADE.replace("HTTP/1.1", "HTTP/1.0"),
@@ -133,7 +133,7 @@ pub(super) fn plain() -> Vec<String> {
 }
 
 #[test]
-fn what_asks_for_something_else_is_a_plain_request() {
+fn request_for_another_protocol_is_plain() {
     for request in plain() {
         let mut rig = Rig::new();
         let request = rig.request(request);
@@ -142,12 +142,12 @@ fn what_asks_for_something_else_is_a_plain_request() {
         assert!(output.starts_with("HTTP/1.1 426 Upgrade Required\r\n"));
         assert!(output.contains("\r\nUpgrade: websocket\r\n"));
         assert!(output.contains("\r\nSec-WebSocket-Version: 13\r\n"));
-        // It goes on, but in HTTP/1.0.
+        // It continues, but in HTTP/1.0.
         assert_eq!(output.contains("\r\nConnection: Upgrade\r\n"), !rig.is_ending(), "{output}");
     }
 }
 
-/// Handshakes that are valid, each in its own way.
+/// Valid handshakes, each in its own way.
 pub(super) fn good() -> Vec<String> {
     vec![
         UPGRADE.replace("Connection: Upgrade", "Connection: keep-alive, UPGRADE"),
@@ -167,7 +167,7 @@ fn lists_may_be_spread_over_lines_and_cases() {
     }
 }
 
-/// Handshakes that are not, the status that answers each, and what its answer says.
+/// Invalid handshakes, the status of each, and what its answer says.
 pub(super) fn bad() -> Vec<(String, u16, &'static str)> {
     let with = |field: &str| UPGRADE.replace("\r\n\r\n", &format!("\r\n{field}\r\n\r\n"));
     let version = "Sec-WebSocket-Version: 13";
@@ -197,7 +197,7 @@ pub(super) fn bad() -> Vec<(String, u16, &'static str)> {
 }
 
 #[test]
-fn a_bad_handshake_is_answered_with_what_would_do() {
+fn invalid_handshake_answer_names_the_fix() {
     for (request, status, says) in bad() {
         let mut rig = Rig::new();
         assert!(rig.feed(&request).is_none(), "{request}");
@@ -209,11 +209,11 @@ fn a_bad_handshake_is_answered_with_what_would_do() {
 }
 
 #[test]
-fn a_key_is_answered_as_it_came_but_for_the_space_around_it() {
+fn key_is_answered_verbatim_after_trimming() {
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
     for (sent, key) in [
         ("\t dGhlIHNhbXBsZSBub25jZQ==\t ", key),
-        // Other pad bits are another text.
+        // Other pad bits make another text.
         ("AQIDBAUGBwgJCgsMDQ4PEC==", "AQIDBAUGBwgJCgsMDQ4PEC=="),
     ] {
         let mut rig = Rig::new();
@@ -225,14 +225,14 @@ fn a_key_is_answered_as_it_came_but_for_the_space_around_it() {
 }
 
 #[test]
-fn an_endless_subprotocol_field_is_read_in_linear_time() {
+fn long_subprotocol_field_is_read_in_linear_time() {
     let value = ", ".repeat(10_000) + "chat";
     let _upgrade = Rig::new()
         .upgrade(UPGRADE.replace("\r\n\r\n", &format!("\r\nSec-WebSocket-Protocol: {value}\r\n\r\n")));
 }
 
 #[test]
-fn an_undecided_upgrade_is_answered_503_and_ends_the_connection() {
+fn undecided_upgrade_is_answered_503_and_ends_the_connection() {
     for is_dropped in [true, false] {
         let mut rig = Rig::new();
         let upgrade = rig.upgrade(UPGRADE);
@@ -254,7 +254,7 @@ fn an_undecided_upgrade_is_answered_503_and_ends_the_connection() {
 }
 
 #[test]
-fn a_peer_that_ended_its_half_gets_no_socket() {
+fn half_closed_peer_gets_no_websocket() {
     let mut rig = Rig::new();
     let upgrade = rig.upgrade(UPGRADE);
     rig.http.handle_eof(&rig.config);
@@ -292,7 +292,7 @@ fn answer(bytes: &str) -> (Option<Result<Opened, ResponseError>>, Vec<u8>) {
 }
 
 #[test]
-fn a_client_asks_for_what_it_was_told_to() {
+fn client_request_has_the_configured_fields() {
     assert_eq!(
         client().1,
         "GET /x?y HTTP/1.1\r\nHost: localhost:8080\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -303,7 +303,7 @@ fn a_client_asks_for_what_it_was_told_to() {
 }
 
 #[test]
-fn a_client_takes_a_right_answer_and_leaves_the_frames() {
+fn client_accepts_a_valid_answer_and_leaves_the_frames() {
     for bytes in [
         ANSWER.to_owned(),
         ANSWER.replace("101 Switching Protocols", "101"),
@@ -321,7 +321,7 @@ fn a_client_takes_a_right_answer_and_leaves_the_frames() {
 }
 
 #[test]
-fn a_client_refuses_a_wrong_answer() {
+fn client_rejects_an_invalid_answer() {
     let with = |field: &str| ANSWER.replace("\r\n\r\n", &format!("\r\n{field}\r\n\r\n"));
     let accept = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
     for bytes in [
@@ -362,7 +362,7 @@ fn a_client_refuses_a_wrong_answer() {
 }
 
 #[test]
-fn a_refusal_comes_with_its_body_up_to_the_limit() {
+fn rejection_keeps_its_body_up_to_the_limit() {
     let long = "x".repeat(20_000);
     for (bytes, eof, want) in [
         ("HTTP/1.1 401 No\r\nContent-Length: 5\r\n\r\nhello", false, "hello"),

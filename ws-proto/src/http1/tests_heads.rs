@@ -1,4 +1,4 @@
-//! Heads as they stand on the wire: the spelling of names, and dates.
+//! Heads on the wire: the spelling of names, and dates.
 
 use super::Io;
 use super::tests_server::{GET, Rig, UPGRADE};
@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const NOW: Duration = Duration::from_secs(784_111_777);
 const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
-/// The head of an answer with these fields, whole and begun as a stream.
+/// The head of an answer with these fields, whole and as a stream.
 fn heads(wall: Option<SystemTime>, status: u16, fields: &[(&str, &str)]) -> [String; 2] {
     let head = || {
         let mut builder = Response::builder().status(status);
@@ -40,7 +40,7 @@ fn heads(wall: Option<SystemTime>, status: u16, fields: &[(&str, &str)]) -> [Str
 }
 
 #[test]
-fn names_are_spelled_as_their_rfcs_spell_them() {
+fn names_are_spelled_as_in_their_rfcs() {
     for name in [
         "Content-Type",
         "X-Content-Type-Options",
@@ -75,7 +75,7 @@ fn names_are_spelled_as_their_rfcs_spell_them() {
 }
 
 #[test]
-fn values_stay_as_they_were_given() {
+fn values_are_unchanged() {
     let value = "ETag, websocket; Sec-WebSocket-Accept=www";
     for head in heads(None, 200, &[("vary", value), ("Vary", "te")]) {
         assert!(head.contains(&format!("\r\nVary: {value}\r\nVary: te\r\n")), "{head}");
@@ -83,7 +83,7 @@ fn values_stay_as_they_were_given() {
 }
 
 #[test]
-fn an_accepted_and_a_refused_upgrade_are_spelled_so_too() {
+fn upgrade_answers_are_spelled_as_in_their_rfcs() {
     let mut rig = Rig::new();
     let upgrade = rig.upgrade(UPGRADE);
     rig.accept(upgrade).unwrap();
@@ -97,7 +97,7 @@ fn an_accepted_and_a_refused_upgrade_are_spelled_so_too() {
 }
 
 #[test]
-fn last_modified_is_at_the_latest_the_date_of_its_answer() {
+fn last_modified_is_clamped_to_the_date() {
     let wall = Some(UNIX_EPOCH + NOW + Duration::from_millis(900));
     for (modified, expected) in [
         ("Sun, 06 Nov 1994 08:49:36 GMT", "Sun, 06 Nov 1994 08:49:36 GMT"),
@@ -118,7 +118,7 @@ fn last_modified_is_at_the_latest_the_date_of_its_answer() {
 }
 
 #[test]
-fn last_modified_stays_without_a_date_and_is_held_to_the_one_that_is_sent() {
+fn last_modified_is_clamped_only_to_a_sent_date() {
     const FUTURE: &str = "Tue, 01 Jan 2030 00:00:00 GMT";
     for wall in [None, Some(UNIX_EPOCH - Duration::from_secs(1))] {
         for head in heads(wall, 200, &[("Last-Modified", FUTURE)]) {

@@ -1,4 +1,4 @@
-//! Preflights: what is one, and how it is answered.
+//! Preflights: their form, and the answer to them.
 
 use super::Incoming;
 use super::tests_cors::{DEV, EVIL, allowed, any, has_cors, named, of, preflight, readable, values};
@@ -8,14 +8,14 @@ use crate::config::Config;
 use core::time::Duration;
 
 #[test]
-fn a_preflight_is_answered_and_the_application_hears_nothing() {
+fn preflight_is_answered_without_an_event() {
     let mut rig = Rig::with(named());
     let lines = "Access-Control-Request-Headers: authorization,x-mine\r\nAccess-Control-Request-Private-Network: true\r\n";
     assert!(rig.feed(preflight(DEV, lines).repeat(2)).is_none());
     let output = rig.output();
     assert!(output.starts_with("HTTP/1.1 204 "), "{output}");
     let (one, two) = output.split_at(output.len() / 2);
-    assert_eq!(one, two, "one that is asked twice is answered twice");
+    assert_eq!(one, two, "asked twice, answered twice");
     assert!(readable(one), "{one}");
     for (name, value) in [
         ("access-control-allow-methods", "DELETE"),
@@ -32,7 +32,7 @@ fn a_preflight_is_answered_and_the_application_hears_nothing() {
 }
 
 #[test]
-fn other_origins_are_told_nothing() {
+fn other_origins_get_no_cors_fields() {
     for origin in
         [EVIL, "null", "", "*", "http://localhost:5174", "https://localhost:5173", "http://localhost:5173/"]
     {
@@ -52,7 +52,7 @@ fn other_origins_are_told_nothing() {
 }
 
 #[test]
-fn any_origin_is_told_so_without_cookies_or_private_networks() {
+fn any_origin_excludes_cookies_and_private_networks() {
     for origin in [DEV, "null"] {
         let mut rig = Rig::with(any());
         assert!(rig.feed(preflight(origin, "Access-Control-Request-Private-Network: true\r\n")).is_none());
@@ -66,7 +66,7 @@ fn any_origin_is_told_so_without_cookies_or_private_networks() {
 }
 
 #[test]
-fn any_other_options_is_the_applications() {
+fn other_options_requests_reach_the_application() {
     let bare = "OPTIONS /api HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let method = "Access-Control-Request-Method: PUT\r\n";
     for request in [
@@ -95,7 +95,7 @@ fn any_other_options_is_the_applications() {
 }
 
 #[test]
-fn a_preflight_goes_to_a_host_of_this_server() {
+fn preflight_for_a_foreign_host_is_rejected() {
     for (request, status) in [
         (preflight(DEV, "").replace("Host: localhost", "Host: evil.example"), 421),
         (preflight(DEV, "").replace("/api", "http://evil.example/"), 421),
@@ -147,7 +147,7 @@ fn a_preflight_waits_for_its_turn() {
 }
 
 #[test]
-fn its_body_is_read_and_thrown_away() {
+fn preflight_body_is_discarded() {
     let lines = |lines: &str| preflight(DEV, &format!("Expect: 100-continue\r\n{lines}"));
     for request in [
         lines("Content-Length: 5\r\n") + "hello",
@@ -176,7 +176,7 @@ fn its_body_is_read_and_thrown_away() {
 }
 
 #[test]
-fn preflights_alone_keep_a_connection_for_the_time_of_a_handshake() {
+fn preflights_alone_keep_a_connection_for_the_handshake_timeout() {
     let mut rig = Rig::with(named());
     let mut waited = Duration::ZERO;
     while waited < Duration::from_secs(9) {
@@ -193,7 +193,7 @@ fn preflights_alone_keep_a_connection_for_the_time_of_a_handshake() {
     assert!(rig.feed("OPTIONS").is_none());
     rig.now += Duration::from_secs(1);
     assert!(rig.feed(&preflight(DEV, "")["OPTIONS".len()..]).is_none());
-    assert_eq!(values(&rig.output(), "connection"), ["close"], "one that comes late is the last");
+    assert_eq!(values(&rig.output(), "connection"), ["close"], "a late one is the last");
     assert!(rig.is_ending());
 
     let mut rig = Rig::with(named());
@@ -202,7 +202,7 @@ fn preflights_alone_keep_a_connection_for_the_time_of_a_handshake() {
     rig.ok(request, "");
     rig.now += Duration::from_secs(12);
     assert!(rig.feed(preflight(DEV, "")).is_none());
-    assert_eq!(rig.time_out(), rig.config.keep_alive, "who has asked something is kept alive");
+    assert_eq!(rig.time_out(), rig.config.keep_alive, "a real request is kept alive");
 }
 
 #[test]

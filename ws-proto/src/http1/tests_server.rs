@@ -19,7 +19,7 @@ pub(super) struct Rig {
     pub(super) config: Config,
     pub(super) out: Outbox,
     pub(super) now: Moment,
-    /// Input that was not taken.
+    /// Input that was not consumed.
     pub(super) rest: Vec<u8>,
     /// What the socket took while time passed.
     taken: Vec<u8>,
@@ -87,7 +87,7 @@ impl Rig {
         self.http.accept(&mut Io { now: self.now, config: &self.config, out: &mut self.out }, upgrade)
     }
 
-    /// Goes to the next deadline, and says how far it was.
+    /// Advances to the next deadline, and returns how far it was.
     pub(super) fn time_out(&mut self) -> Duration {
         self.taken = self.output_bytes();
         let deadline = self.http.deadline(&self.config, &self.out).expect("a deadline");
@@ -112,7 +112,7 @@ impl Rig {
         bytes
     }
 
-    /// The status codes that went out.
+    /// The status codes in the output.
     pub(super) fn statuses(&mut self) -> Vec<u16> {
         let output = self.output();
         output.split("HTTP/1.1 ").skip(1).map(|answer| answer[..3].parse().unwrap()).collect()
@@ -160,7 +160,7 @@ fn a_pipeline_is_paused_at_its_limit() {
 }
 
 #[test]
-fn a_fault_does_not_lose_the_answers_before_it() {
+fn fault_does_not_lose_earlier_answers() {
     let mut rig = Rig::new();
     let first = rig.request(format!("{GET}{GET}GET / HTTP/1.1\r\n\r\n{GET}"));
     let second = rig.request("");
@@ -174,7 +174,7 @@ fn a_fault_does_not_lose_the_answers_before_it() {
 }
 
 #[test]
-fn connections_are_kept_alive_by_the_rules_of_their_version() {
+fn keep_alive_follows_the_http_version() {
     for (head, ends, word) in [
         ("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", false, None),
         ("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", true, Some("close")),
@@ -228,7 +228,7 @@ fn the_last_request_of_a_connection_closes_it() {
 }
 
 #[test]
-fn bodies_have_the_fields_that_their_status_and_method_allow() {
+fn body_fields_follow_status_and_method() {
     let response =
         |status: u16, body: &'static str| Response::builder().status(status).body(Bytes::from(body)).unwrap();
     for (method, response, want) in [
@@ -261,7 +261,7 @@ fn large_bodies_are_shared() {
 }
 
 #[test]
-fn a_response_that_would_break_the_connection_is_refused() {
+fn response_that_would_break_framing_is_rejected() {
     for (method, name, value, allowed) in [
         ("GET", "Transfer-Encoding", "chunked", false),
         ("GET", "Connection", "close", false),
@@ -283,7 +283,7 @@ fn a_response_that_would_break_the_connection_is_refused() {
         } else {
             assert_eq!(result, Err(RespondError::Header(name.to_ascii_lowercase())), "{name}: {value}");
             assert!(rig.out.is_empty());
-            // The token is gone; the client is not left waiting.
+            // The token is used up; the client must not be left waiting.
             rig.feed("");
             assert_eq!(rig.statuses(), [503]);
         }
@@ -319,7 +319,7 @@ fn responses_are_dated() {
 }
 
 #[test]
-fn a_dropped_request_is_answered_503_and_the_others_as_they_were() {
+fn dropped_request_is_answered_503_and_others_normally() {
     let mut rig = Rig::new();
     let first = rig.request(GET.repeat(3));
     let second = rig.request("");
@@ -333,7 +333,7 @@ fn a_dropped_request_is_answered_503_and_the_others_as_they_were() {
 }
 
 #[test]
-fn a_token_of_another_connection_is_refused() {
+fn request_of_another_connection_is_rejected() {
     let (mut one, mut two) = (Rig::new(), Rig::new());
     let request = one.request(GET);
     let _kept = two.request(GET);
@@ -344,7 +344,7 @@ fn a_token_of_another_connection_is_refused() {
 }
 
 #[test]
-fn a_request_that_is_not_answered_in_time_is_answered_503() {
+fn late_request_is_answered_503() {
     let mut rig = Rig::new();
     let request = rig.request(GET);
     assert_eq!(rig.time_out(), Duration::from_secs(60));
@@ -382,7 +382,7 @@ fn the_deadline_of_a_later_head_begins_with_its_first_byte() {
 }
 
 #[test]
-fn a_connection_that_says_nothing_is_ended_in_silence() {
+fn silent_connection_ends_silently() {
     for silence in ["", "\r\n"] {
         let mut rig = Rig::new();
         rig.feed(silence);
@@ -394,7 +394,7 @@ fn a_connection_that_says_nothing_is_ended_in_silence() {
 }
 
 #[test]
-fn an_idle_connection_is_ended_without_a_fault() {
+fn idle_connection_ends_without_error() {
     let mut rig = Rig::new();
     let request = rig.request(GET);
     rig.now += Duration::from_secs(30);
@@ -406,7 +406,7 @@ fn an_idle_connection_is_ended_without_a_fault() {
 }
 
 #[test]
-fn a_body_must_come_at_a_rate() {
+fn body_must_arrive_at_a_minimum_rate() {
     let mut rig = Rig::new();
     let head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n";
     assert!(rig.feed(head).is_none());
@@ -420,7 +420,7 @@ fn a_body_must_come_at_a_rate() {
 }
 
 #[test]
-fn a_half_closed_peer_is_still_answered() {
+fn half_closed_peer_is_still_answered() {
     let mut rig = Rig::new();
     let first = rig.request(GET.repeat(2));
     let second = rig.request("");

@@ -1,4 +1,4 @@
-//! Answers in pieces: framing, order, pressure, and ends that are seen.
+//! Streaming responses: framing, order, backpressure, and visible ends.
 
 use crate::moment::Moment;
 use crate::{
@@ -40,7 +40,7 @@ impl Rig {
         self.conn.http().respond_streaming(self.now, request, Response::new(()), length).unwrap()
     }
 
-    /// The peer takes so much.
+    /// The peer takes at most `most` bytes.
     pub(super) fn take(&mut self, most: usize) -> Vec<u8> {
         let mut taken = Vec::new();
         while taken.len() < most && self.conn.outbox().has_remaining() {
@@ -63,7 +63,7 @@ impl Rig {
         self.end()
     }
 
-    /// What is told of its end, which has come.
+    /// The report of its end, which must have come.
     pub(super) fn end(&mut self) -> Closed {
         match self.conn.poll_event(self.now) {
             Some(Event::Closed(closed)) => *closed,
@@ -73,7 +73,7 @@ impl Rig {
 }
 
 #[test]
-fn a_body_without_length_goes_in_chunks_and_the_connection_goes_on() {
+fn body_without_length_is_chunked_and_keeps_the_connection() {
     let mut rig = Rig::new();
     let body = rig.begin(GET, None);
     assert_eq!(rig.output(), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -96,7 +96,7 @@ fn http_1_0_gets_the_body_until_the_end_of_the_connection() {
         let mut rig = Rig::new();
         let body = rig.begin(head, None);
         rig.conn.http().send_body(&body, "until the end").unwrap();
-        assert!(!rig.conn.is_paused(), "its end would show that nobody reads the body");
+        assert!(!rig.conn.is_paused(), "its end would show that the reader has gone");
         rig.conn.http().finish_body(rig.now, body).unwrap();
         assert_eq!(rig.output(), "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end");
         assert!(rig.closed().error.is_none());
@@ -124,10 +124,10 @@ fn head_gets_the_head_only() {
 }
 
 #[test]
-fn head_is_complete_without_pieces_on_a_connection_that_ends_too() {
+fn head_is_complete_without_chunks_on_a_closing_connection() {
     let mut rig = Rig::new();
     let body = rig.begin("HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", Some(9));
-    // Whoever gives the pieces to a GET may give them here too.
+    // An application that sends chunks for a GET may send them here too.
     assert_eq!(rig.conn.http().send_body(&body, "nine byte"), Ok(Sent::Queued));
     assert_eq!(rig.conn.http().finish_body(rig.now, body), Ok(()));
     assert!(rig.output().ends_with("Connection: close\r\n\r\n"));
@@ -151,7 +151,7 @@ fn a_status_without_body_sends_none() {
 }
 
 #[test]
-fn a_body_dropped_in_its_middle_is_cut_off_visibly() {
+fn dropped_body_is_visibly_truncated() {
     for length in [None, Some(100)] {
         let mut rig = Rig::new();
         let body = rig.begin(GET, length);
@@ -166,7 +166,7 @@ fn a_body_dropped_in_its_middle_is_cut_off_visibly() {
 }
 
 #[test]
-fn a_dropped_body_is_found_by_the_timer_too() {
+fn timer_detects_a_dropped_body() {
     let mut rig = Rig::new();
     let body = rig.begin(GET, None);
     for _ in 0..3 {
@@ -184,7 +184,7 @@ fn a_dropped_body_is_found_by_the_timer_too() {
 }
 
 #[test]
-fn a_body_dropped_before_its_turn_is_answered_503() {
+fn body_dropped_before_its_turn_is_answered_503() {
     let mut rig = Rig::new();
     let first = rig.request(GET);
     let second = rig.begin(GET, None);
@@ -198,7 +198,7 @@ fn a_body_dropped_before_its_turn_is_answered_503() {
 }
 
 #[test]
-fn more_than_declared_is_refused_and_less_ends_the_connection() {
+fn excess_body_is_rejected_and_short_body_ends_the_connection() {
     let mut rig = Rig::new();
     let body = rig.begin(GET, Some(5));
     assert_eq!(rig.conn.http().send_body(&body, "toolong"), Err(RespondError::BodyLength { left: 5 }));
@@ -209,7 +209,7 @@ fn more_than_declared_is_refused_and_less_ends_the_connection() {
 }
 
 #[test]
-fn pipelined_answers_keep_their_order_and_pieces_wait_for_their_turn() {
+fn pipelined_answers_keep_order_and_chunks_wait_their_turn() {
     let mut rig = Rig::new();
     let (first, second, third) = (rig.request(GET), rig.request(GET), rig.request(GET));
     let second = rig.conn.http().respond_streaming(rig.now, second, Response::new(()), None).unwrap();
@@ -226,7 +226,7 @@ fn pipelined_answers_keep_their_order_and_pieces_wait_for_their_turn() {
 }
 
 #[test]
-fn a_slow_reader_is_felt_and_told_of_once_it_has_read() {
+fn slow_reader_causes_congested_then_drained() {
     let mut rig = Rig::with(Config::server().outbox(1000, 10_000, 50_000));
     let body = rig.begin(GET, None);
     let piece = Bytes::from(vec![b'x'; 8000]);
@@ -244,7 +244,7 @@ fn a_slow_reader_is_felt_and_told_of_once_it_has_read() {
 }
 
 #[test]
-fn pieces_that_wait_for_their_turn_are_under_the_cap_too() {
+fn queued_chunks_count_toward_the_cap() {
     let mut rig = Rig::with(Config::server().outbox(1000, 10_000, 50_000));
     let first = rig.request(GET);
     let body = rig.begin(GET, None);
@@ -261,7 +261,7 @@ fn pieces_that_wait_for_their_turn_are_under_the_cap_too() {
 }
 
 #[test]
-fn a_peer_that_takes_nothing_is_given_up() {
+fn peer_that_takes_nothing_times_out() {
     let mut rig = Rig::new();
     let body = rig.begin(GET, None);
     rig.conn.handle_written(rig.now, 0);
@@ -273,7 +273,7 @@ fn a_peer_that_takes_nothing_is_given_up() {
 }
 
 #[test]
-fn who_closes_while_a_body_runs_does_not_complete_it() {
+fn close_during_a_body_does_not_complete_it() {
     let mut rig = Rig::new();
     let body = rig.begin(GET, None);
     rig.conn.close(rig.now, crate::CloseCode::GOING_AWAY, "").unwrap();
@@ -283,7 +283,7 @@ fn who_closes_while_a_body_runs_does_not_complete_it() {
 }
 
 #[test]
-fn a_peer_that_has_ended_its_half_still_gets_the_rest_where_that_is_allowed_or_has_a_length() {
+fn half_closed_peer_gets_the_rest_if_allowed_or_with_a_length() {
     for (half_close, length, rest) in [
         (true, None, "4\r\nrest\r\n0\r\n\r\n"),
         (false, Some(4), "\r\n\r\nrest"),
@@ -313,7 +313,7 @@ fn a_body_belongs_to_its_connection() {
 }
 
 #[test]
-fn what_would_break_the_framing_is_refused_and_answered_503() {
+fn framing_violation_is_rejected_and_answered_503() {
     for name in ["content-length", "transfer-encoding", "connection"] {
         let mut rig = Rig::new();
         let request = rig.request(GET);
@@ -325,7 +325,7 @@ fn what_would_break_the_framing_is_refused_and_answered_503() {
     }
 }
 
-/// The bodies in what the peer took, by chunks.
+/// The chunked bodies in what the peer took.
 pub(super) fn bodies(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     fn line<'a>(bytes: &mut &'a [u8]) -> &'a str {
         let end = bytes.windows(2).position(|two| two == b"\r\n").unwrap();
@@ -352,8 +352,8 @@ pub(super) fn bodies(mut bytes: &[u8]) -> Vec<Vec<u8>> {
 }
 
 proptest! {
-    /// Whatever the pieces, the order of their coming, and how the peer takes them: each body arrives whole and in
-    /// the order of the requests.
+    /// Whatever the chunks, their order, and the pace of the peer: each body arrives whole and in the order of the
+    /// requests.
     #[test]
     fn bodies_arrive_whole_and_in_order(
         steps in proptest::collection::vec((0..3_usize, 0..3000_usize, 0..2500_usize), 0..40),

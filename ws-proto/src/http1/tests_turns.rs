@@ -1,4 +1,4 @@
-//! Answers in pieces that wait for their turn: what is read beside them, and who is told of room.
+//! Streaming responses that wait for their turn: what is read meanwhile, and which senders learn of room.
 
 use super::tests_stream::{GET, Rig};
 use crate::{Config, Event, RespondError, ResponseBody, Sent};
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 #[test]
-fn behind_an_answer_in_pieces_with_a_length_no_request_is_read_until_it_is_given() {
+fn requests_wait_behind_a_stream_with_a_length() {
     let mut rig = Rig::new();
     let body = rig.begin(GET, Some(0));
     assert!(rig.conn.is_paused());
@@ -21,7 +21,7 @@ fn behind_an_answer_in_pieces_with_a_length_no_request_is_read_until_it_is_given
 }
 
 #[test]
-fn a_request_that_has_begun_to_arrive_is_read_to_its_end_beside_an_answer_in_pieces() {
+fn partly_received_request_is_completed_during_a_stream() {
     let post = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n";
     for cut in [&post[..20], post, &format!("{post}bo")] {
         let mut rig = Rig::new();
@@ -40,7 +40,7 @@ fn a_request_that_has_begun_to_arrive_is_read_to_its_end_beside_an_answer_in_pie
 }
 
 #[test]
-fn what_waits_for_its_turn_does_not_hold_up_what_is_in_turn() {
+fn queued_chunks_do_not_block_the_current_answer() {
     let mut rig = Rig::with(Config::server().outbox(1000, 10_000, 50_000));
     let (first, second) = (rig.request(GET), rig.request(GET));
     let begin = |rig: &mut Rig, request| {
@@ -66,7 +66,7 @@ fn what_waits_for_its_turn_does_not_hold_up_what_is_in_turn() {
 }
 
 #[test]
-fn who_was_refused_room_before_its_turn_is_told_of_room_whatever_the_marks() {
+fn sender_rejected_before_its_turn_receives_drained() {
     let mut rig = Rig::with(Config::server().outbox(1000, 50_000, 50_000));
     let (first, second) = (rig.request(GET), rig.request(GET));
     let body = rig.conn.http().respond_streaming(rig.now, second, Response::new(()), None).unwrap();
@@ -80,9 +80,9 @@ fn who_was_refused_room_before_its_turn_is_told_of_room_whatever_the_marks() {
 }
 
 proptest! {
-    /// Applications that wait for room when they are told to, in whichever order they begin, all come to their end.
+    /// Applications that wait for room when they must, in whichever order they begin, all finish.
     #[test]
-    fn nobody_who_waits_for_room_waits_for_ever(
+    fn every_sender_that_waits_for_room_finishes(
         begin in Just([0, 1, 2]).prop_shuffle(),
         pieces in proptest::array::uniform3(proptest::collection::vec(1..3000_usize, 0..12)),
         takes in proptest::collection::vec(100..4000_usize, 1..8),
@@ -129,7 +129,7 @@ proptest! {
 }
 
 #[test]
-fn behind_an_answer_that_only_the_end_of_the_connection_ends_no_request_is_told() {
+fn close_delimited_answer_stops_further_requests() {
     const OLD: &str = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
     for is_known_late in [true, false] {
         let mut rig = Rig::new();
@@ -154,7 +154,7 @@ fn behind_an_answer_that_only_the_end_of_the_connection_ends_no_request_is_told(
 }
 
 #[test]
-fn a_dropped_request_is_answered_as_its_owner_says_and_a_kept_one_is_not() {
+fn answer_dropped_applies_only_to_a_dropped_request() {
     let missing = || Response::builder().status(404).body(Bytes::from_static(b"none")).unwrap();
     let mut rig = Rig::new();
     drop(rig.request(GET));

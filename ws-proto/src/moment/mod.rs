@@ -1,4 +1,4 @@
-//! The time that the engine is given.
+//! The time that the engine receives.
 
 #[cfg(test)]
 mod tests_moment;
@@ -10,9 +10,9 @@ use std::time::Instant;
 
 /// A point in time: whole nanoseconds since an origin that the owner of the connections chooses.
 ///
-/// The engine reads no clock. Every call that something may become due by takes `now`, from a clock that does not go
-/// back: of the operating system's ([`Clock`] turns its [`Instant`]s into moments), of a game, of a simulation, of a
-/// timer chip. Moments compare only with moments of the same origin, so use one origin for all connections that share a
+/// The engine reads no clock. Every call that may make something due takes `now`, from a clock that does not go back:
+/// that of the operating system ([`Clock`] converts its [`Instant`]s), of a game, of a simulation, of a timer chip.
+/// Moments compare only with moments of the same origin, so use one origin for all connections that share a
 /// [`Memory`](crate::Memory); adapters use one for a whole process.
 ///
 /// Arithmetic saturates, at the origin and at the end of the range, 584 years later.
@@ -35,7 +35,7 @@ impl Moment {
     /// The end of the range: nothing becomes due then.
     pub(crate) const NEVER: Self = Self(u64::MAX);
 
-    /// So many nanoseconds after the origin.
+    /// This many nanoseconds after the origin.
     #[inline]
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
@@ -60,7 +60,7 @@ impl Moment {
     }
 }
 
-/// Of more than 584 years, as many as fit.
+/// More than 584 years are clamped.
 #[inline]
 fn nanos(duration: Duration) -> u64 {
     let nanos = u64::from(duration.subsec_nanos());
@@ -120,7 +120,7 @@ impl fmt::Debug for Moment {
     }
 }
 
-/// Turns [`Instant`]s into [`Moment`]s and back. It reads no clock: it only knows the origin.
+/// Converts [`Instant`]s to [`Moment`]s and back. It reads no clock: it only stores the origin.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -140,18 +140,18 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock whose moments count from `origin`. Choose one that no `now` comes before.
+    /// A clock whose moments count from `origin`. Choose one that is not later than any `now`.
     pub const fn new(origin: Instant) -> Self {
         Self { origin }
     }
 
-    /// The moment of an instant; the origin, of an earlier one.
+    /// The moment of an instant; the origin for an earlier one.
     #[inline]
     pub fn moment(&self, instant: Instant) -> Moment {
         Moment(nanos(instant.saturating_duration_since(self.origin)))
     }
 
-    /// The instant of a moment; `None` where the system's clock does not reach so far.
+    /// The instant of a moment; `None` if the system's clock cannot represent it.
     #[inline]
     pub fn instant(&self, moment: Moment) -> Option<Instant> {
         self.origin.checked_add(Duration::from_nanos(moment.0))

@@ -1,4 +1,4 @@
-//! What waits in an outbox, and in which order it goes.
+//! The pending bytes of an outbox, and their order.
 
 use crate::frame;
 use crate::memory::{Memory, SharedPayload};
@@ -9,36 +9,35 @@ use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
 use core::sync::atomic::AtomicUsize;
 
-/// A large payload that was sent leaves its memory for the next large message, from this size up to that.
+/// A large payload that was sent gives its memory to the next large message, from this size up to that.
 const SPARE_FROM: usize = 32 * 1024;
 const SPARE_UP_TO: usize = 4 * 1024 * 1024;
 
 #[derive(Default)]
 pub(super) struct Inner {
-    /// Copied frames; what stands before `start` was sent.
+    /// Copied frames; everything before `start` was sent.
     pub(super) bytes: Vec<u8>,
     pub(super) start: usize,
     pub(super) shared: VecDeque<Shared>,
-    /// Bytes that stand beside `bytes`: shared payloads, and urgent frames.
+    /// Bytes outside `bytes`: shared payloads, and urgent frames.
     pub(super) beside: usize,
-    /// What is left of a frame that is partly written, or of the HTTP before the first frame: nothing may stand in
-    /// between.
+    /// The rest of a partly written frame, or of the HTTP before the first frame: nothing may come in between.
     pub(super) begun: usize,
     pub(super) urgent: Urgent,
     /// The memory of a large payload that was sent; empty.
     pub(super) spare: Vec<u8>,
-    /// Where shared payloads are counted, once there is much.
+    /// Where shared payloads are counted, once there are many bytes.
     pub(super) memory: Option<Memory>,
-    /// How much was written of what an `Unsent` has, and is not accounted for. Shared with it while it lives.
+    /// How many bytes of an `Unsent` were written and are not accounted for. Shared with it while it lives.
     pub(super) written: Option<Arc<AtomicUsize>>,
 }
 
 /// A payload that is not copied.
 pub(super) struct Shared {
-    /// The position in `bytes` that it comes before.
+    /// The position in `bytes` in front of which it belongs.
     pub(super) at: usize,
     pub(super) payload: Bytes,
-    /// That it is counted.
+    /// Keeps it counted.
     pub(super) _counted: Option<SharedPayload>,
 }
 
@@ -46,7 +45,7 @@ pub(super) struct Shared {
 #[derive(Default)]
 pub(super) struct Urgent {
     pub(super) bytes: Vec<u8>,
-    /// What stands before was sent.
+    /// Everything before was sent.
     pub(super) start: usize,
     /// How many of them are Pongs.
     pub(super) pongs: u8,
@@ -120,7 +119,7 @@ impl Inner {
         }
     }
 
-    /// Gives the slices of what waits, in the order in which it is to be written.
+    /// Passes on the slices of the pending bytes, in write order.
     pub(super) fn slices<'a>(&'a self, mut push: impl FnMut(&'a [u8])) {
         let urgent = &self.urgent.bytes[self.urgent.start..];
         let mut begun = self.begun;
@@ -150,7 +149,7 @@ impl Inner {
         push(&self.bytes[from..]);
     }
 
-    /// Keeps the memory of a payload that nobody else refers to.
+    /// Keeps the memory of a payload without other references.
     pub(super) fn keep_spare(&mut self, payload: Bytes) {
         let spare = Vec::from(payload);
         if (SPARE_FROM..=SPARE_UP_TO).contains(&spare.capacity()) && spare.capacity() > self.spare.capacity()
@@ -159,7 +158,7 @@ impl Inner {
         }
     }
 
-    /// What is to be written first, where not everything is copied.
+    /// The first bytes to write, where not everything is copied.
     #[inline(never)]
     pub(super) fn first_slice(&self) -> &[u8] {
         let copied = self.copied();

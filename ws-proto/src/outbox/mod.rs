@@ -6,9 +6,8 @@
 //!  urgent:                ^ Pings and Pongs, behind the frame that is partly written
 //! ```
 //!
-//! Small frames are copied behind each other into one buffer; a large payload that somebody already owns is
-//! only referred to, at the place in the stream where it belongs. Control frames that may overtake (RFC 6455 §5.4)
-//! stand aside. A reader sees one sequence of slices.
+//! Small frames are copied into one buffer; a large payload with an owner of its own is only referenced, at its place
+//! in the stream. Control frames that may overtake (RFC 6455 §5.4) are separate. A reader sees one sequence of slices.
 
 mod inner;
 mod unsent;
@@ -23,16 +22,16 @@ use inner::{Inner, Shared};
 use std::io::IoSlice;
 pub use unsent::Unsent;
 
-/// Capacity up to this is kept in an [`OutboxBuffer`] that is detached.
+/// An [`OutboxBuffer`] keeps capacity up to this when detached.
 const KEEP_CAPACITY: usize = 256 * 1024;
-/// So much of the memory of control frames; a Ping or a Pong has at most 131 bytes.
+/// The same for control frames; a Ping or a Pong has at most 131 bytes.
 const KEEP_URGENT: usize = 1024;
 
 /// The memory of an outbox. [Attach](Outbox::attach_buffer) one before anything is queued,
 /// [detach](Outbox::detach_buffer) it when everything is written, and the outbox allocates nothing.
 ///
-/// It may hold a spare buffer too: the memory of a large message that was sent. The next large message that
-/// arrives on a connection with this buffer is joined in it.
+/// It may hold a spare buffer too: the memory of a large message that was sent. It serves to join the next large
+/// message that arrives on a connection with this buffer.
 #[derive(Default)]
 pub struct OutboxBuffer {
     inner: Box<Inner>,
@@ -56,7 +55,7 @@ impl fmt::Debug for OutboxBuffer {
     }
 }
 
-/// What waits to be written to the socket, as a [`Buf`].
+/// Pending bytes for the socket, as a [`Buf`].
 ///
 /// Report what the socket took with [`Connection::handle_written`](crate::Connection::handle_written), which advances
 /// it.
@@ -72,7 +71,7 @@ impl fmt::Debug for Outbox {
 }
 
 impl Outbox {
-    /// Bytes that wait.
+    /// Pending bytes.
     #[inline]
     pub fn len(&self) -> usize {
         match &self.inner {
@@ -81,12 +80,12 @@ impl Outbox {
         }
     }
 
-    /// The memory of what was copied.
+    /// The memory of copied bytes.
     pub(crate) fn copied_len(&self) -> usize {
         self.inner.as_ref().map_or(0, |inner| inner.bytes.len() + inner.urgent.bytes.len())
     }
 
-    /// Counts shared payloads in this memory from now on, those that wait already included, until all is written.
+    /// Counts shared payloads in this memory from now on, including pending ones, until all is written.
     pub(crate) fn count_in(&mut self, memory: &Memory) {
         let Some(inner) = &mut self.inner else { return };
         if inner.memory.is_none() {
@@ -97,7 +96,7 @@ impl Outbox {
         }
     }
 
-    /// Counts them no longer.
+    /// Stops counting them.
     pub(crate) fn count_no_more(&mut self) {
         if let Some(inner) = &mut self.inner
             && inner.memory.take().is_some()
@@ -106,7 +105,7 @@ impl Outbox {
         }
     }
 
-    /// Whether nothing waits.
+    /// Whether nothing is pending.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -117,14 +116,14 @@ impl Outbox {
         self.inner.is_some()
     }
 
-    /// Gives it memory to write into, where it has none. See [`detach_buffer`](Self::detach_buffer).
+    /// Attaches memory to write into, unless it has some. See [`detach_buffer`](Self::detach_buffer).
     pub fn attach_buffer(&mut self, buffer: OutboxBuffer) {
         if self.inner.is_none() {
             self.inner = Some(buffer.inner);
         }
     }
 
-    /// Takes the memory of an empty outbox, so that an idle connection holds none; `None` while something waits.
+    /// Detaches the memory of an empty outbox, so an idle connection holds none; `None` while bytes are pending.
     ///
     /// A loop that attaches it to the next connection allocates nothing in its steady state.
     pub fn detach_buffer(&mut self) -> Option<OutboxBuffer> {
@@ -151,15 +150,14 @@ impl Outbox {
     #[inline]
     pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
         let inner = self.inner.get_or_insert_with(Inner::boxed);
-        // What was sent is forgotten when it is the larger half, so a long backlog moves each byte at most
-        // once more.
+        // Sent bytes are removed when they are the larger half, so a long backlog moves each byte at most once more.
         if inner.start > 4096 && inner.start * 2 > inner.bytes.len() {
             inner.compact();
         }
         &mut inner.bytes
     }
 
-    /// A payload that is shared rather than copied, behind all that was appended so far.
+    /// Appends a payload that is shared rather than copied.
     pub(crate) fn push_shared(&mut self, payload: Bytes) {
         if payload.is_empty() {
             return;
@@ -170,8 +168,8 @@ impl Outbox {
         inner.shared.push_back(Shared { at: inner.bytes.len(), payload, _counted: counted });
     }
 
-    /// Appends a control frame to those that overtake; `write` appends it to what it is given. Says how many bytes
-    /// must be written until its end is.
+    /// Appends a control frame that overtakes; `write` encodes it. Returns how many bytes must be written up to its
+    /// end.
     pub(crate) fn push_urgent(&mut self, is_pong: bool, write: impl FnOnce(&mut Vec<u8>)) -> usize {
         let inner = self.inner.get_or_insert_with(Inner::boxed);
         let urgent = &mut inner.urgent;
@@ -182,24 +180,24 @@ impl Outbox {
         inner.begun + urgent.left()
     }
 
-    /// Whether a frame waits of which nothing is written, urgent ones aside.
+    /// Whether a frame is pending of which nothing is written, urgent ones aside.
     pub(crate) fn has_unbegun(&self) -> bool {
         self.inner.as_ref().is_some_and(|inner| inner.len() - inner.urgent.left() > inner.begun)
     }
 
-    /// How many Pongs wait, 255 at most.
+    /// How many Pongs are pending, 255 at most.
     pub(crate) fn pongs(&self) -> u8 {
         self.inner.as_ref().map_or(0, |inner| inner.urgent.pongs)
     }
 
-    /// From now on frames are appended; what waits already is none, and nothing overtakes it.
+    /// From now on frames are appended; pending bytes are not frames, and nothing overtakes them.
     pub(crate) fn begin_frames(&mut self) {
         if let Some(inner) = &mut self.inner {
             inner.begun = inner.bytes.len() - inner.start + inner.beside;
         }
     }
 
-    /// Drops all that waits, but for the rest of a frame that is partly written and what overtakes.
+    /// Drops all pending bytes, except the rest of a partly written frame and urgent frames.
     pub(crate) fn drop_unwritten(&mut self) {
         let Some(inner) = &mut self.inner else { return };
         let mut left = inner.begun;
@@ -223,7 +221,7 @@ impl Outbox {
         inner.beside = kept_len + inner.urgent.left();
     }
 
-    /// Takes the memory of a large message that was sent, if there is some; else an empty one.
+    /// Takes the memory of a large message that was sent, or an empty one.
     pub(crate) fn take_spare(&mut self) -> Vec<u8> {
         match &mut self.inner {
             Some(inner) => core::mem::take(&mut inner.spare),
@@ -231,7 +229,7 @@ impl Outbox {
         }
     }
 
-    /// Forgets all that waits: it was sent.
+    /// Removes all pending bytes: they were sent.
     #[inline]
     pub(crate) fn sent_all(&mut self) {
         let Some(inner) = &mut self.inner else { return };
@@ -243,15 +241,15 @@ impl Outbox {
         inner.begun = 0;
     }
 
-    /// Forgets the front of what waits: it was sent. Where frames are `framed` rather than HTTP, it is noted how far
-    /// the one is that is partly written.
+    /// Removes sent bytes from the front. If they are `framed` rather than HTTP, tracks the progress of the partly
+    /// written frame.
     pub(crate) fn sent(&mut self, n: usize, framed: bool) {
         if let Some(inner) = &mut self.inner {
             inner.advance(n, framed);
         }
     }
 
-    /// Forgets all that waits.
+    /// Removes all pending bytes.
     pub(crate) fn clear(&mut self) {
         self.inner = None;
     }
@@ -280,7 +278,7 @@ impl Buf for Outbox {
                 n += 1;
             }
         };
-        // The common case is one loop without looking for what overtakes.
+        // The common case is one loop without checks for urgent frames.
         match inner.urgent.left() {
             0 => inner.data_slices(&mut push),
             _ => inner.slices(&mut push),
@@ -289,7 +287,7 @@ impl Buf for Outbox {
     }
 
     fn advance(&mut self, cnt: usize) {
-        assert!(cnt <= self.len(), "cannot advance past what waits");
+        assert!(cnt <= self.len(), "cannot advance past the pending bytes");
         if let Some(inner) = &mut self.inner {
             inner.advance(cnt, false);
         }

@@ -1,8 +1,8 @@
-//! What a writer takes along, while the connection is free for others.
+//! Pending output that a writer owns, while the connection is free for other calls.
 //!
 //! ```text
-//!  outbox:  [ begun: what an Unsent has, to the end of its last frame | urgent | whatever is queued ]
-//!             ^ stays until it is written; nothing goes in between, and nothing of it is dropped
+//!  outbox:  [ begun: what an Unsent has, to the end of its last frame | urgent | later output ]
+//!             ^ stays until written; nothing goes in between, and nothing of it is dropped
 //! ```
 
 use super::Outbox;
@@ -15,24 +15,24 @@ use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::io::IoSlice;
 
-/// An `Unsent` has at least so much, where so much waits: more than a socket takes at once, and little enough for Pings
-/// to overtake the rest.
+/// An `Unsent` has at least this many bytes, if so many are pending: more than a socket takes at once, and few enough
+/// for Pings to overtake the rest.
 const TAKE: usize = 64 * 1024;
 
-/// The front of what waits to be written, to be held across an await: what
-/// [`Connection::unsent`](crate::Connection::unsent) gives. It borrows nothing, and so leaves the connection free for other
+/// The front of the pending output, to be held across an await: the result of
+/// [`Connection::unsent`](crate::Connection::unsent). It borrows nothing, which leaves the connection free for other
 /// calls.
 ///
-/// It is a [`Buf`]: whoever writes it advances it, as `write_buf` and `write_all_buf` of Tokio do by themselves, and what it
-/// is advanced by is written. Nothing is lost, and nothing sent twice, when a write is cancelled and this is dropped: the
-/// connection knows how much was written, and gives the rest with the next one.
+/// It is a [`Buf`]: the writer advances it, as Tokio's `write_buf` and `write_all_buf` do automatically, and what it is
+/// advanced by counts as written. Nothing is lost or sent twice when a write is cancelled and this is dropped: the
+/// connection knows how much was written, and returns the rest with the next one.
 ///
 /// It has copies of small frames, 64 KiB in all, and refers to large payloads.
-#[must_use = "it is written, or dropped so that the next one can be had"]
+#[must_use = "write it, or drop it to get the next one"]
 pub struct Unsent {
     chunks: VecDeque<Bytes>,
     len: usize,
-    /// None once all is written: then the next one can be had.
+    /// None once all is written: then the next one is available.
     written: Option<Arc<AtomicUsize>>,
 }
 
@@ -51,7 +51,7 @@ impl Buf for Unsent {
     }
 
     fn advance(&mut self, cnt: usize) {
-        assert!(cnt <= self.len, "cannot advance past what was taken");
+        assert!(cnt <= self.len, "cannot advance past the end");
         let mut left = cnt;
         while let Some(chunk) = self.chunks.front_mut().filter(|_| left > 0) {
             let step = chunk.len().min(left);
@@ -78,19 +78,19 @@ impl fmt::Debug for Unsent {
 }
 
 impl Outbox {
-    /// The front of what waits; `None` where nothing does, or while the one that was given before lives. Of `framed`
-    /// output, control frames overtake only what is behind its last frame.
+    /// The front of the pending output; `None` if there is none, or while the previous one lives. In `framed` output,
+    /// control frames overtake only what is behind its last frame.
     pub(crate) fn take_unsent(&mut self, framed: bool) -> Option<Unsent> {
         let inner = self.inner.as_deref_mut().filter(|inner| inner.len() > 0)?;
         let written = inner.written.get_or_insert_default();
-        // Somebody is writing it.
+        // Another writer has it.
         Arc::get_mut(written)?;
         let written = written.clone();
         let chunks = inner.take(framed);
         Some(Unsent { len: chunks.iter().map(Bytes::len).sum(), chunks, written: Some(written) })
     }
 
-    /// How much was written of what was [given](Self::take_unsent) since that was last asked.
+    /// How many bytes of the [last one](Self::take_unsent) were written since the last call.
     pub(crate) fn take_written(&mut self) -> usize {
         let written = self.inner.as_ref().and_then(|inner| inner.written.as_ref());
         written.map_or(0, |written| written.swap(0, Ordering::Acquire))
@@ -122,8 +122,8 @@ impl Inner {
         chunks
     }
 
-    /// Begins whole frames, of so much data in all: what overtakes first, where no frame is begun already, and then as many as are taken
-    /// at once. Says up to where nothing goes in between now.
+    /// Begins whole frames, with `data` bytes in all: urgent ones first, unless a frame is begun already, then as many
+    /// as are taken at once. Returns the end up to which nothing goes in between.
     fn begin(&mut self, data: usize) -> usize {
         let overtaking = self.urgent.left();
         if self.begun > 0 && overtaking > 0 {
@@ -138,7 +138,7 @@ impl Inner {
         let data = data + overtaking;
         let (mut end, mut passed) = (self.begun, 0);
         self.data_slices(|slice| {
-            // A header was copied, and stands in one slice; its payload may be the next.
+            // A header was copied into one slice; its payload may be the next.
             while end < TAKE && end < passed + slice.len() {
                 end += frame::encoded_len(&slice[end - passed..]);
             }

@@ -178,7 +178,7 @@ fn row_12_an_error_says_which_connection_and_what_happened() {
             let said = closed.to_string();
             let (right, words) = match (how, &closed.error) {
                 (How::PeerCloses | How::WeClose | How::ServerStops, None) => (true, "closed the connection"),
-                (How::WeTerminate, Some(Error::Aborted)) => (true, "terminated"),
+                (How::WeTerminate, Some(Error::Aborted)) => (true, "aborted"),
                 (How::PeerVanishes, Some(Error::Eof)) => (true, "without a close frame"),
                 (How::PeerResets, Some(Error::Io(_))) => (true, "the transport failed"),
                 (How::PeerBreaksTheProtocol, Some(Error::Protocol(ProtocolError::MaskMissing))) => {

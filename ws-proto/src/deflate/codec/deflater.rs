@@ -1,28 +1,28 @@
-//! Bytes to compressed bytes: one context.
+//! Compression: one context.
 
 use super::{Codec, Compressor, Effort};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::{fmt, mem};
 
-/// What ends every flushed block, and is not sent with the last of a message (RFC 7692 §7.2.1).
+/// The end of every flushed block, which is not sent with the last of a message (RFC 7692 §7.2.1).
 pub(super) const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
-/// An empty block without the tail: what an empty message is (§7.2.3.6).
+/// An empty block without the tail: the form of an empty message (§7.2.3.6).
 const EMPTY: u8 = 0;
 
-/// So much is compressed at a time.
+/// How much to compress at a time.
 const PART: usize = 1 << 20;
 
-/// Output memory over this is not kept for the next message.
+/// Output memory above this is not kept for the next message.
 const KEEP: usize = 16 * 1024;
 
 pub(crate) struct Deflater {
     deflate: Compressor,
     effort: Effort,
-    /// What it knows is to be forgotten before it goes on: then it takes time, and not before.
+    /// The context must be reset before its next use: resetting takes time, so not earlier.
     stale: bool,
-    /// The output, with whatever was there before behind it.
+    /// The output, behind whatever was there before.
     out: Vec<u8>,
 }
 
@@ -41,17 +41,16 @@ impl Deflater {
         self.effort
     }
 
-    /// Forgets all that was compressed: what comes refers to nothing before.
+    /// Resets the context: what follows refers to nothing before.
     pub(crate) fn forget(&mut self) {
         self.stale = true;
     }
 
-    /// Compresses a message, or a piece of one; `fin` with its last. What is given out can be inflated as far as it
-    /// came.
+    /// Compresses a message, or a part of one; `fin` with its last. The peer can inflate the output as far as it goes.
     pub(crate) fn compress(&mut self, mut input: &[u8], fin: bool) -> &[u8] {
         let mut len = 0;
         if input.is_empty() {
-            // After a flush there is nothing to flush, so that the context would not even tell the empty block.
+            // After a flush there is nothing to flush, so zlib would not even emit the empty block.
             self.grow(1);
             self.out[0] = EMPTY;
             return &self.out[..usize::from(fin)];
@@ -60,7 +59,7 @@ impl Deflater {
             self.deflate.reset();
         }
         loop {
-            // zlib counts what it is given with 32 bits.
+            // zlib counts its input with 32 bits.
             let (part, rest) = input.split_at(input.len().min(PART));
             self.grow(len + 64 + part.len() / 2);
             let (read, written) = self.deflate.compress(part, &mut self.out[len..], rest.is_empty());
@@ -78,7 +77,7 @@ impl Deflater {
         &self.out[..len]
     }
 
-    /// The last output: copied, or given away with its memory, where that is not kept and mostly filled.
+    /// The last output: copied, or moved out with its memory if that is not kept and mostly filled.
     pub(crate) fn take_output(&mut self, len: usize) -> Bytes {
         if len <= KEEP || len < self.out.len() / 2 {
             return Bytes::copy_from_slice(&self.out[..len]);
@@ -88,7 +87,7 @@ impl Deflater {
         out.into()
     }
 
-    /// Lets go of more memory than messages mostly need.
+    /// Releases memory beyond what messages mostly need.
     pub(crate) fn shrink(&mut self) {
         if self.out.len() > KEEP {
             self.out = Vec::new();

@@ -1,4 +1,4 @@
-//! Compressed bytes to bytes: one context.
+//! Inflation: one context.
 
 use super::deflater::TAIL;
 use super::{Broken, Codec, Decompressor, Step};
@@ -6,31 +6,30 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::{fmt, mem};
 
-/// So much is inflated at a time.
+/// How much to inflate at a time.
 pub(crate) const CHUNK: usize = 8 * 1024;
 
-/// A message of the peer's in progress.
+/// A message of the peer, in progress.
 #[derive(Default)]
 pub(crate) struct Incoming {
-    /// Bytes, as they came.
+    /// Compressed bytes.
     pub(crate) came: u64,
-    /// Bytes, as they became.
+    /// Inflated bytes.
     pub(crate) became: u64,
     pub(crate) work: u64,
 }
 
 pub(crate) struct Inflater {
     inflate: Decompressor,
-    /// A block said that it is the last: what follows is a stream of its own, which may refer to this one (RFC 7692
-    /// §7.2.3.4).
+    /// A block was marked as the last: what follows is a new stream, which may refer to this one (RFC 7692 §7.2.3.4).
     ended: bool,
-    /// What came is no deflate stream; what was good before that has been given.
+    /// The input is not a deflate stream; the good output before that has been returned.
     is_broken: bool,
-    /// The last bytes that were given out, at least as many as the window has. zlib has them too, and does not tell.
+    /// The last output bytes, at least as many as the window has. zlib has them too, but does not expose them.
     window: Vec<u8>,
     window_len: usize,
     chunk: Box<[u8]>,
-    /// Bytes that were given out, or copied to begin a stream anew.
+    /// Output bytes, plus bytes copied to restart a stream.
     work: u64,
     pub(crate) message: Incoming,
 }
@@ -56,7 +55,7 @@ impl Inflater {
         }
     }
 
-    /// Begins a stream that may refer to these bytes, as far back as the window reaches.
+    /// Starts a stream that may refer to these bytes, as far back as the window reaches.
     pub(crate) fn begin(&mut self, window: &[u8], window_bits: u8) {
         self.window_len = 1 << window_bits.min(15);
         self.window.clear();
@@ -64,7 +63,7 @@ impl Inflater {
         self.restart();
     }
 
-    /// Forgets all that was inflated.
+    /// Resets the context.
     pub(crate) fn forget(&mut self) {
         self.window.clear();
         self.message = Incoming::default();
@@ -72,7 +71,7 @@ impl Inflater {
         self.work = 0;
     }
 
-    /// The bytes that what follows may refer to.
+    /// The bytes that later input may refer to.
     pub(crate) fn window(&self) -> &[u8] {
         &self.window[self.window.len().saturating_sub(self.window_len)..]
     }
@@ -81,24 +80,24 @@ impl Inflater {
         self.message.came > 0
     }
 
-    /// Whether what follows the bytes that were given last is known to be no deflate stream.
+    /// Whether the input behind the last output is known to be invalid.
     pub(crate) fn is_broken(&self) -> bool {
         self.is_broken
     }
 
-    /// The bytes that were given last.
+    /// The last output.
     pub(crate) fn chunk(&self, len: usize) -> &[u8] {
         &self.chunk[..len]
     }
 
-    /// The work that was done since this was last asked, in bytes.
+    /// The work done since the last call, in bytes.
     pub(crate) fn take_work(&mut self) -> u64 {
         mem::take(&mut self.work)
     }
 
-    /// Inflates at most so many bytes of what the input holds, and cuts off what it used. What is given may be less
-    /// than the input holds, and nothing where a block was the last: what follows may cost the work of a whole window.
-    /// Where the stream breaks, what was good before is given first, and the next call tells.
+    /// Inflates at most `at_most` bytes from the input, and advances it past the bytes used. Output may be less than
+    /// the input holds, and empty where a block was the last: what follows may cost the work of a whole window. Where
+    /// the stream breaks, the good output comes first, and the next call returns the error.
     pub(crate) fn inflate(&mut self, input: &mut &[u8], at_most: usize) -> Result<&[u8], Broken> {
         if self.ended && !input.is_empty() {
             self.restart();
@@ -112,13 +111,13 @@ impl Inflater {
         Ok(&self.chunk[..len])
     }
 
-    /// Ends a message: what was not sent is added (§7.2.2). The last block must then be complete, and have given all
-    /// that was in it.
+    /// Ends a message: adds the bytes that were not sent (§7.2.2). The last block must then be complete, and all of its
+    /// output returned.
     pub(crate) fn end(&mut self) -> Result<(), Broken> {
         if self.ended {
             return Ok(());
         }
-        // Between two blocks it stops; inside one it would take the byte behind the tail too.
+        // Between two blocks it stops; inside one it would also consume the byte behind the tail.
         let [a, b, c, d] = TAIL;
         match self.step(&[a, b, c, d, 0], CHUNK, true)? {
             (4, 0) if !self.ended => Ok(()),
@@ -154,14 +153,14 @@ impl Inflater {
     fn remember(&mut self, len: usize) {
         self.work += len as u64;
         let excess = (self.window.len() + len).saturating_sub(self.window_len);
-        // Moved now and then, so that each byte is moved about once.
+        // Moved now and then: each byte moves about once.
         let slack = self.window_len / 2;
         if excess > slack {
             self.window.drain(..excess.min(self.window.len()));
         }
         let need = self.window.len() + len;
         if need > self.window.capacity() {
-            // It grows as it must, and not over what it can ever need.
+            // Grows on demand, up to the most it can ever need.
             let room = (2 * self.window.capacity()).min(self.window_len + slack).max(need);
             self.window.reserve_exact(room - self.window.len());
         }

@@ -1,5 +1,5 @@
-//! The contexts that compress and inflate, over the one file that knows zlib. Without the feature `deflate` there is
-//! none: all of compression is compiled, and nothing can set it in motion.
+//! The contexts that compress and inflate, over the one file that knows zlib. Without the feature `deflate` there is no
+//! codec: all of compression is compiled, but nothing can start it.
 
 mod deflater;
 mod inflater;
@@ -21,7 +21,7 @@ use zlib as backend;
 pub(super) use backend::Codec;
 use backend::{Compressor, Decompressor};
 
-/// How hard to try.
+/// The compression effort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Effort {
     pub(crate) level: u8,
@@ -30,14 +30,14 @@ pub(crate) struct Effort {
     pub(crate) window_bits: u8,
 }
 
-/// The bytes are no deflate stream (RFC 1951).
+/// The bytes are not a deflate stream (RFC 1951).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Broken;
 
-/// What inflating came to.
+/// The result of one inflate step.
 struct Step {
     read: usize,
     written: usize,
-    /// Whether a block said that it is the last.
+    /// Whether a block was marked as the last.
     ended: Result<bool, Broken>,
 }

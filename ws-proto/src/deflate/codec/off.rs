@@ -1,5 +1,5 @@
-//! Stands in for zlib where the feature `deflate` is off: a codec that does not exist, so that nobody can make
-//! [`Deflate`](super::super::Deflate) settings, and nothing is ever agreed on.
+//! Replaces zlib where the feature `deflate` is off: an uninhabited codec. No [`Deflate`](super::super::Deflate)
+//! settings can exist, and nothing is ever negotiated.
 
 use super::{Effort, Step};
 

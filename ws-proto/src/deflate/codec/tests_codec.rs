@@ -30,7 +30,7 @@ fn noise(len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn what_was_compressed_is_inflated_at_any_size_level_and_window() {
+fn compressed_data_inflates_at_any_size_level_and_window() {
     let noise = noise(70 * 1024);
     let zeros = vec![0; 70 * 1024];
     for window_bits in 9..=15 {
@@ -52,7 +52,7 @@ fn what_was_compressed_is_inflated_at_any_size_level_and_window() {
 }
 
 #[test]
-fn output_of_any_size_ends_where_it_ends() {
+fn output_of_any_size_is_complete() {
     for len in 0..600 {
         let data = noise(len);
         let mut deflater = Deflater::new(Codec, effort(6, 15));
@@ -68,8 +68,8 @@ fn output_of_any_size_ends_where_it_ends() {
 }
 
 #[test]
-fn the_examples_of_the_rfc_are_hello() {
-    // §7.2.3.1 to §7.2.3.5, and a last block that nothing follows.
+fn rfc_examples_inflate_to_hello() {
+    // §7.2.3.1 to §7.2.3.5, and a final last block.
     let hello: [&[u8]; 5] = [
         b"\xf2\x48\xcd\xc9\xc9\x07\x00",
         b"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00",
@@ -93,17 +93,14 @@ fn the_examples_of_the_rfc_are_hello() {
 }
 
 #[test]
-fn what_is_cut_off_or_goes_on_is_broken() {
+fn truncated_or_trailing_data_is_rejected() {
     let data = [noise(300), b"so that there is something to refer to, ".repeat(20)].concat();
     let compressed = Deflater::new(Codec, effort(6, 15)).compress(&data, true).to_vec();
     for cut in 0..compressed.len() {
         let inflated = inflate(&mut Inflater::new(Codec), &compressed[..cut], usize::MAX);
         assert_eq!(inflated, Err(Broken), "{cut} of {}", compressed.len());
     }
-    assert!(
-        inflate(&mut Inflater::new(Codec), b"\x07", usize::MAX).is_err(),
-        "a kind of block that there is not"
-    );
+    assert!(inflate(&mut Inflater::new(Codec), b"\x07", usize::MAX).is_err(), "an undefined block type");
     assert!(
         inflate(&mut Inflater::new(Codec), b"\xf2\x00\x11\x00\x00", usize::MAX).is_err(),
         "before the window"
@@ -111,7 +108,7 @@ fn what_is_cut_off_or_goes_on_is_broken() {
 }
 
 #[test]
-fn each_stream_that_begins_anew_is_told_of_as_work_before_the_next() {
+fn each_restarted_stream_is_counted_before_the_next() {
     let mut inflater = Inflater::new(Codec);
     let window = noise(1 << 15);
     let stored = [&[0, 0, 128, 255, 127][..], &window, &[0]].concat();

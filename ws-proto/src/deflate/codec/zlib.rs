@@ -1,9 +1,9 @@
-//! zlib, behind the few calls that contexts make. Nothing else names it.
+//! zlib, behind the few calls that contexts make. No other file names it.
 
 use super::{Broken, Effort, Step};
 use zlib_rs::{DeflateConfig, DeflateFlush, InflateFlush, Status};
 
-/// Makes contexts.
+/// Creates contexts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Codec;
 
@@ -20,7 +20,7 @@ impl Codec {
     }
 
     pub(super) fn decompressor(self) -> Decompressor {
-        // A smaller window would not save memory, and this one inflates what has a smaller one too.
+        // A smaller window would not save memory, and this one also inflates streams with a smaller one.
         Decompressor(zlib_rs::Inflate::new(false, 15))
     }
 }
@@ -32,11 +32,11 @@ impl Compressor {
         self.0.reset();
     }
 
-    /// Compresses as much as `out` has room for: how many bytes it read, and wrote.
+    /// Compresses as much as `out` has room for; returns how many bytes it read and wrote.
     pub(super) fn compress(&mut self, input: &[u8], out: &mut [u8], flush: bool) -> (usize, usize) {
         let (before_in, before_out) = (self.0.total_in(), self.0.total_out());
         let flush = if flush { DeflateFlush::SyncFlush } else { DeflateFlush::NoFlush };
-        // It fails only for parameters that cannot be given here.
+        // It fails only for parameters that cannot occur here.
         let _ = self.0.compress(input, out, flush);
         ((self.0.total_in() - before_in) as usize, (self.0.total_out() - before_out) as usize)
     }
@@ -49,13 +49,13 @@ impl Decompressor {
         self.0.reset(false);
     }
 
-    /// What the stream that begins may refer to.
+    /// Sets what the next stream may refer to.
     pub(super) fn set_window(&mut self, window: &[u8]) {
-        // A stream without a header takes any.
+        // A raw stream accepts any dictionary.
         let _ = self.0.set_dictionary(window);
     }
 
-    /// Inflates as much as `out` has room for, up to the end of the block where that is asked for.
+    /// Inflates as much as `out` has room for, up to the end of the block if `one_block` is set.
     pub(super) fn decompress(&mut self, input: &[u8], out: &mut [u8], one_block: bool) -> Step {
         let (before_in, before_out) = (self.0.total_in(), self.0.total_out());
         let flush = if one_block { InflateFlush::Block } else { InflateFlush::NoFlush };

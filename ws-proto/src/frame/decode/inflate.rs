@@ -1,4 +1,4 @@
-//! Compressed messages (RFC 7692 §7.2.2), joined and in pieces.
+//! Compressed messages (RFC 7692 §7.2.2), joined and in fragments.
 
 use super::{Decoded, Decoder, Form, Inflation, Position, Rules, take};
 use crate::error::ProtocolError;
@@ -7,7 +7,7 @@ use crate::frame::mask;
 use bytes::Bytes;
 
 impl Decoder {
-    /// Whether what comes next of a compressed message waits for the connection's next share.
+    /// Whether the rest of a compressed message waits for the connection's next share.
     pub(super) fn waits_for_share(&self, inflation: &Inflation<'_>) -> bool {
         inflation.as_ref().is_some_and(|per_message| per_message.has_used_share())
             && self.message.is_some_and(|message| {
@@ -15,8 +15,8 @@ impl Decoder {
             })
     }
 
-    /// What has come of a compressed frame, inflated and joined to what came before. Bytes beyond the connection's share
-    /// stay in the input, as they came.
+    /// Inflates what has come of a compressed frame, joined to what came before. Bytes beyond the connection's share
+    /// stay in the input, compressed.
     pub(super) fn inflated<'a>(
         &mut self,
         rules: &Rules,
@@ -39,7 +39,7 @@ impl Decoder {
             let held = (partial.text.len() + partial.data.len() + chunk.len()) as u64;
             let expected = if last && !more { 0 } else { rules.message_limit.saturating_sub(held) };
             partial.join(kind, chunk, usize::try_from(expected).unwrap_or(usize::MAX))?;
-            // Where no byte is left, little can be: what zlib holds.
+            // When no byte is left, only what zlib holds can remain.
             if !more || (per_message.has_used_share() && !bytes.is_empty()) {
                 break;
             }
@@ -66,8 +66,8 @@ impl Decoder {
         Ok(Some(Decoded::Message(joined)))
     }
 
-    /// The first fragment that what has come of a frame becomes. Its last byte stays in the input until all of them are
-    /// told: the caller sees that there is more, and keeps it while the connection is paused.
+    /// The first fragment of the available part of a frame. Its last byte stays in the input until all of them are
+    /// emitted: the caller sees that there is more, and keeps it while the connection is paused.
     pub(super) fn inflated_first<'a>(
         &mut self,
         rules: &Rules,
@@ -86,8 +86,7 @@ impl Decoder {
         self.inflated_piece(rules, fin, &taken.into(), input, held, inflation)
     }
 
-    /// The fragment that the next of these bytes become; what is left of them waits. `None` when they hold no whole
-    /// character.
+    /// The fragment of the next of these bytes; the rest waits. `None` if they hold no whole character.
     pub(super) fn inflated_piece<'a>(
         &mut self,
         rules: &Rules,
@@ -120,7 +119,7 @@ impl Decoder {
         }
         let fragment = self.fragment(message.kind, &chunk, last && end.is_ok())?;
         if let (Err(fault), Some(_)) = (&end, &fragment) {
-            // The first fault stays: text may have broken before.
+            // The first fault stays: text may have been invalid before.
             self.partial.get_or_insert_default().fault.get_or_insert(*fault);
         } else {
             end?;

@@ -11,8 +11,8 @@
 //!  └──────────────┘                └───────────┘
 //! ```
 //!
-//! A message that stands whole in the input is unmasked there and lent from there. Only what arrives in parts
-//! is collected, as it arrives: a declared length alone allocates nothing.
+//! A message that is whole in the input is unmasked there and borrowed from there. Only messages that arrive in parts
+//! are collected, as they arrive: a declared length alone allocates nothing.
 
 mod inflate;
 
@@ -29,10 +29,10 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem;
 
-/// A message of which this much is still to come is worth the memory of another that was as large.
+/// A message with this much still to come is worth the memory of another large one.
 const LARGE: u64 = 16 * 1024;
 
-/// What the decoder must know of its connection.
+/// What the decoder needs to know of its connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
     /// Whether the peer must mask: it is a client.
@@ -43,12 +43,12 @@ pub(crate) struct Rules {
     pub(crate) pieces: Delivery,
 }
 
-/// What inflates the peer's messages, where it may compress them.
+/// Inflates the peer's messages, if it may compress them.
 pub(crate) type Inflation<'d> = Option<&'d mut PerMessage>;
 
 impl Rules {
-    /// How many bytes a message may have on the wire. Compressed, it may be larger than it is: a byte that is flushed
-    /// alone, as one that is a fragment must be, comes as a stored block of 6 bytes and an empty one of 5.
+    /// How many bytes a message may have on the wire. Compressed, it may be larger than inflated: a byte flushed alone,
+    /// as a fragment must be, comes as a stored block of 6 bytes and an empty one of 5.
     fn wire_limit(&self, form: Form) -> u64 {
         match form {
             Form::Joined | Form::Delivery => self.message_limit,
@@ -66,26 +66,26 @@ impl Rules {
     }
 }
 
-/// What the bytes held.
+/// What the bytes contained.
 #[derive(Debug)]
 pub(crate) enum Decoded<'a> {
     Message(Message<'a>),
     Fragment(Fragment<'a>),
-    /// A data frame without payload amid a message: neither its first nor its last.
+    /// A data frame without payload within a message: neither its first nor its last.
     Empty,
     Ping(Cow<'a, [u8]>),
     Pong(Cow<'a, [u8]>),
     Close(Cow<'a, [u8]>),
 }
 
-/// The message in progress, as its first header told.
+/// The message in progress, as declared by its first header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct InProgress {
     kind: Kind,
     form: Form,
 }
 
-/// How a message comes and is delivered: decided by its first header alone, so the same for every cut of the bytes.
+/// How a message arrives and is delivered: decided by its first header alone, so the same for every split of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     Joined,
@@ -96,17 +96,17 @@ enum Form {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Position {
-    /// Between frames, or inside a header of which the first bytes are spilled.
+    /// Between frames, or inside a header whose first bytes are saved.
     Header,
     /// Inside the payload of a data frame.
     Payload { fin: bool },
-    /// Inside compressed payload that was taken from the input, but for its last byte, and is not all inflated.
+    /// Inside compressed payload that was consumed except for its last byte, and is not fully inflated.
     Inflating { fin: bool },
     /// Inside the payload of a control frame.
     Control(Opcode),
 }
 
-/// The decoder of one connection. Small: all that only an unfinished message needs is boxed.
+/// The decoder of one connection. Small: state that only an unfinished message needs is boxed.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     /// Payload bytes of the current frame that are still to come.
@@ -130,25 +130,25 @@ impl Decoder {
         Self { remaining: 0, key: [0; 4], position: Position::Header, message: None, partial: None }
     }
 
-    /// Whether a message has begun and not ended.
+    /// Whether a message is in progress.
     pub(crate) fn is_inside_message(&self) -> bool {
         self.message.is_some()
     }
 
-    /// The bytes of the message in progress that have come and wait for the rest.
+    /// The received bytes of the message in progress that wait for the rest.
     pub(crate) fn held_len(&self) -> usize {
         self.partial
             .as_ref()
             .map_or(0, |partial| partial.data.capacity() + partial.text.capacity() + partial.compressed.len())
     }
 
-    /// Whether nothing at all has begun.
+    /// Whether nothing is in progress.
     #[inline]
     pub(crate) fn is_between_messages(&self) -> bool {
         self.position == Position::Header && self.message.is_none() && self.partial.is_none()
     }
 
-    /// Whether what has come is known to break the protocol, and only what was good before it is told.
+    /// Whether a protocol violation is known, and only the good data before it is left to deliver.
     #[inline]
     pub(crate) fn has_fault(&self) -> bool {
         self.partial.as_ref().is_some_and(|partial| partial.fault.is_some())
@@ -158,8 +158,8 @@ impl Decoder {
         self.partial.as_mut()?.fault.take()
     }
 
-    /// The common case, and the fast one: a message in one short frame that stands whole at the front of the
-    /// input. `None` for anything else, with nothing used up.
+    /// The fast path for the common case: a message in one short frame that is whole at the front of the input. `None`
+    /// for anything else, with nothing consumed.
     #[inline]
     pub(crate) fn whole<'a>(
         &mut self,
@@ -203,9 +203,9 @@ impl Decoder {
         Some(kind.lend(payload))
     }
 
-    /// Uses input up to the next thing to tell; `None` when it is used up.
+    /// Consumes input up to the next item; `None` when it is used up.
     ///
-    /// `spare` gives memory for a large message that comes in parts, if there is some.
+    /// `spare` provides memory for a large message that comes in parts, if there is some.
     pub(crate) fn next<'a>(
         &mut self,
         rules: &Rules,
@@ -258,7 +258,7 @@ impl Decoder {
         }
     }
 
-    /// The next header, whether it stands whole in the input or its bytes come one by one.
+    /// The next header, whether it is whole in the input or arrives byte by byte.
     fn header(&mut self, rules: &Rules, input: &mut &mut [u8]) -> Result<Option<Header>, ProtocolError> {
         let spilled = self.partial.as_ref().map_or(0, |partial| usize::from(partial.header_len));
         if spilled == 0 {
@@ -288,7 +288,7 @@ impl Decoder {
         }
     }
 
-    /// Checks what a header says against the message in progress and the limit (§5.4, §10.4).
+    /// Checks a header against the message in progress and the limit (§5.4, §10.4).
     fn begin(&mut self, rules: &Rules, header: Header) -> Result<(), ProtocolError> {
         self.key = header.key;
         self.remaining = header.len;
@@ -358,7 +358,7 @@ impl Decoder {
         Some(Cow::Owned(payload))
     }
 
-    /// What has come of a data frame's payload, unmasked; `None` where it only adds to something.
+    /// The available part of a data frame's payload, unmasked; `None` if it is only collected.
     fn payload<'a>(
         &mut self,
         rules: &Rules,
@@ -398,7 +398,7 @@ impl Decoder {
             self.forget_if_empty();
             return message.kind.lend(bytes).map(|message| Some(Decoded::Message(message)));
         }
-        // The rest of this frame will come; of further fragments nothing is known.
+        // The rest of this frame will come; later fragments are unknown.
         let expected = if fin { self.remaining } else { u64::MAX }.min(rules.message_limit);
         let partial = self.partial.get_or_insert_default();
         if !begun && self.remaining >= LARGE {
@@ -413,7 +413,7 @@ impl Decoder {
         Ok(Some(Decoded::Message(joined)))
     }
 
-    /// The fragment that these bytes are; `None` when they hold no whole character.
+    /// The fragment of these bytes; `None` if they hold no whole character.
     fn fragment<'a>(
         &mut self,
         kind: Kind,
