@@ -112,7 +112,7 @@
 //! you opt in: [`Endpoint::watch`] spawns one that waits, and [`Options::resolve_names`] one for each name lookup, 8 at
 //! most.
 //!
-//! # The deadlock everybody meets once
+//! # The deadlock everyone hits once
 //!
 //! A blocking HTTP request from this thread to its own server waits for an answer that only this thread can
 //! give. Make such requests on another thread. The symptoms, variants and workarounds are in
