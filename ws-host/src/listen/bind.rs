@@ -261,11 +261,9 @@ impl fmt::Display for ListenError {
                  choose another port, a range with Bind::port_range, or port 0 for any free one",
                 Tried(tried)
             ),
-            Self::Denied { tried } => write!(
-                f,
-                "cannot listen on {}: permission denied; choose a port from 1024 up",
-                Tried(tried)
-            ),
+            Self::Denied { tried } => {
+                write!(f, "cannot listen on {}: permission denied; choose a port from 1024 up", Tried(tried))
+            }
             Self::NotHere { tried } => {
                 write!(f, "cannot listen on {}: not an address of this machine", Tried(tried))
             }

@@ -18,7 +18,7 @@
 //! ```
 //!
 //! A page that has gone is detected when something is sent to it: a comment now and then ([`keep_alive`]) ends the
-//! streams of such pages, and keeps proxies from cutting the others.
+//! streams of such pages, and keeps proxies from cutting the rest.
 
 use super::response::no_sniff;
 use bytes::Bytes;

@@ -286,16 +286,16 @@ fn a_compressed_file_that_is_older_is_not_sent() {
     assert_eq!(sent("/older.js", "gzip, br"), ("fresh", String::new()));
     assert_eq!(sent("/same.js", "gzip"), ("abcde", "gzip".to_owned()), "of equal age, it is");
     assert_ne!(ask("/same.js", "gzip").2, ask("/same.js", "br").2, "other bytes, another tag");
-    assert_eq!(sent("/untold.js", "gzip"), ("plain", String::new()), "nobody knows");
-    assert_eq!(sent("/of_no_time.js", "gzip"), ("plain", String::new()), "nobody knows");
+    assert_eq!(sent("/untold.js", "gzip"), ("plain", String::new()), "its time is unknown");
+    assert_eq!(sent("/of_no_time.js", "gzip"), ("plain", String::new()), "its time is unknown");
 }
 
 #[test]
 fn unreadable_files_are_404_or_500() {
     let site = folder();
-    assert_eq!(get(&site, "/secret"), Err(404), "who may not read it is not told that it is there");
+    assert_eq!(get(&site, "/secret"), Err(404), "an unreadable file does not reveal that it exists");
     assert_eq!(get(&site, "/broken"), Err(500));
-    assert_eq!(get(&site, "/pipe"), Err(404), "nobody waits for a pipe");
+    assert_eq!(get(&site, "/pipe"), Err(404), "a pipe is never opened");
     let asked = request(Method::GET, "/app.js", &[]);
     for (kind, status) in [(io::ErrorKind::NotFound, 404), (io::ErrorKind::UnexpectedEof, 500)] {
         assert_eq!(site.unreadable(&asked, kind.into()).status().as_u16(), status);

@@ -115,7 +115,7 @@ fn the_mode_of_fetch_decides_where_it_is_sent() {
         is_navigation(&request.body(()).unwrap())
     };
     assert!(ask(Method::GET, "text/html", &["navigate"]));
-    assert!(ask(Method::GET, "*/*", &["navigate"]), "whatever it accepts");
+    assert!(ask(Method::GET, "*/*", &["navigate"]), "for any Accept");
     assert!(!ask(Method::POST, "text/html", &["navigate"]), "a form that is sent");
     for modes in [
         &["cors"][..],

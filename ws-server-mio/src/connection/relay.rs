@@ -31,8 +31,7 @@ impl Connections {
     /// fragments.
     ///
     /// A coupling ends with either connection: a client that reconnects is not coupled. To couple the remaining leg
-    /// with another partner, do so during `Closed` of the first; otherwise it is closed right after that. another
-    /// partner, couple it while `Closed` of the first is told; otherwise it is closed right after that.
+    /// with another partner, do so during `Closed` of the first; otherwise it is closed right after that.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
