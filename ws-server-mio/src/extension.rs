@@ -61,7 +61,7 @@ ws_proto::debug_is_display!(AlreadyExtended);
 
 impl fmt::Display for AlreadyExtended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the endpoint already has an extension; combine the two")
+        f.write_str("the endpoint already has an extension; combine both into one")
     }
 }
 

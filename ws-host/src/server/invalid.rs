@@ -91,9 +91,9 @@ mod tests {
             ("/room/{id}", "no patterns"),
             ("/ws?x", "without query"),
             ("/ws#a", "without query and fragment"),
-            ("/w s", "percent-encoded"),
-            ("/größe", "percent-encoded"),
-            ("/a\"b", "percent-encoded"),
+            ("/w s", "percent-encode"),
+            ("/größe", "percent-encode"),
+            ("/a\"b", "percent-encode"),
             ("http://localhost/ws", "without scheme"),
             ("ws://localhost/ws", "without scheme"),
         ] {

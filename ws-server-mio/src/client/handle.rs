@@ -9,7 +9,7 @@ use ws_proto::ClientRequest;
 
 /// A client of an endpoint, from [`Connections::client`].
 ///
-/// Once the client was removed, it is [`Idle`](ClientState::Idle), has no connection, and its verbs do
+/// Once the client is removed, it is [`Idle`](ClientState::Idle), has no connection, and its verbs do
 /// nothing.
 #[derive(Debug)]
 pub struct ClientHandle<'c> {
