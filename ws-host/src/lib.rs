@@ -1,9 +1,9 @@
-//! What every owner of WebSocket sockets needs, and no engine does.
+//! The runtime-independent parts of a WebSocket server or client, beyond the protocol engine.
 //!
 //! [`ws_proto`] takes bytes and a clock. An owner of sockets also has to open listeners, race addresses, reconnect, count
-//! connections, keep topics and serve files. This crate has that once for all runtimes: `ws-server-mio` and
-//! `ws-server-smol` are built on it, and re-export what their users need. It opens the standard library's sockets and files,
-//! never waits, spawns no thread and has no runtime.
+//! connections, keep topics and serve files. This crate does that once for all runtimes: `ws-server-mio` and
+//! `ws-server-smol` build on it, and re-export what their users need. It opens the standard library's sockets and
+//! files, never waits, spawns no thread and has no runtime.
 //!
 //! ```text
 //!  listen::open ──▶ the owner accepts ──▶ server::Admission ──▶ socket::prepare ──▶ Connection::server ──▶ events
@@ -17,13 +17,13 @@
 //! | module | what |
 //! |---|---|
 //! | [`listen`] | where a server listens: ports and addresses, opening them, the file of a Unix socket, URLs, failed accepts |
-//! | [`server`] | what a server allows, how many connections it admits, what it counts, how it stops |
-//! | [`client`] | where a client connects, in which order, why that failed, and when it tries again |
+//! | [`server`] | a server's limits and admission, its counts, how it stops |
+//! | [`client`] | which addresses a client tries, in which order, its errors, and when it retries |
 //! | [`socket`] | options of a connected socket |
 //! | [`token`] | a secret in the URL that authenticates its bearer |
 //! | [`topics`] | subscriptions by topic, and policies for slow peers |
 //! | [`web`] | routes, files and event streams beside the socket |
-//! | [`clock`] | the one clock of a process |
+//! | [`clock`] | the shared clock of a process |
 //! | [`sleep`] | detecting that the machine slept |
 
 pub mod client;

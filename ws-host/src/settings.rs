@@ -1,6 +1,6 @@
-//! The settings of a connection, as those of a server and of a client: written once.
+//! The settings of a connection, shared by servers and clients.
 
-/// Setters that hand on to the [`Config`](ws_proto::Config) of each connection.
+/// Setters that forward to the [`Config`](ws_proto::Config) of each connection.
 macro_rules! handed_on {
     ($of:ident: $($(#[$doc:meta])* $name:ident($($value:ident: $type:ty),*);)+) => {
         impl $of {
@@ -16,12 +16,12 @@ macro_rules! handed_on {
     };
 }
 
-/// What servers and clients can set alike.
+/// The settings that servers and clients share.
 macro_rules! settings_of_a_connection {
     ($of:ident) => {
         impl $of {
-            /// Sets all rules of a connection at once, in place of those that were set before: for who has them from
-            /// elsewhere. Every setting of its own is a method here.
+            /// Replaces all rules of a connection at once, discarding earlier settings. Each setting also has its own
+            /// method here.
             #[must_use]
             pub fn connection(self, connection: ws_proto::Config) -> Self {
                 Self { connection, ..self }
@@ -47,11 +47,11 @@ macro_rules! settings_of_a_connection {
             /// Sets the most header fields of an HTTP head: [`Config::header_limit`](ws_proto::Config::header_limit). 100.
             header_limit(fields: usize);
 
-            /// Sets the longest HTTP body in bytes; for a client, how much of a refusal's body is kept:
+            /// Sets the longest HTTP body in bytes; for a client, how much of a rejection's body is kept:
             /// [`Config::body_limit`](ws_proto::Config::body_limit). 1 MiB, client 16 KiB.
             body_limit(bytes: usize);
 
-            /// Sets the most frames a second that carry nothing; `None` is no limit:
+            /// Sets the most frames a second without content; `None` is no limit:
             /// [`Config::frame_rate`](ws_proto::Config::frame_rate). 1,000.
             frame_rate(per_second: Option<u32>);
 
@@ -74,11 +74,11 @@ macro_rules! settings_of_a_connection {
             /// Sets the time for the whole closing phase: [`Config::close_timeout`](ws_proto::Config::close_timeout). 5 s.
             close_timeout(time: core::time::Duration);
 
-            /// Sets how long output may wait while the peer takes too little of it:
+            /// Sets how long output may wait while the peer reads too little of it:
             /// [`Config::output_timeout`](ws_proto::Config::output_timeout). 30 s.
             output_timeout(time: core::time::Duration);
 
-            /// Sets how many bytes a second a peer must take of output that waits for it:
+            /// Sets how many bytes of pending output a peer must read a second:
             /// [`Config::min_output_rate`](ws_proto::Config::min_output_rate). 1 KiB.
             min_output_rate(bytes_per_second: u32);
 
@@ -86,14 +86,14 @@ macro_rules! settings_of_a_connection {
             /// [`Heartbeat::server`](ws_proto::Heartbeat::server), client [`Heartbeat::client`](ws_proto::Heartbeat::client).
             heartbeat(heartbeat: ws_proto::Heartbeat);
 
-            /// Sets the memory that all connections share, also those of other servers and clients that are given the same:
-            /// [`Config::memory`](ws_proto::Config::memory). None.
+            /// Sets the memory that all connections share, including those of other servers and clients with the same
+            /// value: [`Config::memory`](ws_proto::Config::memory). None.
             memory(memory: ws_proto::Memory);
         }
 
         #[cfg(feature = "deflate")]
         $crate::settings::handed_on! { $of:
-            /// Compresses messages where the peer does so too: [`Config::deflate`](ws_proto::Config::deflate). Off.
+            /// Compresses messages with peers that do so too: [`Config::deflate`](ws_proto::Config::deflate). Off.
             deflate(deflate: ws_proto::Deflate);
         }
     };

@@ -1,8 +1,8 @@
 //! Detecting from its two clocks that the machine slept.
 //!
-//! In sleep the monotonic clock of most systems stands still while the wall clock goes on (on Windows both go on, and
-//! deadlines have passed instead). Sockets look open afterwards, and their peers may be long gone: the owner passes the
-//! news to each connection by [`Connection::handle_resume`](ws_proto::Connection::handle_resume).
+//! During sleep, the monotonic clock of most systems stops while the wall clock continues (on Windows both continue,
+//! and deadlines have passed instead). Sockets look open afterwards, and their peers may be long gone: the owner
+//! informs each connection with [`Connection::handle_resume`](ws_proto::Connection::handle_resume).
 //!
 //! Comparing the clocks reads the time of day, so the detector also keeps each [`WallClock`] set, the source of `Date`.
 
@@ -12,7 +12,7 @@ use ws_proto::WallClock;
 
 /// The clocks are compared at most this often.
 const COMPARE: Duration = Duration::from_secs(1);
-/// A smaller jump of the wall clock is a correction of it.
+/// A smaller jump of the wall clock is a clock correction.
 const SLEEP: Duration = Duration::from_secs(5);
 
 /// Compares the monotonic clock with the wall clock, and keeps the time of day set.
@@ -62,8 +62,8 @@ impl SleepDetector {
         }
     }
 
-    /// How long the machine slept since the last call, if it did. The wall clock is read once a second at most. Called
-    /// before answers are given, it keeps their `Date` right to a second, however long the owner was idle.
+    /// How long the machine slept since the last call, if it did. It reads the wall clock at most once a second. A call
+    /// before each batch of answers keeps their `Date` right to a second, however long the owner was idle.
     #[inline]
     pub fn slept(&mut self, now: Instant, wall: impl FnOnce() -> SystemTime) -> Option<Duration> {
         let awake = now.saturating_duration_since(self.compared.0);
@@ -77,7 +77,7 @@ impl SleepDetector {
             clock.set(wall);
             clock.is_shared()
         });
-        // A wall clock that was set back says nothing of sleep.
+        // Setting the wall clock back is no sign of sleep.
         let slept = wall.duration_since(before).ok()?.saturating_sub(awake);
         (slept >= SLEEP).then_some(slept)
     }
@@ -104,7 +104,7 @@ mod tests {
             detector.slept(now + after * SECOND, || wall);
             assert_eq!((one.get(), other.get()), (Some(wall), Some(wall)));
         }
-        // What HTTP has no way to write.
+        // A time that HTTP cannot write.
         detector.slept(now + 4 * SECOND, || UNIX_EPOCH - SECOND);
         assert_eq!(one.get(), None);
         detector.slept(now + 5 * SECOND, || day);
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_is_kept_once_and_let_go_when_nobody_else_has_it() {
+    fn a_clock_is_kept_once_and_released_with_its_last_clone() {
         let (now, wall) = (Instant::now(), UNIX_EPOCH);
         let mut detector = SleepDetector::new(now, wall);
         let clock = WallClock::new(wall);

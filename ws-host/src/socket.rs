@@ -1,7 +1,7 @@
-//! Options of a connected socket. Where the system refuses one, the connection works all the same.
+//! Options of a connected socket. A failed option is ignored: the connection works all the same.
 //!
-//! Each function takes whatever [`SockRef`] can borrow: a stream of the standard library, of mio or of async-io. For a Unix
-//! socket the options of TCP are refused, which is ignored.
+//! Each function takes anything that [`SockRef`] can borrow: a stream of the standard library, of mio or of async-io. A
+//! Unix socket rejects the options of TCP, which is ignored.
 
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The most unsent bytes that the kernel holds of one connection. The rest waits in the outbox, where a heartbeat can
-/// overtake it, and where a peer that takes nothing is noticed.
+/// overtake it, and a stalled peer is detected.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT: u32 = 64 << 10;
 
@@ -22,7 +22,7 @@ const PROBES: u32 = 4;
 /// Whether a read or a write of fewer bytes than asked for shows that the kernel has no more, so that no further call
 /// is needed to see `WouldBlock`.
 ///
-/// True where readiness comes in edges, from epoll or kqueue. Elsewhere that very error arms readiness again.
+/// True for edge-triggered readiness, from epoll or kqueue. Elsewhere that very error arms readiness again.
 pub const SHORT_TRANSFER_IS_LAST: bool = cfg!(any(
     target_vendor = "apple",
     target_os = "android",
@@ -35,8 +35,8 @@ pub const SHORT_TRANSFER_IS_LAST: bool = cfg!(any(
     target_os = "redox",
 ));
 
-/// Prepares a connected TCP socket, accepted or dialled: small messages leave at once (`TCP_NODELAY`), and on Linux and
-/// Android the kernel holds at most 64 KiB that it has not sent (`TCP_NOTSENT_LOWAT`).
+/// Prepares a connected TCP socket, accepted or dialled: small messages are sent at once (`TCP_NODELAY`), and on Linux
+/// and Android the kernel holds at most 64 KiB of unsent output (`TCP_NOTSENT_LOWAT`).
 pub fn prepare<'s>(socket: impl Into<SockRef<'s>>) {
     let socket = socket.into();
     let _ = socket.set_tcp_nodelay(true);
@@ -44,8 +44,8 @@ pub fn prepare<'s>(socket: impl Into<SockRef<'s>>) {
     let _ = socket.set_tcp_notsent_lowat(UNSENT);
 }
 
-/// Lets the kernel find a peer that vanished, within 45 s, where no heartbeat would: an answer over HTTP may be long and
-/// silent. It holds until the connection ends.
+/// Lets the kernel detect a peer that vanished, within 45 s, without a heartbeat: an HTTP response may be long and
+/// silent. It lasts until the connection ends.
 pub fn probe<'s>(socket: impl Into<SockRef<'s>>) {
     let probes = TcpKeepalive::new().with_time(PROBE_AFTER);
     // Elsewhere the system decides.
@@ -61,25 +61,25 @@ pub fn probe<'s>(socket: impl Into<SockRef<'s>>) {
     let _ = socket.into().set_tcp_keepalive(&probes);
 }
 
-/// Ends the connection with a reset once its last handle is dropped: the peer must not take what was cut off for the
-/// whole (RFC 9112 §8).
+/// Makes dropping the last handle send a reset: the peer must not mistake truncated output for
+/// the whole (RFC 9112 §8).
 pub fn reset_on_close<'s>(socket: impl Into<SockRef<'s>>) {
     let _ = socket.into().set_linger(Some(Duration::ZERO));
 }
 
-/// The address as users know it: a dual-stack socket shows an IPv4 peer as `::ffff:a.b.c.d`.
+/// The address in its usual form: a dual-stack socket reports an IPv4 peer as `::ffff:a.b.c.d`.
 pub fn canonical(mut address: SocketAddr) -> SocketAddr {
     address.set_ip(address.ip().to_canonical());
     address
 }
 
-/// Whether a TCP socket that its poller calls connected has reached another socket, given its `local_addr()` and
-/// `peer_addr()`.
+/// Checks whether a TCP socket that its poller reports as connected has reached another socket, given its
+/// `local_addr()` and `peer_addr()`.
 ///
 /// # Errors
 /// The peer's error, such as [`NotConnected`](io::ErrorKind::NotConnected);
-/// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) for a socket that met itself, as happens where nobody listens
-/// on a port that the system also hands to outgoing connections.
+/// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) for a socket connected to itself, which happens without a
+/// listener on a port that the system also assigns to outgoing connections.
 pub fn check_connected(local: io::Result<SocketAddr>, peer: io::Result<SocketAddr>) -> io::Result<()> {
     let peer = peer?;
     match local {
@@ -103,7 +103,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_socket_has_what_it_was_asked_to_have() {
+    fn prepare_and_probe_set_their_options() {
         let (ours, _theirs) = ends();
         prepare(&ours);
         let socket = SockRef::from(&ours);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_be_reset_is_reset() {
+    fn reset_on_close_sends_a_reset() {
         let (ours, mut theirs) = ends();
         reset_on_close(&ours);
         drop(ours);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_met_itself_is_refused() {
+    fn a_self_connection_is_rejected() {
         let at = |port| Ok(SocketAddr::from(([127, 0, 0, 1], port)));
         assert!(check_connected(at(1), at(2)).is_ok());
         assert_eq!(check_connected(at(1), at(1)).unwrap_err().kind(), ErrorKind::ConnectionRefused);

@@ -1,4 +1,4 @@
-//! Access tokens: a secret in the URL that is handed out, and in a cookie from then on.
+//! Access tokens: a secret in the URL, and in a cookie after the first request.
 //!
 //! Only holders of the full URL may use the server: `http://192.168.1.7:8700/?token=…`. A browser gets the token as a
 //! cookie with the first answer, so that the page's own requests and sockets need none in their URLs.
@@ -29,7 +29,7 @@ impl Token {
     ///
     /// ```
     /// use ws_host::token::Token;
-    /// let token = Token::from_random([7; 16]); // from the system's source of randomness, in earnest
+    /// let token = Token::from_random([7; 16]); // use the system's source of randomness instead
     /// assert_eq!(token.as_str(), "BwcHBwcHBwcHBwcHBwcHBw");
     /// ```
     pub fn from_random<const N: usize>(random: [u8; N]) -> Self {
@@ -42,7 +42,7 @@ impl Token {
         &self.0
     }
 
-    /// Whether the candidate is this token. The time that it takes reveals at most whether the length is right.
+    /// Whether the candidate is this token. The time it takes reveals at most whether the length is right.
     pub fn matches(&self, candidate: impl AsRef<[u8]>) -> bool {
         let (own, other) = (self.0.as_bytes(), candidate.as_ref());
         let differs = own.iter().zip(other).fold(0, |differs, (a, b)| black_box(differs | (a ^ b)));
@@ -64,7 +64,7 @@ pub struct TokenRule {
     cookie: String,
 }
 
-/// Where a request has the token.
+/// Where a request carries the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
     /// Only in its query: the answer should carry [`TokenRule::set_cookie`].
@@ -87,8 +87,8 @@ impl TokenRule {
         self
     }
 
-    /// Looks for the token in a request; `None` when it is missing. Cookies of other names or bytes hide none: a page on
-    /// another port of this host can set them, and must not lock the bearer out.
+    /// Looks for the token in a request; `None` when it is missing. Cookies with other names or bytes do not hide it: a
+    /// page on another port of this host can set them, and must not lock the bearer out.
     pub fn check(&self, query: Option<&str>, headers: &HeaderMap) -> Option<Shown> {
         let own = self.cookie.as_bytes();
         let mut cookies = cookies(headers).filter(|(name, _)| *name == own);
@@ -116,13 +116,13 @@ impl TokenRule {
     }
 
     /// The value of the `Set-Cookie` that makes a browser send the token from then on. Scripts cannot read the cookie,
-    /// and requests that other sites cause do not carry it.
+    /// and cross-site requests do not carry it.
     pub fn set_cookie(&self) -> String {
         format!("{}={}; Path=/; HttpOnly; SameSite=Strict", self.cookie, self.token.as_str())
     }
 
-    /// Passes on a request or an upgrade that has the token, and any other event. An upgrade with the token in its query
-    /// alone gets the cookie.
+    /// Passes on a request or an upgrade that has the token, and any other event. An upgrade with the token only in its
+    /// query gets the cookie.
     ///
     /// # Errors
     /// The request that lacks the token: answer it with [`unauthorized`](Self::unauthorized).
@@ -144,8 +144,8 @@ impl TokenRule {
         }
     }
 
-    /// Completes the answer to a request that has the token in its query: it sets the cookie, unless the request has the
-    /// token elsewhere too, and keeps that query out of the `Referer` of requests to other sites.
+    /// Completes the answer to a request with the token in its query: it sets the cookie, unless the request also has
+    /// the token elsewhere, and keeps that query out of the `Referer` of requests to other sites.
     pub fn complete_response<B>(&self, request: &Request, response: &mut Response<B>) {
         if !self.is_in_query(request.query()) {
             return;
@@ -161,12 +161,12 @@ impl TokenRule {
         headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
     }
 
-    /// The answer to a request that lacks the token: 401.
+    /// The answer to a request without the token: 401.
     pub fn unauthorized() -> Response<Bytes> {
         let mut response = Response::new(Bytes::from_static(b"open this with the link that has its token\n"));
         *response.status_mut() = StatusCode::UNAUTHORIZED;
         let headers = response.headers_mut();
-        // A 401 must say which scheme would do (RFC 9110 §15.5.2).
+        // A 401 must name an accepted scheme (RFC 9110 §15.5.2).
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_found_in_the_query() {
+    fn the_token_is_found_in_the_query() {
         let none = HeaderMap::new();
         let check = |query: &str| rule().check(Some(query), &none);
         assert_eq!(check(&format!("token={TOKEN}")), Some(Shown::InQuery));
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_found_in_the_cookie_that_was_set() {
+    fn the_token_is_found_in_the_cookie() {
         let set = rule().set_cookie();
         assert!(set.ends_with("; HttpOnly; SameSite=Strict"), "{set}");
         let pair = set.split(';').next().unwrap();
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn no_other_cookie_hides_it() {
+    fn no_other_cookie_hides_the_token() {
         let own = format!("ws_token_8700={TOKEN}");
         let check = |lines: &[Vec<u8>]| {
             let mut headers = HeaderMap::new();
@@ -271,14 +271,14 @@ mod tests {
             ] {
                 assert_eq!(check(&parts), Some(Shown::InHeader), "{parts:?}");
             }
-            assert_eq!(check(&[other]), None, "alone it is none");
+            assert_eq!(check(&[other]), None, "alone it is no token");
         }
         let changed = [own.as_bytes(), b"\xff"].concat();
         assert_eq!(check(&[changed]), None);
     }
 
     #[test]
-    fn no_other_credentials_hide_it() {
+    fn no_other_credentials_hide_the_token() {
         for other in [&b"Basic Zo\xeb"[..], b"\xff", b"", b"Bearer", b"Bearer \xff"] {
             let mut headers = HeaderMap::new();
             headers.append(header::AUTHORIZATION, HeaderValue::from_bytes(other).unwrap());
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_may_show_it_as_a_bearer() {
+    fn bearer_authorization_is_accepted() {
         for value in [format!("Bearer {TOKEN}"), format!("bearer  {TOKEN}")] {
             assert_eq!(rule().check(None, &header(header::AUTHORIZATION, &value)), Some(Shown::InHeader));
         }
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn who_shows_it_is_let_in_and_who_does_not_is_given_back_to_be_refused() {
+    fn requests_with_the_token_pass_and_others_are_returned() {
         let cookie = || header(header::COOKIE, &format!("ws_token_8700={TOKEN}"));
         for (target, fields, is_in) in [
             (format!("/?token={TOKEN}"), HeaderMap::new(), true),
@@ -326,12 +326,12 @@ mod tests {
         }
         assert!(
             matches!(rule().authenticate(Event::Drained), Ok(Event::Drained)),
-            "other events are not asked"
+            "other events need no token"
         );
     }
 
     #[test]
-    fn a_socket_and_a_page_that_were_let_in_by_the_url_get_the_cookie_once() {
+    fn the_token_in_the_query_sets_the_cookie_once() {
         let in_query = |fields| asks(&format!("/?token={TOKEN}"), fields);
         let known = header(header::COOKIE, &format!("ws_token_8700={TOKEN}"));
         for (fields, cookies) in [(HeaderMap::new(), 1), (known, 0)] {
@@ -341,7 +341,7 @@ mod tests {
                     Event::Request(request) => {
                         let mut response = Response::new(());
                         rule().complete_response(&request, &mut response);
-                        // Also where the cookie is there already: the page was opened by its link once more.
+                        // Also if the cookie is already set: the page was opened by its link again.
                         assert_eq!(response.headers()[header::REFERRER_POLICY], "same-origin");
                         response.into_parts().0.headers
                     }
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_wants_another_policy_for_its_links_keeps_it() {
+    fn a_page_with_its_own_referrer_policy_keeps_it() {
         let [Event::Request(request), _] = asks(&format!("/?token={TOKEN}"), HeaderMap::new()) else {
             panic!()
         };
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cookie_that_is_given_does_not_show_in_logs() {
+    fn the_cookie_does_not_show_in_logs() {
         let [Event::Request(request), upgrade] = asks(&format!("/?token={TOKEN}"), HeaderMap::new()) else {
             panic!()
         };
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_how_to_be_let_in_and_is_not_kept() {
+    fn a_401_names_the_scheme_and_is_not_cached() {
         let refusal = TokenRule::unauthorized();
         assert_eq!(refusal.status(), StatusCode::UNAUTHORIZED);
         assert_eq!(refusal.headers()["www-authenticate"], "Bearer");

@@ -243,7 +243,7 @@ fn why_a_client_did_not_connect() {
         (ConnectError::TimedOut { tried: vec![at(3)] }, "to 192.0.2.1:3 took too long", false),
         (ConnectError::Handshake(ResponseError::HeadTooLarge), "too large", true),
         (ConnectError::Lost(Error::Aborted), "in the handshake", false),
-        (ConnectError::Cancelled, "gave up", false),
+        (ConnectError::Cancelled, "cancelled", false),
     ];
     for (reason, names, has_source) in reasons {
         says(&reason, names);

@@ -1,7 +1,7 @@
 //! In calloop: the endpoint's descriptor is one source among others, and its deadline a timer.
 //!
 //! `cargo run -p ws-server-mio --example calloop`; a port may follow. `GET /ticks` counts the frames of an animation,
-//! which no flood holds up.
+//! which no flood delays.
 #![allow(clippy::print_stdout)] // a program for the terminal
 
 #[cfg(unix)]
@@ -24,7 +24,7 @@ mod host {
     impl Host {
         fn turn(&mut self) -> io::Result<()> {
             let turn = self.endpoint.poll(Some(Duration::ZERO), |connections, event| {
-                // A peer that has gone is no error.
+                // A send to a peer that has gone is no error.
                 match event {
                     Event::Request(id, request) if request.path() == "/" => {
                         drop(connections.respond(id, request, web::html(PAGE)));
@@ -36,8 +36,8 @@ mod host {
                     _ => {}
                 }
             })?;
-            // The descriptor knows nothing of deadlines. While work is left it stays readable, and the loop comes
-            // back after it has looked at its other sources.
+            // The descriptor does not signal deadlines. While work is left it stays readable, and the loop comes
+            // back after it has checked its other sources.
             self.deadline.take().into_iter().for_each(|timer| self.calloop.remove(timer));
             if !turn.more
                 && let Some(timeout) = self.endpoint.next_timeout()
@@ -79,5 +79,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     #[cfg(unix)]
     return host::run();
     #[cfg(not(unix))]
-    Err("an endpoint has a descriptor on unix only; elsewhere Endpoint::watch wakes a loop".into())
+    Err("an endpoint has a descriptor on unix only; use Endpoint::watch elsewhere".into())
 }

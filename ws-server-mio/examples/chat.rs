@@ -7,11 +7,11 @@
 //! ```
 //!
 //! Open the printed address in two windows. It shows how one program answers plain HTTP and WebSocket
-//! upgrades side by side, refuses what it does not serve, sends one message to all, tells who is there, and
-//! keeps connections alive; and how a page comes back by itself after a reload, a lost connection or a
-//! restarted server. What was said meanwhile it neither misses nor repeats, as far as the memory of the
-//! server reaches: the last 100 messages. The room, which does no I/O, the answers to plain HTTP and the page
-//! are in `tests/kit/src/chat`: the example `async_chat` of `ws-server-smol` has the same.
+//! upgrades side by side, rejects what it does not serve, broadcasts messages, shows presence, and
+//! keeps connections alive; and how a page reconnects automatically after a reload, a lost connection or a
+//! restarted server. It neither misses nor repeats messages sent meanwhile, as far as the server's
+//! history reaches: the last 100 messages. The room, which does no I/O, the HTTP responses and the page
+//! are in `tests/kit/src/chat`; the example `async_chat` of `ws-server-smol` shares them.
 //!
 //! Without `--lan` only this machine can connect. With it, everyone on the network can, by the machine's
 //! address; to let them use its name as well, allow that name in the configuration:
@@ -29,7 +29,7 @@ use ws_server_mio::{
     ServerConfig,
 };
 
-/// The page and the server do not understand each other; the page does not try again.
+/// The page and the server speak different protocols; the page does not retry.
 const NOT_UNDERSTOOD: u16 = 4000;
 
 fn main() -> ExitCode {
@@ -53,7 +53,7 @@ fn serve() -> Result<(), Box<dyn Error>> {
     }
 
     // The longest message is 4,000 characters, in UTF-8 and JSON. `frequent` keeps connections alive through
-    // proxies, and finds dead ones within a minute. Messages are compressed, each once for all.
+    // proxies, and finds dead ones within a minute. A broadcast is compressed once.
     let config = ServerConfig::new()
         .upgrade_paths(["/ws"])
         .subprotocols(["chat"])
@@ -71,8 +71,8 @@ fn serve() -> Result<(), Box<dyn Error>> {
     Ok(endpoint.run(|connections, event| handle(connections, &mut room, event))?)
 }
 
-/// Everything that happens. A send or an answer that fails needs no care here: its connection is going, and
-/// `Closed` follows; a page that hears nothing calls again.
+/// Handles every event. A failed send or answer needs no handling: its connection is closing, and
+/// `Closed` follows; a page without an answer reconnects.
 fn handle(connections: &mut Connections, room: &mut Room<ConnectionId>, event: Event<'_>) {
     let (id, reply) = match event {
         Event::Request(id, request) => {
@@ -102,7 +102,7 @@ fn handle(connections: &mut Connections, room: &mut Room<ConnectionId>, event: E
     }
 }
 
-/// Since 1970, as JavaScript counts.
+/// Milliseconds since 1970, as in JavaScript.
 fn milliseconds() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

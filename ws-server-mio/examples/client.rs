@@ -1,5 +1,5 @@
-//! A WebSocket in the terminal: each line that is typed goes out as a text, what comes is printed, and when the
-//! connection ends it connects again.
+//! A WebSocket in the terminal: it sends each typed line as text, prints what it receives, and
+//! reconnects when the connection ends.
 //!
 //! `cargo run -p ws-server-mio --example client -- ws://127.0.0.1:8700/`
 
@@ -21,12 +21,12 @@ const USAGE: &str = "usage: client URL [--header 'Name: value']... [--subprotoco
 fn arguments(
     mut args: impl Iterator<Item = String>,
 ) -> Result<(ClientRequest, ClientConfig), Box<dyn Error>> {
-    // Lines wait in the outbox up to its high mark; a single one may be as long as a message may.
+    // Lines wait in the outbox up to its high mark; a single line may be as long as a message.
     let rules = ClientConfig::new().heartbeat(Heartbeat::frequent()).outbox(64 << 10, 1 << 20, 32 << 20);
     let mut config = rules.reconnect(Reconnect::default());
     let mut request = ClientRequest::new(&args.next().ok_or("where to?")?)?;
     while let Some(option) = args.next() {
-        let mut value = || args.next().ok_or(format!("{option} wants a value"));
+        let mut value = || args.next().ok_or(format!("{option} needs a value"));
         match option.as_str() {
             "--header" => {
                 let field = value()?;
@@ -38,14 +38,14 @@ fn arguments(
             #[cfg(unix)]
             "--unix" => config = config.unix(value()?),
             "--once" => config = config.reconnect(None),
-            _ => return Err(format!("what is {option}?").into()),
+            _ => return Err(format!("unknown option {option}").into()),
         }
     }
     Ok((request, config))
 }
 
-/// Reading a terminal blocks, so that it has a thread of its own; it wakes the loop for each line. When many lines wait
-/// it waits, too.
+/// Reading a terminal blocks, so it has its own thread; it wakes the loop for each line. With many lines
+/// pending, it waits too.
 fn read_lines(remote: Remote) -> Receiver<String> {
     let (sender, lines) = sync_channel(64);
     std::thread::spawn(move || {
@@ -64,10 +64,10 @@ fn read_lines(remote: Remote) -> Receiver<String> {
 struct Client {
     id: ClientId,
     lines: Receiver<String>,
-    /// The line that goes out next: it waits for a connection, or for room.
+    /// The next line to send: it waits for a connection, or for room.
     next: Option<String>,
     congested: bool,
-    /// It is over.
+    /// The exit code, once the program is done.
     status: Option<ExitCode>,
 }
 
@@ -107,18 +107,18 @@ impl Client {
             }
         };
         if printed.is_err() {
-            self.status = Some(ExitCode::FAILURE); // nobody listens
+            self.status = Some(ExitCode::FAILURE); // the output is closed
         }
     }
 
-    /// It is over when nothing is tried any more.
+    /// Ends the program when no attempt is pending.
     fn rest(&mut self, connections: &mut Connections, fine: bool) {
         if connections.client(self.id).state() == ClientState::Idle {
             self.status = Some(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
     }
 
-    /// Sends the lines that wait, as far as they go; behind the last one it parts.
+    /// Sends pending lines as far as they fit; after the last one it disconnects.
     fn send(&mut self, connections: &mut Connections) {
         let state = connections.client(self.id).state();
         while !self.congested {
@@ -143,7 +143,7 @@ impl Client {
     }
 }
 
-/// Text that cannot drive the terminal.
+/// Text without terminal control characters.
 fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

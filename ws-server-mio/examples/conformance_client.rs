@@ -1,8 +1,8 @@
-//! A client for conformance suites of the kind of Autobahn's, which listen: it asks how many cases there are, connects
-//! for each and echoes what comes until the suite ends the connection, and asks for the reports at last.
+//! A client for conformance suites such as Autobahn's, which listen: it asks for the number of cases, connects
+//! for each and echoes until the suite ends the connection, and finally asks for the reports.
 //!
-//! `cargo run --release -p ws-server-mio --example conformance_client -- ws://127.0.0.1:9001`, or with `deflate` behind
-//! it to compress
+//! `cargo run --release -p ws-server-mio --example conformance_client -- ws://127.0.0.1:9001`, followed by `deflate` to
+//! compress
 
 use std::error::Error;
 use ws_server_mio::{ClientConfig, ConnectionId, Connections, Deflate, Endpoint, Event, Message, Options};
@@ -26,10 +26,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     suite.visit("/getCaseCount", |_, _, message| {
         count = message.as_text().and_then(|count| count.parse().ok());
     })?;
-    for case in 1..=count.ok_or("the suite does not say how many cases it has")? {
+    for case in 1..=count.ok_or("the suite did not report its number of cases")? {
         suite.visit(&format!("/runCase?case={case}&agent={AGENT}"), |connections, id, message| {
             if connections.send(id, message).is_err() {
-                connections.terminate(id); // it asks for more than it reads
+                connections.terminate(id); // it sends more than it reads
             }
         })?;
     }
@@ -43,7 +43,7 @@ struct Suite {
 }
 
 impl Suite {
-    /// One connection, from its beginning to its end, and what becomes of its messages.
+    /// Runs one connection, and passes its messages on.
     fn visit(
         &mut self,
         path: &str,

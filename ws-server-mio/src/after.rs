@@ -1,4 +1,4 @@
-//! Something that is to be done later, once.
+//! One-shot timers.
 
 use crate::alarms::{Timer, TooManyTimers};
 use crate::connection::Connections;
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 /// Timers.
 impl Connections {
-    /// Runs this once, in the first turn after that time: counted from the beginning of the present turn, or, between turns,
-    /// from [`Endpoint::connections`](crate::Endpoint::connections). It wakes the loop, is counted in
-    /// [`Endpoint::next_timeout`](crate::Endpoint::next_timeout) and runs within the turn's budget, at least one in each
-    /// turn; one that it sets itself runs in the next turn at the earliest.
+    /// Runs this once, in the first turn after `duration`, which counts from the beginning of the current turn or,
+    /// between turns, from [`Endpoint::connections`](crate::Endpoint::connections). It wakes the loop, counts in
+    /// [`Endpoint::next_timeout`](crate::Endpoint::next_timeout) and runs within the turn's budget, at least one in
+    /// each turn; a timer that it sets runs in the next turn at the earliest.
     ///
-    /// A timer keeps no loop alive: [`Endpoint::run`](crate::Endpoint::run) ends with the last server and client, and what
-    /// waits then runs no more.
+    /// A timer does not keep a loop running: [`Endpoint::run`](crate::Endpoint::run) returns with the last server and
+    /// client, and pending timers do not run.
     ///
     /// ```
     /// use std::time::Duration;
@@ -20,7 +20,7 @@ impl Connections {
     ///
     /// fn handle(connections: &mut Connections, event: Event<'_>) {
     ///     match event {
-    ///         // A peer that says nothing within ten seconds is closed.
+    ///         // Close a peer that sends nothing within ten seconds.
     ///         Event::Open(id, _) => {
     ///             let close = move |connections: &mut Connections| {
     ///                 let _ = connections.close(id, CloseCode::POLICY, "say who you are");
@@ -40,7 +40,7 @@ impl Connections {
     /// ```
     ///
     /// # Errors
-    /// [`TooManyTimers`]: as many wait as [`Options::max_timers`](crate::Options::max_timers) allows.
+    /// [`TooManyTimers`]: [`Options::max_timers`](crate::Options::max_timers) timers are pending.
     pub fn after(
         &mut self,
         duration: Duration,
@@ -52,12 +52,12 @@ impl Connections {
 }
 
 impl Timer {
-    /// Cancels it; says whether it was still to run. What it holds is dropped.
+    /// Cancels it and drops its closure; returns whether it was pending.
     pub fn cancel(self, connections: &mut Connections) -> bool {
         connections.alarms.waiting.remove(&self).is_some()
     }
 
-    /// Whether it is still to run.
+    /// Whether it is pending.
     pub fn is_set(self, connections: &Connections) -> bool {
         connections.alarms.waiting.contains_key(&self)
     }

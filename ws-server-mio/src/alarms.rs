@@ -1,11 +1,12 @@
-//! Timers of the application: what it wants done later, once.
+//! Timers of the application, each run once.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 use ws_proto::Moment;
 
-/// A timer that [`Connections::after`](crate::Connections::after) has set. Never used twice; dropping it leaves the timer to run.
+/// A timer set by [`Connections::after`](crate::Connections::after). Never reused; dropping the handle does not cancel
+/// it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timer {
     at: Moment,
@@ -20,17 +21,17 @@ impl fmt::Display for Timer {
 
 ws_proto::debug_is_display!(Timer);
 
-/// As many timers wait as [`Options::max_timers`](crate::Options::max_timers) allows.
+/// Too many timers are pending: [`Options::max_timers`](crate::Options::max_timers).
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TooManyTimers {
-    /// How many may wait.
+    /// The limit.
     pub limit: usize,
 }
 
 impl fmt::Display for TooManyTimers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} timers wait, the most that Options::max_timers allows", self.limit)
+        write!(f, "{} timers are pending, the limit of Options::max_timers", self.limit)
     }
 }
 
@@ -42,7 +43,7 @@ impl std::error::Error for TooManyTimers {}
 pub(crate) struct Alarms<J> {
     pub(crate) waiting: BTreeMap<Timer, J>,
     limit: usize,
-    /// How many were ever set.
+    /// How many timers were ever set.
     count: u64,
 }
 
@@ -51,12 +52,12 @@ impl<J> Alarms<J> {
         Self { waiting: BTreeMap::new(), limit, count: 0 }
     }
 
-    /// How many were ever set: those that a pass sets itself wait for the next one.
+    /// How many timers were ever set: those set during a pass wait for the next one.
     pub(crate) fn count(&self) -> u64 {
         self.count
     }
 
-    /// Sets one.
+    /// Sets a timer.
     pub(crate) fn set(&mut self, at: Moment, job: J) -> Result<Timer, TooManyTimers> {
         if self.waiting.len() >= self.limit {
             return Err(TooManyTimers { limit: self.limit });
@@ -67,7 +68,7 @@ impl<J> Alarms<J> {
         Ok(timer)
     }
 
-    /// One whose time has come, of those that were set before there were so many.
+    /// Takes a due timer of the first `count` ever set.
     pub(crate) fn take_due(&mut self, now: Moment, count: u64) -> Option<J> {
         let next = self.waiting.first_entry()?;
         let is_due = next.key().at <= now && next.key().number < count;
@@ -79,7 +80,7 @@ impl<J> Alarms<J> {
         self.waiting.first_key_value().is_some_and(|(timer, _)| timer.at <= now)
     }
 
-    /// The time from now until the next one.
+    /// The time until the next timer.
     #[inline]
     pub(crate) fn wait_from(&self, now: Moment) -> Option<Duration> {
         Some(self.waiting.first_key_value()?.0.at.since(now))

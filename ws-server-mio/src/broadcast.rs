@@ -6,14 +6,14 @@ use crate::fanout::deliver;
 use crate::ids::ConnectionId;
 use ws_proto::Frame;
 
-/// To all, and to some.
+/// Broadcasts.
 impl Connections {
-    /// Sends a frame to every open WebSocket that came to a server, and answers how many got it; connections of the
-    /// endpoint's own clients are none of them. Encoded once; large payloads are shared, not copied. Where messages are
-    /// compressed, it is compressed once for all peers whose terms are alike, and what is sent to each of them next refers
-    /// to nothing before.
+    /// Sends a frame to every open WebSocket of every server, and returns how many got it; the
+    /// endpoint's own clients are not included. The frame is encoded once; large payloads are shared, not copied. Where
+    /// messages are compressed, it is compressed once for all peers with the same parameters, and each peer's next
+    /// message refers to nothing before.
     ///
-    /// A peer that is too slow to take it (its outbox is [`SendError::Full`](crate::SendError::Full)) is closed with 1013.
+    /// A peer that is too slow (its outbox is [`SendError::Full`](crate::SendError::Full)) is closed with 1013.
     pub fn broadcast(&mut self, frame: &Frame) -> usize {
         let Self { slots, pool, dirty, now, .. } = self;
         let mut sent = 0;
@@ -26,8 +26,8 @@ impl Connections {
         sent
     }
 
-    /// As [`broadcast`](Self::broadcast), to those that the filter wants. It may look at the connections: at their path,
-    /// their data, their subscriptions.
+    /// As [`broadcast`](Self::broadcast), to the connections that pass the filter. It may look at the connections: at
+    /// their path, their data, their subscriptions.
     ///
     /// ```
     /// # use ws_server_mio::{Connections, Frame};
@@ -59,7 +59,7 @@ impl Connections {
         sent
     }
 
-    /// The WebSocket of a server that is at this place, if one is.
+    /// The open server WebSocket in this slot, if any.
     pub(crate) fn websocket_at(&self, slot: u32) -> Option<ConnectionId> {
         let live = self.slots.at(slot).filter(|live| live.has(flag::WEBSOCKET))?;
         Some(live.id(slot))

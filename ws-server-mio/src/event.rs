@@ -1,4 +1,4 @@
-//! What the handler is given.
+//! The events that the handler receives.
 
 use crate::ids::{ClientId, ConnectionId, ServerId};
 use std::io;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use ws_host::client::ConnectError;
 use ws_proto::{Closed, Fragment, Message, Pong, Request, Upgrade};
 
-/// What happened: on a connection, on a server, on a client, or to the endpoint.
+/// An event: on a connection, on a server, on a client, or of the endpoint.
 ///
-/// What an event of a connection carries is lent for the call, from the loop's receive buffer: answering copies it into
-/// the outbox, keeping it takes [`into_owned`](Self::into_owned). A connection emits them in this order:
+/// The data of a connection's event borrows from the loop's receive buffer for the call: answering copies it into
+/// the outbox, [`into_owned`](Self::into_owned) keeps it. A connection emits its events in this order:
 ///
 /// ```text
 ///  server:  Request*  [[Upgrade ─▶] Open ─▶ (Message | Fragment | Pong | Drained)*]  Closed
@@ -18,78 +18,78 @@ use ws_proto::{Closed, Fragment, Message, Pong, Request, Upgrade};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A server was asked for something that is no WebSocket. Answer it, now or later, with
+    /// A server received a plain HTTP request. Answer it, now or later, with
     /// [`respond`](crate::Connections::respond), [`respond_streaming`](crate::Connections::respond_streaming) or
-    /// [`respond_file`](crate::Connections::respond_file). One that is dropped while it is reported is answered 404, or 426
-    /// where a WebSocket is ([`upgrade_paths`](crate::ServerConfig::upgrade_paths)); one that is kept
-    /// and dropped later, 503 when its connection is next looked at, at the latest after the
+    /// [`respond_file`](crate::Connections::respond_file). A request dropped during this call is answered 404, or 426
+    /// on a path that accepts upgrades ([`upgrade_paths`](crate::ServerConfig::upgrade_paths)); a request kept
+    /// and dropped later is answered 503 when the turn next visits its connection, at the latest after the
     /// [`answer_timeout`](crate::ServerConfig::answer_timeout).
     Request(ConnectionId, Request),
-    /// A server was sent a valid opening handshake, and
-    /// [`decide_upgrades`](crate::ServerConfig::decide_upgrades) asks for the decision; otherwise it is accepted, and
-    /// [`Open`](Self::Open) comes next. Answer it with [`accept`](crate::Connections::accept), or refuse it with
-    /// [`respond`](crate::Connections::respond); dropped, it is answered 503. Refused or dropped, the connection ends with
-    /// that answer.
+    /// A server received a valid opening handshake, and
+    /// [`decide_upgrades`](crate::ServerConfig::decide_upgrades) is set; otherwise it is accepted automatically, and
+    /// [`Open`](Self::Open) comes next. Answer it with [`accept`](crate::Connections::accept), or reject it with
+    /// [`respond`](crate::Connections::respond); dropped, it is answered 503. Rejected or dropped, the connection ends
+    /// with that answer.
     Upgrade(ConnectionId, Upgrade),
-    /// A WebSocket is open. For a client this is the server's 101; for a server, the one that was sent.
+    /// A WebSocket is open. A client gets the server's 101; a server, the 101 that it sent.
     Open(ConnectionId, Box<http::Response<()>>),
     /// A whole message.
     Message(ConnectionId, Message<'a>),
-    /// A fragment of a message, where the configuration asks for [chunks](ws_host::server::ServerConfig::delivery).
+    /// A fragment of a message, with [chunked delivery](ws_host::server::ServerConfig::delivery).
     Fragment(ConnectionId, Fragment<'a>),
-    /// The answer to a Ping of ours.
+    /// The answer to a Ping that we sent.
     Pong(ConnectionId, Pong),
     /// The outbox was over its high mark and has now fallen to its low mark.
     Drained(ConnectionId),
-    /// The end: the last event of a connection, exactly once: also of plain HTTP that was asked something, which
-    /// [`was_open`](Closed::was_open) tells from a WebSocket.
+    /// The last event of a connection, exactly once; also of a plain HTTP connection that sent a request:
+    /// [`was_open`](Closed::was_open) tells the two apart.
     Closed(ConnectionId, Box<Closed>),
-    /// A server is about to stop: the last moment at which its clients are still open.
+    /// A server is about to stop. Its clients are still open.
     Stopping(ServerId),
-    /// A server has stopped. Nothing of it is left, and its id finds nothing from now on.
+    /// A server has stopped. Its connections are gone, and its id is no longer valid.
     Stopped(ServerId),
-    /// The machine slept, and is awake again: it is noticed in the first turn from then on that comes at least a
-    /// second after the last look. Every peer was sent its heartbeat and has the usual time to answer; nobody
-    /// is cut off for having slept. Where the wall clock was set forward by five seconds or more, this comes,
+    /// The machine has resumed from sleep. The first turn that runs at least a second after the last check notices it.
+    /// Every peer was sent its heartbeat and has the usual time to answer; the sleep itself closes
+    /// no connection. Setting the wall clock forward by five seconds or more emits this,
     /// too.
     Resumed {
-        /// For how long, about.
+        /// How long it slept, approximately.
         slept: Duration,
     },
-    /// Connections cannot be accepted, most often since the process has no descriptor left. The server tries
-    /// again by itself, ten times a second; this is emitted once until one is accepted again.
+    /// A server cannot accept connections, usually because the process is out of descriptors. It retries
+    /// automatically, ten times a second, and emits this once until it accepts a connection again.
     AcceptFailed {
-        /// Whose connections.
+        /// The server.
         server: ServerId,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// A client's attempt to connect came to nothing. Each attempt ends with this, or opens a connection.
+    /// A client's attempt to connect failed. Each attempt emits this or opens a connection.
     ///
-    /// Where [`Event::Reconnecting`] does not follow, the client rests: it has no policy, or the refusal is final, as
-    /// 401 is unless [`Reconnect::retry_status`](ws_host::client::Reconnect::retry_status) says otherwise. To call
-    /// [`reconnect`](crate::ClientHandle::reconnect) here is to try again at once, without any wait.
+    /// Unless [`Event::Reconnecting`] follows, the client is idle: it has no policy, or the rejection is final, as
+    /// 401 is unless [`Reconnect::retry_status`](ws_host::client::Reconnect::retry_status) says otherwise. Calling
+    /// [`reconnect`](crate::ClientHandle::reconnect) here retries at once, without a delay.
     ConnectFailed {
-        /// Whose attempt.
+        /// The client.
         client: ClientId,
         /// Why.
         error: ConnectError,
     },
-    /// A client will connect again by its policy: it follows [`Event::ConnectFailed`], or the `Closed` of its
-    /// connection, and comes when the wait begins. [`set_request`](crate::ClientHandle::set_request) can renew what
-    /// will be asked for, and [`disconnect`](crate::ClientHandle::disconnect) stop it.
+    /// A client will reconnect by its policy: this follows [`Event::ConnectFailed`] or the `Closed` of its
+    /// connection, when the delay begins. [`set_request`](crate::ClientHandle::set_request) can change the
+    /// next request, and [`disconnect`](crate::ClientHandle::disconnect) cancels the attempt.
     Reconnecting {
-        /// Which client.
+        /// The client.
         client: ClientId,
-        /// How many attempts it will be since the last success.
+        /// The number of the coming attempt since the last success.
         attempt: u32,
-        /// How long it waits before.
+        /// The delay before it.
         delay: Duration,
     },
 }
 
 impl<'a> Event<'a> {
-    /// The engine's event of this connection. `None` for one that this adapter does not know.
+    /// Converts the engine's event of this connection. `None` for one that this adapter does not know.
     #[inline]
     pub(crate) fn of(id: ConnectionId, event: ws_proto::Event<'a>) -> Option<Self> {
         use ws_proto::Event as Engine;
@@ -106,7 +106,7 @@ impl<'a> Event<'a> {
         })
     }
 
-    /// Which connection this happened on; `None` for what happens to a server, a client or the endpoint.
+    /// The connection that this event belongs to; `None` for events of a server, a client or the endpoint.
     #[inline]
     pub fn connection(&self) -> Option<ConnectionId> {
         match self {

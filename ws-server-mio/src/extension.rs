@@ -1,4 +1,4 @@
-//! What sees events before the application does.
+//! The extension: it sees events before the application does.
 
 use crate::connection::Connections;
 use crate::connection::io::write;
@@ -9,19 +9,20 @@ use std::fmt;
 use std::mem;
 use ws_proto::{CloseCode, Error, State};
 
-/// Sees each event before the handler, and may keep what it is for: a protocol above messages (remote calls,
+/// Sees each event before the handler, and may consume it: for a protocol on top of messages (remote calls,
 /// say), a log, a guard.
 ///
-/// One that panics, and is caught, stays in place. An event that it was filtering is lost, and its WebSocket ends at once,
-/// with 1011; what it was observing is told to the handler in the next turn. See [`Endpoint::poll`](crate::Endpoint::poll).
+/// An extension that panics, if the panic is caught, stays in place. The event that it was filtering is lost, and its
+/// WebSocket ends at once, with 1011; the handler receives the event that it was observing in the next turn. See
+/// [`Endpoint::poll`](crate::Endpoint::poll).
 ///
-/// An endpoint has one, set once with [`Connections::set_extension`]. It is called like the handler, with all
-/// connections at hand, and without one an event costs nothing more.
+/// An endpoint has at most one, set once with [`Connections::set_extension`]. It is called like the handler, with
+/// access to all connections; without one, an event costs nothing extra.
 ///
 /// ```
 /// use ws_server_mio::{Connections, Event, Extension};
 ///
-/// /// Answers "?" by itself; everything else is the application's.
+/// /// Answers "?" itself; all other events go to the application.
 /// struct Help;
 ///
 /// impl Extension for Help {
@@ -37,22 +38,22 @@ use ws_proto::{CloseCode, Error, State};
 /// }
 /// ```
 pub trait Extension {
-    /// What happened on a connection, its end excepted. The handler gets what this returns; with `None` the
-    /// extension has kept it. A request or an upgrade that is kept is the extension's to answer.
+    /// Filters an event of a connection, its end excepted. The handler gets the returned event; `None`
+    /// consumes it. The extension must answer a request or an upgrade that it consumes.
     fn filter<'a>(&mut self, connections: &mut Connections, event: Event<'a>) -> Option<Event<'a>> {
         let _ = connections;
         Some(event)
     }
 
-    /// What nobody may keep from the application: [`Event::Closed`], also of a connection
-    /// whose beginning was kept; and what is told of a server or of the endpoint, such as
-    /// [`Event::Stopping`]. The handler hears of it next.
+    /// Observes an event that cannot be consumed: [`Event::Closed`], also of a connection
+    /// whose first events were consumed, and the events of a server or of the endpoint, such as
+    /// [`Event::Stopping`]. The handler receives it next.
     fn observe(&mut self, connections: &mut Connections, event: &Event<'_>) {
         let _ = (connections, event);
     }
 }
 
-/// An endpoint has its extension already.
+/// The endpoint already has an extension.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AlreadyExtended;
 
@@ -60,13 +61,13 @@ ws_proto::debug_is_display!(AlreadyExtended);
 
 impl fmt::Display for AlreadyExtended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the endpoint has an extension already; compose the two into one")
+        f.write_str("the endpoint already has an extension; combine both into one")
     }
 }
 
 impl std::error::Error for AlreadyExtended {}
 
-/// The place of the extension. During its own call it is out, so that it can be given the connections.
+/// Holds the extension, except during its own call, when it needs the connections that hold it.
 #[derive(Default)]
 pub(crate) enum ExtensionSlot {
     #[default]
@@ -76,7 +77,7 @@ pub(crate) enum ExtensionSlot {
 }
 
 impl Connections {
-    /// Sets the extension of this endpoint, for good.
+    /// Sets the extension of this endpoint, permanently.
     ///
     /// # Errors
     /// [`AlreadyExtended`]: the first one stays.
@@ -94,7 +95,7 @@ impl Connections {
         }
     }
 
-    /// What is left of an event for the handler.
+    /// Runs the extension, and returns what the handler is to see.
     #[cold]
     pub(crate) fn intercept<'a>(&mut self, event: Event<'a>) -> Option<Event<'a>> {
         if let Event::Closed(id, _) = event
@@ -113,14 +114,14 @@ impl Connections {
 }
 
 impl Connections {
-    /// Ends a WebSocket at once, with 1011 as far as that goes without waiting. Plain HTTP goes on: a request that is
-    /// dropped is answered 503.
+    /// Ends a WebSocket at once, with 1011 if that can be written without waiting. Plain HTTP goes on: a dropped
+    /// request is answered 503.
     #[cold]
     fn give_up(&mut self, id: ConnectionId) {
         let Self { slots, others, dirty, now, .. } = self;
         let Some(live) = slots.get_mut(id) else { return };
         if matches!(live.connection.state(), State::Open | State::Closing) {
-            // One that is closing already needs no word.
+            // A closing connection sends no second Close.
             let _ = live.connection.close(*now, CloseCode::INTERNAL_ERROR, "");
             write(id.slot, live, others, *now, usize::MAX);
             live.connection.abort(*now, Error::Aborted);
@@ -129,8 +130,8 @@ impl Connections {
     }
 }
 
-/// A call of the extension. Where it panics, it goes back to its place, an event that it was observing is told to the
-/// handler later, and a WebSocket whose event it was filtering ends: the application might take the rest of a message for
+/// A call of the extension. If it panics, it returns to its place, the handler receives the observed event
+/// later, and a WebSocket whose event was being filtered ends: the application might mistake the rest of a message for
 /// the whole.
 struct Call<'c, 'a> {
     connections: &'c mut Connections,

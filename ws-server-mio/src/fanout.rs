@@ -1,4 +1,4 @@
-//! One message to many: to all, to some, to the subscribers of a topic, and what becomes of who is too slow.
+//! One message to many peers, and the policy for slow ones.
 
 use crate::connection::lists::{attach_buffer, mark_dirty};
 use crate::connection::pool::Pool;
@@ -15,7 +15,7 @@ pub(crate) struct FanOut {
     pub(crate) newest: LatestByKey<ConnectionId, Frame>,
 }
 
-/// One delivery of a broadcast; says whether it was queued. [`Delivery`] does the same with any policy,
+/// Delivers a broadcast to one connection; returns whether it was queued. [`Delivery`] does the same with any policy,
 /// at more cost: this is the hot path.
 #[inline]
 pub(crate) fn deliver(
@@ -39,7 +39,7 @@ pub(crate) fn deliver(
     sent
 }
 
-/// One frame on its way to many.
+/// A frame on its way to many peers.
 pub(crate) struct Delivery<'d> {
     pub(crate) frame: &'d Frame,
     pub(crate) slow: SlowPeer<'d>,
@@ -55,7 +55,7 @@ impl Delivery<'_> {
         slots.get_mut(id).is_some_and(|live| self.deliver(id, live))
     }
 
-    /// Says whether it was queued, or kept for later.
+    /// Returns whether the frame was queued, or kept for later.
     pub(crate) fn deliver(&mut self, id: ConnectionId, live: &mut Slot) -> bool {
         let lent = !live.connection.outbox().has_buffer();
         attach_buffer(live, self.pool);

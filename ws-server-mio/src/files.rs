@@ -7,9 +7,9 @@ use ws_host::web;
 use ws_host::web::Disk;
 use ws_proto::{Connection, ResponseBody};
 
-/// What is read from a file at once. The next chunk is read when less than this waits to be written.
+/// How much is read from a file at once. The next chunk is read when less than this is queued.
 pub(crate) const CHUNK: usize = 64 << 10;
-/// More than what frames a chunk.
+/// Upper bound of a chunk's framing.
 const FRAMING: usize = 64;
 
 /// A folder whose files are served by [`Connections::respond_file`](crate::Connections::respond_file).
@@ -26,10 +26,11 @@ const FRAMING: usize = 64;
 /// # Disks block
 ///
 /// No system reads files without blocking. A turn reads at most 64 KiB for each answer, and none for a peer that
-/// does not read, so a disk takes microseconds where the file is cached and milliseconds where it is not. Where
-/// that is too long for your frames (a network drive, a disk that sleeps), open and read on a thread of your own
-/// and hand the chunks to [`Connections::send_body`](crate::Connections::send_body) through [`Remote::run`](crate::Remote::run). What the
-/// program needs at all times is better [embedded](ws_host::web::Assets).
+/// does not read, so it blocks for microseconds if the file is cached, otherwise for milliseconds. If that
+/// is too long for your frames (a network drive, a sleeping disk), open and read on a thread of your own
+/// and hand the chunks to [`Connections::send_body`](crate::Connections::send_body) through
+/// [`Remote::run`](crate::Remote::run). Files that the program always needs are better
+/// [embedded](ws_host::web::Assets).
 pub type Folder = web::Folder<Disk>;
 
 /// An answer that is being read from a file.
@@ -45,7 +46,7 @@ pub(crate) struct Sending {
 pub(crate) struct Files {
     /// Those whose next chunk can be read.
     pub(crate) ready: VecDeque<Sending>,
-    /// By slot, those whose last chunk is not written yet, or whose turn has not come.
+    /// By slot, those whose last chunk is not written yet, or which wait behind other answers.
     pub(crate) waiting: HashMap<u32, VecDeque<Sending>>,
 }
 
@@ -58,13 +59,13 @@ impl Files {
         self.ready.len()
     }
 
-    /// Whether one waits for this connection to be written to.
+    /// Whether a file waits for this connection's output to be written.
     #[inline]
     pub(crate) fn waits_for(&self, slot: u32) -> bool {
         !self.waiting.is_empty() && self.waiting.contains_key(&slot)
     }
 
-    /// What was sent to a connection is written.
+    /// The connection's output is written.
     pub(crate) fn resume(&mut self, slot: u32) {
         self.ready.extend(self.waiting.remove(&slot).unwrap_or_default());
     }
@@ -86,8 +87,8 @@ impl Files {
     }
 }
 
-/// Whether a connection has room for the next chunk. Where the cap of the outbox is below that, it has when all is
-/// written.
+/// Whether a connection has room for the next chunk. With an outbox cap smaller than a chunk, the outbox must be
+/// empty.
 pub(crate) fn takes_chunk(connection: &mut Connection) -> bool {
     let (queued, cap) = (connection.outbox().len(), connection.config().get_outbox_cap());
     queued == 0 || queued < CHUNK && queued + CHUNK + FRAMING <= cap

@@ -1,37 +1,37 @@
-//! Which connection, which server, which client: numbers that are never used twice.
+//! Ids of connections, servers and clients: numbers that are never reused.
 
 use std::fmt;
 
-/// Which connection, for as long as the endpoint lives.
+/// A connection of this endpoint.
 ///
-/// An id is never used twice: once its connection is gone it finds nobody, and every verb answers so.
+/// An id is never reused: once its connection is gone, every verb reports that.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId {
     pub(crate) slot: u32,
     pub(crate) generation: u32,
 }
 
-/// Place of a server in the list; small, since each connection keeps one.
+/// Index of a server in the list; small, since each connection stores one.
 pub(crate) type ServerIndex = u16;
-/// That of a connection which came to no server.
+/// The index stored in a connection without a server.
 pub(crate) const NO_SERVER: ServerIndex = ServerIndex::MAX;
 
-/// Which server, for as long as the endpoint lives. Never used twice.
+/// A server of this endpoint. Never reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerId {
     pub(crate) index: ServerIndex,
     pub(crate) generation: u32,
 }
 
-/// Which client, for as long as the endpoint lives: it stays the same when the client connects again. Never used
-/// twice.
+/// A client of this endpoint. It stays the same across reconnects, and is never
+/// reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId {
     pub(crate) index: u32,
     pub(crate) generation: u32,
 }
 
-/// As short as the others, so that a log can be read: `3.1` is the first connection after another in the fourth place.
+/// Short, so that a log stays readable: `3.1` is the second connection in the fourth slot.
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.slot, self.generation)

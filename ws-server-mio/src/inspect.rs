@@ -1,5 +1,5 @@
-//! What tests see of the inside: every connection with the lists that it stands on, what servers and clients are at, and
-//! whether anything is left.
+//! Internals for tests: every connection with the lists it is on, the phases of servers and clients, and
+//! what is left.
 
 use crate::client::list::{Client, Notice, Phase};
 use crate::connection::Connections;
@@ -12,24 +12,24 @@ use ws_proto::{Connection, Moment};
 
 pub use crate::connection::slots::flag;
 
-/// Whether anything is left to do, and how much there is of what should end.
+/// Remaining work, and counts of what should end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overview {
-    /// A turn would have something to do that the kernel will not tell.
+    /// Work is left that the kernel will not signal.
     pub has_work: bool,
     /// How many servers listen or are about to stop.
     pub servers: usize,
     /// How many slots are in use.
     pub slots: usize,
-    /// How many connections have bytes that they did not take.
+    /// How many connections have leftover bytes.
     pub leftovers: usize,
     /// Files are being sent.
     pub files: bool,
-    /// Somebody is subscribed to something.
+    /// There are subscriptions.
     pub topics: bool,
-    /// No client has a connection, or tries to get one.
+    /// All clients are idle.
     pub all_rest: bool,
-    /// How many times clients want to act at, those that count no more included.
+    /// How many entries the clients' schedule has, stale ones included.
     pub due: usize,
 }
 
@@ -47,44 +47,44 @@ pub fn overview(connections: &Connections) -> Overview {
     }
 }
 
-/// The clients there are, at rest or not.
+/// All clients, idle or not.
 pub fn clients(connections: &Connections) -> impl Iterator<Item = ClientId> {
     connections.clients()
 }
 
-/// The token under which the kernel tells of a connection.
+/// The token under which the kernel reports a connection.
 pub fn token(id: ConnectionId) -> Token {
     Token(id.slot as usize)
 }
 
-/// Whether a frame is kept for a connection that was too slow for it.
+/// Whether a frame is kept for a slow connection.
 pub fn is_kept_for(connections: &Connections, id: ConnectionId) -> bool {
     connections.fanout.newest.has(id)
 }
 
-/// What a long silence does: memory of a busy time is freed.
+/// Frees the memory of a busy time, as a long silence does.
 pub fn free_memory(connections: &mut Connections) {
     connections.free_memory();
 }
 
-/// A connection, and what the loop knows of it.
+/// A connection, and the loop's state of it.
 #[expect(missing_debug_implementations, reason = "what it shows has none")]
 pub struct SlotView<'c> {
     /// Its slot.
     pub slot: u32,
     /// Its id.
     pub id: ConnectionId,
-    /// The place of its server, as in [`servers`].
+    /// The index of its server, as in [`servers`].
     pub server: usize,
-    /// Whose connection it is.
+    /// Its client, if it has one.
     pub client: Option<ClientId>,
     /// The engine's part.
     pub connection: &'c mut Connection,
-    /// Which of the lists have it: bytes that it did not take, what may be read, what is dirty.
+    /// It has leftover bytes.
     pub has_leftover: bool,
-    /// It may be read.
+    /// It is queued to be read.
     pub is_queued: bool,
-    /// It may have something to tell or to write.
+    /// It is on the dirty list.
     pub is_dirty: bool,
     flags: u16,
     armed: Option<u64>,
@@ -103,7 +103,7 @@ impl SlotView<'_> {
     }
 }
 
-/// Shows every connection.
+/// Visits every connection.
 pub fn each_slot(connections: &mut Connections, mut look: impl FnMut(SlotView<'_>)) {
     let Connections { slots, clients, timers, readable, dirty, leftovers, .. } = connections;
     for (slot, live) in slots.iter_mut() {
@@ -126,17 +126,17 @@ pub fn each_slot(connections: &mut Connections, mut look: impl FnMut(SlotView<'_
 /// A server.
 #[derive(Debug)]
 pub struct ServerView<'c> {
-    /// What it allows and counts.
+    /// Its limits and counts.
     pub admission: &'c Admission,
     /// How many connections are plain HTTP.
     pub http: usize,
     /// How many are WebSockets.
     pub websockets: usize,
-    /// Of each listener, whether somebody may wait there.
+    /// For each listener, whether connections may wait there.
     pub ready: Vec<bool>,
 }
 
-/// The servers; `None` where there is none at that place.
+/// The servers, by index; `None` for an unused index.
 pub fn servers(connections: &Connections) -> Vec<Option<ServerView<'_>>> {
     let servers = (0..connections.servers.end()).map(|index| connections.servers.at(index));
     servers
@@ -156,41 +156,41 @@ pub fn servers(connections: &Connections) -> Vec<Option<ServerView<'_>>> {
 pub struct ClientView {
     /// How many attempts it has begun.
     pub attempts: u32,
-    /// How many of them came to nothing, and that is yet to be told.
+    /// How many of them failed without a report so far.
     pub untold: u32,
-    /// After which attempts it is yet to be told what comes next.
+    /// The attempts whose next step is not reported yet.
     pub waits_told: Vec<u32>,
-    /// What it is at.
+    /// Its phase.
     pub phase: PhaseView,
 }
 
-/// What a client is at.
+/// A client's phase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PhaseView {
     /// Nothing.
     Idle,
-    /// A name is being looked up, until then at most.
+    /// A name is being looked up, until `end` at most.
     Resolving {
         /// The end of the attempt.
         end: Moment,
     },
-    /// Addresses are tried beside each other.
+    /// A race of addresses.
     Connecting {
         /// The end of the attempt.
         end: Moment,
-        /// The connections that run.
+        /// The running connections.
         slots: Vec<u32>,
-        /// How many addresses were not tried yet.
+        /// How many addresses are not tried yet.
         untried: usize,
     },
     /// It has a connection.
     Open {
-        /// Where.
+        /// Its slot.
         slot: u32,
     },
     /// It waits for its next attempt.
     Waiting {
-        /// Until then; `None` before it was told how long.
+        /// The end of the wait; `None` until the wait is reported.
         until: Option<Moment>,
     },
 }
@@ -228,7 +228,7 @@ fn phase(client: &Client) -> PhaseView {
     }
 }
 
-/// The time from now until a client may want to act by itself.
+/// The time until a client may need a turn.
 pub fn client_wait(connections: &Connections, now: Moment) -> Option<Duration> {
     connections.clients.wait_from(now)
 }

@@ -13,9 +13,9 @@
 //! }
 //! ```
 //!
-//! That is a whole server, an echo. Every valid upgrade is accepted, on every path or on those that
-//! [`ServerConfig::upgrade_paths`] names, unless [`ServerConfig::decide_upgrades`] asks for the decision. A page and its
-//! socket:
+//! That is a complete echo server. It accepts every valid upgrade, on every path or on those that
+//! [`ServerConfig::upgrade_paths`] names; with [`ServerConfig::decide_upgrades`] the application decides. A page and
+//! its socket:
 //!
 //! ```no_run
 //! use ws_server_mio::{Bind, Endpoint, Event, ServerConfig, web};
@@ -29,28 +29,28 @@
 //!             drop(connections.respond(id, request, web::html("<h1>hello</h1>")));
 //!         }
 //!         Event::Message(id, message) => drop(connections.send(id, message)),
-//!         _ => {} // a request that nobody answers gets 404, or 426 where the socket is
+//!         _ => {} // an unanswered request gets 404, or 426 on a path that accepts upgrades
 //!     })?)
 //! }
 //! ```
 //!
 //! # In your app
 //!
-//! Your loop stays yours, and calls [`Endpoint::poll`] instead of `run`, with [`Options::ui`]:
+//! You keep your loop; it calls [`Endpoint::poll`] instead of `run`, with [`Options::ui`]:
 //!
 //! | your loop | calls `endpoint.poll(Some(Duration::ZERO), …)` |
 //! |---|---|
 //! | draws all the time (games) | once a frame; or [`Endpoint::poll_until`] the next one |
-//! | takes descriptors (GTK, calloop, Qt on unix) | when the endpoint's is readable, and at [`Endpoint::next_timeout`] |
+//! | polls descriptors (GTK, calloop, Qt on unix) | when the endpoint's is readable, and at [`Endpoint::next_timeout`] |
 //! | anything else (winit, egui, Win32, Slint, Tauri) | when [`Endpoint::watch`] wakes it |
 //!
-//! The guide [`embedding`] has a sketch for each toolkit, its traps, and what to do when something is wrong.
+//! The guide [`embedding`] has a sketch for each toolkit, its pitfalls, and troubleshooting.
 //!
 //! # A turn
 //!
 //! ```text
 //!            ┌──────────────────────────── Endpoint::poll ────────────────────────────┐
-//!   kernel ──▶ wait ─▶ jobs ─▶ accept ─▶ read ─▶ timers ─▶ tell what is due ─▶ write  │
+//!   kernel ──▶ wait ─▶ jobs ─▶ accept ─▶ read ─▶ timers ─▶ emit what is due ─▶ write  │
 //!            │                             │                      │                   │
 //!            │         one rx buffer ──────┤                      │                   │
 //!            │                             ▼                      ▼                   │
@@ -58,36 +58,37 @@
 //!            └────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! - Events are lent from the receive buffer, and the handler has all [`Connections`] at hand: an echo is
+//! - Events borrow from the receive buffer, and the handler has access to all [`Connections`]: an echo is
 //!   copied into the outbox and nowhere else.
-//! - Verbs queue. Each connection that was touched is written to once, at the end of the turn; one that has
-//!   much to say, already at the end of its visit.
+//! - Verbs queue. The turn writes once to each touched connection at its end; to one with much queued output, already
+//!   at the end of its visit.
 //! - With a [`Budget`] in time, a turn ends when the time is over, and [`Turn::more`] says that work is left.
-//!   What was read and not used waits in order; nothing is lost. One [`Options::ui`] turn per frame keeps a
+//!   Bytes that were read and not processed wait in order; nothing is lost. One [`Options::ui`] turn per frame keeps a
 //!   window at its rate while peers flood.
-//! - Past the high mark a send says [`Sent::Congested`], past the cap it is [`SendError::Full`], and
-//!   [`Drained`](Event::Drained) tells when there is room again. Meanwhile the peer is still heard; only what makes
-//!   the outbox grow beyond half the cap is read more slowly. One that takes too little for [`ServerConfig::output_timeout`] is
-//!   closed.
-//! - [`Connections::pause`] stops reading one connection, and [`Connections::couple`] reads from one what another takes.
+//! - Past the high mark a send returns [`Sent::Congested`], past the cap [`SendError::Full`], and
+//!   [`Drained`](Event::Drained) reports that there is room again. Meanwhile the peer is still read; only input that
+//!   makes the outbox grow beyond half the cap is throttled. A peer that reads too slowly for
+//!   [`ServerConfig::output_timeout`] is closed.
+//! - [`Connections::pause`] stops reading one connection, and [`Connections::couple`] reads only what the partner can
+//!   send.
 //! - An idle connection holds no memory on the heap, and a busy loop allocates nothing.
 //!
 //! # Pages beside the socket
 //!
-//! A request that is no upgrade is [`Event::Request`]: one that you drop is answered 404, or 426 where the socket is. Answer
-//! it with [`Connections::respond`], now or later; in pieces, with [`Connections::respond_streaming`]; with a file of a
-//! [`Folder`], with [`Connections::respond_file`]. Routes, embedded files and event streams are in
-//! [`web`]. The example `http` has one of each.
+//! A request that is no upgrade is [`Event::Request`]; a dropped one is answered 404, or 426 on a path that accepts
+//! upgrades. Answer it with [`Connections::respond`], now or later; with a streaming response,
+//! [`Connections::respond_streaming`]; with a file of a [`Folder`], [`Connections::respond_file`]. Routes, embedded
+//! files and event streams are in [`web`]. The example `http` has one of each.
 //!
 //! # Compression
 //!
-//! [`ServerConfig::deflate`] and [`ClientConfig::deflate`] compress messages with every peer that agrees, in servers and clients alike; what is sent to many is
-//! compressed once. The module [`deflate`] tells the settings and what they cost.
+//! [`ServerConfig::deflate`] and [`ClientConfig::deflate`] compress messages with every peer that agrees; a broadcast
+//! is compressed once. The module [`deflate`] explains the settings and what they cost.
 //!
 //! # Clients
 //!
-//! [`Connections::connect`] makes a client on the same endpoint and the same thread. It never blocks, and what comes
-//! of it are events; a [`Reconnect`] policy brings it back.
+//! [`Connections::connect`] creates a client on the same endpoint and the same thread. It never blocks and reports its
+//! outcome as events; a [`Reconnect`] policy connects again.
 //!
 //! ```no_run
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -102,23 +103,24 @@
 //!
 //! # Timers
 //!
-//! [`Connections::after`] runs something once, later, with all connections at hand. It runs within the budget of its turn.
+//! [`Connections::after`] runs a closure once, later, with access to all connections. It runs within the budget of its
+//! turn.
 //!
 //! # Threads
 //!
-//! Handlers, protocol and sockets are on the thread that calls [`Endpoint::poll`], and there is no other, but where
-//! one is asked for: [`Endpoint::watch`] has one that waits, and [`Options::resolve_names`] one for each name while it is
-//! looked up, 8 at most.
+//! Handlers, protocol and sockets run on the thread that calls [`Endpoint::poll`]. The endpoint spawns no thread unless
+//! you opt in: [`Endpoint::watch`] spawns one that waits, and [`Options::resolve_names`] one for each name lookup, 8 at
+//! most.
 //!
-//! # The deadlock everybody meets once
+//! # The deadlock everyone hits once
 //!
-//! A blocking HTTP request from this thread to its own server waits for an answer that this very thread would
-//! have to give. Make such requests on another thread. Its symptoms, its relatives and the ways out are in
+//! A blocking HTTP request from this thread to its own server waits for an answer that only this thread can
+//! give. Make such requests on another thread. The symptoms, variants and workarounds are in
 //! [`embedding`].
 
-// What stands below knows nothing of what stands above, but that an extension is handed the connections that hold it:
+// Each layer depends only on the layers below it, except that an extension receives the connections that hold it:
 //
-//   endpoint: turns, and who waits            inspect
+//   endpoint: turns, and waiting              inspect
 //   the verbs: connection::*, client::*, server::*, topics
 //   connection: the state of all  ⇄  extension
 //   the state of each: connection::slots and lists, client::list, server::list, fanout, files
@@ -181,7 +183,7 @@ pub use ws_proto::{Deflate, deflate};
 /// [`Event`], [`Bind`], [`ListenError`], [`ServerConfig`], [`Heartbeat`], [`Folder`].
 pub mod embedding {}
 
-// The README's programs are compiled with the others.
+// The README's programs are compiled with the other examples.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -8,7 +8,7 @@ use ws_host::topics::{Delivered, SlowPeer, TopicError, flush_latest};
 use ws_proto::{Frame, State};
 
 impl Connections {
-    /// Topics: who is subscribed to what, and what is sent to all of them.
+    /// Topics: subscriptions, and publishing to subscribers.
     pub fn topics(&mut self) -> Topics<'_> {
         Topics { connections: self }
     }
@@ -22,14 +22,14 @@ pub struct Topics<'c> {
 
 /// Subscriptions.
 impl<'c> Topics<'c> {
-    /// Subscribes an open WebSocket to a topic; says whether that is new. The subscription ends with the connection.
+    /// Subscribes an open WebSocket to a topic; returns whether that is new. The subscription ends with the connection.
     ///
     /// # Presence
     ///
-    /// When [`Closed`](crate::Event::Closed) is told, to the extension and then to the handler, the connection is no
-    /// subscriber any more: it is not counted, and nothing that is published reaches it. [`of`](Self::of)
-    /// still shows what it was subscribed to, until the handler returns: the place to tell the others. Every WebSocket that
-    /// was open gets there, whatever ended it, unless the endpoint is dropped first.
+    /// When [`Closed`](crate::Event::Closed) is emitted, to the extension and then to the handler, the connection is
+    /// already unsubscribed: it is not counted, and receives nothing that is published. [`of`](Self::of) still shows
+    /// its topics until the handler returns, so the handler can notify the other subscribers. Every WebSocket that was
+    /// open gets there, unless the endpoint is dropped first.
     ///
     /// ```
     /// # use ws_server_mio::{Connections, Event, Frame};
@@ -64,7 +64,7 @@ impl<'c> Topics<'c> {
     /// ```
     ///
     /// # Errors
-    /// [`TopicError`]: it is not open, has too many topics, or the name is too long. See
+    /// [`TopicError`]: the connection is not open, has too many topics, or the name is too long. See
     /// [`set_limits`](Self::set_limits).
     pub fn subscribe(&mut self, id: ConnectionId, topic: &str) -> Result<bool, TopicError> {
         if self.connections.state(id) != State::Open {
@@ -73,17 +73,17 @@ impl<'c> Topics<'c> {
         self.connections.fanout.topics.subscribe(id, topic)
     }
 
-    /// Ends a subscription; says whether there was one.
+    /// Ends a subscription; returns whether there was one.
     pub fn unsubscribe(&mut self, id: ConnectionId, topic: &str) -> bool {
         self.connections.fanout.topics.unsubscribe(id, topic)
     }
 
-    /// Who is subscribed to a topic: connections that are open, or closing and not yet closed.
+    /// The subscribers of a topic: connections that are open, or closing and not yet closed.
     pub fn subscribers(self, topic: &str) -> impl ExactSizeIterator<Item = ConnectionId> {
         self.connections.fanout.topics.subscribers(topic)
     }
 
-    /// What a connection is subscribed to, in no order; while its `Closed` is told, what it was subscribed to.
+    /// The topics of a connection, in no order; during its `Closed`, the topics that it had.
     pub fn of(self, id: ConnectionId) -> impl Iterator<Item = &'c str> {
         self.connections.fanout.topics.topics_of(id)
     }
@@ -97,13 +97,14 @@ impl<'c> Topics<'c> {
 
 /// One frame to many.
 impl Topics<'_> {
-    /// Sends a frame to all subscribers of a topic, and answers how many got it. It is encoded once, and nobody
-    /// else is looked at. As [`Connections::broadcast`] otherwise: who is too slow is closed.
+    /// Sends a frame to all subscribers of a topic, and returns how many got it. The frame is encoded once, and only
+    /// subscribers are visited. Otherwise as [`Connections::broadcast`]: a peer that is too slow is closed.
     pub fn publish(&mut self, topic: &str, frame: &Frame) -> usize {
         self.publish_with(topic, frame, SlowPeer::Close)
     }
 
-    /// As [`publish`](Self::publish), with what becomes of slow peers. Those for whom it is kept are counted.
+    /// As [`publish`](Self::publish), with a policy for slow peers. The count includes peers for which the frame is
+    /// kept.
     pub fn publish_with(&mut self, topic: &str, frame: &Frame, slow: SlowPeer<'_>) -> usize {
         let Connections { slots, pool, dirty, fanout, tally, now, .. } = &mut *self.connections;
         let FanOut { topics, newest } = fanout;
@@ -111,8 +112,8 @@ impl Topics<'_> {
         topics.subscribers(topic).filter(|id| delivery.reach(*id, slots)).count()
     }
 
-    /// Sends a frame to these connections, and answers how many got it; those that are not open are passed
-    /// over. As [`Connections::broadcast`] otherwise.
+    /// Sends a frame to these connections, and returns how many got it; it skips those that are not
+    /// open. Otherwise as [`Connections::broadcast`].
     pub fn send_to(&mut self, frame: &Frame, ids: impl IntoIterator<Item = ConnectionId>) -> usize {
         let Connections { slots, pool, dirty, now, .. } = &mut *self.connections;
         let mut sent = 0;
@@ -125,7 +126,8 @@ impl Topics<'_> {
         sent
     }
 
-    /// As [`send_to`](Self::send_to), with what becomes of slow peers. Those for whom it is kept are counted.
+    /// As [`send_to`](Self::send_to), with a policy for slow peers. The count includes peers for which the frame is
+    /// kept.
     pub fn send_to_with(
         &mut self,
         frame: &Frame,
@@ -138,7 +140,8 @@ impl Topics<'_> {
         ids.into_iter().filter(|id| delivery.reach(*id, slots)).count()
     }
 
-    /// As [`Connections::broadcast_where`], with what becomes of slow peers. Those for whom it is kept are counted.
+    /// As [`Connections::broadcast_where`], with a policy for slow peers. The count includes peers for which the frame
+    /// is kept.
     pub fn broadcast_with(
         &mut self,
         frame: &Frame,
@@ -158,7 +161,7 @@ impl Topics<'_> {
 
 /// For the turn.
 impl Connections {
-    /// A connection has drained: it gets what was kept for it, as far as it takes it.
+    /// A connection has drained: sends the frames kept for it, as far as they fit.
     pub(crate) fn release_kept(&mut self, slot: u32) {
         let Self { slots, pool, dirty, fanout, tally, now, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
@@ -173,7 +176,7 @@ impl Connections {
         mark_dirty(slot, live, dirty);
     }
 
-    /// A connection has ended: it is no subscriber any more, and its handler may ask what it was subscribed to.
+    /// A connection has ended: unsubscribes it. Its handler can still ask for its topics.
     pub(crate) fn leave_topics(&mut self, slot: u32) {
         let Some(id) = self.slots.at(slot).map(|live| live.id(slot)) else { return };
         self.fanout.newest.forget(id);
@@ -182,7 +185,7 @@ impl Connections {
         }
     }
 
-    /// The end of a connection was told.
+    /// The handler has seen the connection's `Closed`.
     pub(crate) fn forget_topics(&mut self, id: ConnectionId) {
         if !self.fanout.topics.is_empty() {
             self.fanout.topics.forget(id);

@@ -88,7 +88,7 @@ fn as_many_timers_wait_as_the_options_allow() {
         let refused = connections.after(SECOND, |_| {}).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            format!("{limit} timers wait, the most that Options::max_timers allows")
+            format!("{limit} timers are pending, the limit of Options::max_timers")
         );
         assert!(matches!(refused, TooManyTimers { limit: said, .. } if said == limit));
         assert_eq!(format!("{refused:?}"), refused.to_string());

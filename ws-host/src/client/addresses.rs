@@ -10,7 +10,7 @@ use ws_proto::handshake::Zone;
 /// which is this machine in both families. `None` for any other name.
 ///
 /// The zone of a link-local address may be the name of a network interface, whose number the kernel knows without
-/// waiting. Ask anew for each attempt: an interface that comes back has another number.
+/// waiting. Call this again for each attempt: an interface that reappears has another number.
 ///
 /// # Errors
 /// [`ConnectError::Zone`].
@@ -21,7 +21,7 @@ pub fn addresses(request: &ClientRequest) -> Result<Option<VecDeque<SocketAddr>>
 /// As [`addresses`], with a function that maps the name of a network interface to its number.
 ///
 /// # Errors
-/// That of the function.
+/// The error of the function.
 ///
 /// ```
 /// use ws_host::client::addresses_with;
@@ -66,7 +66,7 @@ fn is_localhost(request: &ClientRequest) -> bool {
 }
 
 /// The addresses of a name, each with this port in place of its own, in the order in which to try them: as the resolver
-/// gave them, but alternating between the two families, so that a broken one costs little (RFC 8305 §4).
+/// returned them, but alternating between the two families, so that a broken one costs little (RFC 8305 §4).
 pub fn interleaved(addresses: impl IntoIterator<Item = SocketAddr>, port: u16) -> VecDeque<SocketAddr> {
     let at_port = |mut address: SocketAddr| {
         address.set_port(port);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_that_is_a_name_is_asked_for_each_time() {
+    fn a_zone_name_is_looked_up_each_time() {
         let request = ClientRequest::new("ws://[fe80::1%25eth0]:9").unwrap();
         assert!(addresses_with(&request, |_| Err(())).is_err() && !needs_resolver(&request));
         for index in [2, 3] {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn families_take_turns() {
+    fn families_alternate() {
         let parse = |list: &str| list.split(' ').map(|a| a.parse().unwrap()).collect::<Vec<SocketAddr>>();
         let given = parse("[::1]:1 [::2]:1 [::3]:1 1.1.1.1:1 2.2.2.2:1");
         assert_eq!(interleaved(given, 9), parse("[::1]:9 1.1.1.1:9 [::2]:9 2.2.2.2:9 [::3]:9"));

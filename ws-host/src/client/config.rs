@@ -1,4 +1,4 @@
-//! What clients are told to do, and why an attempt came to nothing: the words that all adapters use.
+//! Configuration of clients, and their errors: shared by all adapters.
 
 use super::Reconnect;
 use crate::settings::settings_of_a_connection;
@@ -12,7 +12,7 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 use ws_proto::{Closed, Config, Error, Heartbeat, InvalidRequest, ResponseError};
 
-/// How a client behaves: the rules of its connection, and when it connects again. By default it connects once.
+/// A client's configuration: the rules of its connection, and when it reconnects. By default it connects once.
 ///
 /// ```
 /// use ws_host::client::ClientConfig;
@@ -22,7 +22,7 @@ use ws_proto::{Closed, Config, Error, Heartbeat, InvalidRequest, ResponseError};
 /// let config = ClientConfig::new().heartbeat(Heartbeat::frequent()).reconnect(Reconnect::default());
 /// ```
 ///
-/// [`handshake_timeout`](Self::handshake_timeout) covers looking the name up, connecting and the handshake together.
+/// [`handshake_timeout`](Self::handshake_timeout) covers the name lookup, connecting and the handshake together.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
     connection: Config,
@@ -46,8 +46,8 @@ impl ClientConfig {
         }
     }
 
-    /// The rules of its next connection. One that connects again by itself, and whose heartbeat nobody chose, pings
-    /// ([`Heartbeat::frequent`](ws_proto::Heartbeat::frequent)): a client that is to come back must notice that its peer is gone.
+    /// The rules of its next connection. A client that reconnects without a configured heartbeat pings
+    /// ([`Heartbeat::frequent`](ws_proto::Heartbeat::frequent)): to reconnect, it must detect that its peer is gone.
     pub fn connection_config(&self) -> Config {
         let rules = self.connection.clone();
         if self.reconnect.is_some() && rules.get_heartbeat().is_default() {
@@ -56,33 +56,33 @@ impl ClientConfig {
         rules
     }
 
-    /// Connects again by itself, as this says; `None` is never. Never.
+    /// Sets the policy for automatic reconnects; `None` disables them. None.
     #[must_use]
     pub fn reconnect(mut self, policy: impl Into<Option<Reconnect>>) -> Self {
         self.reconnect = policy.into();
         self
     }
 
-    /// When it connects again by itself.
+    /// The policy for automatic reconnects.
     pub fn get_reconnect(&self) -> Option<&Reconnect> {
         self.reconnect.as_ref()
     }
 
-    /// Sets whether the client is removed by itself once it rests and the application has seen why: after the `Closed` of its
-    /// connection, or after the last attempt that failed, with nothing to follow. For programs that make a client for each
-    /// question, and keep none of them. `false`.
+    /// Sets whether the client is removed automatically once it is idle and the application has seen why: after the
+    /// `Closed` of its connection, or after the last failed attempt, if no retry follows. For programs that create a
+    /// client for each request, and keep none of them. `false`.
     #[must_use]
     pub fn forget_when_closed(mut self, forgets: bool) -> Self {
         self.forgets = forgets;
         self
     }
 
-    /// Whether the client is removed by itself.
+    /// Whether the client is removed automatically.
     pub fn get_forget_when_closed(&self) -> bool {
         self.forgets
     }
 
-    /// Connects to the Unix socket at this path. The URL still says what to ask for: `ws://localhost/chat`.
+    /// Connects to the Unix socket at this path. The URL still determines the request: `ws://localhost/chat`.
     #[cfg(unix)]
     #[must_use]
     pub fn unix(mut self, path: impl Into<PathBuf>) -> Self {
@@ -103,12 +103,12 @@ impl Default for ClientConfig {
     }
 }
 
-/// Where a client stands.
+/// A client's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientState {
-    /// At rest: it has no connection, and tries to get none. Also that of a client which was removed.
+    /// It has no connection, and attempts none. Also the state of a removed client.
     Idle,
-    /// It looks a name up, connects, or waits for the server's answer.
+    /// It looks up a name, connects, or waits for the server's answer.
     Connecting,
     /// Its connection is open.
     Open,
@@ -118,7 +118,7 @@ pub enum ClientState {
     Waiting,
 }
 
-/// What cannot even be tried. Nothing was begun.
+/// A target that cannot be tried. Nothing was begun.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidTarget {
@@ -126,7 +126,7 @@ pub enum InvalidTarget {
     Request(InvalidRequest),
     /// The address is `wss://`, and this version has no TLS. Nothing is sent in the clear instead.
     TlsUnsupported,
-    /// The host is a name, and nobody may look names up: with `ws-server-mio`, that is asked for.
+    /// The host is a name, and lookups are disabled: with `ws-server-mio`, they are opt-in.
     NoResolver {
         /// The name.
         host: String,
@@ -175,17 +175,17 @@ impl From<Infallible> for InvalidTarget {
     }
 }
 
-/// Why an attempt to connect came to nothing.
+/// Why an attempt to connect failed.
 #[non_exhaustive]
 pub enum ConnectError {
-    /// It cannot even be tried. Only of verbs that connect in one go.
+    /// It cannot be tried. Only from verbs that connect in one call.
     Invalid(InvalidTarget),
-    /// The name could not be looked up: the system says so, or it did not answer within
+    /// The name could not be looked up: the system returned an error, or did not answer within
     /// [`ClientConfig::handshake_timeout`] ([`io::ErrorKind::TimedOut`]).
     Name {
         /// The name.
         host: String,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
     /// The zone of a link-local address names no network interface of this machine, or the system has no names for
@@ -193,35 +193,35 @@ pub enum ConnectError {
     Zone {
         /// The zone.
         zone: String,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// The Unix socket could not be connected to: because nobody listens there, for example.
+    /// Connecting to the Unix socket failed: because it has no listener, for example.
     #[cfg(unix)]
     Unix {
-        /// Where.
+        /// Its path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// No address took the connection.
+    /// No address accepted the connection.
     Unreachable {
-        /// What was tried, in this order.
+        /// The addresses tried, in this order.
         tried: Vec<SocketAddr>,
-        /// What the system said of the last one.
+        /// The system's error for the last one.
         error: io::Error,
     },
-    /// The connection and the handshake took longer than [`ClientConfig::handshake_timeout`] allows, together with the name
-    /// before them. Where the name alone took that long, this is [`Name`](Self::Name).
+    /// The connection and the handshake, including the name lookup before them, exceeded
+    /// [`ClientConfig::handshake_timeout`]. If the name alone took that long, this is [`Name`](Self::Name).
     TimedOut {
-        /// What was tried.
+        /// The addresses tried.
         tried: Vec<SocketAddr>,
     },
-    /// The server's answer is not the one that opens a WebSocket. [`ResponseError::Refused`] has it whole.
+    /// The server's answer does not open a WebSocket. [`ResponseError::Refused`] holds the whole answer.
     Handshake(ResponseError),
     /// The connection was lost in the handshake.
     Lost(Error),
-    /// The application gave up.
+    /// The application cancelled the attempt.
     Cancelled,
 }
 
@@ -237,11 +237,11 @@ impl ConnectError {
 
     /// The name was not looked up within [`ClientConfig::handshake_timeout`].
     pub fn name_timed_out(host: impl Into<String>) -> Self {
-        let error = io::Error::new(io::ErrorKind::TimedOut, "no answer within the time for connecting");
+        let error = io::Error::new(io::ErrorKind::TimedOut, "no answer within the handshake timeout");
         Self::Name { host: host.into(), error }
     }
 
-    /// What the end of a connection means that was never open.
+    /// Converts the end of a connection that was never open.
     pub fn of(closed: &Closed, tried: Vec<SocketAddr>) -> Self {
         match &closed.error {
             Some(Error::Response(error)) => Self::Handshake(error.clone()),
@@ -251,7 +251,7 @@ impl ConnectError {
         }
     }
 
-    /// The server's answer, where it refused the handshake.
+    /// The server's answer, if it rejected the handshake.
     pub fn response(&self) -> Option<&::http::Response<bytes::Bytes>> {
         match self {
             Self::Handshake(ResponseError::Refused(response)) => Some(response),
@@ -260,7 +260,7 @@ impl ConnectError {
     }
 }
 
-/// Addresses in a row.
+/// A list of addresses.
 struct Tried<'a>(&'a [SocketAddr]);
 
 impl fmt::Display for Tried<'_> {
@@ -280,7 +280,7 @@ impl fmt::Display for ConnectError {
             Self::Invalid(error) => error.fmt(f),
             Self::Name { host, error } => write!(f, "cannot look up {host:?}: {error}"),
             Self::Zone { zone, error } => {
-                write!(f, "cannot find the network interface {zone:?}: {error}; its number can be given too")
+                write!(f, "cannot find the network interface {zone:?}: {error}; its number works too")
             }
             #[cfg(unix)]
             Self::Unix { path, error } => write!(f, "cannot connect to {}: {error}", path.display()),
@@ -288,7 +288,7 @@ impl fmt::Display for ConnectError {
             Self::TimedOut { tried } => write!(f, "connecting{} took too long", Tried(tried)),
             Self::Handshake(error) => error.fmt(f),
             Self::Lost(cause) => write!(f, "lost in the handshake: {cause}"),
-            Self::Cancelled => f.write_str("the application gave up connecting"),
+            Self::Cancelled => f.write_str("the application cancelled the attempt"),
         }
     }
 }

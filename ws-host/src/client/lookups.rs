@@ -1,7 +1,7 @@
 //! The queue of names to look up.
 //!
-//! The system's resolver blocks, for half a minute where no name server answers, and cannot be interrupted. So a name
-//! never waits for another one while there are threads, clients that ask for the same name share one lookup, and a
+//! The system's resolver blocks, for half a minute if no name server answers, and cannot be interrupted. So a name
+//! never waits for another one while threads are free, clients that ask for the same name share one lookup, and a
 //! question without waiters is dropped before it begins.
 //!
 //! Pure: the owner of the threads asks for the next name to look up, and reports each answer.
@@ -45,7 +45,7 @@ struct Question<W> {
 }
 
 impl<W: PartialEq> Lookups<W> {
-    /// No questions, and at most so many lookups at a time. Zero is one.
+    /// An empty queue with this limit of concurrent lookups. Zero is one.
     pub const fn new(lookups: usize) -> Self {
         let most = if lookups == 0 { 1 } else { lookups };
         Self { running: Vec::new(), waiting: VecDeque::new(), most }

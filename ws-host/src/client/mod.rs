@@ -1,4 +1,4 @@
-//! Where a client connects, in which order, why that failed, and when it tries again.
+//! Which addresses a client tries, in which order, its errors, and when it retries.
 //!
 //! ```text
 //!  ClientRequest ──addresses──▶ literals and localhost ─────────────────────▶ Race ──▶ a connection

@@ -6,16 +6,16 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::io;
 
-/// How long an address may take before the next one is tried beside it (RFC 8305 §5).
+/// How long an address may take before the next one is tried in parallel (RFC 8305 §5).
 pub const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 
-/// Addresses that are tried beside each other until one takes the connection.
+/// Addresses tried in parallel until one accepts the connection.
 ///
-/// Pure: the owner of the sockets opens them, keeps the time, and reports what failed.
+/// Pure: the owner of the sockets opens them, keeps the time, and reports failures.
 ///
 /// ```text
-///  next ──▶ Connect: begin, and ask again after the delay, or once one of those that run fails
-///   ▲  │──▶ Wait: all are begun; one of those that run may still win
+///  next ──▶ Connect: begin, and ask again after the delay, or once a running one fails
+///   ▲  │──▶ Wait: all are begun; a running one may still win
 ///   │  └──▶ Lost: all have failed ──▶ unreachable
 ///   └── failed(error)
 /// ```
@@ -33,7 +33,7 @@ pub const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 /// assert_eq!(race.next(), RaceStep::Wait);
 /// race.failed(io::ErrorKind::HostUnreachable.into());
 /// assert_eq!(race.next(), RaceStep::Lost);
-/// println!("{}", race.unreachable()); // what was tried, and why the last one failed
+/// println!("{}", race.unreachable()); // the addresses tried, and the last error
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
 #[derive(Debug, Default)]
@@ -45,17 +45,17 @@ pub struct Race {
     error: Option<io::Error>,
 }
 
-/// What a [`Race`] does next.
+/// The next step of a [`Race`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RaceStep {
     /// Begin to connect to this address.
     Connect {
         /// The address.
         address: SocketAddr,
-        /// How long it may take before [`Race::next`] is asked again; `None` for the last address.
+        /// When to call [`Race::next`] again, if it is still pending; `None` for the last address.
         next_after: Option<Duration>,
     },
-    /// Nothing is left to begin: one that runs may still win.
+    /// All have begun: a running one may still win.
     Wait,
     /// All have failed.
     Lost,
@@ -67,12 +67,12 @@ impl Race {
         Self { untried: addresses.into(), ..Self::default() }
     }
 
-    /// One connection that has no address and has begun: over a Unix socket.
+    /// One connection without an address that has already begun: over a Unix socket.
     pub fn without_address() -> Self {
         Self { running: 1, ..Self::default() }
     }
 
-    /// What to do now: at the beginning, when the delay of the last step is over, and after each
+    /// The next step: call this at the beginning, when the delay of the last step is over, and after each
     /// [failure](Self::failed).
     #[expect(clippy::should_implement_trait, reason = "it goes on after Wait, when one has failed")]
     pub fn next(&mut self) -> RaceStep {
@@ -94,25 +94,25 @@ impl Race {
         self.error = Some(error);
     }
 
-    /// One has taken the connection: no other address is tried.
+    /// One has connected: no other address is tried.
     pub fn won(&mut self) {
         self.untried.clear();
     }
 
-    /// What was tried, in this order.
+    /// The addresses tried, in this order.
     pub fn tried(&self) -> &[SocketAddr] {
         &self.tried
     }
 
-    /// What was tried, for the [failure](ConnectError) of one that was connected; nothing is left of it here.
+    /// Takes the addresses tried, for the [failure](ConnectError) of a connected one.
     pub fn take_tried(&mut self) -> Vec<SocketAddr> {
         core::mem::take(&mut self.tried)
     }
 
-    /// The failure of a race that is [lost](RaceStep::Lost): what was tried, with the error of the last one. Neither is
-    /// left here.
+    /// The failure of a race that is [lost](RaceStep::Lost): takes the addresses tried, and the error of the last
+    /// one.
     pub fn unreachable(&mut self) -> ConnectError {
-        // Of a name without addresses the system has said nothing.
+        // A name without addresses has no system error.
         let error = self.error.take().unwrap_or_else(|| io::ErrorKind::NotFound.into());
         ConnectError::Unreachable { tried: self.take_tried(), error }
     }
@@ -130,7 +130,7 @@ mod tests {
         RaceStep::Connect { address: at(port), next_after: more.then_some(NEXT_ADDRESS_AFTER) }
     }
 
-    /// What was tried, and the error.
+    /// The addresses tried, and the error.
     fn failure(race: &mut Race) -> (Vec<SocketAddr>, io::ErrorKind) {
         match race.unreachable() {
             ConnectError::Unreachable { tried, error } => (tried, error.kind()),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_brings_the_next_address_at_once_and_the_last_error_is_told() {
+    fn a_failure_starts_the_next_address_and_the_last_error_is_reported() {
         let mut race = Race::new([at(1), at(2)]);
         assert_eq!(race.next(), connect(1, true));
         race.failed(io::ErrorKind::ConnectionRefused.into());

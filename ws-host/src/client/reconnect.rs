@@ -1,6 +1,6 @@
-//! When a client connects again: how long it waits, and when it gives up.
+//! When a client reconnects: how long it backs off, and when it gives up.
 //!
-//! Pure: whoever owns the socket asks here what to do after an end, and does it.
+//! Pure: the owner of the socket asks here what to do after an end, and does it.
 //!
 //! ```
 //! use std::time::Duration;
@@ -22,14 +22,14 @@ use ws_proto::{Closed, Initiator};
 use ws_proto::{Error, ResponseError, Timeout};
 
 const SHORTEST: Duration = Duration::from_millis(1);
-/// A server that asks for more patience than this gets this.
+/// The longest `Retry-After` that is honoured.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
-/// When a client connects again after its connection ended, or could not be opened.
+/// When a client reconnects after its connection ended, or could not be opened.
 ///
-/// Each [wait](Self::wait) is twice as long as the one before, up to the longest; of each, a random part between half and
-/// the whole is waited, so that the clients of a server that restarts do not all come back at once (RFC 6455 §7.2.3). A
-/// server that refuses with `Retry-After` is left alone for at least as long as it asks: [`retry_after`].
+/// Each [wait](Self::wait) is twice as long as the one before, up to the longest, and is randomised between half and
+/// the whole, so that the clients of a restarting server do not all reconnect at once (RFC 6455 §7.2.3). A
+/// server that rejects with `Retry-After` gets at least the delay it asks for: [`retry_after`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -73,13 +73,13 @@ impl Default for Reconnect {
 }
 
 impl Reconnect {
-    /// The defaults: it tries for ever.
+    /// The defaults: it retries forever.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets the first and the longest wait. The first is a millisecond at least, so that immediate failures do not spin;
-    /// a longest that no clock can show is for ever. 0.5 s and 30 s.
+    /// Sets the first and the longest wait, each clamped: the first to a millisecond at least, so that immediate
+    /// failures do not spin; a longest beyond the clock's range is unlimited. 0.5 s and 30 s.
     #[must_use]
     pub fn wait(mut self, min: Duration, max: Duration) -> Self {
         self.min = min;
@@ -92,15 +92,15 @@ impl Reconnect {
         (self.min, self.max)
     }
 
-    /// Sets how long a connection must have been open to count as a success: the next wait is the first again. 10 s.
+    /// Sets how long a connection must have been open to count as a success, which resets the wait. 10 s.
     #[must_use]
     pub fn reset_after(mut self, time: Duration) -> Self {
         self.reset_after = time;
         self
     }
 
-    /// Sets the most attempts in a row after one that failed or a connection that ended; a connection begins the count
-    /// anew once it was open for [`reset_after`](Self::reset_after). No limit.
+    /// Sets the most attempts in a row after a failed one or an ended connection; a connection resets the count
+    /// once it was open for [`reset_after`](Self::reset_after). No limit.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = Some(attempts);
@@ -117,7 +117,7 @@ impl Reconnect {
         self.reset_after
     }
 
-    /// Adds a close code of the peer that ends it: the peer wants no more, or would say the same again. 1000, 1003, 1008
+    /// Adds a close code of the peer that ends retries: the peer is done, or would repeat the same. 1000, 1003, 1008
     /// and 1010.
     #[must_use]
     pub fn no_retry_code(mut self, code: CloseCode) -> Self {
@@ -125,7 +125,7 @@ impl Reconnect {
         self
     }
 
-    /// Adds a status of a refused handshake after which it is tried again, though it is a redirect or 4xx: 401, where the
+    /// Adds a status of a rejected handshake that is retried although it is a redirect or 4xx: 401, if the
     /// application renews its token before the next attempt. 408, 425 and 429.
     #[must_use]
     pub fn retry_status(mut self, status: StatusCode) -> Self {
@@ -133,11 +133,11 @@ impl Reconnect {
         self
     }
 
-    /// Whether there is nothing to try again after such an end.
+    /// Whether such an end is not retried.
     ///
-    /// So it is when the application closed or terminated the connection itself, whether or not the peer answered;
-    /// when the peer closed it with a [code after which there is no retry](Self::no_retry_code), whatever broke afterwards;
-    /// and when a server refused the handshake with a status that will not change by asking again: a redirect, or 4xx, but
+    /// It is final when the application closed or terminated the connection itself, whether or not the peer answered;
+    /// when the peer closed it with a [no-retry code](Self::no_retry_code), whatever failed afterwards;
+    /// and when a server rejected the handshake with a status that a retry will not change: a redirect, or 4xx, except
     /// for [some](Self::retry_status).
     pub fn is_final(&self, closed: &Closed) -> bool {
         match &closed.error {
@@ -153,23 +153,23 @@ impl Reconnect {
                 (status.is_redirection() || status.is_client_error())
                     && !self.retry_statuses.contains(&status)
             }
-            // What the peer said holds, whatever broke afterwards (RFC 6455 §7.1.5).
+            // The peer's code holds, whatever failed afterwards (RFC 6455 §7.1.5).
             _ => self.no_retry_codes.contains(&closed.code),
         }
     }
 }
 
-/// How long the peer asked to be left alone, with `Retry-After` in a refused handshake (RFC 9110 §10.2.3); an hour at
-/// most.
+/// The delay that the peer asked for with `Retry-After` in a rejected handshake (RFC 9110 §10.2.3), clamped to an
+/// hour.
 ///
 /// A date counts from the `Date` of the same answer, since clocks of two machines differ. Without a `Date`, or when the
-/// date is not later than that, the peer has asked for nothing: `None`.
+/// date is not later than that, there is no delay: `None`.
 pub fn retry_after(closed: &Closed) -> Option<Duration> {
     let Some(Error::Response(ResponseError::Refused(response))) = &closed.error else { return None };
     let text = |name| response.headers().get(name)?.to_str().ok();
     let value = text(header::RETRY_AFTER)?;
     let wait = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
-        // More seconds than can be counted are still some.
+        // An overflowing number of seconds still counts.
         Duration::from_secs(value.parse().unwrap_or(u64::MAX))
     } else {
         let date = |text| httpdate::parse_http_date(text).ok();
@@ -179,15 +179,15 @@ pub fn retry_after(closed: &Closed) -> Option<Duration> {
     Some(wait.min(LONGEST_RETRY_AFTER))
 }
 
-/// How far a client is in its attempts.
+/// A client's progress through its attempts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backoff {
     attempt: u32,
 }
 
 impl Backoff {
-    /// The wait before the next attempt; `None` when there were as many as there may be. `random` is any number,
-    /// each with the same chance.
+    /// The wait before the next attempt; `None` at the limit of attempts. `random` is a uniformly
+    /// distributed number.
     pub fn next(&mut self, policy: &Reconnect, random: u32) -> Option<Duration> {
         if policy.attempts.is_some_and(|most| self.attempt >= most) {
             return None;
@@ -196,7 +196,7 @@ impl Backoff {
         let wait = policy.min.max(SHORTEST).saturating_mul(doubled).min(policy.max.max(SHORTEST));
         self.attempt = self.attempt.saturating_add(1);
         let half = wait / 2;
-        // Not longer, where so large a number is rounded.
+        // Not longer, when so large a number is rounded.
         Some(half.saturating_add(half.mul_f64(f64::from(random) / f64::from(u32::MAX))).min(wait))
     }
 
@@ -205,14 +205,14 @@ impl Backoff {
         self.attempt
     }
 
-    /// A connection was open for so long before it ended.
+    /// A connection was open for this long before it ended.
     pub fn lived(&mut self, policy: &Reconnect, time: Duration) {
         if time >= policy.reset_after {
             self.reset();
         }
     }
 
-    /// The next attempt is the first again: the application asked for it, or the machine slept.
+    /// The next attempt counts as the first: the application requested it, or the machine slept.
     pub fn reset(&mut self) {
         self.attempt = 0;
     }
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_up_to_the_longest_and_half_of_each_is_chance() {
+    fn waits_double_up_to_the_longest_with_random_halves() {
         let policy = Reconnect::default();
         let waits = |random| {
             let mut backoff = Backoff::default();
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_lived_begins_anew_and_attempts_have_an_end() {
+    fn a_lasting_connection_resets_the_count_and_attempts_are_limited() {
         let policy = Reconnect::default().attempts(2);
         let mut backoff = Backoff::default();
         assert!(backoff.next(&policy, 0).is_some() && backoff.next(&policy, 0).is_some());
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_it_and_what_does_not() {
+    fn final_ends_are_not_retried() {
         let policy = Reconnect::default().no_retry_code(CloseCode::from(4001));
         let reset = Error::Io(std::io::ErrorKind::ConnectionReset);
         for (end, is_final) in [
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_may_ask_for_patience_but_not_for_ever() {
+    fn retry_after_is_honoured_up_to_an_hour() {
         assert_eq!(retry_after(&refused(503, "120")), Some(Duration::from_secs(120)));
         assert_eq!(retry_after(&refused(429, "0")), Some(Duration::ZERO));
         for many in ["3600", "3601", "99999999999", "99999999999999999999999"] {
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_to_come_back_counts_from_the_date_of_the_same_answer() {
+    fn a_retry_date_counts_from_the_date_of_its_answer() {
         const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
         let wait = |status, date: &str, retry_after: &str| {
             let head = Response::builder().status(status).header("date", date);
@@ -339,7 +339,7 @@ mod tests {
             ("Sun Nov  6 08:49:37 1994", "Sun, 06 Nov 1994 08:49:40 GMT", Some(3)),
             (DATE, "Sun, 06 Nov 1994 09:49:37 GMT", Some(3600)),
             (DATE, "Mon, 07 Nov 1994 08:49:37 GMT", Some(3600)),
-            // Not later, not a date, and none to count from.
+            // Not later, not a date, and no `Date` to count from.
             (DATE, DATE, None),
             (DATE, "Sun, 06 Nov 1994 08:49:36 GMT", None),
             (DATE, "Sun, 06 Nov 1994", None),
@@ -353,7 +353,7 @@ mod tests {
                 assert_eq!(wait(status, date, retry_after), expected, "{date:?} {retry_after:?}");
             }
         }
-        // Nor is there a clock of ours to count from.
+        // No clock of ours to count from either.
         assert_eq!(retry_after(&refused(503, "Fri, 31 Dec 9999 23:59:59 GMT")), None);
     }
 }

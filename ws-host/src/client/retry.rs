@@ -1,16 +1,16 @@
-//! What follows the end of an attempt or of a connection: another attempt, and after what wait.
+//! What follows a failed attempt or an ended connection: another attempt after a wait, or none.
 
 use super::{Backoff, Reconnect, retry_after};
 use core::time::Duration;
 use ws_proto::Closed;
 
 impl Backoff {
-    /// The wait before the next attempt, once an attempt has failed or a connection has ended, as `closed` says where
-    /// there was one. `None` when the client rests: it has no policy, the policy [ends](Reconnect::is_final) with such a
-    /// close, or there were as many attempts as there may be.
+    /// The wait before the next attempt, once an attempt has failed or a connection has ended (described by `closed`).
+    /// `None` when the client becomes idle: it has no policy, the policy treats this close as
+    /// [final](Reconnect::is_final), or the attempts are used up.
     ///
-    /// A server that asks for patience with `Retry-After` gets [at least as much](retry_after). `random` is any number,
-    /// each with the same chance; where the system has none, `u32::MAX` waits the longest.
+    /// A server's `Retry-After` [extends the wait](retry_after). `random` is a uniformly distributed number;
+    /// if the system has none, `u32::MAX` waits the longest.
     pub fn schedule_next(
         &mut self,
         policy: Option<&Reconnect>,
@@ -46,17 +46,17 @@ mod tests {
     }
 
     #[test]
-    fn without_a_policy_and_after_a_final_close_the_client_rests() {
+    fn without_a_policy_or_after_a_final_close_the_client_stays_idle() {
         let policy = Reconnect::default();
         let mut backoff = Backoff::default();
-        let never = || panic!("no number is needed");
+        let never = || panic!("no random number is needed");
         assert_eq!(backoff.schedule_next(None, None, never), None);
         assert_eq!(backoff.schedule_next(Some(&policy), Some(&closed(CloseCode::NORMAL)), never), None);
         assert_eq!(backoff.attempt(), 0);
     }
 
     #[test]
-    fn the_server_may_ask_for_a_longer_wait_and_for_no_shorter_one() {
+    fn retry_after_lengthens_the_wait_and_never_shortens_it() {
         let policy = Reconnect::default().attempts(4);
         let mut backoff = Backoff::default();
         let mut wait = |closed: Option<&Closed>| {

@@ -3,10 +3,10 @@
 use core::time::Duration;
 use std::io;
 
-/// How long to wait after accepting failed for want of a resource: at once would spin.
+/// How long to wait after accepting failed for lack of a resource: an immediate retry would spin.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Whether accepting failed for one peer only, which left before it was accepted; the next may be there.
+/// Whether accepting failed only for a peer that left before; another may be waiting.
 fn is_transient(error: &io::Error) -> bool {
     use io::ErrorKind::{
         ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable,
@@ -17,7 +17,7 @@ fn is_transient(error: &io::Error) -> bool {
     )
 }
 
-/// What an owner of listeners does after a failed accept, and which failures it reports.
+/// Decides what an owner of listeners does after a failed accept, and which failures it reports.
 ///
 /// ```
 /// use std::{io, time::Duration};
@@ -39,7 +39,7 @@ pub struct AcceptFailures {
 /// What to do after a failed accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterFailure {
-    /// Only that peer is gone: accept on.
+    /// Only that peer is gone: continue accepting.
     Continue,
     /// No descriptor, no memory. Peers wait in the kernel meanwhile.
     Wait {
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_went_away_before_being_accepted_is_no_reason_to_wait() {
+    fn a_peer_that_left_before_the_accept_causes_no_wait() {
         for (kind, is_one) in [
             (io::ErrorKind::ConnectionAborted, true),
             (io::ErrorKind::Interrupted, true),
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_left_keeps_no_failure_from_being_reported_once() {
+    fn a_peer_that_left_does_not_suppress_the_report() {
         let mut failures = AcceptFailures::default();
         let full = || io::ErrorKind::OutOfMemory.into();
         let report = |after| matches!(after, AfterFailure::Wait { report: true, .. });

@@ -10,10 +10,10 @@ use std::io;
 #[cfg(unix)]
 use std::path::{Path, PathBuf};
 
-/// Connections that may wait to be accepted. Systems lower it to what they allow; a page of hundreds of
-/// sockets, or a restart with all clients coming back at once, needs more than the usual 128.
+/// The accept backlog. Systems clamp it to what they allow; a page of hundreds of
+/// sockets, or a restart with all clients reconnecting at once, needs more than the usual 128.
 pub(super) const BACKLOG: i32 = 4096;
-/// How often a free port is asked for again, when the one found for IPv4 is taken for IPv6.
+/// How often a free port is requested again, if the one found for IPv4 is taken for IPv6.
 const PORT_ATTEMPTS: usize = 16;
 
 /// Where a server listens.
@@ -50,7 +50,7 @@ impl Bind {
         Self { host: Host::Localhost, ports: 0..=0 }
     }
 
-    /// Every interface, IPv6 and IPv4 on one socket; IPv4 alone on a machine without IPv6.
+    /// Every interface, IPv6 and IPv4 on one socket; only IPv4 on a machine without IPv6.
     ///
     /// Every host that reaches this machine reaches the server. On Windows and macOS the firewall asks the user when a
     /// program does this for the first time.
@@ -58,7 +58,7 @@ impl Bind {
         Self { host: Host::Any, ports: 0..=0 }
     }
 
-    /// The local network: the same as [`Bind::any`]. Every host in it can connect, so admit only holders of the link:
+    /// The local network: the same as [`Bind::any`]. Every host on it can connect, so admit only holders of the link:
     /// [`ServerConfig::require_token`](crate::server::ServerConfig::require_token).
     pub fn lan() -> Self {
         Self::any()
@@ -83,7 +83,7 @@ impl Bind {
         self
     }
 
-    /// The first free port of these.
+    /// The first free port of this range.
     #[must_use]
     pub fn port_range(mut self, ports: RangeInclusive<u16>) -> Self {
         self.ports = ports;
@@ -100,10 +100,10 @@ impl Bind {
     }
 
     /// Opens one listener, or two on the same port, with a function that opens one: it takes an address and whether an
-    /// IPv6 socket serves IPv6 only, and returns the listener with the address that it is bound to.
+    /// IPv6 socket serves IPv6 only, and returns the listener with its bound address.
     ///
     /// # Errors
-    /// [`ListenError`] says what was tried. What was opened until then is dropped.
+    /// [`ListenError`] names what was tried. Listeners opened before the error are dropped.
     pub(super) fn open_with<L>(
         &self,
         mut open: impl FnMut(SocketAddr, bool) -> io::Result<(L, SocketAddr)>,
@@ -128,7 +128,7 @@ impl Bind {
                     break;
                 }
             }
-            // Another port helps only where this one is taken or reserved.
+            // Another port helps only if this one is taken or reserved.
             if !matches!(last.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied) {
                 break;
             }
@@ -165,7 +165,7 @@ impl Bind {
     }
 }
 
-/// Every interface, any free port. A program for this machine alone says [`Bind::localhost`].
+/// Every interface, any free port. To serve this machine only, use [`Bind::localhost`].
 impl Default for Bind {
     fn default() -> Self {
         Self::any()
@@ -202,24 +202,24 @@ pub enum ListenError {
         /// What was tried.
         tried: Vec<SocketAddr>,
     },
-    /// The range of ports is empty.
+    /// The port range is empty.
     NoPort,
-    /// The configuration has what can never come true: an invalid host, origin or path. Nothing was opened.
+    /// The configuration has an invalid host, origin or path. Nothing was opened.
     Config(InvalidConfig),
     /// The Unix socket could not be opened: because it has a listener, for example
     /// ([`AddrInUse`](io::ErrorKind::AddrInUse)).
     #[cfg(unix)]
     Unix {
-        /// Where.
+        /// Its path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// Something else went wrong.
+    /// Another error.
     Io {
         /// What was tried.
         tried: Vec<SocketAddr>,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
 }
@@ -236,7 +236,7 @@ impl ListenError {
     }
 }
 
-/// Addresses in a row; of many, the first and the last.
+/// A list of addresses, shortened to the first and the last.
 struct Tried<'a>(&'a [SocketAddr]);
 
 impl fmt::Display for Tried<'_> {
@@ -261,17 +261,15 @@ impl fmt::Display for ListenError {
                  choose another port, a range with Bind::port_range, or port 0 for any free one",
                 Tried(tried)
             ),
-            Self::Denied { tried } => write!(
-                f,
-                "cannot listen on {}: the system does not allow it; choose a port from 1024 up",
-                Tried(tried)
-            ),
+            Self::Denied { tried } => {
+                write!(f, "cannot listen on {}: permission denied; choose a port from 1024 up", Tried(tried))
+            }
             Self::NotHere { tried } => {
                 write!(f, "cannot listen on {}: not an address of this machine", Tried(tried))
             }
             #[cfg(unix)]
             Self::Unix { path, error } => write!(f, "cannot listen on {}: {error}", path.display()),
-            Self::NoPort => f.write_str("cannot listen: the range of ports is empty"),
+            Self::NoPort => f.write_str("cannot listen: the port range is empty"),
             Self::Config(error) => write!(f, "cannot listen: {error}"),
             Self::Io { tried, error } => write!(f, "cannot listen on {}: {error}", Tried(tried)),
         }
@@ -290,7 +288,7 @@ impl core::error::Error for ListenError {
     }
 }
 
-/// The system refuses to watch a listener, say. Nothing was tried.
+/// An error without an address: the system cannot watch a listener, say.
 impl From<io::Error> for ListenError {
     fn from(error: io::Error) -> Self {
         Self::Io { tried: Vec::new(), error }
@@ -308,7 +306,7 @@ mod tests {
     use super::*;
     use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied, Unsupported};
 
-    /// A system on which opening fails as this says; port 0 becomes 40000, then 40001 and so on.
+    /// A system on which opening fails with these errors; port 0 becomes 40000, then 40001 and so on.
     fn open(
         bind: Bind,
         fails: impl Fn(SocketAddr) -> Option<io::ErrorKind>,
@@ -340,24 +338,24 @@ mod tests {
         let no_v6 = |address: SocketAddr| address.is_ipv6().then_some(Unsupported);
         assert_eq!(open(Bind::any().port(80), no_v6).unwrap(), ["0.0.0.0:80"]);
         let taken = |address: SocketAddr| address.is_ipv6().then_some(AddrInUse);
-        assert!(open(Bind::any().port(80), taken).is_err(), "IPv4 alone would serve half of those who come");
+        assert!(open(Bind::any().port(80), taken).is_err(), "IPv4 alone would serve only half of the peers");
     }
 
     #[test]
-    fn the_first_free_port_of_a_range_is_taken_and_the_error_names_all_that_were_tried() {
+    fn a_range_takes_its_first_free_port_or_reports_all_that_were_tried() {
         let taken = |address: SocketAddr| (address.port() < 8702).then_some(AddrInUse);
         assert_eq!(open(Bind::any().port_range(8700..=8709), taken).unwrap(), ["[::]:8702"]);
         match open(Bind::any().port_range(8700..=8701), taken) {
             Err(ListenError::InUse { tried }) => assert_eq!(tried.len(), 2),
             other => panic!("{other:?}"),
         }
-        #[expect(clippy::reversed_empty_ranges, reason = "an empty one")]
+        #[expect(clippy::reversed_empty_ranges, reason = "an empty range")]
         let empty = 2..=1;
         assert!(matches!(open(Bind::any().port_range(empty), taken), Err(ListenError::NoPort)));
     }
 
     #[test]
-    fn an_exact_address_is_the_only_one_opened_and_the_network_is_every_interface() {
+    fn an_exact_address_opens_only_itself_and_lan_every_interface() {
         let exact = Bind::from((IpAddr::from([192, 0, 2, 1]), 8700));
         assert_eq!(open(exact.clone(), |_| None).unwrap(), ["192.0.2.1:8700 alone"]);
         assert_eq!(open(exact.port(0), |_| None).unwrap(), ["192.0.2.1:40000 alone"]);
@@ -380,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_other_port_would_mend_is_tried_once() {
+    fn an_error_that_no_other_port_fixes_is_not_retried() {
         let exact = Bind::from(SocketAddr::from(([192, 0, 2, 1], 1))).port_range(1..=9);
         match open(exact.clone(), |_| Some(AddrNotAvailable)) {
             Err(ListenError::NotHere { tried }) => assert_eq!(tried.len(), 1),

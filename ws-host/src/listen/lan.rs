@@ -1,21 +1,21 @@
-//! This machine's address in the local network.
+//! This machine's address on the local network.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::net::UdpSocket;
 
-/// The address at which the local network reaches a server that is bound to this one: of one on every interface the
-/// address on this machine's default route. `None` where the network cannot reach it, or there is none.
+/// The address at which the local network reaches a server bound to this one: for a server on every interface, the
+/// address on this machine's default route. `None` if the network cannot reach it, or there is none.
 ///
-/// It asks the system for the route to an address that nobody has (RFC 5737, RFC 3849): no packet is sent, no name is
-/// looked up, and nothing waits.
+/// It asks the system for the route to an unassigned address (RFC 5737, RFC 3849): it sends no packet, looks up no
+/// name, and does not wait.
 pub(super) fn lan_address(address: SocketAddr) -> Option<SocketAddr> {
     lan_address_with(address, own_ip)
 }
 
-/// This machine's address on the route to another, for a socket that is bound to `from`: what a server on every interface
-/// can be reached at.
+/// This machine's address on the route to another, for a socket bound to `from`: where a server on every interface
+/// can be reached.
 ///
-/// A "connected" UDP socket has asked the routing table and sent nothing.
+/// A "connected" UDP socket only queries the routing table, and sends nothing.
 fn own_ip(from: IpAddr, to: IpAddr) -> Option<IpAddr> {
     let socket = UdpSocket::bind((from, 0)).ok()?;
     socket.connect((to, 9)).ok()?;
@@ -44,14 +44,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_own_address_is_one_of_this_machine() {
+    fn own_ip_is_an_address_of_this_machine() {
         let loopback = IpAddr::from([127, 0, 0, 1]);
         assert_eq!(own_ip(Ipv4Addr::UNSPECIFIED.into(), loopback), Some(loopback));
         assert_eq!(own_ip(loopback, Ipv6Addr::LOCALHOST.into()), None, "the families differ");
     }
 
     #[test]
-    fn the_network_reaches_a_server_on_every_interface_by_the_address_of_the_route() {
+    fn a_server_on_every_interface_has_the_address_of_the_route() {
         let lan = |bound: &str, own: &str| {
             let address = lan_address_with(bound.parse().unwrap(), |_, to| {
                 let own: IpAddr = own.parse().unwrap();

@@ -1,4 +1,4 @@
-//! Opening listeners, or taking those that were opened elsewhere.
+//! Opening listeners, or adopting open ones.
 
 use super::bind::BACKLOG;
 use super::{Bind, ListenError};
@@ -12,8 +12,8 @@ use super::{SocketFile, socket_file};
 #[cfg(unix)]
 use std::os::unix::net::UnixListener;
 
-/// A listening socket: [opened](open) here, or handed in by the system, by a parent process, or with options of its
-/// owner's.
+/// A listening socket: [opened](open) here, or passed in by the system, by a parent process, or by an owner that set
+/// its own options.
 ///
 /// An adapter takes it apart to register the socket with its poller.
 #[derive(Debug)]
@@ -26,8 +26,8 @@ pub enum Listener {
     Unix {
         /// The socket.
         listener: UnixListener,
-        /// Its file, where it was made here. Dropped before the socket, it removes the file while no other program can
-        /// have made one of the same number at the path.
+        /// Its file, if we created it. It is dropped before the socket, so it removes the file while no other program
+        /// can have created one with the same inode number at the path.
         file: Option<SocketFile>,
     },
 }
@@ -42,7 +42,7 @@ impl Listener {
         }
     }
 
-    /// Lets accepting answer `WouldBlock` rather than wait. Those that [`open`] made do so already.
+    /// Makes accepting return `WouldBlock` rather than wait. Listeners from [`open`] already do.
     ///
     /// # Errors
     /// What the system says.
@@ -69,10 +69,10 @@ impl From<UnixListener> for Listener {
     }
 }
 
-/// Opens what a server listens on: one socket, or two on the same port where `localhost` has two families. They do not
+/// Opens the listeners of a server: one socket, or two on the same port if `localhost` has two families. They do not
 /// block.
 ///
-/// # Errors
+/// [`ListenError`] names what was tried. Nothing is left open.
 /// [`ListenError`] says what was tried. Nothing is left open.
 pub fn open(bind: &Bind) -> Result<Vec<Listener>, ListenError> {
     #[cfg(unix)]
@@ -96,7 +96,7 @@ fn open_tcp(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
         socket.set_only_v6(only_v6)?;
     }
     // On unix this lets a restarted program listen while old connections linger in TIME_WAIT. On Windows it would let
-    // another program take the port over, and a restart needs no permission.
+    // another program take the port over, and a restart works without it.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
@@ -113,7 +113,7 @@ pub fn transport(listeners: &[Listener]) -> Transport {
     }
     Transport::tcp(listeners.iter().filter_map(|listener| match listener {
         Listener::Tcp(listener) => {
-            // Where the system does not say, one family is the safer answer.
+            // If the query fails, one family is the safer answer.
             let only_v6 = SockRef::from(listener).only_v6().unwrap_or(true);
             let address = listener.local_addr().ok()?;
             Some(if only_v6 { ListenAddress::new(address) } else { ListenAddress::dual_stack(address) })
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
     use std::net::TcpStream;
 
-    /// Whether accepting waits for nobody.
+    /// Whether accepting blocks without a peer.
     fn blocks(listener: &Listener) -> bool {
         let accepted = match listener {
             Listener::Tcp(listener) => listener.accept().map(drop),
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_handed_in_does_not_block_once_told() {
+    fn an_adopted_listener_can_be_made_nonblocking() {
         let listener = Listener::from(TcpListener::bind("127.0.0.1:0").unwrap());
         listener.set_nonblocking().unwrap();
         assert!(!blocks(&listener));
@@ -172,12 +172,12 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_unix_socket_takes_its_file_with_it() {
+    fn a_unix_socket_removes_its_file() {
         let path = std::env::temp_dir().join(format!("ws-host-listener-{}.sock", std::process::id()));
         let listeners = open(&Bind::unix(&path)).unwrap();
         assert_eq!(transport(&listeners), Transport::unix());
         assert!(path.exists() && listeners[0].local_addr().is_none() && !blocks(&listeners[0]));
-        assert!(matches!(open(&Bind::unix(&path)), Err(ListenError::Unix { .. })), "one listens there");
+        assert!(matches!(open(&Bind::unix(&path)), Err(ListenError::Unix { .. })), "it has a listener");
         drop(listeners);
         assert!(!path.exists());
     }

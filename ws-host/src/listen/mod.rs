@@ -1,7 +1,7 @@
-//! Where a server listens, and what it is called: addresses, ports, the file of a Unix socket, URLs.
+//! Where a server listens, and its URLs: addresses, ports, the file of a Unix socket.
 //!
 //! ```text
-//!  Bind ──open──▶ Listener, one or two ──▶ the adapter's poller ──accept──▶ AcceptFailures, where that fails
+//!  Bind ──open──▶ Listener, one or two ──▶ the adapter's poller ──accept──▶ AcceptFailures, if that fails
 //!                    │
 //!                    ├─ transport: what counts as this machine's Host and Origin
 //!                    └─ local_addr ──▶ url, lan_url, urls

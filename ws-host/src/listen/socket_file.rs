@@ -37,9 +37,9 @@ impl Drop for SocketFile {
 /// Listens at a path that only this user may use, without blocking.
 ///
 /// # Errors
-/// What the system says; [`AddrInUse`](io::ErrorKind::AddrInUse) where the path has a listener, or is no socket.
+/// The system's error; [`AddrInUse`](io::ErrorKind::AddrInUse) if the path has a listener, or is no socket.
 pub(super) fn open(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
-    // The program may change its directory before it stops.
+    // The program may change its working directory before it stops.
     let path = std::path::absolute(path)?;
     let address = SockAddr::unix(&path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -65,7 +65,7 @@ fn is_stale(path: &Path, address: &SockAddr) -> bool {
     }
     let refused = || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        // A listener whose queue is full is alive, and must not block us.
+        // A listener with a full queue is alive, and must not block us.
         socket.set_nonblocking(true)?;
         socket.connect(address)
     };

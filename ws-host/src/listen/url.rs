@@ -1,4 +1,4 @@
-//! The URLs of a server, for this machine and for the network around it.
+//! The URLs of a server, for this machine and for the local network.
 
 use super::lan::lan_address;
 use core::fmt::Write;
@@ -24,7 +24,7 @@ impl Scheme {
     }
 }
 
-/// The URL of a path on a server of this address.
+/// The URL of a path on a server at this address.
 ///
 /// The path's leading slash may be omitted, and a backslash before the query counts as a slash. Characters that a URL
 /// cannot contain are percent-encoded (RFC 3986 §2.1); existing escapes are kept. For the address of every interface the
@@ -54,15 +54,15 @@ pub fn url(scheme: Scheme, address: SocketAddr, path: &str) -> String {
     url
 }
 
-/// The URL of a path on a server of this address, for the local network: of a server on every interface the address on
-/// this machine's default route, otherwise the address that it is bound to. `None` where the network cannot reach it, or
+/// The URL of a path on a server at this address, for the local network. For a server on every interface, the host is
+/// the address on this machine's default route, otherwise the bound address. `None` if the network cannot reach it, or
 /// there is none. The path is treated as in [`url`].
 pub fn lan_url(scheme: Scheme, address: SocketAddr, path: &str) -> Option<String> {
     Some(url(scheme, lan_address(address)?, path))
 }
 
-/// The WebSocket URLs of a server with listeners of these addresses: each of them, and last the one for the local
-/// network, where there is one and it differs.
+/// The WebSocket URLs of a server with listeners at these addresses: each of them, and last the one for the local
+/// network, if there is one and it differs.
 pub fn urls(addresses: impl IntoIterator<Item = SocketAddr>, path: &str) -> Vec<String> {
     urls_with(addresses, path, lan_address)
 }
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leading_slash_may_be_left_out() {
+    fn a_leading_slash_is_optional() {
         for path in ["a/b", "/a/b", r"\a\b", r"a\b"] {
             assert_eq!(ws(path), "ws://127.0.0.1:80/a/b");
         }
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_url_contains_is_encoded_once() {
+    fn invalid_characters_are_encoded_once() {
         for (path, expected) in [
             ("a b", "a%20b"),
             ("a%20b", "a%20b"),
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn every_interface_is_localhost_and_ipv6_stands_in_brackets() {
+    fn every_interface_is_localhost_and_ipv6_is_in_brackets() {
         for (address, expected) in [
             ("0.0.0.0:1", "ws://localhost:1/"),
             ("[::]:1", "ws://localhost:1/"),

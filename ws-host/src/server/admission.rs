@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_so_many_and_no_more_until_one_goes() {
+    fn an_address_is_limited_until_one_is_released() {
         let mut addresses = Addresses::default();
         let (a, b) = (at("192.0.2.1"), at("192.0.2.2"));
         assert!(addresses.add(a, 2) && addresses.add(a, 2) && !addresses.add(a, 2));
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_ipv6_is_one_address_and_so_is_an_ipv4_one_on_dual_stack() {
+    fn an_ipv6_network_counts_as_one_address_and_mapped_ipv4_as_ipv4() {
         let mut addresses = Addresses::default();
         assert!(addresses.add(at("2001:db8::1"), 1));
         assert!(!addresses.add(at("2001:db8::ffff:1"), 1));
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_have_asked_nothing_crowd_a_server_until_they_ask_or_go() {
+    fn pending_handshakes_are_limited_until_done_or_released() {
         let mut admission = Admission::new(&ServerConfig::default().max_handshakes(2));
         assert!(admission.try_admit(None) && !admission.at_handshake_limit());
         assert!(admission.try_admit(None) && admission.at_handshake_limit());
@@ -190,13 +190,13 @@ mod tests {
     }
 
     #[test]
-    fn a_full_server_turns_away_and_counts_whom() {
+    fn a_full_server_rejects_and_counts() {
         let config = ServerConfig::new().max_connections(3).max_per_address(Some(2));
         let mut admission = Admission::new(&config);
         let (a, b) = (Some(at("192.0.2.1")), Some(at("192.0.2.2")));
         assert!(admission.try_admit(a) && admission.try_admit(a));
-        assert!(!admission.try_admit(a), "one address has no more");
-        assert!(admission.try_admit(b) && !admission.try_admit(b), "nor has the server");
+        assert!(!admission.try_admit(a), "the address is at its limit");
+        assert!(admission.try_admit(b) && !admission.try_admit(b), "the server is at its limit");
         assert_eq!((admission.connections(), admission.handshakes(), admission.addresses()), (3, 3, 2));
         assert_eq!(admission.rejected(), 2);
         admission.handshake_done();
@@ -206,14 +206,14 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_proxy_one_address_may_be_everybody() {
+    fn behind_a_proxy_one_address_may_have_all_connections() {
         let mut admission = Admission::new(&ServerConfig::default().max_per_address(None).max_connections(9));
         assert_eq!((0..10).filter(|_| admission.try_admit(Some(at("192.0.2.1")))).count(), 9);
         assert_eq!(admission.addresses(), 0);
     }
 
     #[test]
-    fn this_machine_is_not_counted() {
+    fn this_machine_has_no_limit() {
         let mut addresses = Addresses::default();
         for address in ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"] {
             assert!(addresses.add(at(address), 0) && addresses.add(at(address), 0));

@@ -1,4 +1,4 @@
-//! What a server allows: how many may come, and how many came.
+//! A server's configuration: its limits, and the rules of its connections.
 
 use super::invalid::{self, InvalidConfig};
 use super::upgrades::{UpgradeRule, Upgrades};
@@ -11,7 +11,7 @@ use std::time::UNIX_EPOCH;
 use std::vec::Vec;
 use ws_proto::{Access, Config, Cors, Memory, WallClock};
 
-/// What a server allows: how many connections there may be, what becomes of upgrades, and the rules of each connection.
+/// A server's configuration: its connection limits, its upgrades, and the rules of each connection.
 ///
 /// ```
 /// use std::time::Duration;
@@ -41,7 +41,7 @@ handed_on! { ServerConfig:
     /// Sets the longest request target in bytes: [`Config::target_limit`]. 8 KiB.
     target_limit(bytes: usize);
 
-    /// Sets the most pipelined requests that wait for their answers: [`Config::pipeline_limit`]. 16.
+    /// Sets the most pipelined requests that may be unanswered: [`Config::pipeline_limit`]. 16.
     pipeline_limit(requests: usize);
 
     /// Sets the most requests on one HTTP connection: [`Config::request_limit`]. 1,000.
@@ -56,35 +56,35 @@ handed_on! { ServerConfig:
     /// Sets whether a client that has ended its half still gets answers without a length: [`Config::half_close`]. `false`.
     half_close(allowed: bool);
 
-    /// Sets whether `Closed` comes of every connection, also of one that never asked anything:
+    /// Sets whether every connection emits `Closed`, including one without a request:
     /// [`Config::report_all_closes`]. `false`.
     report_all_closes(all: bool);
 
-    /// Answers requests for this `Host` too, such as `app.example`, beside address literals and `localhost`:
+    /// Answers requests for this `Host` too, such as `app.example`, in addition to address literals and `localhost`:
     /// [`Access::allow_host`].
     allow_host(host: impl Into<String>);
 
-    /// Lets pages of this origin in too, such as `https://app.example`, beside pages of the server's own:
+    /// Allows pages of this origin too, such as `https://app.example`, in addition to the server's own:
     /// [`Access::allow_origin`].
     allow_origin(origin: impl Into<String>);
 
-    /// Lets in every HTML file of this machine that sends the origin `file://`: [`Access::allow_file_origin`].
+    /// Allows every HTML file of this machine that sends the origin `file://`: [`Access::allow_file_origin`].
     allow_file_origin();
 
-    /// Lets in pages that hide their origin, as Chromium does for files: [`Access::allow_null_origin`].
+    /// Allows pages that hide their origin, as Chromium does for files: [`Access::allow_null_origin`].
     allow_null_origin();
 
-    /// Lets in pages of every origin of this scheme, such as `moz-extension`: [`Access::allow_scheme`].
+    /// Allows pages of every origin of this scheme, such as `moz-extension`: [`Access::allow_scheme`].
     allow_scheme(scheme: impl Into<String>);
 
-    /// Sets the rules for `Host` and `Origin` whole, in place of what was allowed before: [`Config::access`].
+    /// Replaces all rules for `Host` and `Origin`, discarding earlier ones: [`Config::access`].
     access(access: Access);
 
-    /// Sets whose pages may read what the server answers across origins: [`Config::cors`]. Where a token is required,
+    /// Sets which origins may read the server's answers: [`Config::cors`]. If a token is required,
     /// preflights need none, and the 401 is readable too.
     cors(cors: Cors);
 
-    /// Gives the time of day for the `Date` of answers: [`Config::wall_clock`]. Servers of the adapters have one.
+    /// Sets the time of day for the `Date` of answers: [`Config::wall_clock`]. Servers of the adapters have one.
     wall_clock(clock: WallClock);
 }
 
@@ -102,7 +102,7 @@ impl ServerConfig {
         }
     }
 
-    /// Sets the most connections at a time, plain HTTP included; further ones are closed as they come; zero
+    /// Sets the most connections at a time, plain HTTP included; further ones are closed on arrival; zero
     /// closes all of them. 10,000.
     #[must_use]
     pub fn max_connections(mut self, connections: usize) -> Self {
@@ -110,16 +110,17 @@ impl ServerConfig {
         self
     }
 
-    /// Sets the most connections of one address at a time, an IPv6 network (/64) being one; further ones are closed
-    /// as they come; zero closes all of them. This machine has no such limit. 1,000; for a server behind a proxy, `None`.
+    /// Sets the most connections of one address at a time, an IPv6 network (/64) counting as one; further ones are
+    /// closed on arrival; zero closes all of them. This machine has no such limit. 1,000; for a server behind a proxy,
+    /// `None`.
     #[must_use]
     pub fn max_per_address(mut self, connections: Option<usize>) -> Self {
         self.max_per_address = connections;
         self
     }
 
-    /// Sets the most connections at a time that have asked nothing yet; further ones wait in the kernel until one of
-    /// those has, or its [time](Self::handshake_timeout) is over. Zero is one. A quarter of
+    /// Sets the most pending handshakes, connections without a request so far; further connections wait in the kernel
+    /// until a handshake is done, or [times out](Self::handshake_timeout). Zero is one. A quarter of
     /// [`max_connections`](Self::max_connections), and 16 at least.
     #[must_use]
     pub fn max_handshakes(mut self, connections: usize) -> Self {
@@ -128,7 +129,7 @@ impl ServerConfig {
     }
 
     /// Sets the most bytes that the server holds for all its connections together: in outboxes, in unfinished messages, and
-    /// read ahead; what is shared counts once, and what is below the low mark not at all. See [`Memory`]. `None` is no
+    /// read ahead; shared bytes count once, and bytes below the low mark not at all. See [`Memory`]. `None` is no
     /// limit. 1 GiB.
     #[must_use]
     pub fn memory_limit(mut self, bytes: Option<usize>) -> Self {
@@ -136,10 +137,10 @@ impl ServerConfig {
         self
     }
 
-    /// Sets the paths at which there is a WebSocket, as a client sends them: whole, without query, percent-encoded
-    /// where need be. An upgrade on any
-    /// other gets 404 and never comes to the application; a plain request for one of them that nobody answers gets 426,
-    /// which says how to ask. Every path.
+    /// Sets the paths that accept upgrades, as clients send them: whole, without query, percent-encoded
+    /// if necessary. An upgrade on any other
+    /// is answered 404 and never reaches the application; a dropped plain request for one of them is answered 426,
+    /// which names the protocol. Every path.
     ///
     /// ```
     /// use ws_host::server::ServerConfig;
@@ -153,8 +154,8 @@ impl ServerConfig {
         self
     }
 
-    /// Sets whether the application decides about each upgrade, on the [paths](Self::upgrade_paths) that there are; one that
-    /// it drops is refused with 503. Otherwise those that are valid are accepted, and the application sees the open
+    /// Sets whether the application decides about each upgrade on the accepted [paths](Self::upgrade_paths); a dropped
+    /// upgrade is rejected with 503. Otherwise valid upgrades are accepted, and the application sees the open
     /// WebSocket. `false`.
     #[must_use]
     pub fn decide_upgrades(mut self, asked: bool) -> Self {
@@ -162,15 +163,15 @@ impl ServerConfig {
         self
     }
 
-    /// Sets the subprotocols that the server speaks, the one that it likes best first. Of those that a client offers too,
-    /// the first is chosen; where there is none, none is spoken. None.
+    /// Sets the subprotocols of the server, in order of preference. The first one that a client offers too is
+    /// chosen; without a match, none is. None.
     #[must_use]
     pub fn subprotocols(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.upgrades.subprotocols = names.into_iter().map(Into::into).collect::<Vec<_>>();
         self
     }
 
-    /// What becomes of upgrades, and of plain requests that nobody answers.
+    /// The rule for upgrades, and for dropped plain requests.
     pub fn upgrade_rule(&self) -> UpgradeRule {
         self.upgrades.clone().into()
     }
@@ -190,7 +191,7 @@ impl ServerConfig {
         self.memory_limit
     }
 
-    /// The rules of each connection of a server that starts now, with the memory that they share, and with a clock for
+    /// The rules of each connection of a server that starts now, with its shared memory, and with a clock for
     /// [`SleepDetector::keep`](crate::sleep::SleepDetector::keep) to set.
     pub fn connection_config(&self) -> Config {
         let clock = self.connection.get_wall_clock().cloned();
@@ -201,7 +202,7 @@ impl ServerConfig {
         }
     }
 
-    /// Answers 401 to every request, and to every WebSocket, that does not show this token. Hand it out in the
+    /// Answers 401 to every request, and to every WebSocket, without this token. Hand it out in the
     /// URL, as `?token=…`; a browser has it as a cookie from then on. See [`token`](crate::token).
     ///
     /// ```
@@ -221,17 +222,17 @@ impl ServerConfig {
         self
     }
 
-    /// Whether all of it can come true: its rules for `Host`, `Origin` and CORS, its paths and subprotocols. Each start of a
-    /// server asks this first.
+    /// Checks its rules for `Host`, `Origin` and CORS, its paths and subprotocols. Each server calls this
+    /// when it starts.
     ///
     /// # Errors
-    /// [`InvalidConfig`]: the first that cannot.
+    /// [`InvalidConfig`]: the first invalid part.
     pub fn check(&self) -> Result<(), InvalidConfig> {
         self.connection.check_access()?;
         invalid::check(self.upgrades.paths.as_deref().unwrap_or_default(), &self.upgrades.subprotocols)
     }
 
-    /// What lets clients of a server at this address in.
+    /// The token rule of a server at this address.
     pub fn token_rule(&self, address: Option<SocketAddr>) -> Option<TokenRule> {
         let rule = TokenRule::new(self.token.clone()?);
         Some(match address {

@@ -1,9 +1,9 @@
-//! Why a server cannot be as it was configured.
+//! Invalid parts of a server's configuration.
 
 use core::fmt;
 use ws_proto::{InvalidAccess, fields};
 
-/// What a server was told that can never come true: it would turn away, without a word, whoever it is meant for.
+/// A part of a server's configuration that can never match: it would silently reject the clients it is meant for.
 ///
 /// Servers refuse to start with it.
 #[derive(Clone, PartialEq, Eq)]
@@ -11,10 +11,10 @@ use ws_proto::{InvalidAccess, fields};
 pub enum InvalidConfig {
     /// A host, origin or scheme that cannot be allowed.
     Access(InvalidAccess),
-    /// [`ServerConfig::upgrade_paths`](super::ServerConfig::upgrade_paths) was given this, which is no path that a client
+    /// A value of [`ServerConfig::upgrade_paths`](super::ServerConfig::upgrade_paths) that is no path a client
     /// sends.
     UpgradePath(String),
-    /// [`ServerConfig::subprotocols`](super::ServerConfig::subprotocols) was given this, which is no name that a client
+    /// A value of [`ServerConfig::subprotocols`](super::ServerConfig::subprotocols) that is no name a client
     /// offers.
     Subprotocol(String),
 }
@@ -50,7 +50,7 @@ impl From<InvalidAccess> for InvalidConfig {
     }
 }
 
-/// The first of these that no client can ask for.
+/// Finds the first value that no client can send.
 pub(super) fn check(paths: &[String], subprotocols: &[String]) -> Result<(), InvalidConfig> {
     if let Some(path) = paths.iter().find(|path| !is_path(path)) {
         return Err(InvalidConfig::UpgradePath(path.clone()));
@@ -61,7 +61,7 @@ pub(super) fn check(paths: &[String], subprotocols: &[String]) -> Result<(), Inv
     }
 }
 
-/// `path-absolute` (RFC 3986 §3.3), but for `*`: whoever writes it means a pattern.
+/// `path-absolute` (RFC 3986 §3.3), except `*`, which is meant as a pattern.
 fn is_path(path: &str) -> bool {
     let is_pchar = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()+,;=:@/%".contains(&b);
     path.starts_with('/') && !path.contains("://") && path.bytes().all(is_pchar)
@@ -69,12 +69,12 @@ fn is_path(path: &str) -> bool {
 
 fn about_path(path: &str) -> &'static str {
     match path {
-        _ if path.contains("://") => "give the path alone, without scheme and host",
-        _ if path.contains(['?', '#']) => "give the path alone, without query and fragment",
+        _ if path.contains("://") => "give only the path, without scheme and host",
+        _ if path.contains(['?', '#']) => "give only the path, without query and fragment",
         _ if path.contains(['*', '{']) => {
-            "it takes whole paths, no patterns; where upgrade_paths is not called, every path has a WebSocket"
+            "it takes whole paths, no patterns; without upgrade_paths, every path accepts upgrades"
         }
-        _ => "write what is no ASCII, and spaces, as clients send them: percent-encoded",
+        _ => "percent-encode spaces and non-ASCII characters, as clients do",
     }
 }
 
@@ -84,16 +84,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_that_no_client_sends_are_errors_that_say_what_to_write() {
+    fn invalid_paths_are_errors_with_a_remedy() {
         for (path, remedy) in [
             ("*", "no patterns"),
             ("/*", "no patterns"),
             ("/room/{id}", "no patterns"),
             ("/ws?x", "without query"),
             ("/ws#a", "without query and fragment"),
-            ("/w s", "percent-encoded"),
-            ("/größe", "percent-encoded"),
-            ("/a\"b", "percent-encoded"),
+            ("/w s", "percent-encode"),
+            ("/größe", "percent-encode"),
+            ("/a\"b", "percent-encode"),
             ("http://localhost/ws", "without scheme"),
             ("ws://localhost/ws", "without scheme"),
         ] {
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_clients_send_are_none() {
+    fn valid_paths_pass() {
         for path in ["", "/", "ws", "/ws", "/ws/", "/a/b.c", "/gr%C3%B6%C3%9Fe", "/~x/@y:z;v=1,2!$&'()+"] {
             assert_eq!(ServerConfig::new().upgrade_paths([path]).check(), Ok(()), "{path}");
         }

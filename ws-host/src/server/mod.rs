@@ -1,4 +1,4 @@
-//! What a server allows, how many connections it admits, what it counts, and how it stops.
+//! A server's limits and admission, its counts, and how it stops.
 
 mod admission;
 mod config;

@@ -1,4 +1,4 @@
-//! What a server has done.
+//! Statistics of a server.
 
 use ws_proto::Connection;
 
@@ -8,9 +8,9 @@ use ws_proto::Connection;
 pub struct Stats {
     /// Connections that were accepted, plain HTTP included.
     pub accepted: u64,
-    /// Connections that were closed at once, being over a limit of [`ServerConfig`](super::ServerConfig).
+    /// Connections that were rejected at a limit of [`ServerConfig`](super::ServerConfig).
     pub rejected: u64,
-    /// Connections that are open now: plain HTTP included, and those that are about to end.
+    /// Connections that are open now: plain HTTP and closing ones included.
     pub open: usize,
     /// Messages that were received; a fragmented one counts once.
     pub messages_in: u64,
@@ -18,7 +18,7 @@ pub struct Stats {
     pub messages_out: u64,
     /// Bytes from peers, HTTP included.
     pub bytes_in: u64,
-    /// Bytes that sockets took, HTTP included.
+    /// Bytes written to sockets, HTTP included.
     pub bytes_out: u64,
 }
 

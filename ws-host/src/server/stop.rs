@@ -4,14 +4,14 @@ use core::time::Duration;
 use std::string::String;
 use ws_proto::CloseCode;
 
-/// How a server stops: what its WebSockets are told, and over what time.
+/// How a server stops: the Close it sends, and over what time.
 ///
 /// ```
 /// use std::time::Duration;
 /// use ws_proto::CloseCode;
 /// use ws_host::server::Stop;
 ///
-/// // A restart, of which a thousand clients hear within ten seconds rather than at once.
+/// // A restart, spread over ten seconds for a thousand clients.
 /// let stop = Stop::within(Duration::from_secs(5))
 ///     .code(CloseCode::SERVICE_RESTART)
 ///     .reason("back in a moment")
@@ -26,13 +26,13 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Tells 1001 to all at once, and cuts what is left when this time has passed, counted from the end of the
-    /// [spread](Self::spread): at once with zero, and never with what no clock can show.
+    /// Closes all at once with 1001, and cuts the rest at this deadline, counted from the end of the
+    /// [spread](Self::spread): at once with zero, and never with a time beyond the clock's range.
     pub fn within(deadline: Duration) -> Self {
         Self { deadline, code: CloseCode::GOING_AWAY, reason: String::new(), spread: Duration::ZERO }
     }
 
-    /// Sets the close code; one that must not be sent (RFC 6455 §7.4) stays 1001. 1001.
+    /// Sets the close code; a code that must not be sent (RFC 6455 §7.4) becomes 1001. 1001.
     #[must_use]
     pub fn code(mut self, code: CloseCode) -> Self {
         if code.is_sendable() {
@@ -41,7 +41,7 @@ impl Stop {
         self
     }
 
-    /// Sets the reason; a Close frame has room for 123 bytes, and what is over is cut off. Empty.
+    /// Sets the reason, truncated to the 123 bytes of a Close frame. Empty.
     #[must_use]
     pub fn reason(mut self, reason: impl Into<String>) -> Self {
         self.reason = reason.into();
@@ -51,15 +51,15 @@ impl Stop {
         self
     }
 
-    /// Sets over what time the connections are told, one after the other: clients that reconnect at once then do not all
-    /// meet. Those that are not told yet are served as ever. The first is told at once, however long that is. Zero.
-    #[must_use]
+    /// Spreads the closes over this time, one connection after the other, so that reconnecting clients do not all
+    /// arrive together. Until its close, a connection is served as usual. The first close is immediate, however long
+    /// the spread. Zero.
     pub fn spread(mut self, time: Duration) -> Self {
         self.spread = time;
         self
     }
 
-    /// How long what is left may take.
+    /// How long the rest may take.
     pub fn get_deadline(&self) -> Duration {
         self.deadline
     }
@@ -74,22 +74,22 @@ impl Stop {
         &self.reason
     }
 
-    /// Over what time the connections are told.
+    /// The time over which connections are closed.
     pub fn get_spread(&self) -> Duration {
         self.spread
     }
 
-    /// How many of `count` connections are told when so much of the spread has passed.
+    /// How many of `count` connections are closed when this much of the spread has passed.
     pub fn told(&self, count: usize, elapsed: Duration) -> usize {
         if elapsed >= self.spread {
             return count;
         }
         let part = elapsed.as_nanos().saturating_mul(count as u128) / self.spread.as_nanos().max(1);
-        // The first is told at once.
+        // The first close is immediate.
         usize::try_from(part).unwrap_or(count).saturating_add(1).min(count)
     }
 
-    /// When the next is told, counted from the beginning, where so many of `count` have been.
+    /// When the next close is due, counted from the beginning, after `told` of `count`.
     pub fn next_at(&self, count: usize, told: usize) -> Duration {
         let part = self.spread.as_nanos().saturating_mul(told as u128).div_ceil((count as u128).max(1));
         u64::try_from(part).map_or(Duration::MAX, Duration::from_nanos).min(self.spread)

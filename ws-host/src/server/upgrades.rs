@@ -1,4 +1,4 @@
-//! Which requests become WebSockets without asking the application, and what requests get that nobody answers.
+//! Automatic answers to upgrades, and to dropped plain requests.
 
 use crate::web;
 use bytes::Bytes;
@@ -9,11 +9,11 @@ use std::vec::Vec;
 use ws_proto::Upgrade;
 use ws_proto::handshake::upgrade_required;
 
-/// The longest path of a WebSocket that an adapter keeps for the application, in bytes: strangers must not fill the memory
+/// The longest path of a WebSocket that an adapter keeps for the application, in bytes: peers must not fill the memory
 /// with longer ones.
 pub const PATH_LIMIT: usize = 256;
 
-/// What a server does with upgrades and with plain requests that nobody answers:
+/// The rule of a server for upgrades and for dropped plain requests:
 /// [`ServerConfig::upgrade_rule`](super::ServerConfig::upgrade_rule). Cloning it counts a reference.
 ///
 /// ```
@@ -33,35 +33,35 @@ pub const PATH_LIMIT: usize = 256;
 #[derive(Clone, Debug, Default)]
 pub struct UpgradeRule(Arc<Upgrades>);
 
-/// What the configuration says about upgrades.
+/// The configuration of upgrades.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Upgrades {
     /// `None` is every path.
     pub(super) paths: Option<Vec<String>>,
     pub(super) asks: bool,
-    /// What the server speaks, the best first.
+    /// In order of preference.
     pub(super) subprotocols: Vec<String>,
 }
 
-/// What becomes of an upgrade.
+/// The decision about an upgrade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Decision {
     /// It is accepted, and the application sees the open WebSocket.
     Accept,
-    /// There is no WebSocket at its path: it gets [`Unanswered::NotFound`].
+    /// Its path accepts no upgrades: it gets [`Unanswered::NotFound`].
     Refuse,
     /// The application decides.
     Ask,
 }
 
-/// What a plain request gets that nobody answers.
+/// The answer to a dropped plain request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unanswered {
     /// 404: there is nothing at this path.
     NotFound,
-    /// 426: only a WebSocket is at this path (RFC 9110 §15.5.22).
+    /// 426: this path only accepts upgrades (RFC 9110 §15.5.22).
     UpgradeRequired,
 }
 
@@ -72,8 +72,8 @@ impl From<Upgrades> for UpgradeRule {
 }
 
 impl UpgradeRule {
-    /// What becomes of an upgrade that is let in. One that is not refused has the subprotocol that the server likes best
-    /// among those that the client offers.
+    /// Decides about an upgrade that passed access checks. Unless it is refused, it gets the server's most preferred
+    /// subprotocol among those the client offers.
     pub fn decide(&self, upgrade: &mut Upgrade) -> Decision {
         if !self.is_path(upgrade.path()) {
             return Decision::Refuse;
@@ -82,8 +82,8 @@ impl UpgradeRule {
         if self.0.asks { Decision::Ask } else { Decision::Accept }
     }
 
-    /// What a plain request for this path gets where nobody answers it. Where the application decides about upgrades on
-    /// every path, nobody else knows where its WebSockets are, and it is 404.
+    /// The answer to a dropped plain request for this path. If the application decides about upgrades on
+    /// every path, only it knows where its WebSockets are, and the answer is 404.
     pub fn unanswered(&self, path: &str) -> Unanswered {
         let is_known = self.0.paths.is_some() || !self.0.asks;
         if is_known && self.is_path(path) { Unanswered::UpgradeRequired } else { Unanswered::NotFound }
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_word_every_path_is_the_sockets() {
+    fn by_default_every_path_accepts_upgrades() {
         let rule = ServerConfig::new().upgrade_rule();
         for path in ["/", "/ws", "/a/b?c"] {
             assert_eq!(rule.decide(&mut upgrade(path, "")), Decision::Accept, "{path}");
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn who_decides_is_asked_on_its_own_paths_only() {
+    fn the_application_decides_on_its_paths_only() {
         let rule = ServerConfig::new().decide_upgrades(true).upgrade_rule();
         assert_eq!(rule.decide(&mut upgrade("/any", "")), Decision::Ask);
         assert_eq!(rule.unanswered("/any"), Unanswered::NotFound);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_subprotocol_is_the_one_that_the_server_likes_best() {
+    fn the_servers_preferred_subprotocol_is_chosen() {
         let rule = ServerConfig::new().subprotocols(["chat.v2", "chat.v1"]).upgrade_rule();
         for (offered, chosen) in [
             ("chat.v1, chat.v2", Some("chat.v2")),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_answers_is_404_or_says_how_to_ask() {
+    fn a_dropped_request_is_404_or_426() {
         assert_eq!(Unanswered::NotFound.response().status(), 404);
         let response = Unanswered::UpgradeRequired.response();
         assert_eq!(

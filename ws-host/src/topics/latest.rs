@@ -3,7 +3,7 @@
 use core::hash::Hash;
 use std::collections::HashMap;
 
-/// The latest message of each key, for peers that are slow to take them.
+/// The latest message of each key, for slow peers.
 ///
 /// It keeps at most 1,024 keys per peer.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ impl<Id, T> Default for LatestByKey<Id, T> {
 }
 
 impl<Id: Copy + Eq + Hash, T> LatestByKey<Id, T> {
-    /// Keeps a message in place of the previous one of its key; `false`, and the message is dropped, when the peer is at
+    /// Keeps a message, replacing the previous one of its key. Returns `false` and drops the message if the peer is at
     /// its limit of keys.
     #[must_use]
     pub fn keep(&mut self, id: Id, key: &str, message: T) -> bool {
@@ -42,8 +42,8 @@ impl<Id: Copy + Eq + Hash, T> LatestByKey<Id, T> {
         !self.peers.is_empty() && self.peers.contains_key(&id)
     }
 
-    /// Takes all messages that are kept for a peer, the oldest first. Those that it does not accept go back by
-    /// [`keep`](Self::keep).
+    /// Takes all messages kept for a peer, the oldest first. Pass those it does not accept to
+    /// [`keep`](Self::keep) again.
     pub fn take(&mut self, id: Id) -> Vec<(Box<str>, T)> {
         let mut kept: Vec<_> = self.peers.remove(&id).unwrap_or_default().into_iter().collect();
         kept.sort_unstable_by_key(|(_, (age, _))| *age);
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_of_each_key_is_kept_in_the_order_of_their_coming() {
+    fn the_latest_of_each_key_is_kept_in_order_of_arrival() {
         let mut latest = LatestByKey::default();
         assert!(!latest.has(1));
         for (key, message) in [("x", 1), ("y", 2), ("x", 3), ("z", 4), ("y", 5)] {

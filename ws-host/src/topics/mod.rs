@@ -1,6 +1,6 @@
-//! One message to many: subscriptions by topic, and what happens to a peer that is too slow to take it all.
+//! One message to many: subscriptions by topic, and policies for slow peers.
 //!
-//! An id is any key that the owner has for a connection.
+//! An id is any key by which the owner identifies a connection.
 //!
 //! ```
 //! use ws_host::topics::Topics;

@@ -1,4 +1,4 @@
-//! Sending to many, and what happens to a peer that does not keep up.
+//! Sending to many, and policies for slow peers.
 
 use super::LatestByKey;
 use core::hash::Hash;
@@ -8,8 +8,8 @@ use ws_proto::{CloseCode, Connection, Frame, Moment, SendError, State};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SlowPeer<'k> {
-    /// Queue up to the cap of its outbox, then close it with 1013: it may come again. For messages that must not have
-    /// gaps. Where peers cause the messages, as in a chat, one that floods makes all the others slow: bound what each may
+    /// Queue up to the cap of its outbox, then close it with 1013: it may reconnect. For messages that must not have
+    /// gaps. If peers cause the messages, as in a chat, one that floods makes all others slow: limit what each may
     /// cause, with [`ServerConfig::message_rate`](crate::server::ServerConfig::message_rate).
     #[default]
     Close,
@@ -69,7 +69,7 @@ impl SlowPeer<'_> {
         }
         match (connection.send_shared(frame), self) {
             (Ok(_), _) => Delivered::Queued,
-            // The frame is larger than the room that is left, though the mark was not reached. A refused sender counts
+            // The frame exceeds the remaining room, though the mark was not reached. A refused sender counts
             // as congested, and receives `Drained` later.
             (Err(SendError::Full), Self::Skip) => Delivered::Skipped,
             (Err(SendError::Full), Self::Latest(key)) if connection.is_congested() => {
@@ -81,8 +81,8 @@ impl SlowPeer<'_> {
     }
 }
 
-/// Sends the frames that were kept for a connection, once it has drained; those that it does not take yet are kept
-/// again. `report` is called with each frame and what happened to it.
+/// Sends the frames kept for a connection, once it has drained; those it does not accept yet are kept
+/// again. `report` is called with each frame and its outcome.
 pub fn flush_latest<Id: Copy + Eq + Hash>(
     now: Moment,
     id: Id,

@@ -131,7 +131,7 @@ impl<Id: Copy + Ord + Hash> Topics<Id> {
     }
 }
 
-/// Why a subscription was refused.
+/// Why a subscription was rejected.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TopicError {
@@ -139,12 +139,12 @@ pub enum TopicError {
     NotOpen,
     /// The connection is at its limit of topics.
     TooMany {
-        /// How many.
+        /// The limit.
         limit: usize,
     },
     /// The name is too long.
     NameTooLong {
-        /// How many bytes it may have.
+        /// The limit in bytes.
         limit: usize,
     },
 }
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_subscribed_is_told_and_no_one_else() {
+    fn only_subscribers_are_listed() {
         let mut topics = Topics::new();
         assert_eq!(topics.subscribe(2, "a"), Ok(true));
         assert_eq!(topics.subscribe(1, "a"), Ok(true));
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_has_left_is_no_subscriber_and_its_topics_are_known_until_it_is_forgotten() {
+    fn the_topics_of_an_id_that_left_are_known_until_it_is_forgotten() {
         let mut topics = Topics::new();
         for (id, topic) in [(1, "a"), (1, "b"), (2, "a")] {
             topics.subscribe(id, topic).unwrap();
@@ -194,10 +194,10 @@ mod tests {
         topics.leave(1);
         topics.leave(3);
         assert_eq!(topics.subscribers("a").collect::<Vec<_>>(), [2]);
-        assert_eq!(topics.topics().collect::<Vec<_>>(), ["a"], "a topic without subscribers is none");
+        assert_eq!(topics.topics().collect::<Vec<_>>(), ["a"], "a topic without subscribers does not exist");
         assert!(!topics.is_subscribed(1, "a") && !topics.unsubscribe(1, "a"));
         assert_eq!(topics.topics_of(1).collect::<BTreeSet<_>>(), BTreeSet::from(["a", "b"]));
-        assert_eq!(topics.subscribe(1, "c"), Ok(true), "coming back, it begins anew");
+        assert_eq!(topics.subscribe(1, "c"), Ok(true), "a returning id starts without topics");
         assert_eq!(topics.topics_of(1).collect::<Vec<_>>(), ["c"]);
         topics.forget(1);
         topics.forget(2);
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_of_who_is_gone_nor_of_a_topic_without_subscribers() {
+    fn ids_and_topics_without_subscriptions_leave_nothing() {
         let mut topics = Topics::new();
         for id in 0..10 {
             for topic in ["a", "b", "c"] {
@@ -230,10 +230,10 @@ mod tests {
         topics.subscribe(1, "a").unwrap();
         topics.subscribe(1, "four").unwrap();
         assert_eq!(topics.subscribe(1, "c"), Err(TopicError::TooMany { limit: 2 }));
-        assert_eq!(topics.subscribe(1, "a"), Ok(false), "what it has it may ask for again");
+        assert_eq!(topics.subscribe(1, "a"), Ok(false), "an existing subscription is no error");
         assert_eq!(topics.subscribe(2, "fives"), Err(TopicError::NameTooLong { limit: 4 }));
         topics.unsubscribe(1, "a");
         topics.subscribe(1, "c").unwrap();
-        assert_eq!(topics.topics().len(), 2, "what was refused left nothing");
+        assert_eq!(topics.topics().len(), 2, "a rejected subscription leaves nothing");
     }
 }

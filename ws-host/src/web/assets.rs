@@ -1,4 +1,4 @@
-//! Files that are part of the program.
+//! Files embedded in the program.
 
 use super::encoding::{CODINGS, accepts_coding};
 use super::query::NAVIGATION;
@@ -11,15 +11,15 @@ use std::collections::BTreeMap;
 
 /// Embedded files by their paths, with types, entity tags, ranges and precompressed variants.
 ///
-/// A folder, and the root, is its `index.html`. A client that accepts `br` or `gzip` gets `app.js.br` or `app.js.gz` for
-/// `app.js`, where there is one. Browsers revalidate a file at each use; those with a hash in their name
-/// (`app.3f2a9c1b.js`), or under [`immutable`](Self::immutable), they keep.
+/// A folder, including the root, serves its `index.html`. A client that accepts `br` or `gzip` gets `app.js.br` or
+/// `app.js.gz` for `app.js`, if it exists. Browsers revalidate a file at each use; they keep files with a hash in their
+/// name (`app.3f2a9c1b.js`), or under [`immutable`](Self::immutable).
 ///
 /// ```
 /// use http::Request;
 /// use ws_host::web::Assets;
 ///
-/// let assets = Assets::new() // include_bytes!, include_str!, or what a crate gives that embeds folders
+/// let assets = Assets::new() // include_bytes!, include_str!, or the output of a crate that embeds folders
 ///     .add("/index.html", "<!doctype html><script src=app.js></script>")
 ///     .add("/app.js", "console.log('hello')");
 ///
@@ -34,12 +34,12 @@ use std::collections::BTreeMap;
 /// assert!(assets.respond(&Request::get("/other.js").body(()).unwrap()).is_none());
 /// ```
 ///
-/// A whole folder comes in by a crate such as `include_dir`: go through its files, and add each by its path and its
-/// contents. While the page is being written, an adapter's folder answers the same requests from the disk.
+/// To embed a whole folder, use a crate such as `include_dir`: iterate over its files, and add each with its path and
+/// contents. During development, an adapter's folder answers the same requests from the disk.
 #[derive(Clone, Debug, Default)]
 pub struct Assets {
     files: BTreeMap<String, Asset>,
-    /// The page that answers for the paths of an application in one page.
+    /// The page of a single-page application.
     page: Option<String>,
     immutable: Vec<String>,
 }
@@ -51,16 +51,16 @@ struct Asset {
 }
 
 impl Assets {
-    /// None.
+    /// No files.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a file: `include_bytes!("../web/app.js")`, a text, a `Vec`, [`Bytes`]. Nothing is copied, and the
-    /// content is hashed once.
+    /// Adds a file: `include_bytes!("../web/app.js")`, a text, a `Vec`, [`Bytes`]. The content is not copied, and
+    /// hashed once.
     ///
-    /// A path that [`clean`] refuses is never answered: a folder that is embedded whole may contain `.git` and `.env`.
-    /// Answer paths such as `/.well-known/` by a route of their own.
+    /// A path that [`clean`] rejects is never served: an embedded folder may contain `.git` and `.env`.
+    /// Serve paths such as `/.well-known/` by a route of their own.
     #[must_use]
     pub fn add(mut self, path: &str, data: impl AsRef<[u8]> + Send + 'static) -> Self {
         let etag = ETag::of(data.as_ref());
@@ -69,18 +69,18 @@ impl Assets {
         self
     }
 
-    /// For a single-page application, which makes its paths itself: a navigation to a path without a file gets this page,
-    /// even where the path looks like that of a file (`/users/john.doe`), but not where a name in it begins with a dot.
-    /// [`is_navigation`] defines navigation; the answer declares by `Vary` that it depends on that, and so should a 404 in
-    /// place of `None`, unless no cache keeps it ([`not_found`](super::not_found)).
+    /// For a single-page application with client-side routing: a navigation to a path without a file gets this page,
+    /// even if the path looks like that of a file (`/users/john.doe`), but not if a name in it begins with a dot.
+    /// [`is_navigation`] defines navigation; the answer's `Vary` declares that it depends on that, and so should a 404
+    /// in place of `None`, unless no cache keeps it ([`not_found`](super::not_found)).
     #[must_use]
     pub fn single_page(mut self, path: &str) -> Self {
         self.page = Some(path.trim_matches('/').to_owned());
         self
     }
 
-    /// Declares that the files under this path, such as `/assets/`, never change under their names, as where a bundler
-    /// names them by their hash; `/` declares it for all.
+    /// Declares that the files under this path, such as `/assets/`, never change under their names, for example because
+    /// a bundler names them by their hash; `/` declares it for all.
     #[must_use]
     pub fn immutable(mut self, under: &str) -> Self {
         self.immutable.push(match under.trim_matches('/') {
@@ -90,12 +90,12 @@ impl Assets {
         self
     }
 
-    /// Answers a request for a file; `None` where there is none. Methods other than GET and HEAD are answered 405.
+    /// Answers a request for a file; `None` if there is none. Methods other than GET and HEAD are answered 405.
     pub fn respond<B>(&self, request: &Request<B>) -> Option<Response<Bytes>> {
         self.respond_to_path(request, request.uri().path())
     }
 
-    /// As [`respond`](Self::respond), with the path of the file given beside, such as
+    /// As [`respond`](Self::respond), with a separate path of the file, such as
     /// [`Params::rest`](super::Params::rest).
     pub fn respond_to_path<B>(&self, request: &Request<B>, path: &str) -> Option<Response<Bytes>> {
         let clean = clean(path);
@@ -139,12 +139,12 @@ impl Assets {
         self.files.contains_key(&index).then_some(index)
     }
 
-    /// Whether this would be a folder's index, were there a slash behind it.
+    /// Whether this would be a folder's index with a trailing slash.
     fn is_folder(&self, path: &CleanPath) -> bool {
         !path.is_directory() && self.files.contains_key(&format!("{}/index.html", path.as_str()))
     }
 
-    /// The variant that the client takes, its coding, and whether there are several.
+    /// The variant that the client accepts, its coding, and whether there are several.
     fn variant<'a, B>(
         &'a self,
         name: &str,

@@ -1,4 +1,4 @@
-//! The files of the system, as a folder serves them.
+//! The system's files, as a folder serves them.
 
 use super::{Files, Kind, Opened};
 use std::fs::{self, File};

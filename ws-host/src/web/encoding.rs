@@ -1,13 +1,13 @@
-//! What a client can decode (RFC 9110 §12.5.3).
+//! Accepted content codings (RFC 9110 §12.5.3).
 
 use http::HeaderMap;
 use http::header;
 use ws_proto::fields::list;
 
-/// The content codings that files are compressed with beforehand: extension and name, the better one first.
+/// The content codings of precompressed files: extension and name, the better one first.
 pub const CODINGS: [(&str, &str); 2] = [(".br", "br"), (".gz", "gzip")];
 
-/// Whether a client takes a content coding: it is named, or all are, and not with a weight of 0.
+/// Whether a client accepts a content coding: it is named, or all are, and not with a weight of 0.
 ///
 /// ```
 /// let request = http::Request::get("/").header("Accept-Encoding", "gzip, br;q=0").body(()).unwrap();

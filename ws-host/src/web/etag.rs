@@ -7,7 +7,7 @@ use http::HeaderValue;
 use sha1::{Digest, Sha1};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A strong entity tag: other content has another one.
+/// A strong entity tag: different content has a different one.
 ///
 /// ```
 /// use ws_host::web::ETag;
@@ -19,13 +19,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub struct ETag(String);
 
 impl ETag {
-    /// Of content, by its hash.
+    /// The tag of content, by its hash.
     pub fn of(content: &[u8]) -> Self {
         let hash: [u8; 20] = Sha1::digest(content).into();
         Self(format!("\"{}\"", URL_SAFE_NO_PAD.encode(&hash[..15])))
     }
 
-    /// Of a file that is not read for it, by its length and its time of change, to the nanosecond where the
+    /// The tag of a file without reading it, by its length and modification time, to the nanosecond if the
     /// file system has that.
     pub fn of_file(len: u64, modified: SystemTime) -> Self {
         let (sign, since) = match modified.duration_since(UNIX_EPOCH) {
@@ -35,12 +35,12 @@ impl ETag {
         Self(format!("\"{sign}{:x}-{len:x}\"", since.as_nanos()))
     }
 
-    /// Of the same, encoded so: other bytes, although length and time may be the same.
+    /// The tag of the same file with this coding: other bytes, although length and time may be the same.
     pub(super) fn encoded(self, coding: &str) -> Self {
         Self(format!("{}-{coding}\"", self.0.trim_end_matches('"')))
     }
 
-    /// As it is written in a field, with its quotes.
+    /// As written in a field, with its quotes.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -49,7 +49,7 @@ impl ETag {
         HeaderValue::from_str(&self.0).ok()
     }
 
-    /// Whether a list of tags, or `*`, has this one. Tags have commas in them, so it is read tag by tag.
+    /// Whether a list of tags, or `*`, contains this one. Tags may contain commas, so it is read tag by tag.
     pub(super) fn is_in(&self, list: &str, weakly: bool) -> bool {
         let mut rest = list.trim_matches([' ', '\t', ',']);
         if rest == "*" {

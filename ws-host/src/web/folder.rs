@@ -1,4 +1,4 @@
-//! The file of a folder that answers a request, or the error that does.
+//! Resolves a request to a file of a folder, or to an error.
 
 use super::path::visible;
 use super::query::NAVIGATION;
@@ -20,7 +20,7 @@ use std::time::SystemTime;
 use std::vec::Vec;
 use ws_proto::Request;
 
-/// What a [`Folder`] has to ask of the system.
+/// The file system operations of a [`Folder`].
 pub trait Files {
     /// A file that is open for reading.
     type File;
@@ -28,36 +28,36 @@ pub trait Files {
     /// The path without links, `.` and `..`.
     ///
     /// # Errors
-    /// When nothing is there.
+    /// If nothing is there.
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf>;
 
-    /// What is there, links followed.
+    /// The kind of entry, links followed.
     ///
     /// # Errors
-    /// When nothing is there.
+    /// If nothing is there.
     fn kind(&self, path: &Path) -> io::Result<Kind>;
 
     /// Opens a file for reading.
     ///
     /// # Errors
-    /// When that is not possible.
+    /// If that fails.
     fn open(&self, path: &Path) -> io::Result<Opened<Self::File>>;
 
-    /// When the file was last modified, links followed; `None` where the system does not tell. By default it opens
-    /// the file to learn it.
+    /// When the file was last modified, links followed; `None` if the system does not report it. By default it opens
+    /// the file to find out.
     fn modified(&self, path: &Path) -> Option<SystemTime> {
         self.open(path).ok()?.modified
     }
 }
 
-/// What is at a path.
+/// The kind of entry at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A file.
     File,
     /// A folder.
     Folder,
-    /// A pipe, say, or a device.
+    /// A pipe or a device, for example.
     Other,
 }
 
@@ -68,14 +68,14 @@ pub struct Opened<File> {
     pub file: File,
     /// How many bytes it has.
     pub len: u64,
-    /// When it was last modified, where that is known.
+    /// When it was last modified, if known.
     pub modified: Option<SystemTime>,
 }
 
-/// A folder whose files are served, with types, entity tags, ranges and conditions, and with no way out: names that mean
-/// something else on some system are refused ([`clean`] lists them), and so are links that lead out of the folder.
-/// Hidden files are not served: a path with a name that begins with a dot is answered 404. So is `/.well-known/`, which
-/// a folder of its own can serve:
+/// A folder whose files are served, with types, entity tags, ranges and conditions, and without escape: it rejects
+/// names that mean something else on some system ([`clean`] lists them), and links that lead out of the folder. Hidden
+/// files are not served: a path with a name that begins with a dot is answered 404. So is `/.well-known/`; serve it
+/// with a folder of its own:
 ///
 /// ```
 /// # use ws_host::web::{Files, Folder};
@@ -84,16 +84,16 @@ pub struct Opened<File> {
 /// # Ok(well_known) }
 /// ```
 ///
-/// Links inside the folder are followed, also to hidden places of it, as `node_modules/x` leads to `.pnpm/x`, and a
-/// file in a volume of Kubernetes to `..data`. Where a link ends at or below `.git`, `.svn`, `.hg`, `.ssh` or a name that
-/// begins with `.env`, in any case, it is answered 404: these are published by mistake only. What stands above the folder
-/// does not matter. Where the folder itself is a link, as in a deployment that turns `current` to each new release,
+/// Links inside the folder are followed, also to hidden entries in it, as `node_modules/x` leads to `.pnpm/x`, and a
+/// file in a volume of Kubernetes to `..data`. A link that ends at or below `.git`, `.svn`, `.hg`, `.ssh` or a name
+/// that begins with `.env`, in any case, is answered 404: these are only published by mistake. The names above the
+/// folder do not matter. If the folder itself is a link, as in a deployment that points `current` to each new release,
 /// [`new`](Self::new) follows it once.
 ///
 /// [`Files`] opens and reads; [`Disk`](super::Disk) does so on the system's files.
 ///
-/// Links are followed at each request. A program that may write into the folder while it is served could replace a file by
-/// a link between the check and the opening: grant that to trusted programs only.
+/// Links are followed at each request. A program that can write to the folder while it is served could replace a file
+/// by a link between the check and the opening: allow that to trusted programs only.
 #[derive(Clone, Debug)]
 pub struct Folder<F> {
     files: F,
@@ -109,10 +109,10 @@ pub struct Folder<F> {
 }
 
 impl<F: Files> Folder<F> {
-    /// The folder at this path, which must be there.
+    /// The folder at this path, which must exist.
     ///
     /// # Errors
-    /// When there is no such folder.
+    /// If there is no such folder.
     pub fn new(root: impl AsRef<Path>) -> io::Result<Self>
     where
         F: Default,
@@ -136,7 +136,7 @@ impl<F: Files> Folder<F> {
         })
     }
 
-    /// Sets where the folder stands in the paths of requests; at their root without.
+    /// Sets the request path of the folder; by default the root.
     #[must_use]
     pub fn at(mut self, prefix: &str) -> Self {
         self.prefix = match prefix.trim_matches('/') {
@@ -146,16 +146,17 @@ impl<F: Files> Folder<F> {
         self
     }
 
-    /// Sets the file that is served for a folder: `index.html` without.
+    /// Sets the file that is served for a folder; by default `index.html`.
     #[must_use]
     pub fn index(mut self, name: &str) -> Self {
         self.index = name.trim_matches('/').to_owned();
         self
     }
 
-    /// For a single-page application, which makes its paths itself: a navigation to a path without a file gets this file
-    /// of the folder, even where the path looks like that of a file (`/users/john.doe`), but not where a name in it begins
-    /// with a dot. [`is_navigation`] defines navigation; the page and each 404 declare by `Vary` that they depend on that.
+    /// For a single-page application with client-side routing: a navigation to a path without a file gets this file
+    /// of the folder, even if the path looks like that of a file (`/users/john.doe`), but not if a name in it begins
+    /// with a dot. [`is_navigation`] defines navigation; the page and each 404 declare with `Vary` that they depend on
+    /// that.
     #[must_use]
     pub fn single_page(mut self, name: &str) -> Self {
         self.single_page = Some(name.trim_matches('/').to_owned());
@@ -169,11 +170,11 @@ impl<F: Files> Folder<F> {
         self
     }
 
-    /// Sends `app.js.br` or `app.js.gz` for `app.js`, where there is one and the client takes it. Where `app.js` is a
-    /// link, it may stand beside the link or beside the file that the link leads to.
+    /// Sends `app.js.br` or `app.js.gz` for `app.js`, if it exists and the client accepts it. If `app.js` is a
+    /// link, the variant may be beside the link or beside its target.
     ///
-    /// A compressed file that is older than the plain one is left over from an earlier build and is not sent; of equal
-    /// age, it is. The times are those of the file system; where one of them is unknown, the plain file is sent. A copy
+    /// A compressed file that is older than the plain one is left over from an earlier build and is not sent; one of
+    /// equal age is. The times are those of the file system; if one of them is unknown, the plain file is sent. A copy
     /// that gives files new times has to write the compressed ones last.
     #[must_use]
     pub fn precompressed(mut self) -> Self {
@@ -187,15 +188,15 @@ impl<F: Files> Folder<F> {
         self.header(header::CACHE_CONTROL, value)
     }
 
-    /// Sets a field of every answer with a file: `Content-Security-Policy`, say, or the two that threads in
-    /// WebAssembly need.
+    /// Sets a field of every answer with a file: `Content-Security-Policy`, say, or the two that WebAssembly threads
+    /// need.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
-    /// Sets the page of errors: it is called with the status, 404, 405 or 500, and its answer gets that status.
+    /// Sets the error page: called with the status, 404, 405 or 500; its answer gets that status.
     ///
     /// ```
     /// # use ws_host::web::{self, Files, Folder};
@@ -209,15 +210,15 @@ impl<F: Files> Folder<F> {
         self
     }
 
-    /// Opens the file that a request asks for, and decides which part of it to send.
+    /// Opens the requested file, and decides which part of it to send.
     ///
     /// # Errors
-    /// The answer instead: 404, 405, 500, or a redirect for a folder whose slash is missing.
+    /// The answer instead: 404, 405, 500, or a redirect for a folder without the trailing slash.
     pub fn open(&self, request: &Request) -> Result<(F::File, Plan), Box<Response<Bytes>>> {
         self.look(request).map_err(|refusal| Box::new(self.answer(refusal, request)))
     }
 
-    /// The answer where a file that was opened cannot be read.
+    /// The answer if an opened file cannot be read.
     pub fn unreadable(&self, request: &Request, error: io::Error) -> Response<Bytes> {
         self.answer(error.into(), request)
     }
@@ -258,8 +259,8 @@ impl<F: Files> Folder<F> {
         self.open_file(request, &asked, &found, None)
     }
 
-    /// Opens a file, or its compressed variant. The name that was asked for says of which type it is, since a link may
-    /// lead to a file of any name. What else the answer depends on goes into `Vary`.
+    /// Opens a file, or its compressed variant. The requested name determines its type, since a link may
+    /// lead to a file of any name. Other inputs of the answer go into `Vary`.
     fn open_file(
         &self,
         request: &Request,
@@ -290,8 +291,8 @@ impl<F: Files> Folder<F> {
         Ok((opened.file, plan))
     }
 
-    /// The compressed variant of a file, unless it is older, and its coding. Of a link, it stands beside the link, or
-    /// else beside the file that the link leads to.
+    /// The compressed variant of a file, unless it is older, and its coding. For a link, it is beside the link, or
+    /// else beside the link's target.
     fn variant(
         &self,
         request: &Request,
@@ -350,7 +351,7 @@ impl<F: Files> Folder<F> {
         if self.hidden { clean_with_hidden(path) } else { clean(path) }
     }
 
-    /// Follows all links, and sees where they lead.
+    /// Follows all links, and checks where they lead.
     fn find(&self, path: &Path) -> Result<PathBuf, Refusal> {
         let found = self.files.canonicalize(&self.root.join(path))?;
         let inside = found.strip_prefix(&self.root).map_err(|_| Refusal::NotFound)?;
@@ -358,7 +359,7 @@ impl<F: Files> Folder<F> {
     }
 }
 
-/// Whether a file of this name, or below it, is secret even where a link leads there.
+/// Whether a file of this name, or below it, is secret even if a link leads there.
 fn is_private(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     // File systems may compare names without case.
@@ -390,7 +391,7 @@ impl From<io::Error> for Refusal {
     }
 }
 
-/// Links that lead round in a circle lead nowhere. Stable Rust does not let this kind be named (`io_error_more`).
+/// A link loop counts as not found. Stable Rust does not let this kind be named (`io_error_more`).
 fn is_loop(kind: io::ErrorKind) -> bool {
     format!("{kind:?}") == "FilesystemLoop"
 }

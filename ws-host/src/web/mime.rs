@@ -1,4 +1,4 @@
-//! Types of files by their extension.
+//! Content types by file extension.
 
 use http::HeaderValue;
 

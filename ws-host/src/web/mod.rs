@@ -1,6 +1,6 @@
 //! A small web server's decisions, as data: which route, which file, which part of it, which header fields.
 //!
-//! All of it is optional: an application may answer [`Event::Request`](ws_proto::Event::Request) by itself. Only [`Disk`]
+//! All of it is optional: an application may answer [`Event::Request`](ws_proto::Event::Request) itself. Only [`Disk`]
 //! does I/O, and each piece works without the others:
 //!
 //! ```text
@@ -36,7 +36,7 @@
 //! # assert_eq!(ask("/nowhere").status(), 404);
 //! ```
 //!
-//! For error pages in the application's own style, answer with one of yours in place of [`Found::Answer`], by its status.
+//! For error pages in the application's own style, replace [`Found::Answer`] by your own, by its status.
 //!
 //! Every answer from here has `X-Content-Type-Options: nosniff`, repeats nothing of the request unescaped, and grants
 //! nothing to other origins, unless [`Cors`](ws_proto::Cors) is set.

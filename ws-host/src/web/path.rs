@@ -1,4 +1,4 @@
-//! Paths of requests as paths of files, with no way out of the folder.
+//! Request paths as file paths, confined to the folder.
 
 use core::fmt;
 use percent_encoding::percent_decode_str;
@@ -22,7 +22,7 @@ impl CleanPath {
         self.path.split('/').filter(|name| !name.is_empty())
     }
 
-    /// Whether a folder is asked for: the path ends with a slash, or is empty.
+    /// Whether the path names a folder: it ends with a slash, or is empty.
     pub fn is_directory(&self) -> bool {
         self.is_directory
     }
@@ -54,8 +54,8 @@ impl fmt::Display for PathError {
 
 impl std::error::Error for PathError {}
 
-/// Decodes the path of a request, once, and checks it name by name: a name that could mean something other than a file
-/// below the folder, on any system, is refused, and so is one that begins with a dot. Answer a refusal with 404.
+/// Decodes the path of a request, once, and checks it name by name: it rejects a name that could mean something other
+/// than a file below the folder, on any system, and a name that begins with a dot. Answer a rejection with 404.
 ///
 /// ```
 /// use ws_host::web::{PathError, clean};
@@ -66,12 +66,12 @@ impl std::error::Error for PathError {}
 /// assert!(clean("/docs/").unwrap().is_directory());
 /// ```
 ///
-/// # What is refused, and why
+/// # What is rejected, and why
 ///
-/// The rules are the same on every system: a folder may lie on a stick or a share that was formatted elsewhere, and
+/// The rules are the same on every system: a folder may be on a stick or a share that was formatted elsewhere, and
 /// Linux honours the rules of FAT and of Windows there.
 ///
-/// | name | danger | what passes beside it |
+/// | name | danger | what passes |
 /// |---|---|---|
 /// | `.`, `..`, one that holds `/` or `\` once decoded | leads to another folder | `a..b`, `..a` with [`clean_with_hidden`] |
 /// | one that holds `:` | on Windows `c:` is a drive, and `file.txt::$DATA` a second way to open a file | – |
@@ -83,16 +83,16 @@ impl std::error::Error for PathError {}
 /// | nothing but ignorable characters | to HFS+ it is an empty name | – |
 ///
 /// Ignorable characters (`Default_Ignorable_Code_Point` of Unicode: joiners, marks of direction, variation selectors)
-/// belong to honest names in Persian or with emoji, and pass. Since HFS+ ignores some of them, so that `.g\u{200c}it`
-/// opens `.git`, each rule looks at a name without them. The [`CleanPath`] has the name as it came.
+/// are legitimate in Persian names or with emoji, and pass. Since HFS+ ignores some of them, so that `.g\u{200c}it`
+/// opens `.git`, each rule checks a name without them. The [`CleanPath`] keeps the name as received.
 ///
-/// Every other name passes as it is. In particular it need not be in a normalization form (NFC, NFD); the file system
+/// Every other name passes unchanged. In particular it need not be in a normalization form (NFC, NFD); the file system
 /// decides whether two forms are one name.
 ///
-/// Links are the file system's: the code that opens the file has to check that they do not lead out.
+/// Links belong to the file system: the code that opens the file must check that they do not lead out.
 ///
 /// # Errors
-/// Says why the path is refused.
+/// Why the path is rejected.
 pub fn clean(path: &str) -> Result<CleanPath, PathError> {
     let path = clean_with_hidden(path)?;
     if path.names().any(|name| visible(name).starts_with('.')) {
@@ -104,7 +104,7 @@ pub fn clean(path: &str) -> Result<CleanPath, PathError> {
 /// As [`clean`], but names that begin with a dot pass, `.git` and `.env` among them.
 ///
 /// # Errors
-/// Says why the path is refused.
+/// Why the path is rejected.
 pub fn clean_with_hidden(path: &str) -> Result<CleanPath, PathError> {
     let mut cleaned = CleanPath { path: String::new(), is_directory: true };
     for raw in path.split('/') {
@@ -124,7 +124,7 @@ pub fn clean_with_hidden(path: &str) -> Result<CleanPath, PathError> {
     Ok(cleaned)
 }
 
-/// Percent-decoding (RFC 3986 §2.1) that refuses what is not encoded properly.
+/// Percent-decoding (RFC 3986 §2.1) that rejects invalid encoding.
 pub(super) fn decode(text: &str) -> Option<Cow<'_, str>> {
     let mut escapes = text.split('%');
     escapes.next();
@@ -135,13 +135,13 @@ pub(super) fn decode(text: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(text).decode_utf8().ok()
 }
 
-/// Whether a name is the name of a file, and of no other file, on every system. [`clean`] says what each rule prevents.
+/// Whether a name denotes one and the same file on every system. [`clean`] explains each rule.
 fn is_safe(name: &str) -> bool {
     let is_forbidden = |c: char| matches!(c, '/' | '\\' | ':') || c.is_control();
     let name = visible(name);
     !(name.is_empty()
         || name.contains(is_forbidden)
-        // Among them `.` and `..`.
+        // These include `.` and `..`.
         || name.ends_with(['.', ' '])
         || is_device(&name)
         || is_short_name(&name))
@@ -152,8 +152,8 @@ pub(super) fn visible(name: &str) -> Cow<'_, str> {
     if name.contains(is_ignorable) { Cow::Owned(name.replace(is_ignorable, "")) } else { Cow::Borrowed(name) }
 }
 
-/// `Default_Ignorable_Code_Point` (Unicode 14.0, `DerivedCoreProperties.txt`). HFS+ ignores some of these; which
-/// ones other file systems ignore, now or later, need not be known here.
+/// `Default_Ignorable_Code_Point` (Unicode 14.0, `DerivedCoreProperties.txt`). HFS+ ignores some of these; treating
+/// all as ignorable covers other file systems, now or later.
 fn is_ignorable(c: char) -> bool {
     matches!(
         c,
@@ -177,7 +177,7 @@ fn is_ignorable(c: char) -> bool {
     )
 }
 
-/// The devices of Windows, which are there in every folder and with every extension.
+/// The devices of Windows, which exist in every folder and with every extension.
 fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or(name).trim_end_matches(' ').to_ascii_uppercase();
     match stem.as_str() {
@@ -190,7 +190,7 @@ fn is_device(name: &str) -> bool {
     }
 }
 
-/// The second name (8.3) that Windows gives a file whose own name is longer, by which `.git` is `GIT~1` too.
+/// The short name (8.3) that Windows gives a file with a longer name, by which `.git` is also `GIT~1`.
 fn is_short_name(name: &str) -> bool {
     let (stem, extension) = name.split_once('.').unwrap_or((name, ""));
     stem.chars().count() <= 8

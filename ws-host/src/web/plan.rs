@@ -1,4 +1,4 @@
-//! Which part of a file a request gets, and with which head (RFC 9110 §13, §14).
+//! Which part of a file answers a request, and with which head (RFC 9110 §13, §14).
 
 use super::etag::ETag;
 use super::range::{Ranged, range};
@@ -7,7 +7,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The metadata of a file, or of anything else that has a length, before it is read.
+/// The metadata of a file, or of any content with a length, before it is read.
 #[derive(Clone, Debug)]
 pub struct Representation {
     len: u64,
@@ -17,8 +17,8 @@ pub struct Representation {
 }
 
 impl Representation {
-    /// Content of this type and length. Browsers revalidate it at each use, unless [`immutable`](Self::immutable) or a
-    /// `Cache-Control` of yours says otherwise.
+    /// Content of this type and length. Browsers revalidate it at each use, unless [`immutable`](Self::immutable) or
+    /// your own `Cache-Control` says otherwise.
     pub fn new(content_type: HeaderValue, len: u64) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, content_type);
@@ -28,10 +28,10 @@ impl Representation {
         Self { len, etag: None, modified: None, headers }
     }
 
-    /// A file by this name: the type by the extension, the entity tag by length and time of change.
+    /// A file by this name: the type by the extension, the entity tag by length and modification time.
     ///
-    /// Of a time of change that is yet to come, as archives and cameras leave them, the entity tag and the conditions of
-    /// requests take the real one; the server writes `Last-Modified` no later than its `Date` (RFC 9110 §8.8.2.1).
+    /// A modification time in the future, as archives and cameras leave them, is used as it is for the entity tag and
+    /// for conditions; the server writes `Last-Modified` no later than its `Date` (RFC 9110 §8.8.2.1).
     pub fn file(name: &str, len: u64, modified: Option<SystemTime>) -> Self {
         let mut this = Self::new(super::content_type(name), len);
         this.etag = modified.map(|modified| ETag::of_file(len, modified));
@@ -66,7 +66,7 @@ impl Representation {
         self.header(header::CONTENT_ENCODING, HeaderValue::from_static(coding))
     }
 
-    /// Adds names to `Vary`, behind those that are there.
+    /// Adds names to `Vary`, after the existing ones.
     pub(super) fn vary(mut self, names: &'static str) -> Self {
         super::response::vary(&mut self.headers, names);
         self
@@ -92,7 +92,7 @@ impl Representation {
             return self.without_body(status);
         }
         let ranged = match text(headers, &header::RANGE) {
-            // To other methods, ranges mean nothing (§14.2).
+            // For other methods, ranges have no meaning (§14.2).
             Some(value) if *request.method() == Method::GET && self.is_in_range(headers) => {
                 range(value, self.len)
             }
@@ -139,7 +139,7 @@ impl Representation {
         (is_read && unchanged).then_some(StatusCode::NOT_MODIFIED)
     }
 
-    /// `If-Range`: a part is useful only beside the other parts of the same content (§13.1.5).
+    /// `If-Range`: a part is useful only with other parts of the same content (§13.1.5).
     fn is_in_range(&self, headers: &HeaderMap) -> bool {
         let Some(value) = headers.get(header::IF_RANGE) else { return true };
         let Ok(value) = value.to_str() else { return false };
@@ -185,8 +185,8 @@ impl Representation {
 pub struct Plan {
     /// The head: 200, 206, 304, 412 or 416.
     pub head: Response<()>,
-    /// The bytes to send; empty where there is nothing to be read. To HEAD, the connection sends the length
-    /// of these, and none of them.
+    /// The bytes to send; empty if there is nothing to read. For HEAD, the connection sends only their
+    /// length.
     pub part: Range<u64>,
 }
 
@@ -196,7 +196,7 @@ impl Plan {
         self.part.end - self.part.start
     }
 
-    /// Whether there is nothing to send but the head.
+    /// Whether there is only the head to send.
     pub fn is_empty(&self) -> bool {
         self.part.is_empty()
     }
@@ -208,14 +208,14 @@ fn put(head: &mut Response<()>, content_range: String) {
     }
 }
 
-/// The one value of a field, as text.
+/// The single value of a field, as text.
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let value = ws_proto::fields::single(headers, name).ok().flatten()?;
     str::from_utf8(value).ok()
 }
 
 fn any(headers: &HeaderMap, name: &HeaderName, matches: impl Fn(&str) -> bool) -> bool {
-    // A tag of other bytes, which is none of ours, hides no other (§8.8.3 allows them).
+    // A foreign tag with other bytes does not hide the rest (§8.8.3 allows them).
     headers.get_all(name).iter().any(|value| matches(&String::from_utf8_lossy(value.as_bytes())))
 }
 

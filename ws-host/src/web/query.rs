@@ -29,7 +29,7 @@ pub fn query<'r, B>(request: &'r Request<B>, name: &str) -> Option<Cow<'r, str>>
     pairs(request.uri().query()?).find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
-/// The names and values of a form in the body. `None` where the body is declared as another type, or is no text; answer
+/// The names and values of a form in the body. `None` if the body is declared as another type, or is no text; answer
 /// 415 then.
 ///
 /// ```
@@ -45,7 +45,7 @@ pub fn form<B: AsRef<[u8]>>(
     str::from_utf8(request.body().as_ref()).ok().filter(|_| is_form).map(pairs)
 }
 
-/// The cookie of this name, as it was set; the first, where there are several. One that is not UTF-8 is skipped, and
+/// The value of this cookie; the first, if there are several. A value that is not UTF-8 is skipped, and
 /// neither it nor a malformed pair hides another: a page on another port of this host can set them.
 ///
 /// ```
@@ -57,7 +57,7 @@ pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     values.find_map(|value| str::from_utf8(value).ok())
 }
 
-/// Whether a request declares its body as this type, whatever the parameters; if not, answer with
+/// Whether a request declares its body as this type, regardless of parameters; if not, answer with
 /// [`unsupported_media_type`](super::unsupported_media_type).
 ///
 /// ```
@@ -71,11 +71,11 @@ pub fn has_content_type<B>(request: &Request<B>, content_type: &str) -> bool {
 }
 
 /// Whether a browser navigates to a page, rather than fetching a part of one. A single-page application answers with its
-/// page, whatever the path: `/users/john.doe` is a page too.
+/// page, regardless of the path: `/users/john.doe` is a page too.
 ///
 /// Only GET and HEAD navigate. Browsers send `Sec-Fetch-Mode: navigate`, and another value for scripts, images and
-/// `fetch()`. They omit the field where a page came by `http://` from another machine, as older browsers always do;
-/// there, a request that accepts `text/html` is a navigation. An answer that depends on this needs
+/// `fetch()`. They omit the field if a page came by `http://` from another machine, as older browsers always do;
+/// then a request that accepts `text/html` is a navigation. An answer that depends on this needs
 /// `Vary: Sec-Fetch-Mode, Accept`; [`Assets`](super::Assets) and [`Folder`](super::Folder) set it.
 ///
 /// ```
@@ -97,13 +97,13 @@ pub fn is_navigation<B>(request: &Request<B>) -> bool {
 /// The fields that [`is_navigation`] reads, for `Vary`.
 pub(super) const NAVIGATION: &str = "sec-fetch-mode, accept";
 
-/// Whether an element of `Accept` takes HTML: `text/html`, not with a weight of 0.
+/// Whether an element of `Accept` accepts HTML: `text/html`, not with a weight of 0.
 fn is_html(element: &str) -> bool {
     let mut parts = element.split(';').map(|part| part.trim_matches([' ', '\t']));
     parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/html")) && !parts.any(is_zero)
 }
 
-/// As forms encode: a plus is a space.
+/// Form decoding: a plus is a space.
 fn decode(text: &str) -> Cow<'_, str> {
     if !text.contains(['+', '%']) {
         return Cow::Borrowed(text);

@@ -5,7 +5,7 @@ use core::ops::Range;
 /// The part that a `Range` field asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ranged {
-    /// All of it: no range, several ranges, an unknown kind of range, or a range from the first byte of empty content; a
+    /// All of it: no range, several ranges, an unknown range unit, or a range from the first byte of empty content; a
     /// server may ignore each of these (§14.2).
     Whole,
     /// These bytes, at least one: 206.
@@ -14,7 +14,7 @@ pub enum Ranged {
     Unsatisfiable,
 }
 
-/// Reads the value of a `Range` field for something of `len` bytes. One range is served; of several, all.
+/// Reads the value of a `Range` field for content of `len` bytes. A single range is served; several become the whole.
 ///
 /// ```
 /// use ws_host::web::{Ranged, range};
@@ -25,10 +25,11 @@ pub enum Ranged {
 /// assert_eq!(range("bytes=0-1,5-6", 1000), Ranged::Whole);
 /// ```
 ///
-/// Where `len` is 0, a range from the first byte (`bytes=0-`, `bytes=0-99`) and a suffix (`bytes=-5`) are ignored. A
-/// suffix that is longer than the content means all of it (§14.1.2), yet a 206 cannot say so: its `Content-Range` names
-/// a first and a last byte. Clients send such ranges before they know the length. Unsatisfiable remain `bytes=-0`, and
-/// a range from a later byte: its client holds bytes that are not there any more, and learns it from the 416 (§15.5.17).
+/// If `len` is 0, a range from the first byte (`bytes=0-`, `bytes=0-99`) and a suffix (`bytes=-5`) are ignored. A
+/// suffix that is longer than the content means all of it (§14.1.2), yet a 206 cannot express that: its `Content-Range`
+/// names a first and a last byte. Clients send such ranges before they know the length. Unsatisfiable remain
+/// `bytes=-0`, and a range from a later byte: its client holds bytes that no longer exist, and learns it from the 416
+/// (§15.5.17).
 pub fn range(value: &str, len: u64) -> Ranged {
     parse(value, len).unwrap_or(Ranged::Whole)
 }

@@ -1,4 +1,4 @@
-//! Ordinary answers.
+//! Common answers.
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -16,7 +16,7 @@ pub fn text(text: impl Into<Bytes>) -> Response<Bytes> {
     typed(StatusCode::OK, "text/plain; charset=utf-8", text)
 }
 
-/// JSON that the application has written; browsers do not keep it.
+/// JSON written by the application; browsers do not keep it.
 ///
 /// ```
 /// use ws_host::web;
@@ -69,7 +69,7 @@ pub fn method_not_allowed(allowed: &[Method]) -> Response<Bytes> {
     response
 }
 
-/// 415, with the accepted type (RFC 9110 §15.5.16). The connection answers a body that is too large by itself, with 413:
+/// 415, with the accepted type (RFC 9110 §15.5.16). The connection itself answers a body that is too large, with 413:
 /// see [`ServerConfig::body_limit`](crate::server::ServerConfig::body_limit).
 ///
 /// ```
@@ -84,7 +84,7 @@ pub fn unsupported_media_type(accepted: &str) -> Response<Bytes> {
     response
 }
 
-/// Sends the browser to another address: 303 for it to GET that, 307 and 308 for it to ask the same there.
+/// Redirects the browser: 303 makes it GET the location, 307 and 308 repeat the request there.
 /// Characters that a field cannot contain are percent-encoded.
 ///
 /// ```
@@ -102,7 +102,7 @@ pub fn redirect(status: StatusCode, location: &str) -> Response<Bytes> {
     response
 }
 
-/// Sends the browser from a folder's path to the same with a slash behind it, without which the links of its page
+/// Redirects the browser from a folder's path to the same with a trailing slash, without which the links of its page
 /// would lead elsewhere.
 ///
 /// ```
@@ -116,7 +116,7 @@ pub fn add_slash<B>(request: &Request<B>) -> Response<Bytes> {
     redirect(StatusCode::PERMANENT_REDIRECT, &format!("./{name}/{query}"))
 }
 
-/// The same answer, not to be kept by browsers and caches.
+/// The same answer, not to be cached by browsers and caches.
 pub fn no_cache<T>(mut response: Response<T>) -> Response<T> {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
@@ -146,7 +146,7 @@ pub(super) fn no_sniff<T>(response: &mut Response<T>) {
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
-/// Adds names to `Vary` (§12.5.5), behind those that are there.
+/// Adds names to `Vary` (§12.5.5), after the existing ones.
 pub(super) fn vary(headers: &mut HeaderMap, names: &'static str) {
     let mut all: Vec<_> = list(headers, &header::VARY).collect();
     all.push(names);

@@ -7,9 +7,9 @@ use http::{Method, Request, Response, StatusCode};
 
 /// Values by method and path: function pointers, an enum, assets, any type that the program matches on.
 ///
-/// A pattern is read segment by segment: `:name` is any one that is not empty, a final `*` the rest of the path,
-/// which may be empty, and anything else is itself, decoded. Of several patterns that match, the one with the
-/// earlier literal segment wins, whatever the order in which they were added.
+/// A pattern is read segment by segment: `:name` matches any non-empty one, a final `*` the rest of the path,
+/// which may be empty, and anything else matches itself, decoded. Of several matching patterns, the one with the
+/// earlier literal segment wins, regardless of the order in which they were added.
 ///
 /// ```
 /// use http::{Method, Request};
@@ -43,7 +43,7 @@ struct Route<T> {
     value: T,
 }
 
-/// From the most particular to the most general.
+/// From the most specific to the most general.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Segment {
     Literal(String),
@@ -70,7 +70,7 @@ pub enum Found<'r, T> {
     Answer(Response<Bytes>),
 }
 
-/// The variable parts of a path. They borrow nothing, so that the request can be answered while they live.
+/// The variable parts of a path. They own their data, so the request can be answered while they live.
 #[derive(Clone, Debug, Default)]
 pub struct Params {
     named: Vec<(String, String)>,
@@ -78,12 +78,12 @@ pub struct Params {
 }
 
 impl Params {
-    /// The segment that `:name` stands for, decoded.
+    /// The segment that `:name` matched, decoded.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.named.iter().find(|(key, _)| key == name).map(|(_, value)| &**value)
     }
 
-    /// The path that `*` matched, as it was sent: for [`clean`](super::clean), which decodes it.
+    /// The path that `*` matched, as sent: for [`clean`](super::clean), which decodes it.
     pub fn rest(&self) -> &str {
         &self.rest
     }
@@ -96,7 +96,7 @@ impl<T> Default for Routes<T> {
 }
 
 impl<T> Routes<T> {
-    /// None.
+    /// No routes.
     pub fn new() -> Self {
         Self::default()
     }
@@ -139,7 +139,7 @@ impl<T> Routes<T> {
         self.on(Method::DELETE, pattern, value)
     }
 
-    /// Finds the route of a request, or the answer where there is none.
+    /// Finds the route of a request, or the answer if there is none.
     pub fn find<B>(&self, request: &Request<B>) -> Found<'_, T> {
         let method = request.method();
         let path = request.uri().path();

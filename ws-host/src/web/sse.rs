@@ -1,4 +1,4 @@
-//! Server-sent events: `text/event-stream` of the HTML standard, the cheap way from server to page.
+//! Server-sent events: `text/event-stream` of the HTML standard, a cheap channel from server to page.
 //!
 //! ```
 //! use ws_host::web::{ServerSentEvent, sse};
@@ -9,7 +9,7 @@
 //! # let mut input = *b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n";
 //! # let Some(Event::Request(request)) = connection.handle_input(now, &mut &mut input[..]) else { panic!() };
 //!
-//! let last = sse::last_event_id(request.headers()); // where a page that was cut off goes on
+//! let last = sse::last_event_id(request.headers()); // where a reconnecting page resumes
 //! # assert!(last.is_none());
 //! let stream = connection.http().respond_streaming(now, request, sse::head(), None)?;
 //! connection.http().send_body(&stream, ServerSentEvent::new("21.5 °C").event("temperature").id("17"))?;
@@ -17,8 +17,8 @@
 //! # Ok::<(), ws_proto::RespondError>(())
 //! ```
 //!
-//! A page that has gone is noticed when something is sent to it: a comment now and then ([`keep_alive`]) ends the streams
-//! of such pages, and keeps proxies from cutting the others.
+//! A page that has gone is detected when something is sent to it: a comment now and then ([`keep_alive`]) ends the
+//! streams of such pages, and keeps proxies from cutting the rest.
 
 use super::response::no_sniff;
 use bytes::Bytes;
@@ -27,8 +27,8 @@ use core::time::Duration;
 use http::Response;
 use http::header::{self, HeaderMap, HeaderValue};
 
-/// The head of the answer. `X-Accel-Buffering: no` makes nginx, and proxies like it, pass each event on at once instead of
-/// collecting 4 or 8 KiB first.
+/// The head of the answer. `X-Accel-Buffering: no` makes nginx, and similar proxies, pass each event on at once instead
+/// of buffering 4 or 8 KiB first.
 pub fn head() -> Response<()> {
     let mut response = super::no_cache(Response::new(()));
     no_sniff(&mut response);
@@ -38,17 +38,17 @@ pub fn head() -> Response<()> {
     response
 }
 
-/// The id of the last event that a page received before its stream was cut off, where events had ids.
+/// The id of the last event that a page received before its stream was cut off, if events had ids.
 pub fn last_event_id(headers: &HeaderMap) -> Option<&str> {
     str::from_utf8(headers.get("last-event-id")?.as_bytes()).ok()
 }
 
-/// A comment, which the page does not see.
+/// A comment, which the page ignores.
 pub fn keep_alive() -> Bytes {
     Bytes::from_static(b":\n\n")
 }
 
-/// One event. `Into<Bytes>` writes it.
+/// An event. `Into<Bytes>` writes it.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -106,7 +106,7 @@ impl From<ServerSentEvent> for Bytes {
         if let Some(retry) = event.retry {
             let _ = writeln!(out, "retry: {}", retry.as_millis());
         }
-        // Each of the three ends of lines that a page knows ends one here.
+        // A page recognises three line endings; each ends a line here.
         for line in event.data.replace("\r\n", "\n").split(['\n', '\r']) {
             let _ = writeln!(out, "data: {line}");
         }
@@ -115,7 +115,7 @@ impl From<ServerSentEvent> for Bytes {
     }
 }
 
-/// The text without characters that would end the line, or make a page forget the id.
+/// The text without characters that would end the line, or make a page discard the id.
 fn one_line(text: &str) -> String {
     text.chars().filter(|c| !matches!(c, '\n' | '\r' | '\0')).collect()
 }
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_head_makes_a_stream_of_events_that_nobody_keeps_or_collects() {
+    fn the_head_forbids_caching_and_buffering() {
         let head = head();
         assert_eq!(head.headers()["content-type"], "text/event-stream");
         assert!(head.headers()["cache-control"].to_str().unwrap().contains("no-"));
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_was_cut_off_tells_where() {
+    fn last_event_id_is_read() {
         let asked = |value: &[u8]| {
             let value = HeaderValue::from_bytes(value).unwrap();
             let headers = HeaderMap::from_iter([("last-event-id".parse().unwrap(), value)]);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     proptest! {
-        /// Read back by the rules of the HTML standard, the event is the one that was sent.
+        /// Parsed by the rules of the HTML standard, the event equals the one sent.
         #[test]
         fn what_is_written_is_read_back(data in r"([a-z: ]|\n|\r|\r\n){0,20}", id in r"[a-z\n\r]{0,6}") {
             let written = text(ServerSentEvent::new(data.clone()).id(&id));

@@ -44,7 +44,7 @@ fn a_folder_is_its_index() {
 }
 
 #[test]
-fn the_variant_that_the_client_takes_is_sent() {
+fn the_accepted_variant_is_sent() {
     for (accept, coding) in [
         ("gzip, deflate, br, zstd", Some("br")),
         ("gzip", Some("gzip")),
@@ -76,7 +76,7 @@ fn a_variant_that_has_not_changed_still_varies() {
 }
 
 #[test]
-fn hashed_names_are_kept_and_others_asked_for_again() {
+fn hashed_names_are_cached_and_others_revalidated() {
     for kept in ["/app.3f2a9c1b.css", "/bundle/x.js"] {
         assert!(get(kept, &[]).headers()["cache-control"].to_str().unwrap().contains("immutable"), "{kept}");
     }
@@ -91,7 +91,7 @@ fn hashed_names_are_kept_and_others_asked_for_again() {
 }
 
 #[test]
-fn a_part_is_sent_where_a_part_is_asked_for() {
+fn a_range_gets_a_part() {
     let response = get("/", &[("range", "bytes=4-7")]);
     assert_eq!((response.status().as_u16(), &response.body()[..]), (206, &b"page"[..]));
     assert_eq!(response.headers()["content-range"], "bytes 4-7/13");
@@ -110,7 +110,7 @@ fn only_reading_is_allowed() {
 }
 
 #[test]
-fn an_application_in_one_page_answers_for_its_paths() {
+fn a_single_page_application_answers_for_its_paths() {
     let assets = assets().single_page("/index.html");
     let html = [("accept", "text/html,application/xhtml+xml;q=0.9")];
     for path in ["/settings", "/users/7", "/docs2/", "/users/john.doe", "/wiki/Talk:Main", "/r.e.m."] {
@@ -138,7 +138,7 @@ fn an_application_in_one_page_answers_for_its_paths() {
 }
 
 #[test]
-fn of_nothing_a_range_from_its_start_is_the_whole() {
+fn a_range_from_the_start_of_empty_content_gets_the_whole() {
     let assets = Assets::new().add("/empty.txt", "");
     for (value, status) in [("bytes=-5", 200), ("bytes=0-", 200), ("bytes=-0", 416), ("bytes=5-", 416)] {
         let answer = ask(&assets, "GET", "/empty.txt", &[("range", value)]).unwrap();

@@ -1,4 +1,4 @@
-//! A folder over files that are only told of: what is found, what is not, and that nothing leads out.
+//! A folder over fake files: what is found, what is not, and that nothing leads out.
 
 use super::*;
 use ::http::header::{self, HeaderValue};
@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ws_proto::Request;
 
-/// What is where: a file with its content, `Err` with what the system says, a folder where others begin so; and the
+/// The entries: a file with its content, `Err` with the system's error, a folder if others are below it; and the
 /// links.
 #[derive(Clone, Default)]
 struct Disk;
@@ -88,7 +88,7 @@ const DISK: &[(&str, Entry)] = &[
     ("/site2/file", File("outside")),
 ];
 
-/// When files were modified, in nanoseconds, where it is not in second 1.
+/// The modification times of files, in nanoseconds, if not second 1.
 const TIMES: &[(&str, Option<u64>)] = &[
     ("/site/old.js.br", Some(999_999_999)),
     ("/site/old.js.gz", Some(1_000_000_001)),
@@ -156,7 +156,7 @@ fn request(method: Method, path: &str, fields: &[(&str, &str)]) -> Request {
     Request::from(request.body(Bytes::new()).unwrap())
 }
 
-/// The file that is sent and the head with which, or the answer instead.
+/// The file sent and its head, or the answer instead.
 fn ask(
     folder: &Folder<Disk>,
     path: &str,
@@ -186,7 +186,7 @@ fn files_are_found_and_a_folder_is_its_index_behind_a_slash() {
 }
 
 #[test]
-fn a_file_is_told_with_its_type_and_its_length_and_a_part_is_sent_where_one_is_asked_for() {
+fn a_file_has_its_type_and_length_and_a_range_gets_a_part() {
     let (_, plan) = ask(&folder(), "/app.js", &[]).unwrap();
     assert_eq!((plan.head.status().as_u16(), plan.part), (200, 0..6));
     assert_eq!(plan.head.headers()["content-type"], "text/javascript; charset=utf-8");
@@ -253,7 +253,7 @@ fn the_name_in_the_url_decides_the_content_type_of_a_linked_file() {
 }
 
 #[test]
-fn the_variant_of_a_link_stands_beside_the_link_or_the_file() {
+fn the_variant_of_a_link_is_beside_the_link_or_its_target() {
     let site = folder().precompressed();
     for (accept, file) in
         [("gzip", "gzip beside the link"), ("br", "brotli beside the file"), ("identity", "linked")]
@@ -286,16 +286,16 @@ fn a_compressed_file_that_is_older_is_not_sent() {
     assert_eq!(sent("/older.js", "gzip, br"), ("fresh", String::new()));
     assert_eq!(sent("/same.js", "gzip"), ("abcde", "gzip".to_owned()), "of equal age, it is");
     assert_ne!(ask("/same.js", "gzip").2, ask("/same.js", "br").2, "other bytes, another tag");
-    assert_eq!(sent("/untold.js", "gzip"), ("plain", String::new()), "nobody knows");
-    assert_eq!(sent("/of_no_time.js", "gzip"), ("plain", String::new()), "nobody knows");
+    assert_eq!(sent("/untold.js", "gzip"), ("plain", String::new()), "its time is unknown");
+    assert_eq!(sent("/of_no_time.js", "gzip"), ("plain", String::new()), "its time is unknown");
 }
 
 #[test]
-fn what_cannot_be_read_is_not_there_or_an_error_of_ours() {
+fn unreadable_files_are_404_or_500() {
     let site = folder();
-    assert_eq!(get(&site, "/secret"), Err(404), "who may not read it is not told that it is there");
+    assert_eq!(get(&site, "/secret"), Err(404), "an unreadable file does not reveal that it exists");
     assert_eq!(get(&site, "/broken"), Err(500));
-    assert_eq!(get(&site, "/pipe"), Err(404), "nobody waits for a pipe");
+    assert_eq!(get(&site, "/pipe"), Err(404), "a pipe is never opened");
     let asked = request(Method::GET, "/app.js", &[]);
     for (kind, status) in [(io::ErrorKind::NotFound, 404), (io::ErrorKind::UnexpectedEof, 500)] {
         assert_eq!(site.unreadable(&asked, kind.into()).status().as_u16(), status);
@@ -312,7 +312,7 @@ fn only_reading_is_allowed() {
 }
 
 #[test]
-fn a_folder_stands_where_it_is_put() {
+fn a_folder_serves_its_mount_point() {
     for prefix in ["/static", "static/", "/static/"] {
         let site = folder().at(prefix);
         assert_eq!(get(&site, "/static/app.js"), Ok("script"), "{prefix}");
@@ -326,7 +326,7 @@ fn a_folder_stands_where_it_is_put() {
 }
 
 #[test]
-fn an_application_in_one_page_answers_for_the_pages_that_it_makes() {
+fn a_single_page_application_answers_navigations() {
     let site = folder().single_page("/index.html");
     let page = [("Accept", "text/html")];
     assert_eq!(ask(&site, "/settings/theme", &page).unwrap().0, "page");
@@ -399,7 +399,7 @@ fn an_application_in_one_page_answers_for_the_pages_that_it_makes() {
 }
 
 #[test]
-fn the_variant_that_the_client_takes_is_sent_and_caches_know_why() {
+fn the_accepted_variant_is_sent_with_vary() {
     let site = folder().precompressed();
     for (accept, file, coding) in
         [("gzip, br", "brotli", Some("br")), ("gzip", "gzipped", Some("gzip")), ("identity", "script", None)]
@@ -418,7 +418,7 @@ fn the_variant_that_the_client_takes_is_sent_and_caches_know_why() {
 }
 
 #[test]
-fn answers_carry_the_fields_and_errors_have_the_page_that_were_set() {
+fn answers_have_the_set_fields_and_errors_the_set_page() {
     let site = folder()
         .cache_control(HeaderValue::from_static("max-age=60"))
         .header(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'self'"))
@@ -436,7 +436,7 @@ fn answers_carry_the_fields_and_errors_have_the_page_that_were_set() {
 }
 
 #[test]
-fn a_folder_must_be_there_and_be_one() {
+fn a_folder_must_exist_and_be_a_folder() {
     assert_eq!(Folder::<Disk>::new("/nowhere").err().map(|e| e.kind()), Some(io::ErrorKind::NotFound));
     assert_eq!(
         Folder::<Disk>::new("/site/app.js").err().map(|e| e.kind()),

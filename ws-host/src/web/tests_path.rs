@@ -92,7 +92,7 @@ fn short_names_of_windows_are_refused_and_no_longer_ones() {
     }
 }
 
-/// Each name is checked as HFS+ reads it, and stays as it came.
+/// Each name is checked as HFS+ reads it, and returned as received.
 #[test]
 fn ignorable_characters_pass_and_hide_nothing() {
     for name in [
@@ -133,7 +133,7 @@ fn ignorable_characters_pass_and_hide_nothing() {
 }
 
 #[test]
-fn names_beside_what_is_refused_pass() {
+fn names_similar_to_rejected_ones_pass() {
     for name in [
         "..a",
         "a..b",
@@ -163,20 +163,20 @@ fn names_beside_what_is_refused_pass() {
 }
 
 #[test]
-fn what_is_not_encoded_properly_is_refused() {
+fn invalid_encoding_is_rejected() {
     for path in ["/%", "/%2", "/%zz", "/a%g0b", "/%ff", "/%c0%ae%c0%ae/x", "/%ed%a0%80"] {
         assert_eq!(clean(path), Err(PathError::Malformed), "{path}");
     }
 }
 
 #[test]
-fn it_is_decoded_once() {
+fn a_path_is_decoded_once() {
     assert_eq!(clean("/%252e%252e/x").unwrap().as_str(), "%2e%2e/x");
     assert_eq!(clean("/100%25.txt").unwrap().as_str(), "100%.txt");
 }
 
 #[test]
-fn hidden_files_are_served_to_who_asks_for_that() {
+fn hidden_files_pass_when_allowed() {
     for path in ["/.git/config", "/a/.env", "/%2egit", "/.well-known/x"] {
         assert_eq!(clean(path), Err(PathError::Hidden), "{path}");
         assert!(clean_with_hidden(path).is_ok(), "{path}");
@@ -208,7 +208,7 @@ fn ordinary_names_pass() {
 }
 
 proptest! {
-    /// Whatever passes is a path of names below the folder.
+    /// A path that passes consists of names below the folder.
     #[test]
     fn no_path_leaves_the_folder(path in r"(/|\.|%2[eEfF]|%5c|\\|:|%00|%|~1|[a-zA-Z]|CON|\u{200d}|\PC){0,24}") {
         if let Ok(clean) = clean_with_hidden(&path) {

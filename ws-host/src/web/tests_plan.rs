@@ -34,7 +34,7 @@ fn tag() -> String {
 }
 
 #[test]
-fn a_file_tells_its_validators() {
+fn a_file_sends_its_validators() {
     let plan = ask("GET", &[]);
     assert_eq!((plan.head.status().as_u16(), plan.part), (200, 0..1000));
     let headers = plan.head.headers();
@@ -46,7 +46,7 @@ fn a_file_tells_its_validators() {
 }
 
 #[test]
-fn what_has_not_changed_is_not_sent_again() {
+fn unchanged_content_is_not_sent_again() {
     let tag = tag();
     for list in [
         tag.clone(),
@@ -73,7 +73,7 @@ fn what_has_not_changed_is_not_sent_again() {
 }
 
 #[test]
-fn what_has_changed_is_not_overwritten() {
+fn changed_content_fails_if_match() {
     let tag = tag();
     assert_eq!(get(&[("if-match", &tag)]).0, 200);
     assert_eq!(get(&[("if-match", "*")]).0, 200);
@@ -106,7 +106,7 @@ fn a_range_behind_the_end_is_416() {
 }
 
 #[test]
-fn nothing_is_sent_whole_unless_a_later_part_of_it_is_asked_for() {
+fn empty_content_is_sent_whole_unless_a_later_part_is_requested() {
     let empty = |method: &str, fields: &[(&str, &str)]| {
         let mut request = Request::builder().method(method).uri("/empty.txt");
         for (name, value) in fields {
@@ -149,7 +149,7 @@ fn nothing_is_sent_whole_unless_a_later_part_of_it_is_asked_for() {
 }
 
 #[test]
-fn ranges_that_are_many_or_malformed_are_ignored() {
+fn multiple_or_malformed_ranges_are_ignored() {
     for value in [
         "bytes=0-1,5-6",
         "bytes=",
@@ -188,7 +188,7 @@ fn a_file_without_a_time_has_neither_tag_nor_date() {
 }
 
 #[test]
-fn times_beyond_the_calendar_are_not_told() {
+fn times_beyond_the_calendar_are_omitted() {
     let request = Request::get("/").body(()).unwrap();
     for time in [UNIX_EPOCH - Duration::from_secs(1), UNIX_EPOCH + Duration::from_secs(300_000_000_000)] {
         let plan = Representation::file("a", 1, Some(time)).plan(&request);
@@ -198,7 +198,7 @@ fn times_beyond_the_calendar_are_not_told() {
 }
 
 proptest! {
-    /// A part lies within the file, and holds what an obvious reading of the field says.
+    /// A part lies within the file, and matches an obvious reading of the field.
     #[test]
     fn a_part_is_never_beyond_the_file(first in "[0-9]{0,4}", last in "[0-9]{0,4}", len in 0_u64..2000) {
         let ranged = range(&format!("bytes={first}-{last}"), len);
@@ -238,7 +238,7 @@ fn a_file_of_the_future_has_its_own_etag_and_is_judged_by_its_own_time() {
     assert_ne!(etag(&now), etag(&future));
     let tag = etag(&future);
     assert_eq!(plan(&future, "If-None-Match", tag.to_str().unwrap()).head.status(), 304);
-    // What the page was told is earlier than the change: it gets the file again.
+    // The page's validator is earlier than the change: it gets the file again.
     assert_eq!(plan(&future, "If-Modified-Since", DATE).head.status(), 200);
     assert_eq!(plan(&now, "If-Modified-Since", DATE).head.status(), 304);
     let own = "Sun, 06 Nov 1994 09:49:37 GMT";

@@ -1,4 +1,4 @@
-//! What a request says beside its path, and the ordinary answers.
+//! Queries, forms, cookies and other fields, and the common answers.
 
 use super::*;
 use ::http::{Method, Request, StatusCode};
@@ -10,7 +10,7 @@ fn owned<'a>(
 }
 
 #[test]
-fn a_query_is_taken_apart_and_decoded() {
+fn a_query_is_split_and_decoded() {
     assert_eq!(owned(pairs("a=1&b=2&a=3")), ["a=1", "b=2", "a=3"]);
     assert_eq!(owned(pairs("&&a&=b&a==&")), ["a=", "=b", "a=="]);
     assert_eq!(owned(pairs("J%C3%BCrgen+M.=a%26b%3dc&%zz=%f")), ["Jürgen M.=a&b=c", "%zz=%f"]);
@@ -32,7 +32,7 @@ fn the_first_value_of_a_name_is_found() {
 }
 
 #[test]
-fn only_what_is_said_to_be_a_form_is_read_as_one() {
+fn only_a_declared_form_is_read() {
     let post = |content_type: &str, body: &'static [u8]| {
         let request = Request::post("/").header("Content-Type", content_type).body(body).unwrap();
         form(&request).map(owned)
@@ -47,7 +47,7 @@ fn only_what_is_said_to_be_a_form_is_read_as_one() {
 }
 
 #[test]
-fn a_cookie_is_found_in_whichever_field_it_stands() {
+fn a_cookie_is_found_in_any_field() {
     let request =
         Request::get("/").header("Cookie", "a=1; b=x=y").header("Cookie", "c=3;a=4").body(()).unwrap();
     let find = |name| cookie(request.headers(), name);
@@ -83,7 +83,7 @@ fn no_cookie_hides_another_whatever_its_bytes_are() {
 }
 
 #[test]
-fn only_a_page_that_is_gone_to_is_a_navigation() {
+fn only_loading_a_page_is_a_navigation() {
     let ask = |method: Method, path: &str, accept: &str| {
         is_navigation(&Request::builder().method(method).uri(path).header("Accept", accept).body(()).unwrap())
     };
@@ -115,7 +115,7 @@ fn the_mode_of_fetch_decides_where_it_is_sent() {
         is_navigation(&request.body(()).unwrap())
     };
     assert!(ask(Method::GET, "text/html", &["navigate"]));
-    assert!(ask(Method::GET, "*/*", &["navigate"]), "whatever it accepts");
+    assert!(ask(Method::GET, "*/*", &["navigate"]), "for any Accept");
     assert!(!ask(Method::POST, "text/html", &["navigate"]), "a form that is sent");
     for modes in [
         &["cors"][..],
@@ -131,7 +131,7 @@ fn the_mode_of_fetch_decides_where_it_is_sent() {
 }
 
 #[test]
-fn answers_say_what_they_are_and_may_not_be_taken_for_anything_else() {
+fn answers_declare_their_type_and_forbid_sniffing() {
     for (response, kind) in [
         (html("<h1>a</h1>"), "text/html; charset=utf-8"),
         (text("a"), "text/plain; charset=utf-8"),

@@ -1,4 +1,4 @@
-//! What a method and a path come to.
+//! Routing by method and path.
 
 use super::{Found, Routes, error_page, escape, json, not_found, redirect};
 use http::{Method, Request, StatusCode};
@@ -16,7 +16,7 @@ fn routes() -> Routes<&'static str> {
         .any("/any", "any")
 }
 
-/// What was found, its parameters, or the status and the `Allow` of the answer.
+/// The route found, its parameters, or the status and the `Allow` of the answer.
 fn find(routes: &Routes<&'static str>, method: &str, path: &str) -> String {
     let request = Request::builder().method(method).uri(path).body(()).unwrap();
     match routes.find(&request) {
@@ -60,7 +60,7 @@ fn a_path_finds_its_route() {
 }
 
 #[test]
-fn the_wrong_method_is_told_the_right_ones() {
+fn a_wrong_method_gets_the_allowed_ones() {
     let routes = routes();
     assert_eq!(find(&routes, "DELETE", "/rooms/1"), "405 GET, HEAD, POST, OPTIONS");
     assert_eq!(find(&routes, "POST", "/"), "405 GET, HEAD, OPTIONS");
@@ -81,7 +81,7 @@ fn head_is_get_and_options_is_answered() {
 }
 
 #[test]
-fn a_method_of_its_own_goes_before_every_method() {
+fn a_specific_method_precedes_every_method() {
     let routes = Routes::new().any("/x", "any").on(Method::HEAD, "/x", "head").get("/x", "get");
     assert_eq!(find(&routes, "HEAD", "/x"), "head");
     assert_eq!(find(&routes, "GET", "/x"), "get");
@@ -121,7 +121,7 @@ proptest! {
         prop_assert!(!escape(&text).contains(['<', '>', '"', '\'']));
     }
 
-    /// Any path finds something or is answered, whatever the patterns.
+    /// Any path finds a route or an answer, for any patterns.
     #[test]
     fn no_path_panics(
         patterns in proptest::collection::vec("(/|:|\\*|[ab]){0,8}", 0..5),
@@ -133,7 +133,7 @@ proptest! {
         }
     }
 
-    /// A route finds itself, with what was put in for its parameters.
+    /// A route finds itself, with the values of its parameters.
     #[test]
     fn a_parameter_is_what_was_put_in(room in "[a-z ä/%?#.]{1,10}") {
         let encoded = percent_encoding::utf8_percent_encode(&room, percent_encoding::NON_ALPHANUMERIC).to_string();

@@ -1,4 +1,4 @@
-//! HTTP beside the socket: a page, a folder, JSON, an answer that comes later, and a clock by server-sent events.
+//! HTTP beside the socket: a page, a folder, JSON, a delayed answer, and a clock by server-sent events.
 //!
 //! `cargo run -p ws-server-mio --example http -- 8700 path/of/a/folder`
 
@@ -12,7 +12,7 @@ use ws_server_mio::{
     ServerConfig,
 };
 
-/// What routes lead to: anything that a program likes to match.
+/// The targets of routes: any type that a program can match on.
 enum To {
     Page,
     Folder,
@@ -25,14 +25,14 @@ enum To {
 
 struct App {
     routes: Routes<To>,
-    /// The page as it is in the program.
+    /// The page as embedded in the program.
     assets: Assets,
-    /// While it is being written, it comes from the disk: reload, and see.
+    /// During development the page comes from the disk: reload to see changes.
     source: Option<Folder>,
     folder: Folder,
-    /// Requests that are answered later, and when.
+    /// Requests with a delayed answer, and when it is due.
     later: Vec<(Instant, ConnectionId, Request)>,
-    /// Pages that watch the clock.
+    /// The event streams of the clock.
     clocks: Vec<(ConnectionId, ResponseBody)>,
 }
 
@@ -72,7 +72,7 @@ impl App {
 
     fn tick(&mut self, connections: &mut Connections, seconds: u64) {
         let event = ServerSentEvent::new(seconds.to_string()).event("tick");
-        // A page that is gone, or does not read, is forgotten; its stream ends, and it comes back by itself.
+        // Forget a page that is gone or does not read; its stream ends, and it reconnects automatically.
         self.clocks.retain(|(id, stream)| connections.send_body(*id, stream, event.clone()).is_ok());
         let now = Instant::now();
         for (_, id, request) in self.later.extract_if(.., |(due, ..)| *due <= now) {
@@ -126,7 +126,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     loop {
         endpoint.poll(Some(Duration::from_millis(100)), |connections, event| {
             if let Event::Request(id, request) = event {
-                let _ = app.answer(connections, id, request); // whoever has gone needs no answer
+                let _ = app.answer(connections, id, request); // a peer that has gone needs no answer
             }
         })?;
         if start.elapsed().as_secs() > ticks {

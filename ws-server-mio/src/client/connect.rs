@@ -1,4 +1,4 @@
-//! An attempt to connect: the name, the race of addresses, the handshake; and what comes after it.
+//! One connection attempt: the name, the race of addresses, the handshake; and what follows it.
 
 use crate::client::list::{Attempt, Notice, Phase, Race, Then};
 use crate::connection::Connections;
@@ -60,7 +60,7 @@ impl Connections {
         }
     }
 
-    /// Tries the next address, beside those that have not answered yet.
+    /// Tries the next address, in parallel with those still pending.
     fn try_next(&mut self, index: u32) {
         loop {
             let Some(client) = self.clients.at_mut(index) else { return };
@@ -108,7 +108,7 @@ impl Connections {
         race.slots.push(slot);
         let mut live = Slot::new(connection, self.others.keep(slot, socket), NO_SERVER);
         live.set(flag::CLIENT | flag::CONNECTING);
-        // Not before it is connected.
+        // It is writable only once connected.
         live.clear(flag::WRITABLE);
         arm(slot, &mut live, &mut self.timers);
         self.slots.put(live, target.address());
@@ -116,7 +116,7 @@ impl Connections {
         Ok(())
     }
 
-    /// The kernel has news of a connection that is being made.
+    /// The kernel reports readiness of a connecting socket.
     #[cold]
     pub(crate) fn connect_ready(&mut self, slot: u32, readiness: Readiness) {
         let Self { slots, others, dirty, readable, .. } = self;
@@ -124,7 +124,7 @@ impl Connections {
         let socket = others.socket(slot, &live.stream);
         let connected = match socket.take_error() {
             Ok(Some(error)) | Err(error) => Err(error),
-            // Of a Unix socket there is no address to ask for, nor need to: it is connected at once.
+            // A Unix socket has no address to ask for and connects at once.
             Ok(None) if live.has(flag::UNIX) => Ok(()),
             Ok(None) => check_connected(socket.local_addr(), socket.peer_addr()),
         };
@@ -145,7 +145,7 @@ impl Connections {
                 mark_dirty(slot, live, dirty);
                 self.race_won(slot);
             }
-            // It goes on, whatever a stale word of an earlier socket said; the edge that tells comes later.
+            // Still connecting, after a stale event of an earlier socket; the real edge comes later.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
             Err(error) => {
                 let client = self.clients.of_slot(slot);
@@ -175,7 +175,7 @@ impl Connections {
         self.clients.arm(id.index, None);
     }
 
-    /// A client's time has come.
+    /// A client's deadline has passed.
     pub(crate) fn client_due(&mut self, index: u32) {
         let Some(client) = self.clients.at_mut(index) else { return };
         match &client.phase {
@@ -189,8 +189,8 @@ impl Connections {
         }
     }
 
-    /// What an event of a client's connection means for the client; the handler is told later. Says whether it
-    /// has to be told at all: of an attempt it hears otherwise.
+    /// Updates the client for an event of its connection, before the handler sees it. Returns whether the handler
+    /// sees it: failed attempts are reported otherwise.
     #[cold]
     pub(crate) fn on_client_event(&mut self, slot: u32, event: &Event<'_>) -> bool {
         let now = self.now;
@@ -227,7 +227,7 @@ impl Connections {
         }
     }
 
-    /// An attempt came to nothing.
+    /// An attempt failed.
     pub(crate) fn fail(&mut self, index: u32, error: ConnectError, closed: Option<&Closed>) {
         self.leave_name(index);
         let Some(client) = self.clients.id_at(index) else { return };
@@ -239,7 +239,7 @@ impl Connections {
         self.schedule_next(index, closed);
     }
 
-    /// An attempt or a connection has ended: what comes next.
+    /// An attempt or a connection has ended: decides what comes next.
     fn schedule_next(&mut self, index: u32, closed: Option<&Closed>) {
         let Self { clients, sys, now, .. } = self;
         let Some(id) = clients.id_at(index) else { return };
@@ -265,7 +265,7 @@ impl Connections {
         self.clients.arm(index, None);
     }
 
-    /// The machine slept: who waits need not wait longer, since the network is another.
+    /// The machine slept: waiting clients retry at once, since the network may have changed.
     pub(crate) fn resume_clients(&mut self) {
         let now = self.now;
         for index in self.clients.ids().map(|id| id.index).collect::<Vec<_>>() {
@@ -279,7 +279,7 @@ impl Connections {
     }
 }
 
-/// Any number. Where the system has none, all wait the longest.
+/// A random number. If the system provides none, all clients wait the longest.
 fn random(sys: &mut Sys) -> u32 {
     let mut bytes = [0; 4];
     sys.random(&mut bytes).map_or(u32::MAX, |()| u32::from_ne_bytes(bytes))

@@ -1,4 +1,4 @@
-//! A client of an endpoint: what it does, and where it stands.
+//! A handle to a client: its verbs and its state.
 
 use crate::client::list::{Phase, Then};
 use crate::connection::Connections;
@@ -7,9 +7,9 @@ use std::sync::Arc;
 use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget};
 use ws_proto::ClientRequest;
 
-/// One client of an endpoint, as [`Connections::client`] gives it.
+/// A client of an endpoint, from [`Connections::client`].
 ///
-/// Once the client was removed, nothing is found there: it is [`Idle`](ClientState::Idle), has no connection, and verbs do
+/// Once the client is removed, it is [`Idle`](ClientState::Idle), has no connection, and its verbs do
 /// nothing.
 #[derive(Debug)]
 pub struct ClientHandle<'c> {
@@ -18,20 +18,20 @@ pub struct ClientHandle<'c> {
 }
 
 impl Connections {
-    /// A client: to part, to connect again, to look where it stands. The id of one that was removed is no error.
+    /// A client: to disconnect, to reconnect, to query its state. The id of a removed client is no error.
     pub fn client(&mut self, id: ClientId) -> ClientHandle<'_> {
         ClientHandle { connections: self, id }
     }
 }
 
-/// Where it stands.
+/// State.
 impl ClientHandle<'_> {
     /// Which client this is.
     pub fn id(&self) -> ClientId {
         self.id
     }
 
-    /// Where it stands.
+    /// Its state.
     pub fn state(&self) -> ClientState {
         self.connections.client_state(self.id)
     }
@@ -42,10 +42,10 @@ impl ClientHandle<'_> {
     }
 }
 
-/// What it does, and from which attempt on it does it otherwise.
+/// Verbs, and settings for later attempts.
 impl ClientHandle<'_> {
-    /// Connects anew, whatever the policy says, and says whether there is such a client: now, or once the present
-    /// connection is closed, with 1000. A client that is connecting goes on with that.
+    /// Reconnects regardless of the policy, and returns whether the client exists: now, or once the current
+    /// connection is closed, with 1000. A client that is connecting continues its attempt.
     pub fn reconnect(&mut self) -> bool {
         let id = self.id;
         let Some(at) = self.connections.clients.get_mut(id) else { return false };
@@ -61,8 +61,8 @@ impl ClientHandle<'_> {
         true
     }
 
-    /// Parts: closes the client's connection with 1000, or stops trying to get one, and rests. An attempt that
-    /// is under way ends with [`ConnectError::Cancelled`]. [`reconnect`](Self::reconnect) starts again.
+    /// Disconnects: closes the client's connection with 1000 or cancels its attempt, and makes it idle. A running
+    /// attempt ends with [`ConnectError::Cancelled`]. [`reconnect`](Self::reconnect) starts again.
     pub fn disconnect(&mut self) {
         let id = self.id;
         let Some(at) = self.connections.clients.get_mut(id) else { return };
@@ -84,8 +84,8 @@ impl ClientHandle<'_> {
         }
     }
 
-    /// Disconnects, and forgets the client: its id finds nobody from now on. Of a connection that was open,
-    /// `Closed` still comes.
+    /// Disconnects and removes the client: its id is no longer valid. An open connection
+    /// still emits `Closed`.
     pub fn remove(&mut self) {
         let id = self.id;
         if self.connections.clients.get(id).is_none() {
@@ -106,10 +106,10 @@ impl ClientHandle<'_> {
         }
     }
 
-    /// Sets what the client asks for from its next attempt on: another address, or a token that was renewed. A
-    /// good place is [`Event::Reconnecting`](crate::Event::Reconnecting), which comes when the wait begins. After a
-    /// refusal with 401 it comes only where
-    /// [`Reconnect::retry_status`](ws_host::client::Reconnect::retry_status) says that this may change.
+    /// Sets the client's request from its next attempt on: another address, or a renewed token. A
+    /// good place is [`Event::Reconnecting`](crate::Event::Reconnecting), when the delay begins. After a
+    /// rejection with 401 that is emitted only if
+    /// [`Reconnect::retry_status`](ws_host::client::Reconnect::retry_status) retries it.
     ///
     /// # Errors
     /// As [`Connections::connect`], and [`InvalidTarget::NoClient`].
@@ -128,7 +128,7 @@ impl ClientHandle<'_> {
         Ok(())
     }
 
-    /// Sets how the client behaves from its next attempt on; the policy for connecting again, from now on.
+    /// Sets the client's configuration from its next attempt on; the reconnect policy, from now on.
     ///
     /// # Errors
     /// As [`set_request`](Self::set_request).

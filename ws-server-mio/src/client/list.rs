@@ -1,4 +1,4 @@
-//! The list of clients, and what each of them is at.
+//! The list of clients, and their phases.
 //!
 //! ```text
 //!  Idle ──▶ Resolving ──▶ Connecting ──▶ Open ──▶ Waiting ──▶ Resolving …
@@ -18,7 +18,7 @@ use ws_host::client::{ClientConfig, ConnectError};
 use ws_proto::Moment;
 use ws_proto::{ClientRequest, Config};
 
-/// What a client is at.
+/// A client's phase.
 pub(crate) enum Phase {
     Idle,
     /// A name is being looked up.
@@ -29,15 +29,15 @@ pub(crate) enum Phase {
         slot: u32,
         since: Moment,
     },
-    /// `None`: the application has not been told yet, and may want to change what will be asked for; or it is longer
-    /// than any clock will show.
+    /// `None`: `Reconnecting` is not emitted yet, so the application may still change the request; or the delay
+    /// exceeds the clock's range.
     Waiting {
         until: Option<Moment>,
     },
 }
 
-/// An attempt to connect, as it was asked for when it began: what the application sets meanwhile is for the next
-/// one, and a new token never goes to an old address.
+/// An attempt, with the request as it began: later settings apply to the next
+/// attempt, and a new token never goes to an old address.
 #[derive(Clone)]
 pub(crate) struct Attempt {
     pub(crate) since: Moment,
@@ -45,14 +45,14 @@ pub(crate) struct Attempt {
     pub(crate) rules: Arc<Config>,
 }
 
-/// An attempt at several addresses beside each other, until one takes it.
+/// A race of several addresses in parallel; the first to accept wins.
 pub(crate) struct Race {
     pub(crate) attempt: Attempt,
     pub(crate) untried: VecDeque<SocketAddr>,
     pub(crate) tried: Vec<SocketAddr>,
-    /// The connections that run.
+    /// The running connections.
     pub(crate) slots: Vec<u32>,
-    /// What the last one that failed said.
+    /// The error of the last one that failed.
     pub(crate) error: Option<io::Error>,
 }
 
@@ -62,13 +62,13 @@ impl Race {
     }
 }
 
-/// What comes after the present attempt or connection.
+/// The application's wish for what follows the current attempt or connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     Policy,
-    /// The application wants another connection.
+    /// Another connection.
     Again,
-    /// The application wants none.
+    /// No connection.
     Rest,
 }
 
@@ -80,10 +80,10 @@ pub(crate) struct Client {
     pub(crate) backoff: Backoff,
     pub(crate) phase: Phase,
     pub(crate) then: Then,
-    /// How many attempts it has begun: the answer of a resolver, or what is yet to be told, may belong to an earlier
+    /// How many attempts it has begun: a resolver's answer, or a pending notice, may belong to an earlier
     /// one.
     pub(crate) attempts: u32,
-    /// When it wants to act by itself.
+    /// When it needs a turn.
     due: Option<Moment>,
 }
 
@@ -115,19 +115,19 @@ impl Client {
         match &self.phase {
             Phase::Resolving(attempt) => attempt.since.checked_add(attempt.rules.get_handshake_timeout()),
             Phase::Waiting { until } => *until,
-            // Of a connection the engine keeps the time.
+            // The engine keeps a connection's time.
             Phase::Idle | Phase::Connecting(_) | Phase::Open { .. } => None,
         }
     }
 }
 
-/// What is yet to be told.
+/// A pending notice.
 pub(crate) enum Notice {
     Failed {
         client: ClientId,
         error: ConnectError,
     },
-    /// What comes after so many attempts.
+    /// What follows this attempt.
     Reconnecting {
         client: ClientId,
         attempts: u32,
@@ -137,7 +137,7 @@ pub(crate) enum Notice {
     },
 }
 
-/// So many entries of the heap may be stale before it is cleaned, however few clients there are.
+/// The most stale entries in the heap before it is cleaned, however few clients there are.
 const STALE: usize = 64;
 
 /// The clients of an endpoint.
@@ -147,10 +147,10 @@ pub(crate) struct Clients {
     free: Vec<u32>,
     generation: u32,
     by_slot: HashMap<u32, ClientId>,
-    /// Those that want to act by themselves; stale where the client says another time.
+    /// Clients that need a turn at a time; an entry is stale if the client has another time.
     due: BinaryHeap<Reverse<(Moment, u32)>>,
     pub(crate) notices: VecDeque<Notice>,
-    /// One of them, or a connection of one that was removed, has ended since that was last asked.
+    /// A client, or the connection of a removed one, has ended since this was last taken.
     rested: bool,
 }
 
@@ -179,7 +179,7 @@ impl Clients {
         }
     }
 
-    /// Removes a client that wants to be forgotten, and that has come to rest with nothing left to tell.
+    /// Removes a client that is to be forgotten, once it is idle and has no pending notice.
     pub(crate) fn forget_rested(&mut self, id: ClientId) {
         let is_done = self.get(id).is_some_and(|client| {
             client.config.get_forget_when_closed() && matches!(client.phase, Phase::Idle)
@@ -218,20 +218,20 @@ impl Clients {
         }
     }
 
-    /// Whether one of them has come to rest since this was last asked.
+    /// Whether a client has become idle since this was last taken.
     pub(crate) fn take_rested(&mut self) -> bool {
         std::mem::take(&mut self.rested)
     }
 
-    /// Whether none of them has a connection or tries to get one, those that were removed included, and nothing is
-    /// to be told of any.
+    /// Whether all clients, removed ones included, are idle, and no notice is
+    /// pending.
     pub(crate) fn all_rest(&self) -> bool {
         self.notices.is_empty()
             && self.by_slot.is_empty()
             && self.list.iter().flatten().all(|client| matches!(client.phase, Phase::Idle))
     }
 
-    /// Whether something is yet to be told of a client.
+    /// Whether a client has a pending notice.
     pub(crate) fn has_notice(&self, client: ClientId) -> bool {
         self.notices.iter().any(|notice| match notice {
             Notice::Failed { client: of, .. } | Notice::Reconnecting { client: of, .. } => *of == client,
@@ -252,7 +252,7 @@ impl Clients {
         self.by_slot.get(&slot).copied().filter(|id| self.get(*id).is_some())
     }
 
-    /// A client has come to another phase, or wants to act at this time too.
+    /// Schedules a client after its phase has changed, or if it also needs a turn at this time.
     pub(crate) fn arm(&mut self, index: u32, also: Option<Moment>) {
         let Some(client) = self.list.get_mut(index as usize).and_then(Option::as_mut) else { return };
         let due = client.deadline().into_iter().chain(also).min();
@@ -260,7 +260,7 @@ impl Clients {
         if let Some(due) = due.filter(|_| due != before) {
             self.due.push(Reverse((due, index)));
         }
-        // However often a client changes its mind, it has one time that counts.
+        // A client has one current time, however often it changes.
         if self.due.len() > 2 * self.list.len() + STALE {
             let Self { due, list, .. } = self;
             due.retain(|Reverse((at, index))| {
@@ -270,7 +270,7 @@ impl Clients {
         }
     }
 
-    /// A client whose time has come.
+    /// Takes a client whose time has come.
     pub(crate) fn take_due(&mut self, now: Moment) -> Option<u32> {
         while let Some(&Reverse((at, index))) = self.due.peek() {
             let client = self.list.get_mut(index as usize).and_then(Option::as_mut);
@@ -287,19 +287,19 @@ impl Clients {
         None
     }
 
-    /// How many at most want to act now.
+    /// Upper bound of the clients that are due now.
     #[inline]
     pub(crate) fn due_len(&self) -> usize {
         self.due.len()
     }
 
-    /// Whether there is something to do now.
+    /// Whether any client needs work now.
     #[inline]
     pub(crate) fn has_work(&self, now: Moment) -> bool {
         !self.notices.is_empty() || self.due.peek().is_some_and(|Reverse((at, _))| *at <= now)
     }
 
-    /// The time from now until one of them may want to act.
+    /// The time until a client may need a turn.
     #[inline]
     pub(crate) fn wait_from(&self, now: Moment) -> Option<Duration> {
         Some(self.due.peek()?.0.0.since(now))
@@ -311,7 +311,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_that_changes_its_mind_a_thousand_times_has_one_time_that_counts() {
+    fn stale_deadlines_are_cleaned() {
         let mut clients = Clients::default();
         let request = ClientRequest::new("ws://localhost/").unwrap();
         let id = clients.add(Client::new(request, ClientConfig::default()));

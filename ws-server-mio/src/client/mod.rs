@@ -1,4 +1,4 @@
-//! Connecting: a client that connects, parts and connects again.
+//! Clients: connecting, disconnecting, reconnecting.
 
 pub(crate) mod connect;
 pub(crate) mod handle;
@@ -14,18 +14,18 @@ use ws_proto::{ClientRequest, CloseCode, State};
 
 /// Clients.
 ///
-/// A client outlives its connections: its [`ClientId`] stays the same, and each connection has a
-/// [`ConnectionId`] of its own, which every verb takes.
+/// A client outlives its connections: its [`ClientId`] stays the same, and each connection has its own
+/// [`ConnectionId`], which every verb takes.
 ///
 /// ```text
-///  connect ─▶ Connecting ───101──▶ Open ──▶ Closing ──▶ Closed is told
+///  connect ─▶ Connecting ───101──▶ Open ──▶ Closing ──▶ emits Closed
 ///                 │ ▲                                        │
-///     ConnectFailed │                                        ├─ nothing to try: Idle ──reconnect──▶
-///       is told ────┴───────── the wait is over ── Waiting ◀─┴─ Reconnecting is told
+///           emits │ │                                        ├─ no retry: Idle ──reconnect──▶
+///   ConnectFailed ┴─┴───────── the delay is over ── Waiting ◀┴─ emits Reconnecting
 /// ```
 impl Connections {
-    /// Makes a client and connects it. It never blocks; what comes of it is told as
-    /// [`Open`](crate::Event::Open), or as [`Event::ConnectFailed`](crate::Event::ConnectFailed).
+    /// Creates a client and connects it. It never blocks; the outcome is
+    /// [`Open`](crate::Event::Open) or [`Event::ConnectFailed`](crate::Event::ConnectFailed).
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,7 +36,7 @@ impl Connections {
     /// let config = ClientConfig::new().reconnect(Reconnect::default());
     /// endpoint.connections().connect(request, config)?;
     /// endpoint.run(|connections, event| match event {
-    ///     // Each time: the place to set things up again.
+    ///     // On every connection: set things up again.
     ///     Event::Open(id, _) => drop(connections.send(id, "hello")),
     ///     Event::Message(_, message) => println!("{message:?}"),
     ///     Event::ConnectFailed { error, .. } => println!("{error}"),
@@ -47,11 +47,11 @@ impl Connections {
     /// # }
     /// ```
     ///
-    /// Of the addresses of a name, and of `localhost`, each has a quarter of a second before the next is tried
-    /// beside it; the first that takes the connection is used.
+    /// Each address of a name, and of `localhost`, has a quarter of a second before the next one is tried in
+    /// parallel; the first to accept is used.
     ///
     /// # Errors
-    /// [`InvalidTarget`]: what cannot even be tried. Nothing is left behind.
+    /// [`InvalidTarget`] for a target that cannot be tried. Nothing is left behind.
     pub fn connect<R>(&mut self, request: R, config: ClientConfig) -> Result<ClientId, InvalidTarget>
     where
         R: TryInto<ClientRequest>,
@@ -72,7 +72,7 @@ impl Connections {
         }
     }
 
-    /// Where a client stands.
+    /// A client's state.
     pub(crate) fn client_state(&self, client: ClientId) -> ClientState {
         match self.clients.get(client).map(|at| &at.phase) {
             None | Some(Phase::Idle) => ClientState::Idle,
@@ -87,13 +87,13 @@ impl Connections {
         }
     }
 
-    /// Which client a connection belongs to; its `Closed` is told while this still answers.
+    /// The client of a connection, also during its `Closed`.
     pub fn client_of(&self, id: ConnectionId) -> Option<ClientId> {
         self.slots.get(id)?;
         self.clients.of_slot(id.slot)
     }
 
-    /// The clients there are, at rest or not.
+    /// All clients, idle or not.
     pub(crate) fn clients(&self) -> impl Iterator<Item = ClientId> {
         self.clients.ids()
     }
@@ -115,7 +115,7 @@ impl Connections {
     pub(crate) fn close_slot(&mut self, slot: u32) {
         let now = self.now;
         if let Some(live) = self.slots.at_mut(slot) {
-            // One that is closing already needs no word.
+            // A closing connection sends no second Close.
             let _ = live.connection.close(now, CloseCode::NORMAL, "");
             self.mark_dirty(slot);
         }

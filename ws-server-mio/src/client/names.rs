@@ -1,4 +1,4 @@
-//! The clients that wait for a name.
+//! Clients that wait for a name.
 
 use crate::client::list::Phase;
 use crate::client::resolver::Waiter;
@@ -10,7 +10,7 @@ use ws_host::client::ConnectError;
 use ws_host::client::interleaved;
 
 impl Connections {
-    /// Adds a client that waits for its name. Where no thread can be had, its attempt fails.
+    /// Adds a client that waits for its name. If no thread can be spawned, its attempt fails.
     pub(crate) fn ask_name(&mut self, host: &str, client: ClientId, attempt: u32) {
         match &mut self.resolver {
             Some(resolver) => {
@@ -21,7 +21,7 @@ impl Connections {
         }
     }
 
-    /// A client no longer waits for its name, if it did.
+    /// Removes a client that waits for its name, if it does.
     pub(crate) fn leave_name(&mut self, index: u32) {
         let Some(id) = self.clients.id_at(index) else { return };
         let Some(client) = self.clients.get(id) else { return };
@@ -50,7 +50,7 @@ impl Connections {
         }
     }
 
-    /// The clients that waited for a name go on.
+    /// Resumes the clients that waited for a name.
     fn tell_answer(&mut self, host: &str, waiters: Vec<Waiter>, answer: io::Result<Vec<SocketAddr>>) {
         for (id, attempts) in waiters {
             let client = self.clients.get(id).filter(|client| client.attempts == attempts);

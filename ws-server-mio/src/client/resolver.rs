@@ -1,4 +1,4 @@
-//! Names that clients wait for.
+//! Name lookups of clients.
 //!
 //! ```text
 //!  a client asks ─▶ Lookups ──at most 8──▶ thread "ws-names" ──Remote::run──▶ Connections::resolved
@@ -10,13 +10,13 @@ use crate::ids::ClientId;
 use crate::sys::Answer;
 use ws_host::client::{Lookups, MAX_LOOKUPS};
 
-/// A client, and which of its attempts waits.
+/// A client, and its waiting attempt.
 pub(crate) type Waiter = (ClientId, u32);
 
-/// Which names are being looked up, and for whom.
+/// The lookups under way, and their clients.
 pub(crate) struct Resolver {
     pub(crate) names: Lookups<Waiter>,
-    /// Makes what takes the answer for a name.
+    /// Creates the callback for a name's answer.
     pub(crate) answer: Box<dyn Fn(String) -> Answer + Send>,
 }
 

@@ -1,9 +1,9 @@
-//! Two connections as one, as in a proxy.
+//! Coupling of two connections, as in a proxy.
 //!
 //! ```text
 //!   peer ──frames──▶ leg ──message──▶ extension ──▶ outbox of the other leg ──frames──▶ its peer
 //!                     ▲                                      │
-//!                     └── held: the other takes no more ─────┘  until it has drained
+//!                     └── held: the other is congested ──────┘  until it has drained
 //! ```
 //!
 //! A leg is held while the other one is not open yet, or is over its high mark.
@@ -47,9 +47,9 @@ impl Leg {
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CoupleError {
-    /// The connection is closing or gone, or the client is idle: nothing will come from there.
+    /// The connection is closing or gone, or the client is idle: nothing will come from it.
     Gone(Leg),
-    /// It is coupled already.
+    /// The leg is already coupled.
     Coupled(Leg),
     /// Both legs are the same connection.
     Itself,
@@ -62,8 +62,8 @@ impl fmt::Display for CoupleError {
         match self {
             Self::Gone(Leg::Connection(id)) => write!(f, "the connection {id} is closing or gone"),
             Self::Gone(Leg::Client(_)) => f.write_str("the client is idle, closing or gone"),
-            Self::Coupled(Leg::Connection(id)) => write!(f, "the connection {id} is coupled already"),
-            Self::Coupled(Leg::Client(_)) => f.write_str("the client is coupled already"),
+            Self::Coupled(Leg::Connection(id)) => write!(f, "the connection {id} is already coupled"),
+            Self::Coupled(Leg::Client(_)) => f.write_str("the client is already coupled"),
             Self::Itself => f.write_str("a connection cannot be coupled with itself"),
         }
     }
@@ -75,7 +75,7 @@ impl std::error::Error for CoupleError {}
 #[derive(Default)]
 pub(crate) struct Couples {
     legs: HashMap<Leg, Leg>,
-    /// Legs whose partner is reporting its end, with how they will end: towards a client, and towards a server.
+    /// Legs whose partner is emitting `Closed`, with their own close: towards a client, and towards a server.
     pub(crate) ending: Vec<(Leg, [(CloseCode, String); 2])>,
 }
 

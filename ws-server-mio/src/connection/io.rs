@@ -1,4 +1,4 @@
-//! Writing to a socket, and finding that it was reset.
+//! Writing to a socket, and detecting a reset.
 
 use crate::connection::slots::{Slot, flag, mark};
 use crate::sys::socket::{Others, SocketRef};
@@ -6,12 +6,12 @@ use bytes::Buf;
 use std::io::{self, IoSlice};
 use ws_proto::{Connection, Moment};
 
-/// How many slices one write gathers.
+/// The most slices of one write.
 const SLICES: usize = 64;
 
-/// Writes once; answers whether the connection took note of the result.
+/// Writes once; returns whether the connection was informed of the result.
 pub(crate) fn write(slot: u32, live: &mut Slot, others: &Others, now: Moment, limit: usize) -> bool {
-    // Queued bytes may belong to a body that waits for its turn.
+    // Queued bytes may belong to a body that is not its turn yet.
     if !live.has(flag::WRITABLE) || live.connection.outbox().is_empty() {
         return false;
     }
@@ -46,13 +46,13 @@ pub(crate) fn find_reset(slot: u32, live: &mut Slot, others: &Others, now: Momen
         if live.is_marked(mark::PAUSED) {
             return live.connection.abort(now, error.into());
         }
-        // Only output holds reading back, for a moment: what the peer sent before may be unread.
+        // Only output pauses reading, briefly: what the peer sent before may be unread.
         live.connection.write_failed(now, error.into());
         live.set(flag::READABLE);
     }
 }
 
-/// How many bytes were offered, and how many the socket took.
+/// How many bytes were offered, and how many the socket accepted.
 #[inline]
 fn write_once(
     connection: &mut Connection,

@@ -1,4 +1,4 @@
-//! The turn's lists that a connection is on, and the memory that it borrows.
+//! The turn's lists that a connection is on, and the memory it borrows.
 
 use crate::connection::pool::Pool;
 use crate::connection::readable::Readable;
@@ -7,14 +7,14 @@ use crate::connection::timers;
 use crate::connection::timers::Timers;
 use std::collections::VecDeque;
 
-/// Bytes that were read for a connection, and that it did not take.
+/// Bytes that were read for a connection and not yet consumed.
 pub(crate) struct Leftover {
     pub(crate) buffer: Vec<u8>,
-    /// What comes before is taken.
+    /// The bytes before this are consumed.
     pub(crate) at: usize,
 }
 
-/// Lends an outbox memory from the pool, if it has none.
+/// Attaches a buffer from the pool to an outbox, if it has none.
 #[inline]
 pub(crate) fn attach_buffer(live: &mut Slot, pool: &mut Pool) {
     if !live.connection.outbox().has_buffer() {
@@ -22,7 +22,7 @@ pub(crate) fn attach_buffer(live: &mut Slot, pool: &mut Pool) {
     }
 }
 
-/// Takes the memory of an empty outbox back.
+/// Returns the buffer of an empty outbox.
 #[inline]
 pub(crate) fn detach_buffer(live: &mut Slot, pool: &mut Pool) {
     if let Some(storage) = live.connection.outbox().detach_buffer() {
@@ -30,7 +30,7 @@ pub(crate) fn detach_buffer(live: &mut Slot, pool: &mut Pool) {
     }
 }
 
-/// Puts a timer in the heap if the connection's deadline is earlier than the one that is there.
+/// Puts a timer in the heap if the connection's deadline is earlier than the armed one.
 #[inline]
 pub(crate) fn arm(slot: u32, live: &mut Slot, timers: &mut Timers) {
     if !live.connection.take_timeout_changed() && live.is_armed() {
@@ -44,7 +44,7 @@ pub(crate) fn arm(slot: u32, live: &mut Slot, timers: &mut Timers) {
     }
 }
 
-/// Queues a connection that may be read further. A paused one is queued when the pause ends, since that makes the
+/// Queues a readable connection. A paused one is queued when the pause ends, since that makes the
 /// connection dirty. One that has used its share waits for the next.
 #[inline]
 pub(crate) fn read_on(slot: u32, live: &mut Slot, readable: &mut Readable) {
@@ -76,7 +76,7 @@ pub(crate) fn share_on(slot: u32, live: &mut Slot, readable: &mut Readable) {
     }
 }
 
-/// Lets a deadline pass, as of the beginning of the turn: what came later is not read yet.
+/// Expires deadlines as of the beginning of the turn: later input is not read yet.
 pub(crate) fn judge(live: &mut Slot, timers: &Timers) {
     live.set_armed(timers::NEVER);
     live.connection.handle_timeout(timers.now());

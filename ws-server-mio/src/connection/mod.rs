@@ -1,4 +1,4 @@
-//! Every verb, for handlers and between turns alike.
+//! All verbs, for handlers and between turns alike.
 
 pub(crate) mod couple;
 pub(crate) mod data;
@@ -45,38 +45,38 @@ use ws_proto::{
     CloseCode, Error, Moment, Outgoing, Request, RespondError, ResponseBody, SendError, Sent, State, Upgrade,
 };
 
-/// What a timer does.
+/// The closure of a timer.
 pub(crate) type Later = Box<dyn FnOnce(&mut Connections) + Send>;
 
-/// All servers and connections of an endpoint: what handlers are given, and what
-/// [`Endpoint::connections`](crate::Endpoint::connections) shows between turns.
+/// All servers and connections of an endpoint: the argument of handlers, and, between turns, of
+/// [`Endpoint::connections`](crate::Endpoint::connections).
 ///
-/// Verbs only queue; the turn writes at its end, once per connection. An id that is gone is answered as what
-/// it is, closed: [`SendError::NotOpen`], [`State::Closed`], `None`, 0.
+/// Verbs only queue; the turn writes at its end, once per connection. Verbs treat the id of a connection that is gone
+/// as closed: [`SendError::NotOpen`], [`State::Closed`], `None`, 0.
 pub struct Connections {
     pub(crate) slots: Slots,
     pub(crate) servers: Servers,
     pub(crate) clients: Clients,
-    /// Who looks names up, where somebody may.
+    /// The resolver, if lookups are enabled.
     pub(crate) resolver: Option<Resolver>,
-    /// What the system is asked for.
+    /// The system.
     pub(crate) sys: Sys,
-    /// Sockets that are none of the system's.
+    /// Sockets that are not the system's.
     pub(crate) others: Others,
     pub(crate) timers: Timers,
-    /// The present, as far as this turn knows.
+    /// The current time, as of this turn.
     pub(crate) now: Moment,
-    /// Finds out whether the machine slept, and keeps the time of day of all servers set.
+    /// Detects sleep, and sets the time of day of all servers.
     pub(crate) sleep: SleepDetector,
-    /// Connections that may have something to tell or to write, each once.
+    /// Connections that may have events or output, each once.
     pub(crate) dirty: VecDeque<u32>,
     pub(crate) readable: Readable,
     pub(crate) leftovers: HashMap<u32, Leftover>,
-    /// What an extension observed when it panicked: to be told to the handler.
+    /// Events that an extension observed when it panicked: pending for the handler.
     pub(crate) untold: VecDeque<Event<'static>>,
     /// A server has stopped in a turn that a panic ended.
     pub(crate) stopped: bool,
-    /// Accepting failed: to be told.
+    /// Failed accepts to be reported.
     pub(crate) failures: VecDeque<(ServerId, std::io::Error)>,
     pub(crate) pool: Pool,
     pub(crate) files: Files,
@@ -86,10 +86,10 @@ pub struct Connections {
     pub(crate) alarms: Alarms<Later>,
     pub(crate) exit: bool,
     pub(crate) fanout: FanOut,
-    /// What is counted as it happens, and the bytes of connections that are gone.
+    /// Counts of the endpoint, and the bytes of connections that are gone.
     pub(crate) tally: Stats,
     pub(crate) extension: extension::ExtensionSlot,
-    /// Somebody sees events before the handler.
+    /// An extension is set.
     pub(crate) intercepted: bool,
 }
 
@@ -101,7 +101,7 @@ impl fmt::Debug for Connections {
 
 /// One connection.
 impl Connections {
-    /// Opens a WebSocket: answers its handshake with 101.
+    /// Accepts an upgrade: answers its handshake with 101.
     ///
     /// # Errors
     /// As [`ws_proto::Connection::accept`]; [`RespondError::NotOpen`] when the connection is gone.
@@ -114,7 +114,7 @@ impl Connections {
         Ok(())
     }
 
-    /// Answers a request, now or later; or refuses an upgrade, which is a request too, and the last of its connection.
+    /// Answers a request, now or later; or rejects an upgrade, which is the last request of its connection.
     ///
     /// # Errors
     /// As [`ws_proto::Connection::respond`]; [`RespondError::NotOpen`] when the connection is gone.
@@ -131,11 +131,11 @@ impl Connections {
         Ok(())
     }
 
-    /// Begins an answer whose body comes in pieces, now or later. With a `length` the body must have exactly
-    /// that.
+    /// Begins a streaming response, now or later. With a `length` the body must have exactly
+    /// that length.
     ///
-    /// Without a length the answer may go on for ever, and ends when the peer has gone: at the end of its stream, at a
-    /// reset, or when the kernel has asked a silent peer for 45 s in vain (on systems where that can be said).
+    /// Without a length the response may last forever, and ends when the peer has gone: at the end of its stream, at a
+    /// reset, or when kernel probes of a silent peer stay unanswered for 45 s (on systems that support this).
     ///
     /// # Errors
     /// As [`ws_proto::PlainHttp::respond_streaming`]; [`RespondError::NotOpen`] when the connection is gone.
@@ -157,7 +157,7 @@ impl Connections {
         Ok(body)
     }
 
-    /// Gives the next piece of a body. After [`Sent::Congested`], better wait for
+    /// Sends the next chunk of a body. After [`Sent::Congested`], better wait for
     /// [`Drained`](crate::Event::Drained).
     ///
     /// # Errors
@@ -172,7 +172,7 @@ impl Connections {
         self.answer(id, |connection, _| connection.http().send_body(body, piece))
     }
 
-    /// Ends a body. One that is dropped instead ends its connection, and the peer sees that it was cut off.
+    /// Finishes a body. Dropping it instead ends its connection, and the peer sees a truncated body.
     ///
     /// # Errors
     /// As [`ws_proto::PlainHttp::finish_body`]; [`RespondError::NotOpen`] when the connection is gone.
@@ -180,8 +180,8 @@ impl Connections {
         self.answer(id, |connection, now| connection.http().finish_body(now, body))
     }
 
-    /// Sends a message, or a frame that was made once: text (`&str`, `String`), bytes (`&[u8]`, `Vec<u8>`, [`Bytes`]), a
-    /// [`Message`](crate::Message) as it was received, or a [`Frame`](crate::Frame). What is large and owned moves; it is
+    /// Sends a message, or a prepared frame: text (`&str`, `String`), bytes (`&[u8]`, `Vec<u8>`, [`Bytes`]), a
+    /// received [`Message`](crate::Message), or a [`Frame`](crate::Frame). Large owned payloads move; they are
     /// not copied.
     ///
     /// ```
@@ -217,7 +217,7 @@ impl Connections {
         self.with(id, |connection, now| connection.send_ping(now, payload))
     }
 
-    /// Begins the closing handshake. `Closed` comes when it is done or has taken too long.
+    /// Begins the closing handshake. `Closed` follows when it is done or has timed out.
     ///
     /// # Errors
     /// [`SendError::NotOpen`], [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`].
@@ -225,8 +225,8 @@ impl Connections {
         self.with(id, |connection, now| connection.close(now, code, reason))
     }
 
-    /// Ends a connection at once: no Close frame, and what was queued is lost. `Closed` still comes. An id
-    /// that is gone is no error.
+    /// Ends a connection at once: no Close frame, and queued output is lost. `Closed` still follows. The id of
+    /// a connection that is gone is no error.
     pub fn terminate(&mut self, id: ConnectionId) {
         if let Some(live) = self.slots.get_mut(id) {
             live.connection.abort(self.now, Error::Aborted);
@@ -234,35 +234,35 @@ impl Connections {
         }
     }
 
-    /// Where a connection stands.
+    /// A connection's state.
     pub fn state(&self, id: ConnectionId) -> State {
         self.slots.get(id).map_or(State::Closed, |live| live.connection.state())
     }
 
-    /// The path at which a WebSocket was accepted, as it was sent: without query, not decoded. `None` for what is no
-    /// WebSocket of a server, and for paths of more than 256 bytes. Those other than `/` take memory while the socket
+    /// The path at which a WebSocket was accepted, as sent: without query, not decoded. `None` for anything but a
+    /// server's WebSocket, and for paths of more than 256 bytes. Paths other than `/` take memory while the socket
     /// lasts.
     pub fn path(&self, id: ConnectionId) -> Option<&str> {
         self.paths.of(id.slot, self.slots.get(id)?)
     }
 
-    /// How many bytes wait to be written to it.
+    /// How many bytes of output are queued.
     pub fn queued(&self, id: ConnectionId) -> usize {
         self.slots.get(id).map_or(0, |live| live.connection.queued())
     }
 
-    /// The time that the peer last took to answer a Ping.
+    /// The round-trip time of the last answered Ping.
     pub fn latency(&self, id: ConnectionId) -> Option<Duration> {
         self.slots.get(id)?.connection.latency()
     }
 
-    /// What was agreed on with the peer about compression; `None` where messages stay plain.
+    /// The negotiated compression; `None` if messages are uncompressed.
     #[cfg(feature = "deflate")]
     pub fn compression(&self, id: ConnectionId) -> Option<ws_proto::deflate::Terms> {
         self.slots.get(id)?.connection.compression()
     }
 
-    /// The peer's address. A peer that came by IPv4 has an IPv4 address, on dual-stack servers too; one that came
+    /// The peer's address. A peer over IPv4 has an IPv4 address, on dual-stack servers too; a peer
     /// over a Unix socket has none.
     pub fn peer_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
         self.slots.peer(id)
@@ -283,20 +283,20 @@ impl Connections {
         websockets.map(|(slot, live)| live.id(slot))
     }
 
-    /// Ends [`Endpoint::run`](crate::Endpoint::run) after this turn. To part politely, stop the servers and
+    /// Ends [`Endpoint::run`](crate::Endpoint::run) after this turn. For a graceful shutdown, stop the servers and
     /// disconnect the clients instead: the loop ends with the last of them.
     pub fn exit(&mut self) {
         self.exit = true;
     }
 }
 
-/// Data of your own with a connection: who is there, what was agreed, how far it got.
+/// Application data of a connection: a user, parameters, progress.
 impl Connections {
-    /// Keeps data with a connection, in place of what it has of this type. Of each type it can have one, so that
-    /// an extension and the application keep theirs without knowing of each other.
+    /// Stores data with a connection, replacing its data of the same type. Each type has one value, so an
+    /// extension and the application can store theirs independently.
     ///
-    /// It can be had up to the handler's call for [`Closed`](crate::Event::Closed), that one included, and is
-    /// dropped right after it. Says whether there is such a connection; with one that is gone nothing is kept.
+    /// It is available up to and including the handler's call for [`Closed`](crate::Event::Closed), and is
+    /// dropped right after it. Returns whether the connection exists; otherwise nothing is stored.
     ///
     /// ```
     /// use ws_server_mio::{Connections, Event};
@@ -338,13 +338,13 @@ impl Connections {
         true
     }
 
-    /// The data of this type that a connection has. `None` for one that is gone.
+    /// A connection's data of this type. `None` if the connection is gone.
     pub fn data<T: 'static>(&self, id: ConnectionId) -> Option<&T> {
         self.slots.get(id).filter(|live| live.has(flag::DATA))?;
         self.data.0.get(&id.slot)?.iter().find_map(|kept| kept.downcast_ref())
     }
 
-    /// As [`Connections::data`], to change it.
+    /// As [`Connections::data`], mutable.
     pub fn data_mut<T: 'static>(&mut self, id: ConnectionId) -> Option<&mut T> {
         self.slots.get(id).filter(|live| live.has(flag::DATA))?;
         self.data.0.get_mut(&id.slot)?.iter_mut().find_map(|kept| kept.downcast_mut())
@@ -361,8 +361,8 @@ impl Connections {
 
 /// Counts.
 impl Connections {
-    /// What the endpoint has done since it began, all servers together. It looks at every connection: ask once a second
-    /// rather than once a message.
+    /// What the endpoint has done since it began, all servers together. It visits every connection: call it once a
+    /// second rather than once a message.
     ///
     /// ```
     /// # use ws_server_mio::Endpoint;

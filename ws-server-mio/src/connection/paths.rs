@@ -4,10 +4,10 @@ use crate::connection::slots::{Slot, flag, mark};
 use std::collections::HashMap;
 use ws_host::server::PATH_LIMIT;
 
-/// The path that is kept for nothing: most servers have one socket.
+/// The path that needs no storage: most servers have one socket.
 const ROOT: &str = "/";
 
-/// The paths of WebSockets, by slot. They stand aside, so that a connection without one is no larger.
+/// The paths of WebSockets, by slot. Stored separately, so that a connection at `/` stays small.
 #[derive(Default)]
 pub(crate) struct Paths(HashMap<u32, Box<str>>);
 
@@ -30,7 +30,7 @@ impl Paths {
         }
     }
 
-    /// A connection is gone.
+    /// The connection is gone.
     pub(crate) fn forget(&mut self, slot: u32, live: &Slot) {
         if live.has(flag::PATH) {
             self.0.remove(&slot);

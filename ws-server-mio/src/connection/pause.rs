@@ -1,4 +1,4 @@
-//! Reading that is held back: by the application, or by the other leg of a coupling.
+//! Paused reading: by the application, or by the other leg of a coupling.
 
 use crate::connection::Connections;
 use crate::connection::io::find_reset;
@@ -6,7 +6,7 @@ use crate::connection::lists::mark_dirty;
 use crate::connection::slots::{flag, mark};
 use crate::ids::ConnectionId;
 
-/// Any reason to hold reading back.
+/// Any reason to pause reading.
 const ANY: u8 = mark::PAUSED | mark::HELD;
 
 /// Reading.
@@ -16,13 +16,14 @@ impl Connections {
     ///
     /// While reading is paused, no missing heartbeat ends the connection, since the answer may be unread; heartbeats that
     /// are due are still sent, and a peer that takes no output is still detected. A reset is detected at once, and the end
-    /// of the peer's stream when reading resumes. [`Connections::close`] ends the pause; [`Closed::reading_paused`](crate::Closed::reading_paused)
-    /// says whether the connection was paused when the end began, also where `close` began it. An id that is gone is no error.
+    /// of the peer's stream when reading resumes. [`Connections::close`] ends the pause;
+    /// [`Closed::reading_paused`](crate::Closed::reading_paused) says whether the connection was paused when the end
+    /// began, even if `close` began it. The id of a connection that is gone is no error.
     pub fn pause(&mut self, id: ConnectionId) {
         self.hold(id, mark::PAUSED);
     }
 
-    /// Resumes reading, in this turn or the next. It does nothing where nothing is paused, or for an id that is gone.
+    /// Resumes reading, in this turn or the next. It does nothing if reading is not paused, or the connection is gone.
     pub fn resume(&mut self, id: ConnectionId) {
         self.release(id, mark::PAUSED);
     }
@@ -32,7 +33,7 @@ impl Connections {
         let Some(live) = slots.get_mut(id).filter(|live| !live.is_marked(why)) else { return };
         live.mark(why);
         live.connection.pause();
-        // No further edge signals a reset that came before.
+        // No further edge signals an earlier reset.
         if live.has(flag::READ_CLOSED) && live.connection.is_paused() {
             find_reset(id.slot, live, others, *now);
         }

@@ -1,4 +1,4 @@
-//! Memory that the loop lends and takes back, so that neither an idle connection nor a busy loop allocates.
+//! Memory that the loop lends out, so that neither an idle connection nor a busy loop allocates.
 
 use ws_proto::OutboxBuffer;
 
@@ -13,14 +13,14 @@ const BUFFERS: usize = 8;
 #[derive(Default)]
 pub(crate) struct Pool {
     storages: Vec<OutboxBuffer>,
-    /// Larger ones, or with a spare buffer for a large message.
+    /// Large buffers, or small ones with a spare buffer for a large message.
     large: Vec<OutboxBuffer>,
     large_bytes: usize,
     buffers: Vec<Vec<u8>>,
 }
 
 impl Pool {
-    /// The one that was returned last, which is warm in the cache.
+    /// The most recently returned one, which is warm in the cache.
     #[inline]
     pub(crate) fn storage(&mut self) -> OutboxBuffer {
         match self.large.pop() {
@@ -45,17 +45,17 @@ impl Pool {
         }
     }
 
-    /// Whether it holds anything.
+    /// Whether it holds nothing.
     pub(crate) fn is_empty(&self) -> bool {
         self.storages.is_empty() && self.large.is_empty() && self.buffers.is_empty()
     }
 
-    /// The endpoint is idle: what comes next may allocate.
+    /// The endpoint is idle: later work may allocate.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// A buffer with these bytes in it.
+    /// A buffer filled with these bytes.
     pub(crate) fn buffer_with(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut buffer = self.buffers.pop().unwrap_or_default();
         buffer.clear();

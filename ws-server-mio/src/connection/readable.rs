@@ -2,10 +2,10 @@
 //!
 //! ```text
 //!   readable ──▶ ready ──visit──▶ all is read
-//!                          └──its share of what is inflated is used──▶ little, or much ──visit──▶ …
+//!                          └──its share of inflating is used──▶ little, or much ──visit──▶ …
 //! ```
 //!
-//! Connections that are ready are visited first. Those whose share was not enough follow: first those that inflated
+//! Connections that are ready are visited first. Those that used up their share follow: first those that inflated
 //! little lately, then those that inflated much.
 
 use std::collections::VecDeque;
@@ -14,18 +14,18 @@ use ws_proto::Connection;
 /// A connection that inflated less than this lately goes before those that inflated more.
 const LITTLE: u64 = 256 << 10;
 
-/// How many shares a connection that inflated much gets in a row: enough to finish a message of 16 MiB, so that not all
+/// How many shares in a row a connection gets that inflated much: enough to finish a message of 16 MiB, so that not all
 /// of them hold an unfinished one in memory.
 const AT_A_TIME: u32 = 1024;
 
-/// The slots of connections that may have something to read, each once.
+/// The slots of connections that may be readable, each once.
 #[derive(Default)]
 pub(crate) struct Readable {
     ready: VecDeque<u32>,
-    /// Those that used their share. The last one comes first: it goes on until it is done, or has inflated much.
+    /// Those that used up their share. Last in, first out: each continues until it is done, or has inflated much.
     little: Vec<u32>,
     much: VecDeque<u32>,
-    /// Which of them is finishing its message, and how many shares it has left for that.
+    /// The one that is finishing its message, and its remaining shares.
     going_on: Option<(u32, u32)>,
 }
 
@@ -35,7 +35,7 @@ impl Readable {
         self.ready.push_back(slot);
     }
 
-    /// Adds a connection that has used its share.
+    /// Adds a connection that has used up its share.
     pub(crate) fn push_sharing(&mut self, slot: u32, connection: &mut Connection) {
         if connection.shares().inflated_lately() < LITTLE {
             self.little.push(slot);
@@ -48,7 +48,7 @@ impl Readable {
         }
     }
 
-    /// How many must be visited before one that used its share.
+    /// How many must be visited before one that used up its share.
     pub(crate) fn ready(&self) -> usize {
         self.ready.len()
     }
@@ -57,7 +57,7 @@ impl Readable {
         self.ready.pop_front()
     }
 
-    /// The next one that used its share.
+    /// The next one that used up its share.
     pub(crate) fn next_sharing(&mut self) -> Option<u32> {
         self.little.pop().or_else(|| self.next_of_much())
     }

@@ -1,4 +1,4 @@
-//! Coupling two connections, and what goes from one to the other.
+//! Coupling two connections, and relaying between them.
 
 use crate::connection::Connections;
 use crate::connection::couple::{CoupleError, Leg};
@@ -10,26 +10,28 @@ use ws_proto::{CloseCode, SendError, Sent, State};
 
 /// Proxies.
 impl Connections {
-    /// Couples two connections: from now on each gets what the peer of the other sends, for as long as both last. It reads
-    /// from one only what the other takes, so that a proxy between a fast sender and a slow reader holds about the
-    /// [high mark](crate::ServerConfig::outbox) of bytes and one message.
+    /// Couples two connections: from now on each relays what its peer sends to the other, as long as both last. It
+    /// reads from one only what the other can send, so that a proxy between a fast sender and a slow reader holds about
+    /// the [high mark](crate::ServerConfig::outbox) of bytes and one message.
     ///
-    /// - **Messages** go over in order, and with [`ServerConfig::delivery`](crate::ServerConfig::delivery) as fragments while they arrive.
-    ///   An [`Extension`](crate::Extension) still filters each of them first; what it changes, it sends by itself.
-    /// - **Pings** are each leg's own, and so are heartbeats and compression.
-    /// - **The end** goes over: the code and the reason of the peer's Close. A Close without a code stays so; a connection
-    ///   that was lost is 1001 to a server and 1011 to a client. It goes over when the leg has told its `Closed`, for which a
-    ///   peer that keeps its socket open takes up to [`ServerConfig::close_timeout`](crate::ServerConfig::close_timeout).
-    /// - **A leg that is not open yet** holds the other one until it is. A [`Leg::Client`] may try as often as its policy says;
-    ///   where it comes to rest without a connection, the other leg is closed with 1011. Where the other leg ends first,
-    ///   the client is [disconnected](crate::ClientHandle::disconnect).
+    /// - **Messages** are relayed in order, and with [`ServerConfig::delivery`](crate::ServerConfig::delivery) as
+    ///   fragments while they arrive. An [`Extension`](crate::Extension) still filters each of them first; it sends a
+    ///   changed message itself.
+    /// - **Pings**, heartbeats and compression belong to each leg.
+    /// - **The end** is relayed: the code and the reason of the peer's Close. A Close without a code stays so; a lost
+    ///   connection becomes 1001 towards a server and 1011 towards a client. It is relayed after the leg's `Closed`,
+    ///   which a peer that keeps its socket open delays by up to
+    ///   [`ServerConfig::close_timeout`](crate::ServerConfig::close_timeout).
+    /// - **A leg that is not open yet** holds the other one until it is. A [`Leg::Client`] may retry as its policy
+    ///   allows; if it becomes idle without a connection, the other leg is closed with 1011. If the other leg ends
+    ///   first, the client is [disconnected](crate::ClientHandle::disconnect).
     ///
-    /// The application still sees `Open`, `Pong` and `Closed` of both, and what a client tells beside its connection; messages,
-    /// fragments and `Drained` it does not see. What it sends by itself stands between the messages of the other leg; a message in
-    /// fragments may not.
+    /// The application still sees `Open`, `Pong` and `Closed` of both, and the events of a client; it does not see
+    /// messages, fragments and `Drained`. It may send messages between those of the other leg, but not a message in
+    /// fragments.
     ///
-    /// A coupling ends with either connection: a client that connects again comes back alone. To give the leg that is left
-    /// another partner, couple it while `Closed` of the first is told; otherwise it is closed right after that.
+    /// A coupling ends with either connection: a client that reconnects is not coupled. To couple the remaining leg
+    /// with another partner, do so during `Closed` of the first; otherwise it is closed right after that.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -58,7 +60,7 @@ impl Connections {
     ///     }
     ///     Event::ConnectFailed { client, error } => {
     ///         println!("{error}");
-    ///         connections.client(client).remove(); // the other side is told 1011
+    ///         connections.client(client).remove(); // closes the other side with 1011
     ///     }
     ///     _ => {}
     /// })?;
@@ -67,7 +69,7 @@ impl Connections {
     /// ```
     ///
     /// # Errors
-    /// [`CoupleError`]; nothing has changed then.
+    /// [`CoupleError`]; nothing has changed.
     pub fn couple(&mut self, a: impl Into<Leg>, b: impl Into<Leg>) -> Result<(), CoupleError> {
         let (a, b) = (self.leg(a.into())?, self.leg(b.into())?);
         if a == b {
@@ -82,7 +84,7 @@ impl Connections {
         Ok(())
     }
 
-    /// What a leg is now: of a client its connection, where it has one.
+    /// Resolves a leg: a client becomes its connection, if it has one.
     fn leg(&self, leg: Leg) -> Result<Leg, CoupleError> {
         let id = match leg {
             Leg::Connection(id) => id,
@@ -98,7 +100,7 @@ impl Connections {
         }
     }
 
-    /// Whether a client may get a connection, or is yet to hear that it does not.
+    /// Whether a client may still get a connection, or its failure is not reported yet.
     fn is_trying(&self, client: ClientId) -> bool {
         self.client_state(client) != ClientState::Idle || self.clients.has_notice(client)
     }
@@ -120,7 +122,7 @@ impl Connections {
         live.is_some_and(|connection| connection.state() == State::Open && !connection.is_congested())
     }
 
-    /// A connection has opened: what waited for it goes on.
+    /// A connection has opened: resumes its partner.
     pub(crate) fn leg_opened(&mut self, slot: u32) {
         let Some(id) = self.slots.at(slot).map(|live| live.id(slot)) else { return };
         let leg = Leg::Connection(id);
@@ -135,9 +137,9 @@ impl Connections {
         }
     }
 
-    /// Hands what a leg received to the other one, or lets that send again.
+    /// Relays an event of one leg to the other, or resumes the other.
     pub(crate) fn relay(&mut self, id: ConnectionId, event: Event<'_>) {
-        // The end of the other leg may have been told, or comes: then this goes nowhere.
+        // The other leg has ended or is ending: the event is dropped.
         let Some(Leg::Connection(other)) = self.couples.of(Leg::Connection(id)) else { return };
         let (sent, messages) = match event {
             Event::Drained(_) => return self.release(other, mark::HELD),
@@ -154,14 +156,14 @@ impl Connections {
                 self.tally.messages_out += messages;
                 self.hold(id, mark::HELD);
             }
-            // Its end is on the way, and nobody takes anything until then.
+            // Its end is on the way, and it accepts nothing until then.
             Err(SendError::NotOpen) => self.hold(id, mark::HELD),
-            // The application has put a fragment of its own in between.
+            // The application has sent a fragment of its own in between.
             Err(error) => drop(self.close(id, CloseCode::INTERNAL_ERROR, &error.to_string())),
         }
     }
 
-    /// A leg has ended: its partner is told how, unless it has another by now.
+    /// A leg has ended: closes its partner, unless that has a new one.
     fn end_leg(&mut self, leg: Leg, end: impl FnOnce(bool) -> (CloseCode, String)) {
         if self.couples.of(leg).is_some() {
             return;
@@ -171,13 +173,13 @@ impl Connections {
             Leg::Connection(id) => {
                 let to_server = self.slots.get(id).is_some_and(|live| live.has(flag::CLIENT));
                 let (code, reason) = end(to_server);
-                // One that is ending already needs no word.
+                // A closing connection sends no second Close.
                 let _ = self.close(id, code, &reason);
             }
         }
     }
 
-    /// The partners of the legs whose end was told end, too.
+    /// Ends the partners of the legs whose end was reported.
     pub(crate) fn end_legs(&mut self) {
         while let Some((leg, ends)) = self.couples.ending.pop() {
             let [to_client, to_server] = ends;
@@ -185,7 +187,7 @@ impl Connections {
         }
     }
 
-    /// A client has come to rest, or is gone, without a connection: the other leg ends, unless it tries again.
+    /// A client is idle or gone without a connection: ends the other leg, unless the client retries.
     pub(crate) fn give_up_leg(&mut self, client: ClientId) {
         if self.couples.is_empty() || self.is_trying(client) {
             return;
@@ -197,7 +199,7 @@ impl Connections {
         }
     }
 
-    /// A connection goes without having told its end.
+    /// A connection is removed without having emitted its end.
     #[cold]
     pub(crate) fn lose_leg(&mut self, id: ConnectionId) {
         if let Some(other) = self.couples.take(Leg::Connection(id)) {

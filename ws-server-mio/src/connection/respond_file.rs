@@ -1,4 +1,4 @@
-//! Answers from files, chunk by chunk.
+//! File responses, chunk by chunk.
 
 use crate::connection::Connections;
 use crate::files::{CHUNK, Folder, Sending, takes_chunk};
@@ -9,11 +9,11 @@ use ws_proto::{Request, RespondError, State};
 
 /// Files.
 impl Connections {
-    /// Answers a request with the file of a folder that its path leads to: 200, a part (206) or 304; 404 where
-    /// there is none, 405 for what is no GET or HEAD, and a redirect for a folder whose slash is missing.
+    /// Answers a request with the file of a folder at its path: 200, a part (206) or 304; 404 if
+    /// there is none, 405 for methods other than GET and HEAD, and a redirect for a folder without the trailing slash.
     ///
-    /// The file is opened now, and read chunk by chunk as the peer takes it, without further calls. A file that becomes
-    /// shorter or unreadable meanwhile ends the connection, so that the peer sees that it was cut off.
+    /// The file is opened now, and read chunk by chunk as the peer reads, without further calls. A file that is
+    /// truncated or becomes unreadable meanwhile ends the connection, so that the peer sees a truncated body.
     ///
     /// # Errors
     /// As [`Connections::respond`].
@@ -46,13 +46,13 @@ impl Connections {
         Ok(())
     }
 
-    /// Sends one chunk of the answer that is next in the list.
+    /// Sends one chunk of the next response in the list.
     pub(crate) fn send_chunk(&mut self) {
         let Some(mut sending) = self.files.ready.pop_front() else { return };
         let id = sending.id;
         // The connection is gone, and the file is closed.
         let Some(live) = self.slots.get_mut(id) else { return };
-        // A file behind other answers is not read yet.
+        // A file behind other responses is not read yet.
         if !live.connection.http().is_its_turn(&sending.body) && live.connection.state() == State::Connecting
         {
             return self.wait(sending);
@@ -63,7 +63,7 @@ impl Connections {
         let room = sending.left.min(CHUNK as u64);
         let mut chunk = Vec::with_capacity(room as usize);
         let read = Read::by_ref(&mut sending.file).take(room).read_to_end(&mut chunk);
-        // A file that has become shorter: dropping the body ends the connection, which must look at that.
+        // The file was truncated: dropping the body ends the connection, which must be visited for that.
         if read.is_err() || chunk.is_empty() {
             drop(sending);
             return self.mark_id_dirty(id);

@@ -1,12 +1,12 @@
-//! Where the connections live: a slab with generations.
+//! Storage of connections: a slab with generations.
 //!
 //! ```text
 //!  entry:  Free ──put──▶ Live ──remove──▶ Removed ──free_removed (end of the turn)──▶ Free, next generation
 //! ```
 //!
 //! The slab grows in chunks and never moves an entry, so ten thousand connections are not copied to make
-//! room for one more. An entry that was emptied in a turn is reused in the next one at the earliest: whatever
-//! the turn still holds of it (its place in a list, an event of the same batch) finds nobody.
+//! room for one more. An entry that was emptied in a turn is reused in the next one at the earliest: stale
+//! references of the turn (a list entry, an event of the same batch) find nothing.
 
 use crate::connection::timers;
 use crate::ids::{ConnectionId, ServerIndex};
@@ -17,26 +17,26 @@ use ws_proto::Connection;
 
 /// Independent facts about one connection.
 pub mod flag {
-    /// The kernel may hold bytes for us: an edge came, and nothing has shown yet that they are all read.
+    /// The kernel may hold input for us: an edge came, and no read has drained it since.
     pub const READABLE: u16 = 1;
-    /// The kernel takes bytes: no write has shown otherwise since the last edge.
+    /// The kernel accepts output: no write has shown otherwise since the last edge.
     pub const WRITABLE: u16 = 1 << 1;
-    /// The peer has ended its stream, or there is an error: a short read is not the end of what there is to
-    /// read.
+    /// The peer has ended its stream, or there is an error: a short read is not the end of the
+    /// input.
     pub const READ_CLOSED: u16 = 1 << 2;
-    /// It stands in the queue of the readable.
+    /// It is in the queue of the readable.
     pub const QUEUED: u16 = 1 << 3;
-    /// It stands on the dirty list.
+    /// It is on the dirty list.
     pub const DIRTY: u16 = 1 << 4;
-    /// Bytes that were read for it wait in a buffer of its own.
+    /// It has leftover bytes in a buffer of its own.
     pub const LEFTOVER: u16 = 1 << 5;
     /// It is counted as plain HTTP.
     pub const HTTP: u16 = 1 << 6;
-    /// It is counted as a WebSocket: its upgrade was asked for.
+    /// It is counted as a WebSocket: an upgrade was requested.
     pub const WEBSOCKET: u16 = 1 << 7;
-    /// Its peer's address is one of IPv6, kept aside.
+    /// Its peer has an IPv6 address, stored separately.
     pub const V6: u16 = 1 << 8;
-    /// It has asked nothing yet: a handshake in progress.
+    /// It has sent no request yet: a handshake in progress.
     pub const NEW: u16 = 1 << 9;
     /// It came over a Unix socket: its peer has no address.
     pub const UNIX: u16 = 1 << 10;
@@ -44,34 +44,34 @@ pub mod flag {
     pub const AUTHENTICATED: u16 = 1 << 11;
     /// It is a client's: we connected.
     pub const CLIENT: u16 = 1 << 12;
-    /// It is a client's that is not connected yet.
+    /// It is a client's, and not connected yet.
     pub const CONNECTING: u16 = 1 << 13;
-    /// The application keeps data with it, aside.
+    /// It has application data, stored separately.
     pub const DATA: u16 = 1 << 14;
-    /// Its path is not `/`: it is kept aside, or too long for that.
+    /// Its path is not `/`: it is stored separately, or too long for that.
     pub const PATH: u16 = 1 << 15;
 }
 
-/// More facts, most of which are false most of the time.
+/// More facts, usually false.
 pub(crate) mod mark {
-    /// The application holds its reading back.
+    /// The application has paused its reading.
     pub(crate) const PAUSED: u8 = 1;
-    /// The other leg takes no more for now.
+    /// The other leg is congested.
     pub(crate) const HELD: u8 = 1 << 1;
-    /// It is, or was, coupled with another: its messages are not the application's.
+    /// It is, or was, coupled with another: the application does not see its messages.
     pub(crate) const COUPLED: u8 = 1 << 2;
-    /// Its timer fired while bytes for it were unread: it is judged after its next visit.
+    /// Its timer fired while input was unread: it is judged after its next visit.
     pub(crate) const OVERDUE: u8 = 1 << 3;
-    /// The kernel asks its peer whether it is still there.
+    /// The kernel probes whether its peer is still there.
     pub(crate) const PROBED: u8 = 1 << 4;
-    /// It is a WebSocket that was accepted here.
+    /// It is a WebSocket accepted by a server.
     pub(crate) const ACCEPTED: u8 = 1 << 5;
 }
 
-/// One connection, and what the loop knows of it: 24 bytes beside the engine's own.
+/// A connection, and the loop's state of it: 24 bytes in addition to the engine's.
 pub(crate) struct Slot {
     pub(crate) connection: Connection,
-    /// Its socket; where it has none, that stands aside.
+    /// Its socket; `None` if it is stored separately.
     pub(crate) stream: Option<TcpStream>,
     /// The tick for which a timer is in the heap; it has 40 bits.
     armed_low: u32,
@@ -95,7 +95,7 @@ impl Slot {
             peer_v4: [0; 4],
             peer_port: 0,
             server,
-            // A new socket takes bytes; the edge that says so may come later.
+            // A new socket is writable; the edge that says so may come later.
             flags: flag::WRITABLE,
             marks: 0,
         }
@@ -173,7 +173,7 @@ const MOST: u32 = 1 << timers::SLOT_BITS;
 #[derive(Default)]
 pub(crate) struct Slots {
     chunks: Vec<Box<[Entry; CHUNK]>>,
-    /// The entry to use next; the others follow from it. The last one freed comes first: it is warm.
+    /// The head of the free list. The last one freed comes first: it is warm.
     free: Option<u32>,
     removed: Vec<u32>,
     len: usize,
@@ -186,7 +186,7 @@ impl Slots {
         self.len
     }
 
-    /// One above the highest slot there is.
+    /// One above the highest slot in use.
     pub(crate) fn end(&self) -> u32 {
         (self.chunks.len() * CHUNK) as u32
     }
@@ -222,8 +222,8 @@ impl Slots {
         self.at_mut(id.slot).filter(|live| live.generation == id.generation)
     }
 
-    /// The slot that [`Slots::put`] will use, for the registration that comes before it. `None` when there are
-    /// as many as there can be.
+    /// The slot that [`Slots::put`] will use, for the registration before it. `None` at the
+    /// limit.
     pub(crate) fn next(&mut self) -> Option<u32> {
         if self.free.is_none() && self.end() < MOST {
             let from = self.end();
@@ -243,7 +243,7 @@ impl Slots {
         match peer {
             None => live.set(flag::UNIX),
             Some(SocketAddr::V4(peer)) => live.peer_v4 = peer.ip().octets(),
-            // A dual-stack socket shows IPv4 peers as ::ffff:a.b.c.d.
+            // A dual-stack socket reports IPv4 peers as ::ffff:a.b.c.d.
             Some(SocketAddr::V6(peer)) => match peer.ip().to_canonical() {
                 IpAddr::V4(ip) => live.peer_v4 = ip.octets(),
                 IpAddr::V6(_) => {
@@ -273,7 +273,7 @@ impl Slots {
         Some(SocketAddr::from((Ipv4Addr::from(live.peer_v4), live.peer_port)))
     }
 
-    /// Takes a connection out: its socket is closed when the result is dropped. The slot stays empty for the
+    /// Removes a connection: its socket is closed when the result is dropped. The slot stays empty for the
     /// rest of the turn.
     pub(crate) fn remove(&mut self, slot: u32) -> Option<Slot> {
         let entry = self.entry_mut(slot)?;
@@ -288,7 +288,7 @@ impl Slots {
         Some(live)
     }
 
-    /// The end of a turn: emptied slots may be used again.
+    /// The end of a turn: removed slots become free.
     pub(crate) fn free_removed(&mut self) {
         while let Some(slot) = self.removed.pop() {
             let next = self.free;
@@ -323,7 +323,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slot_is_little_more_than_its_connection() {
+    fn a_slot_is_barely_larger_than_its_connection() {
         assert_eq!(size_of::<Entry>(), size_of::<Slot>());
         // A stream is a descriptor in 4 bytes, and larger in debug builds.
         let most = (size_of::<Connection>() + 20 + size_of::<TcpStream>()).next_multiple_of(8);

@@ -1,20 +1,20 @@
-//! Deadlines: a heap that is cleaned lazily.
+//! Deadlines: a lazily cleaned heap.
 //!
-//! A connection has at most one deadline that counts, kept in its slot as `armed`. Moving it to a later time
-//! costs nothing here: the entry stays, fires early, and the connection is armed anew. Only an earlier
-//! deadline adds an entry, and the older one is stale from then on.
+//! A connection has at most one current deadline, kept in its slot as `armed`. Moving it later
+//! costs nothing here: the entry stays, fires early, and the connection is armed again. Only an earlier
+//! deadline adds an entry, which makes the older one stale.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 use ws_proto::Moment;
 
-/// The tick of no timer: about 34 years from the birth.
+/// The tick of no timer: about 34 years after the start.
 pub(crate) const NEVER: u64 = (1 << 40) - 1;
 const NANOS_PER_TICK: u64 = 1_000_000;
 pub(crate) const SLOT_BITS: u32 = 24;
 
-/// One timer in eight bytes: a tick of 40 bits, and a slot of 24. It needs no generation: a timer that fires
+/// A timer in eight bytes: a tick of 40 bits, and a slot of 24. It needs no generation: a timer that fires
 /// for a later owner of its slot, armed for the same tick, fires as that owner's own would.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Entry(u64);
@@ -36,7 +36,7 @@ impl Entry {
 pub(crate) struct Timers {
     birth: Moment,
     now: Moment,
-    /// The present in milliseconds since the birth, rounded down.
+    /// The current time in milliseconds since the start, rounded down.
     tick: u64,
     heap: BinaryHeap<Reverse<Entry>>,
 }
@@ -46,7 +46,7 @@ impl Timers {
         Self { birth, now: birth, tick: 0, heap: BinaryHeap::new() }
     }
 
-    /// A deadline in milliseconds since the birth, rounded up: never early.
+    /// A deadline in milliseconds since the start, rounded up: never early.
     #[inline]
     pub(crate) fn tick_of(&self, deadline: Moment) -> u64 {
         let nanos = deadline.as_nanos().saturating_sub(self.birth.as_nanos());
@@ -59,7 +59,7 @@ impl Timers {
         self.tick = now.as_nanos().saturating_sub(self.birth.as_nanos()) / NANOS_PER_TICK;
     }
 
-    /// When the turn began.
+    /// The beginning of the turn.
     pub(crate) fn now(&self) -> Moment {
         self.now
     }
@@ -92,7 +92,7 @@ impl Timers {
         self.heap.pop();
     }
 
-    /// Forgets stale entries when they are the larger part; of the others there are at most `live`.
+    /// Removes stale entries if they are the majority; at most `live` entries are current.
     pub(crate) fn clean(&mut self, live: usize, is_live: impl Fn(Entry) -> bool) {
         if self.heap.len() > 2 * live + 64 {
             self.heap.retain(|Reverse(entry)| is_live(*entry));

@@ -1,4 +1,4 @@
-//! What the turn does with connections, beside their verbs: lists, counts, and their end.
+//! The turn's bookkeeping for connections: lists, counts, and their end.
 
 use crate::connection::couple::Leg;
 use crate::connection::io::find_reset;
@@ -11,7 +11,7 @@ use crate::sys::poller::Readiness;
 use ws_proto::{Connection, Moment, RespondError, SendError};
 
 impl Connections {
-    /// Applies a verb that sends to a connection that exists.
+    /// Applies a sending verb to a connection, if it exists.
     #[inline]
     pub(crate) fn with<T>(
         &mut self,
@@ -21,7 +21,7 @@ impl Connections {
         self.apply(id, || SendError::NotOpen, verb)
     }
 
-    /// Applies a verb that answers to a connection that exists.
+    /// Applies a responding verb to a connection, if it exists.
     pub(crate) fn answer<T>(
         &mut self,
         id: ConnectionId,
@@ -45,7 +45,7 @@ impl Connections {
         result
     }
 
-    /// Has the kernel find out when the peer vanishes.
+    /// Lets the kernel detect that the peer vanishes.
     pub(crate) fn probe(&mut self, id: ConnectionId) {
         if let Some(live) = self.slots.get_mut(id)
             && !live.has(flag::UNIX)
@@ -56,7 +56,7 @@ impl Connections {
         }
     }
 
-    /// Sees to it that the turn looks at this connection before it ends.
+    /// Ensures that the turn visits this connection before it ends.
     #[inline]
     pub(crate) fn mark_dirty(&mut self, slot: u32) {
         if let Some(live) = self.slots.at_mut(slot) {
@@ -64,13 +64,13 @@ impl Connections {
         }
     }
 
-    /// Whether the heap's entry is the one that its connection waits for.
+    /// Whether the heap's entry is the connection's current one.
     pub(crate) fn is_armed(slots: &Slots, entry: timers::Entry) -> bool {
         slots.at(entry.slot()).is_some_and(|live| live.armed() == entry.tick())
     }
 
-    /// All is quiet: what a busy time needed is freed. The lists go first, since one small block above many
-    /// large ones keeps an allocator from giving those back.
+    /// The endpoint is idle: frees the memory of a busy time. The lists go first, since one small block above many
+    /// large ones keeps an allocator from returning those.
     pub(crate) fn free_memory(&mut self) {
         self.dirty.shrink_to_fit();
         self.readable.shrink();
@@ -82,13 +82,13 @@ impl Connections {
         self.pool.clear();
     }
 
-    /// Takes a connection out and closes its socket.
+    /// Removes a connection and closes its socket.
     pub(crate) fn remove_slot(&mut self, slot: u32) {
         if let Some(live) = self.slots.at(slot).filter(|live| live.is_marked(mark::COUPLED)) {
             self.lose_leg(live.id(slot));
         }
         if let Some(id) = self.slots.at(slot).map(|live| live.id(slot)) {
-            // Where the handler of its end has panicked.
+            // If the handler of its `Closed` has panicked.
             self.forget_topics(id);
         }
         self.uncount(slot);
@@ -102,7 +102,7 @@ impl Connections {
         if live.has(flag::CLIENT) {
             let client = self.clients.of_slot(slot);
             self.clients.unbind(slot);
-            // Where the handler of its end has panicked.
+            // If the handler of its `Closed` has panicked.
             client.inspect(|client| self.clients.forget_rested(*client));
         }
         if live.stream.is_none() {
@@ -113,7 +113,7 @@ impl Connections {
         detach_buffer(&mut live, &mut self.pool);
     }
 
-    /// The kernel has news of a connection.
+    /// The kernel reports readiness of a connection.
     #[inline]
     pub(crate) fn ready(&mut self, slot: u32, ready: Readiness) {
         let Self { slots, others, dirty, readable, now, .. } = self;
@@ -138,7 +138,7 @@ impl Connections {
         }
     }
 
-    /// Keeps bytes that a connection does not take now.
+    /// Keeps bytes that a connection does not consume now.
     pub(crate) fn keep_leftover(&mut self, slot: u32, rest: Leftover) {
         if let Some(live) = self.slots.at_mut(slot) {
             live.set(flag::LEFTOVER);
@@ -146,8 +146,8 @@ impl Connections {
         }
     }
 
-    /// What an event means for counts, subscriptions and clients, before the handler sees it; and whether the
-    /// handler is to see it.
+    /// Updates counts, subscriptions and clients for an event, before the handler sees it; returns whether the
+    /// handler sees it.
     pub(crate) fn note(&mut self, slot: u32, event: &Event<'_>) -> bool {
         match event {
             Event::Message(..) => self.tally.messages_in += 1,
@@ -175,7 +175,7 @@ impl Connections {
         true
     }
 
-    /// Whether there is something to do that the kernel will not tell.
+    /// Whether work is left that the kernel does not signal.
     pub(crate) fn has_work(&self) -> bool {
         !self.dirty.is_empty()
             || !self.readable.is_empty()
@@ -188,7 +188,7 @@ impl Connections {
             || self.alarms.has_work(self.now)
     }
 
-    /// A connection has asked something: it is no handshake in progress any more.
+    /// A connection has sent a request: its handshake is no longer in progress.
     pub(crate) fn settle_handshake(&mut self, slot: u32) {
         let Some(live) = self.slots.at_mut(slot).filter(|live| live.has(flag::NEW)) else { return };
         live.clear(flag::NEW);
@@ -197,7 +197,7 @@ impl Connections {
         }
     }
 
-    /// A connection is about to go: what was counted for it.
+    /// A connection is about to be removed: settles its counts.
     pub(crate) fn settle(&mut self, slot: u32) {
         self.settle_handshake(slot);
         let Some(live) = self.slots.at(slot) else { return };
@@ -207,7 +207,7 @@ impl Connections {
         }
     }
 
-    /// The machine slept: heartbeats are due at once.
+    /// The machine slept: heartbeats are due now.
     pub(crate) fn wake_up(&mut self) {
         let Self { slots, pool, timers, dirty, now, .. } = self;
         for (slot, live) in slots.iter_mut() {
@@ -224,7 +224,7 @@ impl Connections {
         let Self { slots, dirty, readable, timers, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
         read_on(slot, live, readable);
-        // It would be judged after the visit that did not come to its end.
+        // It would have been judged after the aborted visit.
         if live.is_marked(mark::OVERDUE) && !live.has(flag::QUEUED) {
             live.unmark(mark::OVERDUE);
             judge(live, timers);
@@ -232,7 +232,7 @@ impl Connections {
         mark_dirty(slot, live, dirty);
     }
 
-    /// Ends the partners of all clients that have come to rest.
+    /// Ends the partners of all clients that have become idle.
     pub(crate) fn give_up_legs(&mut self) {
         let clients: Vec<ClientId> = self.couples.legs().filter_map(Leg::client).collect();
         for client in clients {

@@ -29,21 +29,21 @@ use std::time::{Duration, Instant};
 use ws_host::sleep::SleepDetector;
 use ws_proto::{CloseCode, Moment};
 
-/// When nothing has happened for so long, the memory that busy connections pass around is freed.
+/// After this long without activity, the memory that busy connections share is freed.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// The only loop: every server, and every connection, is a registration in it.
+/// The event loop that drives every server and every connection.
 ///
-/// A program of its own calls [`Endpoint::run`]. A program with a loop already calls [`Endpoint::poll`] from
+/// A program without a loop calls [`Endpoint::run`]. A program that already has a loop calls [`Endpoint::poll`] from
 /// it, with [`Options::ui`]: whenever its descriptor is readable (unix; watch it level-triggered, at a
 /// priority below drawing) and when [`Endpoint::next_timeout`] has passed; when [`Endpoint::watch`] wakes it; or
 /// simply once a frame. See [`embedding`](crate::embedding).
 ///
-/// Dropping it tells open clients 1001 as far as that goes without waiting. To part properly, stop the
+/// Dropping it closes open clients with 1001 if that can be written without waiting. For a graceful shutdown, stop the
 /// servers and run until they have stopped.
 pub struct Endpoint {
     pub(crate) waiting: Waiting,
-    /// What was just read, of whichever connection: events are lent from it.
+    /// What was just read, from any connection: events borrow from it.
     rx: Box<[u8]>,
     connections: Connections,
     pub(crate) remote: Remote,
@@ -53,11 +53,11 @@ pub struct Endpoint {
     budget: Budget,
     clock: Clock,
     wall_clock: WallClock,
-    /// The machine slept, and nobody was told yet.
+    /// The machine slept, and that is not reported yet.
     slept: Option<Duration>,
-    /// Somebody waits for our descriptor rather than in `poll`.
+    /// The host watches our descriptor instead of waiting in `poll`.
     nested: Cell<bool>,
-    /// The descriptor is readable, for what was queued between turns.
+    /// The descriptor is readable because of work queued between turns.
     nudged: bool,
     worst_turn: Duration,
 }
@@ -72,23 +72,23 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// A loop with nothing in it, for a thread of its own: [`Options::server`].
+    /// An empty loop for a dedicated thread: [`Options::server`].
     ///
     /// # Errors
-    /// When the system gives no descriptors for it.
+    /// When the system provides no descriptors for it.
     pub fn new() -> io::Result<Self> {
         Self::with(Options::server())
     }
 
-    /// A loop with nothing in it that behaves like this.
+    /// An empty loop with these options.
     ///
     /// # Errors
-    /// When the system gives no descriptors for it.
+    /// When the system provides no descriptors for it.
     pub fn with(options: Options) -> io::Result<Self> {
         Self::on(options, None)
     }
 
-    /// As [`Endpoint::with`], with something in the system's place.
+    /// As [`Endpoint::with`], with a replacement for the system.
     ///
     /// # Errors
     /// As [`Endpoint::with`].
@@ -132,23 +132,23 @@ impl Endpoint {
         })
     }
 
-    /// Every verb, between turns. What it queues is written by the next turn: [`Endpoint::next_timeout`] then says
-    /// zero, the endpoint's descriptor is readable where somebody watches that, and a [`Watch`](crate::Watch) wakes.
+    /// All verbs, between turns. The next turn writes what they queue: [`Endpoint::next_timeout`] then returns
+    /// zero, the endpoint's descriptor is readable if it is watched, and a [`Watch`](crate::Watch) wakes.
     pub fn connections(&mut self) -> &mut Connections {
         let instant = self.clock.instant();
         self.connections.now = self.clock.moment(instant);
         self.compare_clocks(instant);
         if self.nested.get() && !self.nudged {
             self.nudged = true;
-            // Where that fails, `next_timeout` still tells.
+            // If this fails, `next_timeout` still reports the work.
             let _ = self.remote.wake();
         }
         self.waiting.nudge();
         &mut self.connections
     }
 
-    /// How long nothing will need a turn, as far as the descriptor stays silent: zero while work is left in
-    /// user space, which the descriptor will not tell; `None` when there is no timer at all.
+    /// How long no turn is needed unless the descriptor becomes readable: zero while work is left in
+    /// user space, which the descriptor does not signal; `None` without any timer.
     pub fn next_timeout(&self) -> Option<Duration> {
         if self.has_work() {
             return Some(Duration::ZERO);
@@ -158,7 +158,7 @@ impl Endpoint {
         timer.into_iter().chain(self.next_act(now)).min()
     }
 
-    /// The time from now until a server, a client or the application's timers want to act by themselves.
+    /// The time until a server, a client or an application timer needs a turn.
     #[inline]
     fn next_act(&self, now: Moment) -> Option<Duration> {
         let Connections { servers, clients, alarms, .. } = &self.connections;
@@ -171,7 +171,7 @@ impl Endpoint {
         self.connections.servers()
     }
 
-    /// The clients there are, at rest or not.
+    /// All clients, idle or not.
     pub fn clients(&self) -> impl Iterator<Item = ClientId> {
         self.connections.clients()
     }
@@ -182,7 +182,7 @@ impl Endpoint {
         self.worst_turn
     }
 
-    /// Begins to look for the [longest turn](Self::worst_turn) anew, and answers what it was.
+    /// Resets the [longest turn](Self::worst_turn), and returns it.
     pub fn take_worst_turn(&mut self) -> Duration {
         std::mem::take(&mut self.worst_turn)
     }
@@ -192,7 +192,7 @@ impl Endpoint {
         self.remote.clone()
     }
 
-    /// Sets how much one turn may do from the next one on: a window that is hidden has more time than one that draws.
+    /// Sets how much one turn may do, from the next one on: a hidden window can afford more than one that draws.
     pub fn set_budget(&mut self, budget: Budget) {
         let budget = budget.clamped();
         let size = rx_size(&budget);
@@ -202,22 +202,22 @@ impl Endpoint {
         self.budget = budget;
     }
 
-    /// Has a helper thread wait for the kernel and for timers, and call `wake` there when a turn would have
-    /// something to do. Sockets, state and handlers stay on this thread. It works alike on every system, also
-    /// where a loop takes no descriptor.
+    /// Spawns a helper thread that waits for the kernel and for timers, and calls `wake` there when a turn has
+    /// something to do. Sockets, state and handlers stay on this thread. It works the same on every system, also
+    /// with loops that cannot poll descriptors.
     ///
-    /// `wake` has the host run a turn, by whatever its loop takes from other threads: an event of a proxy, a
+    /// `wake` asks the host to run a turn, by any means its loop has to receive from other threads: a proxy event, a
     /// posted message, a repaint. The turn is [`Endpoint::poll`] with `Some(Duration::ZERO)`.
     ///
     /// - It is called once, and not again until a turn has ended with [`Turn::more`](crate::Turn::more) false.
-    ///   After one with `more` the host runs another turn soon, unasked, below drawing: notices cannot outrun
+    ///   After one with `more` the host runs another turn soon, unprompted, below drawing: wake-ups cannot outrun
     ///   turns.
     /// - It is called for sockets, for [`Remote::run`], for verbs between turns ([`Endpoint::connections`]), and
     ///   when [`Endpoint::next_timeout`] has passed.
-    /// - A slow `wake` delays the next one and nothing else. One that panics ends the watch.
+    /// - A slow `wake` delays only the next one. A panic in it ends the watch.
     ///
-    /// [`Endpoint::poll`] with a timeout and [`Endpoint::run`] work as ever, and `wake` may be called beside
-    /// them. While the watch lasts, leave the endpoint's descriptor alone.
+    /// [`Endpoint::poll`] with a timeout and [`Endpoint::run`] work as before, and may run while `wake` is
+    /// called. While the watch lasts, leave the endpoint's descriptor alone.
     ///
     /// ```no_run
     /// # fn main() -> std::io::Result<()> {
@@ -225,7 +225,7 @@ impl Endpoint {
     /// use ws_server_mio::{Endpoint, Options};
     ///
     /// let mut endpoint = Endpoint::with(Options::ui())?;
-    /// let (wake, woken) = mpsc::channel(); // the loop of somebody else
+    /// let (wake, woken) = mpsc::channel(); // a foreign loop
     /// let watch = endpoint.watch(move || { let _ = wake.send(()); })?;
     /// while woken.recv().is_ok() {
     ///     while endpoint.poll(Some(Duration::ZERO), |_connections, _event| {})?.more {
@@ -249,13 +249,13 @@ impl Endpoint {
         !self.jobs.is_empty() || self.connections.has_work()
     }
 
-    /// The time after which all is quiet, where memory is kept that is then to be freed. Who waits elsewhere is
+    /// The idle time after which pooled memory is freed, if any is held. A host that waits elsewhere is
     /// not woken for it.
     fn quiet(&self) -> Option<Duration> {
         (!self.connections.pool.is_empty()).then_some(QUIET)
     }
 
-    /// Looks whether the machine slept, and so sets the time of day, before anything is answered.
+    /// Checks whether the machine slept, which also sets the time of day, before anything is answered.
     #[inline]
     fn compare_clocks(&mut self, now: Instant) {
         let slept = self.connections.sleep.slept(now, || self.wall_clock.now());
@@ -265,13 +265,13 @@ impl Endpoint {
     }
 }
 
-/// Makes what takes the answer for a name: it goes on in the next turn.
+/// Creates callbacks for resolved names; each continues in the next turn.
 fn answers(remote: Remote) -> Box<dyn Fn(String) -> Answer + Send> {
     Box::new(move |host| {
         let remote = remote.clone();
         Box::new(move |answer| {
             let host = host.clone();
-            // Without an endpoint there is nothing left to tell.
+            // The endpoint is gone, and with it its clients.
             let _ = remote.run(move |connections| connections.resolved(&host, answer));
         })
     })
@@ -281,9 +281,9 @@ fn rx_size(budget: &Budget) -> usize {
     budget.bytes_per_visit.clamp(4 << 10, 256 << 10)
 }
 
-/// The descriptor to watch from another loop: readable when a turn would have something to do.
+/// The descriptor to watch from another loop: readable when a turn has something to do.
 ///
-/// It must be watched level-triggered, and it knows nothing of timers: arm one for
+/// Watch it level-triggered. It does not signal timers: arm one for
 /// [`Endpoint::next_timeout`] after each turn.
 #[cfg(unix)]
 impl std::os::fd::AsFd for Endpoint {

@@ -1,4 +1,4 @@
-//! How a loop behaves, and what a turn of it did.
+//! Options of a loop, and the outcome of a turn.
 
 use crate::sys::names::Lookup;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use ws_proto::Moment;
 
-/// So many timers may wait, where nothing else is said: as many as connections.
+/// The default limit of pending timers: as many as connections.
 const MAX_TIMERS: usize = 10_000;
 
 /// How an [`Endpoint`](crate::Endpoint) behaves.
@@ -30,7 +30,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// For a thread of its own: turns without a time budget. The default.
+    /// For a dedicated thread: turns without a time budget. The default.
     pub fn server() -> Self {
         Self {
             budget: Budget::server(),
@@ -59,24 +59,24 @@ impl Options {
         &self.budget
     }
 
-    /// Sets how many timers may wait at a time, those of [`Connections::after`](crate::Connections::after): 10,000.
+    /// Sets the limit of pending timers, set by [`Connections::after`](crate::Connections::after): 10,000.
     #[must_use]
     pub fn max_timers(mut self, timers: usize) -> Self {
         self.max_timers = timers;
         self
     }
 
-    /// How many timers may wait at a time.
+    /// The limit of pending timers.
     pub fn get_max_timers(&self) -> usize {
         self.max_timers
     }
 
-    /// Lets clients connect to names. The system looks them up, which blocks for seconds where no name server answers, so
-    /// each name gets a thread of its own, `ws-names`, that ends with its answer. These are the only threads that an
-    /// endpoint makes by itself: 8 at most, and none while no name is looked up. Address literals and `localhost` need none.
+    /// Lets clients connect to host names. The system resolver blocks for seconds if no name server answers, so
+    /// each name gets its own thread, `ws-names`, which ends with the answer. The endpoint spawns no other threads
+    /// unprompted: 8 at most, and none while no name is looked up. Address literals and `localhost` need none.
     ///
     /// Clients that connect to the same name share one lookup. A ninth name waits until one of the eight is answered, and
-    /// is dropped when its clients give up first. A client whose name is not looked up within its
+    /// is dropped when its clients give up first. A client whose name is not resolved within its
     /// [`handshake_timeout`](crate::ClientConfig::handshake_timeout) fails with [`ConnectError::Name`](crate::ConnectError).
     #[must_use]
     pub fn resolve_names(mut self) -> Self {
@@ -84,7 +84,7 @@ impl Options {
         self
     }
 
-    /// Replaces the system's resolver, for tests. It is called on the threads for names.
+    /// Replaces the system's resolver, for tests. It is called on the `ws-names` threads.
     #[doc(hidden)]
     #[must_use]
     pub fn look_up_with(
@@ -95,22 +95,22 @@ impl Options {
         self
     }
 
-    /// Replaces `Instant::now`, for tests. What waits in the kernel still waits by the system's clock.
+    /// Replaces `Instant::now`, for tests. Waits in the kernel still use the system's clock.
     #[must_use]
     pub fn clock(mut self, clock: impl Fn() -> Instant + Send + 'static) -> Self {
         self.clock.given = Some(Box::new(clock));
         self
     }
 
-    /// Replaces `SystemTime::now`, for tests: the `Date` of answers follows it. Where it runs ahead of the other clock, the machine slept:
-    /// [`Event::Resumed`](crate::Event::Resumed).
+    /// Replaces `SystemTime::now`, for tests: the `Date` of responses follows it. If it runs ahead of the other clock,
+    /// the machine slept: [`Event::Resumed`](crate::Event::Resumed).
     #[must_use]
     pub fn wall_clock(mut self, clock: impl Fn() -> SystemTime + Send + 'static) -> Self {
         self.wall_clock = WallClock(Some(Box::new(clock)));
         self
     }
 
-    /// Whether clients may connect to names.
+    /// Whether clients may connect to host names.
     pub fn get_resolve_names(&self) -> bool {
         self.resolve_names
     }
@@ -133,7 +133,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// For a thread of its own: no bound in time, 256 KiB a visit, 1,024 accepts. The default.
+    /// For a dedicated thread: no time limit, 256 KiB a visit, 1,024 accepts. The default.
     pub fn server() -> Self {
         Self { time: None, bytes_per_visit: 256 << 10, accepts: 1024 }
     }
@@ -143,8 +143,8 @@ impl Budget {
         Self { time: Some(Duration::from_millis(1)), bytes_per_visit: 16 << 10, accepts: 16 }
     }
 
-    /// Sets the time of a turn: no event starts after a clock reading past this; `None` reads no clock. A turn exceeds it by
-    /// what one handler call takes. Zero is one step in a turn, and what no clock can show is no bound.
+    /// Sets the time of a turn: no event starts once the clock has passed this; `None` reads no clock. A turn exceeds
+    /// it by the time of one handler call. Zero allows one step per turn; a time beyond the clock's range is unlimited.
     #[must_use]
     pub fn time(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.time = time.into();
@@ -156,35 +156,35 @@ impl Budget {
         self.time
     }
 
-    /// Sets the most bytes that are read from one connection before the others have their turn, within 1 B and 4 MiB. It is
-    /// also the size of the loop's receive buffer, within 4 KiB and 256 KiB.
+    /// Sets the most bytes read from one connection before the next has its turn, clamped to 1 B to 4 MiB. It is
+    /// also the size of the loop's receive buffer, clamped to 4 KiB to 256 KiB.
     #[must_use]
     pub fn bytes_per_visit(mut self, bytes: usize) -> Self {
         self.bytes_per_visit = bytes;
         self
     }
 
-    /// The most bytes that are read from one connection before the others have their turn.
+    /// The most bytes read from one connection before the next has its turn.
     pub fn get_bytes_per_visit(&self) -> usize {
         self.bytes_per_visit
     }
 
-    /// Sets the most connections that are accepted in a turn; zero is one.
+    /// Sets the most connections accepted in a turn; zero is one.
     #[must_use]
     pub fn accepts(mut self, connections: usize) -> Self {
         self.accepts = connections;
         self
     }
 
-    /// The most connections that are accepted in a turn.
+    /// The most connections accepted in a turn.
     pub fn get_accepts(&self) -> usize {
         self.accepts
     }
 }
 
 impl Budget {
-    /// With values that can be lived with: a turn that accepts nobody would be due again at once, for ever, and a visit
-    /// without an end would never come back from a peer that floods.
+    /// Clamps: a turn without accepts would be due again at once, forever, and an unlimited
+    /// visit would never return from a peer that floods.
     pub(crate) fn clamped(self) -> Self {
         Self {
             time: self.time,
@@ -200,19 +200,19 @@ impl Default for Budget {
     }
 }
 
-/// What a turn did.
+/// The outcome of a turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Turn {
     /// How many events the handler got.
     pub events: u32,
-    /// Whether work is left that no descriptor will tell of: run another turn soon.
+    /// Whether work is left that no descriptor signals: run another turn soon.
     pub more: bool,
-    /// How long the turn took, waiting excluded. Zero where nothing bounds its time: no clock is read.
+    /// How long the turn took, waiting excluded. Zero without a time limit: no clock is read.
     pub elapsed: Duration,
 }
 
-/// Where the time comes from.
+/// The source of time.
 pub(crate) struct Clock {
     given: Option<Box<dyn Fn() -> Instant + Send>>,
     moments: ws_proto::Clock,
@@ -225,7 +225,7 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// The first reading; a clock that was given counts from here.
+    /// The first reading; a given clock counts from here.
     pub(crate) fn begin(&mut self) -> Instant {
         let now = self.instant();
         if self.given.is_some() {
@@ -259,7 +259,7 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// Where the time of day comes from.
+/// The source of the time of day.
 #[derive(Default)]
 pub(crate) struct WallClock(Option<Box<dyn Fn() -> SystemTime + Send>>);
 

@@ -11,24 +11,24 @@ use std::io;
 use std::time::{Duration, Instant};
 use ws_proto::Moment;
 
-/// How often a turn asks the kernel, at most, where it always has as much to tell as one wait can bring.
+/// The most kernel polls in one turn, as long as each returns a full batch.
 const WAITS: usize = 16;
 
 /// Turns.
 impl Endpoint {
-    /// Waits until something happens, at most for `timeout` (in whole milliseconds, rounded up; `None` is as
-    /// long as it takes), and does one turn of work: the handler gets each event, with the connections at hand
-    /// to answer it. With `Some(Duration::ZERO)` it does not wait. It may return early without an event.
+    /// Waits until something happens, at most for `timeout` (in whole milliseconds, rounded up; `None` is
+    /// unlimited), and does one turn of work: the handler gets each event, and the connections
+    /// to answer it. `Some(Duration::ZERO)` does not wait. It may return early without an event.
     ///
     /// # Errors
-    /// When waiting fails, which no peer can cause. What goes wrong on a connection is its `Closed` event.
+    /// When waiting fails, which no peer can cause. An error on a connection is its `Closed` event.
     ///
     /// # Panics
-    /// Where the handler, the [`Extension`](crate::Extension) or a job of a [`Remote`](crate::Remote) does. The turn ends
-    /// there, and the endpoint stays usable: catch the panic, and run another turn soon, as after
-    /// [`Turn::more`](crate::Turn::more). Every connection goes on, that of the handler's event included: the event is used
-    /// up, what was read behind it is told next, and a request that was not answered is answered 503. Where the application
-    /// no longer knows what it owes a peer, it should [`close`](Connections::close) it.
+    /// If the handler, the [`Extension`](crate::Extension) or a job of a [`Remote`](crate::Remote) panics. The turn
+    /// ends there, and the endpoint stays usable: catch the panic, and run another turn soon, as after
+    /// [`Turn::more`](crate::Turn::more). Every connection goes on, including the one whose event panicked: the event
+    /// is consumed, the input after it is processed next, and an unanswered request is answered 503. If the application
+    /// has lost track of a peer's state, it should [`close`](Connections::close) the connection.
     pub fn poll(
         &mut self,
         timeout: Option<Duration>,
@@ -40,9 +40,9 @@ impl Endpoint {
         Ok(self.turn(timeout, None, handler)?.0)
     }
 
-    /// Serves until a point in time: waits and does turns, the last of which starts no event after it. At least one turn is
-    /// done, also where that time is past. The answer counts the events of all turns, and says whether the last one left
-    /// work. For a loop with a rate of its own:
+    /// Serves until a deadline: waits and runs turns, the last of which starts no event after it. It runs at least one
+    /// turn, even if the deadline has passed. The result counts the events of all turns, and says whether the last one
+    /// left work. For a loop with its own frame rate:
     ///
     /// ```no_run
     /// # fn main() -> std::io::Result<()> {
@@ -80,13 +80,13 @@ impl Endpoint {
         }
     }
 
-    /// Runs until [`Connections::exit`] is called, or until the last server has stopped and the last client has come
-    /// to rest.
+    /// Runs until [`Connections::exit`] is called, or until the last server has stopped and the last client is
+    /// idle.
     ///
     /// # Errors
     /// As [`Endpoint::poll`].
     pub fn run(&mut self, mut handler: impl FnMut(&mut Connections, Event<'_>)) -> io::Result<()> {
-        // Something came to its end; where the rest has done so before, that was the last.
+        // A server or client has ended; check whether it was the last.
         let mut ended = false;
         loop {
             let (_, stopped) = self.turn(None, None, &mut handler)?;
@@ -106,7 +106,7 @@ impl Endpoint {
         now
     }
 
-    /// One turn, and whether a server has stopped in it.
+    /// Runs one turn; returns whether a server has stopped in it.
     fn turn(
         &mut self,
         timeout: Option<Duration>,
@@ -116,8 +116,8 @@ impl Endpoint {
         let wait = match self.has_work() {
             true => Some(Duration::ZERO),
             false => {
-                // As of the last turn's beginning, lest `run` read a clock for it. A timer is late by no more
-                // than that turn took.
+                // As of the last turn's beginning, so that `run` reads no clock for it. A timer is late by at most
+                // that turn's duration.
                 let timer = self.connections.timers.wait();
                 let own = timer.into_iter().chain(self.next_act(self.connections.now));
                 own.chain(timeout).chain(self.quiet()).min()
@@ -144,12 +144,12 @@ impl Endpoint {
             if !self.waiting.is_full() {
                 break;
             }
-            // Nobody is judged before what has come from it is known.
+            // No deadline is judged before the peer's pending input is known.
             self.waiting.wait(Some(Duration::ZERO))?;
         }
         let abandoned = || {
             if self.nested.get() {
-                // Where that fails, `next_timeout` still tells.
+                // If this fails, `next_timeout` still reports the work.
                 let _ = self.remote.wake();
             }
             self.waiting.abandon();

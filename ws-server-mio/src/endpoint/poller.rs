@@ -1,4 +1,4 @@
-//! Waiting for the kernel: in the turn itself, or by a watch.
+//! Waiting for the kernel: in the turn, or in a watch.
 
 use crate::endpoint::remote::Remote;
 use crate::endpoint::watch::{Shared, Watch, Watched};
@@ -7,7 +7,7 @@ use mio::Token;
 use std::io;
 use std::time::Duration;
 
-/// Where the endpoint waits for the kernel, and what the last wait brought.
+/// Where the endpoint waits for the kernel, and the last batch.
 pub(crate) enum Waiting {
     /// In the turn.
     Here(Selector),
@@ -35,7 +35,7 @@ impl Waiting {
         }
     }
 
-    /// Whether the last wait brought as much as one can: the kernel may have more to tell.
+    /// Whether the last batch was full: the kernel may have more.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
         match self {
@@ -44,7 +44,7 @@ impl Waiting {
         }
     }
 
-    /// Whether the last wait brought nothing.
+    /// Whether the last batch was empty.
     pub(crate) fn is_empty(&self) -> bool {
         match self {
             Self::Here(selector) => selector.is_empty(),
@@ -52,7 +52,7 @@ impl Waiting {
         }
     }
 
-    /// What the last wait brought.
+    /// The last batch.
     #[inline]
     pub(crate) fn each(&self, mut hear: impl FnMut(Token, Readiness)) {
         match self {
@@ -63,7 +63,7 @@ impl Waiting {
         }
     }
 
-    /// A turn has drained: the host gets a wake-up when something is ready, and by `next` at the latest. Answers
+    /// A turn has drained: the host is woken when something is ready, and by `next` at the latest. Returns
     /// whether something is ready already.
     #[inline]
     pub(crate) fn rest(&self, next: impl FnOnce() -> Option<Duration>) -> bool {
@@ -73,7 +73,7 @@ impl Waiting {
         }
     }
 
-    /// A panic has ended a turn: the caller that caught it may not know that another turn is due, and is woken.
+    /// A panic has ended a turn: wakes the host, whose caller may not know that another turn is due.
     #[cold]
     pub(crate) fn abandon(&self) {
         if let Self::Watched(watched) = self {
@@ -81,7 +81,7 @@ impl Waiting {
         }
     }
 
-    /// Something was queued between turns: an idle host is woken.
+    /// Work was queued between turns: wakes an idle host.
     #[inline]
     pub(crate) fn nudge(&self) {
         if let Self::Watched(watched) = self {
@@ -100,7 +100,7 @@ impl Waiting {
         if let Self::Watched(watched) = self
             && !watched.has_ended()
         {
-            let error = "the endpoint is watched already; drop the other Watch first";
+            let error = "the endpoint is already watched; drop the other Watch first";
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, error));
         }
         let (shared, thread) = Shared::begin(remote, wake)?;

@@ -6,14 +6,14 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What another thread asks the loop to do.
+/// A closure from another thread, to run in the loop.
 pub(crate) type Job = Box<dyn FnOnce(&mut Connections) + Send>;
 
-/// A handle for other threads: what it is given runs on the endpoint's thread, with its connections at hand.
+/// A handle for other threads: it runs closures on the endpoint's thread, with access to its connections.
 ///
-/// Jobs run at the start of a turn, in the order in which they came, and within the turn's budget. Handing
-/// one over costs a system call only when none waited. There is no bound on how many may wait: a thread that
-/// produces faster than the loop sends should look at what [`Connections::send`] answers.
+/// Jobs run at the start of a turn, in order of arrival, and within the turn's budget. Queueing
+/// one costs a system call only if the queue was empty. The queue is unbounded: a thread that
+/// produces faster than the loop sends should check what [`Connections::send`] returns.
 ///
 /// ```no_run
 /// # fn main() -> std::io::Result<()> {
@@ -41,7 +41,7 @@ struct Shared {
     waker: Waker,
 }
 
-/// The endpoint of this handle is gone, and with it the job.
+/// The endpoint of this handle is gone; the job will not run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct EndpointGone;
 
@@ -66,10 +66,10 @@ impl Remote {
         Self { shared: Arc::new(Shared { jobs: Mutex::new(Some(Vec::new())), waker }) }
     }
 
-    /// Has the endpoint's thread run this at the start of its next turn.
+    /// Runs this on the endpoint's thread at the start of its next turn.
     ///
     /// # Errors
-    /// [`EndpointGone`]: nobody is left to run it.
+    /// [`EndpointGone`]: the endpoint was dropped.
     pub fn run(&self, job: impl FnOnce(&mut Connections) + Send + 'static) -> Result<(), EndpointGone> {
         let first = {
             let mut jobs = self.jobs();
@@ -78,7 +78,7 @@ impl Remote {
             jobs.len() == 1
         };
         if first {
-            // The job is queued either way; a wake-up that fails leaves it to the next turn.
+            // The job is queued either way; if the wake-up fails, the next turn runs it.
             let _ = self.shared.waker.wake();
         }
         Ok(())
@@ -99,7 +99,7 @@ impl Remote {
         }
     }
 
-    /// The endpoint goes.
+    /// The endpoint is being dropped.
     pub(crate) fn end(&self) {
         let jobs = self.jobs().take();
         // Dropped after the lock is released: a job may own another handle.

@@ -1,7 +1,7 @@
-//! The course of one turn: jobs, accepting, reading, files, timers, writing.
+//! The order of one turn: jobs, accepting, reading, files, timers, writing.
 //!
-//! Nobody is judged before what it said is read: a loop that was busy elsewhere finds the answer and the end of its time
-//! together.
+//! No deadline is judged before pending input is read: a loop that was busy elsewhere finds the answer and the expired
+//! deadline together.
 
 use crate::client::list::{Notice, Phase};
 use crate::connection::Connections;
@@ -17,11 +17,11 @@ use ws_proto::IoAction;
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     pub(crate) fn run(&mut self) {
         self.tell_untold();
-        // What the last turn could not finish comes first, so that reading cannot keep writing away.
+        // The last turn's unfinished work comes first, so that reading cannot starve writing.
         self.finish_dirty();
-        // Before jobs and reading: no flood of either keeps clients from coming back.
+        // Before jobs and reading: no flood of either delays reconnects.
         self.step_clients();
-        // Jobs that took the whole of the last turn let peers go first in this one.
+        // Jobs that used up the last turn yield to peers in this one.
         let jobs_last = std::mem::take(&mut *self.jobs_left);
         if !jobs_last {
             self.run_jobs();
@@ -38,7 +38,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         self.send_files();
         self.run_timers();
         self.run_alarms();
-        // Twice: what the first pass caused is written too, but a handler that answers each drained outbox
+        // Twice: output caused by the first pass is written too, but a handler that answers each drained outbox
         // with more does not hold the turn.
         self.finish_dirty();
         self.finish_dirty();
@@ -62,7 +62,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
     }
 
-    /// Timers of the application: at least one, so that no flood keeps them away.
+    /// Runs timers of the application: at least one, so that no flood starves them.
     fn run_alarms(&mut self) {
         let count = self.connections.alarms.count();
         let mut has_run = false;
@@ -75,7 +75,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
     }
 
-    /// What servers want to tell, and what those that stop have to do.
+    /// Emits the events of servers, and advances those that are stopping.
     fn step_servers(&mut self) {
         while !self.over
             && let Some((server, error)) = self.connections.failures.pop_front()
@@ -106,7 +106,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
     }
 
-    /// Accepts from each listener in its turn, so that a flooded one keeps no other away.
+    /// Accepts from the listeners round-robin, so that a flooded one does not starve the rest.
     fn accept(&mut self) {
         let mut left = self.budget.accepts;
         let mut idle = 0;
@@ -122,7 +122,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
     }
 
-    /// Sends a chunk of each file that is being answered; at least one, so that no flood keeps them away.
+    /// Sends a chunk of each file response; at least one, so that no flood starves them.
     fn send_files(&mut self) {
         for sent in 0..self.connections.files.ready() {
             if self.over && sent > 0 {
@@ -133,7 +133,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
     }
 
-    /// Looks once at each dirty connection.
+    /// Visits each dirty connection once.
     fn finish_dirty(&mut self) {
         for _ in 0..self.connections.dirty.len() {
             if self.over {
@@ -144,7 +144,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
     }
 
-    /// Writes once, tells what a connection has to tell, and does what it wants of its socket.
+    /// Writes once, emits pending events, and applies the connection's requests to its socket.
     fn finish(&mut self, slot: u32) {
         let limit = self.write_limit();
         let Connections { slots, others, now, .. } = &mut *self.connections;
@@ -152,7 +152,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         live.clear(flag::DIRTY);
         self.current = Some(slot);
         let wrote = live.connection.queued() > 0 && write(slot, live, others, *now, limit);
-        // An answer that waited, an outbox that drained, an end. Mostly nothing.
+        // A deferred answer, a drained outbox, an end. Usually nothing.
         while let Some(live) = self.connections.slots.at_mut(slot)
             && let Some(event) = live.connection.poll_event(self.connections.now)
         {
@@ -170,7 +170,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
         let mut next = live.connection.poll_io();
         if next == IoAction::Shutdown {
-            // It fails where the peer has reset the connection: reading will tell.
+            // It fails if the peer has reset the connection; the next read reports that.
             let _ = others.socket(slot, &live.stream).shutdown();
             next = live.connection.poll_io();
         }
@@ -186,7 +186,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             IoAction::Write => share_on(slot, live, readable),
             IoAction::Pause => {
                 detach_buffer(live, pool);
-                // What came before it was open may wait for a share, with no edge to come.
+                // Input from before the open may wait for a share, without another edge.
                 share_on(slot, live, readable);
             }
             _ => detach_buffer(live, pool),
@@ -198,7 +198,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
     }
 
-    /// How many bytes one write may take: a socket takes megabytes at once if it can.
+    /// How many bytes one write may take: a socket may accept megabytes at once.
     pub(crate) fn write_limit(&self) -> usize {
         match self.end {
             None => usize::MAX,
@@ -208,8 +208,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
 }
 
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
-    /// What clients want to tell, and those whose time has come. What that causes waits for the next turn: a client
-    /// that fails at once and tries again at once holds neither the turn nor the other clients.
+    /// Emits the events of clients, and advances those that are due. Follow-ups wait for the next turn: a client
+    /// that fails and retries immediately holds neither the turn nor other clients.
     #[inline]
     pub(crate) fn step_clients(&mut self) {
         for _ in 0..self.connections.clients.notices.len() {
@@ -233,25 +233,25 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         match self.connections.clients.notices.pop_front() {
             Some(Notice::Failed { client, error }) if self.connections.clients.get(client).is_some() => {
                 self.tell(Event::ConnectFailed { client, error });
-                // Unless the handler tries again.
+                // Unless the handler retries.
                 self.connections.give_up_leg(client);
                 self.connections.clients.forget_rested(client);
             }
             Some(Notice::Reconnecting { client, attempts, attempt, delay, until: at }) => {
-                // Unless the application has said otherwise meanwhile.
+                // Unless the application has changed that meanwhile.
                 let waits = self.connections.clients.get_mut(client).filter(|at| at.attempts == attempts);
                 let Some(Phase::Waiting { until }) = waits.map(|at| &mut at.phase) else { return };
                 *until = until.or(at);
                 self.connections.clients.arm(client.index, None);
                 self.tell(Event::Reconnecting { client, attempt, delay });
             }
-            // Of one that was removed nothing is told.
+            // A removed client emits nothing.
             _ => {}
         }
     }
 }
 
-/// Timers that run in a turn whose time is already over, so that no flood keeps them away.
+/// Timers that run even if the turn's time is over, so that no flood starves them.
 const LATE_TIMERS: usize = 16;
 
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
@@ -278,8 +278,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
 }
 
 impl Connections {
-    /// Judges a connection whose time has come. One that has bytes unread is visited first; once, so that no flood
-    /// postpones the judgement for ever.
+    /// Judges a connection whose deadline has passed. One with unread bytes is visited first; once, so that no flood
+    /// postpones the judgement forever.
     fn timer_fired(&mut self, slot: u32) {
         let Self { slots, readable, dirty, timers, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };

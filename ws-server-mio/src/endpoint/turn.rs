@@ -1,13 +1,13 @@
 //! The work of one turn, between two waits.
 //!
-//! Everything here stops when the time is over and goes on in the next turn: what is left stays in its list.
+//! All work here stops when the time is over and resumes in the next turn: the rest stays in its list.
 //!
-//! Application code may panic amid a turn, and be caught: nothing of what was read is lost, and the next turn goes on.
+//! Application code may panic during a turn, and be caught: no input is lost, and the next turn goes on.
 //!
 //! ```text
 //!  read ─▶ feed ─▶ event ─▶ handler panics
-//!                              │ Fed: the bytes behind the event are kept for the connection
-//!                              │ TurnRun: the connection is put back on the lists that it was taken from
+//!                              │ Fed: keeps the bytes after the event for the connection
+//!                              │ TurnRun: puts the connection back on its lists
 //!                              ▼
 //!                           the caller of Endpoint::poll catches the panic, and a turn is due
 //! ```
@@ -30,30 +30,30 @@ pub(crate) struct TurnRun<'e, H> {
     pub(crate) handler: H,
     pub(crate) budget: &'e Budget,
     pub(crate) clock: &'e Clock,
-    /// When the time is over; `None` reads no clock.
+    /// The end of the turn's time; `None` reads no clock.
     pub(crate) end: Option<Moment>,
     pub(crate) over: bool,
     pub(crate) events: u32,
     pub(crate) stopped: bool,
-    /// The connection that was visited or finished last: where a handler panics, it is that one's.
+    /// The connection that was visited or finished last: a panic of the handler belongs to it.
     pub(crate) current: Option<u32>,
     /// The turn has come to its end.
     pub(crate) finished: bool,
-    /// The extension has seen what is told now.
+    /// The extension has seen the current event.
     pub(crate) was_intercepted: bool,
-    /// Has the host run another turn after one that has not.
+    /// Asks the host for another turn after an aborted one.
     pub(crate) abandoned: &'e dyn Fn(),
 }
 
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
-    /// The machine slept: peers are asked before anything else, and then the handler is told.
+    /// The machine slept: probes the peers before anything else, then informs the handler.
     #[cold]
     pub(crate) fn resume(&mut self, slept: Duration) {
         self.connections.wake_up();
         self.tell(Event::Resumed { slept });
     }
 
-    /// Reads the clock, where there is a budget, after a fragment of work.
+    /// Reads the clock, if there is a time limit, after a unit of work.
     #[inline]
     pub(crate) fn worked(&mut self) {
         if let Some(end) = self.end {
@@ -87,7 +87,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
     }
 
-    /// What is no message, and what is a proxy's.
+    /// Everything except messages, and the events of coupled connections.
     #[inline(never)]
     fn dispatch_rare(&mut self, id: ConnectionId, event: ws_proto::Event<'_>, coupled: bool) {
         let Some(event) = Event::of(id, event) else { return };
@@ -106,7 +106,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
     }
 
-    /// A plain request. One that nobody keeps or answers is answered here.
+    /// Dispatches a plain request, and answers it here if it was dropped.
     fn dispatch_request(&mut self, id: ConnectionId, request: Request) {
         let unanswered = self.connections.unanswered(id, request.path());
         self.tell(Event::Request(id, request));
@@ -115,7 +115,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
     }
 
-    /// An upgrade, about which the application decides where it wants to.
+    /// Dispatches an upgrade, if the application decides about it.
     fn dispatch_upgrade(&mut self, id: ConnectionId, upgrade: Upgrade) {
         match self.connections.decide(id, upgrade) {
             Some(upgrade) => self.tell(Event::Upgrade(id, upgrade)),
@@ -126,7 +126,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     fn dispatch_closed(&mut self, id: ConnectionId, event: Event<'_>) {
         let client = self.connections.client_of(id);
         self.tell(event);
-        // What it was subscribed to is known while that is told, and whose connection it was.
+        // Its topics and its client stay known during this event.
         self.connections.forget_topics(id);
         if let Some(client) = client {
             self.connections.clients.forget_rested(client);
@@ -135,7 +135,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
 }
 
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
-    /// What happened on a connection that is coupled.
+    /// Dispatches an event of a coupled connection.
     #[cold]
     fn dispatch_coupled(&mut self, id: ConnectionId, event: Event<'_>) {
         match event {
@@ -143,7 +143,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                 let drained = matches!(event, Event::Drained(_));
                 match self.connections.intercept(event) {
                     Some(event) => self.connections.relay(id, event),
-                    // Whoever keeps that does not keep the other leg waiting.
+                    // A consumed `Drained` still resumes the other leg.
                     None if drained => self.connections.relay(id, Event::Drained(id)),
                     None => {}
                 }
@@ -175,7 +175,7 @@ impl<H> Drop for TurnRun<'_, H> {
 }
 
 impl<H> TurnRun<'_, H> {
-    /// A turn that does not come to its end: what it was at is for the next one.
+    /// A turn that is aborted: leaves its work to the next one.
     #[cold]
     fn recover(&mut self) {
         self.connections.stopped |= self.stopped;
@@ -189,7 +189,7 @@ impl<H> TurnRun<'_, H> {
 }
 
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
-    /// Tells the handler what an extension that panicked has kept from it.
+    /// Emits the events that a panicked extension has withheld from the handler.
     pub(crate) fn tell_untold(&mut self) {
         self.was_intercepted = true;
         while !self.over

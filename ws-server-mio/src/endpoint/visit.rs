@@ -1,6 +1,6 @@
 //! Reading: a visit to each connection that may be read.
 //!
-//! Bytes that are being fed to a connection stay with it when a handler panics.
+//! A connection keeps the bytes being fed to it if a handler panics.
 
 use crate::connection::Connections;
 use crate::connection::io::write;
@@ -10,14 +10,14 @@ use crate::endpoint::turn::TurnRun;
 use crate::event::Event;
 use std::io;
 
-/// With this much waiting, a connection is written to as soon as its visit ends, while the bytes are warm and
-/// their memory can serve the next one.
+/// With this much queued, a connection is written to as soon as its visit ends, while the bytes are warm and
+/// their memory is available for the next one.
 const WRITE_EARLY: usize = 8 << 10;
-/// So much more is read from one connection to finish a message, where no time bounds the turn: the memory of
-/// the message is warm, and free for the next one when it is sent.
+/// How much more is read from one connection to finish a message, if the turn has no time limit: the memory of
+/// the message is warm, and freed when it is sent.
 const FINISH_MESSAGE: usize = 4 << 20;
 
-/// So much is inflated in a turn for connections that want more than one share.
+/// How much is inflated in a turn for connections that need more than one share.
 const TURN: u64 = 1 << 20;
 
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
@@ -26,7 +26,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         let Some(live) = slots.at_mut(slot) else { return };
         live.clear(flag::QUEUED);
         self.current = Some(slot);
-        // What its messages cause is written into this.
+        // The buffer receives the output that its messages cause.
         attach_buffer(live, pool);
         if !live.has(flag::LEFTOVER) || self.visit_leftover(slot) {
             self.visit_socket(slot);
@@ -50,7 +50,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
     }
 
-    /// Goes on with bytes that were read before; says whether they are used up.
+    /// Resumes with bytes that were read before; returns whether they are used up.
     fn visit_leftover(&mut self, slot: u32) -> bool {
         if let Some(live) = self.connections.slots.at_mut(slot) {
             live.clear(flag::LEFTOVER);
@@ -100,7 +100,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                     break;
                 }
             };
-            // The end of the stream is to be read too, and brings no edge of its own once it was told.
+            // Read on to EOF: edge-triggered pollers do not signal it twice.
             let drained = n < room && socket.short_says_all() && !live.has(flag::READ_CLOSED);
             if drained {
                 live.clear(flag::READABLE);
@@ -121,7 +121,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         self.rx = rx;
     }
 
-    /// Gives a connection its bytes, and the handler what they make. Answers how many are left at the end: the
+    /// Feeds a connection its bytes, and the handler the resulting events. Returns how many bytes are left: if the
     /// connection is paused, or the time is over.
     #[inline]
     fn feed(&mut self, slot: u32, bytes: &mut [u8]) -> usize {
@@ -138,8 +138,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
 }
 
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
-    /// Visits each connection that may be read, once: who comes back waits for the next turn. Those whose share of what is
-    /// inflated was not enough go on behind them, for as long as the kernel need not be asked who else has come.
+    /// Visits each readable connection once: one that is readable again waits for the next turn. Connections that used
+    /// up their share of inflating resume after them, until the kernel must be polled again.
     pub(crate) fn read(&mut self) {
         if let Some(slot) = self.connections.readable.first_sharing() {
             self.visit_sharing(slot);
@@ -160,7 +160,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
     }
 
-    /// Goes on with a connection that had used its share; says how much it inflated.
+    /// Resumes a connection that had used up its share; returns how much it inflated.
     #[cold]
     fn visit_sharing(&mut self, slot: u32) -> u64 {
         let Some(live) = self.connections.slots.at_mut(slot) else { return 0 };
@@ -174,7 +174,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     }
 }
 
-/// Bytes that are being fed to a connection. What is left of them when the handler panics stays with the connection.
+/// Bytes being fed to a connection. If the handler panics, the rest stays with the connection.
 pub(crate) struct Fed<'f, 'e, H> {
     pub(crate) turn: &'f mut TurnRun<'e, H>,
     pub(crate) slot: u32,

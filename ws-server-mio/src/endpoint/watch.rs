@@ -14,12 +14,12 @@
 //!      until the batch is taken ───────┘
 //! ```
 //!
-//! The two meet under one lock, where a turn's last look and the thread's hand-over have an order: whichever
-//! comes second sees what the first did, so that no wake-up is lost. A turn that does not drain takes a batch
-//! all the same: a flood on one socket delays no other.
+//! The two meet under one lock, which orders a turn's last look and the thread's hand-over: the
+//! second sees what the first did, so that no wake-up is lost. A turn that does not drain still takes a
+//! batch: a flood on one socket delays no other.
 //!
-//! The thread holds the selector only while it waits in the kernel. When it does anything else, calling a slow
-//! `wake` say, a turn finds the selector at hand and asks the kernel itself.
+//! The thread holds the selector only while it waits in the kernel. Otherwise, during a slow
+//! `wake` say, a turn takes the selector and polls the kernel itself.
 //!
 //! A batch may be older than the socket that now has its token. Such readiness is spurious, which every socket
 //! tolerates.
@@ -34,13 +34,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// The granularity of waits: one that is too long by less than this is not interrupted.
+/// The granularity of waits: a wait that is too long by less than this is not interrupted.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Keeps an endpoint watched by a helper thread, which [`Endpoint::watch`](crate::Endpoint::watch) starts. When it is
-/// dropped, the thread ends, `wake` is no longer called, and the endpoint waits by itself again.
+/// Keeps a helper thread watching an endpoint; [`Endpoint::watch`](crate::Endpoint::watch) starts it. Dropping this
+/// ends the thread and the calls of `wake`, and the endpoint waits itself again.
 ///
-/// Dropping it does not wait for a call of `wake` that is under way. It may be dropped before its endpoint or after.
+/// Dropping it does not wait for a running call of `wake`. It may be dropped before or after its endpoint.
 #[must_use = "dropped, it ends the watch"]
 pub struct Watch {
     shared: Arc<Shared>,
@@ -61,17 +61,17 @@ impl Drop for Watch {
 /// The endpoint's side of a watch.
 pub(crate) struct Watched {
     pub(crate) shared: Arc<Shared>,
-    /// The batch that the turn works on. It swaps its memory with the next batch.
+    /// The batch that the turn works on. Its memory is swapped with the next batch.
     pub(crate) taken: Vec<(Token, Readiness)>,
 }
 
 impl Watched {
-    /// Waits for a batch and takes it. Gives the selector back when the watch has ended.
+    /// Waits for a batch and takes it. Returns the selector when the watch has ended.
     pub(crate) fn wait(&mut self, mut timeout: Option<Duration>) -> (io::Result<()>, Option<Selector>) {
         self.taken.clear();
         let shared = &*self.shared;
         let mut state = shared.lock();
-        // This turn sees what is ready, and looks again at its end.
+        // This turn sees what is ready, and checks again at its end.
         state.owed = false;
         if timeout != Some(Duration::ZERO) && state.is_idle() {
             state = match timeout {
@@ -98,20 +98,20 @@ impl Watched {
         selector.each(|token, readiness| self.taken.push((token, readiness)));
         let mut state = shared.lock();
         state.selector = Some(selector);
-        // A host that got an error may still want to be woken.
+        // After an error, the host may still need a wake-up.
         state.owed = waited.is_err();
         drop(state);
         shared.changed.notify_all();
         (waited, None)
     }
 
-    /// Whether the watch has ended, and the thread has let the selector go.
+    /// Whether the watch has ended, and the thread has released the selector.
     pub(crate) fn has_ended(&self) -> bool {
         let state = self.shared.lock();
         state.phase == Phase::Ended && state.selector.is_some()
     }
 
-    /// Hands its selector, and a batch that was not taken, to the next watch.
+    /// Passes its selector, and a batch not taken yet, to the next watch.
     pub(crate) fn hand_on(&self) -> (Option<Selector>, Vec<(Token, Readiness)>) {
         let mut state = self.shared.lock();
         (state.selector.take(), std::mem::take(&mut state.batch))
@@ -127,7 +127,7 @@ impl Drop for Watched {
 /// What the endpoint, its watch and the thread share.
 pub(crate) struct Shared {
     state: Mutex<State>,
-    /// A batch was handed over or taken, the selector was put back, or the watch ended.
+    /// A batch was handed over or taken, the selector was returned, or the watch ended.
     changed: Condvar,
     remote: Remote,
 }
@@ -136,13 +136,13 @@ pub(crate) struct Shared {
 struct State {
     /// Absent while the thread or a turn waits with it.
     selector: Option<Selector>,
-    /// Handed over and not taken yet. Until it is, the thread does not wait in the kernel.
+    /// Handed over and not taken yet. Until then, the thread does not wait in the kernel.
     batch: Vec<(Token, Readiness)>,
-    /// The host must be woken when there is something to do. Otherwise it runs a turn, or knows that it must.
+    /// The host must be woken when there is work. Otherwise it runs a turn, or knows that it must.
     owed: bool,
-    /// When a turn is due though nothing is ready, as of the last turn that drained.
+    /// When a turn is due even if nothing is ready, as of the last turn that drained.
     deadline: Option<Instant>,
-    /// While the thread waits in the kernel: until when.
+    /// The end of the thread's current wait in the kernel.
     until: Option<Instant>,
     phase: Phase,
     thread: Option<JoinHandle<()>>,
@@ -158,19 +158,19 @@ enum Phase {
 }
 
 impl State {
-    /// Nothing for a turn to take.
+    /// There is nothing for a turn to take.
     fn is_idle(&self) -> bool {
         self.batch.is_empty() && self.selector.is_none()
     }
 
-    /// The time to the deadline, where a wake-up is due at it. A deadline that passed during a turn belongs to that
+    /// The time until the deadline, if it needs a wake-up. A deadline that passed during a turn belongs to that
     /// turn.
     fn set_until(&mut self, now: Instant) -> Option<Duration> {
         self.until = self.deadline.filter(|deadline| self.owed || *deadline > now);
         self.until.map(|until| until.saturating_duration_since(now))
     }
 
-    /// Whether the thread is to call `wake`.
+    /// Whether the thread must call `wake`.
     fn calls_now(&self) -> bool {
         self.phase == Phase::Waiting && self.owed && self.is_due()
     }
@@ -211,7 +211,7 @@ impl Shared {
         Watch { shared: self }
     }
 
-    /// What the thread does.
+    /// The thread's loop.
     fn attend(&self, wake: &dyn Fn()) {
         let mut state = self.lock();
         // The selector arrives after the thread has started.
@@ -238,7 +238,7 @@ impl Shared {
             drop(state);
             let failed = selector.wait(timeout).is_err();
             state = self.lock();
-            // The waker is also how a turn tells this thread of an earlier deadline.
+            // The waker also signals an earlier deadline to this thread.
             selector.each(|token, readiness| {
                 if token != WAKER || self.remote.has_jobs() {
                     state.batch.push((token, readiness));
@@ -249,7 +249,7 @@ impl Shared {
                 self.changed.notify_all();
             }
             if failed {
-                // The next turn waits by itself and returns the error.
+                // The next turn waits itself and returns the error.
                 if state.phase == Phase::Waiting && state.owed {
                     state = self.call(state, wake);
                 }
@@ -293,7 +293,7 @@ impl Shared {
         }
     }
 
-    /// Owes the host a wake-up at once.
+    /// Marks a wake-up as owed, immediately.
     pub(crate) fn abandon(&self) {
         let mut state = self.lock();
         state.owed = true;
@@ -304,7 +304,7 @@ impl Shared {
 
     /// Shortens the thread's wait to the deadline.
     fn tell_deadline(&self, state: MutexGuard<'_, State>) {
-        // Mostly a deadline moves to a later time, and the thread looks when the earlier one has passed.
+        // Usually a deadline moves later, and the thread checks when the earlier one has passed.
         let too_long = match (state.deadline, state.until) {
             (Some(deadline), Some(until)) => deadline.checked_add(TICK).is_some_and(|late| late < until),
             (deadline, until) => deadline.is_some() && until.is_none(),
@@ -312,12 +312,12 @@ impl Shared {
         let tell = too_long && state.selector.is_none();
         drop(state);
         if tell {
-            // If this fails, only the host keeps the deadline, as without a watch.
+            // If this fails, the host must observe the deadline itself, as without a watch.
             let _ = self.remote.wake();
         }
     }
 
-    /// Ends the thread, and waits for that unless it is in `wake`, which may wait for the caller.
+    /// Ends the thread and waits for it, unless it is in `wake`, which may wait for the caller.
     fn end(&self) {
         let mut state = self.lock();
         let calling = state.phase == Phase::Calling;

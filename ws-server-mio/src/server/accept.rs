@@ -9,7 +9,7 @@ use ws_host::listen::AfterFailure;
 use ws_proto::Connection;
 
 impl Connections {
-    /// Accepts one connection from a listener; answers whether there may be more.
+    /// Accepts one connection from a listener; returns whether there may be more.
     pub(crate) fn accept_one(&mut self, index: ServerIndex, place: usize) -> bool {
         let now = self.now;
         let Some(server) = self.servers.at_mut(index) else { return false };
@@ -53,8 +53,8 @@ impl Connections {
         true
     }
 
-    /// Accepting failed; answers whether to go on at once. Without descriptors or memory that would spin: peers wait in the
-    /// kernel.
+    /// Handles a failed accept; returns whether to continue at once. Without descriptors or memory that would spin:
+    /// peers wait in the kernel.
     fn accept_failed(&mut self, index: ServerIndex, place: usize, error: io::Error) -> bool {
         let now = self.now;
         let id = self.servers.id_at(index);

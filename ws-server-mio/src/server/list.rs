@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  listen ──▶ Serving ──stop──▶ Announced ──▶ Telling ──▶ Waiting ──deadline──▶ Ending ──▶ gone
-//!             accepts           Stopping      goodbye to  until all            the rest    Stopped
-//!                               is told       each, over  are gone ─────────── is cut ───▶ is told
+//!             accepts           emits         closes      until all            cuts        emits
+//!                               Stopping      each, over  are gone ──────────▶ the rest    Stopped
 //!                                             the spread
 //! ```
 
@@ -22,9 +22,9 @@ use ws_proto::{Config, Transport};
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Serving,
-    /// `stop` was called; the handler is not told yet.
+    /// `stop` was called; the handler does not know yet.
     Announced,
-    /// So many of the connections are told; those in slots from `cursor` on are not.
+    /// This many connections are being closed; those in slots from `cursor` on are not yet.
     Telling {
         cursor: u32,
         told: usize,
@@ -36,13 +36,13 @@ enum Phase {
     },
 }
 
-/// How a server stops that does.
+/// How a server stops.
 pub(crate) struct Stopping {
     pub(crate) stop: Stop,
     begun: Moment,
-    /// How many connections it had then.
+    /// How many connections it had when it began to stop.
     count: usize,
-    /// `None` is later than any clock will show.
+    /// `None` is beyond the clock's range.
     deadline: Option<Moment>,
 }
 
@@ -53,7 +53,7 @@ impl Stopping {
         Self { stop, begun: now, count, deadline }
     }
 
-    /// Takes the earlier of both times; what is said stays.
+    /// Takes the earlier of both times; the code and reason stay.
     fn hasten(&mut self, now: Moment, stop: &Stop) {
         let other = Self::new(now, self.count, stop.clone());
         self.deadline = self.deadline.into_iter().chain(other.deadline).min();
@@ -65,7 +65,7 @@ impl Stopping {
         self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
-    /// When the next connection is told.
+    /// When the next connection is closed.
     fn next_at(&self, told: usize) -> Option<Moment> {
         self.begun.checked_add(self.stop.next_at(self.count, told))
     }
@@ -75,24 +75,24 @@ impl Stopping {
     }
 }
 
-/// What there is to do for a server that stops.
+/// The next step of a stopping server.
 pub(crate) enum Step {
     Nothing,
-    /// Tell the handler.
+    /// Emit `Stopping`.
     Stopping(ServerId),
-    /// Tell this connection that the server goes away.
+    /// Close this connection because the server goes away.
     Tell(u32),
     /// Cut this connection.
     Cut(u32),
-    /// Tell the handler; the server is removed.
+    /// Emit `Stopped`; the server is removed.
     Stopped(ServerId),
 }
 
 pub(crate) struct Listener {
     pub(crate) socket: Acceptor,
-    /// Connections may wait.
+    /// Connections may be waiting.
     pub(crate) ready: bool,
-    /// Accepting failed for want of something; not again before this.
+    /// Accepting failed for lack of resources; retry no earlier than this.
     pub(crate) retry_at: Option<Moment>,
 }
 
@@ -109,7 +109,7 @@ pub(crate) struct Server {
     pub(crate) stopping: Option<Box<Stopping>>,
     pub(crate) http: usize,
     pub(crate) websockets: usize,
-    /// Which failures to accept the handler is told.
+    /// Which failures to accept are reported.
     pub(crate) failures: AcceptFailures,
 }
 
@@ -137,7 +137,7 @@ impl Server {
         }
     }
 
-    /// What holds for connections that come from now on.
+    /// Sets the configuration of future connections.
     pub(crate) fn set_config(&mut self, config: &ServerConfig) {
         self.token = config.token_rule(self.address);
         self.upgrades = config.upgrade_rule();
@@ -148,7 +148,7 @@ impl Server {
         self.address
     }
 
-    /// When there is something to do next for a server that stops.
+    /// When a stopping server needs its next step.
     fn due(&self) -> Option<Moment> {
         let stopping = self.stopping.as_deref()?;
         match self.phase {
@@ -168,15 +168,15 @@ impl Server {
 pub(crate) struct Servers {
     list: Vec<Option<Server>>,
     generation: u32,
-    /// A server stops, or has somebody to accept. Most turns have nothing to do with servers, and ask this.
+    /// A server is stopping, or has connections to accept. Most turns need only this check.
     busy: bool,
-    /// Whose turn it is to accept.
+    /// The listener to accept from next.
     place: usize,
 }
 
 /// Tokens of listeners count down from below the waker's; those of connections count up from zero.
 const FIRST_LISTENER: usize = usize::MAX - 1;
-/// At most this many sockets to a server.
+/// The most sockets per server.
 const LISTENERS: usize = 2;
 
 impl Servers {
@@ -197,7 +197,7 @@ impl Servers {
         self.list.get_mut(usize::from(index))?.as_mut()
     }
 
-    /// A place for one more.
+    /// A free index.
     pub(crate) fn vacant(&self) -> Option<ServerIndex> {
         let place = self.list.iter().position(Option::is_none).unwrap_or(self.list.len());
         ServerIndex::try_from(place).ok().filter(|index| *index < NO_SERVER)
@@ -218,7 +218,7 @@ impl Servers {
         ServerId { index, generation: self.generation }
     }
 
-    /// Begins to stop a server, or brings its deadline forward.
+    /// Begins to stop a server, or moves its deadline forward.
     pub(crate) fn stop(&mut self, id: ServerId, now: Moment, stop: Stop) {
         let Some(server) = self.get_mut(id) else { return };
         match &mut server.stopping {
@@ -251,14 +251,14 @@ impl Servers {
         self.list.len() * LISTENERS
     }
 
-    /// The listener whose turn it is to accept.
+    /// The next listener to accept from.
     pub(crate) fn next_place(&mut self) -> (ServerIndex, usize) {
         let place = self.place % self.places().max(1);
         self.place = place + 1;
         ((place / LISTENERS) as ServerIndex, place % LISTENERS)
     }
 
-    /// A listener is readable. Tokens that mean nothing any more are ignored.
+    /// A listener is readable. Stale tokens are ignored.
     pub(crate) fn ready(&mut self, token: Token) {
         let Some(place) = FIRST_LISTENER.checked_sub(token.0) else { return };
         let Some(Some(server)) = self.list.get_mut(place / LISTENERS) else { return };
@@ -268,7 +268,7 @@ impl Servers {
         }
     }
 
-    /// Whether there is something to do now for any server.
+    /// Whether any server needs work now.
     #[inline]
     pub(crate) fn has_work(&self, now: Moment) -> bool {
         self.busy && self.any_has_work(now)
@@ -286,13 +286,13 @@ impl Servers {
                 next || server.admission.connections() == 0 || server.is_over(now)
             }
             Phase::Waiting => server.admission.connections() == 0 || server.is_over(now),
-            // What is cut goes through the dirty list.
+            // Cut connections go through the dirty list.
             Phase::Ending { cursor } => server.admission.connections() == 0 || cursor < u32::MAX,
             Phase::Announced => true,
         })
     }
 
-    /// The time from now until a server wants to act by itself.
+    /// The time until a server needs a turn.
     #[inline]
     pub(crate) fn wait_from(&self, now: Moment) -> Option<Duration> {
         if !self.busy { None } else { Some(self.next_deadline()?.since(now)) }
@@ -302,20 +302,20 @@ impl Servers {
         let servers = self.list.iter().flatten();
         servers
             .flat_map(|server| {
-                // A crowded server goes on when one of its handshakes has ended.
+                // A server at its handshake limit resumes when a handshake has ended.
                 let listeners = server.listeners.iter().filter(|_| !server.admission.at_handshake_limit());
                 listeners.filter_map(|listener| listener.retry_at).chain(server.due())
             })
             .min()
     }
 
-    /// Whether any server is not just serving those it has.
+    /// Whether any server does more than serve its connections.
     #[inline]
     pub(crate) fn busy(&self) -> bool {
         self.busy
     }
 
-    /// The end of a turn: looks whether that is still so.
+    /// The end of a turn: updates `busy`.
     #[inline]
     pub(crate) fn settle(&mut self) {
         if self.busy {
@@ -326,7 +326,7 @@ impl Servers {
         }
     }
 
-    /// The next thing to do for a server that stops. `owner` says whose a slot is.
+    /// The next step of a stopping server. `owner` maps a slot to its server.
     pub(crate) fn step(
         &mut self,
         index: ServerIndex,

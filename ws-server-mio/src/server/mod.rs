@@ -1,4 +1,4 @@
-//! Listening: start, stop, addresses, counts.
+//! Listening: starting, stopping, addresses, counts.
 
 pub(crate) mod accept;
 pub(crate) mod handle;
@@ -18,7 +18,7 @@ use ws_proto::{Error, State};
 
 /// Servers.
 impl Connections {
-    /// Starts a server. It accepts from the next turn on; what follows comes as events.
+    /// Starts a server. It accepts from the next turn on, and emits events.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -32,7 +32,7 @@ impl Connections {
     /// # }
     /// ```
     ///
-    /// What is for clients does not compile:
+    /// A client's configuration does not compile:
     ///
     /// ```compile_fail,E0308
     /// # use ws_server_mio::{Bind, ClientConfig, Connections};
@@ -42,16 +42,16 @@ impl Connections {
     /// ```
     ///
     /// # Errors
-    /// [`ListenError`] says what was tried, or which part of the configuration is invalid. Nothing is left behind,
-    /// and trying again is fine.
+    /// [`ListenError`] names what was tried, or the invalid part of the configuration. Nothing is left behind,
+    /// and retrying is fine.
     pub fn listen(&mut self, bind: impl Into<Bind>, config: ServerConfig) -> Result<ServerId, ListenError> {
         config.check()?;
         let listeners = self.sys.listen(&bind.into())?;
         self.start(listeners, config)
     }
 
-    /// Starts a server on a listener that was opened elsewhere, TCP or (on unix) a Unix socket. As
-    /// [`Connections::listen`] otherwise; the file of such a Unix socket is left to who made it.
+    /// Starts a server on a listener opened elsewhere, TCP or (on unix) a Unix socket. Otherwise as
+    /// [`Connections::listen`]; the file of such a Unix socket is left to its creator.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -66,14 +66,14 @@ impl Connections {
     ///
     /// # From systemd, or from a parent process
     ///
-    /// With socket activation, systemd opens the listeners: before the program runs, and below port 1024 without
-    /// its having the right to. It sets `LISTEN_PID` to the id of this process and `LISTEN_FDS` to the number
+    /// With socket activation, systemd opens the listeners before the program runs, also on ports below 1024 without
+    /// privileges for it. It sets `LISTEN_PID` to the id of this process and `LISTEN_FDS` to the number
     /// of descriptors, which begin at 3; a parent process can do the same. The crate `listenfd` checks the two
-    /// and gives `TcpListener`s and `UnixListener`s of the standard library. A restart then loses nobody: who
-    /// connects meanwhile waits in the kernel.
+    /// and returns `TcpListener`s and `UnixListener`s of the standard library. A restart then loses no connections:
+    /// new ones wait in the kernel.
     ///
     /// # Errors
-    /// [`ListenError::Io`], when the system refuses to watch it; [`ListenError::Config`], when the configuration is invalid.
+    /// [`ListenError::Io`] if the system cannot watch it; [`ListenError::Config`] if the configuration is invalid.
     pub fn listen_on(
         &mut self,
         listener: impl Into<ws_host::listen::Listener>,
@@ -101,7 +101,7 @@ impl Connections {
         Ok(self.servers.add(index, server))
     }
 
-    /// What holds for connections that come to a server from now on.
+    /// Sets the configuration of a server's future connections.
     pub(crate) fn set_server_config(&mut self, id: ServerId, config: ServerConfig) {
         let Some(server) = self.servers.get_mut(id) else { return };
         let config = match (config.get_connection().get_wall_clock(), server.config.get_wall_clock()) {
@@ -115,7 +115,7 @@ impl Connections {
         }
         if server.token.is_some() && !required {
             self.intercepted = true;
-            // What comes of those that needed no token is still told.
+            // Connections that needed no token still report their end.
             let ours = |(_, live): &(u32, &mut Slot)| live.server == id.index;
             self.slots.iter_mut().filter(ours).for_each(|(_, live)| live.set(flag::AUTHENTICATED));
         }
@@ -126,24 +126,24 @@ impl Connections {
         (0..self.servers.end()).filter_map(|index| self.servers.id_at(index))
     }
 
-    /// Which server a connection came to.
+    /// The server of a connection.
     pub fn server_of(&self, id: ConnectionId) -> Option<ServerId> {
         self.servers.id_at(self.slots.get(id)?.server)
     }
 
-    /// Tells a client that its server goes away.
+    /// Closes a connection because its server goes away.
     pub(crate) fn leave(&mut self, slot: u32) {
         let Self { slots, servers, now, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
         let Some(stopping) = servers.at(live.server).and_then(|server| server.stopping.as_ref()) else {
             return;
         };
-        // One that is ending already needs no word.
+        // A closing connection sends no second Close.
         let _ = live.connection.go_away(*now, stopping.stop.get_code(), stopping.stop.get_reason());
         self.mark_dirty(slot);
     }
 
-    /// Cuts a connection that did not leave in time.
+    /// Cuts a connection that missed the deadline.
     pub(crate) fn cut(&mut self, slot: u32) {
         if let Some(live) = self.slots.at_mut(slot) {
             live.connection.abort(self.now, Error::Stopped);
@@ -151,13 +151,13 @@ impl Connections {
         }
     }
 
-    /// The connection is plain HTTP no longer, and counted as a WebSocket.
+    /// The connection counts as a WebSocket from now on.
     pub(crate) fn count_upgrade(&mut self, slot: u32) {
         self.recount(slot, flag::HTTP, flag::WEBSOCKET);
     }
 
-    /// A request was answered. Where that refused the upgrade, rather than answered what came before it, the
-    /// connection is plain HTTP until it ends.
+    /// A request was answered. If that rejected the upgrade, rather than an earlier request, the
+    /// connection counts as plain HTTP until it ends.
     pub(crate) fn count_answer(&mut self, slot: u32) {
         let connection = self.slots.at_mut(slot).map(|live| &mut live.connection);
         if !connection.is_some_and(|conn| conn.http().is_upgrading() || conn.state() == State::Open) {
@@ -165,12 +165,12 @@ impl Connections {
         }
     }
 
-    /// The connection is no client any more, though its socket may still drain.
+    /// The connection no longer counts as a client, though its socket may still drain.
     pub(crate) fn uncount(&mut self, slot: u32) {
         self.recount(slot, flag::HTTP | flag::WEBSOCKET, 0);
     }
 
-    /// Moves a connection from one kind to another.
+    /// Counts a connection as another kind.
     fn recount(&mut self, slot: u32, from: u16, to: u16) {
         let Some(live) = self.slots.at_mut(slot) else { return };
         if !live.has(from) {

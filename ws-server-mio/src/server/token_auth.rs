@@ -1,4 +1,4 @@
-//! Servers that answer only to who shows a token.
+//! Servers that require a token.
 
 use crate::connection::Connections;
 use crate::connection::slots::flag;
@@ -8,7 +8,7 @@ use ws_host::token::TokenRule;
 use ws_proto::Request;
 
 impl Connections {
-    /// Refuses a request without the token that its server requires.
+    /// Rejects a request without the token that its server requires.
     pub(crate) fn guard<'a>(&mut self, id: ConnectionId, event: Event<'a>) -> Option<Event<'a>> {
         let Self { slots, servers, .. } = self;
         let Some(live) = slots.get_mut(id) else { return Some(event) };
@@ -26,12 +26,12 @@ impl Connections {
             }
             Err(request) => request,
         };
-        // It was asked just now, so that it can be answered.
+        // The request has just arrived, so it can be answered.
         let _ = self.respond(id, request, TokenRule::unauthorized());
         None
     }
 
-    /// Whether the end of a connection is not reported: it never showed the token, and nobody asked for every end.
+    /// Whether the end of a connection is not reported: it never showed the token, and `report_all_closes` is not set.
     pub(crate) fn hides_end(&self, id: ConnectionId) -> bool {
         let Some(live) = self.slots.get(id) else { return false };
         self.token_rule(id).is_some()
@@ -39,7 +39,7 @@ impl Connections {
             && !live.connection.config().get_report_all_closes()
     }
 
-    /// Gives the cookie to who showed the token in the query.
+    /// Sets the cookie for a client that showed the token in the query.
     pub(crate) fn set_token_cookie<B>(
         &self,
         id: ConnectionId,

@@ -1,4 +1,4 @@
-//! What a server does by itself with upgrades, and with plain requests that nobody answers.
+//! Automatic answers to upgrades, and to dropped plain requests.
 
 use crate::connection::Connections;
 use crate::connection::lists::mark_dirty;
@@ -11,10 +11,10 @@ impl Connections {
         Some(&self.servers.at(self.slots.get(id)?.server)?.upgrades)
     }
 
-    /// Accepts or refuses an upgrade as its server is configured; gives it back where the application decides.
+    /// Accepts or rejects an upgrade by its server's configuration; returns it if the application decides.
     pub(crate) fn decide(&mut self, id: ConnectionId, mut upgrade: Upgrade) -> Option<Upgrade> {
         let Some(rule) = self.upgrade_rule(id).cloned() else { return Some(upgrade) };
-        // It was asked just now, so that it can be answered.
+        // The request has just arrived, so it can be answered.
         let _ = match rule.decide(&mut upgrade) {
             Decision::Accept => self.accept(id, upgrade),
             Decision::Refuse => self.respond(id, upgrade, Unanswered::NotFound.response()),
@@ -23,12 +23,12 @@ impl Connections {
         None
     }
 
-    /// What a plain request for this path gets where nobody answers it.
+    /// The answer to a dropped plain request for this path.
     pub(crate) fn unanswered(&self, id: ConnectionId, path: &str) -> Option<Unanswered> {
         Some(self.upgrade_rule(id)?.unanswered(path))
     }
 
-    /// Answers the request that was reported last, where the application has dropped it.
+    /// Answers the last reported request, if the application has dropped it.
     pub(crate) fn answer_dropped(&mut self, id: ConnectionId, unanswered: Unanswered) {
         let Self { slots, dirty, now, .. } = self;
         let Some(live) = slots.get_mut(id) else { return };

@@ -1,4 +1,4 @@
-//! Listeners: the system's, or what stands in for them.
+//! Listeners: the system's, or a test's.
 
 use crate::sys::socket::{NewSocket, Socket};
 use mio::net::TcpListener;
@@ -12,22 +12,22 @@ use ws_host::listen::SocketFile;
 use ws_host::listen::transport;
 use ws_proto::Transport;
 
-/// What an endpoint asks of a listener. Dropped, it is closed.
+/// A listener, as an endpoint uses it. Dropping it closes it.
 pub trait Listener: Send {
-    /// Has the poller tell of it under this token.
+    /// Registers it with the poller under this token.
     ///
     /// # Errors
     /// When it cannot be watched.
     fn register(&mut self, token: Token) -> io::Result<()>;
 
-    /// Takes a connection that came.
+    /// Accepts a connection.
     ///
     /// # Errors
-    /// Whatever the system would answer.
+    /// As the system's.
     fn accept(&mut self) -> io::Result<Accepted>;
 }
 
-/// A connection that was accepted, and its peer's address where it has one.
+/// An accepted connection, and its peer's address if it has one.
 pub type Accepted = (Box<dyn Socket>, Option<SocketAddr>);
 
 /// Listeners that are not registered yet.
@@ -37,7 +37,7 @@ pub(crate) enum NewListeners {
 }
 
 impl NewListeners {
-    /// What the connections that they accept stand on.
+    /// The transport of the connections that they accept.
     pub(crate) fn transport(&self) -> Transport {
         match self {
             Self::System(listeners) => transport(listeners),
@@ -71,8 +71,8 @@ impl NewListeners {
 /// A registered listener.
 pub(crate) enum Acceptor {
     Tcp(TcpListener),
-    /// The file is removed with the listener, where it is ours, and before it: as long as we listen, no other program can
-    /// have a file of the same inode number at the path.
+    /// The file is removed with the listener, if it is ours, and before it: while we listen, no other program can
+    /// have a file with the same inode number at the path.
     #[cfg(unix)]
     Unix(#[expect(dead_code, reason = "dropped")] Option<SocketFile>, mio::net::UnixListener),
     Other(Box<dyn Listener>),
@@ -108,11 +108,11 @@ impl Acceptor {
         }
     }
 
-    /// A new socket, and its address where it has one.
+    /// A new socket, and its address if it has one.
     ///
-    /// To read, write and shut down, a stream is a descriptor, whatever its family: both kinds are kept as the
-    /// same type, so that a connection is no larger and no slower for it. What only TCP has (addresses,
-    /// `TCP_NODELAY`) the system refuses for the other kind.
+    /// To read, write and shut down, a stream is a descriptor, whatever its family: both kinds are stored as the
+    /// same type, so that a connection is no larger and no slower. The system rejects TCP-only operations (addresses,
+    /// `TCP_NODELAY`) on the other kind.
     pub(crate) fn accept(&mut self) -> io::Result<(NewSocket, Option<SocketAddr>)> {
         match self {
             Self::Tcp(listener) => {

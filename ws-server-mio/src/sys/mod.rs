@@ -2,13 +2,13 @@
 //!
 //! ```text
 //!   endpoint ──wait──▶ Selector ─────────┐
-//!   slots ──read, write──▶ SocketRef ────┤──▶ mio and std, or what a test has put in their place
+//!   slots ──read, write──▶ SocketRef ────┤──▶ mio and std, or a test's replacement
 //!   servers ──accept──▶ Acceptor ────────┤
 //!   clients ──connect, look_up──▶ Sys ───┘
 //! ```
 //!
-//! A test stands in for the system with [`System`], which [`Endpoint::with_system`](crate::Endpoint::with_system) takes, and
-//! looks inside with [`inspect`](crate::inspect). Both are outside of what semantic versioning promises. Time is replaced by
+//! A test replaces the system with [`System`], which [`Endpoint::with_system`](crate::Endpoint::with_system) takes, and
+//! inspects the state with [`inspect`](crate::inspect). Semantic versioning covers neither. Time is replaced by
 //! [`Options::clock`](crate::Options::clock).
 
 pub(crate) mod listener;
@@ -29,37 +29,37 @@ use std::io;
 use std::net::SocketAddr;
 use ws_host::listen::{Bind, ListenError, open};
 
-/// What stands in for the system.
+/// A replacement for the system.
 pub trait System: Send {
-    /// What waits in the kernel's place, and how another thread ends a wait: with the token [`WAKER`].
+    /// The poller, and the wake-up that ends its wait from another thread, with the token [`WAKER`].
     fn poller(&mut self) -> (Box<dyn Poller>, Wake);
 
     /// Opens listeners.
     ///
     /// # Errors
-    /// When there are none.
+    /// When it cannot open them.
     fn listen(&mut self, bind: &Bind) -> Result<Vec<Box<dyn Listener>>, ListenError>;
 
     /// Begins to connect: to an address, or to a Unix socket.
     ///
     /// # Errors
-    /// When that fails at once.
+    /// If it fails at once.
     fn connect(&mut self, address: Option<SocketAddr>) -> io::Result<Box<dyn Socket>>;
 
-    /// Begins to look a name up; the answer may come at any time, from any thread.
+    /// Begins to look up a name; the answer may come at any time, from any thread.
     ///
     /// # Errors
-    /// When that fails at once.
+    /// If it fails at once.
     fn look_up(&mut self, host: &str, answer: Answer) -> io::Result<()>;
 
-    /// Fills this with unpredictable numbers.
+    /// Fills this with unpredictable bytes.
     ///
     /// # Errors
-    /// When there are none.
+    /// When it has none.
     fn random(&mut self, bytes: &mut [u8]) -> io::Result<()>;
 }
 
-/// Where listeners, connections, names and random numbers come from.
+/// The source of listeners, connections, names and random numbers.
 pub(crate) struct Sys {
     pub(crate) registry: Registry,
     lookup: Lookup,
@@ -90,7 +90,7 @@ impl Sys {
         }
     }
 
-    /// Looks a name up on a thread of its own.
+    /// Looks up a name on its own thread.
     pub(crate) fn look_up(&mut self, host: &str, answer: Answer) -> io::Result<()> {
         match &mut self.other {
             None => self.lookup.start(host.to_owned(), answer),

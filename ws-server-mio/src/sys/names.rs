@@ -1,4 +1,4 @@
-//! Looking names up, each on a thread of its own: the system's resolver blocks.
+//! Name lookups, each on its own thread: the system's resolver blocks.
 
 use std::fmt;
 use std::io;
@@ -6,10 +6,10 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread;
 
-/// Takes what a name leads to; the ports mean nothing.
+/// Receives the addresses of a name; their ports are ignored.
 pub type Answer = Box<dyn Fn(io::Result<Vec<SocketAddr>>) + Send>;
 
-/// What looks names up.
+/// Looks up names.
 #[derive(Clone, Default)]
 pub(crate) struct Lookup(pub(crate) Option<Arc<LookUp>>);
 
@@ -23,7 +23,7 @@ impl Lookup {
         }
     }
 
-    /// Begins a thread that lives for this name. One that is at work when the endpoint goes ends with its answer.
+    /// Spawns a thread for this name. If it outlives the endpoint, it ends with its answer.
     pub(crate) fn start(&self, host: String, answer: Answer) -> io::Result<()> {
         let lookup = self.clone();
         let work = move || answer(lookup.look_up(&host));

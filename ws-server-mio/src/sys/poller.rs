@@ -4,16 +4,16 @@ use mio::{Events, Poll, Token};
 use std::io;
 use std::time::Duration;
 
-/// What the kernel says of a socket.
+/// The readiness of a socket, as the kernel reports it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Readiness {
     /// There may be bytes to read, or a connection to accept.
     pub readable: bool,
-    /// It may take bytes.
+    /// It may be writable.
     pub writable: bool,
     /// The peer has ended its stream.
     pub read_closed: bool,
-    /// An error stands at the socket.
+    /// The socket has an error.
     pub error: bool,
 }
 
@@ -29,22 +29,22 @@ impl From<&mio::event::Event> for Readiness {
     }
 }
 
-/// Waits in the kernel's place.
+/// Replaces waiting in the kernel.
 pub trait Poller: Send {
-    /// Waits until something is ready, at most for so long, and adds what is.
+    /// Waits until something is ready, at most for `timeout`, and adds the readiness.
     ///
     /// # Errors
     /// When it cannot wait.
     fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<(Token, Readiness)>) -> io::Result<()>;
 }
 
-/// The token of whatever wakes a wait from another thread.
+/// The token of a wake-up from another thread.
 pub const WAKER: Token = Token(usize::MAX);
 
-/// What one wait can report; the kernel keeps the rest for the next.
+/// The most events of one wait; the kernel keeps the rest for the next.
 pub(crate) const EVENTS: usize = 1024;
 
-/// Where the kernel tells what is ready.
+/// The source of readiness.
 pub(crate) enum Selector {
     Mio { poll: Poll, ready: Events },
     Other { poller: Box<dyn Poller>, ready: Vec<(Token, Readiness)> },
@@ -74,7 +74,7 @@ impl Selector {
         }
     }
 
-    /// What the last wait brought.
+    /// The last batch.
     #[inline]
     pub(crate) fn each(&self, mut hear: impl FnMut(Token, Readiness)) {
         match self {
@@ -83,7 +83,7 @@ impl Selector {
         }
     }
 
-    /// Whether it brought as much as one wait can: the kernel may have more to tell.
+    /// Whether the last batch was full: the kernel may have more.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
         match self {
@@ -92,7 +92,7 @@ impl Selector {
         }
     }
 
-    /// Whether it brought nothing.
+    /// Whether the last batch was empty.
     pub(crate) fn is_empty(&self) -> bool {
         match self {
             Self::Mio { ready, .. } => ready.is_empty(),
@@ -101,7 +101,7 @@ impl Selector {
     }
 }
 
-/// Ends a wait from another thread, now or the next one.
+/// Ends a wait from another thread, the current or the next one.
 pub(crate) enum Waker {
     Mio(mio::Waker),
     Other(Wake),

@@ -1,4 +1,4 @@
-//! Sockets: the system's, or what stands in for them.
+//! Sockets: the system's, or a test's.
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -9,9 +9,9 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::OwnedFd;
 use ws_host::socket::{SHORT_TRANSFER_IS_LAST, prepare, probe, reset_on_close};
 
-/// What an endpoint asks of a socket. Dropped, it is closed.
+/// A socket, as an endpoint uses it. Dropping it closes it.
 pub trait Socket: Send {
-    /// Has the poller tell of it under this token.
+    /// Registers it with the poller under this token.
     ///
     /// # Errors
     /// When it cannot be watched.
@@ -20,28 +20,28 @@ pub trait Socket: Send {
     /// As [`Read::read`].
     ///
     /// # Errors
-    /// Whatever the system would answer.
+    /// As the system's.
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// As [`Write::write_vectored`].
     ///
     /// # Errors
-    /// Whatever the system would answer.
+    /// As the system's.
     fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Ends the half that sends.
+    /// Shuts down the sending half.
     ///
     /// # Errors
-    /// Whatever the system would answer.
+    /// As the system's.
     fn shutdown(&self) -> io::Result<()>;
 
-    /// Takes the error that stands at the socket.
+    /// Takes the pending error of the socket.
     ///
     /// # Errors
-    /// When the system cannot be asked.
+    /// If the query fails.
     fn take_error(&self) -> io::Result<Option<io::Error>>;
 
-    /// Whether a read or a write of fewer bytes than it might have been shows that there is no more.
+    /// Whether a read or a write shorter than possible shows that there is no more.
     fn short_says_all(&self) -> bool {
         true
     }
@@ -49,7 +49,7 @@ pub trait Socket: Send {
     /// Its own address.
     ///
     /// # Errors
-    /// Where it has none.
+    /// If it has none.
     fn local_addr(&self) -> io::Result<SocketAddr> {
         Err(io::ErrorKind::Unsupported.into())
     }
@@ -57,13 +57,13 @@ pub trait Socket: Send {
     /// The peer's address.
     ///
     /// # Errors
-    /// Where it has none, or is not connected.
+    /// If it has none, or is not connected.
     fn peer_addr(&self) -> io::Result<SocketAddr> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
 
-/// Where a connection leads.
+/// The target of a connection.
 #[derive(Clone)]
 pub(crate) enum Target {
     Tcp(SocketAddr),
@@ -72,7 +72,7 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    /// Begins to connect. A Unix socket is kept as a TCP stream, as an accepted one is.
+    /// Begins to connect. A Unix socket is stored as a TCP stream, as an accepted one is.
     pub(crate) fn connect(&self) -> io::Result<TcpStream> {
         match self {
             Self::Tcp(address) => TcpStream::connect(*address),
@@ -90,7 +90,7 @@ impl Target {
     }
 }
 
-/// A socket that has no slot yet.
+/// A socket without a slot.
 pub(crate) enum NewSocket {
     Tcp(TcpStream),
     Other(Box<dyn Socket>),
@@ -112,13 +112,13 @@ impl NewSocket {
     }
 }
 
-/// The sockets that are not the system's, by slot. A slot has room for a descriptor and no more; it has none where its
-/// socket is kept here.
+/// The sockets that are not the system's, by slot. A slot has room for a descriptor only, and is empty if its
+/// socket is stored here.
 #[derive(Default)]
 pub(crate) struct Others(HashMap<u32, Box<dyn Socket>>);
 
 impl Others {
-    /// Keeps the socket of a slot, or gives back what the slot keeps by itself.
+    /// Stores the socket of a slot, or returns the stream that the slot stores itself.
     pub(crate) fn keep(&mut self, slot: u32, socket: NewSocket) -> Option<TcpStream> {
         match socket {
             NewSocket::Tcp(stream) => Some(stream),
@@ -149,7 +149,7 @@ impl Others {
     }
 }
 
-/// The socket of a slot, wherever it is kept.
+/// The socket of a slot, wherever it is stored.
 #[derive(Clone, Copy)]
 pub(crate) enum SocketRef<'s> {
     Tcp(&'s TcpStream),
@@ -189,7 +189,7 @@ impl SocketRef<'_> {
         }
     }
 
-    /// Ends the half that sends.
+    /// Shuts down the sending half.
     pub(crate) fn shutdown(self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
@@ -222,7 +222,7 @@ impl SocketRef<'_> {
         }
     }
 
-    /// Whether a read or a write of fewer bytes than it might have been shows that the kernel has no more: no further
+    /// Whether a read or a write shorter than possible shows that the kernel has no more: no further
     /// call is needed to see `WouldBlock`.
     #[inline]
     pub(crate) fn short_says_all(self) -> bool {
@@ -233,21 +233,21 @@ impl SocketRef<'_> {
         }
     }
 
-    /// Prepares a socket that is connected.
+    /// Configures a connected socket.
     pub(crate) fn prepare(self) {
         if let Self::Tcp(stream) = self {
             prepare(stream);
         }
     }
 
-    /// Has the kernel find out when the peer vanishes.
+    /// Lets the kernel detect that the peer vanishes.
     pub(crate) fn probe(self) {
         if let Self::Tcp(stream) = self {
             probe(stream);
         }
     }
 
-    /// Has the socket end with a reset.
+    /// Makes closing the socket send a reset.
     pub(crate) fn reset_on_close(self) {
         if let Self::Tcp(stream) = self {
             reset_on_close(stream);

@@ -1,4 +1,4 @@
-//! Pixels: boxes and text in units that are as large on every screen.
+//! Pixels: boxes and text in units of the same size on every screen.
 
 use embedded_graphics::mono_font::{MonoFont, MonoTextStyle};
 use embedded_graphics::pixelcolor::BinaryColor;
@@ -9,7 +9,7 @@ use std::convert::Infallible;
 /// 0xRRGGBB.
 pub(crate) type Colour = u32;
 
-/// A place in units, of which a screen with a scale of 2 has two pixels.
+/// A rectangle in units; at a scale of 2, a unit is two pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Area {
     pub(crate) x: f32,
@@ -24,14 +24,14 @@ impl Area {
         Self { x: self.x + by, y: self.y + by, w, h }
     }
 
-    /// The part of `n` equal ones side by side, `gap` apart.
+    /// The column `index` of `n` equal ones, `gap` apart.
     pub(crate) fn column(self, index: usize, n: usize, gap: f32) -> Self {
         let w = (self.w - gap * (n as f32 - 1.0)) / n as f32;
         Self { x: self.x + index as f32 * (w + gap), w, ..self }
     }
 }
 
-/// A picture in memory. What lies outside is not drawn.
+/// A picture in memory. Drawing outside of it is clipped.
 pub(crate) struct Canvas<'p> {
     pixels: &'p mut [Colour],
     width: usize,
@@ -50,7 +50,7 @@ impl<'p> Canvas<'p> {
         Area { x: 0.0, y: 0.0, w: self.width as f32 / self.scale, h: self.height as f32 / self.scale }
     }
 
-    /// Pixels to a unit.
+    /// Pixels per unit.
     pub(crate) fn scale(&self) -> f32 {
         self.scale
     }
@@ -69,7 +69,7 @@ impl<'p> Canvas<'p> {
         }
     }
 
-    /// A box with round corners.
+    /// A box with rounded corners.
     pub(crate) fn fill(&mut self, area: Area, radius: f32, colour: Colour, share: f32) {
         let [left, top, right, bottom] =
             [area.x, area.y, area.x + area.w, area.y + area.h].map(|edge| edge * self.scale);
@@ -84,7 +84,7 @@ impl<'p> Canvas<'p> {
         }
     }
 
-    /// A row of pixels, whose ends may be covered in part.
+    /// A row of pixels, whose ends may be partly covered.
     fn span(&mut self, y: i32, start: f32, end: f32, colour: Colour, share: f32) {
         if start.floor() == end.floor() {
             return self.mix(start as i32, y, colour, share * (end - start));
@@ -102,7 +102,7 @@ impl<'p> Canvas<'p> {
         }
     }
 
-    /// A line of text, `size` times as large as the font is.
+    /// A line of text, at `size` times the font's size.
     pub(crate) fn text(
         &mut self,
         (x, y): (f32, f32),
@@ -112,7 +112,7 @@ impl<'p> Canvas<'p> {
         alignment: Alignment,
         text: &str,
     ) {
-        // A bitmap is enlarged by whole numbers.
+        // A bitmap scales by whole numbers only.
         let zoom = (size * self.scale).round().max(1.0) as i32;
         let origin = ((x * self.scale).round() as i32, (y * self.scale).round() as i32);
         let style = TextStyleBuilder::new().alignment(alignment).baseline(Baseline::Top).build();
@@ -125,7 +125,7 @@ impl<'p> Canvas<'p> {
     }
 }
 
-/// What a font draws on.
+/// A font's draw target.
 struct Ink<'c, 'p> {
     canvas: &'c mut Canvas<'p>,
     origin: (i32, i32),
@@ -159,7 +159,7 @@ impl DrawTarget for Ink<'_, '_> {
     }
 }
 
-/// Between two colours.
+/// Interpolates between two colours.
 pub(crate) fn mix(from: Colour, to: Colour, share: f32) -> Colour {
     let share = (share.clamp(0.0, 1.0) * 256.0) as u32;
     let part = |shift: u32| {
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_outside_is_not_drawn() {
+    fn drawing_outside_is_clipped() {
         let mut pixels = vec![0; 10 * 10];
         let mut canvas = Canvas::new(&mut pixels, 10, 1.0);
         canvas.fill(Area { x: -5.0, y: -5.0, w: 100.0, h: 100.0 }, 3.0, 0x123456, 1.0);

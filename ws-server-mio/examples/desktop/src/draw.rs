@@ -25,7 +25,7 @@ const HEADER: f32 = 26.0;
 const CELLS: f32 = 58.0;
 const FOOT: f32 = 124.0;
 
-/// Where the wave is: there the mouse changes it.
+/// The area of the wave, where the mouse changes it.
 pub(crate) fn wave_area(whole: Area) -> Area {
     let inner = whole.inset(MARGIN);
     let above = HEADER + CELLS + 2.0 * SPACE;
@@ -77,7 +77,7 @@ fn cells<C: Ord>(canvas: &mut Canvas<'_>, area: Area, scope: &Scope<C>, meter: &
 fn wave(canvas: &mut Canvas<'_>, area: Area, wave: &Wave) {
     canvas.fill(area, 10.0, PANEL, 1.0);
     let inner = area.inset(14.0);
-    let inner = Area { h: (inner.h - 12.0).max(0.0), ..inner }; // below stands a line of text
+    let inner = Area { h: (inner.h - 12.0).max(0.0), ..inner }; // a line of text follows below
     let middle = inner.y + inner.h / 2.0;
     for part in 0..=4 {
         let y = inner.y + inner.h * part as f32 / 4.0;
@@ -105,7 +105,7 @@ fn curve(canvas: &mut Canvas<'_>, area: Area, middle: f32, wave: &Wave) {
         let x = column as f32 + 0.5;
         let (y, slope) = (height(x), height(x + 0.5) - height(x - 0.5));
         let colour = mix(CYAN, VIOLET, x / columns as f32);
-        // From the distance straight down to that from the line.
+        // From the vertical distance to the distance from the line.
         let lean = (1.0 + slope * slope).sqrt();
         let reach = glow * lean;
         for row in (y - reach) as i32..=(y + reach) as i32 {
@@ -117,7 +117,7 @@ fn curve(canvas: &mut Canvas<'_>, area: Area, middle: f32, wave: &Wave) {
     }
 }
 
-/// A tile for everybody who is connected: large and orange for a page, small and red for those that flood.
+/// A tile for each client: large and orange for a page, small and red for a flood.
 fn clients<C: Ord>(canvas: &mut Canvas<'_>, area: Area, scope: &Scope<C>) {
     let (pages, floods) = (scope.count(Kind::Page), scope.count(Kind::Flood));
     let title = match floods {
@@ -142,7 +142,7 @@ fn clients<C: Ord>(canvas: &mut Canvas<'_>, area: Area, scope: &Scope<C>) {
             canvas.fill(tile, size * 0.2, mix(colour, TEXT, client.glow * 0.55), 1.0);
             place.0 += size + 5.0;
         }
-        // Each kind begins a row of its own.
+        // Each kind begins a new row.
         if place.0 > inner.x {
             place = (inner.x, place.1 + size + 5.0);
         }
@@ -165,7 +165,7 @@ fn gaps(canvas: &mut Canvas<'_>, area: Area, meter: &Meter) {
     canvas.fill(line, 0.0, TEXT, 0.35);
 }
 
-/// A panel with a title; what is left of it.
+/// A panel with a title; returns its remaining area.
 fn panel(canvas: &mut Canvas<'_>, area: Area, title: String) -> Area {
     canvas.fill(area, 10.0, PANEL, 1.0);
     canvas.text((area.x + 12.0, area.y + 9.0), &FONT_6X13, 1.0, MUTED, Alignment::Left, &title);

@@ -5,20 +5,20 @@
 //! cargo run --release --manifest-path ws-server-mio/examples/desktop/Cargo.toml -- 8080    # on this one
 //! ```
 //!
-//! Open the printed address in a browser: the page shows the same curve, live. What you change there changes
-//! in the window, and the other way round (drag, wheel, arrow keys). "Flood me" opens fifty sockets that send as
-//! fast as they can: look at the window meanwhile.
+//! Open the printed address in a browser: the page shows the same curve, live. Changes made there appear
+//! in the window, and vice versa (drag, wheel, arrow keys). "Flood me" opens fifty sockets that send as
+//! fast as they can: watch the window meanwhile.
 //!
 //! ```text
-//!  main.rs    the window and the loop          scope.rs   what is shown, and what changes it
-//!  serve.rs   requests and messages            meter.rs   when frames are due, and how they come
+//!  main.rs    the window and the loop          scope.rs   the shared state, and its changes
+//!  serve.rs   requests and messages            meter.rs   when frames are due, and their timing
 //!  page.html  the page                         draw.rs    the picture, on view.rs and canvas.rs
 //! ```
 //!
-//! How the two live together is in [`App::about_to_wait`]; a helper thread only waits (`Endpoint::watch`). On
+//! [`App::about_to_wait`] runs both in one loop; a helper thread only waits (`Endpoint::watch`). On
 //! Wayland without X11, add `--features wayland`.
 
-#![allow(clippy::print_stdout, clippy::print_stderr)] // it is started from a terminal
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a program for the terminal
 
 mod canvas;
 mod draw;
@@ -41,7 +41,7 @@ use winit::keyboard::{Key, NamedKey};
 use winit::window::WindowId;
 use ws_server_mio::{Bind, ConnectionId, Endpoint, Event, Options, ServerConfig, ServerId, Turn};
 
-/// So long the pages may take to answer our farewell.
+/// How long pages may take to answer the Close.
 const FAREWELL: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
@@ -59,8 +59,8 @@ fn run() -> Result<(), Box<dyn Error>> {
         Some(port) => port.parse().map_err(|_| "usage: desktop [PORT]")?,
         None => 0, // the system chooses a free one
     };
-    // `ui`: a turn ends when its millisecond is spent. The low marks keep what a page has not yet read, and so
-    // what it shows, young.
+    // `ui`: a turn ends when its millisecond is spent. The low marks limit unread output, so a page shows
+    // recent state.
     let mut endpoint = Endpoint::with(Options::ui())?;
     let config = ServerConfig::new()
         .upgrade_paths([serve::LIVE, serve::FLOOD])
@@ -71,7 +71,7 @@ fn run() -> Result<(), Box<dyn Error>> {
 
     let event_loop = EventLoop::<Wake>::with_user_event().build()?;
     let proxy = event_loop.create_proxy();
-    // Called on a helper thread. It fails when the loop has ended, and nobody is left to be woken.
+    // Called on a helper thread. It fails when the loop has ended.
     let _watch = endpoint.watch(move || drop(proxy.send_event(Wake)))?;
     println!("desktop: {url}");
     io::stdout().flush()?;
@@ -89,7 +89,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     app.failure.map_or(Ok(()), Err)
 }
 
-/// The server has something to do. It needs no handler: after any event comes [`App::about_to_wait`].
+/// The server has work. This needs no handler: [`App::about_to_wait`] follows any event.
 struct Wake;
 
 struct App {
@@ -100,9 +100,9 @@ struct App {
     meter: Meter,
     /// `None` before the first `resumed`.
     view: Option<View>,
-    /// The mouse has hold of the wave.
+    /// The mouse drags the wave.
     drags: bool,
-    /// Why the loop ended, if not by the user's wish.
+    /// Why the loop ended, unless the user closed the window.
     failure: Option<Box<dyn Error>>,
 }
 
@@ -116,9 +116,9 @@ impl ApplicationHandler<Wake> for App {
         }
     }
 
-    /// The heart: after the window's events, and before the loop waits for more of them, the server has one
-    /// short turn. Turns are never run elsewhere, not for [`Wake`] either, so that input and drawing come between
-    /// any two of them however much the network brings.
+    /// After the window's events, and before the loop waits for more, the server gets one
+    /// short turn. No turn runs elsewhere, not even for [`Wake`], so that input and drawing come between
+    /// any two turns, however much the network brings.
     fn about_to_wait(&mut self, event_loop: &ActiveEventLoop) {
         let now = Instant::now();
         if self.meter.is_due(now) {
@@ -173,7 +173,7 @@ impl ApplicationHandler<Wake> for App {
 }
 
 impl App {
-    /// One turn of the server: what has come, what is to go, for about a millisecond.
+    /// One turn of the server: input and output, for about a millisecond.
     fn turn(&mut self, event_loop: &ActiveEventLoop) -> io::Result<Turn> {
         let Self { endpoint, scope, meter, .. } = self;
         let turn = endpoint.poll(Some(Duration::ZERO), |connections, event| match event {
@@ -184,7 +184,7 @@ impl App {
         Ok(turn)
     }
 
-    /// A sixtieth of a second has passed. Minimised or covered, the window is not drawn; the pages are served
+    /// A sixtieth of a second has passed. A minimised or covered window is not drawn; the pages are served
     /// all the same.
     fn frame(&mut self, now: Instant) {
         self.scope.advance();
@@ -207,7 +207,7 @@ impl App {
         let Self { view: Some(view), scope, meter, url, .. } = self else { return };
         meter.frame(Instant::now());
         if let Err(error) = view.draw(|canvas| draw::draw(canvas, scope, meter, url)) {
-            // A window that is being resized may have no pixels for a moment.
+            // A window that is being resized may briefly have no pixels.
             eprintln!("desktop: {error}");
         }
     }
@@ -220,8 +220,8 @@ impl App {
         }
     }
 
-    /// Pages are told that we are going (1001) and come back when we do. The loop ends when they have all
-    /// answered, or a little later.
+    /// Closes pages with 1001, so they reconnect when we restart. The loop ends when all have
+    /// answered, or after a short grace.
     fn close(&mut self) {
         if let Some(view) = &mut self.view {
             view.hide();

@@ -1,4 +1,4 @@
-//! How well the frames come, measured from outside: it reads no clock.
+//! Frame timing, measured from outside: it reads no clock.
 
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 /// 60 a second.
 pub(crate) const FRAME: Duration = Duration::from_nanos(1_000_000_000 / 60);
-/// So many gaps are shown.
+/// How many gaps are shown.
 const GAPS: usize = 120;
-/// So long the worst of its kind is shown.
+/// How many seconds a maximum is shown.
 const MEMORY: usize = 5;
 
-/// What was measured. Times are in microseconds.
+/// Measurements. Times are in microseconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Report {
     /// Frames that were drawn.
     pub(crate) frames: u64,
-    /// Frames that there should be.
+    /// Frames that were due.
     pub(crate) due: u64,
     /// Frames that came more than half a frame late.
     pub(crate) late: u64,
@@ -31,10 +31,10 @@ pub(crate) struct Report {
     pub(crate) rate: u64,
 }
 
-/// When frames are due, and what became of them.
+/// When frames are due, and their measurements.
 pub(crate) struct Meter {
     next: Instant,
-    /// The turns since a frame was asked for.
+    /// The turns since a frame was requested.
     asked: Option<u32>,
     last: Option<Instant>,
     gaps: VecDeque<Duration>,
@@ -44,7 +44,7 @@ pub(crate) struct Meter {
     report: Report,
 }
 
-/// What the present second began with.
+/// The values at the beginning of the current second.
 struct Second {
     start: Instant,
     frames: u64,
@@ -70,7 +70,7 @@ impl Meter {
         self.next
     }
 
-    /// Whether a frame is due; then the next one is a frame later. Those that were missed are counted, not made
+    /// Whether a frame is due; if so, the next one is due a frame later. Missed frames are counted, not made
     /// up for.
     pub(crate) fn is_due(&mut self, now: Instant) -> bool {
         let Some(late) = now.checked_duration_since(self.next) else { return false };
@@ -98,7 +98,7 @@ impl Meter {
         }
     }
 
-    /// Nobody sees the window: what passes until the next frame is no gap.
+    /// The window is hidden: the time until the next frame is no gap.
     pub(crate) fn pause(&mut self) {
         self.last = None;
         self.asked = None;
@@ -112,12 +112,12 @@ impl Meter {
         }
     }
 
-    /// Whether a second is over, and so it is time for [`Meter::summarize`].
+    /// Whether a second is over, and [`Meter::summarize`] is due.
     pub(crate) fn is_second(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.second.start) >= Duration::from_secs(1)
     }
 
-    /// Ends a second; `messages` is how many there have been ever.
+    /// Ends a second; `messages` is the total since the start.
     pub(crate) fn summarize(&mut self, now: Instant, messages: u64) {
         let seconds = now.saturating_duration_since(self.second.start).as_secs_f32();
         self.report.fps = (self.report.frames - self.second.frames) as f32 / seconds;
@@ -141,7 +141,7 @@ impl Meter {
     }
 }
 
-/// The longest of the last seconds.
+/// The maximum of the last seconds.
 #[derive(Default)]
 struct Worst([Duration; MEMORY]);
 
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_out_of_sight_is_no_gap() {
+    fn hidden_time_is_no_gap() {
         let start = Instant::now();
         let mut meter = Meter::new(start);
         meter.frame(start);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_waits_for_the_turns_between_its_asking_and_its_drawing() {
+    fn turns_between_request_and_frame_are_counted() {
         let start = Instant::now();
         let mut meter = Meter::new(start);
         meter.turn(Duration::ZERO);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_gaps_are_kept() {
+    fn old_gaps_are_dropped() {
         let start = Instant::now();
         let mut meter = Meter::new(start);
         for n in 0..1000 {

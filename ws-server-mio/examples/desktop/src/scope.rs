@@ -1,4 +1,4 @@
-//! What the window and the pages show alike, and what can change it. It does no I/O and reads no clock, so its
+//! The state that the window and the pages share, and its changes. It does no I/O and reads no clock, so its
 //! tests need neither.
 
 use crate::meter::Report;
@@ -10,10 +10,10 @@ use std::f32::consts::{PI, TAU};
 const AMPLITUDE: (f32, f32) = (0.0, 100.0);
 /// Waves in the width.
 const FREQUENCY: (f32, f32) = (1.0, 12.0);
-/// Radians that the wave moves on in a frame: a turn in two seconds.
+/// Radians that the wave advances per frame: a full turn in two seconds.
 const STEP: f32 = TAU / 120.0;
 
-/// A curve that moves.
+/// A moving curve.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Wave {
     pub(crate) amplitude: f32,
@@ -30,7 +30,7 @@ impl Wave {
     }
 }
 
-/// What a page says: what it wants to be otherwise.
+/// A page's request: the values it changes.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Change {
@@ -38,24 +38,24 @@ struct Change {
     frequency: Option<f32>,
 }
 
-/// What a connection is for, by the path that it asked for.
+/// The purpose of a connection, by its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A page: it is sent the state and may change it.
+    /// A page: it receives the state and may change it.
     Page,
-    /// One of many that only want an answer to all they say.
+    /// One of many that only want every message echoed.
     Flood,
 }
 
-/// Somebody who is connected.
+/// A connected client.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) kind: Kind,
-    /// 1 when it has just said something, then fading to 0.
+    /// 1 right after a message, then fading to 0.
     pub(crate) glow: f32,
 }
 
-/// What the pages are told in every frame.
+/// The state sent to the pages in every frame.
 #[derive(Serialize)]
 struct State<'s> {
     #[serde(flatten)]
@@ -66,7 +66,7 @@ struct State<'s> {
     report: &'s Report,
 }
 
-/// All that is shown, but for the measurements. `C` is what a connection is known by.
+/// All visible state except the measurements. `C` identifies a connection.
 pub(crate) struct Scope<C> {
     wave: Wave,
     clients: BTreeMap<C, Client>,
@@ -82,7 +82,7 @@ impl<C: Ord> Scope<C> {
         &self.wave
     }
 
-    /// In an order in which nobody changes places.
+    /// In a stable order.
     pub(crate) fn clients(&self) -> impl Iterator<Item = &Client> {
         self.clients.values()
     }
@@ -103,24 +103,24 @@ impl<C: Ord> Scope<C> {
         self.clients.remove(client);
     }
 
-    /// A client has said something, whatever it was.
+    /// A client has sent a message.
     pub(crate) fn heard(&mut self, client: &C) {
         if let Some(client) = self.clients.get_mut(client) {
             client.glow = 1.0;
         }
     }
 
-    /// Does what a page asks for: `{"amplitude": 40}`.
+    /// Applies a page's request: `{"amplitude": 40}`.
     ///
     /// # Errors
-    /// When it cannot be understood; nothing has changed then.
+    /// If it is invalid; nothing has changed.
     pub(crate) fn receive(&mut self, json: &str) -> Result<(), serde_json::Error> {
         let change: Change = serde_json::from_str(json)?;
         self.set(change.amplitude, change.frequency);
         Ok(())
     }
 
-    /// Sets what is given, within bounds.
+    /// Sets the given values, clamped.
     pub(crate) fn set(&mut self, amplitude: Option<f32>, frequency: Option<f32>) {
         let Wave { amplitude: a, frequency: f, .. } = &mut self.wave;
         *a = amplitude.unwrap_or(*a).clamp(AMPLITUDE.0, AMPLITUDE.1);
@@ -138,7 +138,7 @@ impl<C: Ord> Scope<C> {
     /// Everything, as JSON.
     pub(crate) fn state(&self, report: &Report) -> String {
         let (pages, floods) = (self.count(Kind::Page), self.count(Kind::Flood));
-        // Numbers always make JSON.
+        // Numbers always serialise.
         serde_json::to_string(&State { wave: &self.wave, pages, floods, report }).unwrap_or_default()
     }
 }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_asked_for_stays_within_bounds() {
+    fn requests_are_clamped() {
         let mut scope = Scope::<u32>::new();
         scope.receive(r#"{"amplitude": 1e30, "frequency": -5}"#).unwrap();
         assert_eq!((scope.wave().amplitude, scope.wave().frequency), (100.0, 1.0));
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_changes_nothing() {
+    fn an_invalid_request_changes_nothing() {
         let mut scope = Scope::<u32>::new();
         let before = *scope.wave();
         for json in ["", "77", "[]", "{", r#"{"amplitude": "77"}"#, r#"{"amplitude": 5, "colour": 1}"#] {
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn who_speaks_glows_and_who_leaves_is_gone() {
+    fn a_sender_glows_and_a_leaver_is_removed() {
         let mut scope = Scope::new();
         scope.join(1, Kind::Page);
         scope.join(2, Kind::Flood);

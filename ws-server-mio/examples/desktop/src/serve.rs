@@ -1,4 +1,4 @@
-//! The server's part: which request gets what, and what messages do.
+//! The server's part: answers to requests and messages.
 
 use crate::meter::Meter;
 use crate::scope::{Kind, Scope};
@@ -8,16 +8,16 @@ use ws_server_mio::web;
 use ws_server_mio::{Bytes, CloseCode, ConnectionId, Connections, Event, Frame, Message, Request, SlowPeer};
 
 const PAGE: &str = include_str!("page.html");
-/// The page may run its own script, start workers that it has made, and call this server: nothing else.
+/// The page may run its own script, start its own workers, and call this server: nothing else.
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; \
                       worker-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
-/// Where pages hear the state, and where those come that flood us.
+/// The path of pages, and the path of flooding sockets.
 pub(crate) const LIVE: &str = "/live";
 pub(crate) const FLOOD: &str = "/flood";
 
-/// Whatever happens on a connection. A send or an answer that fails needs no care here: its connection is
-/// going, and `Closed` follows.
+/// Handles every event. A failed send or answer needs no handling: its connection is
+/// closing, and `Closed` follows.
 pub(crate) fn handle(
     connections: &mut Connections,
     scope: &mut Scope<ConnectionId>,
@@ -39,7 +39,7 @@ pub(crate) fn handle(
                 let _ = connections.close(id, CloseCode::POLICY, "not understood");
             }
         }
-        // Those who flood us want it all back.
+        // Flooding sockets get every message back.
         Event::Message(id, echo) => {
             scope.heard(&id);
             let _ = connections.send(id, echo);
@@ -49,7 +49,7 @@ pub(crate) fn handle(
     }
 }
 
-/// Tells all pages how things stand. Of a page that does not keep up only the newest is kept.
+/// Sends the state to all pages. For a page that does not keep up, only the latest is kept.
 pub(crate) fn publish(connections: &mut Connections, scope: &Scope<ConnectionId>, meter: &Meter) {
     let state = Frame::text(scope.state(&meter.report()));
     connections.topics().broadcast_with(&state, SlowPeer::Latest("state"), |_, id| scope.is_page(&id));

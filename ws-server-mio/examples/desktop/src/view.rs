@@ -10,13 +10,13 @@ use winit::dpi::{LogicalSize, PhysicalPosition};
 use winit::event_loop::{ActiveEventLoop, OwnedDisplayHandle};
 use winit::window::Window;
 
-/// A window that is drawn by the processor.
+/// A window drawn in software.
 pub(crate) struct View {
     window: Rc<Window>,
     surface: Surface<OwnedDisplayHandle, Rc<Window>>,
-    /// Where the mouse is, in pixels.
+    /// The mouse position, in pixels.
     pub(crate) pointer: PhysicalPosition<f64>,
-    /// Nobody can see it.
+    /// The window is not visible.
     pub(crate) hidden: bool,
 }
 
@@ -41,10 +41,10 @@ impl View {
         self.window.set_visible(false);
     }
 
-    /// Shows what `draw` draws. A new size or scale is seen here, in the next frame.
+    /// Shows the output of `draw`. A new size or scale takes effect in the next frame.
     ///
     /// # Errors
-    /// When the system gives no pixels.
+    /// When the system provides no pixels.
     pub(crate) fn draw(&mut self, draw: impl FnOnce(&mut Canvas<'_>)) -> Result<(), Box<dyn Error>> {
         let size = self.window.inner_size();
         let (Some(width), Some(height)) = (NonZeroU32::new(size.width), NonZeroU32::new(size.height)) else {
@@ -58,7 +58,7 @@ impl View {
         Ok(())
     }
 
-    /// Where the mouse is on the wave: from 0 to 1 each way, and beyond where it is outside.
+    /// The mouse position on the wave: from 0 to 1 each way, and beyond when outside.
     pub(crate) fn on_wave(&self) -> (f32, f32) {
         let size = self.window.inner_size().to_logical::<f32>(self.window.scale_factor());
         let wave = wave_area(Area { x: 0.0, y: 0.0, w: size.width, h: size.height });

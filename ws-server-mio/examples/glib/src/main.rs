@@ -1,7 +1,7 @@
 //! In GLib, as in a GTK program: the endpoint's descriptor is a source below drawing, and its deadline another.
 //!
 //! `cargo run`, beside this package's `Cargo.toml`; a port may follow. `GET /ticks` counts the frames of an animation,
-//! which no flood holds up.
+//! which no flood delays.
 
 use glib::{ControlFlow, IOCondition, MainLoop, Priority, SourceId};
 use std::cell::RefCell;
@@ -21,11 +21,11 @@ struct Host {
 }
 
 fn turn(host: &Rc<RefCell<Host>>) {
-    // A handler that runs a dialog runs this loop in itself, which must not begin a turn within the turn.
+    // A handler that runs a dialog nests this loop, which must not begin a turn within the turn.
     let Ok(mut borrowed) = host.try_borrow_mut() else { return };
     let Host { endpoint, page, deadline, ticks } = &mut *borrowed;
     let turned = endpoint.poll(Some(Duration::ZERO), |connections, event| {
-        // A connection that has gone needs no answer.
+        // A peer that has gone needs no answer.
         match event {
             Event::Request(id, request) if request.path() == "/" => {
                 let _ = connections.respond(id, request, web::html(page.clone()));
@@ -39,8 +39,8 @@ fn turn(host: &Rc<RefCell<Host>>) {
             _ => {}
         }
     });
-    // The descriptor knows nothing of deadlines. While work is left it stays readable, and the loop comes back when
-    // nothing of more importance waits.
+    // The descriptor does not signal deadlines. While work is left it stays readable, and the loop comes back when
+    // nothing more important is pending.
     deadline.take().into_iter().for_each(SourceId::remove);
     if !turned.expect("waiting works").more
         && let Some(timeout) = endpoint.next_timeout()
