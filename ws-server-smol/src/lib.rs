@@ -17,11 +17,10 @@
 //! [`Sender`]. Output queued by [`Sender`], [`Responder`] and the methods of [`Server`] wakes the task that waits in
 //! `next`, which writes it.
 //!
-//! | | where connections run | handlers | use it for | |---|---|---|---|
-//! | [`Server::serve`] | in its one future | may borrow from the caller, need not be `Send` or `'static` | one thread;
-//! state in a `RefCell` or `Cell` |
-//! | [`Server::accept`] | in tasks that you spawn | as your executor requires | cancelling single tasks; several
-//! threads; [`UiDriver::ticking`] |
+//! | | where connections run | handlers | use it for |
+//! |---|---|---|---|
+//! | [`Server::serve`] | in its one future | may borrow from the caller, need not be `Send` or `'static` | one thread; state in a `RefCell` or `Cell` |
+//! | [`Server::accept`] | in tasks that you spawn | as your executor requires | cancelling single tasks; several threads; [`UiDriver::ticking`] |
 //!
 //! A handler calls [`HttpConnection::upgrade`], or [`upgrade_or`](HttpConnection::upgrade_or) with responses to plain
 //! requests, or decides about each request and each upgrade itself, with [`next`](HttpConnection::next).
