@@ -16,7 +16,8 @@ use ws_proto::{Closed, Event};
 /// ```
 /// use ws_server_smol::{ConnectionId, Event, Extension, Server};
 ///
-/// /// Answers "?"; everything else goes to the application. struct Help;
+/// /// Answers "?"; everything else goes to the application.
+/// struct Help;
 ///
 /// impl Extension for Help {
 ///     fn filter(&mut self, server: &Server, id: ConnectionId, event: Event<'static>) -> Option<Event<'static>> {

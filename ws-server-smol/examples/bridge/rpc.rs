@@ -176,7 +176,7 @@ pub(crate) async fn talk(
             }
             // The peer reports an error without an id; answering it could loop forever.
             Ok(Heard { error: Some(_), .. }) => {}
-            Ok(_) => say(reply(Value::Null, Err(Problem::new(INVALID_REQUEST, "neither a call nor an answer")))),
+            Ok(_) => say(reply(Value::Null, Err(Problem::new(INVALID_REQUEST, "not a call or answer")))),
             Err(error) => {
                 let code = if error.is_data() { INVALID_REQUEST } else { PARSE_ERROR };
                 say(reply(Value::Null, Err(Problem::new(code, error))));

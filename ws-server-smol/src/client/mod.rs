@@ -29,9 +29,16 @@ use ws_proto::{ClientRequest, CloseCode, Closed, State};
 /// let config = ClientConfig::new().reconnect(Reconnect::default());
 /// let mut client = Client::new("ws://127.0.0.1:8700/chat", config)?;
 /// while let Some(ws) = client.next_connection().await {
-///     // Runs for each connection: set things up here. ws.try_send("hello")?; while let Some(Ok(message)) =
-///     ws.next().await { println!("{message:?}"); } } // The policy has nothing more to try. if let Some(failure) =
-///     client.failure() { println!("{failure}"); }
+///     // Runs for each connection: set things up here.
+///     ws.try_send("hello")?;
+///     while let Some(Ok(message)) = ws.next().await {
+///         println!("{message:?}");
+///     }
+/// }
+/// // The policy has given up.
+/// if let Some(failure) = client.failure() {
+///     println!("{failure}");
+/// }
 /// # Ok(())
 /// # }
 /// ```
@@ -146,10 +153,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// let connector = async |request: ClientRequest| {
     ///     println!("to {}:{}", request.host(), request.port());
     ///     let proxy = Async::<TcpStream>::connect(([127, 0, 0, 1], 1080)).await?;
-    ///     // Here, ask the proxy for that host, and start TLS. Ok(Socket::from(proxy)) }; let mut client =
-    ///     Client::with_connector("wss://app.example/live", ClientConfig::default(), connector)?; while let Some(ws) =
-    ///     client.next_connection().await { while let Some(Ok(message)) = ws.next().await { println!("{message:?}"); }
+    ///     // Here, ask the proxy for that host, and start TLS.
+    ///     Ok(Socket::from(proxy))
+    /// };
+    /// let mut client = Client::with_connector("wss://app.example/live", ClientConfig::default(), connector)?;
+    /// while let Some(ws) = client.next_connection().await {
+    ///     while let Some(Ok(message)) = ws.next().await {
+    ///         println!("{message:?}");
     ///     }
+    /// }
     /// # Ok(())
     /// # }
     /// ```
