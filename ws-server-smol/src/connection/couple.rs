@@ -32,8 +32,8 @@ const ROUNDS: u32 = 64;
 /// dropped while it was joining the fragments of a message, that message cannot be forwarded.
 ///
 /// While the second side is still connecting, do not poll the first one: what its peer sends waits in the kernel, and
-/// nothing is lost. Only its heartbeat stops, so for a wait of minutes use `or(connecting, async { first.pause();
-/// first.next().await … })`.
+/// nothing is lost. Only its heartbeat stops, so for a wait of minutes use
+/// `or(connecting, async { first.pause(); first.next().await … })`.
 ///
 /// Cancel-safe: if dropped, both stay as they are, and another call continues from there. By then, what one side
 /// received is queued on the other.
