@@ -1,4 +1,5 @@
-//! A chat: a page and its socket on one port, on one thread; the example `chat` of `ws-server-mio`, for async apps.
+//! A chat: a page and its socket on one port, on one thread. It is the example `chat` of `ws-server-mio`, for async
+//! apps.
 //!
 //! ```text
 //! cargo run --release -p ws-server-smol --example async_chat              # on a free port
@@ -6,8 +7,8 @@
 //! cargo run --release -p ws-server-smol --example async_chat 8080 --lan   # and for the whole network
 //! ```
 //!
-//! The room and the page are those of that other example. Here each connection is a future that borrows the room,
-//! and all of them run within [`Server::serve`]: no task is spawned, and nothing is locked.
+//! The room and the page are shared with that example. Here each connection is a future that borrows the room, and all
+//! of them run within [`Server::serve`]: no task is spawned, and nothing is locked.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for the terminal
 
@@ -22,7 +23,7 @@ use ws_server_smol::{
     ServerConfig, WebSocket, block_on,
 };
 
-/// The page and the server do not understand each other; the page does not try again.
+/// The page and the server are incompatible; the page does not retry.
 const NOT_UNDERSTOOD: u16 = 4000;
 
 fn main() -> ExitCode {
@@ -45,8 +46,8 @@ fn serve() -> Result<(), Box<dyn Error>> {
         }
     }
 
-    // The longest message is 4,000 characters, in UTF-8 and JSON. `frequent` keeps connections alive through
-    // proxies, and finds dead ones within a minute. Messages are compressed, each once for all.
+    // The longest message is 4,000 characters, in UTF-8 and JSON. `frequent` keeps connections alive through proxies,
+    // and detects dead ones within a minute. Each message is compressed once for all peers.
     let config =
         ServerConfig::new().message_limit(64 << 10).heartbeat(Heartbeat::frequent()).deflate(Deflate::chat());
     let server = Server::bind(bind.port(port), config.upgrade_paths(["/ws"]).subprotocols(["chat"]))?;
@@ -56,7 +57,7 @@ fn serve() -> Result<(), Box<dyn Error>> {
     }
 
     let chat = Chat { server: server.clone(), room: RefCell::new(Room::new(milliseconds())) };
-    // An error ends its own connection alone.
+    // An error ends only its own connection.
     block_on(server.serve(async |http| chat.connection(http).await));
     Ok(())
 }
@@ -67,7 +68,7 @@ struct Chat {
 }
 
 impl Chat {
-    /// Pages, until one of them asks for the socket.
+    /// Serves pages, until one of them opens the socket.
     async fn connection(&self, http: HttpConnection) -> Result<(), Box<dyn Error>> {
         let page = async |request: &Request| pages::answer(request.method(), request.uri().path());
         let Some(mut ws) = http.upgrade_or(page).await else { return Ok(()) };
@@ -103,7 +104,7 @@ impl Chat {
     }
 }
 
-/// Since 1970, as JavaScript counts.
+/// Milliseconds since 1970, as in JavaScript.
 fn milliseconds() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

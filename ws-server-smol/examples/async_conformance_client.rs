@@ -1,8 +1,8 @@
-//! A client for conformance suites of the kind of Autobahn's, which listen: it asks how many cases there are, connects
-//! for each and echoes what comes until the suite ends the connection, and asks for the reports at last.
+//! A client for conformance suites that listen, such as Autobahn's: it asks for the number of cases, connects for each
+//! and echoes messages until the suite ends the connection, and finally requests the reports.
 //!
-//! `cargo run --release -p ws-server-smol --example async_conformance_client -- ws://127.0.0.1:9001`, or with `deflate`
-//! behind it to compress
+//! `cargo run --release -p ws-server-smol --example async_conformance_client -- ws://127.0.0.1:9001`, with `deflate`
+//! after it to compress
 
 use std::error::Error;
 use ws_server_smol::{ClientConfig, Deflate, connect};
@@ -11,7 +11,7 @@ const AGENT: &str = "ws-server-smol";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::args().nth(1).ok_or("usage: async_conformance_client URL")?;
-    // The cases have messages of 16 MiB, and floods of pings.
+    // The cases include messages of 16 MiB, and floods of pings.
     let mut config =
         ClientConfig::new().message_limit(64 << 20).outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
     if std::env::args().nth(2).is_some_and(|word| word == "deflate") {
@@ -26,13 +26,13 @@ async fn walk(url: &str, config: &ClientConfig) -> Result<(), Box<dyn Error>> {
     while let Some(Ok(message)) = ws.next().await {
         count = message.as_text().and_then(|count| count.parse().ok());
     }
-    for case in 1..=count.ok_or("the suite does not say how many cases it has")? {
+    for case in 1..=count.ok_or("the suite did not report how many cases it has")? {
         let url = format!("{url}/runCase?case={case}&agent={AGENT}");
         let mut ws = connect(url.as_str(), config.clone()).await?;
-        // Many cases break the protocol, and end with an error here.
+        // Many cases violate the protocol, and end with an error here.
         while let Some(Ok(message)) = ws.next().await {
             if ws.try_send(message).is_err() {
-                break; // it asks for more than it reads
+                break; // the suite requests more than it reads
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Echoes every message; on the path `/broadcast`, each message goes to everyone on that path.
+//! Echoes every message; on the path `/broadcast`, each message goes to all clients on that path.
 //!
 //! `cargo run --release -p ws-server-smol --example async_echo -- 8700`, or `-- 8700 deflate` to compress
 
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .frame_rate(None)
         .max_connections(20_000);
     if std::env::args().nth(2).is_some_and(|word| word == "deflate") {
-        // It is flooded by benchmarks and judged by suites, for which no rate is right.
+        // Benchmarks flood it, and conformance suites test it, so no rate limit fits.
         config = config.deflate(Deflate::new().inflate_rate(None));
     }
 
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     block_on(executor.run(async {
         while let Some(http) = server.accept().await {
             let server = server.clone();
-            // An error ends its own task alone.
+            // An error ends only its own task.
             executor.spawn(async move { drop(connection(&server, http).await) }).detach();
         }
     }));

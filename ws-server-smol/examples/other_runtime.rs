@@ -1,10 +1,10 @@
-//! The same `HttpConnection` and `WebSocket` where smol is not: the executor is ten lines, and the streams are blocking
-//! sockets of the standard library, each with two threads that wait for it.
+//! `HttpConnection` and `WebSocket` without smol: the executor is ten lines, and the streams are blocking sockets of
+//! the standard library, each with two threads that wait for it.
 //!
 //! `cargo run -p ws-server-smol --example other_runtime`
 //!
-//! Whatever polls futures will do, and whatever reads and writes as `futures-io` has it: the sockets of another
-//! runtime, TLS over them, a pipe. Deadlines come from `async-io`, which brings the thread that they need.
+//! Any executor works, and any stream with the `futures-io` traits: another runtime's sockets, TLS over them, a pipe.
+//! `async-io` drives the deadlines on its own thread.
 
 #![allow(clippy::print_stdout)] // a program for the terminal
 
@@ -72,10 +72,10 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// So many bytes wait between a thread and the future at most.
+/// The most bytes that may wait between a thread and the future.
 const CAPACITY: usize = 16 << 10;
 
-/// One direction: on one side a thread that may block, on the other a future that may not.
+/// One direction: a thread that may block on one side, a future that must not on the other.
 #[derive(Default)]
 struct Lane {
     state: Mutex<State>,
@@ -85,10 +85,10 @@ struct Lane {
 #[derive(Default)]
 struct State {
     bytes: VecDeque<u8>,
-    /// What was taken from `bytes` is on its way.
+    /// Bytes taken from `bytes` are being written.
     busy: bool,
     ended: bool,
-    /// Said by the thread as it ended.
+    /// The error with which the thread ended.
     error: Option<io::Error>,
     waker: Option<Waker>,
 }
@@ -103,7 +103,7 @@ impl Lane {
         waited.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes it, and lets the other side know, whichever that is.
+    /// Changes the state, and notifies the other side.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state();
         let value = change(&mut state);
@@ -123,7 +123,7 @@ impl Lane {
     }
 }
 
-/// A blocking socket as a stream of `futures-io`.
+/// A blocking socket as a `futures-io` stream.
 pub(crate) struct Threaded {
     socket: Arc<TcpStream>,
     read: Arc<Lane>,
@@ -213,7 +213,7 @@ impl AsyncWrite for Threaded {
         Poll::Ready(Ok(()))
     }
 
-    /// The thread closes our half when it has written what is left.
+    /// The thread closes our half after it has written the remaining bytes.
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         {
             let mut state = self.written.state();
@@ -224,12 +224,12 @@ impl AsyncWrite for Threaded {
     }
 }
 
-/// Both threads end.
+/// Ends both threads.
 impl Drop for Threaded {
     fn drop(&mut self) {
         self.written.change(|state| state.ended = true);
         self.read.change(|state| state.ended = true);
-        // One that reads waits in the kernel.
+        // The reading thread waits in the kernel.
         let _ = self.socket.shutdown(Shutdown::Read);
     }
 }

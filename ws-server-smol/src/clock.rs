@@ -1,4 +1,4 @@
-//! The time, as the engine counts it, and back.
+//! Converts between instants and the engine's time.
 
 use async_io::Timer;
 use std::future::poll_fn;
@@ -18,7 +18,7 @@ pub(crate) fn moment(instant: Instant) -> Moment {
     of_process().moment(instant)
 }
 
-/// Has a timer fire then; `None` is never.
+/// Sets a timer; `None` means never.
 pub(crate) fn set(timer: &mut Timer, at: Option<Moment>) {
     match at.and_then(|at| of_process().instant(at)) {
         Some(at) => timer.set_at(at),
@@ -26,7 +26,7 @@ pub(crate) fn set(timer: &mut Timer, at: Option<Moment>) {
     }
 }
 
-/// Waits for an event, or until then.
+/// Waits for an event, or until the deadline.
 pub(crate) async fn until(event: impl Future<Output = ()>, deadline: Option<Instant>) {
     let mut event = pin!(event);
     let mut timer = deadline.map_or_else(Timer::never, Timer::at);

@@ -1,30 +1,30 @@
-//! What goes wrong with a WebSocket.
+//! The error of a WebSocket.
 
 use std::error::Error;
 use std::fmt;
 use ws_host::topics::TopicError;
 use ws_proto::{Closed, RespondError, SendError};
 
-/// Why a WebSocket did not open, gives no more messages, or did not take what was sent: the error of
+/// Why a WebSocket did not open, returns no more messages, or did not accept a message: the error of
 /// [`HttpConnection::accept`](crate::HttpConnection::accept), and of [`WebSocket`](crate::WebSocket) as a stream and as a
-/// sink. The errors of its methods turn into it by `?`.
+/// sink. The errors of its methods convert into it with `?`.
 ///
 /// `Debug` shows the same sentence as `Display`.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum WebSocketError {
-    /// It ended otherwise than in order; see [`WebSocket::next`](crate::WebSocket::next).
+    /// The WebSocket did not end normally; see [`WebSocket::next`](crate::WebSocket::next).
     Closed(Box<Closed>),
-    /// What was to be sent cannot be: it is not open, say.
+    /// The message cannot be sent: the WebSocket is not open, say.
     Send(SendError),
-    /// The upgrade cannot be accepted: it is another connection's, say, or the peer has gone.
+    /// The upgrade cannot be accepted: it belongs to another connection, say, or the peer is gone.
     Respond(RespondError),
-    /// It cannot be subscribed to a topic.
+    /// The WebSocket cannot be subscribed to a topic.
     Topic(TopicError),
 }
 
 impl WebSocketError {
-    /// What explains the end, where it has ended.
+    /// Returns what explains the end, if the WebSocket has ended.
     pub fn closed(&self) -> Option<&Closed> {
         match self {
             Self::Closed(closed) => Some(closed),

@@ -1,22 +1,22 @@
-//! What sees events before the application does.
+//! A hook that sees events before the application does.
 
 use crate::ids::ConnectionId;
 use crate::server::Server;
 use std::fmt;
 use ws_proto::{Closed, Event};
 
-/// Sees what happens on the open WebSockets of a [`Server`] before the application does, and may keep what it is
-/// for: a protocol above messages (remote calls, say), a log, a guard.
+/// Sees events on the open WebSockets of a [`Server`] before the application does, and may consume them: for a protocol
+/// on top of messages (remote calls, say), a log, or access control.
 ///
-/// Where it panics, and that is caught, it stays in place; a WebSocket whose event it was filtering ends with 1011.
+/// If it panics, and the panic is caught, it stays in place; the WebSocket whose event it was filtering ends with 1011.
 ///
-/// A server has one, set once with [`Server::set_extension`]. It is called by the task that polls the connection, one
-/// call at a time; it must not set an extension, nor poll a connection of its server.
+/// A server has at most one, set with [`Server::set_extension`]. The task that polls the connection calls it, one call
+/// at a time; it must not set an extension or poll a connection of its server.
 ///
 /// ```
 /// use ws_server_smol::{ConnectionId, Event, Extension, Server};
 ///
-/// /// Answers "?" by itself; everything else is the application's.
+/// /// Answers "?"; everything else goes to the application.
 /// struct Help;
 ///
 /// impl Extension for Help {
@@ -32,31 +32,31 @@ use ws_proto::{Closed, Event};
 /// }
 /// ```
 pub trait Extension: Send {
-    /// A message, a fragment, a pong, or that the outbox has drained. The application gets what this returns; with
-    /// `None` the extension has kept it.
+    /// Called for each message, fragment and Pong, and when the outbox has drained. The application gets what this
+    /// returns; `None` consumes the event.
     fn filter(&mut self, server: &Server, id: ConnectionId, event: Event<'static>) -> Option<Event<'static>> {
         let _ = (server, id);
         Some(event)
     }
 
-    /// A WebSocket has opened.
+    /// Called when a WebSocket has opened.
     fn opened(&mut self, server: &Server, id: ConnectionId) {
         let _ = (server, id);
     }
 
-    /// A WebSocket that was open has ended, whatever ended it: once for each, and before the application sees it.
-    /// [`Topics::of`](crate::Topics::of) still shows what it was subscribed to.
+    /// Called when an open WebSocket has ended, for any reason: once for each, and before the application sees it.
+    /// [`Topics::of`](crate::Topics::of) still returns its topics.
     fn closed(&mut self, server: &Server, id: ConnectionId, closed: &Closed) {
         let _ = (server, id, closed);
     }
 
-    /// The server begins to stop; its clients are still there.
+    /// Called when the server begins to stop; its clients are still connected.
     fn stopping(&mut self, server: &Server) {
         let _ = server;
     }
 }
 
-/// A server has its extension already.
+/// The server already has an extension.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AlreadyExtended;
 
@@ -64,7 +64,7 @@ ws_proto::debug_is_display!(AlreadyExtended);
 
 impl fmt::Display for AlreadyExtended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the server has an extension already; compose the two into one")
+        f.write_str("the server already has an extension; compose the two into one")
     }
 }
 

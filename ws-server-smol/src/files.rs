@@ -1,4 +1,4 @@
-//! Files from a folder: opened and read on threads that may wait, sent as the peer takes them.
+//! Files from a folder: opened and read on threads that may block, sent as fast as the peer takes them.
 
 use crate::connection::http::HttpConnection;
 use crate::handles::responder::Responder;
@@ -13,10 +13,10 @@ use ws_host::web;
 use ws_host::web::Disk;
 use ws_proto::{Request, RespondError};
 
-/// What is read from a file at once.
+/// The size of one read from a file.
 const CHUNK: u64 = 64 << 10;
 
-/// A folder whose files are served by [`HttpConnection::respond_file`].
+/// A folder whose files [`HttpConnection::respond_file`] serves.
 ///
 /// ```no_run
 /// # use ws_server_smol::{Folder, HttpConnection, Request};
@@ -27,22 +27,22 @@ const CHUNK: u64 = 64 << 10;
 /// # Ok(()) }
 /// ```
 ///
-/// No system reads files without blocking, so that files are opened and read on the threads of the crate `blocking`.
-/// [`Folder::new`] itself looks whether the folder is there, and so is best called before anything is served. What
-/// the program needs at all times is better [embedded](crate::web::Assets).
+/// File reads block on every system, so files are opened and read on the threads of the crate `blocking`.
+/// [`Folder::new`] itself checks that the folder exists, so call it before you serve anything. Better
+/// [embed](crate::web::Assets) files that the program always needs.
 pub type Folder = web::Folder<Disk>;
 
 impl Responder {
-    /// Answers a request with the file of a folder that its path leads to: 200, a part (206) or 304; 404 where there
-    /// is none, 405 for what is no GET or HEAD, and a redirect for a folder whose slash is missing.
+    /// Answers a request with the file at its path in a folder: 200, a part (206) or 304; 404 if there is none, 405 for
+    /// methods other than GET and HEAD, and a redirect for a folder without its trailing slash.
     ///
-    /// It waits until the last of the file is queued; what is queued goes out while [`HttpConnection::next`] is polled.
-    /// A file that becomes shorter, or unreadable, ends the connection, so that the peer sees that it was cut off; so
-    /// does dropping the future.
+    /// It waits until the whole file is queued; queued data is written while [`HttpConnection::next`] is polled. If the
+    /// file becomes shorter or unreadable, the connection ends, so the peer can detect the truncation; the same happens
+    /// if the future is dropped.
     ///
     /// # Errors
-    /// As [`Responder::respond`]; [`RespondError::BodyLength`] where the file became shorter or unreadable; and as
-    /// [`Body::send`](crate::Body::send), where the connection ended before all was queued.
+    /// As [`Responder::respond`]; [`RespondError::BodyLength`] if the file became shorter or unreadable; and as
+    /// [`Body::send`](crate::Body::send) if the connection ended before all was queued.
     pub async fn respond_file(
         &self,
         request: impl Into<Request>,
@@ -80,7 +80,7 @@ impl Responder {
             })
             .await;
             file = rest;
-            // A body that is too short ends the connection, and is an error.
+            // A short body ends the connection, and is an error.
             let Some(chunk) = chunk.ok().filter(|chunk| !chunk.is_empty()) else { return body.finish() };
             left -= chunk.len() as u64;
             body.send(chunk).await?;
@@ -90,7 +90,7 @@ impl Responder {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
-    /// As [`Responder::respond_file`], but that it writes by itself, and waits until the file is written.
+    /// As [`Responder::respond_file`], but it also writes, and waits until the file is written.
     ///
     /// # Errors
     /// As [`Responder::respond_file`] and [`HttpConnection::respond`].
@@ -102,7 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
         let responder = self.responder();
         let driver = self.driver.as_mut().ok_or(RespondError::NotOpen)?;
         let mut answering = pin!(responder.respond_file(request, folder));
-        // Where the answer ends, once all of it is queued.
+        // The end of the response in the output, once all of it is queued.
         let mut end = None;
         poll_fn(|cx| {
             if end.is_none()
@@ -120,7 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
                     }))
                 }
                 (Poll::Ready(Err(_)), None) => Poll::Ready(Err(RespondError::NotOpen)),
-                // What was flushed made room, which wakes the answer.
+                // Flushing made room, which wakes the response.
                 _ => Poll::Pending,
             }
         })

@@ -1,15 +1,16 @@
-//! Which connection.
+//! Connection ids.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-/// Which connection, for as long as the process lives. Never used twice: once its connection is gone it finds none.
+/// Identifies a connection for the lifetime of the process. It is never reused: once its connection is gone, it matches
+/// nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(u64);
 
 impl ConnectionId {
     pub(crate) fn next() -> Self {
-        // No 64-bit atomics on every system; and connections begin seldom.
+        // Not every system has 64-bit atomics, and new connections are rare.
         static LAST: Mutex<u64> = Mutex::new(0);
         let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
         *last += 1;

@@ -1,8 +1,8 @@
 #![doc = include_str!("../README.md")]
 //!
-//! The protocol is `ws-proto`'s; this crate moves the bytes.
+//! `ws-proto` implements the protocol; this crate does the I/O.
 //!
-//! # What drives what
+//! # Overview
 //!
 //! ```text
 //!   Server ──accept──▶ HttpConnection ──upgrade──▶ WebSocket ◀── connect, Client
@@ -12,98 +12,99 @@
 //! ```
 //!
 //! Polling a connection drives it: [`HttpConnection::next`] and [`WebSocket::next`] read, answer pings, keep
-//! deadlines and the heartbeat, and write what was queued, by any task. Nothing is spawned, and nothing goes on without
-//! polling: a handler that waits for something else for long (a database, say) does so beside `next`, in a task
-//! of its own with a [`Sender`]. What [`Sender`], [`Responder`] and the verbs of [`Server`] queue wakes the task that
-//! waits in `next`, and goes out there.
+//! deadlines and the heartbeat, and write what any task has queued. Nothing is spawned, and nothing happens without
+//! polling: a handler with another long wait (a database, say) does it beside `next`, in a separate task with a
+//! [`Sender`]. Output queued by [`Sender`], [`Responder`] and the methods of [`Server`] wakes the task that waits in
+//! `next`, which writes it.
 //!
-//! | | where connections run | handlers | take it for |
+//! | | where connections run | handlers | use it for |
 //! |---|---|---|---|
-//! | [`Server::serve`] | in its one future | borrow what is around the call, need not be `Send` or `'static` | one thread; state in a `RefCell` or `Cell` |
-//! | [`Server::accept`] | in tasks that you spawn | as your executor asks for | cancelling single tasks; several threads; [`UiDriver::ticking`] |
+//! | [`Server::serve`] | in its one future | may borrow from the caller, need not be `Send` or `'static` | one thread; state in a `RefCell` or `Cell` |
+//! | [`Server::accept`] | in tasks that you spawn | as your executor requires | cancelling single tasks; several threads; [`UiDriver::ticking`] |
 //!
-//! A handler calls [`HttpConnection::upgrade`], or [`upgrade_or`](HttpConnection::upgrade_or) with the answers to plain
+//! A handler calls [`HttpConnection::upgrade`], or [`upgrade_or`](HttpConnection::upgrade_or) with responses to plain
 //! requests, or decides about each request and each upgrade itself, with [`next`](HttpConnection::next).
 //!
-//! Data of your own with a connection are the variables of the code that handles it, so that there is no `set_data` as in
-//! `ws-server-mio`, where one handler is called for all connections. What other tasks need stands in a map of yours under
-//! its [`ConnectionId`], which is never used twice.
+//! Your own data for a connection are local variables of the code that handles it, so there is no `set_data` as in
+//! `ws-server-mio`, where one handler serves all connections. Keep what other tasks need in a map by [`ConnectionId`],
+//! which is never reused.
 //!
 //! # Names
 //!
-//! The adapters call the same thing by the same name: `id`, `peer_addr`, `local_addr`, `set_config`, `terminate`,
-//! `stats`, `topics`, `couple`. They differ where the shape does: a [`Server`] of this crate is what `ws-server-mio`
-//! calls `ServerHandle`, so that [`Server::local_addr`] is the server's and [`Server::local_addr_of`] a connection's;
-//! and what is an event there, `AcceptFailed` and `Stopping`, is a hook here, [`Server::on_accept_failed`] and
-//! [`Server::before_stop`], since no task need wait for a server's events.
+//! The adapters use the same names for the same things: `id`, `peer_addr`, `local_addr`, `set_config`, `terminate`,
+//! `stats`, `topics`, `couple`. They differ where the design does: `ws-server-mio` calls this crate's [`Server`]
+//! `ServerHandle`, so [`Server::local_addr`] is the server's address and [`Server::local_addr_of`] a connection's; its
+//! events `AcceptFailed` and `Stopping` are hooks here, [`Server::on_accept_failed`] and [`Server::before_stop`], since
+//! no task needs to wait for a server's events.
 //!
-//! # How it ends
+//! # Closing
 //!
-//! [`WebSocket::next`] gives `None` after an ordinary end: the peer closed with 1000, with 1001 or without a code, or
+//! [`WebSocket::next`] returns `None` after an ordinary end: the peer closed with 1000, with 1001 or without a code, or
 //! answered our Close. Any other end is one error, the [`Closed`] that explains it: another code (1008, 1012, 4000), or
-//! no closing handshake. [`next_event`](WebSocket::next_event) gives the end as an event in either case. It comes once,
-//! and last. An [`Extension`] sees it before, also of a WebSocket that its handler has dropped.
+//! no closing handshake. [`next_event`](WebSocket::next_event) emits the end as an event in either case, once and last.
+//! An [`Extension`] sees it first, even if the handler has dropped the WebSocket.
 //!
-//! A WebSocket that is dropped tells the peer 1001, as far as that goes without waiting; [`WebSocket::close`] parts
-//! in order. [`Server::stop`] closes all connections with 1001 and waits, to its deadline, until all are gone;
-//! [`Server::stop_with`] sets code and reason, and spreads what it tells over time, so that a thousand clients do not
-//! come back in one second.
+//! A dropped WebSocket sends 1001 to the peer, if that is possible without waiting; [`WebSocket::close`] does a full
+//! closing handshake. [`Server::stop`] closes all connections with 1001 and waits until all are gone or its deadline
+//! passes; [`Server::stop_with`] sets code and reason, and spreads the Closes over time, so that a thousand clients do
+//! not reconnect within one second.
 //!
-//! A deadline that has passed is judged after one more read: a task that was not polled for a while takes no peer
-//! for dead whose answer has been there for long. After the machine has slept, every peer with a heartbeat is asked once.
+//! An expired deadline takes effect after one more read: a task that was not polled for a while does not take a peer
+//! for dead whose answer is already in the kernel. After the machine has slept, every peer with a heartbeat gets one
+//! Ping.
 //!
 //! # Cancellation
 //!
 //! Every method is cancel-safe. Between two polls each byte is in the kernel, in the engine or in the connection, so
-//! that a future may be dropped at any await (by a timeout, by the loser's side of a race), and a later call goes on
-//! from there. Two remarks: what [`WebSocket::send`] and [`HttpConnection::respond`] have queued when they are dropped
-//! stays queued; and [`HttpConnection::accept`] has the connection, which goes with it.
+//! you may drop a future at any await (on a timeout, or as the loser of a race), and a later call continues from there.
+//! Two caveats: what [`WebSocket::send`] and [`HttpConnection::respond`] have queued when they are dropped stays
+//! queued; and [`HttpConnection::accept`] owns the connection, which is dropped with it.
 //!
 //! # Fairness
 //!
-//! A connection that always has something to do lets others run after 64 KiB or half a millisecond, between any two
-//! messages; so does accepting, after sixteen. A handler that computes for longer than that holds up its thread
-//! for as long as it computes.
+//! A busy connection yields after 64 KiB or half a millisecond, between any two messages; accepting yields after
+//! sixteen connections. A handler that computes for longer holds up its thread meanwhile.
 //!
-//! # Flow
+//! # Flow control
 //!
-//! Output that waits for a slow peer does not keep it from being read. Below half of [the cap](ServerConfig::outbox) it
-//! never does; above, an event whose handler queued more delays the next one, until the peer has taken as much, or for
-//! 100 ms, and longer while it takes nothing. Past the cap a send is [`SendError::Full`], and [`Event::Drained`]
-//! says when to go on; [`Sender::send`] waits for that by itself, from the high mark on. A peer that takes too little for
-//! [`ServerConfig::output_timeout`] is closed. [`pause`](Sender::pause) and [`resume`](Sender::resume) hold reading
-//! back by hand, and [`couple`] makes two WebSockets one, each of which is read while the other takes.
+//! Pending output for a slow peer does not stop the crate from reading it. Below half of [the
+//! cap](ServerConfig::outbox) it never does; above, an event whose handler queued more delays the next one, until the
+//! peer has taken as much, or for 100 ms, and longer while it takes nothing. Past the cap a send fails with
+//! [`SendError::Full`], and [`Event::Drained`] says when to continue; [`Sender::send`] waits for that automatically,
+//! from the high mark on. A peer that takes too little for [`ServerConfig::output_timeout`] is closed.
+//! [`pause`](Sender::pause) and [`resume`](Sender::resume) control reading by hand, and [`couple`] relays between two
+//! WebSockets, reading each only while the other accepts output.
 //!
 //! # Compression
 //!
-//! [`ServerConfig::deflate`] and [`ClientConfig::deflate`] compress messages with every peer that agrees; what is sent
-//! to many is compressed once. The module [`deflate`] tells the settings and what they cost.
+//! [`ServerConfig::deflate`] and [`ClientConfig::deflate`] compress messages with every peer that agrees; a broadcast
+//! is compressed once. The module [`deflate`] documents the settings and their costs.
 //!
 //! # Threads
 //!
-//! Handlers, protocol and sockets stay on the threads that poll: on one, if you have one. Beside it there are
+//! Handlers, protocol and sockets stay on the threads that poll: on one thread, if you use one. Additional threads are
 //!
 //! - `async-io`, the helper thread of that crate, from the first socket or timer to the end of the process. It waits
-//!   for the kernel where no thread is in `block_on`, and wakes tasks; it runs none.
-//! - `blocking-…`, threads of that crate, for what no system does without waiting: [`connect`] and [`Client`] look up
-//!   names there, 8 at a time at most, but neither addresses nor `localhost`, and a [`Folder`]'s files are opened and
-//!   read there. They start with the first name or file, and end by themselves when nothing is left to do.
+//!   for the kernel while no thread is in `block_on`, and wakes tasks; it runs none.
+//! - `blocking-…`, threads of that crate, for operations that block on every system: [`connect`] and [`Client`] look up
+//!   names there, at most 8 at a time, except addresses and `localhost`, and a [`Folder`] opens and reads its files
+//!   there. They start with the first name or file, and exit when idle.
 //!
-//! There is no other. If that is one too many, `ws-server-mio` spawns no thread unless you opt in.
+//! There are no others. If that is one too many, `ws-server-mio` spawns no thread unless you opt in.
 //!
 //! # In a window
 //!
-//! [`UiDriver`] runs futures in a loop that is not theirs: turns of a millisecond, and one notice for many wake-ups.
-//! Do not give an executor's `run` to the loop's own executor: it runs for as long as there is work, and a flood
+//! [`UiDriver`] runs futures inside an existing event loop: turns of a millisecond, and one notification for many
+//! wake-ups. Do not pass an executor's `run` to the loop's own executor: it runs as long as there is work, and a flood
 //! leaves no time to draw.
 //!
 //! # Other streams, other runtimes
 //!
-//! [`HttpConnection::new`], [`handshake()`] and [`WebSocket::upgraded`] take any stream of `futures-io`: TLS, a pipe,
-//! another runtime's socket through its adapter. Any executor will do; deadlines come from `async-io`, whose thread keeps
-//! them. A stream that is closed should shut its half down, as [`Socket`] does and `Async<TcpStream>` does not.
+//! [`HttpConnection::new`], [`handshake()`] and [`WebSocket::upgraded`] take any `futures-io` stream: TLS, a pipe,
+//! another runtime's socket through its adapter. Any executor will do; `async-io`'s thread drives the deadlines.
+//! Closing a stream should shut down its write half, as [`Socket`] does and `Async<TcpStream>` does not.
 //!
-//! On unix, [`Bind::unix`] listens on a Unix socket, whose file comes and goes with the server, and
+//! On unix, [`Bind::unix`] listens on a Unix socket, whose file exists as long as the server listens, and
 //! [`ClientConfig::unix`] connects to one:
 //!
 //! ```
@@ -125,15 +126,15 @@
 //!
 //! # Deadlocks to avoid
 //!
-//! - A **blocking** request to one's own server, from the thread that serves it, waits for an answer that this very
-//!   thread would have to give. Ask with [`connect`], or on another thread. Nor does `block_on` belong into a handler.
-//! - [`Server::stop`] awaited **in a handler** waits for that handler's own connection, to the deadline. Have another
-//!   task stop the server; under [`Server::serve`], one beside it.
-//! - Two ends that both wait in [`WebSocket::send`], and read nothing meanwhile, wait for each other once all buffers
-//!   are full; the output deadline ends that, and [`Closed::reading_paused`] says why. Queue with
-//!   [`WebSocket::try_send`] and go on reading, or send with a [`Sender`], which never waits for its own task: where
-//!   no task polls the connection it fails with [`SendError::NotPolled`].
-//! - A `RefCell` that is borrowed across an await is found borrowed by the next handler.
+//! - A **blocking** request to your own server, from the thread that serves it, waits for a response that only this
+//!   thread can send. Use [`connect`], or another thread. For the same reason, do not call `block_on` in a handler.
+//! - [`Server::stop`] awaited **in a handler** waits for that handler's own connection, up to the deadline. Stop the
+//!   server from another task; under [`Server::serve`], from a future beside it.
+//! - If both ends wait in [`WebSocket::send`] and read nothing meanwhile, they deadlock once all buffers are full; the
+//!   output deadline ends that, and [`Closed::reading_paused`] says why. Queue with [`WebSocket::try_send`] and keep
+//!   reading, or send with a [`Sender`], which never waits for its own task: if no task polls the connection, it fails
+//!   with [`SendError::NotPolled`].
+//! - A `RefCell` borrowed across an await is still borrowed when the next handler runs.
 
 mod client;
 mod clock;

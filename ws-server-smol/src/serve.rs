@@ -1,4 +1,4 @@
-//! The connections of a server, as the application takes them: one after the other, or all with one handler.
+//! How the application takes a server's connections: one at a time, or all with one handler.
 
 use crate::connection::http::HttpConnection;
 use crate::server::Server;
@@ -11,10 +11,10 @@ use std::pin::pin;
 use std::task::Poll;
 
 impl Server {
-    /// The next connection; `None` when the server does not listen. Give it to a task of its own: its HTTP goes on
-    /// while the [`HttpConnection`] is polled.
+    /// Returns the next connection, or `None` if the server does not listen. Spawn a task for it: its HTTP makes
+    /// progress only while the [`HttpConnection`] is polled.
     ///
-    /// Several tasks may accept. Cancel-safe: connections that are not accepted wait in the kernel.
+    /// Several tasks may accept. Cancel-safe: unaccepted connections wait in the kernel.
     ///
     /// ```
     /// # use ws_server_smol::{HttpConnection, Server};
@@ -30,14 +30,15 @@ impl Server {
         Some(HttpConnection::of(driver, Some(membership), rule))
     }
 
-    /// Accepts, and runs the handler for each connection, all within this one future; it ends once the server has
-    /// stopped and the last handler has returned. Neither handlers nor what they hold need be `Send` or `'static`:
-    /// they may borrow the application's state from around the call.
+    /// Accepts connections and runs the handler for each, all within this one future. It completes once the server has
+    /// stopped and the last handler has returned. Neither handlers nor what they hold need be `Send` or `'static`: they
+    /// may borrow the application's state from the caller.
     ///
-    /// What a handler returns is dropped: an error ends its own connection alone. Log it in the handler to see it.
+    /// The return value of a handler is dropped: an error ends only its own connection. Log it in the handler to see
+    /// it.
     ///
-    /// A handler that waits for something of its own keeps no other waiting. One that computes does; for many
-    /// threads, [`accept`](Self::accept) and spawn.
+    /// A handler that awaits something delays no other. A handler that computes does; to use several threads,
+    /// [`accept`](Self::accept) and spawn.
     ///
     /// ```
     /// # use ws_server_smol::Server;
@@ -54,9 +55,9 @@ impl Server {
     /// ```
     ///
     /// # Panics
-    /// Where a handler does: its future ends, and every connection that runs in it closes with 1001. The server
-    /// itself stays, and may be served again. A handler that catches its own panics costs no other connection; nor does
-    /// one that runs in a task of its own, with [`accept`](Self::accept).
+    /// If a handler panics: this future ends, and every connection that runs in it closes with 1001. The server itself
+    /// stays, and may be served again. A handler that catches its own panics affects no other connection; neither does
+    /// a handler in a separate task, with [`accept`](Self::accept).
     pub async fn serve<T>(&self, handler: impl AsyncFn(HttpConnection<Socket>) -> T) {
         let mut handlers = pin!(FuturesUnordered::new());
         let mut accepting = pin!(self.accept());

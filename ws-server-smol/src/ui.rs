@@ -1,4 +1,4 @@
-//! A server inside somebody else's loop: polled in turns, and woken once for each.
+//! A server inside an existing event loop: polled in turns, with one notification for each.
 //!
 //! ```text
 //!     resting ──a wake-up: the host is notified──▶ woken ──turn──▶ polling ──nothing more woke──▶ resting
@@ -14,23 +14,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-/// Runs futures inside a loop that is not theirs: that of a window, say. The loop calls [`turn`](Self::turn), which
-/// polls for about a millisecond and returns; in between, `notify` tells the loop that there is something to do.
+/// Runs futures inside an existing event loop: that of a window, say. The loop calls [`turn`](Self::turn), which polls
+/// for about a millisecond and returns; in between, `notify` signals the loop that there is work.
 ///
-/// Sockets, protocol and handlers stay on the loop's thread. What waits for sockets and timers meanwhile is the
-/// helper thread of `async-io`, and there `notify` is mostly called: it has the loop run a turn, by whatever the loop
-/// takes from other threads (an event of a proxy, a posted message, a request to repaint), and must not wait for it.
+/// Sockets, protocol and handlers stay on the loop's thread. The helper thread of `async-io` waits for sockets and
+/// timers meanwhile, and usually calls `notify`, which makes the loop run a turn by any means that works from other
+/// threads (a proxy event, a posted message, a repaint request), and must not wait for it.
 ///
-/// - `notify` is called once, and not again until a turn has ended with [`Turn::more`] false: a flood of wake-ups is
-///   one.
-/// - After a turn with `more` the host runs another soon, unasked, *below* drawing: at the next frame, when idle, by
-///   a timer. It is not posted as an event that goes before painting.
-/// - The first turn is unasked, too.
+/// - `notify` is called once, and not again until a turn has ended with [`Turn::more`] false: a flood of wake-ups
+///   becomes one notification.
+/// - After a turn with `more` the host soon runs another without a notification, at a lower priority than drawing: at
+///   the next frame, when idle, by a timer. Do not post it as an event that precedes painting.
+/// - The first turn needs no notification either.
 ///
-/// A turn ends when its budget is spent, and exceeds it by one step: of an executor a task that is polled once, which
-/// this crate's connections end after half a millisecond or 64 KiB, read or inflated, or after one call of a handler that
-/// computes for longer. Never give an executor's `run` to a loop instead: it polls up to two hundred tasks before it lets
-/// go.
+/// A turn ends when its budget is spent, and exceeds it by at most one step. With an executor, a step polls one task
+/// once; this crate's connections yield after half a millisecond or 64 KiB, read or inflated, or after one call of a
+/// handler that computes for longer. Never run an executor's `run` in the loop instead: it polls up to two hundred
+/// tasks before it yields.
 ///
 /// ```
 /// use async_executor::LocalExecutor;
@@ -52,20 +52,20 @@ use std::time::{Duration, Instant};
 ///     })
 ///     .detach();
 ///
-/// let (wake, woken) = std::sync::mpsc::channel(); // the loop of somebody else
+/// let (wake, woken) = std::sync::mpsc::channel(); // the event loop
 /// let mut ui = UiDriver::ticking(async move || executor.tick().await, move || {
 ///     let _ = wake.send(());
 /// });
 /// while ui.turn(Duration::from_millis(1)).more { /* draw, here */ }
-/// // And from now on: as often as it is woken.
+/// // From now on, run a turn whenever it is woken.
 /// # drop(woken);
 /// # Ok(())
 /// # }
 /// ```
 pub struct UiDriver<'a> {
-    /// `None` once it is finished.
+    /// `None` once finished.
     root: Option<Pin<Box<dyn Future<Output = ()> + 'a>>>,
-    /// The root panicked, and cannot go on.
+    /// The root panicked, and cannot continue.
     panicked: bool,
     notify: Arc<Notify>,
     waker: Waker,
@@ -76,19 +76,19 @@ pub struct UiDriver<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Turn {
-    /// How often something was polled.
+    /// How many polls were made.
     pub steps: u32,
-    /// Whether work is left without a further notice: run another turn soon, below drawing.
+    /// Whether work is left, with no further notification: run another turn soon, at a lower priority than drawing.
     pub more: bool,
-    /// Whether all is over: the future has ended. Further turns do nothing.
+    /// Whether the future has completed. Further turns do nothing.
     pub finished: bool,
     /// How long the turn took.
     pub elapsed: Duration,
 }
 
 impl<'a> UiDriver<'a> {
-    /// Runs one future: [`Server::serve`](crate::Server::serve), say. A step polls it once, be it of many parts; for
-    /// the shortest turns, give each connection a task of an executor and use [`ticking`](Self::ticking).
+    /// Runs one future: [`Server::serve`](crate::Server::serve), say. A step polls it once, even if it has many parts;
+    /// for the shortest turns, spawn each connection on an executor and use [`ticking`](Self::ticking).
     pub fn new(future: impl Future<Output = ()> + 'a, notify: impl Fn() + Send + 'static) -> Self {
         let notify = Arc::new(Notify { state: AtomicU8::new(WOKEN), notify: Mutex::new(Box::new(notify)) });
         Self {
@@ -100,8 +100,8 @@ impl<'a> UiDriver<'a> {
         }
     }
 
-    /// Runs an executor, task by task: `tick` polls one task once, and waits where none is woken, as
-    /// `async_executor::LocalExecutor::tick` does. It never finishes by itself.
+    /// Runs an executor, task by task: `tick` polls one task once, and waits if none is woken, like
+    /// `async_executor::LocalExecutor::tick`. It never finishes.
     pub fn ticking(tick: impl AsyncFn() + 'a, notify: impl Fn() + Send + 'static) -> Self {
         let ticks = async move {
             loop {
@@ -121,22 +121,21 @@ impl<'a> UiDriver<'a> {
         Self::new(ticks, notify)
     }
 
-    /// Replaces `Instant::now` for budgets, for tests.
+    /// Replaces `Instant::now` for budgets, in tests.
     #[must_use]
     pub fn clock(mut self, clock: impl FnMut() -> Instant + 'a) -> Self {
         self.clock = Box::new(clock);
         self
     }
 
-    /// Polls until nothing is woken, or the budget is spent: a millisecond, for a loop that also draws. No step
-    /// starts after a clock reading past it; one is taken even of a budget of zero, and with [`Duration::MAX`] a turn
-    /// lasts for as long as anything is woken. It never waits, and one that has nothing to do reads the clock and is
-    /// over.
+    /// Polls until nothing is woken, or the budget is spent: a millisecond, for a loop that also draws. No step starts
+    /// once the clock is past the budget; even a budget of zero allows one step, and with [`Duration::MAX`] a turn
+    /// lasts as long as anything is woken. It never blocks, and without work it only reads the clock.
     ///
     /// # Panics
-    /// Where a handler does. The future does not go on then: the host is notified, and the next turn drops it and is
-    /// [`finished`](Turn::finished). In tasks of `async_executor`, a panic goes to the task's awaiter, and the others
-    /// go on.
+    /// If a handler panics. The future does not continue then: the host is notified, and the next turn drops it and is
+    /// [`finished`](Turn::finished). In tasks of `async_executor`, a panic goes to the task's awaiter, and the other
+    /// tasks continue.
     pub fn turn(&mut self, budget: Duration) -> Turn {
         if std::mem::take(&mut self.panicked) {
             self.root = None;
@@ -167,7 +166,7 @@ impl<'a> UiDriver<'a> {
     }
 }
 
-/// A step. Where it panics, the host is notified: another turn is due.
+/// A step. If it panics, the host is notified: another turn is due.
 struct Step<'s> {
     panicked: &'s mut bool,
     notify: &'s Arc<Notify>,
@@ -187,27 +186,27 @@ impl fmt::Debug for UiDriver<'_> {
     }
 }
 
-/// Nothing is to be done: the next wake-up notifies the host.
+/// There is no work: the next wake-up notifies the host.
 const RESTING: u8 = 0;
-/// A turn polls, and looks again before it rests.
+/// A turn is polling, and checks again before it rests.
 const POLLING: u8 = 1;
-/// Something is to be done, and the host knows.
+/// There is work, and the host knows.
 const WOKEN: u8 = 2;
 
-/// Many wake-ups, one notice.
+/// Merges many wake-ups into one notification.
 struct Notify {
     state: AtomicU8,
-    /// A lock, so that it need not be `Sync`.
+    /// In a lock, so that it need not be `Sync`.
     notify: Mutex<Box<dyn Fn() + Send>>,
 }
 
 impl Notify {
-    /// Begins a step, if there was a wake-up.
+    /// Begins a step if there was a wake-up.
     fn answer(&self) -> bool {
         self.state.compare_exchange(WOKEN, POLLING, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Rests, if there was no wake-up meanwhile.
+    /// Rests if there was no wake-up meanwhile.
     fn rest(&self) -> bool {
         self.state.compare_exchange(POLLING, RESTING, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }

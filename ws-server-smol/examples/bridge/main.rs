@@ -7,8 +7,8 @@
 //! cargo run -p ws-server-smol --example bridge -- --connect ws://127.0.0.1:8080/rpc
 //! ```
 //!
-//! The last is a second process: it calls functions of the first and is called by it, as a page is. Stop the first
-//! one and start it again: pages and processes come back by themselves.
+//! The last command starts a second process: it calls functions of the first, which calls it like a page. Stop the
+//! first one and restart it: pages and processes reconnect automatically.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for the terminal
 
@@ -58,7 +58,7 @@ pub(crate) fn config() -> ServerConfig {
     ServerConfig::new().upgrade_paths(["/rpc"]).heartbeat(Heartbeat::frequent())
 }
 
-/// The program: its functions, and whoever is connected.
+/// The program: its functions and its connected peers.
 #[derive(Default)]
 pub(crate) struct Bridge {
     peers: RefCell<BTreeMap<ConnectionId, Peer>>,
@@ -89,7 +89,7 @@ impl Bridge {
         }
     }
 
-    /// Asks everybody else, all at once, and gives their answers.
+    /// Asks all other peers concurrently, and returns their answers.
     async fn survey(&self, caller: ConnectionId, question: Value) -> Answer {
         let peers = self.peers.borrow().clone();
         let others = peers.iter().filter(|(id, _)| **id != caller);
@@ -111,7 +111,7 @@ fn add(params: Value) -> Answer {
     Ok(json!(a + b))
 }
 
-/// The second process: it connects, calls and is called, and comes back by itself.
+/// The second process: it connects, calls and is called, and reconnects automatically.
 pub(crate) async fn visit(url: &str, say: impl Fn(String)) -> Result<(), Box<dyn Error>> {
     let policy = Reconnect::default().wait(Duration::from_millis(100), Duration::from_secs(5));
     let config = ClientConfig::new().heartbeat(Heartbeat::frequent()).reconnect(policy);
@@ -142,6 +142,6 @@ pub(crate) async fn visit(url: &str, say: impl Fn(String)) -> Result<(), Box<dyn
             _ => {}
         }
     }
-    // The policy has nothing more to try: the other side wants it so.
+    // The policy has given up, because the other side asked for that.
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! JSON-RPC 2.0 over a WebSocket: both sides call, and both answer.
+//! JSON-RPC 2.0 over a WebSocket, in both directions.
 
 use futures_lite::future;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -17,10 +17,10 @@ pub(crate) const PARSE_ERROR: i64 = -32700;
 pub(crate) const INVALID_REQUEST: i64 = -32600;
 pub(crate) const METHOD_NOT_FOUND: i64 = -32601;
 pub(crate) const INVALID_PARAMS: i64 = -32602;
-/// Ours: the other side was gone before it had answered.
+/// Our own code: the other side closed before it answered.
 pub(crate) const GONE: i64 = -32000;
 
-/// What a function came to.
+/// The result of a function.
 pub(crate) type Answer = Result<Value, Problem>;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The other side: what it offers can be called from any future of this thread.
+/// The other side: any future of this thread can call its functions.
 #[derive(Clone)]
 pub(crate) struct Peer {
     sender: Sender,
@@ -76,10 +76,10 @@ impl Peer {
         poll_fn(|cx| self.poll_answer(id, cx)).await
     }
 
-    /// Tells the other side something that it need not answer.
+    /// Sends a notification, which needs no answer.
     pub(crate) fn notify(&self, method: &str, params: Value) {
         let call = json!({ "jsonrpc": "2.0", "method": method, "params": params });
-        // Who is gone need not know.
+        // A closed peer needs no notification.
         let _ = self.sender.try_send(call.to_string());
     }
 
@@ -112,7 +112,7 @@ impl Peer {
     }
 }
 
-/// What came.
+/// An incoming message.
 #[derive(Deserialize)]
 struct Heard {
     method: Option<String>,
@@ -123,9 +123,9 @@ struct Heard {
     error: Option<Problem>,
 }
 
-/// Talks until the connection is over: answers calls with `functions`, and hands answers to who waits for them.
+/// Runs until the connection is over: answers calls with `functions`, and passes answers to their callers.
 ///
-/// Functions go on while messages come, for one may call back and wait for that.
+/// Functions run while messages arrive, since a function may call back and wait for the answer.
 pub(crate) async fn talk(
     ws: &mut WebSocket<Socket>,
     peer: &Peer,
@@ -133,14 +133,14 @@ pub(crate) async fn talk(
 ) {
     enum Step {
         Heard(Message<'static>),
-        /// A function is done; where nobody asked for an answer, there is none.
+        /// A function is done; a notification has no answer.
         Done(Option<Value>),
         Over,
     }
     let say = |answer: Value| drop(peer.sender.try_send(answer.to_string()));
     let mut running = FuturesUnordered::new();
     loop {
-        // `next` is cancel-safe: dropped for the other, it loses nothing.
+        // `next` is cancel-safe: dropping it loses nothing.
         let hears = async {
             match ws.next().await {
                 Some(Ok(message)) => Step::Heard(message),
@@ -174,9 +174,9 @@ pub(crate) async fn talk(
                     peer.answered(id, error.map_or(Ok(result.unwrap_or_default()), Err));
                 }
             }
-            // It did not understand us; to answer that would never end.
+            // The peer reports an error without an id; answering it could loop forever.
             Ok(Heard { error: Some(_), .. }) => {}
-            Ok(_) => say(reply(Value::Null, Err(Problem::new(INVALID_REQUEST, "no call and no answer")))),
+            Ok(_) => say(reply(Value::Null, Err(Problem::new(INVALID_REQUEST, "not a call or answer")))),
             Err(error) => {
                 let code = if error.is_data() { INVALID_REQUEST } else { PARSE_ERROR };
                 say(reply(Value::Null, Err(Problem::new(code, error))));

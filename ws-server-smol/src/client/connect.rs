@@ -1,4 +1,4 @@
-//! Opening a client's connection: the name, the race of addresses, the handshake.
+//! Opens a client's connection: name lookup, address race, handshake.
 
 use crate::client::race::Sockets;
 use crate::clock;
@@ -23,19 +23,18 @@ use ws_proto::{ClientRequest, Closed, Config, Connection, Error, Event};
 
 /// Connects once.
 ///
-/// An address literal and `localhost` are connected to as they are. Any other name is looked up by the system's
-/// resolver, which blocks for seconds where no name server answers: each name on a helper thread of the crate `blocking`,
-/// which ends by itself when it has nothing to do. At most 8 names are looked up at a time, for all clients of the
-/// process together, and clients of the same name share one lookup. A ninth name waits until one of the eight is
-/// answered. A name that is not looked up in time is [`ConnectError::Name`].
+/// An address literal and `localhost` need no lookup. The system's resolver looks up any other name, and blocks for
+/// seconds if no name server answers: each name on a helper thread of the crate `blocking`, which exits when idle. At
+/// most 8 lookups run at a time, for all clients of the process together, and clients of the same name share one. A
+/// ninth name waits until one of the eight completes. A lookup that times out is [`ConnectError::Name`].
 ///
-/// Of the addresses of a name, and of `localhost`, each has a quarter of a second before the next is tried beside
-/// it (RFC 8305); the first that takes the connection is used. [`ClientConfig::handshake_timeout`] covers the name, the
-/// connection and the handshake together. A policy for connecting again is [`Client`](crate::Client)'s, and has no
-/// meaning here.
+/// Each address of a name, or of `localhost`, has a quarter of a second before the next is tried in parallel (RFC
+/// 8305); the first that accepts the connection is used. [`ClientConfig::handshake_timeout`] covers the lookup, the
+/// connection and the handshake together. A reconnect policy applies only to [`Client`](crate::Client), and is ignored
+/// here.
 ///
-/// Cancel-safe: dropped, the attempt is given up, and leaves no socket behind. A name that waits for a thread is dropped
-/// with its last client; one that is being looked up keeps its thread to the end.
+/// Cancel-safe: dropping the future aborts the attempt, and leaves no socket behind. A name that waits for a thread is
+/// dropped with its last client; a running lookup keeps its thread until it completes.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -51,8 +50,8 @@ use ws_proto::{ClientRequest, Closed, Config, Connection, Error, Event};
 /// ```
 ///
 /// # Errors
-/// [`ConnectError`]. The answer of a server that refuses is in [`ConnectError::response`]. What cannot even be
-/// tried is [`ConnectError::Invalid`]: also a `wss://` address, for which [`handshake()`] takes a stream of yours.
+/// [`ConnectError`]. If a server rejects the handshake, [`ConnectError::response`] has its response. An invalid target
+/// is [`ConnectError::Invalid`], including a `wss://` address, for which [`handshake()`] takes your own stream.
 pub async fn connect<R>(request: R, config: ClientConfig) -> Result<WebSocket<Socket>, ConnectError>
 where
     R: TryInto<ClientRequest>,
@@ -63,7 +62,7 @@ where
     opened.map(|opened| opened.websocket).map_err(|failed| failed.failure)
 }
 
-/// As [`connect`], with names that are looked up by this one: for tests.
+/// As [`connect`], with another resolver, for tests.
 ///
 /// # Errors
 /// As [`connect`].
@@ -76,12 +75,12 @@ pub async fn connect_with_names(
     attempt.run().await.map(|opened| opened.websocket).map_err(|failed| failed.failure)
 }
 
-/// The client's opening handshake over a stream that is connected already: TLS, a pipe, another executor's socket.
+/// Does the client's opening handshake over a connected stream: TLS, a pipe, another executor's socket.
 ///
-/// `wss://` addresses are welcome here: that the stream is one of TLS, to that host, is the caller's to see to.
+/// `wss://` addresses are allowed here: the caller must ensure that the stream is TLS to that host.
 /// [`ClientConfig::handshake_timeout`] runs from the call.
 ///
-/// Cancel-safe: dropped, the stream goes with it.
+/// Cancel-safe: if dropped, the stream is dropped with it.
 ///
 /// ```
 /// # use futures_io::{AsyncRead, AsyncWrite};
@@ -110,7 +109,7 @@ where
     open(Driver::new(stream, connection), Vec::new()).await.map_err(|failed| failed.failure)
 }
 
-/// The request, if it is one that can be tried.
+/// Returns the request, if it can be tried.
 pub(crate) fn checked<R>(request: R) -> Result<ClientRequest, InvalidTarget>
 where
     R: TryInto<ClientRequest>,
@@ -128,7 +127,7 @@ pub(crate) struct Opened<S: AsyncRead + AsyncWrite + Unpin> {
 
 pub(crate) struct Failed {
     pub(crate) failure: ConnectError,
-    /// The end of the connection, where there was one.
+    /// The end of the connection, if there was one.
     pub(crate) closed: Option<Box<Closed>>,
 }
 
@@ -138,7 +137,7 @@ impl From<ConnectError> for Failed {
     }
 }
 
-/// One attempt, as it was asked for when it began.
+/// One attempt, with the settings from when it began.
 pub(crate) struct Attempt {
     request: ClientRequest,
     rules: Arc<Config>,
@@ -166,7 +165,7 @@ impl Attempt {
             return Err(ConnectError::TimedOut { tried: race.take_tried() }.into());
         };
         let (stream, seed) = (connected?, seed().map_err(|error| unreachable(race.take_tried(), error))?);
-        // It keeps the rest of the time itself.
+        // The connection enforces the remaining time itself.
         let connection = Connection::client(clock::moment(self.since), self.rules, self.request, seed);
         let (socket, peer) = (Some(stream.handle()), stream.peer_addr());
         let driver = Driver::with(stream, connection, Belongings { socket, peer, ..Belongings::default() });
@@ -174,7 +173,7 @@ impl Attempt {
         Ok(Opened { websocket, after: self.since.elapsed() })
     }
 
-    /// Where to connect to; nowhere in particular for a Unix socket.
+    /// Returns the addresses to connect to; none for a Unix socket.
     async fn addresses(&self) -> Result<VecDeque<SocketAddr>, ConnectError> {
         #[cfg(unix)]
         if self.unix.is_some() {
@@ -210,7 +209,7 @@ fn unreachable(tried: Vec<SocketAddr>, error: io::Error) -> ConnectError {
     ConnectError::Unreachable { tried, error }
 }
 
-/// One attempt, over a stream that the application makes.
+/// Makes one attempt, over a stream from the application.
 pub(crate) async fn connect_over<S>(
     request: ClientRequest,
     rules: Arc<Config>,
@@ -234,7 +233,7 @@ fn deadline(since: Instant, rules: &Config) -> Timer {
     since.checked_add(rules.get_handshake_timeout()).map_or_else(Timer::never, Timer::at)
 }
 
-/// Drives the handshake to its end.
+/// Drives the handshake to completion.
 async fn open<S>(mut driver: Driver<S>, tried: Vec<SocketAddr>) -> Result<WebSocket<S>, Failed>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -251,7 +250,7 @@ where
     }
 }
 
-/// `None` when the time was over first.
+/// Returns `None` if the time was over first.
 async fn within<T>(mut time: Timer, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     poll_fn(|cx| match future.as_mut().poll(cx) {

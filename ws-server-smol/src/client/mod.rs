@@ -1,4 +1,4 @@
-//! A client that connects, parts and connects again.
+//! A client that connects, disconnects and reconnects.
 
 pub(crate) mod connect;
 mod race;
@@ -18,10 +18,9 @@ use ws_host::client::Backoff;
 use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget};
 use ws_proto::{ClientRequest, CloseCode, Closed, State};
 
-/// A client that connects, parts and connects again: at once, or as a [`Reconnect`](crate::Reconnect) policy
-/// says.
+/// A client that connects, disconnects and reconnects: at once, or as a [`Reconnect`](crate::Reconnect) policy says.
 ///
-/// One connection at a time is lent to the application, which drives it until it is over, and asks for the next:
+/// It lends one connection at a time to the application, which drives it until it is over, and asks for the next:
 ///
 /// ```no_run
 /// use ws_server_smol::{Client, ClientConfig, Reconnect};
@@ -30,13 +29,13 @@ use ws_proto::{ClientRequest, CloseCode, Closed, State};
 /// let config = ClientConfig::new().reconnect(Reconnect::default());
 /// let mut client = Client::new("ws://127.0.0.1:8700/chat", config)?;
 /// while let Some(ws) = client.next_connection().await {
-///     // Each time: the place to set things up again.
+///     // Runs for each connection: set things up here.
 ///     ws.try_send("hello")?;
 ///     while let Some(Ok(message)) = ws.next().await {
 ///         println!("{message:?}");
 ///     }
 /// }
-/// // The policy has nothing more to try.
+/// // The policy has given up.
 /// if let Some(failure) = client.failure() {
 ///     println!("{failure}");
 /// }
@@ -44,13 +43,13 @@ use ws_proto::{ClientRequest, CloseCode, Closed, State};
 /// # }
 /// ```
 ///
-/// How a connection ended decides what comes next: see [`Reconnect::is_final`](crate::Reconnect::is_final). A
-/// connection that is still open when the next is asked for is closed first, with 1000, and the policy is asked as
-/// if it had been lost. Without a policy there is one connection.
+/// How a connection ended decides what happens next: see [`Reconnect::is_final`](crate::Reconnect::is_final). If a
+/// connection is still open when the next is requested, it is closed first, with 1000, and the policy treats it as
+/// lost. Without a policy there is one connection.
 ///
-/// [`next_event`](Self::next_event) tells of attempts and waits too. Every method is cancel-safe: an attempt or a
-/// wait that has begun stays with the client, and the next call goes on with it. Nothing is spawned, and nothing
-/// goes on without polling. Dropped, it leaves nothing behind.
+/// [`next_event`](Self::next_event) also reports attempts and waits. Every method is cancel-safe: an attempt or a wait
+/// that has begun stays with the client, and the next call continues it. Nothing is spawned, and nothing happens
+/// without polling. A dropped client leaves nothing behind.
 pub struct Client<S: AsyncRead + AsyncWrite + Unpin = Socket> {
     request: ClientRequest,
     config: ClientConfig,
@@ -62,15 +61,15 @@ pub struct Client<S: AsyncRead + AsyncWrite + Unpin = Socket> {
     failure: Option<ConnectError>,
 }
 
-/// Begins an attempt.
+/// Starts an attempt.
 type Dial<S> = Box<dyn FnMut(ClientRequest, &ClientConfig) -> Attempting<S> + Send>;
 
 type Attempting<S> = Pin<Box<dyn Future<Output = Result<Opened<S>, Failed>> + Send>>;
 
 enum Phase<S: AsyncRead + AsyncWrite + Unpin> {
-    /// At rest.
+    /// Not connected, and not trying.
     Idle,
-    /// The next attempt is to begin.
+    /// The next attempt is due.
     Due {
         reported: bool,
     },
@@ -79,7 +78,7 @@ enum Phase<S: AsyncRead + AsyncWrite + Unpin> {
         websocket: Box<WebSocket<S>>,
         /// How long the attempt took.
         after: Duration,
-        /// The application asked for another while it was open.
+        /// The application requested another connection while this one was open.
         left: bool,
     },
     Waiting {
@@ -89,26 +88,26 @@ enum Phase<S: AsyncRead + AsyncWrite + Unpin> {
     },
 }
 
-/// What a [`Client`] is at.
+/// A change of a [`Client`]'s state.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ClientEvent<'a, S: AsyncRead + AsyncWrite + Unpin = Socket> {
-    /// It is about to connect. What it asks for can be renewed now: [`Client::set_request`].
+    /// It is about to connect. Update the request now if needed: [`Client::set_request`].
     Connecting,
-    /// It is connected: drive this until it is over, then ask for the next event.
+    /// It is connected: drive this WebSocket until it is over, then ask for the next event.
     Connected(&'a mut WebSocket<S>),
-    /// The attempt came to nothing.
+    /// The attempt failed.
     ConnectFailed(&'a ConnectError),
     /// It waits before the next attempt.
     Reconnecting {
-        /// How many attempts there will have been since the last success.
+        /// The number of the next attempt since the last success.
         attempt: u32,
-        /// How long.
+        /// How long it waits.
         delay: Duration,
     },
 }
 
-/// [`ClientEvent`] without what is lent.
+/// [`ClientEvent`] without the borrowed parts.
 enum Step {
     Connecting,
     Connected,
@@ -117,10 +116,10 @@ enum Step {
 }
 
 impl Client {
-    /// A client that has not connected yet.
+    /// Creates a client that has not connected yet.
     ///
     /// # Errors
-    /// [`InvalidTarget`]: what cannot even be tried.
+    /// [`InvalidTarget`] if the request cannot be tried.
     pub fn new<R>(request: R, config: ClientConfig) -> Result<Self, InvalidTarget>
     where
         R: TryInto<ClientRequest>,
@@ -133,17 +132,17 @@ impl Client {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
-    /// A client over streams that the application makes: through a proxy, with TLS, in memory. For each attempt the
-    /// connector is asked for one that leads to the request's host and port; everything else is as of
-    /// [`Client::new`], the policy for connecting again included.
+    /// Creates a client over streams from the application: through a proxy, with TLS, in memory. For each attempt the
+    /// connector returns a stream to the request's host and port; everything else is as with [`Client::new`], including
+    /// the reconnect policy.
     ///
-    /// `wss://` addresses are welcome: that the stream is one of TLS, to that host, is the connector's to see to. The
-    /// time for connecting covers the connector, and the Unix socket of the configuration means nothing to it. A stream
-    /// that is not `Send` is for [`handshake`](crate::handshake()).
+    /// `wss://` addresses are allowed: the connector must ensure that the stream is TLS to that host. The connect
+    /// timeout covers the connector, and the configuration's Unix socket is ignored. For a stream that is not `Send`,
+    /// use [`handshake`](crate::handshake()).
     ///
     /// # Errors
-    /// [`InvalidTarget::Request`]: the request is malformed. What the connector fails with is
-    /// [`ConnectError::Unreachable`], and tried again as the policy says.
+    /// [`InvalidTarget::Request`]: the request is malformed. An error of the connector is
+    /// [`ConnectError::Unreachable`], and retried as the policy says.
     ///
     /// ```no_run
     /// use async_io::Async;
@@ -154,7 +153,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// let connector = async |request: ClientRequest| {
     ///     println!("to {}:{}", request.host(), request.port());
     ///     let proxy = Async::<TcpStream>::connect(([127, 0, 0, 1], 1080)).await?;
-    ///     // Here the proxy is asked for that host, and TLS begins.
+    ///     // Here, ask the proxy for that host, and start TLS.
     ///     Ok(Socket::from(proxy))
     /// };
     /// let mut client = Client::with_connector("wss://app.example/live", ClientConfig::default(), connector)?;
@@ -195,8 +194,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         Self { request, config, check, dial, backoff: Backoff::default(), phase, closed: None, failure: None }
     }
 
-    /// The next connection: the first at once, each further one as the policy says; `None` when it has nothing more
-    /// to try. [`closed`](Self::closed) and [`failure`](Self::failure) say why.
+    /// Returns the next connection: the first at once, each further one as the policy says; `None` when the policy
+    /// gives up. [`closed`](Self::closed) and [`failure`](Self::failure) say why.
     ///
     /// Cancel-safe.
     pub async fn next_connection(&mut self) -> Option<&mut WebSocket<S>> {
@@ -204,8 +203,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.websocket()
     }
 
-    /// What happens next, one thing after the other: the events of [`ClientEvent`]. `None` when the policy has
-    /// nothing more to try.
+    /// Returns the next [`ClientEvent`]; `None` when the policy gives up.
     ///
     /// Cancel-safe.
     ///
@@ -241,9 +239,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         })
     }
 
-    /// Connects now, whatever the policy says. A connection that is open is closed first, with 1000; an attempt that
-    /// is under way is gone on with. Whichever way it comes out, [`next_connection`](Self::next_connection) goes on
-    /// from there.
+    /// Connects now, regardless of the policy. An open connection is closed first, with 1000; an attempt in progress
+    /// continues. Whatever the result, [`next_connection`](Self::next_connection) continues from there.
     ///
     /// Cancel-safe.
     ///
@@ -263,20 +260,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
-    /// Parts: closes the connection with 1000, or stops trying to get one, and rests.
-    /// [`connect`](Self::connect) starts again. To close with another code, close the
-    /// [`WebSocket`](Self::websocket) itself.
+    /// Disconnects: closes the connection with 1000, or stops trying to open one, and stays idle.
+    /// [`connect`](Self::connect) starts again. To close with another code, close the [`WebSocket`](Self::websocket)
+    /// itself.
     ///
-    /// Cancel-safe; dropped before it is done, the connection may be closing.
+    /// Cancel-safe; if dropped before it completes, the connection may be closing.
     pub async fn disconnect(&mut self) {
         self.part().await;
         self.phase = Phase::Idle;
     }
 
-    /// Sets what is asked for from the next attempt on: another address, or a token that was renewed.
+    /// Sets the request from the next attempt on: another address, or a renewed token.
     ///
     /// # Errors
-    /// As [`Client::new`]; what was asked for so far stays.
+    /// As [`Client::new`]; the previous request stays.
     pub fn set_request<R>(&mut self, request: R) -> Result<(), InvalidTarget>
     where
         R: TryInto<ClientRequest>,
@@ -286,12 +283,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         Ok(())
     }
 
-    /// Sets how the client behaves from the next attempt on; the policy for connecting again, from now on.
+    /// Sets the configuration from the next attempt on; the reconnect policy applies immediately.
     pub fn set_config(&mut self, config: ClientConfig) {
         self.config = config;
     }
 
-    /// The connection, while it is open or closing, and until the next is asked for.
+    /// Returns the connection, while it is open or closing, and until the next is requested.
     pub fn websocket(&mut self) -> Option<&mut WebSocket<S>> {
         match &mut self.phase {
             Phase::Open { websocket, .. } => Some(websocket),
@@ -299,7 +296,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
-    /// How the last connection ended that was open.
+    /// Returns how the last open connection ended.
     pub fn closed(&self) -> Option<&Closed> {
         match &self.phase {
             Phase::Open { websocket, .. } => websocket.closed(),
@@ -307,12 +304,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
-    /// Why the last attempt came to nothing; `None` once one has succeeded since.
+    /// Returns why the last attempt failed; `None` once one has succeeded since.
     pub fn failure(&self) -> Option<&ConnectError> {
         self.failure.as_ref()
     }
 
-    /// Where it stands.
+    /// Returns the state of the client.
     pub fn state(&self) -> ClientState {
         match &self.phase {
             Phase::Idle => ClientState::Idle,
@@ -325,7 +322,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
-    /// Continues to the next event. Whatever it waits for is kept in the phase.
+    /// Continues to the next event. The phase holds whatever it waits for, which makes this cancel-safe.
     async fn step(&mut self) -> Option<Step> {
         loop {
             match &mut self.phase {
@@ -366,13 +363,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
-    /// Ends a connection in order, and notes how; says whether the application had left it open. The phase is to be
-    /// set anew then.
+    /// Closes a connection normally, and records how it ended; returns whether the application had left it open. The
+    /// caller must then set the next phase.
     async fn part(&mut self) -> bool {
         let Phase::Open { websocket, after, left } = &mut self.phase else { return false };
         if websocket.closed().is_none() {
             *left |= websocket.state() == State::Open;
-            // Refused is only what is malformed.
+            // Only malformed codes and reasons are rejected.
             let _ = websocket.close(CloseCode::NORMAL, "").await;
         }
         self.closed = websocket.closed().cloned().map(Box::new);
@@ -382,7 +379,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         *left
     }
 
-    /// An attempt or a connection has ended: what comes next.
+    /// Decides what follows the end of an attempt or a connection.
     fn schedule_next(&mut self, closed: Option<&Closed>) {
         self.phase = match self.wait_after(closed) {
             Some(delay) => {
@@ -395,7 +392,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     fn wait_after(&mut self, closed: Option<&Closed>) -> Option<Duration> {
-        // Where the system has no random number, all wait the longest.
+        // Without a random number from the system, wait the longest.
         let random = || getrandom::u32().unwrap_or(u32::MAX);
         self.backoff.schedule_next(self.config.get_reconnect(), closed, random)
     }

@@ -1,4 +1,4 @@
-//! The sockets of a race of addresses.
+//! The sockets of an address race.
 
 use crate::sys::socket::Socket;
 use async_io::{Async, Timer};
@@ -12,10 +12,10 @@ use ws_host::socket::check_connected;
 
 type Connecting = Pin<Box<dyn Future<Output = io::Result<Async<TcpStream>>> + Send>>;
 
-/// Those that connect beside each other, until one takes the connection.
+/// Sockets that connect in parallel, until one succeeds.
 pub(super) struct Sockets {
     connecting: Vec<Connecting>,
-    /// When the race is to be asked for the next, beside those that connect.
+    /// When to ask the race for the next address, while others connect.
     next: Timer,
 }
 

@@ -1,8 +1,8 @@
-//! Two WebSockets made one: what each receives, the other sends.
+//! Relays between two WebSockets: what one receives, the other sends.
 //!
 //! ```text
-//!   peer ──▶ a ──message, fragment──▶ b ──▶ peer        a is read while b takes what it gives,
-//!   peer ◀── a ◀──message, fragment── b ◀── peer        and the other way round
+//!   peer ──▶ a ──message, fragment──▶ b ──▶ peer        a is read while b accepts output,
+//!   peer ◀── a ◀──message, fragment── b ◀── peer        and vice versa
 //! ```
 
 use crate::clock;
@@ -14,29 +14,29 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use ws_proto::{CloseCode, Closed, Event, SendError, Sent};
 
-/// Others run after so many rounds: two floods never make it wait.
+/// Yield after this many rounds: two floods never make it wait.
 const ROUNDS: u32 = 64;
 
-/// Passes on what either of two WebSockets receives to the other, until both are over; gives what explains the end of
-/// each. Both are over then, and neither is `None`.
+/// Forwards what each of two WebSockets receives to the other, until both are closed; returns what explains the end of
+/// each. Both are closed then, and neither result is `None`.
 ///
-/// Messages and fragments go through in order. Each side is read only while the other takes what it gives: what a
-/// connection holds is bounded by its high mark and one read, be its peer ever so slow. A side that is not read for
-/// that reason is [paused](crate::Sender::pause). Pings and Pongs stay on their own side, and so does compression. When
-/// one side ends, the other is closed with the same code and reason: without a code where there was none, and where
-/// there was no Close at all with 1001 towards a server and with 1011 towards a client.
+/// Messages and fragments pass in order. Each side is read only while the other accepts output: a connection holds at
+/// most its high mark and one read, however slow its peer is. A side that is not read for this reason is
+/// [paused](crate::Sender::pause). Pings and Pongs stay on their own side, and so does compression. When
+/// one side ends, the other is closed with the same code and reason: without a code if there was none, and if there was
+/// no Close at all, with 1001 towards a server and with 1011 towards a client.
 ///
-/// The application sees none of the events meanwhile; [`Server`](crate::Server) and its
-/// [`Extension`](crate::Extension) do, and an extension may keep a message, which then goes no further. Fragments come
-/// as they are where the side's [`Config::delivery`](crate::Config::delivery) says so, and as whole messages otherwise.
-/// A message of which [`WebSocket::next`] was joining fragments when it was dropped cannot be passed on.
+/// The application sees none of the events meanwhile; [`Server`](crate::Server) and its [`Extension`](crate::Extension)
+/// do, and an extension may consume a message, which is then not forwarded. Fragments pass individually if the side's
+/// [`Config::delivery`](crate::Config::delivery) says so, and as whole messages otherwise. If [`WebSocket::next`] was
+/// dropped while it was joining the fragments of a message, that message cannot be forwarded.
 ///
-/// While the second side is still connecting, leave the first one alone: what its peer sends waits in the kernel, and
-/// nothing is lost. Only its heartbeat rests, so that a wait of minutes is better spent in
+/// While the second side is still connecting, do not poll the first one: what its peer sends waits in the kernel, and
+/// nothing is lost. Only its heartbeat stops, so for a wait of minutes use
 /// `or(connecting, async { first.pause(); first.next().await … })`.
 ///
-/// Cancel-safe: dropped, it leaves both as they are, and another call goes on from there. What was received is with the
-/// other side by then.
+/// Cancel-safe: if dropped, both stay as they are, and another call continues from there. By then, what one side
+/// received is queued on the other.
 ///
 /// ```
 /// use ws_server_smol::{ClientConfig, HttpConnection, Incoming, connect, couple};
@@ -72,7 +72,7 @@ where
             match (from_a, from_b) {
                 (Step::Over, Step::Over) => return Poll::Ready(()),
                 (Step::Went, _) | (_, Step::Went) => {}
-                // What one of them has just written may have made room for the other.
+                // A write on one side may have made room for the other.
                 _ if hold(&a.driver.shared, &b.driver.shared) | hold(&b.driver.shared, &a.driver.shared) => {}
                 _ => return Poll::Pending,
             }
@@ -84,7 +84,7 @@ where
     (a.closed(), b.closed())
 }
 
-/// Takes the holds away that are ours.
+/// Releases our own pauses.
 struct Released([Arc<Shared>; 2]);
 
 impl Drop for Released {
@@ -101,7 +101,7 @@ enum Step {
     Over,
 }
 
-/// Takes one event of a side.
+/// Handles one event of a side.
 fn step<S>(from: &mut WebSocket<S>, to: &Shared, cx: &mut Context<'_>) -> Step
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -113,7 +113,7 @@ where
             Step::Went
         }
         Poll::Ready(None) => {
-            // It may have been over before this began; then what the other says last is still to be written.
+            // It may have closed before the call; then the other side's last output is still to be written.
             match from.closed() {
                 Some(closed) if close(to, closed) => Step::Went,
                 _ => Step::Over,
@@ -123,7 +123,7 @@ where
     }
 }
 
-/// Reads from a side only while the other takes what it gives; says whether it is read again.
+/// Reads from a side only while the other accepts output; returns whether reading has resumed.
 fn hold(from: &Shared, to: &Shared) -> bool {
     if to.connection().is_congested() {
         from.pause(Holder::Couple);
@@ -151,14 +151,14 @@ fn pass_on(event: Event<'static>, from: &Shared, to: &Shared) {
         _ => return,
     };
     match sent {
-        // It is about to end, and then this side is closed.
+        // The other side is about to end, which then closes this side.
         Ok(_) | Err(SendError::NotOpen) => {}
-        // A message of the application's own stands unfinished there.
+        // The application has left a message of its own unfinished there.
         Err(_) => _ = from.connection().close(clock::now(), CloseCode::INTERNAL_ERROR, ""),
     }
 }
 
-/// Says whether it was open until now.
+/// Returns whether it was open until now.
 fn close(to: &Shared, closed: &Closed) -> bool {
     let mut connection = to.connection();
     let (code, reason) = closed.relayed(connection.is_client());

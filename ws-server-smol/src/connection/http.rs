@@ -19,25 +19,24 @@ use ws_host::server::{Decision, PATH_LIMIT, Unanswered, UpgradeRule};
 use ws_host::token::TokenRule;
 use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, RespondError, Transport, Upgrade};
 
-/// What a client asks for.
+/// A request from a client.
 #[derive(Debug)]
 pub enum Incoming {
-    /// A request that asks for no upgrade. Answer it, now or later, with [`HttpConnection::respond`]; dropped, it is
-    /// answered 503.
+    /// A request without an upgrade. Answer it, now or later, with [`HttpConnection::respond`]; if dropped, it gets
+    /// 503.
     Request(Request),
-    /// A valid opening handshake. [`HttpConnection::accept`] opens the WebSocket; [`HttpConnection::respond`] refuses,
-    /// and ends the connection.
+    /// A valid opening handshake. [`HttpConnection::accept`] opens the WebSocket; [`HttpConnection::respond`] rejects
+    /// it, and ends the connection.
     Upgrade(Upgrade),
 }
 
 /// A server's end of a connection, from its first byte: plain HTTP with keep-alive and pipelining, until an upgrade
-/// makes a [`WebSocket`] of it.
+/// turns it into a [`WebSocket`].
 ///
-/// It takes any stream of `futures-io`: TCP, a Unix socket, TLS, a pipe in memory. For a socket of `async-io` use
-/// [`Socket`](crate::Socket), which closes its half in order.
+/// It takes any `futures-io` stream: TCP, a Unix socket, TLS, an in-memory pipe. For a socket of `async-io` use
+/// [`Socket`](crate::Socket), which shuts down its write half on close.
 ///
-/// [`upgrade`](Self::upgrade) gives the WebSocket; [`next`](Self::next) gives each request and each upgrade to the
-/// application:
+/// [`upgrade`](Self::upgrade) returns the WebSocket; [`next`](Self::next) returns each request and each upgrade:
 ///
 /// ```
 /// use ws_server_smol::{HttpConnection, Incoming, WebSocket, web};
@@ -56,7 +55,7 @@ pub enum Incoming {
 /// }
 /// ```
 pub struct HttpConnection<S: AsyncRead + AsyncWrite + Unpin = Socket> {
-    /// `None` once it is over, or has become a WebSocket.
+    /// `None` once the connection is over, or has become a WebSocket.
     pub(crate) driver: Option<Driver<S>>,
     shared: Arc<Shared>,
     rule: UpgradeRule,
@@ -65,19 +64,20 @@ pub struct HttpConnection<S: AsyncRead + AsyncWrite + Unpin = Socket> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
-    /// The server's end of a stream from which nothing was read yet. The time for the first request runs from now.
+    /// Creates the server's end of a stream from which nothing was read yet. The time for the first request runs from
+    /// now.
     ///
     /// The configuration of each such connection comes from
-    /// [`ServerConfig::connection_config`](crate::ServerConfig::connection_config). Answers have a `Date` where it has a
+    /// [`ServerConfig::connection_config`](crate::ServerConfig::connection_config). Responses have a `Date` if it has a
     /// [`wall_clock`](Config::wall_clock), which is kept set.
     ///
-    /// It is taken for TCP without TLS; see [`with_transport`](Self::with_transport). A [`Server`](crate::Server)
-    /// refuses an invalid configuration; here [`Config::check_access`] tells.
+    /// The stream is assumed to be TCP without TLS; see [`with_transport`](Self::with_transport). A
+    /// [`Server`](crate::Server) rejects an invalid configuration; here, call [`Config::check_access`].
     pub fn new(stream: S, config: Arc<Config>) -> Self {
         Self::with_transport(stream, config, Transport::default())
     }
 
-    /// As [`new`](Self::new), of a stream that is a Unix socket, say, or one of TLS.
+    /// As [`new`](Self::new), for a Unix socket, say, or a TLS stream.
     pub fn with_transport(stream: S, config: Arc<Config>, transport: Transport) -> Self {
         Self::of(
             Driver::new(stream, Connection::server(clock::now(), config, transport)),
@@ -91,10 +91,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
         Self { driver: Some(driver), shared, rule, closed: None, membership }
     }
 
-    /// What the client asks for next; `None` when the connection has ended. Malformed requests are answered by
-    /// themselves and never come here.
+    /// Returns what the client requests next; `None` when the connection has ended. Malformed requests are answered
+    /// automatically and never returned.
     ///
-    /// It drives the connection: answers that were given go out while it waits. Cancel-safe.
+    /// It drives the connection: queued responses are written while it waits. Cancel-safe.
     pub async fn next(&mut self) -> Option<Incoming> {
         loop {
             let driver = self.driver.as_mut()?;
@@ -126,21 +126,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
                 },
                 Ok(_) => {}
                 Err(request) => {
-                    // It was asked just now, so that it can be answered.
+                    // The request has just arrived, so it can be answered.
                     let _ = shared.connection().respond(clock::now(), request, TokenRule::unauthorized());
                 }
             }
         }
     }
 
-    /// Answers a request, or refuses an upgrade, and waits until the answer is written. A refusal is the last answer of
-    /// the connection: [`next`](Self::next) then gives `None`.
+    /// Answers a request, or rejects an upgrade, and waits until the response is written. A rejection is the last
+    /// response of the connection: [`next`](Self::next) then returns `None`.
     ///
-    /// Cancel-safe, but that the answer may have been queued when it is dropped.
+    /// Cancel-safe, except that the response may already be queued when it is dropped.
     ///
     /// # Errors
     /// [`RespondError::NotOpen`], [`RespondError::WrongRequest`], [`RespondError::Header`], [`RespondError::Status`];
-    /// [`RespondError::NotOpen`] also when the connection ended before all of it was written.
+    /// also [`RespondError::NotOpen`] if the connection ended before all of it was written.
     pub async fn respond(
         &mut self,
         request: impl Into<Request>,
@@ -154,7 +154,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
         self.driver.as_ref().ok_or(RespondError::NotOpen)?.shared.respond(request, response)
     }
 
-    /// Waits until what was queued is written.
+    /// Waits until all queued output is written.
     async fn flush(&mut self) -> Result<(), RespondError> {
         let driver = self.driver.as_mut().ok_or(RespondError::NotOpen)?;
         let end = driver.shared.end_of_output();
@@ -162,7 +162,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
         flushed.or_else(|_| driver.shared.has_written(end).then_some(()).ok_or(RespondError::NotOpen))
     }
 
-    /// Begins an answer whose body comes in pieces. They go out while [`next`](Self::next) is polled.
+    /// Begins a streaming response. Its body is written while [`next`](Self::next) is polled.
     ///
     /// # Errors
     /// As [`respond`](Self::respond).
@@ -175,16 +175,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
         self.responder().respond_streaming(request, head, length)
     }
 
-    /// A handle that answers requests from other tasks and threads, while this one waits in [`next`](Self::next).
+    /// Returns a handle that answers requests from other tasks and threads, while this one waits in
+    /// [`next`](Self::next).
     pub fn responder(&self) -> Responder {
         Responder { shared: self.driver.as_ref().map(|driver| driver.shared.clone()) }
     }
 
-    /// Opens the WebSocket: answers its handshake with 101, and waits until that is written. Dropped before, the
-    /// connection goes with it.
+    /// Opens the WebSocket: answers its handshake with 101, and waits until that is written. If dropped before, the
+    /// connection is dropped with it.
     ///
     /// # Errors
-    /// [`WebSocketError`]: the upgrade is another connection's, or the peer is gone.
+    /// [`WebSocketError`]: the upgrade belongs to another connection, or the peer is gone.
     #[expect(clippy::manual_async_fn, reason = "an async fn holds its arguments twice")]
     pub fn accept(mut self, upgrade: Upgrade) -> impl Future<Output = Result<WebSocket<S>, WebSocketError>> {
         async move { self.accept_here(upgrade).await }
@@ -209,7 +210,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
                 None => return Err(RespondError::NotOpen.into()),
             }
         };
-        // A peer that is gone by now is reported as the end of the WebSocket.
+        // If the peer is gone by now, the WebSocket reports it as its end.
         let _ = poll_fn(|cx| driver.poll_flush(cx)).await;
         let websocket = self.open(head).ok_or(RespondError::NotOpen)?;
         Ok(websocket.at(path))
@@ -223,14 +224,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
         Some(WebSocket::new(driver, head, self.membership.take()))
     }
 
-    /// The WebSocket: waits for the first valid upgrade on a path that has one
-    /// ([`ServerConfig::upgrade_paths`](crate::ServerConfig::upgrade_paths); every path, unless it names some), and
-    /// accepts it, with the best of the [subprotocols](crate::ServerConfig::subprotocols). An upgrade on another path
-    /// is answered 404; so are plain requests, and 426 where there is a WebSocket.
+    /// Waits for the first valid upgrade on a path that has a WebSocket
+    /// ([`ServerConfig::upgrade_paths`](crate::ServerConfig::upgrade_paths); by default every path), and accepts it,
+    /// with the best of the [subprotocols](crate::ServerConfig::subprotocols). An upgrade on another path gets 404; a
+    /// plain request gets 404, or 426 on the path of a WebSocket.
     ///
-    /// `None` when the connection has ended before: a client that asks for no WebSocket is no error.
+    /// `None` if the connection ended before: it is no error if a client requests no WebSocket.
     ///
-    /// Dropped before it is done, the connection goes with it.
+    /// If dropped before it completes, the connection is dropped with it.
     ///
     /// ```no_run
     /// # use ws_server_smol::HttpConnection;
@@ -249,8 +250,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
         }
     }
 
-    /// The first half of [`upgrade`](Self::upgrade): the upgrade, to look at its path, query and header before it is
-    /// [accepted](Self::accept) or [refused](Self::respond). `None` when the connection has ended before. Cancel-safe.
+    /// The first half of [`upgrade`](Self::upgrade): returns the upgrade, to inspect its path, query and headers before
+    /// you [accept](Self::accept) or [reject](Self::respond) it. `None` if the connection ended before. Cancel-safe.
     ///
     /// ```no_run
     /// # use ws_server_smol::{HttpConnection, WebSocket, WebSocketError};
@@ -277,7 +278,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
                     let response = answer(&request).await.into();
                     let response =
                         response.unwrap_or_else(|| self.rule.unanswered(request.path()).response());
-                    // One with what it may not carry becomes 503, and a peer that is gone ends the loop.
+                    // An invalid response becomes 503, and a peer that is gone ends the loop.
                     let _ = self.queue(request, response);
                     let _ = self.flush().await;
                 }
@@ -285,13 +286,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
         }
     }
 
-    /// As [`upgrade`](Self::upgrade), with the answers to plain requests: `None` is 404, or 426 where there is a
-    /// WebSocket. Nothing is read or written while an answer is awaited.
+    /// As [`upgrade`](Self::upgrade), with responses to plain requests: `None` is 404, or 426 on the path of a
+    /// WebSocket. Nothing is read or written while it awaits a response.
     ///
-    /// Where the future must be `Send`, for an executor of many threads, have the closure own what it uses: `async move`.
-    /// The compiler does not see that one which borrows is `Send` as well.
+    /// If the future must be `Send`, for a multi-threaded executor, have the closure own what it uses: `async move`.
+    /// The compiler does not see that a borrowing closure is `Send` as well.
     ///
-    /// To decide about an upgrade too, to answer in pieces, later or with files, use [`next`](Self::next).
+    /// To decide about upgrades too, or to answer with streams, files or later, use [`next`](Self::next).
     ///
     /// ```no_run
     /// # use ws_server_smol::{HttpConnection, Request, web};
@@ -317,28 +318,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
         }
     }
 
-    /// What explains the end, once it is over; `None` also of a connection that never asked anything.
+    /// Returns what explains the end, once the connection is over; `None` also if it never sent a request.
     pub fn closed(&self) -> Option<&Closed> {
         self.closed.as_deref()
     }
 
-    /// Which connection it is; that of the [`WebSocket`] too that it becomes.
+    /// Returns the id of the connection, which its [`WebSocket`] keeps.
     pub fn id(&self) -> ConnectionId {
         self.shared.id
     }
 
-    /// The address at the other end. An IPv4 peer has an IPv4 address, on dual-stack servers too. `None` over a Unix
-    /// socket, and of a stream that was handed to [`new`](Self::new), which the caller knows better.
+    /// Returns the peer's address. An IPv4 peer has an IPv4 address, even on dual-stack servers. `None` over a Unix
+    /// socket, and for a stream passed to [`new`](Self::new), whose address the caller knows.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.shared.peer
     }
 
-    /// The address at this end; `None` where [`peer_addr`](Self::peer_addr) is, and once the connection is over.
+    /// Returns the local address; `None` whenever [`peer_addr`](Self::peer_addr) is, and once the connection is over.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.shared.local_addr()
     }
 
-    /// The stream below; `None` once the connection is over.
+    /// Returns the underlying stream; `None` once the connection is over.
     pub fn get_ref(&self) -> Option<&S> {
         self.driver.as_ref()?.stream()
     }
@@ -350,7 +351,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> fmt::Debug for HttpConnection<S> {
     }
 }
 
-/// What was being answered is flushed as far as that goes without waiting.
+/// Flushes responses as far as that is possible without waiting.
 impl<S: AsyncRead + AsyncWrite + Unpin> Drop for HttpConnection<S> {
     fn drop(&mut self) {
         if let Some(driver) = &mut self.driver {

@@ -1,4 +1,4 @@
-//! One connection, as the application has it: its HTTP phase, then its WebSocket, and two of these coupled.
+//! One connection, as the application sees it: its HTTP phase, then its WebSocket, and two coupled WebSockets.
 
 pub(crate) mod couple;
 pub(crate) mod http;

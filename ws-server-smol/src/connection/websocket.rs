@@ -24,12 +24,12 @@ use ws_proto::{
 /// An open WebSocket, of a server or of a client.
 ///
 /// Polling [`next`](Self::next) drives it: reading alone answers pings, keeps the heartbeat, and writes what
-/// [`Sender`]s have queued. Nothing is spawned, and nothing goes on without polling.
+/// [`Sender`]s have queued. Nothing is spawned, and nothing happens without polling.
 ///
-/// Every method is cancel-safe: dropped at any await, its future loses no byte and breaks no state, and a later
-/// call goes on from there.
+/// Every method is cancel-safe: a future dropped at any await loses no byte and breaks no state, and a later call
+/// continues from there.
 ///
-/// Dropped while it is open, it closes with 1001 as far as that goes without waiting. To close properly, use
+/// If dropped while open, it closes with 1001, as far as that is possible without waiting. To close properly, use
 /// [`close`](Self::close).
 ///
 /// ```
@@ -43,8 +43,9 @@ use ws_proto::{
 /// }
 /// ```
 ///
-/// Its methods give the error that fits: [`Closed`], or [`SendError`]. As a [`Stream`](futures_core::Stream) and a [`Sink`](futures_sink::Sink) it has one type of
-/// message and one of error, which is either, so that one WebSocket can be forwarded into another, or into itself:
+/// Its methods return the specific error: [`Closed`], or [`SendError`]. As a [`Stream`](futures_core::Stream) and a
+/// [`Sink`](futures_sink::Sink) it has one message type and one error type that covers both, so you can forward one
+/// WebSocket into another, or into itself:
 ///
 /// ```
 /// # use ws_server_smol::{WebSocket, WebSocketError};
@@ -58,13 +59,13 @@ use ws_proto::{
 pub struct WebSocket<S: AsyncRead + AsyncWrite + Unpin = Socket> {
     pub(crate) driver: Driver<S>,
     head: Box<http::Response<()>>,
-    /// Where it was accepted; `None` is `/`, which takes no memory, and empty is none.
+    /// The path that accepted it; `None` is `/`, which takes no memory, and empty is no path.
     path: Option<Box<str>>,
-    /// Delivery of a message that are joined for [`next`](Self::next).
+    /// Fragments of a message being joined for [`next`](Self::next).
     joining: Option<Message<'static>>,
-    /// What the sink has taken, for which there is no room yet.
+    /// A message that the sink has taken, for which there is no room yet.
     waiting: Option<Box<Message<'static>>>,
-    /// The sink knows of the end: it began here, or a message came too late.
+    /// The sink knows of the end: it began locally, or a message came too late.
     knows_end: bool,
     closed: Option<Box<Closed>>,
     membership: Option<Membership>,
@@ -85,48 +86,50 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self
     }
 
-    /// A WebSocket whose opening handshake was done elsewhere, by an HTTP server or client of another kind.
+    /// Creates a WebSocket whose opening handshake was done elsewhere, by another HTTP server or client.
     pub fn upgraded(stream: S, config: Arc<Config>, role: Role) -> Self {
         let driver = Driver::new(stream, Connection::upgraded(clock::now(), config, role));
         Self::new(driver, Box::default(), None)
     }
 
-    /// Replaces both clocks that are compared to find out whether the machine slept, where it is of no server: for tests.
+    /// Replaces the two clocks that detect system sleep, if it belongs to no server; for tests.
     #[doc(hidden)]
     pub fn set_clocks(&mut self, clocks: impl Fn() -> (Instant, SystemTime) + Send + Sync + 'static) {
         self.driver.set_sleep(Sleep::new(Some(Arc::new(clocks))));
     }
 
-    /// The next message; `None` when the connection was closed in order: by the peer with 1000, with 1001 or without a
-    /// code, or by this side, whose Close was answered. Otherwise the last item is what explains the end.
+    /// Returns the next message; `None` when the connection was closed normally: by the peer with 1000, with 1001 or
+    /// without a code, or by this side, if the peer answered our Close. Otherwise the last item explains the end.
     ///
-    /// Where fragments are asked for, they are joined here; [`next_event`](Self::next_event) gives them as they come.
+    /// If the configuration asks for fragments, this joins them; [`next_event`](Self::next_event) returns them
+    /// individually.
     ///
     /// # Errors
-    /// [`Closed`], once, when it ended without a closing handshake, or when the peer closed it with another code: 1008,
-    /// 1012 or 4000, say, which tell of a reason.
+    /// [`Closed`], once, if it ended without a closing handshake, or if the peer closed it with another code, such as
+    /// 1008, 1012 or 4000.
     pub async fn next(&mut self) -> Option<Result<Message<'static>, Box<Closed>>> {
         poll_fn(|cx| self.poll_message(cx)).await
     }
 
-    /// The next event: messages, fragments, pongs, and when the outbox has drained; the last one is
+    /// Returns the next event: messages, fragments, pongs, and when the outbox has drained; the last one is
     /// [`Event::Closed`], and then `None`.
     pub async fn next_event(&mut self) -> Option<Event<'static>> {
         poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    /// Sends a message or a frame, and waits until everything is written. Many messages go out faster with
-    /// [`try_send`](Self::try_send).
+    /// Sends a message or a frame, and waits until all output is written. For many messages,
+    /// [`try_send`](Self::try_send) is faster.
     ///
-    /// Nothing is read while it waits. Two ends that both do so, each with more to say than all buffers hold, wait for
-    /// each other, until the [output deadline](Config::output_timeout) ends one of them; [`Closed::reading_paused`] then
-    /// says why. To send much and receive much at once, use [`Sender::send`], or [`try_send`](Self::try_send) and
+    /// Nothing is read while it waits. If both ends do so, each with more output than all buffers hold, they deadlock
+    /// until the [output deadline](Config::output_timeout) ends one of them; [`Closed::reading_paused`] then says why.
+    /// To send and receive a lot at once, use [`Sender::send`], or [`try_send`](Self::try_send) and
     /// [`next_event`](Self::next_event) with its [`Event::Drained`].
     ///
-    /// Cancel-safe, but that a message may have been queued when it is dropped.
+    /// Cancel-safe, except that a message may already be queued when it is dropped.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`], [`SendError::Full`]; of fragments [`SendError::FragmentOrder`], [`SendError::NotUtf8`].
+    /// [`SendError::NotOpen`], [`SendError::Full`]; for fragments also [`SendError::FragmentOrder`],
+    /// [`SendError::NotUtf8`].
     pub async fn send<'m>(&mut self, outgoing: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
         if self.waiting.is_some() {
             self.flush().await?;
@@ -135,30 +138,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.flush().await
     }
 
-    /// Queues a message or a frame. It goes out when this is polled next, be it by [`next`](Self::next) or by
-    /// [`flush`](Self::flush); many go out together.
+    /// Queues a message or a frame. It is written when this is polled next, by [`next`](Self::next) or by
+    /// [`flush`](Self::flush); many are written together.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`], [`SendError::Full`]; of fragments [`SendError::FragmentOrder`], [`SendError::NotUtf8`];
-    /// nothing was queued then.
+    /// [`SendError::NotOpen`], [`SendError::Full`]; for fragments also [`SendError::FragmentOrder`],
+    /// [`SendError::NotUtf8`]; nothing is queued then.
     pub fn try_send<'m>(&mut self, outgoing: impl Into<Outgoing<'m>>) -> Result<Sent, SendError> {
         sender::queue(&self.driver.shared, outgoing.into())
     }
 
-    /// Waits until everything that was queued is written. Nothing is read meanwhile, and so no heartbeat is judged;
-    /// that the peer takes output is.
+    /// Waits until all queued output is written. Nothing is read meanwhile, so no heartbeat can fail; the output
+    /// deadline still applies.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`] when the connection has ended, or the time for its closing handshake is over.
+    /// [`SendError::NotOpen`] if the connection has ended, or its closing handshake has timed out.
     pub async fn flush(&mut self) -> Result<(), SendError> {
         poll_fn(|cx| self.poll_flush_all(cx)).await
     }
 
-    /// Closes the connection, and waits for its end: what explains it. Messages that still come are dropped; to
-    /// see them, use [`start_close`](Self::start_close) and [`next`](Self::next).
+    /// Closes the connection, waits for its end, and returns what explains it. Messages that still arrive are dropped;
+    /// to see them, use [`start_close`](Self::start_close) and [`next`](Self::next).
     ///
     /// # Errors
-    /// [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`]: the connection goes on.
+    /// [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`]: the connection stays open.
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<&Closed, SendError> {
         match self.start_close(code, reason) {
             Ok(()) | Err(SendError::NotOpen) => {}
@@ -168,92 +171,92 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.closed().ok_or(SendError::NotOpen)
     }
 
-    /// Begins the closing handshake; [`next`](Self::next) gives what still comes, and then the end.
+    /// Begins the closing handshake; [`next`](Self::next) returns what still arrives, and then the end.
     ///
     /// # Errors
-    /// [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`]; [`SendError::NotOpen`] where it is closing
-    /// already.
+    /// [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`]; [`SendError::NotOpen`] if it is already
+    /// closing.
     pub fn start_close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
         self.driver.shared.connection().close(clock::now(), code, reason)?;
         self.knows_end = true;
         Ok(())
     }
 
-    /// Stops reading, as [`Sender::pause`] does: [`next`](Self::next) then waits, and writes, and keeps deadlines.
+    /// Stops reading, like [`Sender::pause`]: [`next`](Self::next) then waits, and still writes and keeps deadlines.
     pub fn pause(&mut self) {
         self.driver.shared.pause(Holder::Application);
     }
 
-    /// Reads on. Harmless where nothing is paused.
+    /// Resumes reading. Does nothing if it is not paused.
     pub fn resume(&mut self) {
         self.driver.shared.resume(Holder::Application);
     }
 
-    /// Which connection it is.
+    /// Returns the id of the connection.
     pub fn id(&self) -> ConnectionId {
         self.driver.shared.id
     }
 
-    /// The address at the other end. An IPv4 peer has an IPv4 address, on dual-stack servers too. `None` over a Unix
-    /// socket, and of a stream that was handed in, which the caller knows better.
+    /// Returns the peer's address. An IPv4 peer has an IPv4 address, even on dual-stack servers. `None` over a Unix
+    /// socket, and for a stream that the caller passed in, whose address the caller knows.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.driver.shared.peer
     }
 
-    /// The address at this end; `None` where [`peer_addr`](Self::peer_addr) is, and once the connection is over.
+    /// Returns the local address; `None` whenever [`peer_addr`](Self::peer_addr) is, and once the connection is over.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.driver.shared.local_addr()
     }
 
-    /// A handle for other tasks and threads.
+    /// Returns a handle for other tasks and threads.
     pub fn sender(&self) -> Sender {
         Sender { shared: self.driver.shared.clone() }
     }
 
-    /// The 101 that opened it: of a client the server's, of a server the one that was sent.
+    /// Returns the 101 that opened it: on a client the one received, on a server the one sent.
     pub fn response(&self) -> &http::Response<()> {
         &self.head
     }
 
-    /// The path at which a server accepted it, as it was sent: without query, not decoded. `None` for that of a client,
-    /// and for paths of more than 256 bytes. Those other than `/` take memory while the WebSocket lasts.
+    /// Returns the path at which a server accepted it, as sent: without query, not decoded. `None` on a client, and for
+    /// paths of more than 256 bytes. Paths other than `/` take memory while the WebSocket lasts.
     pub fn path(&self) -> Option<&str> {
         let path = self.path.as_deref().unwrap_or("/");
         (!path.is_empty()).then_some(path)
     }
 
-    /// The subprotocol that was agreed on.
+    /// Returns the negotiated subprotocol.
     pub fn subprotocol(&self) -> Option<&str> {
         self.head.headers().get(http::header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()
     }
 
-    /// What was agreed on with the peer about compression; `None` where messages stay plain.
+    /// Returns the negotiated compression terms; `None` if messages are not compressed.
     #[cfg(feature = "deflate")]
     pub fn compression(&self) -> Option<ws_proto::deflate::Terms> {
         self.driver.shared.connection().compression()
     }
 
-    /// What explains the end, once it is over.
+    /// Returns what explains the end, once it is over.
     pub fn closed(&self) -> Option<&Closed> {
         self.closed.as_deref()
     }
 
-    /// Where the connection stands.
+    /// Returns the state of the connection.
     pub fn state(&self) -> State {
         self.driver.shared.connection().state()
     }
 
-    /// How many bytes wait to be written.
+    /// Returns how many bytes of output are pending.
     pub fn queued(&self) -> usize {
         self.driver.shared.connection().queued()
     }
 
-    /// The time that the peer last took to answer a Ping.
+    /// Returns how long the peer took to answer the last Ping.
     pub fn latency(&self) -> Option<Duration> {
         self.driver.shared.connection().latency()
     }
 
-    /// The stream below; `None` once the connection is over.
+    /// Returns the underlying stream; `None` once the connection is over.
     pub fn get_ref(&self) -> Option<&S> {
         self.driver.stream()
     }
@@ -312,11 +315,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 }
 
-/// Whether an end is that of a conversation, which needs no explanation.
+/// Whether the end is a normal one, which needs no explanation.
 fn is_ordinary(closed: &Closed) -> bool {
     let says_nothing =
         matches!(closed.code, CloseCode::NORMAL | CloseCode::GOING_AWAY | CloseCode::NO_STATUS);
-    // Where we closed, the peer only answers.
+    // If we closed, the peer only answers.
     closed.clean && (says_nothing || closed.initiator == Initiator::Local)
 }
 
@@ -352,8 +355,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drop for WebSocket<S> {
     }
 }
 
-/// An extension that panics over an event costs its WebSocket, since the application might take the rest of a message for
-/// the whole: the next event is its end.
+/// If an extension panics while filtering an event, the WebSocket ends with the next event: the application might
+/// otherwise take the rest of a message for the whole.
 struct Filtering<'d, S: AsyncRead + AsyncWrite + Unpin>(&'d mut Driver<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Filtering<'_, S> {

@@ -1,4 +1,4 @@
-//! The end of a connection from this side.
+//! Ending a connection from this side.
 
 use crate::clock;
 use crate::driver::Driver;
@@ -8,19 +8,20 @@ use std::task::{Context, Waker};
 use ws_proto::{CloseCode, Closed, Error, Event, IoAction};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
-    /// Nothing more will come: the socket is closed, and all waiting ends.
+    /// Nothing more will arrive: closes the socket, and ends all waiting.
     pub(crate) fn end(&mut self, by_reset: bool) {
         self.shared.end(by_reset);
         self.stream = None;
         self.unread = None;
     }
 
-    /// Ends it at once, in words as far as that goes without waiting. The end is the next event.
+    /// Ends the connection at once, with a Close frame if that can be written without waiting. The end is the next
+    /// event.
     pub(crate) fn give_up(&mut self, code: CloseCode) {
         let shared = self.shared.clone();
         let mut connection = shared.connection();
         let now = clock::now();
-        // Where it is ending already, what was said last is still to be written.
+        // If it is already ending, the last output is still to be written.
         let _ = connection.close(now, code, "");
         if let Some(stream) = &mut self.stream {
             let mut nobody = Context::from_waker(Waker::noop());
@@ -30,7 +31,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         (self.unread, self.held) = (None, None);
     }
 
-    /// As [`give_up`](Self::give_up); what explains the end, if that was not reported yet.
+    /// As [`give_up`](Self::give_up); returns what explains the end, if that was not reported yet.
     pub(crate) fn part(&mut self, code: CloseCode) -> Option<Box<Closed>> {
         self.give_up(code);
         let shared = self.shared.clone();

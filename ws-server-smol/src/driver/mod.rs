@@ -7,8 +7,8 @@
 //!                       └───────────── a pooled buffer ◀───────┘
 //! ```
 //!
-//! Polling drives, and nothing is spawned. Between two polls every byte is in the kernel, in the engine, or in
-//! the buffer held here, so that a future may be dropped at any await.
+//! Polling drives the connection, and nothing is spawned. Between two polls every byte is in the kernel, in the engine,
+//! or in the buffer held here, so a future may be dropped at any await.
 
 mod end;
 pub(crate) mod output;
@@ -40,10 +40,10 @@ use ws_host::token::TokenRule;
 use ws_proto::Moment;
 use ws_proto::{Connection, Error, Event, Fragment, IoAction, SendError, State};
 
-/// So long a task that waits for events has to judge a deadline, before one that waits for output alone does.
+/// How long the task that waits for events has to handle a deadline, before the task that only waits for output does.
 const ASKED_FOR: Duration = Duration::from_millis(20);
 
-/// Bytes that were read and not used yet.
+/// Bytes that were read but not yet processed.
 #[derive(Debug)]
 struct Unread {
     buffer: Buffer,
@@ -51,7 +51,7 @@ struct Unread {
     to: usize,
 }
 
-/// What explains the end, where that was not reported yet, and when it is reported at the latest.
+/// What explains the end, if not reported yet, and the deadline for reporting it.
 #[derive(Debug)]
 struct PendingClose {
     event: Option<Event<'static>>,
@@ -60,36 +60,36 @@ struct PendingClose {
 
 #[derive(Debug)]
 pub(crate) struct Driver<S> {
-    /// `None` once all is over.
+    /// `None` once the connection is over.
     stream: Option<S>,
     pub(crate) shared: Arc<Shared>,
-    /// What the stream and the timer wake.
+    /// The waker for the stream and the timer.
     waker: Waker,
     unread: Option<Unread>,
     output: Output,
     timer: Timer,
     deadline: Option<Moment>,
-    /// It is over, which is reported once the stream has passed on what it holds.
+    /// The connection is over, which is reported once the stream has flushed what it holds.
     pending_close: Option<Box<PendingClose>>,
     slice: Slice,
-    /// A deadline has passed, and what had arrived by then was read.
+    /// A deadline has passed, and input that had arrived by then was read.
     heard: bool,
-    /// Until when the task that waits for events may judge, before one that waits for output does.
+    /// Until when the task that waits for events may handle a deadline, before the task that waits for output does.
     asked: Option<Moment>,
-    /// What was received while only the output was waited for.
+    /// An event received while a task only waited for output.
     held: Option<Box<Event<'static>>>,
     sleep: Arc<Sleep>,
-    /// Of the times that the machine slept, those that the connection knows of.
+    /// How many system sleeps the connection knows of.
     slept: u32,
 }
 
-/// What a connection has of its owner, beside its stream.
+/// What the owner passes to a connection, beside its stream.
 #[derive(Default)]
 pub(crate) struct Belongings {
     pub(crate) token: Option<Arc<TokenRule>>,
-    /// A handle on the stream, where it is one of these.
+    /// A handle to the stream, if it is a socket.
     pub(crate) socket: Option<SocketHandle>,
-    /// The address at its other end, where it has one.
+    /// The peer's address, if it has one.
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) sleep: Option<Arc<Sleep>>,
 }
@@ -127,10 +127,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         self.sleep = Arc::new(sleep);
     }
 
-    /// Does whatever is to be done, and gives the next event; `None` when the connection is over.
+    /// Does all pending work, and returns the next event; `None` when the connection is over.
     pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event<'static>>> {
         let shared = self.shared.clone();
-        // Before anything is looked at, so that no wake-up of a sender is lost.
+        // Register first, so that no wake-up of a sender is lost.
         shared.wakers.driver.register(cx.waker());
         shared.note_poll();
         let instant = Instant::now();
@@ -147,12 +147,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.count(&event);
             return Poll::Ready(Some(*event));
         }
-        // Nothing more is there to be read, and the stream wakes once there is.
+        // There is nothing more to read, and the stream wakes once there is.
         let mut is_dry = false;
         loop {
-            // First of all: what was read at once may be thousands of messages, each with its handler.
+            // Check this first: one read may hold thousands of messages, each with its handler.
             if self.slice.is_over(now, || self.unread.is_some() && !connection.is_paused()) {
-                // Before others run, while it is warm.
+                // Write before other tasks run, while the data is in cache.
                 if let Some(stream) = &mut self.stream {
                     let mut io = Context::from_waker(&self.waker);
                     write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
@@ -161,7 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            // What is due comes first; amid what was read at once the engine tells it there.
+            // Due events come first; with unread input the engine emits them in between.
             let event = match self.unread {
                 Some(_) => self.use_unread(&mut connection, now),
                 None => before_the_end(&mut connection, now),
@@ -200,7 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             self.slice.end();
             if connection.shares().is_used() {
-                // The other tasks have theirs first.
+                // Other tasks inflate their share first.
                 connection.shares().next(now);
                 cx.waker().wake_by_ref();
             }
@@ -216,10 +216,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    /// Writes until everything is gone that can go. Nothing is read.
+    /// Writes until all output that can be written is gone. Reads nothing.
     ///
-    /// So of an open WebSocket only its taking output is judged meanwhile: whether it lives is known to the task that
-    /// reads. Where there is one, all is left to that one.
+    /// So for an open WebSocket this only checks that the peer takes output: only a task that reads can know whether
+    /// the peer is alive. If there is such a task, it handles all deadlines.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         self.poll_output(cx, |connection, output| {
             !connection.outbox().has_remaining() && output != Output::Written
@@ -252,7 +252,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 return Poll::Ready(Err(SendError::NotOpen));
             }
             if paused && !connection.is_paused() {
-                // The task that reads waited for this, and not for the stream.
+                // The task that reads waits for this, not for the stream.
                 shared.wakers.driver.wake();
             }
             if done(&mut connection, self.output) {
@@ -276,14 +276,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    /// Asks the task that waits for events to judge. Ready once it is known that there is none.
+    /// Asks the task that waits for events to handle a deadline. Ready once there is evidently no such task.
     fn poll_asking(&mut self, now: Moment) -> Poll<()> {
         let until = *self.asked.get_or_insert_with(|| {
             self.shared.wakers.driver.wake();
             now + ASKED_FOR
         });
         if until > now {
-            // The deadline itself is past, and is no longer waited for.
+            // The deadline itself has passed; do not wait for it any longer.
             self.deadline = None;
             clock::set(&mut self.timer, Some(until));
             let mut io = Context::from_waker(&self.waker);
@@ -295,14 +295,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Poll::Ready(())
     }
 
-    /// Reads once, before a deadline is judged that has passed: what proves life, or was waited for, may be there for
-    /// long. A peer that floods postpones nothing by it. Says whether anything is to be used up first.
+    /// Reads once before an expired deadline takes effect: the awaited input may already have arrived. A flooding peer
+    /// gains no time by it. Returns whether there is input to process first.
     fn hear(&mut self, connection: &mut Connection, now: Moment) -> bool {
         self.heard = true;
         self.unread.is_none() && !connection.is_paused() && self.read(connection, now)
     }
 
-    /// Does what is due.
+    /// Handles the deadline.
     fn judge(&mut self, connection: &mut Connection, now: Moment) {
         self.heard = false;
         self.asked = None;
@@ -310,7 +310,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         connection.handle_timeout(now.max(clock::now()));
     }
 
-    /// Does what is due of an open WebSocket that no task reads.
+    /// Handles the deadline of an open WebSocket that no task reads.
     fn judge_unread(&mut self, connection: &mut Connection, now: Moment) {
         let held = self.shared.is_held();
         if !held {
@@ -322,8 +322,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    /// Reads once, for the next event. Says whether a deadline may be judged now: not where a closing
-    /// handshake goes on behind what is held.
+    /// Reads once, for the next event. Returns whether a deadline may take effect now: not while a closing handshake is
+    /// in progress after a held event.
     fn hold_what_is_there(&mut self, connection: &mut Connection, now: Moment) -> bool {
         if self.held.is_none() {
             self.hear(connection, now);
@@ -349,11 +349,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             0 => self.unread = None,
             _ => unread.from = unread.to - left,
         }
-        // What was received may have caused something else.
+        // The input may have caused another event.
         event.or_else(|| before_the_end(connection, now))
     }
 
-    /// Says whether anything came of it.
+    /// Returns whether the read changed anything.
     fn read(&mut self, connection: &mut Connection, now: Moment) -> bool {
         let Some(stream) = &mut self.stream else { return false };
         let mut io = Context::from_waker(&self.waker);
@@ -368,9 +368,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         true
     }
 
-    /// Whether a deadline has passed; otherwise the timer wakes.
+    /// Returns whether a deadline has passed; if not, the timer is set.
     fn poll_deadline(&mut self, connection: &mut Connection, now: Moment) -> bool {
-        // One that moved away is looked up when the timer wakes.
+        // A postponed deadline is looked up when the timer fires.
         if !connection.take_timeout_changed() && self.deadline.is_some_and(|deadline| now < deadline) {
             return false;
         }
@@ -384,8 +384,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         deadline <= now || Pin::new(&mut self.timer).poll(&mut io).is_ready()
     }
 
-    /// Ends, and gives what explains it, where that was not told. A stream that holds bytes of its own, as TLS does,
-    /// first passes on what was said last.
+    /// Ends the connection, and returns what explains the end, if not reported yet. A stream with its own buffer, such
+    /// as TLS, flushes the last output first.
     fn poll_pending_close(
         &mut self,
         connection: &mut Connection,
@@ -393,7 +393,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     ) -> Poll<Option<Event<'static>>> {
         let pending = self.pending_close.take().unwrap_or_else(|| {
             let deadline = now.checked_add(connection.config().get_close_timeout());
-            // Writing may have been what ended it.
+            // A write may have ended it.
             Box::new(PendingClose { event: connection.poll_event(now), deadline })
         });
         let is_late = pending.deadline.is_some_and(|deadline| deadline <= now);
@@ -422,12 +422,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 }
 
-/// The next event, but for those that tell of the end: they wait for the stream.
+/// Returns the next event, except for the end, which waits for the stream.
 fn before_the_end(connection: &mut Connection, now: Moment) -> Option<Event<'static>> {
     if connection.state() == State::Closed { None } else { connection.poll_event(now) }
 }
 
-/// Whether it was cut off rather than ended: then nothing is on its way that would be worth a wait.
+/// Whether the connection was cut off rather than closed: then there is no output worth waiting for.
 fn is_lost(event: Option<&Event<'_>>) -> bool {
     let Some(Event::Closed(closed)) = event else { return false };
     matches!(

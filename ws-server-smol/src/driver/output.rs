@@ -1,4 +1,4 @@
-//! From the outbox into the stream: by the task that polls the connection, and by senders that wait for room.
+//! Writes the outbox to the stream: used by the task that polls the connection, and by senders that wait for room.
 
 use crate::driver::pool;
 use crate::driver::shared::Shared;
@@ -12,18 +12,18 @@ use ws_proto::{Connection, Moment};
 /// How many slices one write gathers.
 const SLICES: usize = 64;
 
-/// How far the stream is with what the engine wants of it beside reading and writing.
+/// Which stream operation is pending, beside reading and writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
-    /// Everything that was written is on its way.
+    /// All written bytes are flushed.
     Flushed,
-    /// A stream that keeps bytes of its own may still have some.
+    /// A stream with its own buffer may still hold bytes.
     Written,
-    /// Our half is to be closed.
+    /// The write half is to be closed.
     Closing,
 }
 
-/// Writes what there is, flushes it, and closes our half where that is due; says whether anything came of it.
+/// Writes the outbox, flushes, and closes the write half if that is due; returns whether anything changed.
 pub(crate) fn write<S: AsyncWrite + Unpin>(
     stream: &mut S,
     output: &mut Output,
@@ -51,7 +51,7 @@ pub(crate) fn write<S: AsyncWrite + Unpin>(
                 connection.write_failed(now, error.into());
             }
             Poll::Pending => {
-                // Nothing went out: the time in which something must, begins.
+                // Nothing was written: start the output timeout.
                 connection.handle_written(now, 0);
                 return went;
             }
@@ -67,7 +67,7 @@ pub(crate) fn write<S: AsyncWrite + Unpin>(
     match done {
         Poll::Pending => {}
         Poll::Ready(result) => {
-            // A half that cannot be closed was reset: reading tells.
+            // If closing the half fails, the connection was reset, and reading will report it.
             if let (Output::Written, Err(error)) = (&output, result) {
                 shared.note_write_failed();
                 connection.write_failed(now, error.into());

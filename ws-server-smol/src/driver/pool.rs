@@ -1,11 +1,11 @@
-//! Memory to read into and to write from, which connections hold only while bytes wait in it.
+//! Pooled memory for reading and writing, which connections hold only while it has pending bytes.
 
 use std::cell::RefCell;
 use ws_proto::{Connection, OutboxBuffer};
 
-/// What is read at once.
+/// The size of one read.
 const SIZE: usize = 64 << 10;
-/// So many wait for their next use on each thread; connections that are paused hold others.
+/// How many buffers each thread keeps; paused connections hold further ones.
 const KEPT: usize = 8;
 
 thread_local! {
@@ -13,13 +13,13 @@ thread_local! {
     static STORAGES: RefCell<Vec<OutboxBuffer>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Memory to read into. Dropped, it goes back to the thread's pool.
+/// A read buffer. Dropping it returns it to the thread's pool.
 #[derive(Debug)]
 pub(crate) struct Buffer(Box<[u8]>);
 
 impl Buffer {
     pub(crate) fn take() -> Self {
-        // A thread that ends has no pool any more.
+        // A thread that is exiting no longer has a pool.
         let pooled = POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten();
         Self(pooled.unwrap_or_else(|| vec![0; SIZE].into_boxed_slice()))
     }
@@ -41,7 +41,7 @@ impl Drop for Buffer {
     }
 }
 
-/// Gives a connection that is about to send memory to write into.
+/// Gives a buffer to a connection that is about to send.
 pub(crate) fn attach_buffer(connection: &mut Connection) {
     if !connection.outbox().has_buffer()
         && let Some(storage) = STORAGES.try_with(|pool| pool.borrow_mut().pop()).ok().flatten()
@@ -50,7 +50,7 @@ pub(crate) fn attach_buffer(connection: &mut Connection) {
     }
 }
 
-/// Takes it back from one that has nothing to write.
+/// Takes the buffer back from a connection that has nothing to write.
 pub(crate) fn detach_buffer(connection: &mut Connection) {
     if let Some(storage) = connection.outbox().detach_buffer()
         && storage.capacity() <= SIZE

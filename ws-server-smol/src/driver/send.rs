@@ -1,4 +1,4 @@
-//! Sending from beside the task that polls: it waits for room, and writes by itself where it can.
+//! Sending from tasks other than the one that polls: waits for room, and writes directly if it can.
 
 use crate::clock::{self, until};
 use crate::driver::output::{Output, write};
@@ -10,11 +10,11 @@ use std::time::Instant;
 use ws_proto::{Sent, State};
 
 impl Shared {
-    /// Sends as soon as there is room below the high mark, for which it writes by itself where it can. `full` is the
-    /// error after which it waits on, `not_polled` the one that it gives up with.
+    /// Sends as soon as there is room below the high mark, and writes directly if it can. On the error `full` it keeps
+    /// waiting, with `not_polled` it gives up.
     ///
-    /// Where it cannot, the owner must: it is asked, and if it does not even look in the time that output may wait,
-    /// nobody will.
+    /// If it cannot write, the owner must: the owner is woken, and if it does not poll within the output timeout, no
+    /// task will.
     pub(crate) async fn send_when_room<E: PartialEq>(
         &self,
         (full, not_polled): (E, E),
@@ -27,7 +27,7 @@ impl Shared {
             listener!(waiting.event() => room);
             if self.has_room() {
                 match try_send() {
-                    // It is larger than what is left: there will be more.
+                    // The message is larger than the room that is left: wait for more.
                     Err(error) if error == full => {}
                     result => return result.map(drop),
                 }
@@ -51,13 +51,13 @@ impl Shared {
         Instant::now().checked_add(self.connection().config().get_output_timeout())
     }
 
-    /// Whether nothing speaks against sending. A send finds out that it has ended.
+    /// Whether a send may be tried. After the end, the send itself reports it.
     fn has_room(&self) -> bool {
         let connection = self.connection();
         matches!(connection.state(), State::Closing | State::Closed) || !connection.is_congested()
     }
 
-    /// Writes what the socket takes; says whether it took anything.
+    /// Writes what the socket takes; returns whether it took anything.
     fn write(&self) -> bool {
         let mut connection = self.connection();
         let Some(socket) = &mut *self.socket() else { return false };
@@ -65,7 +65,7 @@ impl Shared {
         let mut io = Context::from_waker(&waker);
         let went = write(socket, &mut Output::Flushed, self, &mut connection, &mut io, clock::now());
         if self.has_write_failed() {
-            // Its owner reads what the peer said at last.
+            // The owner reads what the peer sent last.
             self.wakers.driver.wake();
         }
         went

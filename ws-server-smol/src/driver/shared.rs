@@ -1,4 +1,4 @@
-//! What the owner of a connection and its handles share: the engine, and the tasks to wake.
+//! The state shared by the owner of a connection and its handles: the engine, and the tasks to wake.
 
 use crate::clock;
 use crate::driver::sleep::Sleep;
@@ -17,12 +17,12 @@ use ws_host::server::Stats;
 use ws_host::token::TokenRule;
 use ws_proto::{Connection, Request, RespondError, ResponseBody};
 
-/// What holds the reading of a connection back.
+/// What pauses the reading of a connection.
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
 pub(crate) enum Holder {
     Application = 1,
-    /// A [`couple`](crate::couple), whose other side takes no more.
+    /// A [`couple`](crate::couple) whose other side is congested.
     Couple = 2,
 }
 
@@ -30,22 +30,22 @@ pub(crate) enum Holder {
 pub(crate) struct Shared {
     pub(crate) id: ConnectionId,
     connection: Mutex<Connection>,
-    /// What senders write to themselves, so that they never wait for a task that waits for them; `None` for streams of
-    /// other kinds, and once all is over.
+    /// The socket that senders write to directly, so that they never wait for a task that waits for them; `None` for
+    /// other streams, and once the connection is over.
     socket: Mutex<Option<SocketHandle>>,
-    /// The address at the other end, where it is known.
+    /// The peer's address, if known.
     pub(crate) peer: Option<SocketAddr>,
-    /// What requests must show.
+    /// The token that requests must present.
     pub(crate) token: Option<Arc<TokenRule>>,
     sleep: Arc<Sleep>,
     pub(crate) wakers: Arc<Wakers>,
-    /// Messages that were received and sent. Each is counted under the lock of the connection.
+    /// Messages received and sent. Both are counted under the connection's lock.
     messages: [AtomicUsize; 2],
-    /// How often the connection was driven by its owner.
+    /// How often the owner has polled the connection.
     pub(super) polls: AtomicU32,
     /// Each [`Holder`] is a bit.
     holders: AtomicU8,
-    /// Writing has failed; what was queued is lost.
+    /// A write has failed; queued output is lost.
     write_failed: AtomicBool,
 }
 
@@ -72,42 +72,42 @@ impl Shared {
         }
     }
 
-    /// A message was received; the connection is locked.
+    /// Counts a received message; the connection is locked.
     #[inline]
     pub(crate) fn count_received(&self) {
         self.messages[0].store(self.messages[0].load(Relaxed).wrapping_add(1), Relaxed);
     }
 
-    /// A message was sent; the connection is locked.
+    /// Counts a sent message; the connection is locked.
     #[inline]
     pub(crate) fn count_sent(&self) {
         self.messages[1].store(self.messages[1].load(Relaxed).wrapping_add(1), Relaxed);
     }
 
-    /// Adds what it has received and sent.
+    /// Adds this connection's traffic.
     pub(crate) fn add_to(&self, stats: &mut Stats) {
         stats.add_bytes(&self.connection());
         stats.messages_in += self.messages[0].load(Relaxed) as u64;
         stats.messages_out += self.messages[1].load(Relaxed) as u64;
     }
 
-    /// Whatever its owner waits for, it has to know; and tasks that wait for room must look again.
+    /// Wakes the owner, whatever it waits for, and the tasks that wait for room.
     pub(crate) fn wake(&self) {
         self.wakers.wake_by_ref();
     }
 
-    /// Where what is queued by now will end, in bytes that were written.
+    /// Returns the number of bytes that will have been sent once all queued output is written.
     pub(crate) fn end_of_output(&self) -> u64 {
         let connection = self.connection();
         connection.bytes_sent() + connection.queued() as u64
     }
 
-    /// Whether all was written up to there: the connection may have ended since, even by it.
+    /// Whether all output up to there was written: the connection may have ended since, even because of it.
     pub(crate) fn has_written(&self, end: u64) -> bool {
         self.connection().bytes_sent() >= end
     }
 
-    /// Its owner drives it now.
+    /// Records that the owner polls the connection.
     pub(crate) fn note_poll(&self) {
         self.polls.fetch_add(1, Relaxed);
     }
@@ -120,7 +120,7 @@ impl Shared {
         self.write_failed.load(Relaxed)
     }
 
-    /// Holds reading back, for one more reason.
+    /// Pauses reading on behalf of a holder.
     pub(crate) fn pause(&self, holder: Holder) {
         let mut connection = self.connection();
         if self.holders.fetch_or(holder as u8, Relaxed) & holder as u8 == 0 {
@@ -128,7 +128,7 @@ impl Shared {
         }
     }
 
-    /// Takes a reason away; where it was the last one, reading goes on. Says whether it does now.
+    /// Releases a holder's pause; after the last one, reading resumes. Returns whether it does.
     pub(crate) fn resume(&self, holder: Holder) -> bool {
         let mut connection = self.connection();
         let was_last = self.holders.fetch_and(!(holder as u8), Relaxed) == holder as u8;
@@ -143,7 +143,7 @@ impl Shared {
         self.holders.load(Relaxed) != 0
     }
 
-    /// Answers a request, or refuses an upgrade; the driver is woken to write it.
+    /// Answers a request, or rejects an upgrade; wakes the driver to write the response.
     pub(crate) fn respond(
         &self,
         request: Request,
@@ -174,7 +174,7 @@ impl Shared {
         if length.is_none()
             && let Some(socket) = &*self.socket()
         {
-            // It may be silent for as long as it likes, and so may its peer.
+            // The response and its peer may be silent for any time, so let the system probe the peer.
             socket.probe();
         }
         self.wakers.driver.wake();
@@ -182,7 +182,7 @@ impl Shared {
     }
 
     pub(crate) fn connection(&self) -> MutexGuard<'_, Connection> {
-        // The engine does not panic; if it did, it would stay as good as any connection that failed.
+        // The engine does not panic; if it did, its state would still be that of a failed connection.
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -194,7 +194,7 @@ impl Shared {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All is over, and all waiting ends.
+    /// The connection is over: ends all waiting.
     pub(crate) fn end(&self, by_reset: bool) {
         let socket = self.socket().take();
         if by_reset && let Some(socket) = socket {

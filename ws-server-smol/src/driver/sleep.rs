@@ -1,4 +1,4 @@
-//! The machine slept: the first connection of a server that notices wakes all of them.
+//! System sleep: the first connection of a server that notices it wakes all of them.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -10,13 +10,13 @@ use ws_proto::{Config, WallClock};
 /// Both clocks, for tests.
 pub(crate) type Clocks = Arc<dyn Fn() -> (Instant, SystemTime) + Send + Sync>;
 
-/// What the connections of a server share, and other connections have for themselves.
+/// Shared by the connections of a server; other connections have their own.
 pub(crate) struct Sleep {
     detector: Mutex<SleepDetector>,
     clocks: Option<Clocks>,
-    /// How often the machine slept.
+    /// How often the machine has slept.
     times: AtomicU32,
-    /// Wakes the other connections.
+    /// Wakes all connections.
     alarm: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
@@ -34,7 +34,7 @@ impl Sleep {
         }
     }
 
-    /// For a connection without a server, whose time of day it keeps set, where there is one.
+    /// For a connection without a server; keeps its wall clock set, if it has one.
     pub(crate) fn of(config: &Config) -> Self {
         let sleep = Self::new(None);
         if let Some(clock) = config.get_wall_clock() {
@@ -43,25 +43,25 @@ impl Sleep {
         sleep
     }
 
-    /// Sets what wakes the others; once.
+    /// Sets what wakes all connections; once.
     pub(crate) fn set_alarm(&self, alarm: impl Fn() + Send + Sync + 'static) {
         let _ = self.alarm.set(Box::new(alarm));
     }
 
-    /// How often the machine has slept by now.
+    /// Returns how often the machine has slept.
     pub(crate) fn times(&self) -> u32 {
         self.times.load(Relaxed)
     }
 
-    /// Keeps this time of day set.
+    /// Keeps this wall clock set.
     pub(crate) fn keep(&self, clock: &WallClock) {
         self.detector.lock().unwrap_or_else(PoisonError::into_inner).keep(clock);
     }
 
-    /// Compares the clocks, and so sets the time of day, before anything is answered. A caller that finds out wakes the
-    /// others, and so must hold no lock of a connection.
+    /// Compares the clocks and updates the wall clock; call it before any response. The caller that detects a sleep
+    /// wakes all connections, so it must not hold the lock of one.
     pub(crate) fn look(&self, now: Instant) {
-        // Where it is locked, somebody else looks already.
+        // If it is locked, another thread is already comparing.
         let mut detector = match self.detector.try_lock() {
             Ok(detector) => detector,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),

@@ -1,24 +1,24 @@
-//! How long a task goes on before it lets others run: a ready socket never makes it wait.
+//! How long a task runs before it yields: a ready socket never makes it wait.
 
 use std::time::Duration;
 use ws_proto::Moment;
 
-/// After so many bytes …
+/// Yield after this many bytes …
 const BYTES: usize = 64 << 10;
-/// … or so much time.
+/// … or this much time.
 const TIME: Duration = Duration::from_micros(500);
 
-/// Since when, and for how many bytes, a task has not let others run.
+/// Since when, and for how many bytes, a task has not yielded.
 #[derive(Debug, Default)]
 pub(crate) struct Slice(Option<(Moment, usize)>);
 
 impl Slice {
-    /// Whether the task has just begun, or begun anew.
+    /// Whether the task has just begun, or resumed after yielding.
     pub(crate) fn is_fresh(&self) -> bool {
         self.0.is_none()
     }
 
-    /// The task has nothing more to do, or lets others run.
+    /// The task has nothing more to do, or yields.
     pub(crate) fn end(&mut self) {
         self.0 = None;
     }
@@ -30,10 +30,10 @@ impl Slice {
         }
     }
 
-    /// Whether the others are to run now. If so, the next slice begins when this is asked again.
+    /// Whether to yield now. If so, the next slice begins with the next call.
     ///
-    /// Whoever `has_input` uses some of it first: on a machine that is busy the time may be over just after a read, and what
-    /// was read would wait for a whole round of the others.
+    /// A task that `has_input` processes some of it first: on a busy machine the time may be over right after a read,
+    /// and the input would wait for a whole round of other tasks.
     #[inline]
     pub(crate) fn is_over(&mut self, now: Moment, has_input: impl FnOnce() -> bool) -> bool {
         let Some((since, bytes)) = self.0 else {
@@ -53,19 +53,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_read_is_used_before_the_time_is_over() {
+    fn input_is_processed_before_time_ends_the_slice() {
         let (begin, late) = (Moment::default(), Moment::default() + TIME);
         let mut slice = Slice::default();
-        assert!(!slice.is_over(begin, || true), "it begins");
-        assert!(!slice.is_over(late, || true), "nothing is used yet");
+        assert!(!slice.is_over(begin, || true), "the slice begins");
+        assert!(!slice.is_over(late, || true), "nothing is processed yet");
         slice.add(1);
         assert!(slice.is_over(late, || true));
-        assert!(!slice.is_over(late, || false), "the next one begins");
-        assert!(slice.is_over(late + TIME, || false), "there is nothing to use");
+        assert!(!slice.is_over(late, || false), "the next slice begins");
+        assert!(slice.is_over(late + TIME, || false), "there is no input");
     }
 
     #[test]
-    fn bytes_and_time_end_it_each_by_itself() {
+    fn bytes_alone_end_the_slice() {
         let begin = Moment::default();
         let mut slice = Slice::default();
         assert!(!slice.is_over(begin, || true));

@@ -1,4 +1,4 @@
-//! The tasks to wake, for one connection.
+//! The tasks to wake for one connection.
 
 use atomic_waker::AtomicWaker;
 use event_listener::Event;
@@ -7,17 +7,17 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::Wake;
 
-/// The tasks that a connection may have to wake.
+/// The tasks that a connection may need to wake.
 ///
-/// The socket and the timer are polled with this as their waker, never with that of a task: all tasks that wait
-/// for the connection are woken, whichever polled last, and one that gave up takes no wake-up with it.
+/// The socket and the timer are polled with this as their waker, never with a task's: all tasks that wait for the
+/// connection are woken, whichever polled last, and a cancelled task loses no wake-up.
 #[derive(Debug, Default)]
 pub(crate) struct Wakers {
-    /// The task that waits for events: it does everything.
+    /// The task that waits for events: it drives everything.
     pub(crate) driver: AtomicWaker,
-    /// The task that waits until all is written.
+    /// The task that waits until all output is written.
     pub(crate) flusher: AtomicWaker,
-    /// The tasks that wait for room: there may be some, or the connection has ended.
+    /// The tasks that wait for room: notified when there may be room, or the connection has ended.
     pub(crate) room: Room,
 }
 
@@ -37,13 +37,13 @@ impl Wake for Wakers {
 #[derive(Debug, Default)]
 pub(crate) struct Room {
     event: Event,
-    /// How many wait, or are about to.
+    /// How many tasks wait, or are about to.
     waiting: AtomicUsize,
 }
 
 impl Room {
-    /// Has all of them look again. Mostly none waits, and that costs no lock: a task says that it waits before it looks
-    /// at the connection, whose lock lies between what is notified of and this.
+    /// Has all waiting tasks check again. Usually there are none, and that costs no lock: a task registers before it
+    /// checks the connection, and the connection's lock orders the change before this load.
     #[inline]
     pub(crate) fn notify(&self) {
         if self.waiting.load(SeqCst) > 0 {
@@ -51,18 +51,18 @@ impl Room {
         }
     }
 
-    /// Says that a task is about to wait.
+    /// Registers a task that is about to wait.
     pub(super) fn enter(&self) -> Waiting<'_> {
         self.waiting.fetch_add(1, SeqCst);
         Waiting(self)
     }
 }
 
-/// That somebody may wait for room.
+/// Registration of a task that may wait for room.
 pub(super) struct Waiting<'a>(&'a Room);
 
 impl Waiting<'_> {
-    /// What is notified when it may be there.
+    /// The event that is notified when there may be room.
     pub(super) fn event(&self) -> &Event {
         &self.0.event
     }

@@ -1,4 +1,5 @@
-//! What other tasks and threads have of a connection: they queue, and the task that polls it writes.
+//! Handles to a connection for other tasks and threads: they queue output, and the task that polls the connection
+//! writes it.
 
 pub(crate) mod responder;
 pub(crate) mod sender;

@@ -1,4 +1,4 @@
-//! Answers to HTTP requests that are given later, elsewhere, or in pieces.
+//! Answers HTTP requests later, from another task, or as a stream.
 
 use crate::clock;
 use crate::driver::shared::Shared;
@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 use ws_proto::{Request, RespondError, ResponseBody, Sent};
 
-/// Answers the requests of one connection from other tasks and threads. What it queues goes out while
-/// [`HttpConnection::next`](crate::HttpConnection::next) is polled, which it wakes for that.
+/// Answers the requests of one connection from other tasks and threads. It wakes the task that polls
+/// [`HttpConnection::next`](crate::HttpConnection::next), which writes what is queued.
 #[derive(Clone)]
 pub struct Responder {
     /// `None` once the connection has ended.
@@ -22,7 +22,7 @@ impl fmt::Debug for Responder {
 }
 
 impl Responder {
-    /// Answers a request, or refuses an upgrade.
+    /// Answers a request, or rejects an upgrade.
     ///
     /// # Errors
     /// [`RespondError::NotOpen`], [`RespondError::WrongRequest`], [`RespondError::Header`], [`RespondError::Status`].
@@ -34,10 +34,10 @@ impl Responder {
         self.shared.as_ref().ok_or(RespondError::NotOpen)?.respond(request.into(), response)
     }
 
-    /// Begins an answer whose body comes in pieces. With a `length` the body must have exactly that.
+    /// Begins a streaming response. With a `length` the body must have exactly that many bytes.
     ///
-    /// Without one, the peer is read on while the answer is given, so that its leaving is seen; and on a TCP socket of
-    /// a server the system asks a quiet peer whether it is still there (`SO_KEEPALIVE`), from now on.
+    /// Without one, the connection is read during the response, to detect that the peer has left; and on a server's TCP
+    /// socket the system probes an idle peer (`SO_KEEPALIVE`) from now on.
     ///
     /// # Errors
     /// As [`respond`](Self::respond).
@@ -53,11 +53,11 @@ impl Responder {
     }
 }
 
-/// The body of an answer, piece by piece. Dropped before [`finish`](Self::finish), it ends the connection, and the
-/// peer sees that it was cut off.
+/// The body of a streaming response. Dropping it before [`finish`](Self::finish) ends the connection, and the peer can
+/// detect the truncation.
 pub struct Body {
     shared: Arc<Shared>,
-    /// Taken when it ends.
+    /// `None` once the body has ended.
     token: Option<ResponseBody>,
 }
 
@@ -73,10 +73,10 @@ impl Body {
         self.token.as_ref().is_none_or(ResponseBody::is_unwanted)
     }
 
-    /// Queues a piece at once.
+    /// Queues a chunk at once.
     ///
     /// # Errors
-    /// [`RespondError::NotOpen`], [`RespondError::Full`], [`RespondError::BodyLength`]; nothing was queued then.
+    /// [`RespondError::NotOpen`], [`RespondError::Full`], [`RespondError::BodyLength`]; nothing is queued then.
     pub fn try_send(&self, piece: impl Into<Bytes>) -> Result<Sent, RespondError> {
         let token = self.token.as_ref().ok_or(RespondError::WrongRequest)?;
         let sent = self.shared.connection().http().send_body(token, piece)?;
@@ -84,13 +84,13 @@ impl Body {
         Ok(sent)
     }
 
-    /// Waits until there is room below the high mark, and queues a piece. Meanwhile it writes by itself, where the
-    /// stream is a [`Socket`](crate::Socket) of a server. Cancel-safe: dropped before it is done, nothing was queued.
+    /// Waits until there is room below the high mark, and queues a chunk. If the stream is a server's
+    /// [`Socket`](crate::Socket), it writes pending output itself meanwhile. Cancel-safe: if dropped before it
+    /// completes, nothing is queued.
     ///
     /// # Errors
-    /// [`RespondError::NotOpen`], [`RespondError::Full`], [`RespondError::BodyLength`], but that it waits where there
-    /// is no room; and [`RespondError::NotPolled`], where in [`Config::output_timeout`](crate::Config::output_timeout)
-    /// there was no room, and no task polled the connection.
+    /// As [`try_send`](Self::try_send), except that it waits for room; and [`RespondError::NotPolled`] if there is no
+    /// room within [`Config::output_timeout`](crate::Config::output_timeout), and no task polls the connection.
     pub async fn send(&self, piece: impl Into<Bytes>) -> Result<(), RespondError> {
         let piece = piece.into();
         self.shared
@@ -101,7 +101,7 @@ impl Body {
     /// Ends the body.
     ///
     /// # Errors
-    /// [`RespondError::NotOpen`]; [`RespondError::BodyLength`] where less came than was declared, which ends the
+    /// [`RespondError::NotOpen`]; [`RespondError::BodyLength`] if the body is shorter than declared, which ends the
     /// connection.
     pub fn finish(mut self) -> Result<(), RespondError> {
         let token = self.token.take().ok_or(RespondError::WrongRequest)?;
@@ -111,7 +111,7 @@ impl Body {
     }
 }
 
-/// The engine notices that the token is gone when it is asked for what it has to tell.
+/// The engine notices the dropped token when it is next polled for events.
 impl Drop for Body {
     fn drop(&mut self) {
         if self.token.take().is_some() {

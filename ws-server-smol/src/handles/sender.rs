@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use ws_proto::{CloseCode, Outgoing, SendError, Sent, State};
 
-/// Sends to a WebSocket from other tasks and other threads. Clones speak to the same connection.
+/// Sends to a WebSocket from other tasks and threads. Clones send to the same connection.
 ///
-/// What it queues goes out when the owner's [`next`](crate::WebSocket::next) is polled, which it wakes for that:
-/// a task that waits for messages is all it takes.
+/// It wakes the task that polls the owner's [`next`](crate::WebSocket::next), which writes what is queued: a task that
+/// waits for messages is enough.
 ///
 /// ```
 /// # use ws_server_smol::{SendError, Sender};
@@ -33,12 +33,11 @@ impl fmt::Debug for Sender {
 }
 
 impl Sender {
-    /// Queues a message or a frame at once, whether or not there is room below the high mark; the answer says
-    /// which.
+    /// Queues a message or a frame at once, whether or not there is room below the high mark; the result says which.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`], [`SendError::Full`]; of fragments [`SendError::FragmentOrder`], [`SendError::NotUtf8`];
-    /// nothing was queued then.
+    /// [`SendError::NotOpen`], [`SendError::Full`]; for fragments also [`SendError::FragmentOrder`],
+    /// [`SendError::NotUtf8`]; nothing is queued then.
     pub fn try_send<'m>(&self, outgoing: impl Into<Outgoing<'m>>) -> Result<Sent, SendError> {
         let sent = queue(&self.shared, outgoing.into())?;
         self.shared.wakers.driver.wake();
@@ -47,18 +46,17 @@ impl Sender {
 
     /// Waits until the outbox is below its high mark, and queues a message or a frame.
     ///
-    /// While it waits it writes by itself, where the stream is a [`Socket`](crate::Socket) of a
-    /// [`Server`](crate::Server), of [`connect`](crate::connect) or of a [`Client`](crate::Client): so the very task
-    /// that polls the WebSocket may send, and two of them may pass on what they receive to each other. Over other
-    /// streams the WebSocket must be polled beside it, in another task, in `join!`, in `select!`.
+    /// If the stream is a [`Socket`](crate::Socket) of a [`Server`](crate::Server), of [`connect`](crate::connect) or
+    /// of a [`Client`](crate::Client), it writes pending output itself while it waits: the task that polls the
+    /// WebSocket may call it, and two such tasks may forward to each other. Over other streams, something else must
+    /// poll the WebSocket meanwhile: another task, `join!` or `select!`.
     ///
-    /// Cancel-safe: dropped before it is done, nothing was queued.
+    /// Cancel-safe: if dropped before it completes, nothing is queued.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`], [`SendError::Full`]; of fragments [`SendError::FragmentOrder`], [`SendError::NotUtf8`],
-    /// but that it waits where there is no room; and [`SendError::NotPolled`], where in
-    /// [`Config::output_timeout`](crate::Config::output_timeout) there was no room, and no task polled the WebSocket.
-    /// Nothing was queued then.
+    /// As [`try_send`](Self::try_send), except that it waits for room; and [`SendError::NotPolled`] if there is no room
+    /// within [`Config::output_timeout`](crate::Config::output_timeout), and no task polls the WebSocket. Nothing is
+    /// queued then.
     pub async fn send<'m>(&self, outgoing: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
         // Each attempt may move it.
         let outgoing = outgoing.into().into_owned();
@@ -67,7 +65,7 @@ impl Sender {
             .await
     }
 
-    /// Sends a Ping. Its answer is seen in [`latency`](Self::latency).
+    /// Sends a Ping. Its Pong updates [`latency`](Self::latency).
     ///
     /// # Errors
     /// [`SendError::NotOpen`], [`SendError::ControlTooLong`].
@@ -78,37 +76,37 @@ impl Sender {
     }
 
     /// Stops reading: what the peer sends waits in the kernel, on both sides, until [`resume`](Self::resume). Sending
-    /// goes on, as does the heartbeat, of which no answer is expected meanwhile. That the peer has reset the connection
-    /// is found by the next write; that it has ended it, once reading goes on.
+    /// continues, and so does the heartbeat, which expects no answer meanwhile. The next write detects a reset by the
+    /// peer; an end of the stream is detected once reading resumes.
     ///
-    /// Closing the WebSocket resumes it. Pausing twice is pausing.
+    /// Closing the WebSocket resumes it. Pausing twice is the same as pausing once.
     pub fn pause(&self) {
         self.shared.pause(Holder::Application);
     }
 
-    /// Reads on; wakes the task that polls the WebSocket. Harmless where nothing is paused.
+    /// Resumes reading, and wakes the task that polls the WebSocket. Does nothing if reading is not paused.
     pub fn resume(&self) {
         self.shared.resume(Holder::Application);
     }
 
-    /// Begins the closing handshake. Its owner sees the end.
+    /// Begins the closing handshake. The owner of the WebSocket sees the end.
     ///
     /// # Errors
-    /// [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`]; [`SendError::NotOpen`] where it is closing
-    /// already.
+    /// [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`]; [`SendError::NotOpen`] if it is already
+    /// closing.
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<(), SendError> {
         self.shared.connection().close(clock::now(), code, reason)?;
         self.shared.wake();
         Ok(())
     }
 
-    /// Ends the connection at once: no Close frame, and what was queued is lost.
+    /// Aborts the connection: it sends no Close frame, and queued output is lost.
     pub fn terminate(&self) {
         self.shared.connection().abort(clock::now(), ws_proto::Error::Aborted);
         self.shared.wake();
     }
 
-    /// Which connection it sends to.
+    /// Returns the id of the connection.
     pub fn id(&self) -> ConnectionId {
         self.shared.id
     }
@@ -123,28 +121,28 @@ impl Sender {
         self.shared.local_addr()
     }
 
-    /// Where the connection stands.
+    /// Returns the state of the connection.
     pub fn state(&self) -> State {
         self.shared.connection().state()
     }
 
-    /// Whether messages may be sent.
+    /// Whether messages can be sent.
     pub fn is_open(&self) -> bool {
         self.state() == State::Open
     }
 
-    /// How many bytes wait to be written.
+    /// Returns how many bytes of output are pending.
     pub fn queued(&self) -> usize {
         self.shared.connection().queued()
     }
 
-    /// The time that the peer last took to answer a Ping.
+    /// Returns how long the peer took to answer the last Ping.
     pub fn latency(&self) -> Option<Duration> {
         self.shared.connection().latency()
     }
 }
 
-/// A larger message moves into the outbox; to copy it would cost more than memory that is not warm.
+/// Larger messages move into the outbox: copying them costs more than using cold memory.
 const COPY_UP_TO: usize = 32 << 10;
 
 /// Queues for a connection, without waking its driver.
@@ -153,7 +151,7 @@ pub(crate) fn queue(shared: &Shared, outgoing: Outgoing<'_>) -> Result<Sent, Sen
     let mut connection = shared.connection();
     pool::attach_buffer(&mut connection);
     let ends_message = outgoing.ends_message();
-    // Written into the memory of the connection's thread, which is warm; its own is free for the next one.
+    // Copies into the thread's warm buffer, which frees the message's own memory for reuse.
     let is_small = outgoing.len() <= COPY_UP_TO;
     let sent = connection.send(if is_small { outgoing.by_ref() } else { outgoing })?;
     if ends_message {

@@ -1,4 +1,4 @@
-//! Accepting connections, within the limits; `serve.rs` makes HTTP connections of them.
+//! Accepts connections, within the limits; `serve.rs` turns them into HTTP connections.
 
 use crate::clock::{self, until};
 use crate::driver::{Belongings, Driver};
@@ -14,33 +14,33 @@ use ws_host::listen::AfterFailure;
 use ws_host::server::UpgradeRule;
 use ws_proto::Connection;
 
-/// Accepting yields after so many: a flooded listener is always ready.
+/// Accepting yields after this many connections: a flooded listener is always ready.
 const BURST: u32 = 16;
 
-/// A connection that the server has taken, and counts.
+/// A connection that the server has accepted and counted.
 pub(crate) struct Admitted {
     pub(crate) driver: Driver<Socket>,
     pub(crate) membership: Membership,
-    /// Which upgrades become a WebSocket.
+    /// Decides which upgrades become a WebSocket.
     pub(crate) rule: UpgradeRule,
 }
 
-/// What an attempt came to.
+/// The result of one attempt to accept.
 #[expect(clippy::large_enum_variant, reason = "it lives for one match")]
 enum Attempt {
     Admitted(Admitted),
-    /// A peer left again, or was rejected.
+    /// The peer has left, or was rejected.
     Nobody,
-    /// Others have not run for a while.
+    /// Other tasks have not run for a while.
     Yield,
-    /// Until `AcceptNotify` notifies, or until then.
+    /// Wait until `AcceptNotify` notifies, or until this instant.
     Wait(Option<Instant>),
     Failed(io::Error),
     NotListening,
 }
 
 impl Server {
-    /// The next connection; `None` when the server does not listen.
+    /// Returns the next connection, or `None` if the server does not listen.
     pub(crate) async fn admit(&self) -> Option<Admitted> {
         loop {
             listener!(self.inner.accept_notify.0 => notified);
@@ -113,7 +113,7 @@ impl Server {
 }
 
 impl Run {
-    /// Listeners take turns, so that a flooded one keeps no other away.
+    /// Polls the listeners in turn, so that a flooded one does not starve the rest.
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Socket>> {
         let count = self.listeners.len();
         for _ in 0..count {
@@ -126,7 +126,7 @@ impl Run {
     }
 }
 
-/// Lets others run.
+/// Yields to other tasks.
 async fn yield_now() {
     let mut yielded = false;
     poll_fn(|cx| {

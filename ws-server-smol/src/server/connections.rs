@@ -1,4 +1,4 @@
-//! The connections of a server, by id.
+//! A server's connections, by id.
 
 use crate::clock;
 use crate::driver::shared::{Holder, Shared};
@@ -14,34 +14,34 @@ use ws_proto::{CloseCode, Outgoing, Request, RespondError, SendError, Sent, Stat
 
 /// # One connection, by id
 ///
-/// The id of a connection that is gone finds none, and never another.
+/// The id of a closed connection matches nothing, and is never reused.
 impl Server {
-    /// Every WebSocket: open or closing, the oldest first.
+    /// All WebSockets, open or closing, oldest first.
     pub fn ids(&self) -> Vec<ConnectionId> {
         let state = self.inner.state();
         state.members.iter().filter(|(_, member)| member.websocket).map(|(id, _)| *id).collect()
     }
 
-    /// How many WebSocket clients there are: connecting, open or closing.
+    /// Returns the number of WebSocket clients: connecting, open or closing.
     pub fn count(&self) -> usize {
         let state = self.inner.state();
         let upgrading = state.upgrading.iter().filter_map(|id| state.members.get(id));
         state.websockets + upgrading.filter(|member| member.shared.connection().http().is_upgrading()).count()
     }
 
-    /// How many plain HTTP connections there are: also idle ones, and those that have asked nothing yet.
+    /// Returns the number of plain HTTP connections, including idle ones and those without a request so far.
     pub fn http_count(&self) -> usize {
         let websockets = self.count();
         self.inner.state().members.len().saturating_sub(websockets)
     }
 
-    /// How many connections were rejected since it began to listen, being over a limit of
+    /// Returns how many connections were rejected since the server began to listen, because of a limit of
     /// [`ServerConfig`](crate::ServerConfig).
     pub fn rejected(&self) -> u64 {
         self.inner.state().admission.rejected()
     }
 
-    /// What the server has done. It looks at every connection: ask once a second rather than once a message.
+    /// Returns the server's counters. This visits every connection: call it once a second rather than once per message.
     pub fn stats(&self) -> Stats {
         let state = self.inner.state();
         let mut stats = state.stats;
@@ -50,7 +50,7 @@ impl Server {
         stats
     }
 
-    /// A handle on an open WebSocket, which finds it without looking.
+    /// Returns a handle to an open WebSocket, which needs no lookup by id.
     pub fn sender(&self, id: ConnectionId) -> Option<Sender> {
         let state = self.inner.state();
         let member = state.members.get(&id).filter(|member| member.websocket)?;
@@ -60,7 +60,7 @@ impl Server {
     /// Queues a message or a frame for one client.
     ///
     /// # Errors
-    /// As [`Sender::try_send`]; [`SendError::NotOpen`] also where there is no such client.
+    /// As [`Sender::try_send`]; also [`SendError::NotOpen`] if there is no such client.
     pub fn send<'m>(&self, id: ConnectionId, outgoing: impl Into<Outgoing<'m>>) -> Result<Sent, SendError> {
         self.sender(id).ok_or(SendError::NotOpen)?.try_send(outgoing)
     }
@@ -68,7 +68,7 @@ impl Server {
     /// Begins the closing handshake with a client.
     ///
     /// # Errors
-    /// As [`Sender::close`]; [`SendError::NotOpen`] also where there is no such client.
+    /// As [`Sender::close`]; also [`SendError::NotOpen`] if there is no such client.
     pub fn close(&self, id: ConnectionId, code: CloseCode, reason: &str) -> Result<(), SendError> {
         let shared = self.shared(id).ok_or(SendError::NotOpen)?;
         shared.connection().close(clock::now(), code, reason)?;
@@ -76,22 +76,22 @@ impl Server {
         Ok(())
     }
 
-    /// Stops reading a connection, as [`Sender::pause`] does. Harmless where there is none of that id.
+    /// Stops reading a connection, like [`Sender::pause`]. Does nothing if there is no connection with this id.
     pub fn pause(&self, id: ConnectionId) {
         if let Some(shared) = self.shared(id) {
             shared.pause(Holder::Application);
         }
     }
 
-    /// Reads on, and wakes the task that polls the connection. Harmless where there is none of that id, or it is not
-    /// paused.
+    /// Resumes reading, and wakes the task that polls the connection. Does nothing if there is no connection with this
+    /// id, or it is not paused.
     pub fn resume(&self, id: ConnectionId) {
         if let Some(shared) = self.shared(id) {
             shared.resume(Holder::Application);
         }
     }
 
-    /// Ends a connection at once, whatever it is: no Close frame, and what was queued is lost.
+    /// Aborts a connection in any phase: it sends no Close frame, and queued output is lost.
     pub fn terminate(&self, id: ConnectionId) {
         let Some((shared, socket)) =
             self.inner.state().members.get(&id).map(|m| (m.shared.clone(), m.socket.clone()))
@@ -103,11 +103,11 @@ impl Server {
         shared.wake();
     }
 
-    /// Answers a request of a connection, or refuses an upgrade, from elsewhere than its handler.
+    /// Answers a request of a connection, or rejects an upgrade, from outside its handler.
     ///
     /// # Errors
     /// [`SendError::NotOpen`], [`RespondError::WrongRequest`], [`RespondError::Header`], [`RespondError::Status`];
-    /// [`SendError::NotOpen`] also where there is no such connection.
+    /// also [`SendError::NotOpen`] if there is no such connection.
     pub fn respond(
         &self,
         id: ConnectionId,
@@ -117,28 +117,28 @@ impl Server {
         self.shared(id).ok_or(RespondError::NotOpen)?.respond(request.into(), response)
     }
 
-    /// Where a connection stands; [`State::Closed`] where there is none of that id.
+    /// Returns the state of a connection; [`State::Closed`] if there is no connection with this id.
     pub fn state(&self, id: ConnectionId) -> State {
         self.shared(id).map_or(State::Closed, |shared| shared.connection().state())
     }
 
-    /// How many bytes wait to be written to a connection.
+    /// Returns how many bytes of output are pending for a connection.
     pub fn queued(&self, id: ConnectionId) -> usize {
         self.shared(id).map_or(0, |shared| shared.connection().queued())
     }
 
-    /// The time that a peer last took to answer a Ping.
+    /// Returns how long the peer took to answer the last Ping.
     pub fn latency(&self, id: ConnectionId) -> Option<Duration> {
         self.shared(id)?.connection().latency()
     }
 
-    /// The peer's address. A peer that came by IPv4 has an IPv4 address, on dual-stack servers too; one that came
-    /// over a Unix socket has none.
+    /// Returns the peer's address. An IPv4 peer has an IPv4 address, even on dual-stack servers; a peer on a Unix
+    /// socket has none.
     pub fn peer_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
         self.inner.state().members.get(&id)?.shared.peer
     }
 
-    /// The address that the peer connected to; none on a Unix socket.
+    /// Returns the address that the peer connected to; `None` on a Unix socket.
     pub fn local_addr_of(&self, id: ConnectionId) -> Option<SocketAddr> {
         self.inner.state().members.get(&id)?.socket.local_addr()
     }

@@ -1,4 +1,4 @@
-//! One message to many: to all, or to some.
+//! Sends one message to many connections.
 
 use crate::clock;
 use crate::driver::shared::Shared;
@@ -8,18 +8,18 @@ use std::sync::Arc;
 use ws_host::topics::{Delivered, SlowPeer};
 use ws_proto::Frame;
 
-/// # One message to many
+/// # Broadcasts
 impl Server {
-    /// Sends a frame to every open WebSocket, and answers how many got it. It is encoded once;
-    /// large payloads are shared, not copied. Where messages are compressed, it is compressed once for all peers whose
-    /// terms are alike, and what is sent to each of them next refers to nothing before.
+    /// Sends a frame to every open WebSocket, and returns how many got it. The frame is encoded once; large payloads
+    /// are shared, not copied. If messages are compressed, it is compressed once for all peers with the same terms, and
+    /// the next message to each of them does not refer to earlier data.
     ///
-    /// A peer that is too slow to take it (its outbox is [`Full`](crate::SendError::Full)) is closed with 1013.
+    /// A peer that is too slow (its outbox is [`Full`](crate::SendError::Full)) is closed with 1013.
     pub fn broadcast(&self, frame: &Frame) -> usize {
         self.broadcast_with(frame, SlowPeer::Close, |_| true)
     }
 
-    /// As [`broadcast`](Self::broadcast), to those that the filter wants. It may ask the server.
+    /// As [`broadcast`](Self::broadcast), to those that the filter selects. The filter may call the server.
     pub fn broadcast_where(&self, frame: &Frame, filter: impl FnMut(ConnectionId) -> bool) -> usize {
         self.broadcast_with(frame, SlowPeer::Close, filter)
     }

@@ -1,4 +1,4 @@
-//! That a connection belongs to a server, which counts it and can reach it.
+//! Ties a connection to its server, which counts it and can reach it.
 
 use crate::clock;
 use crate::ids::ConnectionId;
@@ -6,8 +6,8 @@ use crate::server::{Phase, Server};
 use ws_host::topics::{Delivered, flush_latest};
 use ws_proto::{Closed, Event};
 
-/// Held by the connection: dropped, the server has one less. Of a WebSocket that has ended the server has one less
-/// already; what it was subscribed to is known until this is dropped.
+/// The connection holds this. Dropping it removes the connection from the server. A WebSocket is removed when it ends,
+/// but its subscriptions stay known until this is dropped.
 pub(crate) struct Membership {
     server: Server,
     id: ConnectionId,
@@ -18,7 +18,7 @@ impl Membership {
         Self { server, id }
     }
 
-    /// It has asked something, for the first time or again.
+    /// The connection has sent a request, its first or another one.
     pub(crate) fn asked(&self, upgrade: bool) {
         let mut state = self.server.inner.state();
         let Some(member) = state.members.get_mut(&self.id) else { return };
@@ -36,7 +36,7 @@ impl Membership {
         }
     }
 
-    /// It is an open WebSocket from now on.
+    /// The connection is an open WebSocket from now on.
     pub(crate) fn opened(&self) {
         let mut state = self.server.inner.state();
         state.upgrading.remove(&self.id);
@@ -48,7 +48,7 @@ impl Membership {
         self.server.extend(|extension| extension.opened(&self.server, self.id));
     }
 
-    /// What is left of an event for the application.
+    /// Returns what remains of an event for the application.
     #[inline]
     pub(crate) fn filter(&self, event: Event<'static>) -> Option<Event<'static>> {
         if matches!(event, Event::Drained) {
@@ -65,7 +65,7 @@ impl Membership {
         event
     }
 
-    /// The outbox has drained: the peer gets what was kept for it, as far as it takes it.
+    /// The outbox has drained: sends the frames kept for a slow peer, as far as it takes them.
     fn drained(&self) {
         let mut newest = self.server.inner.newest();
         if !newest.has(self.id) {
@@ -84,7 +84,7 @@ impl Membership {
         shared.wake();
     }
 
-    /// Whether an extension sees its events.
+    /// Whether an extension sees the events.
     #[inline]
     pub(crate) fn is_extended(&self) -> bool {
         self.server.inner.extension.get().is_some()
@@ -96,7 +96,7 @@ impl Membership {
         self.server.extend(|extension| extension.closed(&self.server, self.id, closed));
     }
 
-    /// The server has one less, unless it knows already, or has cut it as it stopped.
+    /// Removes the connection from the server, unless that is already done or the stopping server has cut it.
     fn leave(&self) {
         let inner = &self.server.inner;
         let mut state = inner.state();

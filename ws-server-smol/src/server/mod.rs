@@ -1,4 +1,4 @@
-//! Listening: start, addresses, what is set.
+//! Listening: start, addresses, settings.
 
 pub(crate) mod accept;
 mod connections;
@@ -30,11 +30,11 @@ use ws_host::token::TokenRule;
 use ws_host::topics::LatestByKey;
 use ws_proto::{Config, Frame, Transport};
 
-/// A server: it listens, counts and limits its connections, and reaches all of them. Clones are the same server.
+/// A server: it listens, counts and limits its connections, and can reach each of them. Clones share the same server.
 ///
 /// Nothing is spawned. The task that awaits [`accept`](Self::accept) accepts, and the task that polls a connection drives
-/// it; or [`serve`](Self::serve) does both in one future. It needs no other runtime than `async-io`'s reactor, and
-/// neither handlers nor their futures need be `Send`.
+/// it; or [`serve`](Self::serve) does both in one future. It needs no runtime except `async-io`'s reactor, and neither
+/// handlers nor their futures need be `Send`.
 ///
 /// ```no_run
 /// use ws_server_smol::{Bind, HttpConnection, Server, ServerConfig, WebSocketError, block_on};
@@ -65,19 +65,18 @@ pub struct Server {
 
 struct Inner {
     state: Mutex<State>,
-    /// What is kept for peers that are slow.
+    /// Frames kept for slow peers.
     newest: Mutex<LatestByKey<ConnectionId, Frame>>,
     accept_notify: Arc<AcceptNotify>,
-    /// A connection is gone, while the server stops.
+    /// Notified when a connection is gone while the server stops.
     gone: Event,
     sleep: Arc<Sleep>,
     extension: OnceLock<Mutex<Box<dyn Extension>>>,
 }
 
-/// Notifies all tasks that wait for a connection: one may be there, or the server has changed.
+/// Notifies all tasks that wait for a connection: one may be ready, or the server has changed.
 ///
-/// Listeners are polled with this as their waker, so that several tasks may accept, and none that gave up takes a
-/// wake-up with it.
+/// Listeners are polled with this as their waker, so several tasks may accept, and a cancelled task loses no wake-up.
 #[derive(Default)]
 struct AcceptNotify(Event);
 
@@ -100,12 +99,12 @@ struct State {
     phase: Phase,
     members: BTreeMap<ConnectionId, Member>,
     admission: Admission,
-    /// Those that asked for an upgrade, and are not open yet.
+    /// Connections that requested an upgrade and are not open yet.
     upgrading: BTreeSet<ConnectionId>,
-    /// Those that were opened.
+    /// How many are open.
     websockets: usize,
     topics: ws_host::topics::Topics<ConnectionId>,
-    /// With what connections that are gone have received and sent.
+    /// Includes the traffic of closed connections.
     stats: Stats,
     before_stop: Option<BeforeStop>,
     accept_failed: Option<AcceptFailed>,
@@ -120,11 +119,11 @@ enum Phase {
 /// From one start to its stop.
 struct Run {
     listeners: Vec<AsyncListener>,
-    /// Accepting failed for want of something; not again before this.
+    /// Accepting failed for lack of a resource; do not retry before this.
     retry_at: Option<Instant>,
-    /// Whose turn it is to accept.
+    /// Which listener accepts next.
     turn: usize,
-    /// So many were accepted since others could run.
+    /// Connections accepted since the last yield.
     burst: u32,
     address: Option<SocketAddr>,
     config: Arc<Config>,
@@ -134,24 +133,24 @@ struct Run {
     failures: AcceptFailures,
 }
 
-/// A connection, as the server knows it.
+/// What the server knows about a connection.
 struct Member {
     shared: Arc<Shared>,
-    /// Reaches it where no task polls.
+    /// Reaches the connection even if no task polls it.
     socket: SocketHandle,
-    /// It has asked nothing yet.
+    /// It has sent no request yet.
     new: bool,
     websocket: bool,
 }
 
 impl Server {
-    /// A server that does not listen yet.
+    /// Creates a server that does not listen yet.
     pub fn new(config: ServerConfig) -> Self {
         Self::with(config, Sleep::new(None))
     }
 
-    /// One with both clocks that are compared to find out whether the machine slept; the `Date` of answers follows them.
-    /// For tests.
+    /// As [`new`](Self::new), with the two clocks that detect system sleep; the `Date` of responses follows them. For
+    /// tests.
     #[doc(hidden)]
     pub fn with_clocks(
         config: ServerConfig,
@@ -184,7 +183,7 @@ impl Server {
         let weak = Arc::downgrade(&inner);
         inner.sleep.set_alarm(move || {
             if let Some(inner) = weak.upgrade() {
-                // What is woken may ask the server.
+                // A woken task may call the server, so release the lock first.
                 let all: Vec<_> =
                     inner.state().members.values().map(|member| member.shared.clone()).collect();
                 all.iter().for_each(|shared| shared.wakers.driver.wake());
@@ -193,10 +192,10 @@ impl Server {
         Self { inner }
     }
 
-    /// A server that listens. Nothing waits here; [`accept`](Self::accept) or [`serve`](Self::serve) take the
+    /// Creates a server and listens. This does not block; [`accept`](Self::accept) or [`serve`](Self::serve) take the
     /// connections.
     ///
-    /// What is for clients does not compile:
+    /// A client configuration does not compile:
     ///
     /// ```compile_fail,E0308
     /// # use ws_server_smol::{Bind, ClientConfig, Server};
@@ -204,35 +203,36 @@ impl Server {
     /// ```
     ///
     /// # Errors
-    /// [`ListenError`] says what was tried, or which part of the configuration is invalid. Nothing is left behind,
-    /// and trying again is fine.
+    /// [`ListenError`] says what was tried, or which part of the configuration is invalid. Nothing is left behind, and
+    /// you may retry.
     pub fn bind(bind: impl Into<Bind>, config: ServerConfig) -> Result<Self, ListenError> {
         let server = Self::new(config);
         server.listen(bind)?;
         Ok(server)
     }
 
-    /// Listens: for the first time, again after [`stop`](Self::stop), or, while it runs, there instead of where it
-    /// did; its clients stay.
+    /// Listens: for the first time, again after [`stop`](Self::stop), or, on a running server, at the new address
+    /// instead of the old one; its clients stay.
     ///
     /// # Errors
-    /// [`ListenError`] says what was tried, or which part of the configuration is invalid; nothing has changed, and
-    /// trying again is fine. While the server is about to stop, [`ResourceBusy`](io::ErrorKind::ResourceBusy).
+    /// [`ListenError`] says what was tried, or which part of the configuration is invalid; nothing has changed, and you
+    /// may retry. While the server is stopping, [`ResourceBusy`](io::ErrorKind::ResourceBusy).
     pub fn listen(&self, bind: impl Into<Bind>) -> Result<(), ListenError> {
         self.inner.state().config.check()?;
         self.start(listen::open(&bind.into())?)
     }
 
-    /// Listens on a listener that was opened elsewhere, TCP or (on unix) a Unix socket: by systemd, say, or by a
-    /// parent process. As [`listen`](Self::listen) otherwise; the file of such a Unix socket is left to who made it.
+    /// Listens on an existing listener, TCP or (on unix) a Unix socket, from systemd or a parent process, say.
+    /// Otherwise as [`listen`](Self::listen), but the server does not remove the file of such a Unix socket.
     ///
     /// # Errors
-    /// [`ListenError::Io`], when the system refuses to watch it; [`ListenError::Config`], when the configuration is invalid.
+    /// [`ListenError::Io`] if the system cannot watch the listener; [`ListenError::Config`] if the configuration is
+    /// invalid.
     pub fn listen_on(&self, listener: impl Into<Listener>) -> Result<(), ListenError> {
         self.start(vec![listener.into()])
     }
 
-    /// As [`listen_on`](Self::listen_on), on several that accept as they like: for tests.
+    /// As [`listen_on`](Self::listen_on), on fake listeners, for tests.
     ///
     /// # Errors
     /// As [`listen_on`](Self::listen_on).
@@ -283,26 +283,25 @@ impl Server {
         Ok(())
     }
 
-    /// Sets what holds from the next [`listen`](Self::listen) on: connections that are there keep their rules; the
-    /// limits change once the server has stopped. An invalid one is the error of that `listen`.
+    /// Sets the configuration from the next [`listen`](Self::listen) on: existing connections keep their rules, and the
+    /// limits change once the server has stopped. If it is invalid, that `listen` fails.
     pub fn set_config(&self, config: ServerConfig) {
         self.inner.state().config = config;
     }
 
-    /// Sets what is called when the server begins to stop, after the extension and before any client is told:
-    /// all of them are still there. It replaces the one that was set before.
+    /// Sets a hook for when the server begins to stop, after the extension and before any client gets a Close: all
+    /// clients are still connected. It replaces the previous hook.
     pub fn before_stop(&self, hook: impl FnMut(&Server) + Send + 'static) {
         self.inner.state().before_stop = Some(Box::new(hook));
     }
 
-    /// Sets what is called when a connection could not be accepted, for want of descriptors or memory, say. It is
-    /// called once, until one is accepted again; meanwhile accepting is retried ten times a second, and peers wait in the
-    /// kernel.
+    /// Sets a hook for when a connection cannot be accepted, for lack of descriptors or memory, say. It is called once,
+    /// until one is accepted again; meanwhile accepting is retried ten times a second, and peers wait in the kernel.
     pub fn on_accept_failed(&self, hook: impl Fn(&io::Error) + Send + Sync + 'static) {
         self.inner.state().accept_failed = Some(Arc::new(hook));
     }
 
-    /// Sets the extension of this server, for good.
+    /// Sets the extension of this server, permanently.
     ///
     /// # Errors
     /// [`AlreadyExtended`]: the first one stays.
@@ -310,52 +309,52 @@ impl Server {
         self.inner.extension.set(Mutex::new(Box::new(extension))).map_err(|_| AlreadyExtended)
     }
 
-    /// Whether it listens.
+    /// Whether the server listens.
     pub fn is_running(&self) -> bool {
         self.inner.state().run().is_some()
     }
 
-    /// The address that it listens on, port included; the IPv4 one on `localhost`. `None` on a Unix socket, and
-    /// while it does not listen.
+    /// Returns the address that the server listens on, with the port; on `localhost` the IPv4 address. `None` on a Unix
+    /// socket, and while it does not listen.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.inner.state().run()?.address
     }
 
-    /// The address to connect to from this machine: `ws://127.0.0.1:8700/path`, and `localhost` for a server on
-    /// every interface. A slash in front of the path may be left out; what no URL contains is encoded. `None` while
-    /// it does not listen.
+    /// Returns the URL to connect to from this machine: `ws://127.0.0.1:8700/path`, or `localhost` for a server on
+    /// every interface. The leading slash of the path is optional; characters that are invalid in a URL are encoded.
+    /// `None` while it does not listen.
     pub fn url(&self, path: &str) -> Option<String> {
         Some(url(Scheme::Ws, self.local_addr()?, path))
     }
 
-    /// As [`url`](Self::url), with `http` in front: what to give to a browser.
+    /// As [`url`](Self::url), with the scheme `http`, for a browser.
     pub fn http_url(&self, path: &str) -> Option<String> {
         Some(url(Scheme::Http, self.local_addr()?, path))
     }
 
-    /// The address to connect to from the local network: of a server on every interface this machine's address on
-    /// its default route, otherwise the one that it is bound to. `None` where the network cannot reach it, or there
-    /// is none.
+    /// Returns the URL to connect to from the local network: for a server on every interface it has this machine's
+    /// address on the default route, otherwise the bound address. `None` if the network cannot reach it, or there is
+    /// none.
     ///
-    /// The system is asked for the route to a reserved address: no packet is sent, no name is looked up, and
-    /// nothing is waited for.
+    /// This asks the system for the route to a reserved address: it sends no packet, looks up no name and does not
+    /// block.
     pub fn lan_url(&self, path: &str) -> Option<String> {
         lan_url(Scheme::Ws, self.local_addr()?, path)
     }
 
-    /// As [`lan_url`](Self::lan_url), with `http` in front: what to show as a QR code, say.
+    /// As [`lan_url`](Self::lan_url), with the scheme `http`, for a QR code, say.
     pub fn lan_http_url(&self, path: &str) -> Option<String> {
         lan_url(Scheme::Http, self.local_addr()?, path)
     }
 
-    /// All of them: for each listener its address, and at last the one for the local network, where there is one.
+    /// Returns all URLs: one for each listener, and last the one for the local network, if any.
     pub fn urls(&self, path: &str) -> Vec<String> {
         let state = self.inner.state();
         let Some(run) = state.run() else { return Vec::new() };
         listen::urls(run.listeners.iter().filter_map(AsyncListener::local_addr), path)
     }
 
-    /// Calls the extension, where there is one.
+    /// Calls the extension, if any.
     fn extend<T>(&self, call: impl FnOnce(&mut dyn Extension) -> T) -> Option<T> {
         let mut extension = self.inner.extension.get()?.lock().unwrap_or_else(PoisonError::into_inner);
         Some(call(&mut **extension))
@@ -374,7 +373,7 @@ fn failed(error: io::Error) -> ListenError {
 
 impl Inner {
     fn state(&self) -> MutexGuard<'_, State> {
-        // No code of the application runs under it.
+        // No application code runs under this lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -391,7 +390,7 @@ impl State {
         }
     }
 
-    /// A connection is gone: what is counted and kept for it, but for the names of its topics.
+    /// Removes all that is counted and kept for a connection, except the names of its topics.
     fn remove(&mut self, id: ConnectionId) -> Option<Member> {
         let member = self.members.remove(&id)?;
         self.upgrading.remove(&id);

@@ -1,7 +1,7 @@
-//! How a server stops.
+//! Stopping a server.
 //!
 //! ```text
-//!  Serving ──stop──▶ the extension, then the application ──▶ the clients, one after the other
+//!  Serving ──stop──▶ the extension, then the application ──▶ the clients, one by one
 //!           accepts no more, the port is free                                   │
 //!                                Idle ◀── until all are gone; the deadline cuts the rest
 //! ```
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use ws_host::server::Stop;
 use ws_proto::{Error, IoAction};
 
-/// The hooks that run before the clients are told. If one panics, the stop continues with the next call.
+/// The hooks that run before the clients get a Close. If one panics, the stop continues with the next call.
 struct Hooks<'s> {
     server: &'s Server,
     before_stop: Option<BeforeStop>,
@@ -24,7 +24,7 @@ struct Hooks<'s> {
 impl Drop for Hooks<'_> {
     fn drop(&mut self) {
         if let Some(hook) = self.before_stop.take() {
-            // It may have set another.
+            // The hook may have set another.
             self.server.inner.state().before_stop.get_or_insert(hook);
         }
         self.server.go_on_stopping();
@@ -32,26 +32,28 @@ impl Drop for Hooks<'_> {
 }
 
 impl Server {
-    /// Stops, with a Close 1001 to all clients at once. As [`stop_with`](Self::stop_with) with [`Stop::within`].
+    /// Stops the server, with a Close 1001 to all clients at once. As [`stop_with`](Self::stop_with) with
+    /// [`Stop::within`].
     pub async fn stop(&self, deadline: Duration) {
         self.stop_with(Stop::within(deadline)).await;
     }
 
-    /// Stops: from now on it accepts no connection, and the port is free. The [extension](crate::Extension::stopping) is
-    /// called, then the application's [hook](Self::before_stop), while the clients are still there. Then these are told,
-    /// one after the other over [`Stop::spread`]; until then each is served as ever:
+    /// Stops the server: from now on it accepts no connection, and the port is free. First the
+    /// [extension](crate::Extension::stopping) runs, then the application's [hook](Self::before_stop), while the
+    /// clients are still connected. Then the server closes them one by one over [`Stop::spread`]; until then each is
+    /// served as usual:
     ///
-    /// - a WebSocket gets a Close with this code and reason, and what it still sends is delivered;
-    /// - an event stream (`text/event-stream`) ends; every other answer goes on to its end, and so does a request that is
-    ///   arriving; no further request is taken.
+    /// - a WebSocket gets a Close with this code and reason, and messages that still arrive are delivered;
+    /// - an event stream (`text/event-stream`) ends; every other response completes, and so does a request that is
+    ///   arriving; no further request is accepted.
     ///
-    /// It waits until all are gone, and at the deadline, which counts from the end of the spread, cuts those that are
-    /// left, also where no task polls them. What is cut ends with [`Error::Stopped`]; an answer that was being given is
-    /// an error to its handler.
+    /// It waits until all are gone, and at the deadline, which counts from the end of the spread, aborts the rest, even
+    /// if no task polls them. An aborted connection ends with [`Error::Stopped`]; an unfinished response is an error to
+    /// its handler.
     ///
-    /// Stopping twice is harmless: both wait, of the two the earlier deadline and the earlier end of the spread hold, and
-    /// the code and the reason stay those of the first call. Dropped, its future leaves a server that stops; another call
-    /// goes on with that. Afterwards [`listen`](Self::listen) starts it again.
+    /// Stopping twice is harmless: both calls wait, the earlier deadline and the earlier end of the spread apply, and
+    /// the code and reason stay those of the first call. If the future is dropped, the server is still stopping, and
+    /// another call continues. Afterwards [`listen`](Self::listen) restarts it.
     pub async fn stop_with(&self, stop: Stop) {
         if self.begin_stop(&stop) {
             let mut hooks = Hooks { server: self, before_stop: None };
@@ -70,13 +72,13 @@ impl Server {
         }
     }
 
-    /// Says whether it was this call that began.
+    /// Returns whether this call began the stop.
     fn begin_stop(&self, stop: &Stop) -> bool {
         let mut state = self.inner.state();
         match &mut state.phase {
             Phase::Idle => false,
             Phase::Serving(_) => {
-                // The hooks come before the clients.
+                // The hooks run before the clients get a Close.
                 state.phase = Phase::Stopping(Stopping::new(stop.clone(), VecDeque::new()));
                 drop(state);
                 self.inner.accept_notify.0.notify(usize::MAX);
@@ -91,17 +93,18 @@ impl Server {
         }
     }
 
-    /// The hooks are through: now the clients, beginning with the oldest.
+    /// The hooks are done: now the clients follow, oldest first.
     fn go_on_stopping(&self) {
         let mut state = self.inner.state();
         let untold = state.members.keys().copied().collect();
         if let Phase::Stopping(stopping) = &mut state.phase {
-            // Another call may have met it meanwhile.
+            // Another call may have merged its `Stop` meanwhile.
             stopping.begin(untold);
         }
     }
 
-    /// Tells those whose turn it is, and cuts the rest when the time is over. When to look again, if it still stops.
+    /// Closes the connections that are due, and aborts the rest at the deadline. Returns when to check again, while the
+    /// server is still stopping.
     fn stopping(&self) -> Option<Option<Instant>> {
         let now = Instant::now();
         self.inner.sleep.look(now);
@@ -114,7 +117,7 @@ impl Server {
         drop(state);
         let moment = clock::moment(now);
         for shared in due {
-            // One that is closing already needs no Close.
+            // A connection that is already closing needs no Close.
             let _ = shared.connection().go_away(moment, code, &reason);
             shared.wake();
         }
@@ -130,7 +133,7 @@ impl Server {
             self.inner.newest().forget(member.shared.id);
             let mut connection = member.shared.connection();
             connection.abort(moment, Error::Stopped);
-            // A FIN would make a whole answer of what was cut off.
+            // A FIN would make a truncated response look complete.
             if connection.poll_io() == IoAction::Reset {
                 member.socket.reset_on_close()
             } else {

@@ -1,18 +1,18 @@
-//! A stop that is under way: who is told when, and when the rest is cut.
+//! The schedule of a stop: which connections get a Close when, and when the rest is aborted.
 
 use crate::ids::ConnectionId;
 use std::collections::VecDeque;
 use std::time::Instant;
 use ws_host::server::Stop;
 
-/// A stop that is under way.
+/// A stop in progress.
 pub(super) struct Stopping {
     pub(super) stop: Stop,
     since: Instant,
-    /// Those that are yet to be told, of so many.
+    /// Connections that still need a Close, out of `count`.
     untold: VecDeque<ConnectionId>,
     count: usize,
-    /// `None` where no clock will ever show it.
+    /// `None` if no clock can represent it.
     pub(super) deadline: Option<Instant>,
 }
 
@@ -24,12 +24,12 @@ impl Stopping {
         Self { count: untold.len(), stop, since, untold, deadline }
     }
 
-    /// The hooks are through: these are told from now on, and the deadline stays.
+    /// The hooks are done: closing these connections begins now, and the deadline stays.
     pub(super) fn begin(&mut self, untold: VecDeque<ConnectionId>) {
         *self = Self { deadline: self.deadline, ..Self::new(self.stop.clone(), untold) };
     }
 
-    /// Each connection is told, and cut, by the earlier of the two; what it is told stays.
+    /// Merges another stop: the earlier times apply, and the code and reason stay.
     pub(super) fn meet(&mut self, other: Stop) {
         let other = other.code(self.stop.get_code()).reason(self.stop.get_reason());
         let mut other = Self::new(other, self.untold.clone());
@@ -42,7 +42,7 @@ impl Stopping {
         }
     }
 
-    /// Those whose turn has come, by the next of whom it is to be looked again.
+    /// Returns the connections that are due, and when the next one is.
     pub(super) fn due(&mut self, now: Instant) -> (Vec<ConnectionId>, Option<Instant>) {
         let told = self.stop.told(self.count, now.saturating_duration_since(self.since));
         let left = self.count - told.min(self.count);

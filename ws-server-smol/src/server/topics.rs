@@ -1,4 +1,4 @@
-//! Topics: subscriptions, and one message to all subscribers.
+//! Topics: subscriptions and publishing.
 
 use crate::ids::ConnectionId;
 use crate::server::Server;
@@ -6,29 +6,29 @@ use ws_host::topics::{SlowPeer, TopicError};
 use ws_proto::{Frame, State};
 
 impl Server {
-    /// Topics: subscriptions, and one message to all subscribers; also to a list of connections, or with a policy for
-    /// slow peers.
+    /// Returns the topics: subscriptions, and publishing to all subscribers, to a list of connections, or with a policy
+    /// for slow peers.
     pub fn topics(&self) -> Topics<'_> {
         Topics { server: self }
     }
 }
 
-/// Topics, as [`Server::topics`] gives them.
+/// The topics of a server, from [`Server::topics`].
 #[derive(Clone, Copy, Debug)]
 pub struct Topics<'s> {
     server: &'s Server,
 }
 
 impl Topics<'_> {
-    /// Subscribes an open WebSocket to a topic; says whether that is new. The subscription ends with the connection.
+    /// Subscribes an open WebSocket to a topic; returns whether the subscription is new. It ends with the connection.
     ///
     /// # Presence
     ///
-    /// Once a WebSocket has ended ([`next`](crate::WebSocket::next) gives `None` or an error, and
-    /// [`Extension::closed`](crate::Extension::closed) is called), it is no subscriber any more: it is not counted, and
-    /// nothing that is published reaches it. [`of`](Self::of) shows what it was subscribed to until the
-    /// [`WebSocket`](crate::WebSocket) is dropped: the place to tell the others. The extension is told also of a
-    /// WebSocket that is dropped while it is open.
+    /// Once a WebSocket has ended ([`next`](crate::WebSocket::next) returns `None` or an error, and
+    /// [`Extension::closed`](crate::Extension::closed) is called), it is no longer a subscriber: it is not counted, and
+    /// no published message reaches it. Until the [`WebSocket`](crate::WebSocket) is dropped, [`of`](Self::of) still
+    /// returns its topics, so this is the place to notify the rest. The extension is also called for a WebSocket that
+    /// is dropped while open.
     ///
     /// ```
     /// # use ws_server_smol::{Frame, Server, WebSocket};
@@ -45,32 +45,32 @@ impl Topics<'_> {
     /// ```
     ///
     /// # Errors
-    /// [`TopicError`]: it is not open, has too many topics, or the name is too long. See
+    /// [`TopicError`]: the WebSocket is not open, has too many topics, or the name is too long. See
     /// [`set_limits`](Self::set_limits).
     pub fn subscribe(&self, id: ConnectionId, topic: &str) -> Result<bool, TopicError> {
         if self.server.state(id) != State::Open {
             return Err(TopicError::NotOpen);
         }
         let mut state = self.server.inner.state();
-        // It may have gone meanwhile, on another thread.
+        // It may have closed meanwhile, on another thread.
         if !state.members.get(&id).is_some_and(|member| member.websocket) {
             return Err(TopicError::NotOpen);
         }
         state.topics.subscribe(id, topic)
     }
 
-    /// Ends a subscription; says whether there was one.
+    /// Ends a subscription; returns whether there was one.
     pub fn unsubscribe(&self, id: ConnectionId, topic: &str) -> bool {
         self.server.inner.state().topics.unsubscribe(id, topic)
     }
 
-    /// Sends a frame to all subscribers of a topic, and answers how many got it. It is encoded once, and no other
-    /// connection is looked at. As [`Server::broadcast`] otherwise: a peer that is too slow is closed.
+    /// Sends a frame to all subscribers of a topic, and returns how many got it. The frame is encoded once, and no
+    /// other connection is visited. Otherwise as [`Server::broadcast`]: a peer that is too slow is closed.
     pub fn publish(&self, topic: &str, frame: &Frame) -> usize {
         self.publish_with(topic, frame, SlowPeer::Close)
     }
 
-    /// As [`publish`](Self::publish), with what becomes of slow peers. Those for whom it is kept are counted.
+    /// As [`publish`](Self::publish), with a policy for slow peers. Peers for whom the frame is kept are counted.
     pub fn publish_with(&self, topic: &str, frame: &Frame, slow: SlowPeer<'_>) -> usize {
         let subscribers = self.server.pick(|state| {
             let members = state.topics.subscribers(topic).filter_map(|id| state.members.get(&id));
@@ -79,30 +79,30 @@ impl Topics<'_> {
         self.server.deliver(frame, slow, &subscribers)
     }
 
-    /// The subscribers of a topic: WebSockets that are open, or closing and not yet closed.
+    /// Returns the subscribers of a topic: WebSockets that are open, or closing and not yet closed.
     pub fn subscribers(&self, topic: &str) -> Vec<ConnectionId> {
         self.server.inner.state().topics.subscribers(topic).collect()
     }
 
-    /// What a WebSocket is subscribed to, in no order; of one that has ended what it was subscribed to, until it is
+    /// Returns the topics of a WebSocket, in no particular order; after it has ended, its former topics, until it is
     /// dropped.
     pub fn of(&self, id: ConnectionId) -> Vec<String> {
         self.server.inner.state().topics.topics_of(id).map(str::to_owned).collect()
     }
 
-    /// Sets the most topics that one connection may be subscribed to (256), and the longest name of a topic in bytes
-    /// (256); zero topics allow none.
+    /// Sets how many topics one connection may subscribe to (default 256), and the longest topic name in bytes (default
+    /// 256); zero allows no topics.
     pub fn set_limits(&self, per_connection: usize, name_len: usize) {
         self.server.inner.state().topics.set_limits(per_connection, name_len);
     }
 
-    /// Sends a frame to these clients, and answers how many got it; those that are not open are passed over. As
-    /// [`Server::broadcast`] otherwise.
+    /// Sends a frame to these clients, and returns how many got it; clients that are not open are skipped. Otherwise as
+    /// [`Server::broadcast`].
     pub fn send_to(&self, frame: &Frame, ids: impl IntoIterator<Item = ConnectionId>) -> usize {
         self.send_to_with(frame, SlowPeer::Close, ids)
     }
 
-    /// As [`send_to`](Self::send_to), with what becomes of slow peers. Those for whom it is kept are counted.
+    /// As [`send_to`](Self::send_to), with a policy for slow peers. Peers for whom the frame is kept are counted.
     pub fn send_to_with(
         &self,
         frame: &Frame,
@@ -117,7 +117,7 @@ impl Topics<'_> {
         self.server.deliver(frame, slow, &some)
     }
 
-    /// As [`Server::broadcast_where`], with what becomes of slow peers. Those for whom it is kept are counted.
+    /// As [`Server::broadcast_where`], with a policy for slow peers. Peers for whom the frame is kept are counted.
     pub fn broadcast_with(
         &self,
         frame: &Frame,

@@ -1,4 +1,4 @@
-//! What a server listens on, watched by `async-io`.
+//! Listeners, polled through `async-io`.
 
 use crate::sys::socket::Socket;
 use async_io::Async;
@@ -11,23 +11,23 @@ use ws_host::listen::Listener;
 #[cfg(unix)]
 use ws_host::listen::SocketFile;
 
-/// What connections come from, in place of a socket that listens.
+/// A source of connections, in place of a listening socket.
 pub trait Accept: Send {
-    /// The next connection. Nothing wakes the caller after [`WouldBlock`](io::ErrorKind::WouldBlock).
+    /// Returns the next connection. Nothing wakes the caller after [`WouldBlock`](io::ErrorKind::WouldBlock).
     ///
     /// # Errors
-    /// What the kernel would say.
+    /// Any error of the kernel's `accept`.
     fn accept(&self) -> io::Result<Socket>;
 }
 
-/// A listener on which connections are awaited.
+/// An asynchronous listener.
 pub(crate) enum AsyncListener {
     Tcp(Async<TcpListener>),
-    /// The file goes with the listener, where it is ours. It goes first: as long as we listen, no other program can have
-    /// a file of the same number at the path.
+    /// If the socket file is ours, it is removed with the listener, and before it: as long as we listen, no other
+    /// program can have a file with the same inode number at the path.
     #[cfg(unix)]
     Unix(#[expect(dead_code, reason = "dropped")] Option<SocketFile>, Async<UnixListener>),
-    /// In place of a socket, for tests.
+    /// A fake, for tests.
     Other(Box<dyn Accept>),
 }
 
@@ -51,7 +51,7 @@ impl AsyncListener {
         }
     }
 
-    /// The next connection, if it is there; otherwise the waker is called once it is.
+    /// Returns the next connection, or wakes the task once there is one.
     pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Socket>> {
         loop {
             match self.accept() {

@@ -1,4 +1,4 @@
-//! The system, as servers and clients see it: listeners, sockets, names.
+//! The system interface of servers and clients: listeners, sockets, names.
 //!
 //! ```text
 //!   servers ──poll_accept──▶ AsyncListener ─────────┐
@@ -6,11 +6,11 @@
 //!   clients ──look_up──▶ Resolver ──▶ its threads ──┘
 //! ```
 //!
-//! Nothing here knows who uses it. A test starts a server on an [`Accept`] of its own with
-//! [`Server::listen_on_fakes`](crate::Server::listen_on_fakes), and a client on a [`Resolver`] of its own with
+//! Nothing here depends on its users. A test starts a server on its own [`Accept`] with
+//! [`Server::listen_on_fakes`](crate::Server::listen_on_fakes), and a client with its own [`Resolver`] through
 //! [`connect_with_names`](crate::connect_with_names); clocks are replaced by
-//! [`Server::with_clocks`](crate::Server::with_clocks) and [`WebSocket::set_clocks`](crate::WebSocket::set_clocks). All of
-//! that is outside of what semantic versioning promises.
+//! [`Server::with_clocks`](crate::Server::with_clocks) and [`WebSocket::set_clocks`](crate::WebSocket::set_clocks). All
+//! of this is exempt from semantic versioning.
 
 pub(crate) mod listener;
 pub(crate) mod names;

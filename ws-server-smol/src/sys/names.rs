@@ -1,7 +1,7 @@
-//! Names: looked up on threads of `blocking`, since the system's resolver blocks.
+//! Looks names up on threads of `blocking`, since the system's resolver blocks.
 //!
-//! At most eight of those threads look names up at a time, however many clients of this process ask: a name that is never
-//! answered holds up no other one, and leaves the pool to the files.
+//! At most eight of those threads look names up at a time, for all clients of the process: a name that never resolves
+//! does not delay other names, and leaves the rest of the pool to file reads.
 
 use atomic_waker::AtomicWaker;
 use std::fmt;
@@ -16,10 +16,10 @@ use ws_host::client::{Lookups, MAX_LOOKUPS};
 type Addresses = Vec<SocketAddr>;
 type Answer = Result<Addresses, ConnectError>;
 
-/// Looks names up; the ports of the answer mean nothing.
+/// Looks a name up; the ports of the result mean nothing.
 type Lookup = Box<dyn Fn(&str) -> io::Result<Addresses> + Send + Sync>;
 
-/// What the clients of a process share to look names up.
+/// The name resolver that all clients of a process share.
 pub struct Resolver {
     names: Mutex<Lookups<Waiter>>,
     lookup: Lookup,
@@ -32,22 +32,21 @@ impl fmt::Debug for Resolver {
 }
 
 impl Resolver {
-    /// The system's.
+    /// Returns the system's resolver.
     pub(crate) fn system() -> Arc<Self> {
         static SYSTEM: LazyLock<Arc<Resolver>> =
             LazyLock::new(|| Resolver::new(|host| (host, 0).to_socket_addrs().map(Iterator::collect)));
         SYSTEM.clone()
     }
 
-    /// One that looks names up by this.
+    /// Creates a resolver with this lookup function.
     pub fn new(lookup: impl Fn(&str) -> io::Result<Addresses> + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self { names: Mutex::new(Lookups::new(MAX_LOOKUPS)), lookup: Box::new(lookup) })
     }
 
-    /// The addresses of a host; their ports mean nothing.
+    /// Returns the addresses of a host; their ports mean nothing.
     ///
-    /// Cancel-safe: dropped, it waits no longer. A lookup that has begun goes on, and other clients of the same name
-    /// share it meanwhile.
+    /// Cancel-safe. A lookup that has begun continues, and other clients of the same name share it meanwhile.
     pub(crate) async fn look_up(self: Arc<Self>, host: &str) -> Result<Addresses, ConnectError> {
         let waiter = Waiter::default();
         self.names().ask(host, waiter.clone());
@@ -56,7 +55,7 @@ impl Resolver {
         poll_fn(|cx| asking.waiter.poll(cx)).await
     }
 
-    /// Starts the lookups that a thread may be had for.
+    /// Starts pending lookups, up to the limit.
     fn begin(self: &Arc<Self>) {
         loop {
             let Some(host) = self.names().start_next() else { return };
@@ -77,23 +76,23 @@ impl Resolver {
         self.begin();
     }
 
-    /// How many names are being looked up.
+    /// Returns how many lookups are running.
     pub fn begun(&self) -> usize {
         self.names().running()
     }
 
-    /// How many names wait for a thread.
+    /// Returns how many names wait for a thread.
     pub fn waiting(&self) -> usize {
         self.names().waiting()
     }
 
     fn names(&self) -> MutexGuard<'_, Lookups<Waiter>> {
-        // No code of the application runs under it.
+        // No application code runs under this lock.
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A question that is asked as long as somebody waits for its answer.
+/// A pending query, cancelled on drop.
 struct Asking<'h> {
     resolver: Arc<Resolver>,
     host: &'h str,

@@ -1,4 +1,4 @@
-//! TCP and Unix sockets that close their half in order.
+//! TCP and Unix sockets that shut down their write half on close.
 
 use async_io::Async;
 use atomic_waker::AtomicWaker;
@@ -17,20 +17,20 @@ use ws_host::socket::{SHORT_TRANSFER_IS_LAST, canonical, prepare, probe, reset_o
 
 /// A TCP or a Unix socket of `async-io`.
 ///
-/// To close an `Async<TcpStream>` only flushes it: the peer, which waits for the end of the stream, would learn of
-/// it when a deadline cuts the connection. Closing this one closes our half (RFC 6455 §7.1.1).
+/// Closing an `Async<TcpStream>` only flushes it: a peer that waits for the end of the stream would see it only when a
+/// deadline cuts the connection. Closing this type shuts down the write half (RFC 6455 §7.1.1).
 #[derive(Debug)]
 pub struct Socket {
     handle: SocketHandle,
-    /// The last read was short: the kernel has no more until it says so, and need not be asked.
+    /// The last read was short: do not read again until the kernel reports more.
     drained: bool,
     readable: Arc<Readable>,
 }
 
-/// That the kernel has said that there is more to read.
+/// Whether the kernel has reported more to read.
 ///
-/// `Async::poll_readable` does not tell: it takes an event of the round in which it was asked for an old one, and asks
-/// for another. A task that is polled later than the next round begins, as on a busy thread, would wait for ever.
+/// `Async::poll_readable` cannot be relied on: it takes an event of the reactor tick in which it was called for a stale
+/// one, and waits for another. A task that is polled after the next tick begins, as on a busy thread, would never wake.
 #[derive(Debug, Default)]
 struct Readable {
     is_told: AtomicBool,
@@ -48,7 +48,7 @@ impl Wake for Readable {
     }
 }
 
-/// Writes to a [`Socket`] and ends it from beside its owner, who alone reads.
+/// Writes to a [`Socket`] and ends it on behalf of other tasks; only its owner reads.
 #[derive(Clone, Debug)]
 pub(crate) enum SocketHandle {
     Tcp(Arc<Async<TcpStream>>),
@@ -56,7 +56,7 @@ pub(crate) enum SocketHandle {
     Unix(Arc<Async<UnixStream>>),
 }
 
-/// The two kinds differ in their types alone.
+/// The two kinds differ only in their types.
 macro_rules! with {
     ($handle:expr, $stream:ident => $do:expr) => {
         match &$handle {
@@ -68,8 +68,8 @@ macro_rules! with {
 }
 
 impl Socket {
-    /// The address at the other end; none of a Unix socket. An IPv4 peer has an IPv4 address on dual-stack servers
-    /// too.
+    /// Returns the peer's address; `None` for a Unix socket. An IPv4 peer has an IPv4 address even on dual-stack
+    /// servers.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         match &self.handle {
             SocketHandle::Tcp(stream) => stream.get_ref().peer_addr().ok().map(canonical),
@@ -78,7 +78,7 @@ impl Socket {
         }
     }
 
-    /// The address at this end; none of a Unix socket.
+    /// Returns the local address; `None` for a Unix socket.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.handle.local_addr()
     }
@@ -87,7 +87,7 @@ impl Socket {
         self.handle.clone()
     }
 
-    /// Waits until the kernel has more to read.
+    /// Waits until the kernel reports more to read.
     fn poll_told(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.readable.task.register(cx.waker());
         if self.readable.is_told.swap(false, SeqCst) {
@@ -108,19 +108,19 @@ impl SocketHandle {
         }
     }
 
-    /// Closes both halves: reading and writing find out, polled or not.
+    /// Shuts down both halves: pending reads and writes fail, polled or not.
     pub(crate) fn cut(&self) {
-        // One that is closed already needs no more.
+        // It may already be closed.
         let _ = with!(*self, stream => stream.get_ref().shutdown(Shutdown::Both));
     }
 
-    /// Lets the last handle end the connection with a reset: the peer must not take what was cut off for the whole (RFC
-    /// 9112 §8).
+    /// Makes the last handle end the connection with a reset: the peer must not take a truncated response for a
+    /// complete one (RFC 9112 §8).
     pub(crate) fn reset_on_close(&self) {
         with!(*self, stream => reset_on_close(stream.get_ref()));
     }
 
-    /// Lets the system find a peer that vanished, where nothing that it says or takes would tell.
+    /// Lets the system detect a vanished peer if no traffic would reveal it.
     pub(crate) fn probe(&self) {
         if let Self::Tcp(stream) = self {
             probe(stream.get_ref());
@@ -129,8 +129,8 @@ impl SocketHandle {
 }
 
 impl From<Async<TcpStream>> for Socket {
-    /// Sets `TCP_NODELAY` and, on Linux and Android, `TCP_NOTSENT_LOWAT`. A connection that cannot have them is slower,
-    /// and works.
+    /// Sets `TCP_NODELAY` and, on Linux and Android, `TCP_NOTSENT_LOWAT`. If they cannot be set, the connection is
+    /// slower but works.
     fn from(stream: Async<TcpStream>) -> Self {
         prepare(stream.get_ref());
         Self { handle: SocketHandle::Tcp(Arc::new(stream)), drained: false, readable: Arc::default() }
@@ -144,7 +144,7 @@ impl From<Async<UnixStream>> for Socket {
     }
 }
 
-/// For its options, which `socket2::SockRef` reads and sets, say.
+/// For socket options, with `socket2::SockRef`, say.
 #[cfg(unix)]
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {

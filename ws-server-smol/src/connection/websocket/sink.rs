@@ -1,4 +1,4 @@
-//! The WebSocket as a stream and a sink, for `forward`, `split` and their kin.
+//! The WebSocket as a stream and a sink, for `forward`, `split` and similar combinators.
 
 use super::{WebSocket, is_ordinary};
 use crate::error::WebSocketError;
@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use ws_proto::{CloseCode, Message, SendError, State};
 
-/// As [`WebSocket::next`], with the error that it shares with the sink.
+/// As [`WebSocket::next`], with the error type of the sink.
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     type Item = Result<Message<'static>, WebSocketError>;
 
@@ -19,12 +19,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     }
 }
 
-/// Ready when there is room below the high mark; a message that is larger than what is left up to the cap waits until it is
-/// alone. Flushed when everything is written; closed when a Close with 1000 is written. The half that reads gets what still
-/// comes, and the end: closing takes nothing from another half.
+/// Ready when there is room below the high mark; a message larger than the room left up to the cap waits until the
+/// outbox is empty. Flushed when all output is written; closed when a Close with 1000 is written. Closing takes nothing
+/// from the reading half, which still gets remaining messages and the end.
 ///
-/// One message that comes after an end in order is dropped without a word. `split` and `forward` hold one on its way from the
-/// stream to the sink, and a peer that closes right behind it waits for no answer. The next one is an error.
+/// One message sent after a normal end is dropped silently. `split` and `forward` hold one in transit from the stream
+/// to the sink, and a peer that closes right after it expects no answer. The next one is an error.
 impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message<'static>> for WebSocket<S> {
     type Error = WebSocketError;
 
@@ -47,7 +47,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message<'static>> for WebSocket<S> 
         if this.queued() == 0 || this.queued() + message.as_bytes().len() <= cap {
             this.try_send(message)?;
         } else {
-            // That there is room below the high mark says nothing about a message that is larger.
+            // Room below the high mark does not mean room for a larger message.
             this.waiting = Some(Box::new(message));
         }
         Ok(())
@@ -68,22 +68,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message<'static>> for WebSocket<S> 
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
-    /// Queues what the sink has taken, once it would be alone: then it fits, whatever the cap.
+    /// Queues the sink's waiting message once the outbox is empty: then it fits, whatever the cap.
     pub(super) fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         if self.waiting.is_some() && self.is_late() {
             (self.waiting, self.knows_end) = (None, true);
         }
         if let Some(message) = &self.waiting {
             ready!(self.driver.poll_flush(cx))?;
-            // Kept where a sender of another thread was faster.
+            // The message stays here if another thread's sender was faster.
             sender::queue(&self.driver.shared, (&**message).into())?;
             self.waiting = None;
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Whether a message may have been on its way from the stream to the sink when the WebSocket ended in order. Only
-    /// one is: the next is an error.
+    /// Whether a message may have been in transit from the stream to the sink when the WebSocket ended normally. There
+    /// is at most one: the next is an error.
     pub(super) fn is_late(&self) -> bool {
         let in_order = match &self.closed {
             Some(closed) => is_ordinary(closed),
