@@ -57,12 +57,15 @@ package() { # FILE: the folder of the package that it belongs to
     echo "$folder"
 }
 
+# The package that compiles docs/ is published nowhere.
 check 'no package compiles what stands outside of it' "$(
-    git grep -noE '(#\[path = |include(_str|_bytes)?!\()"[^"]+' -- '*.rs' | while IFS=: read -r file line found; do
+    git grep -noE '(#\[path = |include(_str|_bytes)?!\((concat!\()?)"[^"]+' -- '*.rs' ':!tests/guides/src/lib.rs' | while IFS=: read -r file line found; do
         target=$(realpath -m --relative-to=. "$(dirname "$file")/${found#*\"}")
         [ "$(package "$file")" = "$(package "$target")" ] || echo "$file:$line: $target"
     done
 )"
+check 'the package of the guides is published nowhere' \
+    "$(grep -qxF 'publish = false' tests/guides/Cargo.toml || echo tests/guides/Cargo.toml)"
 check 'no file is a link to another' "$(git ls-files -s | grep '^120000' || true)"
 
 check 'nothing is left to do in the tree' "$(git grep -nwE 'TOD[O]|FIXM[E]|XX[X]|todo[!]|unimplemented[!]' || true)"

@@ -99,7 +99,7 @@ impl Connection {
     /// # Errors
     /// [`SendError::NotOpen`], [`SendError::Full`], and for fragments [`SendError::FragmentOrder`] and
     /// [`SendError::NotUtf8`]. Nothing was queued then.
-    #[inline(always)]
+    #[inline]
     pub fn send<'m>(&mut self, outgoing: impl Into<Outgoing<'m>>) -> Result<Sent, SendError> {
         match outgoing.into().0 {
             Kind::Message(Message::Text(Cow::Borrowed(text))) => {

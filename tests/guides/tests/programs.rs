@@ -1,0 +1,265 @@
+//! Runs the programs of the guides, each with a client or a server of another kind.
+
+use std::error::Error;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+use tungstenite::client::IntoClientRequest;
+use tungstenite::stream::MaybeTlsStream;
+use tungstenite::{Message, WebSocket};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+type Socket = WebSocket<MaybeTlsStream<TcpStream>>;
+
+/// Long enough for a machine that does something else as well.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+macro_rules! program {
+    ($name:literal) => {
+        Program::start(env!(concat!("CARGO_BIN_EXE_", $name)))
+    };
+}
+
+/// One that serves, and says where in its first line.
+struct Program {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    url: String,
+}
+
+impl Program {
+    fn start(path: &str) -> Result<Self> {
+        let mut child = Command::new(path).stdout(Stdio::piped()).spawn()?;
+        let mut output = BufReader::new(child.stdout.take().ok_or("no output")?);
+        let mut url = String::new();
+        output.read_line(&mut url)?;
+        let url = url.trim_end().to_owned();
+        assert!(url.starts_with("ws://"), "{path} says {url:?}");
+        Ok(Self { child, output, url })
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        Ok(line.trim_end().to_owned())
+    }
+
+    fn address(&self) -> &str {
+        let behind = self.url.trim_start_matches("ws://");
+        behind.split_once('/').map_or(behind, |(address, _)| address)
+    }
+
+    fn connect(&self) -> Result<Socket> {
+        connect(&*self.url)
+    }
+
+    /// The status line and all behind it.
+    fn get(&self, path: &str) -> Result<String> {
+        let mut stream = TcpStream::connect(self.address())?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let host = self.address();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn connect(request: impl IntoClientRequest) -> Result<Socket> {
+    let (ws, _) = tungstenite::connect(request)?;
+    if let MaybeTlsStream::Plain(stream) = ws.get_ref() {
+        stream.set_read_timeout(Some(PATIENCE))?;
+    }
+    Ok(ws)
+}
+
+/// The next text.
+fn text(ws: &mut Socket) -> Result<String> {
+    loop {
+        match ws.read()? {
+            Message::Text(text) => return Ok(text.to_string()),
+            Message::Close(frame) => return Err(format!("closed: {frame:?}").into()),
+            _ => {}
+        }
+    }
+}
+
+/// Closes, and waits for the answer and for the end.
+fn part(mut ws: Socket) -> Result<()> {
+    ws.close(None)?;
+    loop {
+        match ws.read() {
+            Ok(_) => {}
+            Err(tungstenite::Error::ConnectionClosed) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn echoes(program: &Program) -> Result<()> {
+    let mut ws = program.connect()?;
+    let large = "x".repeat(1 << 20);
+    for sent in ["hello", "", &large] {
+        ws.send(Message::text(sent))?;
+        assert_eq!(text(&mut ws)?, sent);
+    }
+    part(ws)
+}
+
+fn answers(client: &str, server: &Program) -> Result<()> {
+    let output = Command::new(client).arg(&server.url).output()?;
+    let printed = String::from_utf8(output.stdout)?;
+    assert!(output.status.success() && printed.contains("hello"), "{printed}");
+    Ok(())
+}
+
+#[test]
+fn echo_servers_send_back_what_they_get() -> Result<()> {
+    echoes(&program!("echo")?)?;
+    echoes(&program!("tungstenite_echo")?)?;
+    echoes(&program!("tokio_echo")?)?;
+    echoes(&program!("axum_echo")?)
+}
+
+#[test]
+fn clients_print_what_comes_back_and_part() -> Result<()> {
+    let echo = program!("echo")?;
+    answers(env!("CARGO_BIN_EXE_client"), &echo)?;
+    answers(env!("CARGO_BIN_EXE_tokio_client"), &echo)?;
+    answers(env!("CARGO_BIN_EXE_tungstenite_client"), &echo)
+}
+
+#[test]
+fn axum_routes_beside_the_socket_and_the_handshake_is_checked() -> Result<()> {
+    let axum = program!("axum_echo")?;
+    assert!(axum.get("/")?.contains("<h1>hello</h1>"));
+    assert!(axum.get("/ws")?.starts_with("HTTP/1.1 426 "));
+    let mut request = axum.url.as_str().into_client_request()?;
+    request.headers_mut().insert("Origin", "https://elsewhere.example".parse()?);
+    match tungstenite::connect(request) {
+        Err(tungstenite::Error::Http(response)) => assert_eq!(response.status(), 403),
+        other => return Err(format!("a page of another origin got in: {:?}", other.err()).into()),
+    }
+    let mut request = axum.url.as_str().into_client_request()?;
+    request.headers_mut().insert("Sec-WebSocket-Protocol", "chat.v1, chat.v2".parse()?);
+    let (_, response) = tungstenite::connect(request)?;
+    assert_eq!(response.headers()["sec-websocket-protocol"], "chat.v2");
+    Ok(())
+}
+
+#[test]
+fn the_room_has_a_page_a_broadcast_and_a_tick() -> Result<()> {
+    let room = program!("room")?;
+    assert!(room.get("/")?.contains("<h1>hello</h1>"));
+    assert!(room.get("/nowhere")?.starts_with("HTTP/1.1 404 "));
+    assert!(room.get("/ws")?.starts_with("HTTP/1.1 426 "));
+    let (mut one, mut other) = (room.connect()?, room.connect()?);
+    assert_eq!(text(&mut one)?, "welcome");
+    assert_eq!(text(&mut other)?, "welcome");
+    one.send(Message::text("hello"))?;
+    for ws in [&mut one, &mut other] {
+        let mut missing = vec!["hello", "tick"];
+        while !missing.is_empty() {
+            let heard = text(ws)?;
+            missing.retain(|what| *what != heard);
+        }
+    }
+    part(one)
+}
+
+#[test]
+fn callbacks_are_called() -> Result<()> {
+    let program = program!("callbacks")?;
+    assert!(program.get("/")?.contains("<h1>hello</h1>"));
+    assert!(connect(program.url.replace("/ws", "/other")).is_err());
+    let mut ws = program.connect()?;
+    assert_eq!(text(&mut ws)?, "you are one of 1");
+    ws.send(Message::text("hello"))?;
+    assert_eq!(text(&mut ws)?, "1: hello");
+    part(ws)
+}
+
+#[test]
+fn latency_is_printed() -> Result<()> {
+    let mut program = program!("latency")?;
+    let mut ws = program.connect()?;
+    std::thread::spawn(move || while ws.read().is_ok() {}); // answers pings
+    let line = program.line()?;
+    assert!(line.ends_with('s') && line.contains(": "), "{line:?}");
+    Ok(())
+}
+
+#[test]
+fn presence_is_told() -> Result<()> {
+    let program = program!("presence")?;
+    let mut one = program.connect()?;
+    assert!(text(&mut one)?.ends_with("is here, 1 in the room"));
+    let other = program.connect()?;
+    assert!(text(&mut one)?.ends_with("is here, 2 in the room"));
+    drop(other); // without a word
+    assert!(text(&mut one)?.ends_with("has left, 1 in the room"));
+    Ok(())
+}
+
+#[test]
+fn the_best_subprotocol_is_chosen() -> Result<()> {
+    let program = program!("subprotocols")?;
+    for (offered, chosen) in [("chat.v1, chat.v2", "chat.v2"), ("chat.v1", "chat.v1")] {
+        let mut request = program.url.as_str().into_client_request()?;
+        request.headers_mut().insert("Sec-WebSocket-Protocol", offered.parse()?);
+        assert_eq!(text(&mut connect(request)?)?, format!("we speak {chosen}"));
+    }
+    assert_eq!(text(&mut program.connect()?)?, "we speak none");
+    let client = env!("CARGO_BIN_EXE_subprotocol_client");
+    let output = Command::new(client).arg(&program.url).output()?;
+    assert_eq!(String::from_utf8(output.stdout)?, "the server chose chat.v2\n");
+    Ok(())
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_tells_every_client_1001() -> Result<()> {
+    for mut program in [program!("ctrl_c")?, program!("ctrl_c_async")?, program!("tokio_server")?] {
+        let (mut one, mut other) = (program.connect()?, program.connect()?);
+        one.send(Message::text("hello"))?;
+        assert_eq!(text(&mut one)?, "hello");
+        let id = program.child.id();
+        assert!(Command::new("sh").args(["-c", &format!("kill -INT {id}")]).status()?.success());
+        for ws in [&mut one, &mut other] {
+            let end = loop {
+                if let Message::Close(frame) = ws.read()? {
+                    break frame;
+                }
+            };
+            assert_eq!(end.map(|frame| frame.code.into()), Some(1001_u16));
+            while ws.read().is_ok() {} // answers, and waits for the end
+        }
+        assert!(program.child.wait()?.success());
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_of_tasks_publishes_to_its_room() -> Result<()> {
+    let program = program!("tokio_server")?;
+    let (mut one, mut other) = (program.connect()?, program.connect()?);
+    // Each is in the room once it has heard itself.
+    for (ws, here) in [(&mut one, "one is here"), (&mut other, "the other is here")] {
+        ws.send(Message::text(here))?;
+        while text(ws)? != here {}
+    }
+    one.send(Message::text("to all"))?;
+    for ws in [&mut one, &mut other] {
+        while text(ws)? != "to all" {}
+    }
+    Ok(())
+}
