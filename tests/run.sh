@@ -1,5 +1,10 @@
 #!/usr/bin/env bash
 # The test command: everything, in order, until something fails.
+#
+# usage: run.sh [full]   all steps
+#        run.sh fast     what takes no package but Rust's own: format, lints, documentation, tests
+#        run.sh STEP…    the steps of these names
+#        run.sh list     the names
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
@@ -10,49 +15,79 @@ NOT_RUN_HERE=$(mktemp)
 export NOT_RUN_HERE
 trap 'rm -f "$NOT_RUN_HERE"' EXIT
 
-step() { # NAME COMMAND...
-    local name=$1 started=$SECONDS
-    shift
+wanted=("${@:-full}")
+ran=()
+
+is_wanted() { # fast|full NAME
+    case ${wanted[0]} in
+        full) ;;
+        fast) [ "$1" = fast ] ;;
+        *) printf '%s\n' "${wanted[@]}" | grep -Fxq -- "$2" ;;
+    esac
+}
+
+step() { # fast|full NAME 'TOOL…' COMMAND...
+    local speed=$1 name=$2 tools=$3 started=$SECONDS
+    shift 3
+    if [ "${wanted[0]}" = list ]; then
+        printf '%s\t%s\n' "$speed" "$name"
+        return
+    fi
+    is_wanted "$speed" "$name" || return 0
+    ran+=("$name")
     printf '\n== %s\n' "$name"
-    if ! "$@"; then
+    # shellcheck disable=SC2086 # a list of words
+    if ! { tests/setup.sh $tools && "$@"; }; then
         printf '== %s failed\n' "$name" >&2
         exit 1
     fi
     printf '== %s: %d s\n' "$name" $((SECONDS - started))
 }
 
-step 'tools' tests/setup.sh
-step 'format' cargo fmt --all --check
-step 'lints' cargo clippy --locked --workspace --all-targets -- -D warnings
-step 'lints without features' cargo clippy --locked --workspace --no-default-features --lib -- -D warnings
-step 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
-step 'tests' cargo test --locked --workspace
-step 'examples' cargo build --locked --release --workspace --examples
-step 'by hand' cargo run --locked --release --example by_hand
-step 'purity' tests/purity.sh
-step 'fuzz' fuzz/run.sh
-step 'conformance' tests/conformance/run.sh
-step 'conformance, async' tests/with_server.sh async_echo tests/conformance/run.sh
-step 'conformance of clients' tests/conformance/client.sh conformance_client
-step 'conformance of clients, async' tests/conformance/client.sh async_conformance_client
+step fast 'format' rustfmt cargo fmt --all --check
+step fast 'lints' clippy cargo clippy --locked --workspace --all-targets -- -D warnings
+step fast 'lints without features' clippy cargo clippy --locked --workspace --no-default-features --lib -- -D warnings
+step fast 'documentation' '' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
+step fast 'tests' '' cargo test --locked --workspace
+step full 'examples' '' cargo build --locked --release --workspace --examples
+step full 'by hand' '' cargo run --locked --release --example by_hand
+step fast 'purity' '' tests/purity.sh
+step full 'fuzz' 'rustfmt clippy c++' fuzz/run.sh
+step full 'conformance' python tests/conformance/run.sh
+step full 'conformance, async' python tests/with_server.sh async_echo tests/conformance/run.sh
+step full 'conformance of clients' python tests/conformance/client.sh conformance_client
+step full 'conformance of clients, async' python tests/conformance/client.sh async_conformance_client
 for adapter in '' async_; do
-    step "conformance with deflate, ${adapter}echo" \
+    step full "conformance with deflate, ${adapter}echo" python \
         tests/with_server.sh "${adapter}echo deflate" tests/conformance/run.sh '*' --messages=30
-    step "conformance with deflate, ${adapter}conformance_client" \
+    step full "conformance with deflate, ${adapter}conformance_client" python \
         tests/conformance/client.sh "${adapter}conformance_client" '12.*,13.*' --messages=30 -- deflate
 done
-step 'differential' tests/differential/run.sh
-step 'interop' tests/interop/run.sh
-step 'interop with deflate' tests/interop/deflate/run.sh
-step 'both ways at once' tests/duplex/run.sh
-step 'embedding' tests/embedding/run.sh
-step 'HTTP' tests/http/run.sh
-step 'hostile' tests/hostile/run.sh
-step 'faults' tests/faults/run.sh
-step 'browser' tests/browser/run.sh
-step 'interop matrix' tests/matrix/run.sh --quick
-step 'desktop' tests/desktop/run.sh
-step 'benchmarks' tests/bench/run.sh
+step full 'differential' 'rustfmt clippy python' tests/differential/run.sh
+step full 'interop' 'python node curl' tests/interop/run.sh
+step full 'interop with deflate' 'rustfmt clippy python node chromium' tests/interop/deflate/run.sh
+step full 'both ways at once' 'rustfmt clippy python node' tests/duplex/run.sh
+step full 'embedding' 'rustfmt clippy python glib' tests/embedding/run.sh
+step full 'HTTP' python tests/http/run.sh
+step full 'hostile' python tests/hostile/run.sh
+step full 'faults' 'python ip' tests/faults/run.sh
+step full 'browser' 'python node chromium' tests/browser/run.sh
+step full 'interop matrix' 'rustfmt clippy python node curl chromium' tests/matrix/run.sh --quick
+step full 'desktop' 'rustfmt clippy chromium window' tests/desktop/run.sh
+step full 'benchmarks' 'rustfmt clippy' tests/bench/run.sh
+
+[ "${wanted[0]}" != list ] || exit 0
+case ${wanted[0]} in
+    fast | full) ;;
+    *)
+        for name in "${wanted[@]}"; do
+            printf '%s\n' "${ran[@]}" | grep -Fxq -- "$name" || {
+                printf 'there is no step %s; run.sh list names them\n' "$name" >&2
+                exit 2
+            }
+        done
+        ;;
+esac
 if [ -s "$NOT_RUN_HERE" ]; then
     printf '\nNOT RUN HERE:\n%s\n' "$(cat "$NOT_RUN_HERE")"
 fi
