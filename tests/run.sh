@@ -67,6 +67,7 @@ step full 'differential' 'rustfmt clippy python' tests/differential/run.sh
 step full 'interop' 'python node curl' tests/interop/run.sh
 step full 'interop with deflate' 'rustfmt clippy python node chromium' tests/interop/deflate/run.sh
 step full 'both ways at once' 'rustfmt clippy python node' tests/duplex/run.sh
+step full 'guides' 'rustfmt clippy node' tests/guides/run.sh
 step full 'embedding' 'rustfmt clippy python glib' tests/embedding/run.sh
 step full 'HTTP' python tests/http/run.sh
 step full 'hostile' python tests/hostile/run.sh
