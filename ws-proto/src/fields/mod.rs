@@ -92,6 +92,17 @@ mod tests {
     }
 
     #[test]
+    fn cookies_are_read_over_all_lines() {
+        let mut headers = HeaderMap::new();
+        for line in [&b"a=1; b=2;c"[..], b"=;d= \xff =x"] {
+            headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
+        }
+        let expected: [(&[u8], &[u8]); 4] = [(b"a", b"1"), (b"b", b"2"), (b"", b""), (b"d", b" \xff =x")];
+        assert!(cookies(&headers).eq(expected));
+        assert_eq!(cookies(&HeaderMap::new()).count(), 0);
+    }
+
+    #[test]
     fn credentials_and_the_queries_of_urls_are_hidden() {
         for (name, value, is_hidden) in [
             (header::AUTHORIZATION, "a", true),
