@@ -115,6 +115,13 @@
 //! A blocking HTTP request from this thread to its own server waits for an answer that this very thread would
 //! have to give. Make such requests on another thread. Its symptoms, its relatives and the ways out are in
 //! [`embedding`].
+//!
+//! # Features
+//!
+//! | feature | by default | what |
+//! |---|---|---|
+//! | `deflate` | yes | permessage-deflate (RFC 7692), off until a configuration asks for it; brings `zlib-rs` |
+#![cfg_attr(docsrs, feature(doc_cfg))] // which feature and system an item needs
 
 // What stands below knows nothing of what stands above, but that an extension is handed the connections that hold it:
 //

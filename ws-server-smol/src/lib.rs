@@ -134,6 +134,13 @@
 //!   [`WebSocket::try_send`] and go on reading, or send with a [`Sender`], which never waits for its own task: where
 //!   no task polls the connection it fails with [`SendError::NotPolled`].
 //! - A `RefCell` that is borrowed across an await is found borrowed by the next handler.
+//!
+//! # Features
+//!
+//! | feature | by default | what |
+//! |---|---|---|
+//! | `deflate` | yes | permessage-deflate (RFC 7692), off until a configuration asks for it; brings `zlib-rs` |
+#![cfg_attr(docsrs, feature(doc_cfg))] // which feature and system an item needs
 
 mod client;
 mod clock;
