@@ -25,6 +25,13 @@
 //! | [`web`] | routes, files and event streams beside the socket |
 //! | [`clock`] | the shared clock of a process |
 //! | [`sleep`] | detecting that the machine slept |
+//!
+//! # Features
+//!
+//! | feature | by default | what |
+//! |---|---|---|
+//! | `deflate` | yes | permessage-deflate (RFC 7692), off until a configuration asks for it; brings `zlib-rs` |
+#![cfg_attr(docsrs, feature(doc_cfg))] // which feature and system an item needs
 
 pub mod client;
 pub mod clock;

@@ -129,8 +129,20 @@
 //!
 //! # Randomness
 //!
+<<<<<<< HEAD
 //! A client masks (RFC 6455 §5.3) with keys from a cryptographic stream whose seed you provide; the engine draws no
 //! randomness itself. Take 32 fresh bytes from the system for each connection.
+=======
+//! A client masks (RFC 6455 §5.3) with keys from a cryptographic stream whose seed it is given; the engine draws
+//! none itself. Take 32 bytes from the system, for each connection anew.
+//!
+//! # Features
+//!
+//! | feature | by default | what |
+//! |---|---|---|
+//! | `deflate` | yes | permessage-deflate (RFC 7692), off until a configuration asks for it; brings `zlib-rs` |
+#![cfg_attr(docsrs, feature(doc_cfg))] // which feature and system an item needs
+>>>>>>> w-registry
 
 extern crate alloc;
 

@@ -117,6 +117,13 @@
 //! A blocking HTTP request from this thread to its own server waits for an answer that only this thread can
 //! give. Make such requests on another thread. The symptoms, variants and workarounds are in
 //! [`embedding`].
+//!
+//! # Features
+//!
+//! | feature | by default | what |
+//! |---|---|---|
+//! | `deflate` | yes | permessage-deflate (RFC 7692), off until a configuration asks for it; brings `zlib-rs` |
+#![cfg_attr(docsrs, feature(doc_cfg))] // which feature and system an item needs
 
 // Each layer depends only on the layers below it, except that an extension receives the connections that hold it:
 //

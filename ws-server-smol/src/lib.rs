@@ -135,6 +135,13 @@
 //!   reading, or send with a [`Sender`], which never waits for its own task: if no task polls the connection, it fails
 //!   with [`SendError::NotPolled`].
 //! - A `RefCell` borrowed across an await is still borrowed when the next handler runs.
+//!
+//! # Features
+//!
+//! | feature | by default | what |
+//! |---|---|---|
+//! | `deflate` | yes | permessage-deflate (RFC 7692), off until a configuration asks for it; brings `zlib-rs` |
+#![cfg_attr(docsrs, feature(doc_cfg))] // which feature and system an item needs
 
 mod client;
 mod clock;

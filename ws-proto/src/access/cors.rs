@@ -33,10 +33,9 @@ const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-contro
 ///   WebSockets and all methods but GET, HEAD and OPTIONS stay forbidden (403).
 ///
 /// ```
-/// use ws_proto::Cors;
-/// use ws_host::server::ServerConfig;
+/// use ws_proto::{Config, Cors};
 ///
-/// let config = ServerConfig::default().cors(Cors::new().origin("http://localhost:5173"));
+/// let config = Config::server().cors(Cors::new().origin("http://localhost:5173"));
 /// ```
 ///
 /// To open only some paths, leave the setting alone and call [`preflight`](Self::preflight) and [`allow`](Self::allow)

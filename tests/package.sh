@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Packages each crate that is published, and builds, documents and tests it where nothing is but its package and those
+# of its siblings, in place of what the registry will have.
+#
+# Cargo tells of each test that a package leaves out, and cannot be told that it is meant. Any other warning fails.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+crates=(ws-proto ws-host ws-server-mio ws-server-smol)
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+target=${CARGO_TARGET_DIR:-$PWD/target}
+# Outside of the repository, so that no test finds it there.
+alone=$(mktemp -d)
+trap 'rm -rf "$alone"' EXIT
+passed=0 failed=0
+
+check() { # NAME FOUND: passes when nothing was found
+    if [ -z "$2" ]; then
+        passed=$((passed + 1))
+        echo "ok    $1"
+    else
+        failed=$((failed + 1))
+        printf 'FAIL  %s:\n%s\n' "$1" "$2"
+    fi
+}
+
+succeeds() { # NAME COMMAND...: passes without a warning
+    local name=$1 log=$alone/log status=0
+    shift
+    "$@" >"$log" 2>&1 || status=$?
+    check "$name" "$([ $status -eq 0 ] && ! grep -q '^warning' "$log" || cat "$log")"
+}
+
+log=$alone/packaging
+if ! cargo package --no-verify --allow-dirty --workspace --exclude ws-kit --color never 2>"$log"; then
+    cat "$log"
+    exit 1
+fi
+left_out='^warning: ignoring (test|example) .* is not included in the published package$'
+echo "$(grep -cE "$left_out" "$log" || true) tests and examples need the repository and are left out"
+check 'cargo warns of nothing else' "$(grep -E '^(warning|error)' "$log" | grep -vE "$left_out" || true)"
+
+for crate in "${crates[@]}"; do
+    tar -xzf "$target/package/$crate-$version.crate" -C "$alone"
+done
+
+export CARGO_TARGET_DIR=$target/alone CARGO_PROFILE_DEV_DEBUG=0
+for crate in "${crates[@]}"; do
+    folder=$alone/$crate-$version
+    check "$crate has both licences" "$(
+        for licence in LICENSE-MIT LICENSE-APACHE; do cmp "$licence" "$folder/$licence" 2>&1 || true; done
+    )"
+    check "$crate: what its README links to is in the package" "$(
+        { grep -oE '\]\([^)#]+' "$folder/README.md" || true; } | sed 's/^](//' | grep -vE '^(https?|mailto):' |
+            while read -r file; do [ -e "$folder/$file" ] || echo "$file"; done
+    )"
+    # The workspace's profiles stand in no package, and the exhaustive tests walk more than a million states.
+    with=(--config profile.dev.package.ws-proto.opt-level=1)
+    for sibling in "${crates[@]}"; do
+        ! grep -q "^\[dependencies\.$sibling\]" "$folder/Cargo.toml" ||
+            with+=(--config "patch.crates-io.$sibling.path='$alone/$sibling-$version'")
+    done
+    succeeds "$crate builds alone" env -C "$folder" cargo build "${with[@]}"
+    succeeds "$crate documents itself alone" \
+        env -C "$folder" RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --all-features "${with[@]}"
+    succeeds "$crate passes the tests that it carries" env -C "$folder" cargo test --no-fail-fast "${with[@]}"
+    awk -v crate="$crate" '/^test result: ok/ { n += $4 } END { print "      " n + 0 " tests of " crate }' "$alone/log"
+done
+
+printf 'package:\n%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]
