@@ -129,12 +129,8 @@
 //!
 //! # Randomness
 //!
-<<<<<<< HEAD
 //! A client masks (RFC 6455 §5.3) with keys from a cryptographic stream whose seed you provide; the engine draws no
 //! randomness itself. Take 32 fresh bytes from the system for each connection.
-=======
-//! A client masks (RFC 6455 §5.3) with keys from a cryptographic stream whose seed it is given; the engine draws
-//! none itself. Take 32 bytes from the system, for each connection anew.
 //!
 //! # Features
 //!
@@ -142,7 +138,6 @@
 //! |---|---|---|
 //! | `deflate` | yes | permessage-deflate (RFC 7692), off until a configuration asks for it; brings `zlib-rs` |
 #![cfg_attr(docsrs, feature(doc_cfg))] // which feature and system an item needs
->>>>>>> w-registry
 
 extern crate alloc;
 
