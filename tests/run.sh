@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The test command: everything, in order, until something fails.
 #
-# usage: run.sh [full]   all steps
+# usage: run.sh [full]   all steps but those that only run by name
 #        run.sh fast     what takes no package but Rust's own: format, lints, documentation, tests
 #        run.sh STEP…    the steps of these names
 #        run.sh list     the names
@@ -18,15 +18,15 @@ trap 'rm -f "$NOT_RUN_HERE"' EXIT
 wanted=("${@:-full}")
 ran=()
 
-is_wanted() { # fast|full NAME
+is_wanted() { # fast|full|named NAME
     case ${wanted[0]} in
-        full) ;;
+        full) [ "$1" != named ] ;;
         fast) [ "$1" = fast ] ;;
         *) printf '%s\n' "${wanted[@]}" | grep -Fxq -- "$2" ;;
     esac
 }
 
-step() { # fast|full NAME 'TOOL…' COMMAND...
+step() { # fast|full|named NAME 'TOOL…' COMMAND...
     local speed=$1 name=$2 tools=$3 started=$SECONDS
     shift 3
     if [ "${wanted[0]}" = list ]; then
@@ -76,6 +76,9 @@ step full 'browser' 'python node chromium' tests/browser/run.sh
 step full 'interop matrix' 'rustfmt clippy python node curl chromium' tests/matrix/run.sh --quick
 step full 'desktop' 'rustfmt clippy chromium window' tests/desktop/run.sh
 step full 'benchmarks' 'rustfmt clippy' tests/bench/run.sh
+# What only matters before a release.
+step named 'public API' '' tests/api.sh
+step named 'packages' '' tests/package.sh
 
 [ "${wanted[0]}" != list ] || exit 0
 case ${wanted[0]} in
