@@ -52,7 +52,7 @@ async fn answers(ws: &mut WebSocket<Socket>, others: &mut [&mut WebSocket<Socket
 #[test]
 fn whoever_of_a_server_notices_has_all_of_its_clients_asked_once() {
     let clocks = Clocks::new();
-    let server = Server::with_clocks(ServerConfig::new(), clocks.read());
+    let server = ws_server_smol::server_with_clocks(ServerConfig::new(), clocks.read());
     server.listen(Bind::localhost()).unwrap();
     run(async {
         let (mut one, mut a) = connected(&server, ClientConfig::new()).await;

@@ -143,20 +143,29 @@ struct Member {
     websocket: bool,
 }
 
+/// As [`Server::new`], with the two clocks that detect system sleep; the `Date` of responses follows them. For tests.
+#[doc(hidden)]
+pub fn server_with_clocks(
+    config: ServerConfig,
+    clocks: impl Fn() -> (Instant, SystemTime) + Send + Sync + 'static,
+) -> Server {
+    Server::with(config, Sleep::new(Some(Arc::new(clocks))))
+}
+
+/// As [`Server::listen_on`], on fake listeners. For tests.
+///
+/// # Errors
+/// As [`Server::listen_on`].
+#[doc(hidden)]
+pub fn listen_on_fakes(server: &Server, listeners: Vec<Box<dyn Accept>>) -> Result<(), ListenError> {
+    let listeners = listeners.into_iter().map(AsyncListener::Other).collect();
+    server.start_on(listeners, Transport::tcp([]))
+}
+
 impl Server {
     /// Creates a server that does not listen yet.
     pub fn new(config: ServerConfig) -> Self {
         Self::with(config, Sleep::new(None))
-    }
-
-    /// As [`new`](Self::new), with the two clocks that detect system sleep; the `Date` of responses follows them. For
-    /// tests.
-    #[doc(hidden)]
-    pub fn with_clocks(
-        config: ServerConfig,
-        clocks: impl Fn() -> (Instant, SystemTime) + Send + Sync + 'static,
-    ) -> Self {
-        Self::with(config, Sleep::new(Some(Arc::new(clocks))))
     }
 
     fn with(config: ServerConfig, sleep: Sleep) -> Self {
@@ -230,16 +239,6 @@ impl Server {
     /// invalid.
     pub fn listen_on(&self, listener: impl Into<Listener>) -> Result<(), ListenError> {
         self.start(vec![listener.into()])
-    }
-
-    /// As [`listen_on`](Self::listen_on), on fake listeners, for tests.
-    ///
-    /// # Errors
-    /// As [`listen_on`](Self::listen_on).
-    #[doc(hidden)]
-    pub fn listen_on_fakes(&self, listeners: Vec<Box<dyn Accept>>) -> Result<(), ListenError> {
-        let listeners = listeners.into_iter().map(AsyncListener::Other).collect();
-        self.start_on(listeners, Transport::tcp([]))
     }
 
     fn start(&self, listeners: Vec<Listener>) -> Result<(), ListenError> {

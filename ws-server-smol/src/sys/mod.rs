@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Nothing here depends on its users. A test starts a server on its own [`Accept`] with
-//! [`Server::listen_on_fakes`](crate::Server::listen_on_fakes), and a client with its own [`Resolver`] through
+//! [`listen_on_fakes`](crate::listen_on_fakes), and a client with its own [`Resolver`] through
 //! [`connect_with_names`](crate::connect_with_names); clocks are replaced by
-//! [`Server::with_clocks`](crate::Server::with_clocks) and [`WebSocket::set_clocks`](crate::WebSocket::set_clocks). All
+//! [`server_with_clocks`](crate::server_with_clocks) and [`WebSocket::set_clocks`](crate::WebSocket::set_clocks). All
 //! of this is exempt from semantic versioning.
 
 pub(crate) mod listener;

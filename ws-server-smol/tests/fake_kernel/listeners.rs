@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 use ws_server_smol::sys::Accept;
-use ws_server_smol::{HttpConnection, Server, ServerConfig, Socket};
+use ws_server_smol::{HttpConnection, Server, ServerConfig, Socket, listen_on_fakes};
 
 /// Who accepts lets others run after so many.
 const BURST: usize = 16;
@@ -43,7 +43,7 @@ fn flood() -> Counted {
 
 fn serving(listeners: Vec<Box<dyn Accept>>) -> Server {
     let server = Server::new(ServerConfig::default());
-    server.listen_on_fakes(listeners).unwrap();
+    listen_on_fakes(&server, listeners).unwrap();
     server
 }
 

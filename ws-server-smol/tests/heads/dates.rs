@@ -24,7 +24,7 @@ impl Clocks {
 
     fn server(&self, config: ServerConfig) -> Server {
         let clocks = self.0.clone();
-        let server = Server::with_clocks(config, move || *clocks.lock().unwrap());
+        let server = ws_server_smol::server_with_clocks(config, move || *clocks.lock().unwrap());
         server.listen(Bind::localhost()).unwrap();
         server
     }
