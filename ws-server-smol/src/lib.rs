@@ -176,6 +176,8 @@ pub use http;
 pub use ids::ConnectionId;
 pub use server::Server;
 pub use server::topics::Topics;
+#[doc(hidden)]
+pub use server::{listen_on_fakes, server_with_clocks};
 pub use sys::socket::Socket;
 pub use ui::{Turn, UiDriver};
 pub use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget, Reconnect};
