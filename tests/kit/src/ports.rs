@@ -3,8 +3,8 @@
 use socket2::{Domain, Socket, Type};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// A port of this machine in both families: the IPv4 socket, and the IPv6 one. The sockets do not listen, so
-/// connections are refused.
+/// A port of this machine in both families: the IPv4 socket, and the IPv6 one. A socket that does not listen refuses
+/// connections.
 pub fn reserved() -> (Socket, Socket, u16) {
     let bound = |domain, address: SocketAddr| {
         let socket = Socket::new(domain, Type::STREAM, None).unwrap();
