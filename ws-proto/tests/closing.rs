@@ -25,11 +25,7 @@ fn both_sides_report_the_others_code_and_reason() {
     assert_eq!((closed.code.get(), &closed.reason[..]), (4001, "so long"));
     assert!(closed.clean && closed.initiator == Initiator::Remote && closed.error.is_none());
     let closed = pair.client.closed();
-    assert_eq!(
-        (closed.code.get(), &closed.reason[..]),
-        (4001, ""),
-        "the code comes back, the reason does not"
-    );
+    assert_eq!((closed.code.get(), &closed.reason[..]), (4001, ""), "the code is echoed, the reason is not");
     assert!(closed.clean && closed.initiator == Initiator::Local && closed.error.is_none());
     assert!(pair.client.dropped && pair.server.dropped);
 }
@@ -293,7 +289,7 @@ fn a_close_may_stand_in_the_middle_of_a_fragmented_message() {
 }
 
 #[test]
-fn the_end_of_the_stream_without_a_close_is_1006_at_once() {
+fn eof_without_a_close_is_1006_immediately() {
     let (mut server, now) = open(Role::Server, Config::server());
     server.send("unsent").unwrap();
     server.handle_eof(now);

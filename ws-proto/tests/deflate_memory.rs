@@ -87,7 +87,7 @@ fn a_bomb_holds_no_more_than_the_limit() {
     assert!(peak <= 2 * MEBI + 64 * KIBI, "{peak} bytes");
 }
 
-fn a_message_of_just_the_limit_holds_no_more_either_and_leaves_nothing() {
+fn a_message_at_the_limit_holds_no_more_and_leaves_nothing() {
     let (mut server, now, mut zip) = warm(config(deflate().ratio_limit(None).inflate_rate(None)));
     let million = vec![0; MEBI];
     let mut message: Vec<u8> =
@@ -106,7 +106,7 @@ fn a_message_of_just_the_limit_holds_no_more_either_and_leaves_nothing() {
     assert_eq!(HEAP.allocated(), held, "delivered events are freed");
 }
 
-fn pieces_hold_a_piece() {
+fn chunked_delivery_holds_one_chunk() {
     let (mut server, now, _) =
         warm(config(deflate().ratio_limit(None)).delivery(Delivery::Chunked { whole: 0 }));
     let mut wire = compressed(Role::Server, BINARY, &zeros(16)[..]);
@@ -114,7 +114,7 @@ fn pieces_hold_a_piece() {
     assert!(peak <= 24 * KIBI, "{peak} bytes");
 }
 
-fn a_window_holds_half_more_than_its_size_at_most() {
+fn a_window_holds_at_most_half_more_than_its_size() {
     let config = config(deflate().ratio_limit(None).inflate_rate(None));
     let (mut server, now) = open_by(Role::Server, config, FULL, FULL);
     let mut zip = Zip::new(FULL);
@@ -133,7 +133,7 @@ fn a_window_holds_half_more_than_its_size_at_most() {
     }
 }
 
-fn what_was_sent_leaves_little() {
+fn sent_messages_leave_little() {
     // A client masks its output, so it keeps the memory that it compresses into.
     for ours in [FULL, ALONE] {
         for shared in [false, true] {
@@ -155,7 +155,7 @@ fn what_was_sent_leaves_little() {
     }
 }
 
-fn what_waits_holds_about_as_much_as_it_is_long() {
+fn queued_output_holds_about_its_own_length() {
     // 4 MiB that compress to slightly more than 16 KiB.
     let document = |seed| [noise(seed, 16 * KIBI), vec![0; 4 * MEBI - 16 * KIBI]].concat();
     let (mut server, _) = open_by(Role::Server, config(deflate()), FULL, FULL);
@@ -227,7 +227,7 @@ fn weights(deflate: Deflate, document: &[u8]) -> [usize; 5] {
 /// A preset, and its limits in KiB for short and for long messages.
 type Preset = (&'static str, fn() -> Deflate, [[usize; 5]; 2]);
 
-fn each_preset_holds_what_it_says() {
+fn each_preset_holds_its_documented_memory() {
     let line = "{'some': 'json', 'of': ['a', 'hundred', 'bytes'], 'and': {'a': 'few', 'more': 'of them'}}\n";
     let line = line.replace('\'', "\"").into_bytes();
     let (short, long) = (&line[..], line.repeat(1000));
@@ -255,10 +255,10 @@ fn each_preset_holds_what_it_says() {
 #[test]
 fn memory_is_bounded_and_released() {
     a_bomb_holds_no_more_than_the_limit();
-    a_message_of_just_the_limit_holds_no_more_either_and_leaves_nothing();
-    pieces_hold_a_piece();
-    a_window_holds_half_more_than_its_size_at_most();
-    what_was_sent_leaves_little();
-    what_waits_holds_about_as_much_as_it_is_long();
-    each_preset_holds_what_it_says();
+    a_message_at_the_limit_holds_no_more_and_leaves_nothing();
+    chunked_delivery_holds_one_chunk();
+    a_window_holds_at_most_half_more_than_its_size();
+    sent_messages_leave_little();
+    queued_output_holds_about_its_own_length();
+    each_preset_holds_its_documented_memory();
 }

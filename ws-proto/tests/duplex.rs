@@ -204,7 +204,7 @@ fn an_echo_to_a_peer_that_never_reads_stays_bounded_and_ends_after_the_output_ti
 }
 
 #[test]
-fn a_server_that_refills_until_full_hears_stop_within_a_second() {
+fn a_server_that_refills_until_full_receives_stop_within_a_second() {
     let heard = Cell::new(None::<Moment>);
     let client: App<'_> = Box::new(|_, _, _| {});
     let tally = Tally::of(usize::MAX / PIECE * PIECE);
@@ -276,6 +276,6 @@ fn a_connection_that_neither_writes_nor_reads_is_closed_under_memory_pressure() 
             server.handle_timeout(due);
             looks += 1;
         }
-        assert!(memory.held() <= KIB, "turn {number}: what is left is its Close");
+        assert!(memory.held() <= KIB, "turn {number}: only its Close is left");
     }
 }

@@ -251,7 +251,7 @@ fn connect_errors_explain_themselves() {
 }
 
 #[test]
-fn every_close_code_is_shown_with_its_meaning() {
+fn every_close_code_displays_its_meaning() {
     for (code, shown) in [
         (1000, "1000 normal closure"),
         (1001, "1001 going away"),

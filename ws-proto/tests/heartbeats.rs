@@ -365,7 +365,7 @@ fn one_way_heartbeats_ping_once_after_sleep() {
     client.handle_timeout(now + 31 * SECOND);
     assert_eq!(client.state(), State::Open);
     let output = take_output(&mut client, now + 31 * SECOND);
-    assert_eq!((count(&output, PONG), parse(&output).len()), (1, 1), "and it goes on as before");
+    assert_eq!((count(&output, PONG), parse(&output).len()), (1, 1), "and it continues as before");
     let (mut client, now) = open(CLIENT, Config::client());
     client.handle_resume(now);
     take_output(&mut client, now);

@@ -229,7 +229,7 @@ enum Step {
 
 proptest! {
     #[test]
-    fn the_outbox_is_the_concatenation_of_what_was_queued(
+    fn the_outbox_concatenates_queued_output(
         steps in vec(prop_oneof![
             3 => vec(any::<u8>(), 0..2000).prop_map(Step::Copied),
             1 => vec(any::<u8>(), 1025..3000).prop_map(Step::Shared),

@@ -67,7 +67,7 @@ fn reading_does_not_count_output_that_may_be_written_immediately() {
     let memory = Memory::new(1 << 20);
     let (mut server, now) = server_of(&memory);
     queue(&mut server, 1500);
-    feed(&mut server, now, &frame(true, FIN | PONG, b"nobody asked"));
+    feed(&mut server, now, &frame(true, FIN | PONG, b"unsolicited."));
     assert_eq!(memory.held(), 0);
 }
 

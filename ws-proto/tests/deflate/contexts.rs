@@ -148,7 +148,7 @@ fn heartbeats_keep_no_context() {
 }
 
 #[test]
-fn what_broke_for_one_peer_is_not_charged_to_another() {
+fn a_failure_of_one_peer_is_not_charged_to_another() {
     let config = Arc::new(config(deflate()).heartbeat(Heartbeat::off()));
     let now = Moment::default();
     let open = || {
@@ -365,14 +365,14 @@ fn a_reused_context_holds_nothing_of_its_previous_user() {
             connection.compress_by(Terms { ours: terms, theirs: terms });
             (connection, now)
         };
-        for how in ["let go", "failed", "closed", "in the middle of a message", "aborted"] {
+        for how in ["released", "failed", "closed", "in the middle of a message", "aborted"] {
             let (mut a, now) = open();
             let mut zip = Zip::new(terms);
             a.send(&secret[..]).unwrap();
             take_output(&mut a, now);
             feed(&mut a, now, &compressed(Role::Server, BINARY, &zip.message(&secret)));
             match how {
-                "let go" => a.handle_timeout(now + QUIET),
+                "released" => a.handle_timeout(now + QUIET),
                 "failed" => drop(feed(&mut a, now, &compressed(Role::Server, BINARY, &[7; 9]))),
                 "closed" => drop(feed(&mut a, now, &frame(true, FIN | CLOSE, b""))),
                 "in the middle of a message" => {

@@ -315,7 +315,7 @@ fn a_message_below_the_limit_passes_even_if_each_byte_of_it_is_a_fragment() {
     for pieces in [Delivery::Whole, Delivery::Chunked { whole: 0 }] {
         let config = config(deflate()).message_limit(1000).delivery(pieces);
         let (told, is_whole, fault) = outcome(config, &wire);
-        assert_eq!((is_whole, fault), (true, None), "{pieces:?}, {} told", told.len());
+        assert_eq!((is_whole, fault), (true, None), "{pieces:?}, {} delivered", told.len());
         assert!(told == data);
     }
 }

@@ -23,7 +23,7 @@ fn rsv1_is_valid_only_on_the_first_frame_of_a_message() {
                 assert_eq!(
                     fault == Some(ProtocolError::ReservedBits),
                     is_wrong,
-                    "{first:#x} behind {before:x?}: {fault:?}"
+                    "{first:#x} after {before:x?}: {fault:?}"
                 );
             }
         }

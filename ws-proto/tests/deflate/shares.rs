@@ -102,7 +102,7 @@ fn shares_do_not_change_the_events() {
     wire.extend(in_frames(Role::Server, RSV1 | BINARY, &parts));
     wire.extend(compressed(Role::Server, BINARY, &zip.message(b"")));
     wire.extend(compressed(Role::Server, TEXT, &zip.message(&[b"good ".repeat(9000), vec![0xff]].concat())));
-    wire.extend(frame(true, FIN | TEXT, b"never told"));
+    wire.extend(frame(true, FIN | TEXT, b"never seen"));
     for pieces in WAYS {
         let mut plain = open_by(Role::Server, unlimited(pieces), FULL, FULL);
         let want = data_of(&feed(&mut plain.0, plain.1, &wire));

@@ -42,18 +42,18 @@ fn the_first_bad_byte_fails_before_the_message_is_complete() {
                         feed(&mut connection, now, &whole[..whole.len() - payload]);
                         let mut at = whole.len() - payload;
                         for (n, part) in parts.iter().enumerate().take(fails_at + 1) {
-                            assert_eq!(connection.state(), State::Open, "{bad:x?} behind {before:?}, at {n}");
+                            assert_eq!(connection.state(), State::Open, "{bad:x?} after {before:?}, at {n}");
                             assert!(feed(&mut connection, now, &whole[at..at + part.len()]).is_empty());
                             at += part.len();
                         }
                     } else {
                         for (n, part) in parts.iter().enumerate().take(fails_at + 1) {
-                            assert_eq!(connection.state(), State::Open, "{bad:x?} behind {before:?}, at {n}");
+                            assert_eq!(connection.state(), State::Open, "{bad:x?} after {before:?}, at {n}");
                             let first = if n == 0 { RSV1 | TEXT } else { CONTINUATION };
                             assert!(feed(&mut connection, now, &frame_to(role, first, part)).is_empty());
                         }
                     }
-                    assert_eq!(connection.state(), State::Closing, "{bad:x?} behind {before:?}");
+                    assert_eq!(connection.state(), State::Closing, "{bad:x?} after {before:?}");
                     assert_eq!(close_code(&take_output(&mut connection, now)), Some(1007));
                     assert_eq!(fault(&end(&mut connection, now)), Some(ProtocolError::TextNotUtf8));
                     zip = Zip::new(FULL);

@@ -108,7 +108,7 @@ impl World {
             client.repeats &= echoes == 0;
         }
         let next_act = now + rng.time(Duration::from_secs(1));
-        self.tell(|| format!("client {id} comes: {}", name(&kind)));
+        self.tell(|| format!("client {id} connects: {}", name(&kind)));
         self.server.conns.push(Conn::new(party, echoes));
         self.links.push(link);
         self.clients.push(Client { kind, health, acts, next_act, resets: false, resets_behind: None });
@@ -294,7 +294,7 @@ fn name(kind: &ClientKind) -> &'static str {
     match kind {
         ClientKind::WebSocket(_) => "a WebSocket",
         ClientKind::Http(_) => "a browser",
-        ClientKind::Rude(_) => "somebody rude",
-        ClientKind::Gone => "nobody",
+        ClientKind::Rude(_) => "a rude client",
+        ClientKind::Gone => "gone",
     }
 }

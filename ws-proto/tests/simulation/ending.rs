@@ -231,7 +231,10 @@ impl World {
                     answer.status().as_u16()
                 };
                 assert!(matches!(status, 403 | 503), "{status} for {asked:?}");
-                assert!(!opens(asked) || self.has_stopped && answer.status() == 503, "{asked:?} was refused");
+                assert!(
+                    !opens(asked) || self.has_stopped && answer.status() == 503,
+                    "{asked:?} was rejected"
+                );
                 assert_eq!(answer.status().as_u16(), status);
                 assert!(status != 403 || answer.body() == asked.body(), "the body of a refusal");
             }

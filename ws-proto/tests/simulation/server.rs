@@ -120,7 +120,7 @@ impl Server {
     fn check(&self) {
         for topic in TOPICS {
             let known = self.subscribed.iter().filter(|(name, _)| *name == topic).map(|(_, id)| *id);
-            assert!(self.topics.subscribers(topic).eq(known), "who is subscribed to {topic}");
+            assert!(self.topics.subscribers(topic).eq(known), "the subscribers of {topic}");
         }
     }
 

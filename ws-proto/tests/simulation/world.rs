@@ -39,7 +39,7 @@ pub(crate) enum Health {
 pub(crate) struct Client {
     pub(crate) kind: ClientKind,
     pub(crate) health: Health,
-    /// Its remaining actions of its own, and when the next one is.
+    /// Its remaining spontaneous actions, and when the next one is due.
     pub(crate) acts: usize,
     pub(crate) next_act: Moment,
     /// It resets the connection once its Close has arrived.
