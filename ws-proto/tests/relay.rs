@@ -150,7 +150,7 @@ fn fragments_out_of_order_are_rejected_and_nothing_is_queued() {
 }
 
 #[test]
-fn a_closed_connection_accepts_nothing() {
+fn a_closing_connection_relays_nothing() {
     let (mut server, now) = open(Role::Server, quiet());
     server.close(now, CloseCode::NORMAL, "").unwrap();
     assert_eq!(server.relay(Message::Text("x".into())), Err(SendError::NotOpen));

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //!   client: Party ── End ──┐                        ┌── End ── Party :server
-//!           what it says,  │ a Connection, with     │          echoes, topics, answers
-//!           and must hear  │ how its owner treats it│
+//!           what it sends, │ a Connection, with     │          echoes, topics, answers
+//!           and receives   │ how its owner drives it│
 //!                          └──── Link: two pipes ───┘
 //!   client: Browser ────────────  …  ─────────────────── End ── answers
 //!   client: Rude ───────────────  …  ─────────────────── End
