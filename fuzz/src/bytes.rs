@@ -1,11 +1,11 @@
-//! `server_bytes` and `client_bytes`: whatever a peer sends.
+//! `server_bytes` and `client_bytes`: arbitrary bytes from a peer.
 //!
 //! ```text
-//!   configuration (4) | length of the script (1) | script | what the peer sends …
+//!   configuration (4) | length of the script (1) | script | bytes from the peer …
 //! ```
 //!
-//! The script says, turn by turn, how much of it comes, how much time passes, how much output is taken, and what
-//! the application does: it answers requests at once, late, in pieces or never.
+//! The script decides, turn by turn, how many bytes arrive, how much time passes, how much output is taken, and what
+//! the application does: it answers requests immediately, late, in pieces or never.
 
 use crate::input::{Input, Script, pick};
 use crate::judge;
@@ -21,7 +21,7 @@ use ws_proto::{
     ResponseBody, Role, State, Upgrade,
 };
 
-/// Arbitrary bytes into a server.
+/// Feeds arbitrary bytes to a server.
 pub fn server_bytes(data: &[u8]) -> Seen {
     run(data, Config::server(), |now, config, is_upgraded| {
         Watched::server(match is_upgraded {
@@ -31,7 +31,7 @@ pub fn server_bytes(data: &[u8]) -> Seen {
     })
 }
 
-/// Arbitrary bytes into a client.
+/// Feeds arbitrary bytes to a client.
 pub fn client_bytes(data: &[u8]) -> Seen {
     run(data, Config::client(), |now, config, is_upgraded| {
         Watched::client(match is_upgraded {
@@ -41,11 +41,11 @@ pub fn client_bytes(data: &[u8]) -> Seen {
     })
 }
 
-/// What the client asks for.
+/// The client's request.
 pub(crate) fn request() -> ClientRequest {
     ClientRequest::new("ws://localhost/chat")
         .and_then(|request| request.subprotocol("chat"))
-        .expect("the request is good")
+        .expect("the request is valid")
 }
 
 fn run(data: &[u8], base: Config, make: impl FnOnce(Moment, Arc<Config>, bool) -> Watched) -> Seen {
@@ -75,15 +75,15 @@ fn run(data: &[u8], base: Config, make: impl FnOnce(Moment, Arc<Config>, bool) -
     run.end(setup.end);
 
     let Run { watched, output, taken, asked, .. } = run;
-    // An application that drops an answer half-way ends the connection.
+    // An application that drops a partial answer ends the connection.
     let is_unfinished =
         watched.closed.as_ref().is_some_and(|closed| matches!(closed.error, Some(Error::Unfinished)));
     let arrived = match watched.is_server() {
         true => judge::of_server(&output, &asked, setup.is_upgraded, watched.is_cut_off || is_unfinished),
         false => judge::of_client(&output, setup.is_upgraded),
     };
-    assert!(taken.messages.starts_with(&arrived), "what was taken to be sent is not what went out");
-    // Of a connection that fails, the Close overtakes what its peer does not take.
+    assert!(taken.messages.starts_with(&arrived), "the output differs from the accepted messages");
+    // The Close of a failed connection overtakes output that its peer does not take.
     let failures =
         |error: &Error| matches!(error, Error::Protocol(_) | Error::Timeout(_) | Error::Memory { .. });
     let has_failed =
@@ -100,7 +100,7 @@ struct Run<'a> {
     coming: Vec<u8>,
     output: Vec<u8>,
     taken: Taken,
-    /// The methods of the requests, in their order.
+    /// The methods of the requests, in order.
     asked: Vec<Method>,
     requests: Vec<Request>,
     upgrades: Vec<Upgrade>,
@@ -203,7 +203,7 @@ impl Run<'_> {
         self.watched.act(|c| drop(c.http().send_body(body, "piece")));
     }
 
-    /// An application that keeps a few requests for later; those that are too many, it drops.
+    /// Keeps a few requests for later, and drops any beyond that.
     fn keep(&mut self, request: Request) {
         self.requests.push(request);
         if self.requests.len() > 4 {
@@ -257,7 +257,7 @@ impl Run<'_> {
                 let body = self.bodies.pop();
                 self.watched.forget(body);
             }
-            // Control frames are not held back by the cap, so an application must not send them without end.
+            // Control frames are exempt from the cap, so an application must not send them without limit.
             5 if self.watched.ask().queued() < 1000 => self.watched.act(|c| drop(c.send_ping(now, b"?"))),
             6 => drop(self.taken.send(&mut self.watched, Message::Text("from the application".into()))),
             7 => drop(self.taken.send_fragment(&mut self.watched, (true, "frag ⅓".into()), false)),
@@ -276,7 +276,7 @@ impl Run<'_> {
         }
     }
 
-    /// The application answers all that it has, and all output is taken, until nothing moves any more.
+    /// Answers everything pending and takes all output, until nothing moves.
     fn settle(&mut self) {
         let now = self.now;
         self.watched.act(|c| c.resume(now));
@@ -301,7 +301,7 @@ impl Run<'_> {
         }
     }
 
-    /// To the end, which must come.
+    /// Runs to the end, which must come.
     fn end(&mut self, end: End) {
         let now = self.now;
         match end {
@@ -322,7 +322,7 @@ impl Run<'_> {
                 break;
             }
             assert!(round < 100, "it does not end: {:?}", self.watched);
-            // A heartbeat that nobody answers, or none at all, keeps it open.
+            // It stays open without a heartbeat, or with one that expects no answer.
             let due = self.watched.ask().poll_timeout().filter(|_| round < 50);
             match due {
                 Some(due) => self.pass(due),

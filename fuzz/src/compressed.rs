@@ -1,9 +1,9 @@
-//! `deflate`: two ends of any terms exchange compressed messages, and any bytes come as such; `extensions`: any
-//! `Sec-WebSocket-Extensions`, offered and answered.
+//! `deflate`: two ends with any terms exchange compressed messages, and arbitrary bytes arrive as such; `extensions`:
+//! arbitrary `Sec-WebSocket-Extensions`, offered and answered.
 //!
 //! ```text
-//!   deflate      which (1) | the decisions of the engine's own tests of it …
-//!   extensions   settings (2) | one field after another, each on a line …
+//!   deflate      which (1) | the decisions of the engine's own deflate test …
+//!   extensions   settings (2) | fields, one per line …
 //! ```
 
 use crate::input::Input;
@@ -13,7 +13,7 @@ use http::header::{HeaderValue, SEC_WEBSOCKET_EXTENSIONS};
 use ws_kit::deflate::from_bytes;
 use ws_proto::Deflate;
 
-/// Compressed messages: what one end sent, the other is told; and no bytes cost more than they may.
+/// Compressed messages: one end receives what the other sent, and no bytes cost more than they may.
 /// The engine's own tests run the same over random bytes.
 pub fn deflate(data: &[u8]) -> Seen {
     match data.split_first() {
@@ -24,7 +24,7 @@ pub fn deflate(data: &[u8]) -> Seen {
     Seen::default()
 }
 
-/// Any offer has an answer that keeps to the settings, or none; any answer is taken or refused.
+/// Every offer gets an answer that respects the settings, or none; every answer is accepted or rejected.
 pub fn extensions(data: &[u8]) -> Seen {
     let mut input = Input::new(data);
     let (ours, theirs) = (input.byte(), input.byte());

@@ -1,23 +1,23 @@
-//! One of two ends that meet: a connection, and an application that behaves as users do.
+//! One of two connected ends: a connection, and an application that behaves like a real one.
 
 use crate::taken::Taken;
 use crate::watch::{Sample, Watched, sample};
 use std::collections::VecDeque;
 use ws_proto::{Connection, Event, IoAction, Message, Moment, SendError, Sent, State};
 
-/// What one read gives at most.
+/// The most bytes per read.
 const READ: usize = 16 * 1024;
-/// What may be on its way in one direction: who is not read cannot write for ever.
+/// The most bytes in flight in one direction: an end whose peer does not read cannot write without limit.
 const PIPE: usize = 8 * 1024;
 
-/// What an application makes of the answer to a send.
+/// How an application reacts to the result of a send.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Habit {
-    /// It goes on when it is congested, and until nothing is taken.
+    /// It keeps sending when congested, until sends are rejected.
     pub(crate) ignores: bool,
-    /// What was not taken it sends when it has drained.
+    /// It resends rejected messages after `Drained`.
     pub(crate) retries: bool,
-    /// It sends a message for each that it gets.
+    /// It sends a message for each one it receives.
     pub(crate) echoes: bool,
 }
 
@@ -27,24 +27,24 @@ impl Habit {
     }
 }
 
-/// One end: a connection, its application, and the bytes that are on their way to it.
+/// One end: a connection, its application, and the bytes in flight to it.
 pub(crate) struct End {
     pub(crate) watched: Watched,
     pub(crate) taken: Taken,
     pub(crate) got: Vec<Sample>,
-    /// A message that is told in pieces, so far.
+    /// The received part of a fragmented message.
     pub(crate) pieces: Vec<u8>,
     pub(crate) habit: Habit,
     /// The application waits for room.
     pub(crate) waits: bool,
-    /// What it sends when there is.
+    /// Messages to send when there is room.
     pub(crate) kept: VecDeque<Sample>,
-    /// It reads nothing before this.
+    /// It reads nothing until resumed.
     pub(crate) paused: bool,
     pub(crate) coming: Vec<u8>,
     pub(crate) fin_coming: bool,
     pub(crate) is_dropped: bool,
-    /// How many messages it has made.
+    /// The number of messages made.
     pub(crate) made: u8,
 }
 
@@ -66,8 +66,8 @@ impl End {
         }
     }
 
-    /// Told that there is no room, an application of one kind waits until there is. One of the other looks at nothing:
-    /// what is not taken is lost, unless it keeps that for when it has drained.
+    /// Without room, one kind of application waits until there is some. The other ignores the result: a rejected
+    /// message is lost, unless it is kept for `Drained`.
     pub(crate) fn note_sent(&mut self, result: &Result<Sent, SendError>) {
         let is_full = matches!(result, Err(SendError::Full));
         if is_full || !self.habit.ignores && matches!(result, Ok(Sent::Congested)) {
@@ -75,7 +75,7 @@ impl End {
         }
     }
 
-    /// Something that no other message of this end is.
+    /// A message that differs from all others of this end.
     pub(crate) fn make(&mut self, is_text: bool, len: usize) -> Sample {
         self.made = self.made.wrapping_add(1);
         let byte = if is_text { self.made & 0x7f } else { self.made };
@@ -97,13 +97,13 @@ impl End {
         };
         let result = self.taken.send(&mut self.watched, message);
         self.note_sent(&result);
-        // Behind a message of its own that it does not end, it may wait for ever.
+        // Behind its own unfinished message it might wait indefinitely.
         if result == Err(SendError::Full) && self.habit.retries && self.watched.ask().is_congested() {
             self.kept.push_back((is_text, data));
         }
     }
 
-    /// It has drained: what was kept goes out, and what is not taken is kept again.
+    /// After `Drained`: resends kept messages, and keeps those rejected again.
     pub(crate) fn go_on(&mut self) {
         self.waits = false;
         for sample in core::mem::take(&mut self.kept) {
@@ -111,7 +111,7 @@ impl End {
         }
     }
 
-    /// Many messages of one length, until nothing more is taken.
+    /// Sends many messages of one length, until one is rejected.
     pub(crate) fn send_bulk(&mut self, is_text: bool, count: usize, len: usize) {
         for _ in 0..count {
             if self.waits {
@@ -150,12 +150,12 @@ impl End {
         }
     }
 
-    /// What only this application does, or how it does all: its habit, a pause, or much at once.
+    /// Behaviour specific to this application: its habit, a pause, or a bulk send.
     pub(crate) fn behave(&mut self, now: Moment, byte: u8, is_text: bool) {
         match byte >> 4 {
             0..4 => {
                 self.habit = Habit::new(byte);
-                // One that looked at everything may have waited.
+                // An application that heeded every result may be waiting.
                 self.waits &= !self.habit.ignores;
             }
             4..6 => {
@@ -168,7 +168,7 @@ impl End {
         }
     }
 
-    /// An honest application resumes what it has paused.
+    /// A fair application resumes what it has paused.
     pub(crate) fn resume(&mut self, now: Moment) {
         self.paused = false;
         self.watched.act(|c| c.resume(now));
@@ -180,7 +180,7 @@ impl End {
         }
     }
 
-    /// Gives up to `n` of the bytes that are on their way; says whether any were used.
+    /// Reads up to `n` of the bytes in flight. Returns whether any were used.
     pub(crate) fn read(&mut self, now: Moment, n: usize) -> bool {
         if self.is_dropped {
             self.coming.clear();
@@ -202,8 +202,8 @@ impl End {
         used > 0
     }
 
-    /// Moves up to `n` bytes of the output on their way, and does what the connection wants of its transport; says
-    /// whether anything moved.
+    /// Moves up to `n` bytes of output into the pipe, and performs the connection's I/O. Returns whether anything
+    /// moved.
     pub(crate) fn write(&mut self, now: Moment, n: usize, to: &mut Self) -> bool {
         if self.is_dropped {
             return false;

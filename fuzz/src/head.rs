@@ -1,10 +1,10 @@
-//! `http_head`: what the engine takes for a message of HTTP/1.1, `httparse` takes for the same one.
+//! `http_head`: whatever the engine accepts as an HTTP/1.1 message, `httparse` parses identically.
 //!
 //! ```text
-//!   whose (1) | what the peer sends …
+//!   whose (1) | bytes from the peer …
 //! ```
 //!
-//! Only that way round: the engine refuses much that is in doubt, and on purpose.
+//! The converse does not hold: the engine deliberately rejects much that is ambiguous.
 
 use crate::bytes::request;
 use crate::input::Input;
@@ -15,10 +15,10 @@ use http::{HeaderMap, Response, Uri, Version};
 use std::sync::Arc;
 use ws_proto::{Config, Connection, Error, Event, Moment, ResponseError};
 
-/// More fields than the engine takes.
+/// More fields than the engine accepts.
 const FIELDS: usize = 128;
 
-/// Heads and bodies, beside another parser.
+/// Heads and bodies, compared with another parser.
 pub fn http_head(data: &[u8]) -> Seen {
     let mut input = Input::new(data);
     let is_server = input.byte() & 1 == 0;
@@ -26,7 +26,7 @@ pub fn http_head(data: &[u8]) -> Seen {
     if is_server { requests(now, input.rest()) } else { responses(now, input.rest()) }
 }
 
-/// Requests that follow each other, each answered at once.
+/// Consecutive requests, each answered immediately.
 fn requests(now: Moment, bytes: &[u8]) -> Seen {
     let config = Arc::new(lenient(Config::server()));
     let mut watched = Watched::server(Connection::server(now, config, Default::default()));
@@ -44,7 +44,7 @@ fn requests(now: Moment, bytes: &[u8]) -> Seen {
             }
             Event::Upgrade(upgrade) => {
                 check_request(message, upgrade.http(), &[]);
-                // Refused: the last message that is read.
+                // Rejected: it is the last message read.
                 watched.act(|c| drop(c.respond(now, upgrade, answer("refused"))));
             }
             other => watched.forget(other),
@@ -53,7 +53,7 @@ fn requests(now: Moment, bytes: &[u8]) -> Seen {
     watched.seen
 }
 
-/// One message, no byte more and no byte less, that is this request.
+/// The bytes are exactly this request, no more and no less.
 fn check_request<T>(bytes: &[u8], request: &http::Request<T>, body: &[u8]) {
     let shown = || bytes.escape_ascii();
     let known = with_known_version(bytes);
@@ -79,10 +79,10 @@ fn check_request<T>(bytes: &[u8], request: &http::Request<T>, body: &[u8]) {
         Framing::None => (Vec::new(), 0),
     };
     assert_eq!(content, body, "{}", shown());
-    assert_eq!(head + len, bytes.len(), "the messages end elsewhere: {}", shown());
+    assert_eq!(head + len, bytes.len(), "the messages end at different offsets: {}", shown());
 }
 
-/// Interim responses, and the answer.
+/// Interim responses, and the final one.
 fn responses(now: Moment, bytes: &[u8]) -> Seen {
     let config = Arc::new(lenient(Config::client()));
     let mut watched = Watched::client(Connection::client(now, config, request(), SEED));
@@ -109,7 +109,7 @@ fn responses(now: Moment, bytes: &[u8]) -> Seen {
     watched.seen
 }
 
-/// Interim responses, and then this one.
+/// The bytes are interim responses, then this one.
 fn check_response<T>(mut bytes: &[u8], response: &Response<T>, body: &[u8]) {
     loop {
         let shown = || bytes.escape_ascii();
@@ -125,7 +125,7 @@ fn check_response<T>(mut bytes: &[u8], response: &Response<T>, body: &[u8]) {
         assert_eq!(theirs.code, Some(response.status().as_u16()));
         assert_eq!(theirs.version, Some(minor(response.version())));
         check_fields(theirs.headers, response.headers(), false);
-        // Of a body that is broken off, the engine keeps what came.
+        // The engine keeps the received part of a truncated body.
         match framing(theirs.headers) {
             Framing::Chunked => assert!(rest.len() >= body.len()),
             Framing::Length(len) => assert!(rest[..rest.len().min(len)].starts_with(body), "{}", shown()),
@@ -135,8 +135,8 @@ fn check_response<T>(mut bytes: &[u8], response: &Response<T>, body: &[u8]) {
     }
 }
 
-/// The same with HTTP/1.1 for a later minor version, which the engine takes for that one (RFC 9110 §2.5). It stands
-/// at the end of a request's first line, and at the beginning of a response's.
+/// Replaces a later minor version by HTTP/1.1, as the engine treats it (RFC 9110 §2.5). The version ends the first
+/// line of a request, and begins that of a response.
 fn with_known_version(bytes: &[u8]) -> Vec<u8> {
     const VERSION: usize = "HTTP/1.1".len();
     let mut bytes = bytes.to_vec();
@@ -157,7 +157,7 @@ fn minor(version: Version) -> u8 {
     u8::from(version == Version::HTTP_11)
 }
 
-/// The same fields, with the values of each in the same order. The authority of a target takes the place of `Host`.
+/// Compares the fields, with the values of each in order. The authority of a target replaces `Host`.
 fn check_fields(theirs: &[httparse::Header<'_>], ours: &HeaderMap, is_absolute: bool) {
     let is_compared = |name: &str| !is_absolute || !name.eq_ignore_ascii_case("host");
     let theirs: Vec<_> = theirs.iter().filter(|field| is_compared(field.name)).collect();
@@ -175,13 +175,13 @@ enum Framing {
     Chunked,
 }
 
-/// What the fields say of the body, to somebody who takes them at their word.
+/// The body's framing as the fields literally declare it.
 fn framing(fields: &[httparse::Header<'_>]) -> Framing {
     let value = |name: &str| {
         let field = fields.iter().find(|field| field.name.eq_ignore_ascii_case(name))?;
         Some(field.value)
     };
-    // A coding, whichever, makes the length void (RFC 9112 §6.3).
+    // Any transfer coding overrides the length (RFC 9112 §6.3).
     match (value("Transfer-Encoding"), value("Content-Length")) {
         (Some(coding), _) if coding.eq_ignore_ascii_case(b"chunked") => Framing::Chunked,
         (None, Some(length)) => {
@@ -192,7 +192,7 @@ fn framing(fields: &[httparse::Header<'_>]) -> Framing {
     }
 }
 
-/// The content of a chunked body, and how long it is with its frame.
+/// The content of a chunked body, and its length including the framing.
 fn chunked(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     let (mut content, mut at) = (Vec::new(), 0);
     loop {

@@ -1,6 +1,6 @@
-//! An input as a target reads it: a few bytes that choose, and the rest.
+//! An input as a target reads it: a few bytes of choices, and the rest.
 
-/// What is left of an input. Where it is used up, zeros follow, so that every input means something.
+/// The rest of an input. Past its end it reads as zeros, so every input is valid.
 #[derive(Clone, Debug)]
 pub(crate) struct Input<'a>(&'a [u8]);
 
@@ -19,14 +19,14 @@ impl<'a> Input<'a> {
         *first
     }
 
-    /// The next `n` bytes, or as many as there are.
+    /// The next `n` bytes, or all that remain.
     pub(crate) fn take(&mut self, n: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(n.min(self.0.len()));
         self.0 = rest;
         taken
     }
 
-    /// A byte that says how long a script is, and the script.
+    /// A length byte, and a script of that length.
     pub(crate) fn script(&mut self) -> Script<'a> {
         let len = usize::from(self.byte() % 32);
         Script { bytes: self.take(len), at: 0 }
@@ -37,7 +37,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Choices, one byte each, that begin again when they are used up. Where there are none, each is 0.
+/// Choices, one byte each, repeating cyclically. If there are none, each is 0.
 #[derive(Clone, Debug)]
 pub(crate) struct Script<'a> {
     bytes: &'a [u8],
@@ -52,7 +52,7 @@ impl Script<'_> {
     }
 }
 
-/// One of four, by two bits of a byte.
+/// One of four, chosen by two bits of a byte.
 pub(crate) fn pick<T: Copy>(byte: u8, shift: u8, of: [T; 4]) -> T {
     of[usize::from(byte >> shift & 3)]
 }

@@ -1,4 +1,4 @@
-//! Whether what a connection wrote is HTTP/1.1 and RFC 6455: read by `httparse`, and by a peer of ours.
+//! Checks that a connection's output is HTTP/1.1 and RFC 6455, with `httparse` and a peer connection.
 
 use crate::setup::{CLIENT, lenient};
 use crate::watch::{Sample, sample};
@@ -6,8 +6,8 @@ use http::Method;
 use std::sync::Arc;
 use ws_proto::{Config, Connection, Error, Event, Moment, Role, State};
 
-/// The messages in what a server wrote. `asked` are the methods of the requests that its application heard of;
-/// of an output that is cut off, the end may be missing.
+/// The messages in a server's output. `asked` are the methods of the requests that its application received; the end
+/// of truncated output may be missing.
 pub(crate) fn of_server(
     mut output: &[u8],
     asked: &[Method],
@@ -40,30 +40,30 @@ pub(crate) fn of_server(
             101 => return frames(CLIENT, output),
             _ => {}
         }
-        // What is asked in error, nobody has heard of; its answer is the last one.
+        // The application never sees an invalid request; its answer is the last one.
         let method = asked.next();
         let is_last = field("Connection").is_some_and(|value| value.ends_with("close"));
-        assert!(is_last || method.is_some(), "an answer that nobody asked for");
+        assert!(is_last || method.is_some(), "an unsolicited answer");
         let has_body = method != Some(&Method::HEAD) && status != 204 && status != 304;
         let body = match (field("Content-Length"), field("Transfer-Encoding")) {
             _ if !has_body => Some(0),
             (None, Some("chunked")) => chunked(output),
             (Some(length), None) => Some(length.parse().expect("a length")),
             (None, None) if is_last => Some(output.len()),
-            lengths => panic!("how long is it? {lengths:?}"),
+            lengths => panic!("ambiguous length: {lengths:?}"),
         };
         let Some(rest) = body.and_then(|len| output.get(len..)) else {
-            // The answer to a HEAD that was in error has no body.
-            assert!(is_cut_off || method.is_none() && output.is_empty(), "an answer without its end");
+            // The answer to an invalid HEAD has no body.
+            assert!(is_cut_off || method.is_none() && output.is_empty(), "a truncated answer");
             return Vec::new();
         };
         output = rest;
-        assert!(!is_last || output.is_empty(), "something behind the last answer");
+        assert!(!is_last || output.is_empty(), "output after the last answer");
     }
     Vec::new()
 }
 
-/// How many bytes a chunked body has, with its frame (RFC 9112 §7.1); `None` where its end is missing.
+/// The length of a chunked body with its framing (RFC 9112 §7.1); `None` if its end is missing.
 fn chunked(mut bytes: &[u8]) -> Option<usize> {
     let whole = bytes.len();
     loop {
@@ -71,7 +71,7 @@ fn chunked(mut bytes: &[u8]) -> Option<usize> {
         let (size, rest) = bytes.split_at(end);
         let size = usize::from_str_radix(str::from_utf8(size).expect("digits"), 16).expect("a chunk size");
         let chunk = rest.get(2..2 + size + 2)?;
-        assert!(chunk.ends_with(b"\r\n"), "a chunk does not end");
+        assert!(chunk.ends_with(b"\r\n"), "an unterminated chunk");
         bytes = &rest[2 + size + 2..];
         if size == 0 {
             return Some(whole - bytes.len());
@@ -79,7 +79,7 @@ fn chunked(mut bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// The messages in what a client wrote.
+/// The messages in a client's output.
 pub(crate) fn of_client(output: &[u8], is_upgraded: bool) -> Vec<Sample> {
     if is_upgraded {
         return frames(Role::Server, output);
@@ -97,12 +97,12 @@ fn frames(role: Role, output: &[u8]) -> Vec<Sample> {
 /// The longest Close frame (RFC 6455 §5.5.1).
 const CLOSE: usize = 2 + 4 + 125;
 
-/// What a peer makes of it. Where a Close may stand, it is read byte by byte, so that nothing can hide behind one.
+/// Feeds the output to a peer. Near a possible Close it goes byte by byte, so that nothing can hide behind one.
 fn drive(mut peer: Connection, now: Moment, output: &[u8]) -> Vec<Sample> {
     let mut messages = Vec::new();
     let (begin, end) = output.split_at(output.len().saturating_sub(CLOSE));
     for part in core::iter::once(begin).chain(end.chunks(1)) {
-        assert!(matches!(peer.state(), State::Connecting | State::Open), "it goes on behind its end");
+        assert!(matches!(peer.state(), State::Connecting | State::Open), "output after the end");
         let mut part = part.to_vec();
         let mut input = &mut part[..];
         while let Some(event) = peer.handle_input(now, &mut input) {
@@ -118,7 +118,7 @@ fn drive(mut peer: Connection, now: Moment, output: &[u8]) -> Vec<Sample> {
     peer.handle_eof(now);
     while let Some(event) = peer.poll_event(now) {
         if let Event::Closed(closed) = event {
-            assert!(matches!(closed.error, None | Some(Error::Eof)), "the peer finds fault: {closed}");
+            assert!(matches!(closed.error, None | Some(Error::Eof)), "the peer reports an error: {closed}");
         }
     }
     messages

@@ -1,20 +1,20 @@
-//! The targets of the fuzzer: plain functions of bytes, that panic where the engine breaks a promise.
+//! The fuzz targets: plain functions of bytes that panic if the engine breaks a promise.
 //!
 //! ```text
 //!  fuzz_targets/*.rs   libFuzzer's programs: one call each
-//!  tests/              the same functions over the seeds and over random inputs, on stable Rust
-//!  seeds.rs            what the committed seeds are made of
+//!  tests/              the same functions over the seeds and random inputs, on stable Rust
+//!  seeds.rs            builds the committed seeds
 //!
-//!  bytes.rs   server_bytes, client_bytes: whatever a peer sends
-//!  split.rs   split: however that is cut
-//!  pair.rs, end.rs   pair: two ends, whatever the pipe does
-//!  head.rs    http_head: heads and bodies, beside httparse
-//!  compressed.rs   deflate, extensions: compressed messages, and what is agreed on them
+//!  bytes.rs   server_bytes, client_bytes: arbitrary bytes from a peer
+//!  split.rs   split: the same bytes, cut arbitrarily
+//!  pair.rs, end.rs   pair: two ends over an arbitrary pipe
+//!  head.rs    http_head: heads and bodies, compared with httparse
+//!  compressed.rs   deflate, extensions: compressed messages, and their negotiation
 //!
 //!  watch.rs   the promises of one connection
-//!  judge.rs   the promises of what it writes
-//!  taken.rs   what was taken to be sent
-//!  setup.rs, input.rs, seen.rs   configurations and choices from bytes, and what came of them
+//!  judge.rs   the promises about its output
+//!  taken.rs   the messages accepted for sending
+//!  setup.rs, input.rs, seen.rs   configurations and choices from bytes, and the resulting events
 //! ```
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a target fails
 
@@ -39,7 +39,7 @@ pub use pair::pair;
 pub use seen::Seen;
 pub use split::split;
 
-/// What a target is.
+/// The type of a target.
 pub type Target = fn(&[u8]) -> Seen;
 
 /// All targets, by the names of their programs.
@@ -53,10 +53,10 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("extensions", extensions),
 ];
 
-/// A target's program without libFuzzer: runs it over the files that are its arguments.
+/// Runs a target over the files given as arguments, without libFuzzer.
 ///
 /// # Errors
-/// What reading them gives.
+/// An I/O error from reading them.
 pub fn replay(target: Target) -> std::io::Result<()> {
     for file in std::env::args_os().skip(1) {
         let seen = target(&std::fs::read(&file)?);

@@ -1,11 +1,11 @@
-//! `pair`: a client and a server, and a pipe that cuts, delays and stands still as it likes.
+//! `pair`: a client and a server, and a pipe that cuts, delays and stalls arbitrarily.
 //!
 //! ```text
-//!   how both are set up (2) | acts …
+//!   how both are configured (2) | acts …
 //! ```
 //!
-//! An act is a byte that says which end does what, and for some a byte that says how much. At the end the pipe moves
-//! again, and everything must have arrived.
+//! An act is a byte that says which end does what, sometimes followed by a byte that says how much. At the end the
+//! pipe flows again, and everything must have arrived.
 
 use crate::bytes::request;
 use crate::end::End;
@@ -20,7 +20,7 @@ use ws_proto::{
     State, Timeout,
 };
 
-/// Two ends, and any schedule.
+/// Runs two ends through any schedule.
 pub fn pair(data: &[u8]) -> Seen {
     let mut input = Input::new(data);
     let mut pair = Pair::new(&mut input);
@@ -51,7 +51,7 @@ impl Pair {
             let marks = (base.get_low_mark(), base.get_high_mark(), base.get_outbox_cap());
             let (low, high, cap) = pick(bits, 2, [marks, (0, 0, 0), (10, 100, 1000), (100, 1000, 3000)]);
             let mut config = config.outbox(low, high, cap);
-            // Of those that the acts make, there may be thousands in no time.
+            // The acts may make thousands of them in no time.
             config = config.frame_rate(None);
             config
         };
@@ -90,7 +90,7 @@ impl Pair {
         match act >> 1 & 15 {
             0 => this.send(is_text, input.byte().into()),
             1 => match usize::from(input.byte()) {
-                // Now and then one whose length has 64 bits.
+                // Occasionally one with a 64-bit length.
                 len @ 0xf8.. => this.send(is_text, 270 * len),
                 len => this.send(is_text, 16 * len),
             },
@@ -101,7 +101,7 @@ impl Pair {
                 this.note_sent(&result);
             }
             5 => {
-                let frame = Frame::pong(vec![act]).expect("a byte is little");
+                let frame = Frame::pong(vec![act]).expect("one byte fits");
                 let result = this.watched.act(|c| c.send(&frame));
                 this.note_sent(&result);
             }
@@ -132,7 +132,7 @@ impl Pair {
         }
     }
 
-    /// The clock moves, and stops at each deadline on its way; the pipe stands still.
+    /// Advances the clock, stopping at each deadline; the pipe stalls.
     fn pass(&mut self, time: Duration) {
         let until = self.now + time;
         while let Some(due) = self.due().filter(|due| *due <= until) {
@@ -150,7 +150,7 @@ impl Pair {
         deadlines.into_iter().flatten().min()
     }
 
-    /// Each end does once what it wants to; says whether anything moved.
+    /// Lets each end act once. Returns whether anything moved.
     fn step(&mut self) -> bool {
         let Self { now, client, server, .. } = self;
         client.poll(*now);
@@ -162,13 +162,13 @@ impl Pair {
         written.contains(&true) || read.contains(&true)
     }
 
-    /// Everything moves, in no time.
+    /// Moves everything, without advancing the clock.
     fn drive(&mut self) {
         for round in 0.. {
             if !self.step() {
                 break;
             }
-            assert!(round < 10_000, "it moves for ever");
+            assert!(round < 10_000, "it never settles");
         }
     }
 
@@ -178,23 +178,23 @@ impl Pair {
         let were_open = is_open(&self.client) && is_open(&self.server);
         for end in [&mut self.client, &mut self.server] {
             end.resume(now);
-            // Of two that answer each other, neither comes to an end.
+            // Two ends that echo each other never finish.
             end.habit.echoes = false;
         }
         self.drive();
-        // Whatever holds reading back ends by itself.
+        // Anything that pauses reading ends without intervention.
         for round in 0.. {
             let is_paused = |end: &End| end.watched.ask().is_paused();
             if !is_paused(&self.client) && !is_paused(&self.server) {
                 break;
             }
-            assert!(round < 10_000, "each waits for the other to read");
-            let due = self.due().expect("what holds reading back has an end");
+            assert!(round < 10_000, "deadlock: neither end reads");
+            let due = self.due().expect("a paused read has a deadline");
             self.pass(due.since(self.now));
             self.drive();
         }
         let are_open = is_open(&self.client) && is_open(&self.server);
-        // Whoever reads so many messages a second may come to a Ping too late, or take too little.
+        // An end that reads so many messages a second may reach a Ping too late, or take too little.
         let seems_dead = |end: &End, to: &End| {
             let closed = to.watched.closed.as_ref();
             let is_late = matches!(
@@ -206,7 +206,7 @@ impl Pair {
         let may_end = seems_dead(&self.client, &self.server) || seems_dead(&self.server, &self.client);
         assert!(
             !were_open || are_open || may_end,
-            "nobody has closed: {:?}",
+            "neither end closed: {:?}",
             [&self.client.watched, &self.server.watched]
         );
         let open = [&self.client, &self.server].map(|end| end.watched.ask().state() == State::Open);
@@ -214,7 +214,7 @@ impl Pair {
             for end in [&self.client, &self.server] {
                 assert!(
                     end.kept.is_empty() && !end.waits,
-                    "it waits for room, and has it: {:?}",
+                    "it waits for room that it has: {:?}",
                     end.watched
                 );
             }
@@ -237,8 +237,8 @@ impl Pair {
             end.watched.must_be_over(self.now);
         }
         let Self { client, server, .. } = self;
-        assert!(server.taken.messages.starts_with(&client.got), "the client got what was not sent");
-        assert!(client.taken.messages.starts_with(&server.got), "the server got what was not sent");
+        assert!(server.taken.messages.starts_with(&client.got), "the client received unsent messages");
+        assert!(client.taken.messages.starts_with(&server.got), "the server received unsent messages");
         let seen = client.watched.seen.and(server.watched.seen);
         let (Some(at_client), Some(at_server)) = (client.watched.closed, server.watched.closed) else {
             return seen;

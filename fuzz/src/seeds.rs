@@ -1,6 +1,6 @@
-//! What the committed seeds are made of: the examples of RFC 6455, the handshakes of real programs, and the faults
-//! that each rule forbids. `cargo run --example seeds` writes them; what the fuzzer found lies beside them, with
-//! names that begin with `found_`.
+//! The committed seeds: the examples of RFC 6455, handshakes of real programs, and a violation of each rule.
+//! `cargo run --example seeds` writes them. Inputs that the fuzzer found lie beside them, with names that begin with
+//! `found_`.
 
 use crate::bytes::request;
 use crate::setup::SEED;
@@ -11,18 +11,18 @@ mod frames;
 mod messages;
 mod schedules;
 
-/// An input, with a name that says what it means.
+/// An input with a descriptive name.
 #[derive(Clone, Debug)]
 pub struct Seed {
-    /// The target that it is for.
+    /// Its target.
     pub target: &'static str,
-    /// Its file.
+    /// Its file name.
     pub name: String,
-    /// What stands in it.
+    /// Its content.
     pub bytes: Vec<u8>,
 }
 
-/// All of them.
+/// All seeds.
 pub fn all() -> Vec<Seed> {
     let mut seeds = Vec::new();
     let mut add = |target, name: &str, head: &[u8], wire: &[u8]| {
@@ -82,18 +82,18 @@ const SERVER: u8 = 0;
 const CLIENT: u8 = 1;
 const COMPRESSED: u8 = 2;
 
-/// Four bytes that a configuration is made of; see `setup.rs`.
+/// Four configuration bytes; see `setup.rs`.
 type Setup = [u8; 4];
 /// The defaults, from the first byte of HTTP.
 const HTTP: Setup = [0, 0, 0, 0];
-/// The defaults, open from the beginning.
+/// The defaults, already open.
 const OPEN: Setup = [0, 0, 0x80, 0];
 
 fn head(setup: Setup, script: &[u8]) -> Vec<u8> {
     [&setup[..], &[script.len() as u8], script].concat()
 }
 
-/// The `Sec-WebSocket-Accept` that the client of these targets awaits.
+/// The `Sec-WebSocket-Accept` that these targets' client expects.
 fn accept() -> String {
     let now = Moment::default();
     let mut client = Connection::client(now, Arc::new(Config::client()), request(), SEED);

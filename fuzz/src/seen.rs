@@ -1,9 +1,9 @@
-//! Which kinds of events an input caused.
+//! The kinds of events that an input caused.
 
 use core::fmt;
 use ws_proto::Event;
 
-/// Which kinds of events were told. The tests see by it that the seeds reach all of them.
+/// The kinds of events that were emitted. The tests use it to check that the seeds reach all of them.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seen(u16);
 
@@ -24,7 +24,7 @@ impl Seen {
         self.0 |= 1 << kind;
     }
 
-    /// What either has seen.
+    /// The union of both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)

@@ -1,32 +1,32 @@
-//! Configurations, from four bytes of an input.
+//! Configurations from four bytes of an input.
 
 use crate::input::{Input, pick};
 use bytes::Bytes;
 use std::time::{Duration, SystemTime};
 use ws_proto::{Access, Config, Delivery, Heartbeat, HeartbeatKind, Role, WallClock};
 
-/// The stream of a client's masking keys, and so its `Sec-WebSocket-Key`: the same in every run.
+/// The seed of a client's masking keys, and so of its `Sec-WebSocket-Key`: the same in every run.
 pub(crate) const SEED: [u8; 32] = *b"the same key in each of the runs";
 
 /// A client, as a [`Role`].
 pub(crate) const CLIENT: Role = Role::Client { seed: SEED };
 
-/// How a connection begins, and what it allows.
+/// How a connection starts, and what it allows.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) config: Config,
-    /// It is open from the beginning, without a handshake.
+    /// It starts open, without a handshake.
     pub(crate) is_upgraded: bool,
     pub(crate) end: End,
-    /// The application sends back what it gets.
+    /// The application echoes every message.
     pub(crate) echoes: bool,
 }
 
-/// What happens when the peer has said all.
+/// What happens after the peer has sent everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Eof,
-    /// Nothing more comes, and nothing is taken.
+    /// Nothing more arrives, and no output is taken.
     Silence,
     Reset,
     /// The application closes, and the peer does not answer.
@@ -34,7 +34,7 @@ pub(crate) enum End {
 }
 
 impl Setup {
-    /// Zeros give the defaults, with an application that echoes and a peer that ends.
+    /// Zeros give the defaults, with an echoing application and a peer that ends.
     pub(crate) fn new(base: Config, input: &mut Input<'_>) -> Self {
         let [messages, http, times, rest] = [0; 4].map(|_| input.byte());
         let (kind, interval) = (HeartbeatKind::Ping, Duration::from_secs(2));
@@ -84,14 +84,14 @@ pub(crate) fn any_access() -> Access {
     Access::default().allow_any_host().allow_any_origin().allow_null_origin()
 }
 
-/// One that finds fault with nothing but what breaks the protocol.
+/// A configuration that rejects only protocol violations.
 pub(crate) fn lenient(base: Config) -> Config {
     let mut config = base.message_limit(u64::MAX).frame_rate(None).heartbeat(Heartbeat::off());
     config = config.access(any_access());
     config
 }
 
-/// An answer without anything beside its body.
+/// An answer with only a body.
 pub(crate) fn answer(body: impl Into<Bytes>) -> http::Response<Bytes> {
     http::Response::new(body.into())
 }

@@ -1,7 +1,7 @@
-//! `split`: the same bytes, however they are cut, cause the same events and the same output.
+//! `split`: the same bytes cause the same events and the same output, regardless of how they are cut.
 //!
 //! ```text
-//!   whose, and whether compressed (1) | configuration (4) | length of the script (1) | the sizes of the pieces | what the peer sends …
+//!   whose, and whether compressed (1) | configuration (4) | length of the script (1) | the sizes of the pieces | bytes from the peer …
 //! ```
 
 use crate::bytes::request;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use ws_proto::deflate::{Direction, Terms};
 use ws_proto::{Config, Connection, Deflate, Event, Heartbeat, Moment, Role};
 
-/// The same bytes, at once and cut.
+/// Compares the same bytes uncut and cut.
 pub fn split(data: &[u8]) -> Seen {
     let mut input = Input::new(data);
     let first = input.byte();
@@ -23,16 +23,16 @@ pub fn split(data: &[u8]) -> Seen {
     let base = if is_server { Config::server() } else { Config::client() };
     let (low, high, cap) = (base.get_low_mark(), base.get_high_mark(), base.get_outbox_cap());
     let setup = Setup::new(base, &mut input);
-    // Nothing is taken out before the end, so that the same pongs are sent; and all that comes is thrown away.
+    // No output is taken before the end, so that the same pongs are sent; all input is discarded.
     let mut config = setup.config.clone().outbox(low, high, cap);
     config = config.drain_limit(u64::MAX);
     if config.get_message_rate().is_some() {
-        // Delivery count too, so that the cuts decide how many seconds it takes; nothing else may depend on that.
+        // Chunks count too, so the cuts decide how many seconds it takes; nothing else may depend on that.
         config = config.frame_rate(None);
         config = config.heartbeat(Heartbeat::off());
     }
     if is_compressed {
-        // What inflating may cost is measured fragment by fragment, and these depend on the cuts.
+        // The cost of inflating is measured per fragment, which depends on the cuts.
         config = config.deflate(Deflate::new().inflate_rate(None).ratio_limit(None));
     }
     let config = Arc::new(config);
@@ -60,11 +60,11 @@ pub fn split(data: &[u8]) -> Seen {
     whole.seen
 }
 
-/// An event that can be compared.
+/// A comparable event.
 #[derive(Debug, PartialEq)]
 enum Note {
     Message(Sample),
-    /// Adjacent pieces, joined.
+    /// Adjacent chunks, joined.
     Delivery {
         sample: Sample,
         is_whole: bool,
@@ -105,8 +105,8 @@ impl Told {
                 if input.is_empty() {
                     break;
                 }
-                assert!(round < 10_000 + bytes.len(), "it never reads on: {watched:?}");
-                // What a second may bring has come; whoever has nothing more to say is not read at all.
+                assert!(round < 10_000 + bytes.len(), "it never resumes reading: {watched:?}");
+                // This second's allowance is used; a connection with nothing left to say is not read at all.
                 let Some(due) = watched.ask().poll_timeout() else { break };
                 now = due;
                 watched.pass(now);
@@ -156,7 +156,7 @@ impl Told {
             }
             Event::Upgrade(upgrade) => {
                 let note = format!("{:?}", upgrade.http());
-                // Some by their target, so that both ways are gone.
+                // The target decides, so both cases occur.
                 watched.act(|c| match upgrade.query() {
                     Some(_) => drop(c.respond(now, upgrade, answer("refused"))),
                     None => drop(c.accept(now, upgrade)),

@@ -1,16 +1,16 @@
-//! What a connection has taken to send, in the order in which its peer must get it.
+//! The messages that a connection accepted for sending, in the order in which its peer must receive them.
 
 use crate::watch::{Sample, Watched, sample};
 use ws_proto::{Frame, Message, Opcode, SendError, Sent};
 
-/// The messages that a connection has taken.
+/// The messages that a connection has accepted.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
-    /// Whole, and on their way.
+    /// Complete messages, in flight.
     pub(crate) messages: Vec<Sample>,
-    /// The one that is being sent in fragments.
+    /// The message being sent in fragments.
     begun: Option<Sample>,
-    /// What waits behind it (RFC 6455 §5.4).
+    /// Messages queued behind it (RFC 6455 §5.4).
     waiting: Vec<Sample>,
 }
 
@@ -27,7 +27,7 @@ impl Taken {
         result
     }
 
-    /// Sends the next fragment: the first of a message, if none is begun.
+    /// Sends the next fragment, which begins a message if none is in progress.
     pub(crate) fn send_fragment(
         &mut self,
         by: &mut Watched,

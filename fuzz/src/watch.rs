@@ -1,8 +1,8 @@
-//! One connection, watched: what the engine promises of each, whatever its peer does.
+//! A watched connection: what the engine promises for every connection, whatever its peer does.
 //!
 //! ```text
 //!   events:  (Request | Upgrade | Drained)* [Open (Message | Fragment* | Pong | Drained)*] [Closed]
-//!   states:  Connecting ─▶ Open ─▶ Closing ─▶ Closed      (some are skipped, none comes back)
+//!   states:  Connecting ─▶ Open ─▶ Closing ─▶ Closed      (some are skipped, none recurs)
 //! ```
 
 use crate::seen::Seen;
@@ -11,31 +11,31 @@ use ws_proto::{
     Closed, Config, Connection, Delivery, Error, Event, Fragment, IoAction, Message, Moment, State,
 };
 
-/// A connection, with what its owner would know of it.
+/// A connection, with the knowledge of its owner.
 #[derive(Debug)]
 pub(crate) struct Watched {
     connection: Connection,
     is_server: bool,
-    /// It was open from its beginning, so that no event says so.
+    /// It started open, so no `Open` event is emitted.
     is_upgraded: bool,
     pub(crate) seen: Seen,
     is_open: bool,
-    /// The message that is being told in pieces: whether it is text, and how long it is so far.
+    /// The message being received in chunks: whether it is text, and its length so far.
     pieces: Option<(bool, u64)>,
     is_over: bool,
     state: State,
-    /// When its owner's timer fires.
+    /// When the owner's timer fires.
     timer: Option<Moment>,
     received: u64,
     sent: u64,
     has_half_closed: bool,
-    /// The connection ended with output that nobody took.
+    /// The connection ended with unsent output.
     pub(crate) is_cut_off: bool,
     queued: usize,
     pub(crate) closed: Option<Box<Closed>>,
-    /// The heap that it holds, with what it has told and that still lives.
+    /// The heap that it holds, including events still alive.
     held: i64,
-    /// What the application has given it.
+    /// The bytes that the application gave it.
     pub(crate) given: u64,
     limit: i64,
 }
@@ -76,7 +76,7 @@ impl Watched {
         }
     }
 
-    /// To ask, without doing anything.
+    /// For read-only queries.
     pub(crate) fn ask(&self) -> &Connection {
         &self.connection
     }
@@ -93,7 +93,7 @@ impl Watched {
         self.connection.config()
     }
 
-    // --- things happen
+    // --- input and time
 
     pub(crate) fn handle_input<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = input.len();
@@ -102,7 +102,7 @@ impl Watched {
         match &event {
             Some(event) => self.note(event),
             None => {
-                assert!(input.is_empty() || self.connection.is_paused(), "input is left, and nothing told")
+                assert!(input.is_empty() || self.connection.is_paused(), "input is left without an event")
             }
         }
         self.check();
@@ -118,13 +118,13 @@ impl Watched {
         assert_eq!(self.connection.state(), State::Closed);
     }
 
-    /// Takes up to `n` bytes of the output, as a socket does that has room for so many.
+    /// Takes up to `n` bytes of output, like a socket with room for that many.
     pub(crate) fn write(&mut self, now: Moment, n: usize, mut to: impl FnMut(&[u8])) {
         let mut left = n;
         while left > 0 && self.connection.outbox().has_remaining() {
             let outbox = self.connection.outbox();
             let n = outbox.chunk().len().min(left);
-            assert!(n > 0, "bytes remain, and none can be had");
+            assert!(n > 0, "pending bytes are not available");
             to(&outbox.chunk()[..n]);
             self.sent += n as u64;
             left -= n;
@@ -138,22 +138,18 @@ impl Watched {
     pub(crate) fn handle_timeout(&mut self, now: Moment) {
         self.act(|connection| connection.handle_timeout(now));
         let due = self.connection.poll_timeout();
-        assert!(
-            due.is_none_or(|due| due > now),
-            "a deadline was handled and is still due: {:?}",
-            self.connection
-        );
+        assert!(due.is_none_or(|due| due > now), "a handled deadline is still due: {:?}", self.connection);
         self.timer = due;
     }
 
-    /// What an owner's timer does: nothing before its time.
+    /// Fires the owner's timer if it is due.
     pub(crate) fn pass(&mut self, now: Moment) {
         if self.timer.is_some_and(|at| at <= now) {
             self.handle_timeout(now);
         }
     }
 
-    // --- the application acts
+    // --- application calls
 
     pub(crate) fn act<T>(&mut self, act: impl FnOnce(&mut Connection) -> T) -> T {
         let result = self.measured(act);
@@ -161,12 +157,12 @@ impl Watched {
         result
     }
 
-    /// The application is done with what it was told.
+    /// Drops an event that the application has finished with.
     pub(crate) fn forget<T>(&mut self, told: T) {
         self.measured(|_| drop(told));
     }
 
-    /// Counts the heap: all that is held follows from bytes that came, and from the limits.
+    /// Measures the heap: everything held is due to received bytes and to the limits.
     fn measured<T>(&mut self, act: impl FnOnce(&mut Connection) -> T) -> T {
         let (connection, mut result) = (&mut self.connection, None);
         let change = allocation_counter::measure(|| result = Some(act(connection)));
@@ -175,14 +171,14 @@ impl Watched {
         let arrived = (self.connection.bytes_received() + self.given) as i64;
         let fixed = FIXED + contexts(self.connection.config());
         let limit = self.limit.min(fixed + A_BYTE * arrived);
-        assert!(peak <= limit, "{peak} bytes of memory for {arrived} that came; {limit} are the limit");
+        assert!(peak <= limit, "{peak} bytes of memory for {arrived} received; the limit is {limit}");
         match result {
             Some(result) => result,
             None => unreachable!("the counter calls what it is given"),
         }
     }
 
-    // --- ask
+    // --- queries
 
     pub(crate) fn poll_event(&mut self, now: Moment) -> Option<Event<'static>> {
         let event = self.measured(|connection| connection.poll_event(now));
@@ -206,7 +202,7 @@ impl Watched {
         next
     }
 
-    /// It is over, and nobody has anything more of it: what was told must have come to its end.
+    /// It is over, and its owner does nothing more: every event sequence must be complete.
     pub(crate) fn must_be_over(&mut self, now: Moment) {
         let next = self.poll_io();
         assert!(
@@ -214,19 +210,19 @@ impl Watched {
             "it does not end: {next:?}, {:?}",
             self.connection
         );
-        assert_eq!(self.connection.poll_timeout(), None, "over, and still there is a deadline");
-        assert!(self.poll_event(now).is_none(), "an event that nobody asked for in time");
+        assert_eq!(self.connection.poll_timeout(), None, "closed, but a deadline is set");
+        assert!(self.poll_event(now).is_none(), "a late event");
         let is_announced = !self.is_server
             || self.is_upgraded
             || self.seen != Seen::default()
             || self.config().get_report_all_closes();
-        assert_eq!(self.is_over, is_announced, "the end is told of who was heard of, and of them alone");
+        assert_eq!(self.is_over, is_announced, "exactly the announced connections report their end");
         let mut more = *b"more";
         let mut input = &mut more[..];
         assert!(self.handle_input(now, &mut input).is_none() && input.is_empty());
     }
 
-    // --- the promises
+    // --- promises
 
     fn check(&mut self) {
         let connection = &mut self.connection;
@@ -236,7 +232,7 @@ impl Watched {
         }
         assert!(
             due.is_none_or(|due| self.timer.is_some_and(|at| at <= due)),
-            "the deadline has become earlier, and its owner does not know"
+            "the deadline moved forward without notice"
         );
 
         let state = connection.state();
@@ -249,7 +245,7 @@ impl Watched {
         assert!(rank(state) >= rank(self.state), "{:?} became {state:?}", self.state);
         if state == State::Closed {
             self.is_cut_off |= self.state != State::Closed && self.queued > 0;
-            assert_eq!(connection.queued(), 0, "over, and something waits");
+            assert_eq!(connection.queued(), 0, "closed, but output is queued");
         }
         self.state = state;
         self.queued = connection.queued();
@@ -259,9 +255,9 @@ impl Watched {
         assert!(connection.outbox().remaining() <= self.queued);
     }
 
-    /// Whether the event is a legal one here.
+    /// Checks that the event is legal here.
     fn note(&mut self, event: &Event<'_>) {
-        assert!(!self.is_over, "{event:?} came after the end");
+        assert!(!self.is_over, "{event:?} after the end");
         self.seen.note(event);
         match event {
             Event::Request(request) => {
@@ -278,7 +274,7 @@ impl Watched {
                 let len = message.as_bytes().len() as u64;
                 assert!(len <= self.config().get_message_limit());
                 if let Delivery::Chunked { whole } = self.config().get_delivery() {
-                    // It is the frame that is so short, and not what is compressed in it.
+                    // The short length is the frame's, not that of its inflated content.
                     assert!(len <= whole || self.config().get_deflate().is_some());
                 }
             }
@@ -305,7 +301,7 @@ impl Watched {
         assert_eq!(data.is_text(), is_text, "the type of a message changes within it");
         let len = before + data.as_bytes().len() as u64;
         assert!(len <= self.config().get_message_limit());
-        assert!(*last || !data.as_bytes().is_empty(), "a fragment of nothing");
+        assert!(*last || !data.as_bytes().is_empty(), "an empty fragment");
         self.pieces = (!last).then_some((is_text, len));
     }
 
@@ -320,18 +316,18 @@ impl Watched {
     }
 }
 
-/// What a connection may hold whatever its limits are, with an application of a few answers.
+/// The memory that a connection may hold regardless of its limits, with an application of a few answers.
 const FIXED: i64 = 32 * 1024;
-/// The memory that a byte may cost: header fields of a few bytes each cost the most.
+/// The memory that a byte may cost: short header fields cost the most.
 const A_BYTE: i64 = 100;
 
-/// What a compressor and a decompressor take, whatever passes through them.
+/// The size of a compressor and a decompressor, regardless of the data.
 fn contexts(config: &Config) -> i64 {
     if config.get_deflate().is_some() { 1 << 20 } else { 0 }
 }
 
-/// The most memory that a connection may hold, in whichever state: each limit with what surrounds it, and room
-/// for vectors to double.
+/// The most memory that a connection may hold in any state: each limit with its surroundings, and room for vectors
+/// to double.
 fn memory_limit(config: &Config) -> i64 {
     let frames = 2 * config.get_message_limit().min(1 << 40) + 2 * config.get_outbox_cap() as u64;
     let head = 4 * config.get_head_limit() + 500 * config.get_header_limit();
@@ -339,7 +335,7 @@ fn memory_limit(config: &Config) -> i64 {
     FIXED + contexts(config) + (frames + requests as u64) as i64
 }
 
-/// A message that can be compared: whether it is text, and its bytes.
+/// A comparable message: whether it is text, and its bytes.
 pub(crate) type Sample = (bool, Vec<u8>);
 
 pub(crate) fn sample(message: &Message<'_>) -> Sample {

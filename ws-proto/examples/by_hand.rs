@@ -1,7 +1,7 @@
 //! The engine without any adapter: a server and a client over two blocking sockets.
 //!
 //! `cargo run --release -p ws-proto --example by_hand`
-#![allow(clippy::print_stdout)] // an example talks
+#![allow(clippy::print_stdout)] // examples print
 
 use bytes::Buf;
 use std::io::{self, ErrorKind, Read, Write};
@@ -12,20 +12,20 @@ use ws_proto::{
     ClientRequest, Clock, CloseCode, Config, Connection, Event, IoAction, Message, Moment, Transport,
 };
 
-/// The engine reads no clock: this program does, and counts from its first reading.
+/// The engine reads no clock. This program does, and counts from its first reading.
 fn now() -> Moment {
     static CLOCK: LazyLock<Clock> = LazyLock::new(|| Clock::new(Instant::now()));
     CLOCK.moment(Instant::now())
 }
 
-/// Runs a connection to its end: writes what waits, then reads, with the deadline as the socket's time-out.
+/// Runs a connection to its end: writes pending output, then reads, with the deadline as the socket timeout.
 fn drive(
     mut socket: TcpStream,
     mut connection: Connection,
     mut handle: impl FnMut(&mut Connection, Event<'_>),
 ) -> io::Result<()> {
     let mut buffer = [0; 16 * 1024];
-    let mut unread = 0..0; // what a paused connection left in the buffer
+    let mut unread = 0..0; // input that a paused connection left in the buffer
     loop {
         while let Some(event) = connection.poll_event(now()) {
             handle(&mut connection, event);
@@ -49,7 +49,7 @@ fn drive(
                     Err(error) => connection.abort(now(), error.into()),
                 }
             }
-            // This program answers at once, so nothing but a deadline can be waited for.
+            // This program answers immediately, so it can only be waiting for a deadline.
             IoAction::Pause => connection.handle_timeout(now()),
             IoAction::Read => {}
         }

@@ -1,9 +1,9 @@
-//! Records what happens on real connections, for the test `replay`.
+//! Records real connections for the `replay` test.
 //!
-//! `TRACE=stem cargo run -p ws-proto --example record -- 8700` serves on that port, and writes `stem-1.trace` for the
-//! first connection, `stem-2.trace` for the next; `TRACE=stem cargo run … -- ws://host:port/` connects there.
-//! `tests/interop/record.sh` records all that are in `ws-proto/tests/traces`.
-#![allow(clippy::print_stdout)] // an example talks
+//! `TRACE=stem cargo run -p ws-proto --example record -- 8700` serves on that port and writes `stem-1.trace` for the
+//! first connection, `stem-2.trace` for the next. `TRACE=stem cargo run … -- ws://host:port/` connects there.
+//! `tests/interop/record.sh` records all traces in `ws-proto/tests/traces`.
+#![allow(clippy::print_stdout)] // examples print
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Runs a connection to its end; each thing that is done to it is a line, with the time that the engine was told.
+/// Runs a connection to its end. Writes one line per call, with the time passed to the engine.
 fn record(mut socket: TcpStream, role: &Role, path: &str) -> io::Result<()> {
     let mut file = File::create(path)?;
     match role {
@@ -78,7 +78,7 @@ fn record(mut socket: TcpStream, role: &Role, path: &str) -> io::Result<()> {
                 };
                 happens(&mut driven, what)?;
             }
-            // This application answers at once, so nothing but a deadline can be waited for.
+            // This application answers immediately, so it can only be waiting for a deadline.
             IoAction::Read | IoAction::Pause => {
                 std::thread::sleep(Duration::from_millis(1));
                 happens(&mut driven, What::Timeout)?;

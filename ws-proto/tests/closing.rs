@@ -17,7 +17,7 @@ fn close_body(code: u16, reason: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn both_sides_tell_the_code_and_the_reason_of_the_other() {
+fn both_sides_report_the_others_code_and_reason() {
     let mut pair = Pair::open();
     pair.client.connection.close(pair.now, CloseCode::from(4001), "so long").unwrap();
     pair.drive();
@@ -25,17 +25,13 @@ fn both_sides_tell_the_code_and_the_reason_of_the_other() {
     assert_eq!((closed.code.get(), &closed.reason[..]), (4001, "so long"));
     assert!(closed.clean && closed.initiator == Initiator::Remote && closed.error.is_none());
     let closed = pair.client.closed();
-    assert_eq!(
-        (closed.code.get(), &closed.reason[..]),
-        (4001, ""),
-        "the code comes back, the reason does not"
-    );
+    assert_eq!((closed.code.get(), &closed.reason[..]), (4001, ""), "the code is echoed, the reason is not");
     assert!(closed.clean && closed.initiator == Initiator::Local && closed.error.is_none());
     assert!(pair.client.dropped && pair.server.dropped);
 }
 
 #[test]
-fn every_received_code_is_taken_or_refused_as_the_registry_says() {
+fn received_codes_are_accepted_or_rejected_per_the_registry() {
     for code in 0..=u16::MAX {
         let (mut server, now) = open(Role::Server, Config::server());
         feed(&mut server, now, &frame(true, FIN | CLOSE, &close_body(code, b"")));
@@ -62,7 +58,7 @@ fn a_close_body_of_one_byte_or_with_a_bad_reason_fails() {
 }
 
 #[test]
-fn codes_that_must_not_be_sent_are_refused_and_the_connection_goes_on() {
+fn forbidden_codes_are_rejected_and_the_connection_continues() {
     let (mut server, now) = open(Role::Server, Config::server());
     for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000] {
         let code = CloseCode::from(code);
@@ -75,7 +71,7 @@ fn codes_that_must_not_be_sent_are_refused_and_the_connection_goes_on() {
 }
 
 #[test]
-fn a_close_without_a_body_is_1005_to_the_application_and_empty_on_the_wire() {
+fn a_close_without_a_body_is_reported_as_1005_and_empty_on_the_wire() {
     let mut pair = Pair::open();
     pair.client.connection.close(pair.now, CloseCode::NO_STATUS, "").unwrap();
     pair.drive();
@@ -87,7 +83,7 @@ fn a_close_without_a_body_is_1005_to_the_application_and_empty_on_the_wire() {
 }
 
 #[test]
-fn closes_that_cross_are_done_on_both_sides() {
+fn crossing_closes_complete_on_both_sides() {
     let mut pair = Pair::open();
     pair.client.connection.close(pair.now, CloseCode::from(4000), "").unwrap();
     pair.server.connection.close(pair.now, CloseCode::from(4001), "").unwrap();
@@ -97,7 +93,7 @@ fn closes_that_cross_are_done_on_both_sides() {
 }
 
 #[test]
-fn what_the_peer_sent_before_its_close_is_delivered_after_ours() {
+fn data_before_the_peers_close_is_delivered_after_ours() {
     let mut pair = Pair::open();
     pair.server.connection.close(pair.now, CloseCode::GOING_AWAY, "").unwrap();
     pair.client.connection.send("on its way").unwrap();
@@ -115,7 +111,7 @@ fn after_our_close_a_ping_is_not_answered() {
 }
 
 #[test]
-fn after_our_close_nothing_is_sent_however_long_the_peer_takes() {
+fn nothing_is_sent_after_our_close() {
     let heartbeat =
         Heartbeat::frequent().idle(Duration::from_millis(10)).pong_timeout(Duration::from_secs(60));
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(heartbeat));
@@ -134,7 +130,7 @@ fn after_our_close_nothing_is_sent_however_long_the_peer_takes() {
 }
 
 #[test]
-fn what_waits_behind_an_unfinished_message_is_dropped_by_a_close() {
+fn a_close_drops_messages_queued_behind_an_unfinished_one() {
     let (mut server, now) = open(Role::Server, Config::server());
     server.send(Frame::raw(Opcode::Text, false, "begun").unwrap()).unwrap();
     for _ in 0..10 {
@@ -147,9 +143,9 @@ fn what_waits_behind_an_unfinished_message_is_dropped_by_a_close() {
     assert_eq!(server.queued(), 0);
 }
 
-/// Control frames go between frames, also between those of which the socket has taken a part.
+/// Control frames go between frames, including one that the socket has partly taken.
 #[test]
-fn what_was_queued_goes_out_before_the_close_in_order_and_no_frame_is_cut() {
+fn queued_frames_go_out_whole_and_in_order_before_the_close() {
     for pace in [1, 7, 100, 5000] {
         let (mut server, now) = open(Role::Server, Config::server());
         let mut written = Vec::new();
@@ -161,7 +157,7 @@ fn what_was_queued_goes_out_before_the_close_in_order_and_no_frame_is_cut() {
         };
         let mut expected = Vec::new();
         for n in 0..100usize {
-            // Large ones are not copied into the outbox.
+            // Large payloads are not copied into the outbox.
             expected.push(vec![n as u8; n * 50 % 3000]);
             server.send(Frame::binary(expected[n].clone())).unwrap();
             take(&mut server, pace);
@@ -180,14 +176,14 @@ fn what_was_queued_goes_out_before_the_close_in_order_and_no_frame_is_cut() {
             .map(|frame| frame.payload.clone())
             .collect();
         assert_eq!(messages, expected, "at {pace} bytes");
-        assert_eq!(close_code(&written), Some(4000), "one Close, and the last of all");
+        assert_eq!(close_code(&written), Some(4000), "exactly one Close, at the end");
         let Some(Event::Closed(closed)) = end(&mut server, now).pop() else { panic!("no end") };
         assert!(closed.clean && closed.code == CloseCode::from(4001));
     }
 }
 
 #[test]
-fn after_the_peers_close_nothing_is_delivered_and_nothing_is_wrong() {
+fn input_after_the_peers_close_is_discarded() {
     let (mut server, now) = open(Role::Server, Config::server());
     let mut bytes = frame(true, FIN | CLOSE, &close_body(1000, b""));
     bytes.extend(frame(true, FIN | TEXT, b"late"));
@@ -206,7 +202,7 @@ fn the_server_half_closes_first_and_the_client_waits_for_it() {
     pair.drive();
     assert!(pair.server.half_closed && !pair.client.half_closed);
 
-    // A server that keeps TCP open: the client drops it when its time is over.
+    // If a server keeps TCP open, the client drops it after the timeout.
     let (mut client, now) = open(CLIENT, Config::client());
     client.close(now, CloseCode::NORMAL, "").unwrap();
     take_output(&mut client, now);
@@ -218,13 +214,13 @@ fn the_server_half_closes_first_and_the_client_waits_for_it() {
 }
 
 #[test]
-fn a_failed_connection_is_drained_so_that_no_reset_eats_the_close() {
+fn a_failed_connection_drains_so_that_no_reset_destroys_the_close() {
     let (mut server, now) = open(Role::Server, Config::server().message_limit(10));
     feed(&mut server, now, &header(true, FIN | BINARY, 1 << 20));
     assert_eq!(close_code(&take_output(&mut server, now)), Some(1009));
-    assert_eq!(server.poll_io(), IoAction::Shutdown, "the Close and then our end of the stream");
+    assert_eq!(server.poll_io(), IoAction::Shutdown, "the Close, then our FIN");
     for _ in 0..16 {
-        assert_eq!(server.poll_io(), IoAction::Read, "what is in flight is read");
+        assert_eq!(server.poll_io(), IoAction::Read, "input in flight is read");
         assert!(feed(&mut server, now, &vec![0; 64 << 10]).is_empty());
     }
     server.handle_eof(now);
@@ -239,7 +235,7 @@ fn draining_has_a_limit_in_bytes_and_in_time() {
     let (mut server, now) = open(Role::Server, config);
     feed(&mut server, now, b"\xff");
     take_output(&mut server, now);
-    assert!(feed(&mut server, now, &[0; 999]).is_empty(), "with the bad byte, the limit itself");
+    assert!(feed(&mut server, now, &[0; 999]).is_empty(), "with the bad byte, exactly the limit");
     assert!(matches!(feed(&mut server, now, &[0; 1])[..], [Event::Closed(_)]));
 
     let (mut server, now) = open(Role::Server, Config::server());
@@ -251,14 +247,14 @@ fn draining_has_a_limit_in_bytes_and_in_time() {
 }
 
 #[test]
-fn the_first_cause_is_the_one_that_is_told() {
+fn the_first_cause_is_reported() {
     let (mut server, now) = open(Role::Server, Config::server());
     feed(&mut server, now, b"\xff");
     server.abort(now, Error::Io(ErrorKind::ConnectionReset));
     let Some(Event::Closed(closed)) = poll(&mut server, now).pop() else { panic!("no end") };
     assert!(matches!(closed.error, Some(Error::Protocol(ProtocolError::ReservedBits))));
 
-    // An end that was in order stays so, whatever the transport does after it.
+    // A clean end stays clean, whatever the transport does later.
     let (mut server, now) = open(Role::Server, Config::server());
     feed(&mut server, now, &frame(true, FIN | CLOSE, &close_body(1000, b"")));
     take_output(&mut server, now);
@@ -293,7 +289,7 @@ fn a_close_may_stand_in_the_middle_of_a_fragmented_message() {
 }
 
 #[test]
-fn the_end_of_the_stream_without_a_close_is_1006_at_once() {
+fn eof_without_a_close_is_1006_immediately() {
     let (mut server, now) = open(Role::Server, Config::server());
     server.send("unsent").unwrap();
     server.handle_eof(now);
@@ -304,19 +300,19 @@ fn the_end_of_the_stream_without_a_close_is_1006_at_once() {
 }
 
 #[test]
-fn a_pong_that_waits_is_dropped_when_the_peer_closes() {
+fn a_pending_pong_is_dropped_when_the_peer_closes() {
     let (mut server, now) = open(Role::Server, Config::server());
     for n in 0..20u8 {
         feed(&mut server, now, &frame(true, FIN | PING, &[n]));
     }
     feed(&mut server, now, &frame(true, FIN | CLOSE, b""));
     let written = parse(&take_output(&mut server, now));
-    assert_eq!(written.len(), 17, "sixteen pongs were queued before the Close; the newest one waits no more");
+    assert_eq!(written.len(), 17, "sixteen pongs were queued before the Close; the newest is dropped");
     assert_eq!(written[16].first, FIN | CLOSE);
 }
 
 #[test]
-fn closed_comes_once_and_last_from_every_stage_and_by_every_cause() {
+fn closed_is_emitted_once_and_last_from_every_stage_and_cause() {
     let now = Moment::default();
     let config = Arc::new(Config::server());
     let request = || ClientRequest::new("ws://localhost/").unwrap();
@@ -343,7 +339,7 @@ fn closed_comes_once_and_last_from_every_stage_and_by_every_cause() {
                     connection.handle_eof(now);
                 }
                 _ => {
-                    // A heartbeat first, where there is one; then its answer is due.
+                    // First a heartbeat, if there is one; then its answer is overdue.
                     connection.handle_timeout(now + Duration::from_secs(3600));
                     connection.handle_timeout(now + Duration::from_secs(7200));
                 }
@@ -359,7 +355,7 @@ fn closed_comes_once_and_last_from_every_stage_and_by_every_cause() {
 }
 
 #[test]
-fn a_connection_that_never_asked_anything_is_over_without_a_word() {
+fn a_connection_without_requests_ends_silently() {
     let now = Moment::default();
     for bytes in [&b""[..], b"GET / HT", b"garbage\r\n\r\n"] {
         let mut server = Connection::server(now, Arc::new(Config::server()), Default::default());
@@ -404,7 +400,7 @@ fn closed_explains_itself_in_a_sentence() {
 }
 
 #[test]
-fn a_refusal_is_told_even_if_the_server_never_ends_it_or_resets() {
+fn a_rejection_is_reported_even_if_the_server_stalls_or_resets() {
     let now = Moment::default();
     let head = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\n\r\nnot you";
     let asked = || {
@@ -426,7 +422,7 @@ fn a_refusal_is_told_even_if_the_server_never_ends_it_or_resets() {
         assert_eq!((response.status().as_u16(), &response.body()[..]), (401, &b"not you"[..]));
         assert_eq!(closed.initiator, Initiator::Remote);
     }
-    // What we ended ourselves, we ended.
+    // A close of our own is reported as local.
     let mut client = asked();
     client.abort(now, Error::Aborted);
     let Some(Event::Closed(closed)) = client.poll_event(now) else { panic!("no end") };
@@ -450,9 +446,9 @@ fn an_end_is_not_clean_when_our_close_never_left() {
     }
 }
 
-/// Accepted and closed at once: that it was open is told before its end, and what is said in between behind it.
+/// Accepted and closed immediately: `Open` is emitted before the end, and input received in between after it.
 #[test]
-fn who_closes_before_open_was_told_is_told_of_both() {
+fn a_close_before_open_is_emitted_reports_both() {
     for closes in [true, false] {
         let mut pair = Pair::new(Config::client(), Config::server());
         pair.accept = false;
@@ -476,7 +472,7 @@ fn who_closes_before_open_was_told_is_told_of_both() {
 }
 
 #[test]
-fn the_end_of_who_never_asked_anything_is_told_only_where_that_is_asked_for() {
+fn the_end_without_requests_is_reported_only_with_report_all_closes() {
     let ends: [fn(&mut Connection, Moment); 4] = [
         |server, now| server.handle_eof(now),
         |server, now| server.abort(now, Error::Io(ErrorKind::ConnectionReset)),

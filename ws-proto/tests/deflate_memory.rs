@@ -1,4 +1,4 @@
-//! What compression allocates and holds, whatever its peer sends; printed as a table by
+//! The memory that compression allocates and holds, whatever its peer sends; printed as a table by
 //! `cargo test -p ws-proto --test deflate_memory -- --nocapture`.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 #![allow(clippy::print_stdout)] // the table
@@ -20,9 +20,9 @@ const KIBI: usize = 1 << 10;
 const MEBI: usize = 1 << 20;
 const LIMIT: usize = 16 * MEBI;
 
-/// The most that this holds at a time, beyond what was held before it.
+/// The peak memory of `body`, above what was held before it.
 fn peak(body: impl FnOnce()) -> usize {
-    // Only the most that there ever was is told: so much is held while it runs.
+    // The counter reports only the all-time peak, so everything held stays held while it runs.
     let before = HEAP.max_allocated();
     let ballast = black_box(Vec::<u8>::with_capacity(before.saturating_sub(HEAP.allocated())));
     let began = HEAP.allocated();
@@ -32,7 +32,7 @@ fn peak(body: impl FnOnce()) -> usize {
     most.saturating_sub(began)
 }
 
-/// Gives bytes to a connection in reads of so many, and looks at what it tells; says how many bytes that was.
+/// Gives bytes to a connection in reads of this size, and drops its events. Returns the total size of the events.
 fn give(connection: &mut Connection, now: Moment, bytes: &mut [u8], read: usize) -> usize {
     let mut told = 0;
     for mut input in bytes.chunks_mut(read) {
@@ -47,7 +47,7 @@ fn give(connection: &mut Connection, now: Moment, bytes: &mut [u8], read: usize)
     told
 }
 
-/// A connection whose context is there, with as much of a window as it may have.
+/// A connection with a context, and as large a window as it may have.
 fn warm(config: Config) -> (Connection, Moment, Zip) {
     let (mut server, now) = open_by(Role::Server, config, FULL, FULL);
     let mut zip = Zip::with_level(FULL, 9);
@@ -75,19 +75,19 @@ fn a_bomb_holds_no_more_than_the_limit() {
             }
         }
     }
-    // With the context that it makes.
+    // Including the context it creates.
     let (mut server, now) = open_by(Role::Server, config(), FULL, FULL);
     let mut wire = compressed(Role::Server, BINARY, &bomb);
     let with_context = peak(|| assert_eq!(give(&mut server, now, &mut wire, usize::MAX), 0));
     assert!(with_context <= LIMIT + 112 * KIBI, "{with_context} bytes");
-    // With a limit of the ratio, far less.
+    // With a ratio limit, far less.
     let mut wire = compressed(Role::Server, BINARY, &bomb);
     let (mut server, now, _) = warm(ws_kit::deflate::config(deflate().ratio_limit(Some(200))));
     let peak = peak(|| assert_eq!(give(&mut server, now, &mut wire, usize::MAX), 0));
     assert!(peak <= 2 * MEBI + 64 * KIBI, "{peak} bytes");
 }
 
-fn a_message_of_just_the_limit_holds_no_more_either_and_leaves_nothing() {
+fn a_message_at_the_limit_holds_no_more_and_leaves_nothing() {
     let (mut server, now, mut zip) = warm(config(deflate().ratio_limit(None).inflate_rate(None)));
     let million = vec![0; MEBI];
     let mut message: Vec<u8> =
@@ -103,10 +103,10 @@ fn a_message_of_just_the_limit_holds_no_more_either_and_leaves_nothing() {
         }
     });
     assert!(peak <= LIMIT + 64 * KIBI, "{peak} bytes");
-    assert_eq!(HEAP.allocated(), held, "what was told is gone");
+    assert_eq!(HEAP.allocated(), held, "delivered events are freed");
 }
 
-fn pieces_hold_a_piece() {
+fn chunked_delivery_holds_one_chunk() {
     let (mut server, now, _) =
         warm(config(deflate().ratio_limit(None)).delivery(Delivery::Chunked { whole: 0 }));
     let mut wire = compressed(Role::Server, BINARY, &zeros(16)[..]);
@@ -114,7 +114,7 @@ fn pieces_hold_a_piece() {
     assert!(peak <= 24 * KIBI, "{peak} bytes");
 }
 
-fn a_window_holds_half_more_than_its_size_at_most() {
+fn a_window_holds_at_most_half_more_than_its_size() {
     let config = config(deflate().ratio_limit(None).inflate_rate(None));
     let (mut server, now) = open_by(Role::Server, config, FULL, FULL);
     let mut zip = Zip::new(FULL);
@@ -133,8 +133,8 @@ fn a_window_holds_half_more_than_its_size_at_most() {
     }
 }
 
-fn what_was_sent_leaves_little() {
-    // A client masks what it sends, so that it keeps the memory to compress into.
+fn sent_messages_leave_little() {
+    // A client masks its output, so it keeps the memory that it compresses into.
     for ours in [FULL, ALONE] {
         for shared in [false, true] {
             let (mut client, now) = open_by(CLIENT, config(deflate()).outbox(0, 1, 64 * MEBI), ours, FULL);
@@ -150,13 +150,13 @@ fn what_was_sent_leaves_little() {
             drop(frame);
             drop(client.outbox().detach_buffer());
             let more = HEAP.allocated().saturating_sub(held);
-            assert!(more <= 1024 * KIBI, "{ours:?}, {shared}: {more} bytes more are held");
+            assert!(more <= 1024 * KIBI, "{ours:?}, {shared}: {more} more bytes are held");
         }
     }
 }
 
-fn what_waits_holds_about_as_much_as_it_is_long() {
-    // 4 MiB that become a little more than 16 KiB.
+fn queued_output_holds_about_its_own_length() {
+    // 4 MiB that compress to slightly more than 16 KiB.
     let document = |seed| [noise(seed, 16 * KIBI), vec![0; 4 * MEBI - 16 * KIBI]].concat();
     let (mut server, _) = open_by(Role::Server, config(deflate()), FULL, FULL);
     server.send(document(0)).unwrap();
@@ -165,15 +165,15 @@ fn what_waits_holds_about_as_much_as_it_is_long() {
         server.send(document(seed)).unwrap();
     }
     let (held, queued) = (HEAP.allocated() - held, server.queued() - queued);
-    assert!(held < 2 * queued, "{queued} bytes wait, and {held} are held");
+    assert!(held < 2 * queued, "{queued} bytes are queued, and {held} are held");
 }
 
-/// How many connections of a kind are measured together.
+/// The number of connections of a kind measured together.
 const MANY: usize = 10;
 
 type Connections = Vec<(Connection, Moment)>;
 
-/// What these hold, each, and what is held still when they are gone.
+/// The memory of each connection, and what remains held after they are dropped.
 fn weigh(connections: Connections) -> (usize, usize) {
     let with = HEAP.allocated();
     drop(connections);
@@ -181,8 +181,8 @@ fn weigh(connections: Connections) -> (usize, usize) {
     ((with - without) / MANY - size_of::<(Connection, Moment)>(), without)
 }
 
-/// Bytes of heap that a server's connection holds: from the agreement on; after a message each way; in the middle of
-/// one each way; when it has been quiet. And what then waits for all.
+/// The heap bytes that a server's connection holds: from the agreement on; after a message each way; in the middle of
+/// one each way; when idle. And the pooled memory shared by all.
 fn weights(deflate: Deflate, document: &[u8]) -> [usize; 5] {
     let headers = [(http::header::SEC_WEBSOCKET_EXTENSIONS, deflate.offer())].into_iter().collect();
     let config = Arc::new(Config::server().deflate(deflate.clone()));
@@ -224,10 +224,10 @@ fn weights(deflate: Deflate, document: &[u8]) -> [usize; 5] {
     [agreed, active, in_a_message, quiet, shared - base]
 }
 
-/// A preset, and the most KiB for short messages and for long ones.
+/// A preset, and its limits in KiB for short and for long messages.
 type Preset = (&'static str, fn() -> Deflate, [[usize; 5]; 2]);
 
-fn each_preset_holds_what_it_says() {
+fn each_preset_holds_its_documented_memory() {
     let line = "{'some': 'json', 'of': ['a', 'hundred', 'bytes'], 'and': {'a': 'few', 'more': 'of them'}}\n";
     let line = line.replace('\'', "\"").into_bytes();
     let (short, long) = (&line[..], line.repeat(1000));
@@ -251,14 +251,14 @@ fn each_preset_holds_what_it_says() {
     }
 }
 
-// One test, since the count is of all threads.
+// A single test, because the counter spans all threads.
 #[test]
-fn memory_is_bounded_and_let_go() {
+fn memory_is_bounded_and_released() {
     a_bomb_holds_no_more_than_the_limit();
-    a_message_of_just_the_limit_holds_no_more_either_and_leaves_nothing();
-    pieces_hold_a_piece();
-    a_window_holds_half_more_than_its_size_at_most();
-    what_was_sent_leaves_little();
-    what_waits_holds_about_as_much_as_it_is_long();
-    each_preset_holds_what_it_says();
+    a_message_at_the_limit_holds_no_more_and_leaves_nothing();
+    chunked_delivery_holds_one_chunk();
+    a_window_holds_at_most_half_more_than_its_size();
+    sent_messages_leave_little();
+    queued_output_holds_about_its_own_length();
+    each_preset_holds_its_documented_memory();
 }

@@ -1,4 +1,4 @@
-//! Frames that are sent to many, where messages are compressed.
+//! Frames sent to many connections that compress.
 #![cfg(feature = "deflate")]
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
@@ -11,7 +11,7 @@ fn open() -> Pair {
 }
 
 #[test]
-fn fragments_that_are_shared_all_arrive() {
+fn shared_fragments_all_arrive() {
     let mut pair = open();
     let pieces = [(Opcode::Text, false, "one, "), (Opcode::Continuation, true, "two")];
     for _ in 0..2 {
@@ -25,7 +25,7 @@ fn fragments_that_are_shared_all_arrive() {
 }
 
 #[test]
-fn control_frames_that_are_shared_arrive_as_they_are() {
+fn shared_control_frames_arrive_unchanged() {
     let mut pair = open();
     let payload = [b'p'; 125];
     pair.server.connection.send_shared(&Frame::ping(payload.to_vec()).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Both ways at once: no two ends wait for each other, whatever their applications send by.
+//! Both directions at once: two ends never deadlock, however their applications send.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::cell::Cell;
@@ -16,7 +16,7 @@ const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 const PIECE: usize = 64 * KIB;
 
-/// What an application still has to send, and what has come to it.
+/// An application's remaining messages, and the bytes it received.
 #[derive(Default)]
 struct Tally {
     left: Cell<usize>,
@@ -32,7 +32,7 @@ impl Tally {
         self.came.set(self.came.get() + message.as_bytes().len());
     }
 
-    /// Sends on until an answer of this kind, or the end.
+    /// Sends until this result or the end.
     fn send(&self, connection: &mut Connection, until: Until) {
         while self.left.get() > 0 {
             match connection.send(data()) {
@@ -54,7 +54,7 @@ enum Until {
     Full,
 }
 
-/// Compressible by half.
+/// Data that compresses to half its size.
 fn data() -> &'static [u8] {
     static DATA: OnceLock<Vec<u8>> = OnceLock::new();
     DATA.get_or_init(noise)
@@ -69,7 +69,7 @@ fn noise() -> Vec<u8> {
     (0..PIECE).map(&mut byte).collect()
 }
 
-/// Sends at the beginning, and on at each `Drained`.
+/// Sends at the beginning, and again on each `Drained`.
 fn by_the_book(tally: &Tally, until: Until) -> App<'_> {
     Box::new(move |connection, _, event| match event {
         Event::Open(_) | Event::Drained => tally.send(connection, until),
@@ -94,12 +94,12 @@ fn both_send_all_before_they_read_anything() {
 }
 
 #[test]
-fn both_send_until_congested_and_on_when_drained() {
+fn both_send_until_congested_and_resume_when_drained() {
     both(64 * MIB, Until::Congested, |config| config);
 }
 
 #[test]
-fn both_send_until_full_and_on_when_drained() {
+fn both_send_until_full_and_resume_when_drained() {
     both(64 * MIB, Until::Full, |config| config);
 }
 
@@ -126,7 +126,7 @@ fn both_refill_at_each_event() {
 }
 
 #[test]
-fn both_echo_what_they_filled_each_other_with() {
+fn both_fill_each_other_and_echo() {
     let (one, other) = (Tally::of(8 * MIB), Tally::of(8 * MIB));
     let full = Cell::new(0);
     fn echo<'a>(tally: &'a Tally, full: &'a Cell<usize>) -> App<'a> {
@@ -146,8 +146,8 @@ fn both_echo_what_they_filled_each_other_with() {
     assert_eq!(full.get(), 0);
 }
 
-/// A peer that asks in 20 bytes for so much more, again and again, and takes so many bytes a second: how many answers
-/// were refused, and how much was queued at most.
+/// A peer that repeatedly asks, in 20 bytes, for an `answer` of this size, and reads at `rate` bytes a second: the
+/// number of rejected answers, and the largest queue.
 fn requests(answer: usize, rate: u64, time: Duration) -> (usize, usize) {
     let refused = Cell::new(0);
     let asks: App<'_> = Box::new(|connection, _, event| {
@@ -194,7 +194,7 @@ fn an_echo_to_a_peer_that_never_reads_stays_bounded_and_ends_after_the_output_ti
         assert!(world.run_until(100 * SECOND, |world| world.server.closed.is_some()));
         let closed = world.server.closed.as_ref().unwrap();
         assert!(matches!(closed.error, Some(Error::Timeout(Timeout::Output))), "{closed}");
-        // What the pipe took at first may count as progress of a first window.
+        // The pipe's initial buffering may count as progress in the first window.
         assert!(world.age() <= 61 * SECOND, "{:?}", world.age());
         // Two dozen delays, of 0.1 s up to 3.2 s, fit into a minute.
         let most = (8 * MIB + 24 * (len + 14)).min(16 * MIB);
@@ -204,7 +204,7 @@ fn an_echo_to_a_peer_that_never_reads_stays_bounded_and_ends_after_the_output_ti
 }
 
 #[test]
-fn a_server_that_refills_until_full_hears_stop_within_a_second() {
+fn a_server_that_refills_until_full_receives_stop_within_a_second() {
     let heard = Cell::new(None::<Moment>);
     let client: App<'_> = Box::new(|_, _, _| {});
     let tally = Tally::of(usize::MAX / PIECE * PIECE);
@@ -243,20 +243,20 @@ fn a_slow_upload_does_not_slow_the_download() {
 }
 
 #[test]
-fn who_neither_writes_nor_reads_gives_way_when_all_hold_too_much() {
+fn a_connection_that_neither_writes_nor_reads_is_closed_under_memory_pressure() {
     let turns: [fn(&mut Connection, Moment); 3] = [
-        // Its socket was full before, and nobody asks it for anything.
+        // Its socket was already full, and no call reaches it.
         |server, now| {
             server.send("unread").unwrap();
             server.handle_written(now, 0);
             server.send(data()).unwrap();
         },
-        // It becomes full.
+        // It fills up now.
         |server, now| {
             server.send(data()).unwrap();
             server.handle_written(now, 0);
         },
-        // It is only asked for events, as after any turn.
+        // It is only polled for events, as after any turn.
         |server, now| {
             server.send(data()).unwrap();
             assert!(server.poll_event(now).is_none());
@@ -271,11 +271,11 @@ fn who_neither_writes_nor_reads_gives_way_when_all_hold_too_much() {
         assert!(server.take_timeout_changed() && memory.held() > PIECE, "turn {number}");
         let mut looks = 0;
         while server.state() == State::Open {
-            let due = server.poll_timeout().expect("nobody looks at it").max(now);
+            let due = server.poll_timeout().expect("nothing polls it").max(now);
             assert!(due <= now + 3 * SECOND && looks < 20, "turn {number}: {looks} looks by {:?}", due - now);
             server.handle_timeout(due);
             looks += 1;
         }
-        assert!(memory.held() <= KIB, "turn {number}: what is left is its Close");
+        assert!(memory.held() <= KIB, "turn {number}: only its Close is left");
     }
 }

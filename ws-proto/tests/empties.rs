@@ -1,4 +1,4 @@
-//! Frames and messages that carry nothing: which are free, which wait for the next second, and which end the connection.
+//! Empty frames and messages: which are free, which are delayed to the next second, and which fail the connection.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::sync::Arc;
@@ -18,14 +18,14 @@ fn both_ways() -> [Config; 2] {
     [Config::server(), Config::server().delivery(Delivery::Chunked { whole: 0 })]
 }
 
-/// A message whose fragments have this payload.
+/// A message whose fragments have these payloads.
 fn message(role: Role, opcode: u8, parts: &[&str]) -> Vec<u8> {
     let last = parts.len() - 1;
     let first = |n| if n == 0 { opcode } else { CONTINUATION } | if n == last { FIN } else { 0 };
     parts.iter().enumerate().flat_map(|(n, part)| frame_to(role, first(n), part.as_bytes())).collect()
 }
 
-/// The messages that events tell, joined.
+/// The received messages, chunks joined.
 #[derive(Default)]
 struct Told {
     whole: Vec<String>,
@@ -46,7 +46,7 @@ impl Told {
         }
     }
 
-    /// Gives bytes until the connection takes no more of them.
+    /// Gives bytes until the connection takes no more.
     fn give(&mut self, connection: &mut Connection, now: Moment, input: &mut &mut [u8]) {
         while let Some(event) = connection.handle_input(now, input) {
             self.hear(event);
@@ -83,7 +83,7 @@ fn in_a_message_with_content_the_first_and_the_last_frame_may_be_empty() {
 }
 
 #[test]
-fn every_other_empty_frame_counts_and_over_the_rate_the_connection_fails() {
+fn other_empty_frames_count_and_exceeding_the_rate_fails() {
     for role in ROLES {
         for config in both_ways() {
             for (first, last) in [("", ""), ("a", ""), ("", "z"), ("a", "z")] {
@@ -92,7 +92,7 @@ fn every_other_empty_frame_counts_and_over_the_rate_the_connection_fails() {
                 let begin = &begin[..begin.len() - frame_to(role, FIN, b"").len()];
                 let end_of = frame_to(role, FIN | CONTINUATION, last.as_bytes());
                 let empty = frame_to(role, CONTINUATION, b"");
-                // As many as may be, in this second and the next, in one message.
+                // As many as allowed, in this second and the next, in one message.
                 feed(&mut connection, now, begin);
                 feed(&mut connection, now, &empty.repeat(RATE));
                 let later = now + SECOND;
@@ -100,7 +100,7 @@ fn every_other_empty_frame_counts_and_over_the_rate_the_connection_fails() {
                 assert_eq!((connection.state(), connection.is_paused()), (State::Open, false));
                 let events = feed(&mut connection, later, &end_of);
                 assert!(matches!(events[..], [Event::Message(_) | Event::Fragment(_)]), "{events:?}");
-                // And one more, in another message.
+                // One more, in another message.
                 feed(&mut connection, later, begin);
                 feed(&mut connection, later, &empty);
                 assert_eq!(close_code(&take_output(&mut connection, later)), Some(1008));
@@ -110,7 +110,7 @@ fn every_other_empty_frame_counts_and_over_the_rate_the_connection_fails() {
     }
 }
 
-/// The ways in which nothing is said, in one frame and in several.
+/// Empty messages, in one frame and in several.
 const NOTHING: [&[&str]; 2] = [&[""], &["", ""]];
 
 #[test]
@@ -131,7 +131,7 @@ fn empty_messages_over_the_rate_wait_for_the_next_second_in_order() {
                     assert!(connection.is_paused() && connection.poll_io() == IoAction::Pause);
                     assert_eq!(connection.poll_timeout(), Some(birth + SECOND * (3 + next)));
                     connection.handle_timeout(now);
-                    assert!(connection.is_paused(), "a timer that is early changes nothing");
+                    assert!(connection.is_paused(), "an early timer changes nothing");
                     now = birth + SECOND * (3 + next);
                     connection.handle_timeout(now);
                     assert!(!connection.is_paused());
@@ -147,7 +147,7 @@ fn empty_messages_over_the_rate_wait_for_the_next_second_in_order() {
 }
 
 #[test]
-fn as_many_empty_messages_as_the_rate_hold_nothing_up() {
+fn empty_messages_at_the_rate_delay_nothing() {
     for role in ROLES {
         for config in both_ways() {
             for parts in NOTHING {
@@ -167,7 +167,7 @@ fn as_many_empty_messages_as_the_rate_hold_nothing_up() {
 }
 
 #[test]
-fn the_last_of_them_is_told_though_nothing_more_comes() {
+fn a_delayed_empty_message_is_delivered_without_further_input() {
     for role in ROLES {
         for config in both_ways() {
             for (parts, opcode) in [(NOTHING[0], TEXT), (NOTHING[1], TEXT), (NOTHING[0], BINARY)] {
@@ -178,10 +178,10 @@ fn the_last_of_them_is_told_though_nothing_more_comes() {
                 let due = connection.poll_timeout().unwrap();
                 assert_eq!(due, now + SECOND);
                 connection.handle_timeout(due);
-                // Nobody gives it bytes.
+                // Without further input.
                 assert_eq!(format!("{:?}", poll(&mut connection, due)), format!("{:?}", &events[..1]));
                 assert!(connection.poll_timeout().unwrap() > due + SECOND);
-                // And counts in its new second.
+                // It counts toward its new second.
                 assert_eq!(feed(&mut connection, due, &once.repeat(RATE - 1)).len(), RATE - 1);
                 assert!(!connection.is_paused());
                 assert!(feed(&mut connection, due, &once).is_empty() && connection.is_paused());
@@ -191,7 +191,7 @@ fn the_last_of_them_is_told_though_nothing_more_comes() {
 }
 
 #[test]
-fn it_is_told_in_order_for_every_cut() {
+fn a_delayed_empty_message_stays_in_order_for_every_cut() {
     for role in ROLES {
         for config in both_ways() {
             for parts in NOTHING {
@@ -223,7 +223,7 @@ fn it_is_told_in_order_for_every_cut() {
 }
 
 #[test]
-fn no_rate_is_no_limit_and_a_rate_of_none_lets_one_pass() {
+fn no_rate_is_no_limit_and_a_rate_of_zero_lets_one_pass() {
     for role in ROLES {
         for parts in NOTHING {
             let (mut connection, now) = open(role, Config::server().frame_rate(None));
@@ -238,7 +238,7 @@ fn no_rate_is_no_limit_and_a_rate_of_none_lets_one_pass() {
 }
 
 #[test]
-fn a_rate_that_no_count_reaches_is_no_limit() {
+fn an_unreachable_rate_is_no_limit() {
     let most = usize::from(u16::MAX) - 1;
     let once = message(Role::Server, TEXT, &[""]);
     for limit in [most, most + 1, u32::MAX as usize] {
@@ -256,7 +256,7 @@ fn a_rate_that_no_count_reaches_is_no_limit() {
 }
 
 #[test]
-fn a_peer_whose_messages_wait_is_not_taken_for_dead() {
+fn a_peer_with_delayed_messages_is_not_considered_dead() {
     let heartbeat = Heartbeat::frequent().idle(SECOND / 10).pong_timeout(SECOND / 10);
     let (mut server, birth) = open(Role::Server, Config::server().heartbeat(heartbeat));
     let once = message(Role::Server, TEXT, &[""]);
@@ -272,11 +272,11 @@ fn a_peer_whose_messages_wait_is_not_taken_for_dead() {
     let now = birth + SECOND;
     assert_eq!(poll(&mut server, now).len(), 1);
     server.handle_timeout(now + SECOND / 10);
-    assert_eq!(server.state(), State::Closed, "read again, it is silent");
+    assert_eq!(server.state(), State::Closed, "silent once read again");
 }
 
 #[test]
-fn a_close_of_ours_lets_in_what_waits_and_what_is_behind_it() {
+fn our_close_delivers_delayed_messages_and_their_successors() {
     for parts in NOTHING {
         let (mut server, now) = open(Role::Server, Config::server());
         let once = message(Role::Server, TEXT, parts);
@@ -291,7 +291,7 @@ fn a_close_of_ours_lets_in_what_waits_and_what_is_behind_it() {
 }
 
 #[test]
-fn the_end_of_the_stream_is_behind_what_waits() {
+fn eof_comes_after_delayed_messages() {
     for parts in NOTHING {
         for closes in [false, true] {
             let (mut server, now) = open(Role::Server, Config::server());
@@ -312,9 +312,9 @@ fn the_end_of_the_stream_is_behind_what_waits() {
     }
 }
 
-/// Frames may come with the request, and stand there until the upgrade is accepted.
+/// Frames may arrive with the request, and stay in the input until the upgrade is accepted.
 #[test]
-fn what_came_before_the_socket_was_open_waits_in_order_too() {
+fn messages_received_before_open_are_delayed_in_order_too() {
     for parts in NOTHING {
         let now = Moment::default();
         let mut server =
@@ -350,7 +350,7 @@ fn what_came_before_the_socket_was_open_waits_in_order_too() {
 }
 
 #[test]
-fn what_fails_meanwhile_does_not_wait_for_an_end_that_has_come() {
+fn a_failure_while_delayed_does_not_wait_for_a_received_eof() {
     let (mut server, now) = open(Role::Server, Config::server().outbox(0, 0, 0));
     feed(&mut server, now, &message(Role::Server, TEXT, &[""]).repeat(RATE + 1));
     server.send("never taken").unwrap();
@@ -361,7 +361,7 @@ fn what_fails_meanwhile_does_not_wait_for_an_end_that_has_come() {
 }
 
 #[test]
-fn a_pause_of_the_application_outlasts_the_second() {
+fn an_application_pause_outlasts_the_second() {
     let (mut server, now) = open(Role::Server, Config::server());
     let once = message(Role::Server, TEXT, &[""]);
     feed(&mut server, now, &once.repeat(RATE + 1));
@@ -374,7 +374,7 @@ fn a_pause_of_the_application_outlasts_the_second() {
 }
 
 #[test]
-fn control_frames_and_empty_messages_do_not_count_together() {
+fn control_frames_and_empty_messages_are_counted_separately() {
     let (mut server, now) = open(Role::Server, Config::server());
     let both = [message(Role::Server, TEXT, &[""]), frame(true, FIN | PONG, b"")].concat();
     assert_eq!(feed(&mut server, now, &both.repeat(RATE)).len(), RATE);
@@ -384,8 +384,8 @@ fn control_frames_and_empty_messages_do_not_count_together() {
 }
 
 #[test]
-fn the_counts_of_a_second_are_not_those_of_another_however_late() {
-    // A count of seconds in 16 bits would begin anew after so many.
+fn counts_do_not_carry_over_to_a_later_second() {
+    // A 16-bit count of seconds would wrap around here.
     let around = SECOND * (1 << 16);
     let (mut server, now) =
         open(Role::Server, Config::server().heartbeat(Heartbeat::off()).message_rate(Some(3)));

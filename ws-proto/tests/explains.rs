@@ -1,5 +1,4 @@
-//! Every error explains itself in one sentence that fits a log: lower case, no full stop, and the figure or the name
-//! that it is about.
+//! Every error is one sentence that fits in a log line: lower case, no full stop, and the figure or the name at fault.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use core::net::SocketAddr;
@@ -16,7 +15,7 @@ use ws_proto::{
     CloseCode, Error, ProtocolError, RequestError, RespondError, ResponseError, SendError, Timeout,
 };
 
-/// A sentence, with what it must name.
+/// Asserts that an error is one sentence that contains `names`.
 fn says(error: &dyn std::error::Error, names: &str) {
     let text = error.to_string();
     assert!(text.contains(names), "{text:?} does not name {names:?}");
@@ -26,7 +25,7 @@ fn says(error: &dyn std::error::Error, names: &str) {
 }
 
 #[test]
-fn what_the_peer_broke() {
+fn protocol_errors_explain_themselves() {
     for (error, names, code) in [
         (ProtocolError::ReservedBits, "reserved bit", 1002),
         (ProtocolError::ReservedOpcode(11), "0xb", 1002),
@@ -49,12 +48,12 @@ fn what_the_peer_broke() {
         assert_eq!(error.close_code().get(), code, "{error}");
         let whole = Error::from(error);
         says(&whole, names);
-        assert!(whole.source().is_some(), "a report that goes down to the cause finds it");
+        assert!(whole.source().is_some(), "error reports can reach the cause");
     }
 }
 
 #[test]
-fn what_a_request_or_an_answer_broke() {
+fn http_errors_explain_themselves() {
     let refused = Response::builder().status(403).body(bytes::Bytes::new()).unwrap();
     for (error, names, status) in [
         (RequestError::Malformed("a header name"), "a header name", 400),
@@ -97,7 +96,7 @@ fn what_a_request_or_an_answer_broke() {
 }
 
 #[test]
-fn what_the_clock_the_network_or_the_application_ended() {
+fn timeouts_and_io_errors_explain_themselves() {
     for (timeout, names) in [
         (Timeout::Handshake, "handshake"),
         (Timeout::Body, "body"),
@@ -117,7 +116,7 @@ fn what_the_clock_the_network_or_the_application_ended() {
 }
 
 #[test]
-fn what_the_application_cannot_send() {
+fn send_errors_explain_themselves() {
     for (error, names) in [
         (SendError::NotOpen, "not open"),
         (SendError::Full, "wait until it has drained"),
@@ -155,7 +154,7 @@ fn what_the_application_cannot_send() {
 }
 
 #[test]
-fn why_a_server_cannot_listen_and_what_would_help() {
+fn listen_errors_explain_themselves_with_a_remedy() {
     let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
     says(&ListenError::InUse { tried: vec![at(1)] }, "127.0.0.1:1: in use");
@@ -179,7 +178,7 @@ fn why_a_server_cannot_listen_and_what_would_help() {
 }
 
 #[test]
-fn what_cannot_be_allowed_and_what_can_instead() {
+fn access_errors_explain_themselves_with_an_alternative() {
     let origin = |text: &str| InvalidAccess::Origin(text.into());
     let cors = |text: &str| InvalidAccess::CorsOrigin(text.into());
     let host = |text: &str| InvalidAccess::Host(text.into());
@@ -213,7 +212,7 @@ fn what_cannot_be_allowed_and_what_can_instead() {
 }
 
 #[test]
-fn why_a_client_did_not_connect() {
+fn connect_errors_explain_themselves() {
     let at = |port| SocketAddr::from(([192, 0, 2, 1], port));
     let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
     let invalid = InvalidTarget::from(InvalidRequest::Url("it has a fragment"));
@@ -252,7 +251,7 @@ fn why_a_client_did_not_connect() {
 }
 
 #[test]
-fn every_close_code_is_shown_with_its_meaning() {
+fn every_close_code_displays_its_meaning() {
     for (code, shown) in [
         (1000, "1000 normal closure"),
         (1001, "1001 going away"),

@@ -1,5 +1,5 @@
-//! Settings of nothing, of the most that their type holds, and clocks that nobody has: nothing overflows, nothing is due
-//! again and again, and what the setting does not forbid works.
+//! Zero and maximal settings, and clocks out of range: nothing overflows, no deadline recurs endlessly, and everything
+//! that the setting does not forbid works.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::sync::Arc;
@@ -17,11 +17,11 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const EVER: Duration = Duration::MAX;
 const NONE: Duration = Duration::ZERO;
-/// How often two ends want to be woken in a minute at the most, heartbeats aside: output, memory and what is paced have
-/// the shortest pauses, 100 ms.
+/// The most wakeups of two ends in a minute, heartbeats aside: output, memory and rate limits have the shortest pauses,
+/// 100 ms.
 const WAKES: usize = 1300;
 
-/// A setting, with its name.
+/// A setting and its name.
 type Setting = (String, Box<dyn Fn(Config) -> Config>);
 
 fn setting(name: impl Into<String>, set: impl Fn(Config) -> Config + 'static) -> Setting {
@@ -36,7 +36,7 @@ fn settings() -> Vec<Setting> {
         all.push(setting(format!("outbox {marks:?}"), move |config| config.outbox(low, high, cap)));
     }
     for marks @ (low, high, cap) in [(MOST, 0, 0), (MOST, MOST, 0), (0, MOST, 1), (MOST, 0, MOST)] {
-        all.push(setting(format!("marks that contradict each other {marks:?}"), move |config| {
+        all.push(setting(format!("contradictory marks {marks:?}"), move |config| {
             config.outbox(low, high, cap)
         }));
     }
@@ -122,14 +122,14 @@ fn open_by(name: &str, client: Config, server: Config) -> Pair {
     pair
 }
 
-/// Lets so much time pass, and counts how often somebody wants to be woken.
+/// Advances the clock, and counts the wakeups.
 fn wakes(pair: &mut Pair, time: Duration) -> usize {
     let end = pair.now + time;
     let mut wakes = 0;
     loop {
         let due = [&pair.client, &pair.server].map(|end| end.connection.poll_timeout());
         let Some(due) = due.into_iter().flatten().min().filter(|due| *due <= end) else { break };
-        // It asserts that what was handled is not due any more.
+        // `advance` asserts that handled deadlines are no longer due.
         pair.advance(due.since(pair.now));
         wakes += 1;
         assert!(wakes <= 1_000_000, "it spins");
@@ -138,7 +138,7 @@ fn wakes(pair: &mut Pair, time: Duration) -> usize {
     wakes
 }
 
-/// What both say to each other: short, long, in fragments, and nothing.
+/// The messages exchanged: short, long, in fragments, and empty.
 fn exchange(pair: &mut Pair) {
     let long = "long, ".repeat(5000);
     for _ in 0..2 {
@@ -161,7 +161,7 @@ fn exchange(pair: &mut Pair) {
     }
 }
 
-/// The text that an end was told of, pieces joined.
+/// The text that an end received, chunks joined.
 fn heard(events: &[Event<'_>]) -> Vec<String> {
     let (mut all, mut begun) = (Vec::new(), String::new());
     for event in events {
@@ -185,7 +185,7 @@ fn is_what_was_said(heard: &[String]) -> bool {
 }
 
 #[test]
-fn an_honest_exchange_goes_on_under_every_setting_and_nothing_spins() {
+fn every_setting_allows_an_honest_exchange_without_spinning() {
     for (name, set) in settings() {
         for (of_client, of_server) in [(true, false), (false, true), (true, true)] {
             let client = if of_client { set(Config::client()) } else { Config::client() };
@@ -203,7 +203,7 @@ fn an_honest_exchange_goes_on_under_every_setting_and_nothing_spins() {
 }
 
 #[test]
-fn a_peer_that_takes_nothing_makes_nothing_spin() {
+fn a_peer_that_reads_nothing_causes_no_spinning() {
     for (name, set) in settings() {
         let mut pair = open_by(&name, set(Config::client()), set(Config::server()));
         pair.cut = true;
@@ -220,7 +220,7 @@ fn a_peer_that_takes_nothing_makes_nothing_spin() {
         pair.drive();
         let count = wakes(&mut pair, MINUTE);
         assert!(count <= WAKES, "{name}: {count} wakes");
-        // And once it takes some, or closes.
+        // Then it takes some, or closes.
         pair.cut = false;
         let _ = pair.server.connection.close(pair.now, ws_proto::CloseCode::NORMAL, "");
         let count = wakes(&mut pair, MINUTE);
@@ -229,7 +229,7 @@ fn a_peer_that_takes_nothing_makes_nothing_spin() {
 }
 
 #[test]
-fn heartbeats_of_every_pace_keep_a_millisecond_between_them() {
+fn heartbeats_are_at_least_a_millisecond_apart() {
     for kind in [HeartbeatKind::Ping, HeartbeatKind::Pong] {
         for interval in [NONE, Duration::from_nanos(1), EVER] {
             for answer in [NONE, SECOND, EVER] {
@@ -242,15 +242,15 @@ fn heartbeats_of_every_pace_keep_a_millisecond_between_them() {
                 let most = if interval == EVER { 0 } else { 2000 };
                 assert!(count <= most, "{kind:?} {interval:?} {answer:?}: {count} wakes");
                 assert!(is_what_was_said(&heard(&pair.server.events)));
-                assert_eq!(pair.server.connection.state(), State::Open, "an answer that comes is in time");
+                assert_eq!(pair.server.connection.state(), State::Open, "an answer in time keeps it open");
             }
         }
     }
 }
 
-/// Answers that wait, that are given, and that never end.
+/// Answers that are delayed, sent, and never finished.
 #[test]
-fn requests_are_answered_under_every_setting_and_nothing_spins() {
+fn every_setting_allows_requests_without_spinning() {
     for (name, set) in settings() {
         for how in ["at once", "streamed", "never", "idle"] {
             let mut now = Moment::from_nanos(1 << 60);
@@ -299,7 +299,7 @@ fn requests_are_answered_under_every_setting_and_nothing_spins() {
     }
 }
 
-/// Centuries ahead, the end of what nanoseconds in 64 bits can count, and behind it.
+/// Centuries ahead, the end of what 64-bit nanoseconds can represent, and beyond it.
 fn far() -> Vec<Duration> {
     let last = Duration::from_nanos(u64::MAX);
     let year = SECOND * 365 * 24 * 3600;
@@ -319,7 +319,7 @@ fn far() -> Vec<Duration> {
     ]
 }
 
-/// Gives bytes as an adapter does, which waits for the time at which a connection that is paused wants to be woken.
+/// Gives bytes as an adapter does, waiting out each pause of the connection.
 fn give(server: &mut Connection, now: &mut Moment, bytes: &[u8]) -> Vec<Event<'static>> {
     let mut bytes = bytes.to_vec();
     let mut input = &mut bytes[..];
@@ -335,7 +335,7 @@ fn give(server: &mut Connection, now: &mut Moment, bytes: &[u8]) -> Vec<Event<'s
             break;
         }
         let due = server.poll_timeout().unwrap();
-        assert!(due > *now, "what is due is in the past");
+        assert!(due > *now, "the deadline is in the past");
         *now = due;
         server.handle_timeout(*now);
         assert!(server.poll_timeout().is_none_or(|due| due > *now), "due again");
@@ -344,7 +344,7 @@ fn give(server: &mut Connection, now: &mut Moment, bytes: &[u8]) -> Vec<Event<'s
 }
 
 #[test]
-fn a_clock_may_be_anywhere() {
+fn any_clock_value_works() {
     let configs: [(&str, Config); 6] = [
         ("the defaults", Config::server()),
         ("paced", Config::server().message_rate(Some(1))),
@@ -364,7 +364,7 @@ fn a_clock_may_be_anywhere() {
             let Some(later) = birth.checked_add(ahead) else { continue };
             let wire = [frame(true, FIN | TEXT, b"x"), frame(true, FIN | TEXT, b"")].concat().repeat(3);
             let is_message = |event: &&Event<'_>| matches!(event, Event::Message(_));
-            // As time goes, and back again.
+            // Forwards in time, and back again.
             for mut now in [birth, later, later + SECOND, birth + SECOND] {
                 if server.poll_timeout().is_some_and(|due| due <= now) {
                     server.handle_timeout(now);
@@ -383,7 +383,7 @@ fn a_clock_may_be_anywhere() {
 }
 
 #[test]
-fn a_clock_that_goes_back_only_delays() {
+fn a_backward_clock_only_delays() {
     let before = Moment::from_nanos(1 << 60);
     let birth = before + MINUTE;
     let config = Config::server().message_rate(Some(1)).heartbeat(Heartbeat::frequent());
@@ -400,7 +400,7 @@ fn a_clock_that_goes_back_only_delays() {
 }
 
 #[test]
-fn waits_between_attempts_are_what_they_can_be() {
+fn reconnect_delays_saturate() {
     for min in [NONE, SECOND, EVER] {
         for max in [NONE, SECOND, EVER] {
             let policy = Reconnect::default().wait(min, max);

@@ -1,4 +1,4 @@
-//! The first Close is the one that is told (RFC 6455 §7.1.5), whatever broke afterwards.
+//! The first Close received is the one reported (RFC 6455 §7.1.5), whatever fails afterwards.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::io::ErrorKind;
@@ -43,7 +43,7 @@ fn a_reset_before_the_echo_is_written_changes_no_code() {
             let ends: [fn(&mut Connection, Moment); 3] = [
                 |connection, now| connection.abort(now, RESET),
                 |connection, now| connection.write_failed(now, RESET),
-                // It never takes what waits.
+                // It never takes the pending output.
                 |connection, now| connection.handle_timeout(now + 5 * SECOND),
             ];
             for end in ends {
@@ -74,7 +74,7 @@ fn a_reset_after_the_echo_was_written_is_a_clean_end() {
 }
 
 #[test]
-fn a_close_that_stands_unread_is_read_after_a_write_failed() {
+fn an_unread_close_is_read_after_a_write_fails() {
     for role in ROLES {
         let (mut connection, now) = open(role, quiet());
         connection.send(vec![0; 100_000]).unwrap();
@@ -97,7 +97,7 @@ fn a_close_that_stands_unread_is_read_after_a_write_failed() {
 }
 
 #[test]
-fn a_close_behind_what_held_reading_back_is_read_after_a_write_failed() {
+fn a_close_held_back_by_a_pause_is_read_after_a_write_fails() {
     let (mut server, now) = open(Role::Server, quiet());
     server.pause();
     let mut bytes = close(Role::Server, 4005, b"gone");
@@ -112,7 +112,7 @@ fn a_close_behind_what_held_reading_back_is_read_after_a_write_failed() {
 }
 
 #[test]
-fn after_a_write_failed_it_is_over_within_the_second() {
+fn a_failed_write_ends_the_connection_within_a_second() {
     for role in ROLES {
         let ends: [fn(&mut Connection, Moment, Role); 4] = [
             |connection, now, _| connection.handle_timeout(now + SECOND),
@@ -144,7 +144,7 @@ fn connection_fails(connection: &mut Connection, now: Moment, role: Role) {
 }
 
 #[test]
-fn a_write_that_failed_behind_our_close_waits_for_the_peers() {
+fn a_failed_write_after_our_close_waits_for_the_peers() {
     for role in ROLES {
         let (mut connection, now) = open(role, quiet());
         connection.close(now, CloseCode::NORMAL, "").unwrap();
@@ -155,7 +155,7 @@ fn a_write_that_failed_behind_our_close_waits_for_the_peers() {
 }
 
 #[test]
-fn a_second_close_is_not_told() {
+fn a_second_close_is_ignored() {
     for role in ROLES {
         let (mut connection, now) = open(role, quiet());
         let both = [close(role, 4005, b"gone"), close(role, 1000, b"again")].concat();
@@ -166,7 +166,7 @@ fn a_second_close_is_not_told() {
 }
 
 #[test]
-fn what_the_peer_said_is_final_also_when_the_connection_broke_afterwards() {
+fn the_peers_code_decides_finality_despite_a_later_failure() {
     let policy = Reconnect::default();
     for (code, is_final) in [(1008, true), (1000, true), (1001, false), (1012, false)] {
         for broken in [true, false] {
@@ -187,7 +187,7 @@ fn what_the_peer_said_is_final_also_when_the_connection_broke_afterwards() {
 }
 
 #[test]
-fn a_client_that_closed_by_itself_does_not_come_back_however_that_ended() {
+fn a_client_that_closed_does_not_reconnect() {
     let ends: [fn(&mut Connection, Moment); 4] = [
         |client, now| client.handle_eof(now),
         |client, now| client.abort(now, RESET),
@@ -202,7 +202,7 @@ fn a_client_that_closed_by_itself_does_not_come_back_however_that_ended() {
         let closed = closed_of(poll(&mut client, now));
         assert!(Reconnect::default().is_final(&closed), "{closed}");
     }
-    // A fault of the server, or a server that is dead, is another matter.
+    // A server's fault, or a dead server, is not final.
     let (mut client, now) = open(CLIENT, quiet());
     feed(&mut client, now, &frame_to(CLIENT, 0xf0 | TEXT, b""));
     assert!(!Reconnect::default().is_final(&closed_of(end(&mut client, now))));
@@ -213,7 +213,7 @@ fn a_client_that_closed_by_itself_does_not_come_back_however_that_ended() {
 }
 
 #[test]
-fn a_stop_is_our_doing() {
+fn a_stop_is_reported_as_local() {
     let (mut server, now) = open(Role::Server, quiet());
     server.abort(now, Error::Stopped);
     let closed = closed_of(poll(&mut server, now));
@@ -221,7 +221,7 @@ fn a_stop_is_our_doing() {
 }
 
 #[test]
-fn who_is_too_slow_is_told_1013_ahead_of_what_waits() {
+fn a_slow_peer_receives_1013_ahead_of_queued_output() {
     for role in ROLES {
         let (mut connection, now) = open(role, quiet());
         for _ in 0..100 {

@@ -1,4 +1,4 @@
-//! When reading waits for output, and for how long: the edges of the rule. Two whole ends are in `duplex.rs`.
+//! When and for how long reading waits for output: the edge cases. Whole pairs of ends are in `duplex.rs`.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::time::Duration;
@@ -10,26 +10,26 @@ const HALF: usize = 8000;
 const DELAY: Duration = Duration::from_millis(100);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// Marks of 1000 and 4000, and a cap of 16,000: reading may wait from 8001 bytes on.
+/// Marks of 1000 and 4000, and a cap of 16,000: reading may be delayed from 8001 bytes on.
 fn config() -> Config {
     Config::server().outbox(1000, 4000, 2 * HALF).heartbeat(Heartbeat::off())
 }
 
-/// Queues so many bytes, header included.
+/// Queues `len` bytes, header included.
 fn queue(server: &mut Connection, len: usize) {
     let before = server.queued();
     server.send(vec![0; len - if len < 128 { 2 } else { 4 }]).unwrap();
     assert_eq!(server.queued(), before + len);
 }
 
-/// Open, with so much queued outside any event.
+/// An open connection with `len` bytes queued outside any event.
 fn with_queued(len: usize) -> (Connection, Moment) {
     let (mut server, now) = open(Role::Server, config());
     queue(&mut server, len);
     (server, now)
 }
 
-/// Gives two messages: the first is told, and handled so. Says whether the second is told, too.
+/// Gives two messages, and handles the first. Returns whether the second is delivered too.
 fn is_next_told(server: &mut Connection, now: Moment, handle: impl FnOnce(&mut Connection)) -> bool {
     let mut bytes = [frame(true, FIN | TEXT, b"1"), frame(true, FIN | TEXT, b"2")].concat();
     let mut input = &mut bytes[..];
@@ -37,11 +37,11 @@ fn is_next_told(server: &mut Connection, now: Moment, handle: impl FnOnce(&mut C
     handle(server);
     let is_told = server.handle_input(now, &mut input).is_some();
     assert_eq!(server.is_paused(), !is_told);
-    assert_eq!(input.is_empty(), is_told, "what is not told stays with the caller");
+    assert_eq!(input.is_empty(), is_told, "undelivered input stays with the caller");
     is_told
 }
 
-/// An event whose handling adds 1000 bytes, and delays the next.
+/// An event whose handler queues 1000 bytes, which delays the next event.
 fn delay(server: &mut Connection, now: Moment) {
     assert!(!is_next_told(server, now, |server| queue(server, 1000)));
 }
@@ -56,7 +56,7 @@ fn half_the_cap_delays_nothing_and_a_byte_more_does() {
 }
 
 #[test]
-fn what_was_added_below_half_the_cap_is_not_waited_for() {
+fn output_added_below_half_the_cap_delays_nothing() {
     let (mut server, now) = open(Role::Server, config());
     assert!(!is_next_told(&mut server, now, |server| queue(server, HALF + 10)));
     server.handle_written(now, 9);
@@ -66,7 +66,7 @@ fn what_was_added_below_half_the_cap_is_not_waited_for() {
 }
 
 #[test]
-fn an_event_that_added_nothing_delays_nothing() {
+fn an_event_without_output_delays_nothing() {
     let (mut server, now) = open(Role::Server, Config::server());
     assert!(is_next_told(&mut server, now, |_| {}));
     feed(&mut server, now, b"");
@@ -82,7 +82,7 @@ fn an_event_that_added_nothing_delays_nothing() {
 }
 
 #[test]
-fn an_event_that_added_delays_the_next_until_as_much_is_taken() {
+fn an_event_with_output_delays_the_next_until_as_much_is_taken() {
     let (mut server, now) = with_queued(12_000);
     delay(&mut server, now);
     server.handle_written(now, 999);
@@ -90,7 +90,7 @@ fn an_event_that_added_delays_the_next_until_as_much_is_taken() {
     server.handle_written(now, 0);
     assert!(server.is_paused());
     server.handle_written(now, 1);
-    assert!(!server.is_paused(), "although 12,000 bytes still wait");
+    assert!(!server.is_paused(), "although 12,000 bytes are still queued");
     delay(&mut server, now);
 }
 
@@ -105,11 +105,11 @@ fn a_delay_ends_below_half_the_cap() {
 }
 
 #[test]
-fn a_delay_ends_after_100_ms_doubled_each_time_that_nothing_is_taken() {
+fn a_delay_lasts_100_ms_and_doubles_while_nothing_is_taken() {
     for by_receive in [false, true] {
         let (mut server, mut now) = with_queued(10_000);
         for round in 0..5 {
-            // As small as can be, so that the cap is far.
+            // As little as possible, to stay below the cap.
             assert!(!is_next_told(&mut server, now, |server| queue(server, 2)));
             let due = now + DELAY * (1 << round);
             assert_eq!(server.poll_timeout(), Some(due), "round {round}");
@@ -129,7 +129,7 @@ fn a_delay_ends_after_100_ms_doubled_each_time_that_nothing_is_taken() {
 }
 
 #[test]
-fn a_peer_that_takes_a_byte_in_a_delay_has_the_short_one_again() {
+fn a_byte_taken_during_a_delay_resets_it() {
     let (mut server, mut now) = with_queued(10_000);
     for expected in [1, 2, 4, 1, 2, 4, 1] {
         delay_of(&mut server, &mut now, expected, if expected == 4 { 1 } else { 0 });
@@ -137,7 +137,7 @@ fn a_peer_that_takes_a_byte_in_a_delay_has_the_short_one_again() {
 }
 
 #[test]
-fn a_peer_that_takes_a_byte_between_two_delays_has_the_short_one_again() {
+fn a_byte_taken_between_two_delays_resets_them() {
     let (mut server, mut now) = with_queued(10_000);
     for expected in [1, 2, 4] {
         delay_of(&mut server, &mut now, expected, 0);
@@ -146,19 +146,19 @@ fn a_peer_that_takes_a_byte_between_two_delays_has_the_short_one_again() {
     delay_of(&mut server, &mut now, 1, 0);
 }
 
-/// A delay of so many times the shortest, in which the peer takes so much.
+/// A delay of `expected` times the shortest, during which the peer takes `taken` bytes.
 fn delay_of(server: &mut Connection, now: &mut Moment, expected: u32, taken: usize) {
     assert!(!is_next_told(server, *now, |server| queue(server, 10)));
     server.handle_written(*now + MILLISECOND, taken);
     *now += DELAY * expected;
     server.handle_timeout(*now - MILLISECOND);
-    assert!(server.is_paused(), "for less than {expected} × 100 ms");
+    assert!(server.is_paused(), "shorter than {expected} × 100 ms");
     server.handle_timeout(*now);
-    assert!(!server.is_paused(), "for more than {expected} × 100 ms");
+    assert!(!server.is_paused(), "longer than {expected} × 100 ms");
 }
 
 #[test]
-fn what_is_taken_in_full_ends_a_row_of_delays() {
+fn draining_completely_ends_a_series_of_delays() {
     let (mut server, mut now) = with_queued(10_000);
     for expected in [1, 2, 4] {
         delay_of(&mut server, &mut now, expected, 0);
@@ -169,7 +169,7 @@ fn what_is_taken_in_full_ends_a_row_of_delays() {
 }
 
 #[test]
-fn drained_is_an_event_too() {
+fn drained_counts_as_an_event() {
     let (mut server, now) = with_queued(5000);
     take_output(&mut server, now);
     assert!(matches!(server.poll_event(now), Some(Event::Drained)));
@@ -181,7 +181,7 @@ fn drained_is_an_event_too() {
 }
 
 #[test]
-fn open_is_an_event_too() {
+fn open_counts_as_an_event() {
     let mut pair = Pair::new(Config::client(), config());
     pair.accept = false;
     pair.drive();
@@ -197,7 +197,7 @@ fn open_is_an_event_too() {
 }
 
 #[test]
-fn what_is_refused_adds_nothing() {
+fn rejected_sends_add_nothing() {
     let (mut server, now) = with_queued(12_000);
     for _ in 0..3 {
         assert!(is_next_told(&mut server, now, |server| {
@@ -219,7 +219,7 @@ fn a_low_mark_above_half_the_cap_changes_nothing() {
 }
 
 #[test]
-fn without_a_cap_nothing_is_delayed_and_with_none_each_answer_is_waited_for() {
+fn an_unlimited_cap_delays_nothing_and_a_zero_cap_delays_each_answer() {
     let config = config().outbox(usize::MAX, usize::MAX, usize::MAX);
     let (mut server, now) = open(Role::Server, config);
     for _ in 0..100 {

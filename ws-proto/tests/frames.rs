@@ -15,7 +15,7 @@ fn texts(events: &[Event<'_>]) -> Vec<String> {
         .collect()
 }
 
-/// The cause that a failed connection tells at its end.
+/// The protocol error that a failed connection reports at its end.
 fn fault(connection: &mut Connection, now: Moment) -> Option<ProtocolError> {
     match end(connection, now).pop() {
         Some(Event::Closed(closed)) => match closed.error {
@@ -28,7 +28,7 @@ fn fault(connection: &mut Connection, now: Moment) -> Option<ProtocolError> {
 
 #[test]
 fn the_examples_of_the_rfc_are_read() {
-    // §5.7, in its order: unmasked frames come from a server.
+    // §5.7, in order: unmasked frames come from a server.
     let (mut client, now) = open(CLIENT, Config::client());
     assert_eq!(texts(&feed(&mut client, now, b"\x81\x05Hello")), ["Hello"]);
     assert_eq!(texts(&feed(&mut client, now, b"\x01\x03Hel\x80\x02lo")), ["Hello"]);
@@ -58,27 +58,27 @@ fn the_examples_of_the_rfc_are_written() {
     }
 }
 
-/// In which state the two bytes come.
+/// The state in which the two bytes arrive.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Before {
     Nothing,
-    /// Open just now, of which a server's application is yet to hear.
+    /// Just opened; a server has not emitted `Open` yet.
     Handshake,
-    /// A whole message.
+    /// After a whole message.
     Message,
-    /// The first fragment of a text, of a binary message; one without content; one that a ping follows.
+    /// After the first fragment of a text, of a binary message; an empty one; one followed by a ping.
     Text,
     Binary,
     Empty,
     PingInside,
-    /// A Close of ours, between messages and inside one of the peer's.
+    /// After our Close, between messages and inside one from the peer.
     OurClose,
     OurCloseInside,
-    /// A Close of the peer's.
+    /// After the peer's Close.
     PeersClose,
-    /// A fault of the peer's.
+    /// After a protocol error of the peer.
     Fault,
-    /// The end of everything.
+    /// After the end.
     End,
 }
 
@@ -100,17 +100,17 @@ impl Before {
         End,
     ];
 
-    /// Whether a message has begun and not ended.
+    /// Whether a message is in progress.
     fn is_inside(self) -> bool {
         matches!(self, Text | Binary | Empty | PingInside | OurCloseInside)
     }
 
-    /// Whether frames are read at all.
+    /// Whether frames are still read.
     fn is_read(self) -> bool {
         !matches!(self, PeersClose | Fault | End)
     }
 
-    /// A connection in this state, and what it wrote on the way there.
+    /// A connection in this state, and its output on the way there.
     fn reach(self, role: Role, config: &Arc<Config>, now: Moment) -> (Connection, Vec<u8>) {
         let mut connection = match self {
             Handshake => return after_the_handshake(role, config, now),
@@ -159,14 +159,14 @@ fn after_the_handshake(role: Role, config: &Arc<Config>, now: Moment) -> (Connec
     (client, Vec::new())
 }
 
-/// What §5 and §7 say of a frame that starts with these two bytes; written from the text, not from the code.
+/// What §5 and §7 say about a frame that starts with these two bytes, written from the text, not from the code.
 fn is_good(role: Role, before: Before, first: u8, second: u8) -> bool {
     let (fin, rsv, opcode) = (first & 0x80 != 0, first & 0x70, first & 0x0f);
     let (masked, len) = (second & 0x80 != 0, second & 0x7f);
     let control = opcode >= 8;
     let defined = matches!(opcode, 0 | 1 | 2 | 8 | 9 | 10);
     let in_order = control || (opcode == 0) == before.is_inside();
-    let close_is_good = opcode != 8 || len == 0; // the payload is all 'a', of which no code is made
+    let close_is_good = opcode != 8 || len == 0; // a payload of 'a's holds no valid code
     rsv == 0
         && defined
         && masked == (role == Role::Server)
@@ -175,8 +175,8 @@ fn is_good(role: Role, before: Before, first: u8, second: u8) -> bool {
         && close_is_good
 }
 
-/// A frame that starts with these two bytes: the rest of the header, with a masking key of zeros, and the payload of
-/// a short one.
+/// A frame that starts with these two bytes: the rest of the header, with an all-zero masking key, and a short frame's
+/// payload.
 fn begun(masked: bool, first: u8, second: u8) -> Vec<u8> {
     let mut bytes = vec![first, second];
     let len = match second & 0x7f {
@@ -197,7 +197,7 @@ fn begun(masked: bool, first: u8, second: u8) -> Vec<u8> {
     bytes
 }
 
-/// Gives all in two reads, cut there.
+/// Gives all bytes in two reads, cut at `cut`.
 fn give(connection: &mut Connection, now: Moment, bytes: &mut [u8], cut: usize) {
     let (first, second) = bytes.split_at_mut(cut);
     for mut input in [first, second] {
@@ -206,7 +206,7 @@ fn give(connection: &mut Connection, now: Moment, bytes: &mut [u8], cut: usize) 
     }
 }
 
-/// Every first two bytes in every state, at once or cut behind the first or the second.
+/// Every first two bytes in every state, uncut or cut after the first or the second.
 fn give_all(role: Role, config: Config) {
     let (now, config) = (Moment::default(), Arc::new(config));
     for before in Before::ALL {
@@ -232,7 +232,7 @@ fn every_first_two_bytes_to_a_client_in_every_state() {
     give_all(CLIENT, Config::client());
 }
 
-/// Compares where a connection stands, and the code of the Close that it has sent, with what the RFC wants.
+/// Compares the connection's state and the code of its Close with what the RFC requires.
 fn judge(role: Role, before: Before, first: u8, second: u8, state: State, output: &[u8]) {
     let name = || format!("{role:?} {before:?} {first:#04x} {second:#04x}");
     let failed = before.is_read() && !is_good(role, before, first, second);
@@ -249,7 +249,7 @@ fn judge(role: Role, before: Before, first: u8, second: u8, state: State, output
 }
 
 #[test]
-fn the_length_alone_decides_about_a_message_that_cannot_be() {
+fn the_declared_length_alone_rejects_an_impossible_message() {
     let limit = 1 << 20;
     let lengths = [
         125,
@@ -303,7 +303,7 @@ fn a_length_in_a_longer_form_than_it_needs_fails() {
 }
 
 #[test]
-fn what_was_good_is_told_before_what_was_bad() {
+fn valid_frames_are_delivered_before_a_fault_is_reported() {
     let (mut server, now) = open(Role::Server, Config::server());
     let mut bytes = frame(true, FIN | TEXT, b"one");
     bytes.extend(frame(true, FIN | TEXT, b"two"));
@@ -314,7 +314,7 @@ fn what_was_good_is_told_before_what_was_bad() {
 }
 
 #[test]
-fn an_echo_that_was_due_goes_out_before_the_close() {
+fn a_pending_echo_goes_out_before_the_close() {
     let (mut server, now) = open(Role::Server, Config::server());
     let mut bytes = frame(true, FIN | TEXT, b"one");
     bytes.extend(frame(true, 0xb1, b"bad"));
@@ -338,12 +338,12 @@ fn control_frames_may_stand_between_fragments_and_do_not_end_them() {
     bytes.extend(frame(true, FIN | PONG, b"unasked"));
     bytes.extend(frame(true, FIN | CONTINUATION, b"two"));
     assert_eq!(texts(&feed(&mut server, now, &bytes)), ["one two"]);
-    assert_eq!(parse(&take_output(&mut server, now)).len(), 1, "the pong, and nothing for a pong");
+    assert_eq!(parse(&take_output(&mut server, now)).len(), 1, "one pong, and no answer to a pong");
 }
 
-/// Pongs may come at any time, twice, and with any payload (§5.5.3).
+/// Pongs may arrive at any time, twice, and with any payload (§5.5.3).
 #[test]
-fn pongs_that_nobody_asked_for_change_nothing() {
+fn unsolicited_pongs_change_nothing() {
     let pong = |payload: &[u8]| frame(true, FIN | PONG, payload);
     let (mut server, now) = open(Role::Server, Config::server());
     assert!(feed(&mut server, now, &[pong(b""), pong(b"asked")].concat()).is_empty());
@@ -351,7 +351,7 @@ fn pongs_that_nobody_asked_for_change_nothing() {
     assert!(feed(&mut server, now, &[pong(b""), pong(b"aske"), pong(b"asked ")].concat()).is_empty());
     assert!(matches!(feed(&mut server, now, &pong(b"asked"))[..], [Event::Pong(_)]));
     assert!(feed(&mut server, now, &pong(b"asked").repeat(2)).is_empty(), "once");
-    // Nor do they while it closes.
+    // Nor while closing.
     server.close(now, CloseCode::NORMAL, "").unwrap();
     assert!(feed(&mut server, now, &pong(b"asked").repeat(2)).is_empty());
     assert_eq!(server.state(), State::Closing);
@@ -364,7 +364,7 @@ fn of_many_pings_sixteen_and_the_newest_are_answered() {
     let (mut server, now) = open(Role::Server, Config::server());
     for n in 0..500u16 {
         feed(&mut server, now, &frame(true, FIN | PING, &n.to_be_bytes()));
-        assert!(server.queued() <= 16 * 4, "{} bytes wait", server.queued());
+        assert!(server.queued() <= 16 * 4, "{} bytes are queued", server.queued());
     }
     let pongs: Vec<u16> = parse(&take_output(&mut server, now))
         .iter()
@@ -374,14 +374,14 @@ fn of_many_pings_sixteen_and_the_newest_are_answered() {
 }
 
 #[test]
-fn floods_that_carry_nothing_end_the_connection() {
+fn floods_of_empty_frames_fail_the_connection() {
     for first in [FIN | PING, FIN | PONG, CONTINUATION] {
         let (mut server, now) = open(Role::Server, Config::server().frame_rate(Some(10)));
         feed(&mut server, now, &frame(true, TEXT, b""));
         for _ in 0..10 {
             feed(&mut server, now, &frame(true, first, b""));
         }
-        assert_eq!(server.state(), State::Open, "the limit itself is allowed");
+        assert_eq!(server.state(), State::Open, "exactly the limit is allowed");
         let later = now + std::time::Duration::from_secs(1);
         for _ in 0..10 {
             feed(&mut server, later, &frame(true, first, b""));
@@ -417,7 +417,7 @@ fn a_message_with_content_is_no_flood() {
 }
 
 #[test]
-fn a_client_masks_every_frame_with_a_key_of_its_own() {
+fn a_client_masks_every_frame_with_a_new_key() {
     let (mut client, now) = open(CLIENT, Config::client());
     for n in 0..100 {
         client.send(format!("message {n}")).unwrap();

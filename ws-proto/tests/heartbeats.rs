@@ -1,4 +1,4 @@
-//! Heartbeats find the dead, and only those.
+//! Heartbeats detect dead peers, and only those.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::time::Duration;
@@ -21,17 +21,17 @@ fn is_dead(events: &[Event<'_>]) -> bool {
     matches!(closed.error, Some(Error::Timeout(Timeout::Heartbeat)))
 }
 
-/// How many of these stand in the output.
+/// The number of frames with this first byte in the output.
 fn count(output: &[u8], opcode: u8) -> usize {
     parse(output).iter().filter(|frame| frame.first == FIN | opcode).count()
 }
 
 #[test]
-fn a_dead_peer_is_found_however_often_we_send() {
+fn a_dead_peer_is_detected_despite_our_sends() {
     for every in [1, 24, 25, 26, 60] {
         for role in [Role::Server, CLIENT] {
             let (mut connection, birth) = open(role, live());
-            // It talks for a while, and is gone then; the kernel takes all that is sent to it.
+            // It sends for a while, then vanishes; the kernel keeps taking everything sent to it.
             let mut dead = None;
             for second in 1..24 * 3600 {
                 let now = birth + second * SECOND;
@@ -59,7 +59,7 @@ fn a_dead_peer_is_found_however_often_we_send() {
 }
 
 #[test]
-fn a_ping_is_due_an_interval_after_the_last_byte_heard() {
+fn a_ping_is_due_an_interval_after_the_last_byte_received() {
     let (mut server, now) = open(Role::Server, live());
     feed(&mut server, now + 10 * SECOND, &[FIN | TEXT]);
     server.send("written").unwrap();
@@ -73,7 +73,7 @@ fn a_ping_is_due_an_interval_after_the_last_byte_heard() {
 }
 
 #[test]
-fn a_peer_that_talks_all_the_time_is_asked_after_four_intervals() {
+fn a_peer_that_sends_continuously_is_pinged_after_four_intervals() {
     let (mut server, birth) = open(Role::Server, live());
     let mut pings = Vec::new();
     for second in 1..=1000 {
@@ -90,7 +90,7 @@ fn a_peer_that_talks_all_the_time_is_asked_after_four_intervals() {
 }
 
 #[test]
-fn a_peer_that_talks_and_never_answers_lives() {
+fn a_peer_that_sends_without_answering_pings_is_alive() {
     let (mut server, birth) = open(Role::Server, live());
     for second in 1..=1000 {
         let now = birth + second * SECOND;
@@ -102,13 +102,13 @@ fn a_peer_that_talks_and_never_answers_lives() {
 }
 
 #[test]
-fn a_ping_in_the_outbox_is_judged_from_when_the_socket_took_it() {
+fn the_pong_timeout_starts_when_the_socket_takes_the_ping() {
     let (mut server, birth) = open(Role::Server, live());
     server.send(vec![0; 2_000_000]).unwrap();
     server.handle_written(birth + 20 * SECOND, 1000);
     let due = birth + 25 * SECOND;
     server.handle_timeout(due);
-    // The frame before it goes out in ten writes, each 15 s after the last one.
+    // The frame before it goes out in ten writes, 15 s apart.
     let mut now = due;
     for _ in 0..10 {
         now += 15 * SECOND;
@@ -116,7 +116,7 @@ fn a_ping_in_the_outbox_is_judged_from_when_the_socket_took_it() {
         server.handle_timeout(now + 19 * SECOND);
         assert_eq!(server.state(), State::Open);
     }
-    // The last one took the rest of it, ten bytes short of the Ping.
+    // The last write took the rest of it, except for ten bytes of the Ping.
     now += 15 * SECOND;
     let output = take_output(&mut server, now);
     assert!(output.ends_with(&[FIN | PING, 0]));
@@ -126,11 +126,11 @@ fn a_ping_in_the_outbox_is_judged_from_when_the_socket_took_it() {
     server.handle_timeout(now);
     assert_eq!(server.state(), State::Open);
     server.handle_timeout(now + SECOND);
-    assert!(is_dead(&poll(&mut server, now + SECOND)), "what is written behind it shows no life");
+    assert!(is_dead(&poll(&mut server, now + SECOND)), "later writes prove nothing");
 }
 
 #[test]
-fn a_ping_that_is_partly_written_is_not_sent_yet() {
+fn a_partly_written_ping_is_not_sent_yet() {
     let (mut server, birth) = open(Role::Server, live());
     server.handle_timeout(birth + 25 * SECOND);
     server.handle_written(birth + 25 * SECOND, 1);
@@ -142,7 +142,7 @@ fn a_ping_that_is_partly_written_is_not_sent_yet() {
 }
 
 #[test]
-fn a_ping_that_the_socket_never_takes_is_judged_all_the_same() {
+fn a_ping_that_the_socket_never_takes_times_out_too() {
     let (mut server, birth) = open(Role::Server, live());
     server.send(vec![0; 2000]).unwrap();
     server.handle_written(birth + 24 * SECOND, 0);
@@ -151,7 +151,7 @@ fn a_ping_that_the_socket_never_takes_is_judged_all_the_same() {
     assert!(is_dead(&poll(&mut server, birth + 45 * SECOND)));
 }
 
-/// One message of 3 MiB from `sender` to `receiver` at 40 KB/s, both with `live`, over a pipe that holds so much.
+/// Sends one message of 3 MiB from `sender` to `receiver` at 40 KB/s, both with `live`, over a pipe of this size.
 fn one_large_message(sender: Role, receiver: Role, pieces: Delivery, kernel: usize) {
     let (mut sender, birth) = open(sender, live());
     let (mut receiver, _) = open(receiver, live().delivery(pieces));
@@ -182,7 +182,7 @@ fn one_large_message(sender: Role, receiver: Role, pieces: Delivery, kernel: usi
         }
     }
     assert!(is_there);
-    // Both are asked, and answer, as ever.
+    // Both are pinged, and answer, as usual.
     assert!(sender.latency().is_some());
 }
 
@@ -207,7 +207,7 @@ fn three_mebibytes_in_one_message_at_40_kb_a_second_live() {
 }
 
 #[test]
-fn while_reading_is_paused_a_due_ping_is_written_once_and_not_judged() {
+fn a_ping_due_while_reading_is_paused_is_written_once_and_does_not_time_out() {
     let (mut server, birth) = open(Role::Server, live());
     server.pause();
     let mut pings = 0;
@@ -220,7 +220,7 @@ fn while_reading_is_paused_a_due_ping_is_written_once_and_not_judged() {
     assert_eq!(pings, 1);
     let now = birth + 1000 * SECOND;
     server.resume(now);
-    assert_eq!(server.poll_timeout(), Some(now + 20 * SECOND), "the answer has its whole time again");
+    assert_eq!(server.poll_timeout(), Some(now + 20 * SECOND), "the answer has its full time again");
     server.handle_timeout(now + 20 * SECOND - MILLISECOND);
     assert_eq!(server.state(), State::Open);
     assert_eq!(feed(&mut server, now + 20 * SECOND - MILLISECOND, &frame(true, FIN | PONG, b"")).len(), 1);
@@ -229,7 +229,7 @@ fn while_reading_is_paused_a_due_ping_is_written_once_and_not_judged() {
 }
 
 #[test]
-fn while_reading_is_paused_no_answer_is_waited_for_however_short_its_time() {
+fn no_pong_timeout_runs_while_reading_is_paused() {
     for answer in [Duration::ZERO, MILLISECOND, SECOND, Duration::MAX] {
         for pause in [Connection::pause, flood] {
             let heartbeat = Heartbeat::frequent().idle(MILLISECOND).pong_timeout(answer);
@@ -243,7 +243,7 @@ fn while_reading_is_paused_no_answer_is_waited_for_however_short_its_time() {
             while let Some(due) = server.poll_timeout().filter(|due| *due < resumes) {
                 server.handle_timeout(due.max(birth + 4 * MILLISECOND));
                 timeouts += 1;
-                assert!(timeouts < 10, "a deadline was handled and is still due");
+                assert!(timeouts < 10, "a handled deadline is still due");
             }
             assert!(server.is_paused() && server.state() == State::Open);
             server.resume(resumes);
@@ -251,12 +251,12 @@ fn while_reading_is_paused_no_answer_is_waited_for_however_short_its_time() {
                 server.handle_timeout(resumes); // the next second begins
             }
             let answer = answer.max(MILLISECOND);
-            assert_eq!(server.poll_timeout(), resumes.checked_add(answer), "its time begins anew");
+            assert_eq!(server.poll_timeout(), resumes.checked_add(answer), "its time starts over");
         }
     }
 }
 
-/// More than is read within a second.
+/// More input than is read within a second.
 fn flood(server: &mut Connection) {
     let now = server.poll_timeout().unwrap() - MILLISECOND;
     feed(server, now, &frame(true, FIN | TEXT, b"the only one"));
@@ -264,7 +264,7 @@ fn flood(server: &mut Connection) {
 }
 
 #[test]
-fn while_reading_is_paused_the_output_deadline_judges() {
+fn the_output_deadline_applies_while_reading_is_paused() {
     let (mut server, birth) = open(Role::Server, live());
     server.pause();
     server.send("unread").unwrap();
@@ -279,7 +279,7 @@ fn while_reading_is_paused_the_output_deadline_judges() {
 }
 
 #[test]
-fn while_output_the_rate_or_memory_holds_reading_back_nothing_is_judged() {
+fn no_pong_timeout_runs_while_output_rate_or_memory_pauses_reading() {
     for (by, until) in [("output", 100), ("rate", 1000), ("memory", 100)] {
         let heartbeat = Heartbeat::frequent().idle(20 * MILLISECOND).pong_timeout(30 * MILLISECOND);
         let memory = Memory::new(0);
@@ -292,7 +292,7 @@ fn while_output_the_rate_or_memory_holds_reading_back_nothing_is_judged() {
         let (mut server, birth) = open(Role::Server, config);
         let (mut other, _) = open(Role::Server, Config::server().memory(memory).outbox(0, 0, 99));
         if by == "memory" {
-            // Another connection holds more than all may.
+            // Another connection exceeds the shared memory limit.
             other.send(vec![0; 50]).unwrap();
             feed(&mut server, birth, &frame(true, FIN | TEXT, b"begun")[..8]);
         } else {
@@ -313,7 +313,7 @@ fn while_output_the_rate_or_memory_holds_reading_back_nothing_is_judged() {
                 break;
             }
             assert_eq!(server.is_paused(), passed < until, "by {by}, after {passed} ms");
-            // What waits goes out slowly at first.
+            // Output drains slowly at first.
             let n = if by == "output" && passed < until { 1 } else { server.outbox_len() };
             output.extend(take_some(&mut server, now, n));
         }
@@ -328,7 +328,7 @@ fn one_way_pongs_are_due_after_the_last_byte_written() {
     let (mut client, birth) = open(CLIENT, Config::client().heartbeat(heartbeat));
     for second in 1..30 {
         let now = birth + second * SECOND;
-        // What is heard does not count.
+        // Input does not count.
         feed(&mut client, now, &frame(false, FIN | TEXT, b"x"));
         client.handle_timeout(now);
         let pongs = count(&take_output(&mut client, now), PONG);
@@ -346,7 +346,7 @@ fn one_way_pongs_are_due_after_the_last_byte_written() {
 }
 
 #[test]
-fn a_write_of_nothing_delays_no_one_way_pong() {
+fn an_empty_write_does_not_delay_a_one_way_pong() {
     let heartbeat = Heartbeat::client().idle(10 * SECOND);
     let (mut client, now) = open(CLIENT, Config::client().heartbeat(heartbeat));
     client.handle_written(now + 9 * SECOND, 0);
@@ -355,7 +355,7 @@ fn a_write_of_nothing_delays_no_one_way_pong() {
 }
 
 #[test]
-fn after_sleep_those_with_one_way_heartbeats_are_asked_by_ping_once() {
+fn one_way_heartbeats_ping_once_after_sleep() {
     let (mut client, now) = open(CLIENT, Config::client());
     client.handle_resume(now);
     client.handle_resume(now + SECOND);
@@ -365,7 +365,7 @@ fn after_sleep_those_with_one_way_heartbeats_are_asked_by_ping_once() {
     client.handle_timeout(now + 31 * SECOND);
     assert_eq!(client.state(), State::Open);
     let output = take_output(&mut client, now + 31 * SECOND);
-    assert_eq!((count(&output, PONG), parse(&output).len()), (1, 1), "and it goes on as before");
+    assert_eq!((count(&output, PONG), parse(&output).len()), (1, 1), "and it continues as before");
     let (mut client, now) = open(CLIENT, Config::client());
     client.handle_resume(now);
     take_output(&mut client, now);
@@ -374,7 +374,7 @@ fn after_sleep_those_with_one_way_heartbeats_are_asked_by_ping_once() {
 }
 
 #[test]
-fn clients_that_come_back_ping_unless_a_heartbeat_was_chosen() {
+fn reconnecting_clients_ping_unless_a_heartbeat_is_set() {
     let chosen = Heartbeat::client();
     for (mut client, reconnects, expected) in [
         (ClientConfig::new(), false, Heartbeat::client()),
@@ -405,7 +405,7 @@ fn an_answered_ping_leaves_no_memory_behind() {
 }
 
 #[test]
-fn an_interval_of_nothing_is_a_millisecond() {
+fn a_zero_interval_is_a_millisecond() {
     for kind in [HeartbeatKind::Ping, HeartbeatKind::Pong] {
         let config = Config::server().heartbeat(Heartbeat::frequent().kind(kind).idle(Duration::ZERO));
         let (mut server, now) = open(Role::Server, config);
@@ -414,7 +414,7 @@ fn an_interval_of_nothing_is_a_millisecond() {
             assert_eq!(due, now + sent * MILLISECOND, "{kind:?}");
             server.handle_timeout(due);
             let pings = count(&take_output(&mut server, due), PING);
-            assert!(server.poll_timeout().unwrap() > due, "{kind:?}: it is handled and still due");
+            assert!(server.poll_timeout().unwrap() > due, "{kind:?}: handled and still due");
             for _ in 0..pings {
                 feed(&mut server, due, &frame(true, FIN | PONG, b""));
             }

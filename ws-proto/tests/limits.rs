@@ -1,4 +1,4 @@
-//! Limits: zero is one, too, and none of them is switched off by its value.
+//! Limits: zero is a limit too, and no value disables one.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::sync::Arc;
@@ -44,14 +44,11 @@ fn zero_is_the_smallest_limit_and_not_none() {
 
     let config = Config::server().drain_limit(0);
     let (mut server, now) = open(Role::Server, config);
-    assert!(
-        matches!(feed(&mut server, now, b"\xff")[..], [Event::Closed(_)]),
-        "it is over with the bad byte"
-    );
+    assert!(matches!(feed(&mut server, now, b"\xff")[..], [Event::Closed(_)]), "the bad byte ends it");
 }
 
 #[test]
-fn a_time_of_zero_is_over_at_once() {
+fn a_zero_timeout_expires_immediately() {
     let none = Duration::ZERO;
     let now = Moment::default();
     let mut server =
@@ -71,9 +68,9 @@ fn a_time_of_zero_is_over_at_once() {
     assert_eq!(server.state(), State::Closed);
 }
 
-/// A pipeline, handshakes in progress and requests have room for one, without which there is no server at all.
+/// Pipelines, handshakes in progress and requests allow at least one; without it there is no server.
 #[test]
-fn where_none_would_be_no_server_one_is_allowed() {
+fn limits_that_would_disable_the_server_allow_one() {
     let now = Moment::default();
     let config = Config::server().pipeline_limit(0).request_limit(0);
     let mut server = Connection::server(now, Arc::new(config), Default::default());

@@ -10,7 +10,7 @@ use ws_proto::{Config, Connection, Event, Frame, Moment, Opcode, OutboxBuffer, R
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// What this does to the heap: blocks allocated, and bytes held at the end.
+/// The heap effect of `body`: blocks allocated, and bytes held at the end.
 fn measure(mut body: impl FnMut()) -> (usize, isize) {
     let region = Region::new(ALLOCATOR);
     body();
@@ -19,7 +19,7 @@ fn measure(mut body: impl FnMut()) -> (usize, isize) {
     (change.allocations + change.reallocations, held)
 }
 
-/// Gives bytes to a connection without owning what it tells.
+/// Gives bytes to a connection, and drops its events.
 fn give(connection: &mut Connection, now: Moment, bytes: &mut [u8]) {
     let mut input = bytes;
     while let Some(event) = connection.handle_input(now, &mut input) {
@@ -27,10 +27,10 @@ fn give(connection: &mut Connection, now: Moment, bytes: &mut [u8]) {
     }
 }
 
-/// What a connection is busy with, and how it comes to be.
+/// A temporary activity of a connection, and how to trigger it.
 type Business = (&'static str, fn(&mut Connection, Moment));
 
-/// What a connection may be busy with for a while, begun and brought to its end but for what waits to be written.
+/// Temporary activities, run to completion except for pending output.
 fn busy_for_a_while() -> [Business; 6] {
     [
         ("a message in fragments", |server, _| {
@@ -42,17 +42,17 @@ fn busy_for_a_while() -> [Business; 6] {
             server.send("waits").unwrap();
             server.send(Frame::raw(Opcode::Continuation, true, "gun").unwrap()).unwrap();
         }),
-        ("a ping that is answered", |server, now| {
+        ("an answered ping", |server, now| {
             server.send_ping(now, b"there?").unwrap();
             take_output(server, now);
             give(server, now, &mut frame(true, FIN | PONG, b"there?"));
         }),
-        ("a peer that stops to read", |server, now| {
+        ("a peer that stops reading", |server, now| {
             server.send("some").unwrap();
             server.handle_written(now, 2);
             server.handle_written(now, 0);
         }),
-        ("more pings than are answered at once", |server, now| {
+        ("more pings than are answered", |server, now| {
             for n in 0..40 {
                 give(server, now, &mut frame(true, FIN | PING, &[n]));
             }
@@ -67,23 +67,23 @@ fn busy_for_a_while() -> [Business; 6] {
     ]
 }
 
-// One test, since the count is of all threads.
+// A single test, because the counter spans all threads.
 #[test]
-fn memory_follows_what_has_arrived() {
+fn memory_is_proportional_to_received_bytes() {
     let config = || Config::server().message_limit(64 << 20).frame_rate(None);
 
     let (mut server, now) = open(Role::Server, config());
     let mut bytes = header(true, FIN | BINARY, 64 << 20);
     bytes.extend([0; 10]);
     let (_, held) = measure(|| give(&mut server, now, &mut bytes));
-    assert!(held < 4096, "64 MiB were declared and ten bytes came: {held} bytes are held");
+    assert!(held < 4096, "64 MiB declared, ten bytes received: {held} bytes are held");
 
     for shift in 7..=63 {
         for len in [(1 << shift) - 1, 1 << shift, (1 << shift) + 1, u64::MAX - shift] {
             let (mut server, now) = open(Role::Server, config());
             let mut bytes = header(true, FIN | BINARY, len);
             let (_, held) = measure(|| give(&mut server, now, &mut bytes));
-            assert!(held < 4096, "{len} bytes were declared and none came: {held} bytes are held");
+            assert!(held < 4096, "{len} bytes declared, none received: {held} bytes are held");
         }
     }
 
@@ -126,8 +126,8 @@ fn memory_follows_what_has_arrived() {
             take_output(&mut server, now);
             drop(server.outbox().detach_buffer());
         });
-        assert!(blocks > 0, "{what} needs something");
-        assert_eq!(held, 0, "{what} is over, and the connection is idle again");
+        assert!(blocks > 0, "{what} allocates");
+        assert_eq!(held, 0, "{what} has ended, and the connection is idle again");
         assert_eq!(server.state(), State::Open, "{what}");
     }
 
@@ -149,6 +149,6 @@ fn memory_follows_what_has_arrived() {
     };
     echo();
     let (blocks, _) = measure(|| (0..100).for_each(|_| echo()));
-    assert_eq!(blocks, 0, "an echo of what arrives whole, with memory lent, allocates nothing");
+    assert_eq!(blocks, 0, "with an attached buffer, echoing a whole message allocates nothing");
     assert_eq!(server.state(), State::Open);
 }

@@ -1,4 +1,4 @@
-//! Messages: the same events for every cut of the same bytes, UTF-8 as it arrives, pieces, limits.
+//! Messages: the same events for every cut of the same bytes, incremental UTF-8 checks, chunks, limits.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use proptest::collection::vec;
@@ -8,11 +8,11 @@ use std::sync::Arc;
 use ws_kit::frames::*;
 use ws_proto::{Config, Connection, Delivery, Error, Event, Message, Moment, ProtocolError, Role, State};
 
-/// What a connection told, in a form that does not depend on how its bytes were cut.
+/// The events of a connection, in a form that does not depend on how its input was cut.
 #[derive(Clone, Debug, PartialEq)]
 enum Told {
     Message(Message<'static>),
-    /// All pieces of one message: whether they are text, whether the last has come, the data.
+    /// All chunks of one message: whether they are text, whether the last has arrived, the data.
     Delivery(bool, bool, Vec<u8>),
     Other(String),
 }
@@ -27,9 +27,9 @@ fn note(told: &mut Vec<Told>, event: Event<'_>) {
                 return;
             }
             let Some(Told::Delivery(is_text, last, joined)) = told.last_mut() else {
-                panic!("{told:?} and a later fragment")
+                panic!("{told:?}, then a later fragment")
             };
-            assert!(*is_text == text && !*last, "{told:?} goes on");
+            assert!(*is_text == text && !*last, "{told:?} continues");
             joined.extend(data);
             *last = fragment.last;
         }
@@ -43,7 +43,7 @@ fn note(told: &mut Vec<Told>, event: Event<'_>) {
     }
 }
 
-/// All that a connection tells and writes when these bytes come in these parts.
+/// All events and output of a connection given these reads.
 fn run(role: Role, config: &Arc<Config>, parts: &[&[u8]]) -> (Vec<Told>, Vec<u8>) {
     let now = Moment::default();
     let mut connection = Connection::upgraded(now, config.clone(), role);
@@ -70,7 +70,7 @@ fn cut<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
     at.windows(2).map(|ends| &bytes[ends[0]..ends[1]]).collect()
 }
 
-/// A message in fragments, with control frames between them, as a peer might send it.
+/// A message in fragments, interspersed with control frames, as a peer might send it.
 fn message(masked: bool) -> impl Strategy<Value = Vec<u8>> {
     let text = "\\PC{0,40}".prop_map(|text| (TEXT, text.into_bytes()));
     let long = "[a水𝄞]{100,3000}".prop_map(|text| (TEXT, text.into_bytes()));
@@ -143,7 +143,7 @@ proptest! {
     }
 
     #[test]
-    fn joined_or_in_pieces_the_content_is_the_same(bytes in vec(message(true), 1..5).prop_map(|m| m.concat())) {
+    fn whole_or_chunked_delivery_has_the_same_content(bytes in vec(message(true), 1..5).prop_map(|m| m.concat())) {
         let content = |pieces| -> Vec<Vec<u8>> {
             let (told, _) = run(Role::Server, &Arc::new(Config::server().delivery(pieces)), &[&bytes]);
             let whole = |told| match told {
@@ -158,8 +158,8 @@ proptest! {
 }
 
 #[test]
-fn text_fails_at_the_first_byte_that_cannot_be_mended() {
-    // The bytes, and after how many of them no continuation could be good.
+fn text_fails_at_the_first_invalid_byte() {
+    // The bytes, and after how many of them no continuation is valid.
     let cases: [(&[u8], usize); 6] = [
         (b"ok\xff", 3),
         (b"\xc0\x80", 1),
@@ -192,7 +192,7 @@ fn text_fails_at_the_first_byte_that_cannot_be_mended() {
 }
 
 #[test]
-fn good_text_before_a_bad_byte_is_delivered_where_pieces_are_asked_for() {
+fn chunked_delivery_emits_valid_text_before_a_bad_byte() {
     let config = Arc::new(Config::server().delivery(Delivery::Chunked { whole: 0 }));
     let (told, _) = run(Role::Server, &config, &[&frame(true, FIN | TEXT, "水a\u{7ff}\u{fe}".as_bytes())]);
     assert_eq!(told[0], Told::Delivery(true, true, "水a\u{7ff}\u{fe}".as_bytes().to_vec()));
@@ -201,7 +201,7 @@ fn good_text_before_a_bad_byte_is_delivered_where_pieces_are_asked_for() {
 }
 
 #[test]
-fn a_small_frame_is_a_message_even_where_pieces_are_asked_for() {
+fn chunked_delivery_emits_a_small_frame_as_a_message() {
     let (mut server, now) = open(Role::Server, Config::server().delivery(Delivery::Chunked { whole: 1000 }));
     let small = frame(true, FIN | BINARY, &[1; 1000]);
     let (a, b) = small.split_at(500);
@@ -218,7 +218,7 @@ fn a_small_frame_is_a_message_even_where_pieces_are_asked_for() {
 }
 
 #[test]
-fn a_message_that_stands_whole_in_the_input_is_lent_from_there() {
+fn a_message_that_is_whole_in_the_input_is_borrowed() {
     let (mut server, now) = open(Role::Server, Config::server());
     for len in [1usize, 125, 126, 65535, 65536, 200_000] {
         let mut bytes = frame(true, FIN | BINARY, &vec![9; len]);
@@ -232,7 +232,7 @@ fn a_message_that_stands_whole_in_the_input_is_lent_from_there() {
 }
 
 #[test]
-fn the_limit_holds_for_a_message_over_all_its_fragments() {
+fn the_limit_applies_to_all_fragments_of_a_message_together() {
     for (parts, good) in
         [(vec![100], true), (vec![101], false), (vec![60, 40], true), (vec![60, 0, 41], false)]
     {
@@ -254,7 +254,7 @@ fn the_limit_holds_for_a_message_over_all_its_fragments() {
 }
 
 #[test]
-fn a_text_in_many_tiny_fragments_is_joined() {
+fn text_in_many_tiny_fragments_is_joined() {
     let (mut server, now) = open(Role::Server, Config::server().frame_rate(None));
     let text = "水滴石穿".repeat(2000);
     for (n, byte) in text.bytes().enumerate() {

@@ -1,4 +1,4 @@
-//! Pings and Pongs overtake what is queued; a Close does not, unless the connection failed (RFC 6455 §5.4, §5.5).
+//! Pings and Pongs overtake queued data; a Close does so only after a failure (RFC 6455 §5.4, §5.5).
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use bytes::{Buf, Bytes};
@@ -13,14 +13,14 @@ use ws_proto::{
     State,
 };
 
-/// Two that are masked or not, and whose payloads are copied or shared.
+/// One masks and one does not; payloads are copied or shared accordingly.
 const ROLES: [Role; 2] = [Role::Server, CLIENT];
 
 fn quiet() -> Config {
     Config::server().heartbeat(Heartbeat::off()).frame_rate(None)
 }
 
-/// Takes so much, over chunks or over a vectored write.
+/// Takes up to `n` bytes, from the chunk or through a vectored write.
 fn take(connection: &mut Connection, now: Moment, n: usize, vectored: bool) -> Vec<u8> {
     if !vectored {
         return take_some(connection, now, n);
@@ -35,7 +35,7 @@ fn take(connection: &mut Connection, now: Moment, n: usize, vectored: bool) -> V
     taken
 }
 
-/// The frames of an output, with where each begins and ends.
+/// The frames of an output, with their start and end offsets.
 fn placed(output: &[u8]) -> Vec<(usize, usize, Written)> {
     let mut at = 0;
     let place = |frame: Written| {
@@ -62,7 +62,7 @@ impl Random {
 #[derive(Default)]
 struct Model {
     data: Vec<Vec<u8>>,
-    /// What each control frame is, and how much had been written when it was queued.
+    /// Each control frame, and the number of bytes written when it was queued.
     controls: Vec<(u8, Vec<u8>, usize)>,
 }
 
@@ -77,7 +77,7 @@ fn data_of(random: &mut Random, number: u32) -> Vec<u8> {
     number.to_be_bytes().into_iter().chain((0..len).map(|k| k as u8)).collect()
 }
 
-/// Messages, fragments, Pings and Pongs, and writes that are cut anywhere.
+/// Messages, fragments, Pings and Pongs, with writes cut anywhere.
 fn random_run(role: Role, seed: u64) {
     let mut random = Random(Xorshift(seed * 2 + 1));
     let (mut connection, now) = open(role, quiet());
@@ -90,7 +90,7 @@ fn random_run(role: Role, seed: u64) {
                 model.controls.push((FIN | PING, payload.to_vec(), output.len()));
             }
             1 => {
-                // Of more than sixteen the newest waits aside; here there are fewer.
+                // Beyond sixteen only the newest is kept; stay below that.
                 let payload = number.to_be_bytes();
                 let waiting = model.controls.iter().filter(|control| control.0 == FIN | PONG).count();
                 let written = placed_pongs(&output);
@@ -136,7 +136,7 @@ fn random_run(role: Role, seed: u64) {
 }
 
 fn placed_pongs(output: &[u8]) -> usize {
-    // Whole ones only: the last frame may be cut.
+    // Whole frames only: the last one may be cut.
     let mut count = 0;
     let mut rest = output;
     while let Some(len) = whole_len(rest) {
@@ -171,7 +171,7 @@ fn check(model: &Model, output: &[u8]) {
         let between =
             frames.iter().filter(|other| !is_control(&other.2) && other.1 > *arrived && other.0 < *begin);
         for (other, _, _) in between {
-            assert!(other < arrived, "a frame that had not begun stands before it");
+            assert!(other < arrived, "an unstarted frame precedes it");
         }
     }
 }
@@ -186,7 +186,7 @@ fn controls_overtake_data_under_writes_cut_anywhere() {
 }
 
 #[test]
-fn a_pong_waits_for_one_frame_of_sixteen_mebibytes_at_most() {
+fn a_pong_waits_for_at_most_one_frame_of_sixteen_mebibytes() {
     for role in ROLES {
         let (mut connection, now) = open(role, quiet());
         for _ in 0..255 {
@@ -217,12 +217,12 @@ fn of_many_pings_sixteen_and_the_newest_are_answered() {
         let answered: Vec<u8> = parse(&output).iter().map(|frame| frame.payload[0]).collect();
         assert_eq!(answered, expected);
         feed(&mut connection, now, &frame_to(role, FIN | PING, b"x"));
-        assert_eq!(parse(&take_output(&mut connection, now)).len(), 1, "and it goes on");
+        assert_eq!(parse(&take_output(&mut connection, now)).len(), 1, "and it continues");
     }
 }
 
 #[test]
-fn pongs_of_the_application_are_as_many_as_it_sends() {
+fn every_application_pong_is_sent() {
     let (mut server, now) = open(Role::Server, quiet());
     server.handle_written(now, 0);
     for _ in 0..1000 {
@@ -235,7 +235,7 @@ fn pongs_of_the_application_are_as_many_as_it_sends() {
 }
 
 #[test]
-fn an_answer_goes_out_however_long_the_outbox_is_not_empty() {
+fn a_pong_goes_out_even_if_the_outbox_never_drains() {
     let (mut server, now) = open(Role::Server, quiet());
     let mut output = Vec::new();
     for round in 0..200_u8 {
@@ -286,7 +286,7 @@ fn nothing_overtakes_the_request_of_a_client() {
         let wanted = ClientRequest::new("ws://localhost/chat").unwrap();
         let mut client = Connection::client(now, Arc::new(quiet()), wanted, [1; 32]);
         let mut output = take(&mut client, now, cut, false);
-        // A server that answers before it has read all.
+        // A server that answers before it has read everything.
         assert!(matches!(feed(&mut client, now, &answer)[..], [Event::Open(_)]));
         client.send("first").unwrap();
         client.send_ping(now, b"?").unwrap();
@@ -330,7 +330,7 @@ fn a_close_never_overtakes_data() {
     }
 }
 
-/// A connection that owes two echoes, the first partly written, and whose peer has broken the protocol.
+/// A connection that owes two echoes, the first partly written, and whose peer broke the protocol.
 fn failed(role: Role) -> (Connection, Moment, Vec<u8>) {
     let (mut connection, now) = open(role, quiet());
     connection.send(Frame::binary(Bytes::from(vec![1; 2000]))).unwrap();
@@ -342,17 +342,17 @@ fn failed(role: Role) -> (Connection, Moment, Vec<u8>) {
 }
 
 #[test]
-fn the_close_of_a_failed_connection_follows_what_the_socket_takes() {
+fn the_close_of_a_failed_connection_follows_output_that_the_socket_takes() {
     for role in ROLES {
         let (mut connection, now, mut output) = failed(role);
         output.extend(take_output(&mut connection, now));
-        assert_eq!(parse(&output).len(), 3, "what was due goes out first");
+        assert_eq!(parse(&output).len(), 3, "pending echoes go out first");
         assert_eq!(close_code(&output), Some(1002));
     }
 }
 
 #[test]
-fn the_close_of_a_failed_connection_overtakes_where_the_socket_takes_no_more() {
+fn the_close_of_a_failed_connection_overtakes_once_the_socket_stalls() {
     for role in ROLES {
         for cut in 0..2100 {
             let (mut connection, now, mut output) = failed(role);
@@ -363,13 +363,13 @@ fn the_close_of_a_failed_connection_overtakes_where_the_socket_takes_no_more() {
             let frames = parse(&output);
             assert!((2..=3).contains(&frames.len()), "{} frames, cut at {cut}", frames.len());
             assert_eq!(close_code(&output), Some(1002));
-            assert!(whole < 2100, "{whole} bytes are left, cut at {cut}");
+            assert!(whole < 2100, "{whole} bytes remain, cut at {cut}");
         }
     }
 }
 
 #[test]
-fn a_close_that_is_partly_written_is_written_once() {
+fn a_partly_written_close_is_written_once() {
     for role in ROLES {
         let (mut connection, now) = open(role, quiet());
         feed(&mut connection, now, &frame_to(role, 0xf0 | TEXT, b"?"));
@@ -384,7 +384,7 @@ fn a_close_that_is_partly_written_is_written_once() {
 }
 
 #[test]
-fn what_had_overtaken_stays_before_a_close_that_overtakes() {
+fn a_close_that_overtakes_stays_behind_control_frames_that_overtook() {
     for role in ROLES {
         let (mut connection, now) = open(role, quiet());
         connection.send(vec![1; 2000]).unwrap();
@@ -400,7 +400,7 @@ fn what_had_overtaken_stays_before_a_close_that_overtakes() {
 }
 
 #[test]
-fn fragments_of_a_relay_are_overtaken_in_between() {
+fn control_frames_overtake_between_relayed_fragments() {
     let (mut server, now) = open(Role::Server, quiet());
     let fragment =
         |first, last| Fragment { data: ws_proto::Message::Binary(vec![0; 3000].into()), first, last };

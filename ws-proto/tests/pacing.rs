@@ -1,4 +1,4 @@
-//! Peers that send more messages than they may are not read for a while, and lose nothing.
+//! Peers that exceed the message rate are not read for a while, and lose nothing.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use ws_proto::{
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn what_is_over_the_rate_waits_for_the_next_second_in_order() {
+fn messages_over_the_rate_wait_for_the_next_second_in_order() {
     let (mut server, birth) = open(Role::Server, Config::server().message_rate(Some(3)));
     let mut bytes: Vec<u8> = (b'0'..b'8').flat_map(|k| frame(true, FIN | TEXT, &[k])).collect();
     let mut input = &mut bytes[..];
@@ -26,7 +26,7 @@ fn what_is_over_the_rate_waits_for_the_next_second_in_order() {
             assert!(server.is_paused() && server.poll_io() == IoAction::Pause);
             assert_eq!(server.poll_timeout(), Some(birth + second * SECOND));
             server.handle_timeout(now);
-            assert!(server.is_paused(), "a timer that is early changes nothing");
+            assert!(server.is_paused(), "an early timer changes nothing");
             now = birth + second * SECOND;
             server.handle_timeout(now);
         }
@@ -36,7 +36,7 @@ fn what_is_over_the_rate_waits_for_the_next_second_in_order() {
 }
 
 #[test]
-fn a_second_that_has_passed_ends_the_pause_even_if_no_timer_told() {
+fn an_elapsed_second_ends_the_pause_without_a_timer() {
     let (mut server, birth) = open(Role::Server, Config::server().message_rate(Some(1)));
     assert_eq!(feed(&mut server, birth, &frame(true, FIN | TEXT, b"a")).len(), 1);
     assert!(server.is_paused());
@@ -44,7 +44,7 @@ fn a_second_that_has_passed_ends_the_pause_even_if_no_timer_told() {
 }
 
 #[test]
-fn who_stays_below_the_rate_is_never_paused() {
+fn a_peer_below_the_message_rate_is_never_paused() {
     let (mut server, birth) = open(Role::Server, Config::server().message_rate(Some(3)));
     for second in 0..100 {
         for _ in 0..2 {
@@ -55,7 +55,7 @@ fn who_stays_below_the_rate_is_never_paused() {
 }
 
 #[test]
-fn who_is_not_read_for_a_while_is_not_taken_for_dead() {
+fn a_paced_peer_is_not_considered_dead() {
     let heartbeat = Heartbeat::frequent().idle(SECOND / 10).pong_timeout(SECOND / 10);
     let config = Config::server().message_rate(Some(1)).heartbeat(heartbeat);
     let (mut server, birth) = open(Role::Server, config);
@@ -67,11 +67,11 @@ fn who_is_not_read_for_a_while_is_not_taken_for_dead() {
     }
     assert!(!server.is_paused());
     server.handle_timeout(birth + SECOND + SECOND / 10);
-    assert_eq!(server.state(), State::Closed, "read again, it is silent");
+    assert_eq!(server.state(), State::Closed, "silent once read again");
 }
 
 #[test]
-fn a_fault_behind_the_last_piece_that_is_read_for_now_is_not_lost() {
+fn a_fault_after_the_last_chunk_before_a_pause_is_reported() {
     let as_they_come = || Config::server().delivery(Delivery::Chunked { whole: 0 });
     let paced = as_they_come().message_rate(Some(1));
     let congested = as_they_come().outbox(0, 0, 0);
@@ -84,7 +84,7 @@ fn a_fault_behind_the_last_piece_that_is_read_for_now_is_not_lost() {
         };
         assert_eq!(server.send(fragment.data), Ok(sent));
         assert!(input.is_empty());
-        // Nothing more comes, so nobody will ask again.
+        // Without further input the connection is not polled again.
         assert!(server.handle_input(now, &mut input).is_none());
         assert_eq!(server.send("x"), Err(SendError::NotOpen), "it has failed");
         let Some(Event::Closed(closed)) = end(&mut server, now).pop() else { panic!("no end") };

@@ -1,4 +1,4 @@
-//! Two ends over a pipe that cuts and delays as it likes: they never disagree, and nothing is lost.
+//! Two ends over a pipe that cuts and delays arbitrarily: they never disagree, and nothing is lost.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use proptest::collection::vec;
@@ -24,7 +24,7 @@ fn a_client_and_a_server_meet_through_http_in_reads_of_any_size() {
 }
 
 #[test]
-fn what_is_sent_with_the_101_arrives_behind_it() {
+fn data_sent_with_the_101_arrives_after_it() {
     let mut pair = Pair::new(Config::client(), Config::server());
     pair.accept = false;
     pair.drive();
@@ -36,14 +36,14 @@ fn what_is_sent_with_the_101_arrives_behind_it() {
     assert_eq!(pair.client.texts(), ["welcome"]);
 }
 
-/// What one of the two does next.
+/// The next act of one end.
 #[derive(Clone, Debug)]
 enum Act {
     Send(Vec<u8>),
     Fragments(Vec<u8>),
     Ping,
     Close(u16),
-    /// The pipe moves, in reads of at most so many bytes.
+    /// Moves the pipe, in reads of at most this many bytes.
     Step(usize),
     Wait(u64),
 }
@@ -61,7 +61,7 @@ fn act() -> impl Strategy<Value = (bool, Act)> {
     (any::<bool>(), act)
 }
 
-/// Sends a message whole or in fragments; says whether it was taken.
+/// Sends a message whole or in fragments. Returns whether it was accepted.
 fn send(end: &mut End, data: &[u8], fragments: bool) -> bool {
     if !fragments {
         return end.connection.send(data).is_ok();
@@ -83,7 +83,7 @@ fn received(end: &End) -> Vec<Vec<u8>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
     #[test]
-    fn every_message_that_was_taken_arrives_once_and_in_order_and_every_end_is_told(acts in vec(act(), 0..60)) {
+    fn accepted_messages_arrive_once_in_order_and_every_end_is_reported(acts in vec(act(), 0..60)) {
         let mut pair = Pair::open_with(Config::client().heartbeat(Heartbeat::frequent()), Config::server().heartbeat(Heartbeat::frequent()));
         let (mut by_client, mut by_server) = (Vec::new(), Vec::new());
         for (client_acts, act) in acts {
@@ -120,7 +120,7 @@ proptest! {
             prop_assert!(end.closed().clean, "{}", end.closed());
             prop_assert!(end.dropped);
         }
-        // A peer that had closed discards what crosses its Close, which is the end of what arrives.
+        // A peer that has closed discards input that crosses its Close; that can only be at the end.
         let (at_server, at_client) = (received(&pair.server), received(&pair.client));
         prop_assert_eq!(&by_client[..at_server.len()], &at_server[..]);
         prop_assert_eq!(&by_server[..at_client.len()], &at_client[..]);

@@ -1,4 +1,4 @@
-//! Reading that the application holds back.
+//! Pauses of reading by the application.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::io::ErrorKind;
@@ -22,7 +22,7 @@ fn closed_of(events: Vec<Event<'static>>) -> ws_proto::Closed {
 }
 
 #[test]
-fn what_comes_stays_with_the_caller_until_reading_is_resumed() {
+fn input_stays_with_the_caller_until_reading_resumes() {
     for role in [Role::Server, CLIENT] {
         let (mut connection, now) = open(role, quiet());
         let mut bytes = [frame_to(role, FIN | TEXT, b"1"), frame_to(role, FIN | TEXT, b"2")].concat();
@@ -46,7 +46,7 @@ fn what_comes_stays_with_the_caller_until_reading_is_resumed() {
 }
 
 #[test]
-fn a_message_that_has_begun_goes_on_where_it_stopped() {
+fn a_partial_message_continues_after_a_pause() {
     let (mut server, now) = open(Role::Server, quiet());
     let bytes = frame(true, FIN | TEXT, b"in two parts");
     feed(&mut server, now, &bytes[..10]);
@@ -73,7 +73,7 @@ fn no_ping_is_answered_and_no_close_is_read_while_paused() {
 }
 
 #[test]
-fn requests_wait_too() {
+fn requests_are_paused_too() {
     let now = Moment::default();
     let mut server = Connection::server(now, Arc::new(Config::server()), Default::default());
     let mut bytes = *b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -86,7 +86,7 @@ fn requests_wait_too() {
 }
 
 #[test]
-fn a_pause_before_open_holds_what_comes_behind_the_handshake() {
+fn a_pause_before_open_holds_back_data_after_the_handshake() {
     for at_client in [true, false] {
         let mut pair = Pair::new(Config::client(), Config::server());
         let end = if at_client { &mut pair.client } else { &mut pair.server };
@@ -129,7 +129,7 @@ fn closing_ends_a_pause() {
         connection.close(now, CloseCode::NORMAL, "").unwrap();
         assert!(!connection.is_paused());
         connection.pause();
-        assert!(!connection.is_paused(), "reading is what ends it");
+        assert!(!connection.is_paused(), "reading ends it");
         let bytes = [frame_to(role, FIN | TEXT, b"x"), frame_to(role, FIN | CLOSE, &[3, 232])].concat();
         assert_eq!(feed(&mut connection, now, &bytes).len(), 1);
         let closed = closed_of(end(&mut connection, now));
@@ -138,7 +138,7 @@ fn closing_ends_a_pause() {
 }
 
 #[test]
-fn an_end_while_paused_says_so() {
+fn an_end_while_paused_reports_the_pause() {
     let ends: [fn(&mut Connection, Moment); 4] = [
         |server, now| server.abort(now, Error::Io(ErrorKind::ConnectionReset)),
         |server, now| server.handle_eof(now),
@@ -168,19 +168,19 @@ fn an_end_while_paused_says_so() {
 }
 
 #[test]
-fn http_that_is_closed_while_paused_says_so() {
+fn http_closed_while_paused_reports_the_pause() {
     let now = Moment::default();
     let mut server = Connection::server(now, Arc::new(quiet().report_all_closes(true)), Default::default());
     server.pause();
     server.close(now, CloseCode::NORMAL, "").unwrap();
-    assert_eq!(server.poll_io(), IoAction::Shutdown, "it reads until the peer ends");
+    assert_eq!(server.poll_io(), IoAction::Shutdown, "it reads until the peer closes");
     assert!(!server.is_paused());
     server.handle_eof(now);
     assert!(closed_of(poll(&mut server, now)).reading_paused);
 }
 
 #[test]
-fn an_end_after_a_pause_does_not_say_so() {
+fn an_end_after_a_pause_does_not_report_it() {
     let (mut server, now) = open(Role::Server, quiet());
     server.pause();
     server.resume(now);
@@ -189,7 +189,7 @@ fn an_end_after_a_pause_does_not_say_so() {
 }
 
 #[test]
-fn a_pause_outlasts_what_else_holds_reading_back() {
+fn an_application_pause_outlasts_other_pauses() {
     let (mut server, now) = open(Role::Server, quiet().outbox(10, 20, 30));
     let mut bytes = frame(true, FIN | TEXT, b"x");
     assert!(server.handle_input(now, &mut &mut bytes[..]).is_some());

@@ -1,4 +1,4 @@
-//! From one connection to another: messages, pieces, and the end.
+//! Relaying from one connection to another: messages, chunks, and the end.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::time::Duration;
@@ -21,7 +21,7 @@ fn fragment(text: &str, first: bool, last: bool) -> Fragment<'_> {
     Fragment { data: Message::Text(text.into()), first, last }
 }
 
-/// Gives bytes to one connection, and what it tells to the other.
+/// Gives bytes to one connection, and relays its events to the other.
 fn relay(from: &mut Connection, to: &mut Connection, now: Moment, bytes: &[u8]) {
     let mut bytes = bytes.to_vec();
     let mut input = &mut bytes[..];
@@ -35,7 +35,7 @@ fn relay(from: &mut Connection, to: &mut Connection, now: Moment, bytes: &[u8]) 
 }
 
 #[test]
-fn messages_and_fragments_go_on_in_order_however_they_are_cut() {
+fn messages_and_fragments_are_relayed_in_order_for_every_cut() {
     let texts = ["", "short", "ten bytes!", "longer than ten bytes: ä, €, 🦀", "last"];
     let mut bytes = Vec::new();
     for text in texts {
@@ -73,7 +73,7 @@ fn messages_and_fragments_go_on_in_order_however_they_are_cut() {
 }
 
 #[test]
-fn what_is_relayed_ignores_the_cap_and_says_congested() {
+fn relayed_data_ignores_the_cap_and_reports_congestion() {
     for owned in [true, false] {
         let (mut server, now) = open(Role::Server, quiet().outbox(100, 200, 300));
         let data = vec![7; 90];
@@ -99,7 +99,7 @@ fn what_is_relayed_ignores_the_cap_and_says_congested() {
 }
 
 #[test]
-fn whole_messages_wait_behind_a_relayed_one_that_is_unfinished() {
+fn whole_messages_wait_behind_an_unfinished_relayed_one() {
     let (mut server, now) = open(Role::Server, quiet());
     server.relay(fragment("a", true, false)).unwrap();
     server.send("own").unwrap();
@@ -113,8 +113,8 @@ fn whole_messages_wait_behind_a_relayed_one_that_is_unfinished() {
 }
 
 #[test]
-fn what_waits_behind_a_message_that_nobody_ends_is_bounded() {
-    // Its beginning was relayed from a leg that is gone, or sent by the application.
+fn the_queue_behind_a_message_that_never_ends_is_bounded() {
+    // Its beginning was relayed from a connection that is gone, or sent by the application.
     for relayed in [true, false] {
         let (mut to, now) = open(Role::Server, quiet().outbox(1000, 4000, 1 << 20));
         match relayed {
@@ -130,13 +130,13 @@ fn what_waits_behind_a_message_that_nobody_ends_is_bounded() {
         assert_eq!(relay(&mut to), Err(SendError::FragmentOrder));
         assert_eq!(to.queued(), queued);
         to.send(Frame::raw(Opcode::Continuation, true, "").unwrap()).unwrap();
-        assert_eq!(relay(&mut to), Ok(Sent::Congested), "it is ended after all");
+        assert_eq!(relay(&mut to), Ok(Sent::Congested), "it can still be finished");
         assert_eq!(parse(&take_output(&mut to, now)).len(), 6);
     }
 }
 
 #[test]
-fn pieces_out_of_order_are_refused_and_nothing_is_queued() {
+fn fragments_out_of_order_are_rejected_and_nothing_is_queued() {
     let (mut server, now) = open(Role::Server, quiet());
     for last in [false, true] {
         assert_eq!(server.relay(fragment("b", false, last)), Err(SendError::FragmentOrder));
@@ -150,7 +150,7 @@ fn pieces_out_of_order_are_refused_and_nothing_is_queued() {
 }
 
 #[test]
-fn what_has_ended_takes_nothing() {
+fn a_closing_connection_relays_nothing() {
     let (mut server, now) = open(Role::Server, quiet());
     server.close(now, CloseCode::NORMAL, "").unwrap();
     assert_eq!(server.relay(Message::Text("x".into())), Err(SendError::NotOpen));
@@ -172,7 +172,7 @@ fn compression_is_each_legs_own() {
                 )
             };
             let (mut near, mut far) = (leg(one), leg(other));
-            // A client sends to the relay's server end, whose client end sends it on.
+            // A client sends to the relay's server end; the relay's client end forwards it.
             near.client.connection.send(&text[..]).unwrap();
             near.drive();
             for event in near.server.events.drain(..) {
@@ -213,7 +213,7 @@ fn closed(close: Option<&[u8]>) -> Closed {
 }
 
 #[test]
-fn the_code_and_the_reason_go_through() {
+fn the_code_and_the_reason_are_relayed() {
     let body = |code: u16, reason: &[u8]| [&code.to_be_bytes(), reason].concat();
     for to_server in [true, false] {
         for code in [1000, 1001, 1008, 1012, 3000, 4005] {
@@ -233,7 +233,7 @@ fn the_code_and_the_reason_go_through() {
 }
 
 #[test]
-fn whatever_is_relayed_can_be_sent() {
+fn every_relayed_close_can_be_sent() {
     for code in (0..=u16::MAX).step_by(7).chain(999..1020) {
         for to_server in [true, false] {
             let mut closed = closed(None);

@@ -1,7 +1,7 @@
-//! Connections of real clients and servers, recorded once, happen again: the same bytes at the same times must have
-//! the same bytes for an answer.
+//! Replays recorded connections of real clients and servers: the same bytes at the same times must produce the same
+//! output.
 //!
-//! `tests/interop/record.sh` records them anew. The format stands in `ws_kit::trace`.
+//! `tests/interop/record.sh` records new traces. `ws_kit::trace` documents the format.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::fs;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use ws_kit::trace::{Driven, Record, Role, What, parse};
 use ws_proto::{IoAction, Moment};
 
-/// Each trace by its name.
+/// All traces, by name.
 fn traces() -> Vec<(String, Role, Vec<Record>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traces");
     let mut traces = Vec::new();
@@ -25,7 +25,7 @@ fn traces() -> Vec<(String, Role, Vec<Record>)> {
     traces
 }
 
-/// Does it all again, with what came cut as `cut` says.
+/// Replays a trace, with its input cut as `cut` says.
 fn replay(name: &str, role: &Role, records: &[Record], cut: usize) {
     let birth = Moment::from_nanos(1 << 60);
     let mut driven = Driven::new(birth, role);
@@ -44,7 +44,7 @@ fn replay(name: &str, role: &Role, records: &[Record], cut: usize) {
                 while !written.is_empty() {
                     let output = driven.output();
                     let n = output.len().min(written.len());
-                    assert!(n > 0, "{}: nothing is to be written", place());
+                    assert!(n > 0, "{}: there is no output to write", place());
                     assert_eq!(
                         output[..n].escape_ascii().to_string(),
                         written[..n].escape_ascii().to_string(),
@@ -63,18 +63,18 @@ fn replay(name: &str, role: &Role, records: &[Record], cut: usize) {
         driven.happens(now, what);
     }
     assert_eq!(records.last().map(|record| &record.what), Some(&What::Drop), "{name} has no end");
-    assert!(driven.ended.is_some(), "{name}: nobody was told of the end");
+    assert!(driven.ended.is_some(), "{name}: the end was not reported");
 }
 
 #[test]
-fn what_real_peers_sent_is_answered_as_it_was() {
+fn real_peers_are_answered_as_recorded() {
     for (name, role, records) in traces() {
         replay(&name, &role, &records, usize::MAX);
     }
 }
 
 #[test]
-fn what_real_peers_sent_is_answered_the_same_however_it_is_cut() {
+fn real_peers_are_answered_as_recorded_for_every_cut() {
     for (name, role, records) in traces() {
         for cut in [1, 2, 3, 7, 100] {
             replay(&name, &role, &records, cut);
@@ -99,7 +99,7 @@ fn each_kind_of_peer_was_recorded() {
         };
         let bytes: usize =
             traces.iter().filter(is_such).flat_map(|(.., records)| records).map(received).sum();
-        assert!(bytes > 0, "nothing of {peer} for a {role}");
+        assert!(bytes > 0, "no trace of {peer} for a {role}");
     }
 }
 
@@ -111,7 +111,7 @@ fn received(record: &Record) -> usize {
 }
 
 #[test]
-fn a_difference_is_noticed() {
+fn a_difference_is_detected() {
     let (name, role, mut records) = traces().into_iter().find(|(.., records)| records.len() > 5).unwrap();
     let wrote = records.iter_mut().find_map(|record| match &mut record.what {
         What::Wrote(bytes) => Some(bytes),
@@ -123,7 +123,7 @@ fn a_difference_is_noticed() {
 }
 
 #[test]
-fn a_line_is_read_as_it_was_written() {
+fn lines_round_trip() {
     for what in [
         What::Received(vec![0, 0x7f, 0xff]),
         What::Wrote(b"x".to_vec()),

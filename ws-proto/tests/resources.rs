@@ -1,4 +1,4 @@
-//! What a connection counts, and the memory that it uses again.
+//! A connection's byte counts, and its memory reuse.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use ws_kit::frames;
@@ -38,8 +38,8 @@ fn has_spare(server: &mut Connection) -> bool {
     has_spare
 }
 
-/// Sends back the binary message that these bytes hold, given in two parts, and flushes it. Says whether the memory of
-/// the message before was still unused when the second part came.
+/// Echoes the binary message in these bytes, given in two parts, and flushes it. Returns whether the memory of the
+/// previous message was still unused when the second part arrived.
 fn echo_in_parts(server: &mut Connection, now: Moment, len: usize, first: usize) -> bool {
     let mut bytes = frames::frame(true, frames::FIN | frames::BINARY, &vec![7; len]);
     let header = bytes.len() - len;
@@ -55,13 +55,13 @@ fn echo_in_parts(server: &mut Connection, now: Moment, len: usize, first: usize)
 }
 
 #[test]
-fn a_message_of_which_16_kib_are_to_come_is_collected_in_the_memory_of_the_one_before() {
+fn a_message_with_16_kib_to_come_reuses_the_memory_of_the_previous_one() {
     const LARGE: usize = 16 * 1024;
     let (mut server, now) = frames::open(Role::Server, Config::server());
-    assert!(!echo_in_parts(&mut server, now, 200_000, 10), "there was none before");
+    assert!(!echo_in_parts(&mut server, now, 200_000, 10), "there is no previous one");
     assert!(has_spare(&mut server));
-    assert!(echo_in_parts(&mut server, now, 10 + LARGE - 1, 10), "a smaller one is not worth it");
+    assert!(echo_in_parts(&mut server, now, 10 + LARGE - 1, 10), "a smaller remainder does not reuse it");
     assert!(has_spare(&mut server));
     assert!(!echo_in_parts(&mut server, now, 10 + LARGE, 10));
-    assert!(has_spare(&mut server), "it is left by each that was sent");
+    assert!(has_spare(&mut server), "every sent message leaves its memory");
 }

@@ -1,4 +1,4 @@
-//! The machine slept: peers are asked, and what is awaited has its whole time again.
+//! After system sleep peers are pinged, and pending waits restart.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::time::Duration;
@@ -8,21 +8,21 @@ use ws_proto::{Config, Frame, Heartbeat, Role, State};
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn a_lively_connection_is_asked_once_and_ends_without_an_answer() {
+fn a_live_connection_is_pinged_once_and_ends_without_an_answer() {
     let (mut server, now) = open(Role::Server, Config::server());
     assert_eq!(feed(&mut server, now, &frame(true, FIN | TEXT, b"lively")).len(), 1);
     server.handle_resume(now);
     server.handle_resume(now);
     let frames = parse(&take_output(&mut server, now));
     assert_eq!((frames.len(), frames[0].first), (1, FIN | PING));
-    assert!(server.take_timeout_changed(), "an adapter must arm its timer anew");
+    assert!(server.take_timeout_changed(), "an adapter must rearm its timer");
     assert_eq!(server.poll_timeout(), Some(now + 30 * SECOND));
     server.handle_timeout(now + 30 * SECOND);
     assert_eq!(server.state(), State::Closed);
 }
 
 #[test]
-fn any_byte_after_it_proves_life() {
+fn any_later_byte_proves_life() {
     let (mut server, now) = open(Role::Server, Config::server());
     server.handle_resume(now);
     take_output(&mut server, now);
@@ -32,7 +32,7 @@ fn any_byte_after_it_proves_life() {
 }
 
 #[test]
-fn a_peer_that_takes_no_output_is_asked_too_and_has_its_whole_time_again() {
+fn a_stalled_peer_is_pinged_too_and_its_timeout_restarts() {
     let (mut server, now) = open(Role::Server, Config::server());
     server.send(Frame::text("stuck")).unwrap();
     server.handle_written(now, 0);
@@ -55,7 +55,7 @@ fn without_a_heartbeat_nothing_is_sent() {
 }
 
 #[test]
-fn a_heartbeat_that_is_stuck_in_the_output_has_its_whole_time_again() {
+fn the_timeout_of_a_heartbeat_stuck_in_the_outbox_restarts() {
     let heartbeat = Heartbeat::frequent().idle(10 * SECOND).pong_timeout(5 * SECOND);
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(heartbeat));
     server.handle_timeout(now + 10 * SECOND);

@@ -1,4 +1,4 @@
-//! Sending: order, marks, what is copied and what is not; and the outbox itself.
+//! Sending: order, marks, copying, and the outbox itself.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use bytes::{Buf, Bytes};
@@ -23,13 +23,13 @@ fn whole_messages_wait_behind_an_unfinished_one_and_control_frames_do_not() {
     server.send(Frame::text("after 2")).unwrap();
     server.send_ping(now, b"ping").unwrap();
     server.send(Frame::raw(Opcode::Continuation, false, "b").unwrap()).unwrap();
-    assert!(server.queued() > server.outbox().len(), "what waits is counted");
+    assert!(server.queued() > server.outbox().len(), "waiting messages are counted");
     server.send(Frame::raw(Opcode::Continuation, true, "c").unwrap()).unwrap();
     assert_eq!(payloads(&take_output(&mut server, now)), ["ping", "a", "b", "c", "after 1", "after 2"]);
 }
 
 #[test]
-fn fragments_out_of_order_are_refused_and_change_nothing() {
+fn fragments_out_of_order_are_rejected_and_change_nothing() {
     let (mut server, now) = open(Role::Server, Config::server());
     let first = Frame::raw(Opcode::Binary, false, "a").unwrap();
     let last = Frame::raw(Opcode::Continuation, true, "b").unwrap();
@@ -42,7 +42,7 @@ fn fragments_out_of_order_are_refused_and_change_nothing() {
 }
 
 #[test]
-fn a_text_is_utf8_over_all_its_fragments() {
+fn a_text_must_be_utf8_across_all_fragments() {
     let (mut server, now) = open(Role::Server, Config::server());
     let water = "水".as_bytes();
     server.send(Frame::raw(Opcode::Text, false, water[..1].to_vec()).unwrap()).unwrap();
@@ -55,7 +55,7 @@ fn a_text_is_utf8_over_all_its_fragments() {
 }
 
 #[test]
-fn raw_frames_that_would_break_the_protocol_are_refused() {
+fn raw_frames_that_violate_the_protocol_are_rejected() {
     assert_eq!(Frame::raw(Opcode::Close, true, ""), Err(SendError::CloseFrame));
     assert_eq!(Frame::raw(Opcode::Ping, false, ""), Err(SendError::FragmentOrder));
     assert_eq!(Frame::pong(vec![0; 126]), Err(SendError::ControlTooLong(126)));
@@ -80,7 +80,7 @@ fn a_client_sends_nothing_but_its_request_until_the_answer_is_verified() {
     let mut client = Connection::client(now, Arc::new(Config::client()), request, [1; 32]);
     assert_eq!(client.send("early"), Err(SendError::NotOpen));
     assert!(take_output(&mut client, now).ends_with(b"\r\n\r\n"));
-    // The accept value of another key.
+    // The accept value for another key.
     let answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
     let events = feed(&mut client, now, answer);
@@ -89,7 +89,7 @@ fn a_client_sends_nothing_but_its_request_until_the_answer_is_verified() {
 }
 
 #[test]
-fn over_the_high_mark_is_congested_and_drained_is_told_once() {
+fn sends_over_the_high_mark_are_congested_and_drained_is_emitted_once() {
     let (mut server, now) = open(Role::Server, Config::server().outbox(100, 1000, 10_000));
     assert_eq!(server.send(vec![0; 900]), Ok(Sent::Queued));
     assert_eq!(server.send(vec![0; 900]), Ok(Sent::Congested));
@@ -101,13 +101,13 @@ fn over_the_high_mark_is_congested_and_drained_is_told_once() {
     assert!(matches!(poll(&mut server, now)[..], [Event::Drained]));
     assert!(poll(&mut server, now).is_empty());
     take_output(&mut server, now);
-    assert!(poll(&mut server, now).is_empty(), "once for each time it was over the mark");
+    assert!(poll(&mut server, now).is_empty(), "once each time it exceeds the mark");
 }
 
 #[test]
-fn at_the_cap_a_send_is_refused_and_nothing_is_queued() {
+fn a_send_over_the_cap_is_rejected_and_nothing_is_queued() {
     let (mut server, now) = open(Role::Server, Config::server().outbox(100, 1000, 2000));
-    assert!(server.send(vec![0; 5000]).is_ok(), "a message alone always fits");
+    assert!(server.send(vec![0; 5000]).is_ok(), "a single message always fits");
     let waits = server.outbox().len();
     assert_eq!(server.send("x"), Err(SendError::Full));
     assert_eq!(server.send(Frame::text("x")), Err(SendError::Full));
@@ -118,8 +118,8 @@ fn at_the_cap_a_send_is_refused_and_nothing_is_queued() {
 }
 
 #[test]
-fn what_just_fits_below_the_cap_is_sent() {
-    // With the longest header that a frame may have.
+fn a_message_that_just_fits_the_cap_is_sent() {
+    // With the longest possible frame header.
     for (len, is_sent) in [(486, true), (487, false)] {
         let (mut server, _) = open(Role::Server, Config::server().outbox(100, 1000, 2000));
         server.send(vec![0; 1496]).unwrap();
@@ -129,7 +129,7 @@ fn what_just_fits_below_the_cap_is_sent() {
 }
 
 #[test]
-fn a_ping_has_125_bytes_at_most() {
+fn a_ping_has_at_most_125_bytes() {
     let (mut server, now) = open(Role::Server, Config::server());
     for len in [126, 127, 200] {
         assert_eq!(server.send_ping(now, &vec![0; len]), Err(SendError::ControlTooLong(len)));
@@ -156,22 +156,22 @@ fn owned_and_shared_payloads_are_not_copied() {
 }
 
 #[test]
-fn the_outbox_takes_lent_memory_and_gives_it_back_when_empty() {
+fn the_outbox_attaches_a_buffer_and_returns_it_when_empty() {
     let (mut server, now) = open(Role::Server, Config::server());
-    assert!(!server.outbox().has_buffer(), "an idle connection holds none");
+    assert!(!server.outbox().has_buffer(), "an idle connection holds no buffer");
     server.outbox().attach_buffer(ws_proto::OutboxBuffer::default());
-    assert!(server.outbox().has_buffer(), "what is lent counts");
+    assert!(server.outbox().has_buffer(), "an attached buffer counts");
     server.send("x".repeat(500).as_str()).unwrap();
-    assert!(server.outbox().detach_buffer().is_none(), "something waits in it");
+    assert!(server.outbox().detach_buffer().is_none(), "it holds output");
     take_output(&mut server, now);
     let storage = server.outbox().detach_buffer().unwrap();
     assert!(storage.capacity() >= 500 && !server.outbox().has_buffer());
     server.send("x").unwrap();
-    assert!(server.outbox().has_buffer(), "as does its own");
+    assert!(server.outbox().has_buffer(), "so does its own");
 }
 
 #[test]
-fn memory_that_was_used_once_for_much_is_not_kept_for_ever() {
+fn memory_of_a_burst_is_released() {
     let (mut server, now) = open(Role::Server, Config::server());
     for _ in 0..1000 {
         server.send(&[1; 1000][..]).unwrap();
@@ -186,7 +186,7 @@ fn memory_that_was_used_once_for_much_is_not_kept_for_ever() {
     take_output(&mut server, now);
     assert!(
         server.outbox().detach_buffer().is_some_and(|storage| storage.capacity() < 100_000),
-        "nor for many that were shared"
+        "nor after many shared payloads"
     );
 }
 
@@ -218,18 +218,18 @@ fn the_memory_of_a_large_message_serves_the_next_one() {
     }
 }
 
-/// A step in the life of an outbox.
+/// A step in the use of an outbox.
 #[derive(Clone, Debug)]
 enum Step {
     Copied(Vec<u8>),
     Shared(Vec<u8>),
-    /// So many bytes are written, gathered or from the first chunk.
+    /// This many bytes are written, gathered or from the first chunk.
     Written(usize, bool),
 }
 
 proptest! {
     #[test]
-    fn the_outbox_is_the_concatenation_of_what_was_queued(
+    fn the_outbox_concatenates_queued_output(
         steps in vec(prop_oneof![
             3 => vec(any::<u8>(), 0..2000).prop_map(Step::Copied),
             1 => vec(any::<u8>(), 1025..3000).prop_map(Step::Shared),
@@ -272,7 +272,7 @@ proptest! {
     }
 }
 
-/// A message in fragments whose last one is still to be sent, with all before it taken by the socket.
+/// A message in fragments without its last one; the socket has taken all output.
 fn with_an_unfinished_message() -> (Connection, ws_proto::Moment) {
     let (mut server, now) = open(Role::Server, Config::server().outbox(100, 1000, 10_000));
     server.send(Frame::raw(Opcode::Binary, false, "a").unwrap()).unwrap();
@@ -281,7 +281,7 @@ fn with_an_unfinished_message() -> (Connection, ws_proto::Moment) {
 }
 
 #[test]
-fn the_cap_holds_for_messages_that_wait_while_control_frames_go_out() {
+fn the_cap_applies_to_waiting_messages_while_control_frames_go_out() {
     let (mut server, now) = with_an_unfinished_message();
     let mut taken = 0;
     for _ in 0..50 {
@@ -293,7 +293,7 @@ fn the_cap_holds_for_messages_that_wait_while_control_frames_go_out() {
 }
 
 #[test]
-fn the_end_of_a_message_fits_however_much_waits_behind_it() {
+fn the_last_fragment_fits_whatever_waits_behind_it() {
     let (mut server, now) = with_an_unfinished_message();
     let mut taken = 0;
     for len in [500, 1] {
@@ -306,16 +306,16 @@ fn the_end_of_a_message_fits_however_much_waits_behind_it() {
 }
 
 #[test]
-fn what_waits_behind_an_unfinished_message_does_not_stop_the_reading() {
+fn messages_behind_an_unfinished_one_do_not_pause_reading() {
     let (mut server, now) = with_an_unfinished_message();
     server.send(vec![0; 2000]).unwrap();
-    // The outbox is empty, so no write would ever end the pause.
+    // The outbox is empty, so no write could end the pause.
     assert!(!server.is_paused());
     assert_eq!(feed(&mut server, now, &frame(true, FIN | TEXT, b"go on")).len(), 1);
 }
 
 #[test]
-fn who_is_refused_for_want_of_room_is_told_when_there_is_room_whatever_the_marks() {
+fn a_rejected_sender_receives_drained_whatever_the_marks() {
     let (mut server, now) = open(Role::Server, Config::server().outbox(50, 100, 100));
     server.send("x".repeat(60)).unwrap();
     assert!(!server.is_congested());
@@ -329,7 +329,7 @@ fn who_is_refused_for_want_of_room_is_told_when_there_is_room_whatever_the_marks
 }
 
 #[test]
-fn what_waits_behind_our_own_fragments_does_not_keep_the_peer_from_being_read() {
+fn a_rejected_send_behind_our_fragments_does_not_pause_reading() {
     let (mut server, now) = open(Role::Server, Config::server().outbox(50, 100, 100));
     server.send(Frame::raw(Opcode::Text, false, "a").unwrap()).unwrap();
     server.send("x".repeat(60)).unwrap();
@@ -339,7 +339,7 @@ fn what_waits_behind_our_own_fragments_does_not_keep_the_peer_from_being_read() 
 }
 
 #[test]
-fn messages_that_wait_are_limited_however_small_they_are() {
+fn waiting_messages_are_limited_even_if_tiny() {
     let (mut server, now) = open(Role::Server, Config::server().outbox(10, 100, 1000));
     server.send(Frame::raw(Opcode::Binary, false, "begun").unwrap()).unwrap();
     let mut taken = 0;

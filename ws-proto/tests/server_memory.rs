@@ -1,4 +1,4 @@
-//! What all connections of a server hold together.
+//! The memory that all connections of a server hold together.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use bytes::Bytes;
@@ -14,8 +14,8 @@ use ws_proto::{
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Counted above 1000 bytes; sends above 2000 are refused while all hold too much.
-/// Of a server whose connections share no memory.
+/// Counted above 1000 bytes; sends above 2000 are rejected under memory pressure. The connections of this server do
+/// not share memory.
 fn plain() -> Config {
     Config::server().outbox(1000, 2000, 1 << 20).heartbeat(Heartbeat::off())
 }
@@ -28,7 +28,7 @@ fn server_of(memory: &Memory) -> (Connection, Moment) {
     open(Role::Server, config(memory))
 }
 
-/// Queues so many bytes, header included.
+/// Queues `len` bytes, header included.
 fn queue(server: &mut Connection, len: usize) {
     server.send(&vec![0; len - if len < 128 { 2 } else { 4 }][..]).unwrap();
 }
@@ -45,7 +45,7 @@ fn is_idle(server: &Connection) -> bool {
 }
 
 #[test]
-fn a_connection_counts_once_it_holds_more_than_its_low_mark() {
+fn a_connection_counts_above_its_low_mark() {
     for role in [Role::Server, CLIENT] {
         let memory = Memory::new(1 << 20);
         let (mut connection, now) = open(role, config(&memory));
@@ -53,7 +53,7 @@ fn a_connection_counts_once_it_holds_more_than_its_low_mark() {
         connection.send(&vec![0; 1000 - header][..]).unwrap();
         assert_eq!((connection.queued(), memory.held()), (1000, 0));
         connection.send_ping(now, b"").unwrap();
-        assert_eq!(memory.held(), 0, "it may be written at once");
+        assert_eq!(memory.held(), 0, "it may be written immediately");
         connection.handle_written(now, 0);
         assert_eq!(memory.held(), connection.queued());
         take_output(&mut connection, now);
@@ -63,28 +63,28 @@ fn a_connection_counts_once_it_holds_more_than_its_low_mark() {
 }
 
 #[test]
-fn what_may_be_written_at_once_is_not_counted_by_a_read() {
+fn reading_does_not_count_output_that_may_be_written_immediately() {
     let memory = Memory::new(1 << 20);
     let (mut server, now) = server_of(&memory);
     queue(&mut server, 1500);
-    feed(&mut server, now, &frame(true, FIN | PONG, b"nobody asked"));
+    feed(&mut server, now, &frame(true, FIN | PONG, b"unsolicited."));
     assert_eq!(memory.held(), 0);
 }
 
 #[test]
-fn the_low_mark_itself_is_not_counted_and_a_byte_more_is() {
+fn the_low_mark_itself_does_not_count_and_a_byte_more_does() {
     for (len, held) in [(979, 0), (980, 1001)] {
         let memory = Memory::new(1 << 20);
         let (mut server, _) = server_of(&memory);
         server.send(Frame::raw(Opcode::Text, false, "begun").unwrap()).unwrap();
         server.send(Frame::binary(vec![0; len])).unwrap();
         assert_eq!(server.queued(), 21 + len);
-        assert_eq!(memory.held(), held, "with {len} bytes that wait");
+        assert_eq!(memory.held(), held, "with {len} bytes queued");
     }
 }
 
 #[test]
-fn nothing_is_counted_of_who_has_drained_or_is_gone() {
+fn drained_or_closed_connections_do_not_count() {
     let memory = Memory::new(1 << 20);
     let (mut server, now) = server_of(&memory);
     for round in 0..3 {
@@ -135,7 +135,7 @@ fn a_shared_payload_counts_once() {
 }
 
 #[test]
-fn parts_of_a_payload_that_is_sent_whole_leave_nothing_behind() {
+fn slices_of_a_payload_sent_whole_leave_no_count() {
     let whole = Bytes::from(vec![0; 50_000]);
     let parts = [whole.slice(..2000), whole.clone(), whole.slice(..30_000), whole.slice(10_000..)];
     for first in 0..4 {
@@ -174,7 +174,7 @@ fn an_unfinished_message_counts_until_it_is_delivered() {
 }
 
 #[test]
-fn an_unfinished_message_counts_no_longer_though_its_reader_stopped_at_it() {
+fn a_delivered_message_stops_counting_even_if_reading_stops_there() {
     let memory = Memory::new(1 << 20);
     let (mut server, now) = server_of(&memory);
     feed(&mut server, now, &frame(true, BINARY, &[7; 5000]));
@@ -184,7 +184,7 @@ fn an_unfinished_message_counts_no_longer_though_its_reader_stopped_at_it() {
 }
 
 #[test]
-fn what_is_left_with_the_caller_counts_until_it_is_taken() {
+fn input_left_with_the_caller_counts_until_it_is_consumed() {
     for memory in [Some(Memory::new(1 << 20)), None] {
         let held = |expected: usize| {
             if let Some(memory) = &memory {
@@ -213,7 +213,7 @@ fn what_is_left_with_the_caller_counts_until_it_is_taken() {
 }
 
 #[test]
-fn messages_that_wait_behind_an_unfinished_one_count() {
+fn messages_waiting_behind_an_unfinished_one_count() {
     let memory = Memory::new(1 << 20);
     let (mut server, now) = server_of(&memory);
     server.send(Frame::raw(Opcode::Text, false, "begun").unwrap()).unwrap();
@@ -228,7 +228,7 @@ fn messages_that_wait_behind_an_unfinished_one_count() {
 }
 
 #[test]
-fn while_all_hold_too_much_sends_above_the_high_mark_are_refused() {
+fn memory_pressure_rejects_sends_above_the_high_mark() {
     let memory = Memory::new(10_000);
     let (mut one, now) = server_of(&memory);
     let (mut other, _) = server_of(&memory);
@@ -244,11 +244,11 @@ fn while_all_hold_too_much_sends_above_the_high_mark_are_refused() {
     take_output(&mut other, now);
     assert!(one.send(&[0][..]).is_ok());
     take_output(&mut one, now);
-    assert!(matches!(poll(&mut one, now)[..], [Event::Drained]), "who was refused is told");
+    assert!(matches!(poll(&mut one, now)[..], [Event::Drained]), "a rejected sender receives Drained");
 }
 
 #[test]
-fn unfinished_messages_are_not_read_while_all_hold_too_much() {
+fn memory_pressure_pauses_unfinished_messages() {
     let memory = Memory::new(10_000);
     let (mut hoarder, _) = server_of(&memory);
     let (mut server, now) = server_of(&memory);
@@ -268,14 +268,14 @@ fn unfinished_messages_are_not_read_while_all_hold_too_much() {
     assert!(server.handle_input(now + SECOND / 2, &mut input).is_none());
     take_output(&mut hoarder, now);
     server.handle_timeout(now + SECOND);
-    assert!(server.handle_input(now + SECOND, &mut input).is_some(), "it is read on");
-    // Whole messages are read all the time.
+    assert!(server.handle_input(now + SECOND, &mut input).is_some(), "reading continues");
+    // Whole messages are always read.
     queue(&mut hoarder, 10_001);
     assert_eq!(feed(&mut server, now + SECOND, &frame(true, FIN | TEXT, b"whole")).len(), 1);
 }
 
 #[test]
-fn bodies_of_requests_are_not_read_while_all_hold_too_much() {
+fn memory_pressure_pauses_request_bodies() {
     let memory = Memory::new(10_000);
     let (mut hoarder, now) = server_of(&memory);
     let mut server = Connection::server(now, Arc::new(config(&memory)), Default::default());
@@ -284,7 +284,7 @@ fn bodies_of_requests_are_not_read_while_all_hold_too_much() {
     queue(&mut hoarder, 10_001);
     let mut rest = [b'x'; 400];
     let mut input = &mut rest[..];
-    // Longer than the body may take: its time does not run.
+    // Longer than the body timeout, which does not run.
     for round in 0..100 {
         let at = now + round * 100 * MILLISECOND;
         assert!(server.handle_input(at, &mut input).is_none());
@@ -295,18 +295,18 @@ fn bodies_of_requests_are_not_read_while_all_hold_too_much() {
     }
     take_output(&mut hoarder, now);
     let at = now + 10 * SECOND;
-    assert!(matches!(server.handle_input(at, &mut input), Some(Event::Request(_))), "it is read on");
-    // Requests without a body are taken all the time.
+    assert!(matches!(server.handle_input(at, &mut input), Some(Event::Request(_))), "reading continues");
+    // Requests without a body are always accepted.
     let mut other = Connection::server(now, Arc::new(config(&memory)), Default::default());
     queue(&mut hoarder, 10_001);
     let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     assert!(matches!(feed(&mut other, at, request)[..], [Event::Request(_)]));
 }
 
-/// One, what it takes in each 50 ms, and when and how it ended.
+/// A connection, the bytes it takes per 50 ms, and when and how it ended.
 type Member = (Connection, usize, Option<(Duration, Closed)>);
 
-/// Many connections, of which some take so much in each 50 ms.
+/// Many connections, some of which take bytes every 50 ms.
 struct Crowd {
     members: Vec<Member>,
     birth: Moment,
@@ -319,14 +319,14 @@ impl Crowd {
         Self { members: Vec::new(), birth: now, now }
     }
 
-    /// One more, who takes so much in each 50 ms.
+    /// Adds a connection that takes `takes` bytes per 50 ms.
     fn add(&mut self, memory: &Memory, takes: usize) -> &mut Connection {
         let server = Connection::upgraded(self.now, Arc::new(config(memory)), Role::Server);
         self.members.push((server, takes, None));
         &mut self.members.last_mut().unwrap().0
     }
 
-    /// Each takes what it takes, and is given as much anew.
+    /// Each connection takes its bytes, and sends as many again.
     fn run(&mut self, time: Duration) {
         let end = self.now + time;
         while self.now < end {
@@ -358,14 +358,14 @@ impl Crowd {
 }
 
 #[test]
-fn after_a_second_who_moved_least_goes_the_largest_first() {
+fn after_a_second_the_least_active_are_closed_largest_first() {
     let memory = Memory::new(100_000);
     let mut crowd = Crowd::new();
     queue(crowd.add(&memory, 0), 40_000);
     queue(crowd.add(&memory, 0), 60_000);
     queue(crowd.add(&memory, 100), 9000);
     crowd.run(950 * MILLISECOND);
-    assert!(crowd.gone().is_empty(), "it may help by itself");
+    assert!(crowd.gone().is_empty(), "it may recover");
     crowd.run(10 * SECOND);
     assert_eq!(crowd.gone(), [1]);
     let (age, closed) = crowd.members[1].2.as_ref().unwrap();
@@ -377,7 +377,7 @@ fn after_a_second_who_moved_least_goes_the_largest_first() {
 }
 
 #[test]
-fn who_moves_little_for_what_it_holds_goes_before_who_moves_much() {
+fn slow_connections_relative_to_their_memory_are_closed_first() {
     let memory = Memory::new(70_000);
     let mut crowd = Crowd::new();
     queue(crowd.add(&memory, 1000), 10_000);
@@ -388,7 +388,7 @@ fn who_moves_little_for_what_it_holds_goes_before_who_moves_much() {
 }
 
 #[test]
-fn more_go_while_that_is_not_enough() {
+fn more_are_closed_until_memory_suffices() {
     let memory = Memory::new(220_000);
     let mut crowd = Crowd::new();
     for _ in 0..10 {
@@ -402,12 +402,12 @@ fn more_go_while_that_is_not_enough() {
 }
 
 #[test]
-fn who_has_only_come_is_not_taken_for_one_that_moves_nothing() {
+fn a_new_connection_is_not_considered_inactive() {
     let memory = Memory::new(65_000);
     let mut crowd = Crowd::new();
     queue(crowd.add(&memory, 10), 60_000);
     crowd.run(3 * SECOND);
-    // From here on it is too much, and at the judgement the last ones have been counted for less than a second.
+    // This exceeds the limit; when it is enforced, the newest connections have counted for less than a second.
     queue(crowd.add(&memory, 1000), 9000);
     crowd.run(500 * MILLISECOND);
     queue(crowd.add(&memory, 1000), 9000);
@@ -419,7 +419,7 @@ fn who_has_only_come_is_not_taken_for_one_that_moves_nothing() {
 }
 
 #[test]
-fn an_unfinished_message_that_goes_is_told_1009() {
+fn an_unfinished_message_under_memory_pressure_closes_with_1009() {
     let memory = Memory::new(20_000);
     let mut crowd = Crowd::new();
     let now = crowd.now;
@@ -435,7 +435,7 @@ fn an_unfinished_message_that_goes_is_told_1009() {
 }
 
 #[test]
-fn who_is_told_has_it_ahead_of_what_waits() {
+fn the_close_under_memory_pressure_precedes_queued_output() {
     let memory = Memory::new(1000);
     let (mut server, now) = server_of(&memory);
     for _ in 0..10 {
@@ -455,7 +455,7 @@ fn who_is_told_has_it_ahead_of_what_waits() {
 }
 
 #[test]
-fn without_a_limit_nobody_goes_and_below_their_low_marks_neither() {
+fn nothing_is_closed_without_a_limit_or_below_the_low_marks() {
     let memory = Memory::new(usize::MAX);
     let mut crowd = Crowd::new();
     for _ in 0..10 {
@@ -473,7 +473,7 @@ fn without_a_limit_nobody_goes_and_below_their_low_marks_neither() {
 }
 
 #[test]
-fn with_a_limit_of_zero_who_holds_anything_for_long_goes() {
+fn a_zero_limit_closes_connections_that_hold_anything_for_long() {
     let memory = Memory::new(0);
     let mut crowd = Crowd::new();
     queue(crowd.add(&memory, 0), 2001);
@@ -502,7 +502,7 @@ fn answers_to_requests_count_too() {
 }
 
 #[test]
-fn the_connections_of_one_server_share_and_those_of_two_do_not() {
+fn connections_share_memory_within_a_server_and_not_across_servers() {
     let config = ServerConfig::new();
     let (one, other) = (config.connection_config(), config.connection_config());
     let memory = |config: &Config| config.get_memory().cloned().unwrap();

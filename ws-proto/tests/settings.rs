@@ -1,4 +1,4 @@
-//! What is set is what counts, and what can be asked is what is there.
+//! Setters take effect, and getters report the actual state.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use ws_proto::{
 };
 
 #[test]
-fn each_setting_is_the_one_that_was_asked_for_and_no_other() {
+fn each_setter_changes_its_own_setting() {
     let second = Duration::from_secs;
     let wall = SystemTime::UNIX_EPOCH;
     let pieces = Delivery::Chunked { whole: 2 };
@@ -47,24 +47,24 @@ fn each_setting_is_the_one_that_was_asked_for_and_no_other() {
 }
 
 #[test]
-fn marks_that_contradict_each_other_are_lowered_to_the_cap() {
+fn contradictory_marks_are_clamped_to_the_cap() {
     let config = Config::server().outbox(300, 200, 100);
     assert_eq!((config.get_low_mark(), config.get_high_mark(), config.get_outbox_cap()), (100, 100, 100));
 }
 
-/// What a server with this configuration answers to a page of `origin` that reached it as `host`.
+/// The server's answer to a page of `origin` that reached it as `host`.
 fn status(config: Config, host: &str, origin: &str) -> String {
     let now = Moment::from_nanos(1 << 60);
     let mut server = Connection::server(now, Arc::new(config), Default::default());
     let request = format!("POST / HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n\r\n");
-    // An application that takes no request: it is answered 503.
+    // The application drops the request, so it is answered 503.
     drop(feed(&mut server, now, request.as_bytes()));
     while server.poll_event(now).is_some() {}
     String::from_utf8(take_output(&mut server, now)[9..12].to_vec()).unwrap()
 }
 
 #[test]
-fn a_host_and_an_origin_are_let_in_once_they_are_allowed() {
+fn an_allowed_host_and_origin_are_accepted() {
     let (host, origin) = ("app.example", "https://www.example");
     assert_eq!(status(Config::server(), host, origin), "421");
     assert_eq!(status(Config::server().allow_host(host), host, origin), "403");
@@ -74,7 +74,7 @@ fn a_host_and_an_origin_are_let_in_once_they_are_allowed() {
 }
 
 #[test]
-fn a_frame_shows_what_it_was_made_of() {
+fn a_frame_exposes_its_parts() {
     let frame = Frame::raw(Opcode::Text, false, "part").unwrap();
     assert_eq!((frame.opcode(), frame.fin(), &frame.payload()[..]), (Opcode::Text, false, &b"part"[..]));
 }
@@ -86,7 +86,7 @@ fn text_is_text_and_bytes_are_not() {
 }
 
 #[test]
-fn a_message_that_has_begun_to_arrive_is_told_of_until_it_ends() {
+fn an_arriving_message_is_reported_until_it_ends() {
     let (mut server, now) = open(Role::Server, Config::server());
     for (bytes, is_inside) in [
         (frame(true, TEXT, b"a"), true),
@@ -100,7 +100,7 @@ fn a_message_that_has_begun_to_arrive_is_told_of_until_it_ends() {
 }
 
 #[test]
-fn an_upgrade_is_under_way_until_it_is_decided() {
+fn an_upgrade_is_pending_until_it_is_decided() {
     let now = Moment::from_nanos(1 << 60);
     let mut server = Connection::server(now, Arc::new(Config::server()), Default::default());
     assert!(!server.http().is_upgrading());
@@ -121,11 +121,11 @@ fn an_upgrade_is_under_way_until_it_is_decided() {
 fn a_client_does_not_show_its_keys_in_a_log() {
     let (client, _) = open(Role::Client { seed: [0xab; 32] }, Config::client());
     let shown = format!("{client:?}");
-    assert!(shown.contains("Client(MaskingKeys)"), "only that there are some: {shown}");
+    assert!(shown.contains("Client(MaskingKeys)"), "only their existence: {shown}");
 }
 
 #[test]
-fn a_connection_that_lived_as_long_as_was_set_begins_the_waits_anew() {
+fn a_long_lived_connection_resets_the_backoff() {
     let policy = Reconnect::default().reset_after(Duration::from_secs(7));
     let mut backoff = Backoff::default();
     for (lived, attempt) in [(6, 1), (7, 0)] {

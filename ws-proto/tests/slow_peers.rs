@@ -1,4 +1,4 @@
-//! What becomes of a peer that does not keep up with what is sent to many.
+//! How broadcasts treat a peer that does not keep up.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use ws_host::topics::{Delivered, LatestByKey, SlowPeer, flush_latest};
@@ -15,7 +15,7 @@ struct Rig {
 }
 
 impl Rig {
-    /// Over its high mark with the second message of a hundred bytes; the cap takes a third one.
+    /// The second message of a hundred bytes exceeds the high mark; the cap allows a third.
     fn new() -> Self {
         let (server, now) = open(Role::Server, Config::server().outbox(10, 150, 350));
         Self { server, now, newest: LatestByKey::default() }
@@ -26,13 +26,13 @@ impl Rig {
         policy.deliver(self.now, PEER, &mut self.server, &frame, &mut self.newest)
     }
 
-    /// The first byte of each message that has gone out, once the peer has taken all.
+    /// The first byte of each message sent, once the peer has taken everything.
     fn drain(&mut self) -> Vec<u8> {
         let output = take_output(&mut self.server, self.now);
         parse(&output).iter().map(|frame| frame.payload[0]).collect()
     }
 
-    /// Gives what was kept; says what became of each.
+    /// Flushes the kept messages, and returns the outcome of each.
     fn release(&mut self) -> Vec<(u8, Delivered)> {
         let mut told = Vec::new();
         flush_latest(self.now, PEER, &mut self.server, &mut self.newest, |frame, delivered| {
@@ -43,7 +43,7 @@ impl Rig {
 }
 
 #[test]
-fn whoever_must_not_have_gaps_gets_all_until_its_cap_closes_it() {
+fn a_peer_that_must_not_miss_messages_is_closed_at_its_cap() {
     let mut rig = Rig::new();
     for byte in b'a'..=b'c' {
         assert_eq!(rig.deliver(SlowPeer::Close, byte, 100), Delivered::Queued);
@@ -51,16 +51,20 @@ fn whoever_must_not_have_gaps_gets_all_until_its_cap_closes_it() {
     assert_eq!(rig.deliver(SlowPeer::default(), b'd', 100), Delivered::Closed);
     assert_eq!(rig.deliver(SlowPeer::Close, b'e', 1), Delivered::NotOpen);
     let output = take_output(&mut rig.server, rig.now);
-    assert_eq!(close_code(&output), Some(1013), "it may come again");
-    assert_eq!(parse(&output).len(), 4, "what it was promised it gets");
+    assert_eq!(close_code(&output), Some(1013), "it may reconnect");
+    assert_eq!(parse(&output).len(), 4, "it receives all queued messages");
 }
 
 #[test]
-fn whoever_may_be_passed_over_is_until_it_has_drained() {
+fn a_peer_that_may_be_skipped_is_skipped_until_it_drains() {
     let mut rig = Rig::new();
     assert_eq!(rig.deliver(SlowPeer::Skip, b'a', 100), Delivered::Queued);
-    assert_eq!(rig.deliver(SlowPeer::Skip, b'b', 300), Delivered::Skipped, "there is no room for so much");
-    assert_eq!(rig.deliver(SlowPeer::Skip, b'c', 1), Delivered::Skipped, "refused, it counts as behind");
+    assert_eq!(rig.deliver(SlowPeer::Skip, b'b', 300), Delivered::Skipped, "there is no room for it");
+    assert_eq!(
+        rig.deliver(SlowPeer::Skip, b'c', 1),
+        Delivered::Skipped,
+        "once rejected, it counts as behind"
+    );
     assert_eq!(rig.drain(), b"a");
     assert!(matches!(rig.server.poll_event(rig.now), Some(Event::Drained)));
     assert_eq!(rig.deliver(SlowPeer::Skip, b'd', 100), Delivered::Queued);
@@ -69,7 +73,7 @@ fn whoever_may_be_passed_over_is_until_it_has_drained() {
 }
 
 #[test]
-fn of_each_key_the_newest_is_kept_and_sent_when_there_is_room() {
+fn the_latest_message_per_key_is_kept_until_there_is_room() {
     let mut rig = Rig::new();
     let latest = SlowPeer::Latest;
     assert_eq!(rig.deliver(latest("x"), b'a', 100), Delivered::Queued);
@@ -77,9 +81,9 @@ fn of_each_key_the_newest_is_kept_and_sent_when_there_is_room() {
     for (key, byte) in [("x", b'c'), ("y", b'd'), ("x", b'e')] {
         assert_eq!(rig.deliver(latest(key), byte, 60), Delivered::Kept);
     }
-    assert_eq!(rig.release(), [(b'd', Delivered::Kept), (b'e', Delivered::Kept)], "it is no better yet");
+    assert_eq!(rig.release(), [(b'd', Delivered::Kept), (b'e', Delivered::Kept)], "it is still behind");
     assert_eq!(rig.drain(), b"ab");
-    assert_eq!(rig.deliver(latest("z"), b'f', 60), Delivered::Kept, "behind what was kept before");
+    assert_eq!(rig.deliver(latest("z"), b'f', 60), Delivered::Kept, "after earlier kept messages");
     let order = [(b'd', Delivered::Queued), (b'e', Delivered::Queued), (b'f', Delivered::Queued)];
     assert_eq!(rig.release(), order);
     assert_eq!(rig.drain(), b"def");
@@ -87,7 +91,7 @@ fn of_each_key_the_newest_is_kept_and_sent_when_there_is_room() {
 }
 
 #[test]
-fn a_message_for_which_there_is_no_room_is_kept_too() {
+fn a_message_without_room_is_kept_too() {
     let mut rig = Rig::new();
     assert_eq!(rig.deliver(SlowPeer::Latest("x"), b'a', 100), Delivered::Queued);
     assert_eq!(rig.deliver(SlowPeer::Latest("x"), b'b', 300), Delivered::Kept);
@@ -96,7 +100,7 @@ fn a_message_for_which_there_is_no_room_is_kept_too() {
 }
 
 #[test]
-fn who_has_too_many_keys_is_closed_and_who_is_gone_keeps_nothing() {
+fn too_many_keys_close_a_peer_and_a_closed_peer_keeps_nothing() {
     let mut rig = Rig::new();
     rig.deliver(SlowPeer::Close, b'a', 200);
     for key in 0..1024 {

@@ -1,5 +1,5 @@
-//! Text that comes from elsewhere: what may not stand in a head is refused when it is given, and what a peer has chosen
-//! is shown so that no terminal and no log takes it for anything else.
+//! Untrusted text: the setters reject text that is invalid in a head, and text chosen by a peer is escaped for
+//! terminals and logs.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use ws_proto::{
     Upgrade,
 };
 
-/// What ends a line, or is taken for its end somewhere, or is no text at all (RFC 9110 §5.5); but for the tab.
+/// Characters that end a line, or may be taken for a line end, or are not text (RFC 9110 §5.5), except for tab.
 fn controls() -> impl Iterator<Item = char> {
     (0..=0x7f).map(char::from).filter(|c| c.is_ascii_control() && *c != '\t')
 }
 
-/// Each of them, in front, between and behind.
+/// The text with each of them in front, in the middle and at the end.
 fn spoilt(text: &str) -> impl Iterator<Item = String> {
     controls().flat_map(move |c| [format!("{c}{text}"), format!("{text}{c}{text}"), format!("{text}{c}")])
 }
@@ -30,7 +30,7 @@ fn upgrade() -> (Connection, Upgrade, Moment) {
 }
 
 #[test]
-fn nothing_that_a_client_asks_with_can_end_a_line() {
+fn client_requests_reject_line_ends() {
     let request = || ClientRequest::new("ws://localhost/").unwrap();
     for bad in spoilt("x") {
         for url in [
@@ -47,14 +47,14 @@ fn nothing_that_a_client_asks_with_can_end_a_line() {
         assert!(request().subprotocol(&bad).is_err(), "{bad:?}");
         assert!(request().origin(&bad).is_err(), "{bad:?}");
     }
-    // Nor is a name cut, or a list made longer, without a line's end.
+    // Names are not split, nor lists extended, without a line end either.
     for bad in ["a b", "a:b", "a,b", "a\tb", "", "\u{fc}"] {
         assert!(request().header(bad, "value").is_err() && request().subprotocol(bad).is_err(), "{bad:?}");
     }
 }
 
 #[test]
-fn nothing_that_a_server_answers_with_can_end_a_line() {
+fn server_answers_reject_line_ends() {
     let (_connection, mut upgrade, _) = upgrade();
     for bad in spoilt("x") {
         let refused = Err(RespondError::Header(bad.clone()));
@@ -65,19 +65,19 @@ fn nothing_that_a_server_answers_with_can_end_a_line() {
             "{bad:?}"
         );
         assert_eq!(upgrade.select_subprotocol(&bad), Err(RespondError::SubprotocolNotOffered(bad.clone())));
-        // The types of `http` are as strict.
+        // The types of `http` are equally strict.
         assert!(http::HeaderValue::from_str(&bad).is_err(), "{bad:?}");
         assert!(http::HeaderName::from_bytes(bad.as_bytes()).is_err(), "{bad:?}");
     }
 }
 
 #[test]
-fn what_is_made_of_a_peers_text_stays_one_line() {
+fn text_from_a_peer_stays_on_one_line() {
     for bad in spoilt("/x") {
         let location = redirect(http::StatusCode::SEE_OTHER, &bad);
         let location = location.headers()["location"].to_str().unwrap();
         assert!(location.bytes().all(|b| b.is_ascii_graphic()), "{location:?}");
-        // An event has one line with its name, and as many with data as the data has.
+        // An event has one line with its name, and one line per line of data.
         let event = bytes::Bytes::from(ServerSentEvent::new("data").event(&bad).id(&bad));
         let lines = String::from_utf8(event.to_vec()).unwrap();
         let fields: Vec<_> = lines.split(['\r', '\n']).filter(|line| !line.is_empty()).collect();
@@ -85,7 +85,7 @@ fn what_is_made_of_a_peers_text_stays_one_line() {
     }
 }
 
-/// A peer that writes to terminals: it clears the screen, rings, writes backwards, and begins a new line of a log.
+/// A peer's attack on terminals: it clears the screen, rings, reverses text, and starts a new line in a log.
 const NASTY: &str = "\u{1b}[2J\u{7}\u{9b}\r\n\u{202e}2026 all is well";
 
 fn assert_harmless(shown: &str) {
@@ -97,7 +97,7 @@ fn assert_harmless(shown: &str) {
 }
 
 #[test]
-fn what_a_peer_has_chosen_is_escaped_where_it_is_shown() {
+fn text_chosen_by_a_peer_is_escaped_when_displayed() {
     // The reason of its Close.
     let (mut server, now) = open(Role::Server, Config::server());
     let body = [&1000u16.to_be_bytes(), NASTY.as_bytes()].concat();
@@ -111,7 +111,7 @@ fn what_a_peer_has_chosen_is_escaped_where_it_is_shown() {
     let events = feed(&mut server, now, &frame(true, FIN | TEXT, NASTY.as_bytes()));
     assert!(matches!(&events[..], [Event::Message(Message::Text(text))] if text == NASTY));
     assert_harmless(&format!("{events:?}"));
-    // What it asks, and what keeps it out. Beyond ASCII, an Origin is none.
+    // Its request, and the reason for its rejection. Beyond ASCII, an Origin is invalid.
     let now = Moment::default();
     for field in ["Host: evil.example", "Host: localhost\r\nOrigin: http://evil.example\u{9b}2J"] {
         let mut server =
@@ -126,7 +126,7 @@ fn what_a_peer_has_chosen_is_escaped_where_it_is_shown() {
     let head = "GET / HTTP/1.1\r\nHost: localhost\r\nX-Name: \u{9b}2J\u{202e}\r\n\r\n";
     let events = feed(&mut server, now, head.as_bytes());
     assert_harmless(&format!("{events:?}"));
-    // A server's refusal, in a client.
+    // A server's rejection, in a client.
     let request = ClientRequest::new("ws://localhost/").unwrap();
     let mut client = Connection::client(now, Arc::new(Config::client()), request, [1; 32]);
     let answer = format!(

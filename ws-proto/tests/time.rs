@@ -1,4 +1,4 @@
-//! Time: heartbeats, deadlines, latency. The clock is an argument, so nothing waits.
+//! Time: heartbeats, deadlines, latency. The clock is an argument, so tests do not wait.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::sync::Arc;
@@ -22,14 +22,14 @@ fn timeout_of(events: &[Event<'_>]) -> Option<Timeout> {
 }
 
 #[test]
-fn a_server_pings_who_has_been_quiet_and_learns_the_latency() {
+fn a_server_pings_an_idle_peer_and_learns_the_latency() {
     let mut pair = Pair::open_with(Config::client().heartbeat(Heartbeat::off()), Config::server());
     pair.advance(30 * 60 * SECOND - SECOND);
     assert!(pair.server.connection.latency().is_none());
     pair.advance(SECOND);
     assert!(matches!(pair.server.events[..], [Event::Pong(_)]), "{:?}", pair.server.events);
     pair.advance(60 * 60 * SECOND);
-    assert_eq!(pair.server.events.len(), 3, "one each half hour");
+    assert_eq!(pair.server.events.len(), 3, "one per half hour");
     assert_eq!(pair.server.connection.state(), State::Open);
 }
 
@@ -43,11 +43,11 @@ fn the_latency_is_the_time_from_the_ping_to_its_own_answer() {
     let events = feed(&mut server, now + 2 * SECOND, &frame(true, FIN | PONG, b"mine"));
     assert!(matches!(events[..], [Event::Pong(pong)] if pong.latency == 2 * SECOND));
     assert_eq!(server.latency(), Some(2 * SECOND));
-    assert!(feed(&mut server, now, &frame(true, FIN | PONG, b"mine")).is_empty(), "it is answered already");
+    assert!(feed(&mut server, now, &frame(true, FIN | PONG, b"mine")).is_empty(), "it is already answered");
 }
 
 #[test]
-fn a_client_sends_pongs_that_nobody_answers() {
+fn a_client_sends_unanswered_pongs() {
     let mut pair = Pair::open_with(Config::client(), Config::server());
     let before = pair.client.connection.latency();
     let output = |pair: &mut Pair| {
@@ -73,7 +73,7 @@ fn payload_kind_and_interval_of_the_heartbeat_can_be_set() {
 }
 
 #[test]
-fn an_interval_shorter_than_the_time_to_answer_is_kept() {
+fn an_interval_shorter_than_the_pong_timeout_is_kept() {
     let heartbeat = Heartbeat::server().idle(10 * SECOND).pong_timeout(30 * SECOND);
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(heartbeat));
     for round in 1..5 {
@@ -84,7 +84,7 @@ fn an_interval_shorter_than_the_time_to_answer_is_kept() {
         assert_eq!(parse(&take_output(&mut server, at))[0].first, FIN | PING);
         assert_eq!(server.poll_timeout(), Some(at + 30 * SECOND));
         assert_eq!(feed(&mut server, at, &frame(true, FIN | PONG, b"")).len(), 1);
-        assert!(server.take_timeout_changed(), "and its owner knows");
+        assert!(server.take_timeout_changed(), "and its owner is notified");
     }
 }
 
@@ -100,12 +100,12 @@ fn a_peer_that_answers_no_heartbeat_is_dead() {
 }
 
 #[test]
-fn any_byte_from_the_peer_proves_that_it_lives() {
+fn any_byte_from_the_peer_proves_life() {
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::frequent()));
     let ping = now + 25 * SECOND;
     server.handle_timeout(ping);
     take_output(&mut server, ping);
-    // The first byte of a frame, and no pong.
+    // The first byte of a frame, not a pong.
     feed(&mut server, ping + 10 * SECOND, &[FIN | TEXT]);
     server.handle_timeout(ping + 20 * SECOND);
     assert_eq!(server.state(), State::Open);
@@ -113,7 +113,7 @@ fn any_byte_from_the_peer_proves_that_it_lives() {
 }
 
 #[test]
-fn a_peer_that_is_not_read_is_not_taken_for_dead_for_a_pong_that_nobody_reads() {
+fn a_peer_with_an_unread_pong_is_not_considered_dead() {
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::frequent()));
     let ping = now + 25 * SECOND;
     server.handle_timeout(ping);
@@ -128,11 +128,11 @@ fn a_peer_that_is_not_read_is_not_taken_for_dead_for_a_pong_that_nobody_reads() 
     server.handle_timeout(end + 20 * SECOND - Duration::from_millis(1));
     assert_eq!(server.state(), State::Open);
     server.handle_timeout(end + 20 * SECOND);
-    assert_eq!(timeout_of(&poll(&mut server, end)), Some(Timeout::Heartbeat), "read again, it is silent");
+    assert_eq!(timeout_of(&poll(&mut server, end)), Some(Timeout::Heartbeat), "silent once read again");
 }
 
 #[test]
-fn who_takes_no_output_is_cut_off_heartbeats_or_not() {
+fn a_peer_that_takes_no_output_is_closed_despite_heartbeats() {
     for heartbeat in [Heartbeat::off(), Heartbeat::frequent(), Heartbeat::client().idle(SECOND)] {
         let (mut server, now) = open(Role::Server, Config::server().heartbeat(heartbeat));
         server.send("unread").unwrap();
@@ -148,7 +148,7 @@ fn who_takes_no_output_is_cut_off_heartbeats_or_not() {
 }
 
 #[test]
-fn nothing_is_due_once_it_is_over() {
+fn a_closed_connection_has_no_deadline() {
     for is_read in [true, false] {
         let (mut server, now) = open(Role::Server, Config::server());
         server.send("hello").unwrap();
@@ -164,7 +164,7 @@ fn nothing_is_due_once_it_is_over() {
 }
 
 #[test]
-fn a_reader_of_the_least_rate_has_new_time_and_a_slower_one_is_closed_with_1013() {
+fn a_reader_at_the_minimum_rate_stays_and_a_slower_one_is_closed_with_1013() {
     let enough = 30 * 1024;
     for taken in [enough, enough - 1] {
         let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
@@ -178,7 +178,7 @@ fn a_reader_of_the_least_rate_has_new_time_and_a_slower_one_is_closed_with_1013(
             assert_eq!(server.state(), if is_open { State::Open } else { State::Closing }, "round {round}");
         }
         if taken < enough {
-            // Behind the frame that was partly written.
+            // Behind the partly written frame.
             let output = take_output(&mut server, now + 271 * SECOND);
             let close = output.len() - (2 + 2 + "too slow".len());
             assert_eq!(close, 10 + (1 << 20) - (9 * enough - 1));
@@ -195,7 +195,7 @@ fn a_reader_of_the_least_rate_has_new_time_and_a_slower_one_is_closed_with_1013(
 }
 
 #[test]
-fn a_peer_that_takes_nothing_more_is_found_one_timeout_after_the_last_byte_it_took() {
+fn a_stalled_peer_is_detected_one_timeout_after_the_last_byte_it_took() {
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
     server.send(vec![0; 1 << 20]).unwrap();
     server.handle_written(now, 0);
@@ -213,7 +213,7 @@ fn a_peer_that_takes_nothing_more_is_found_one_timeout_after_the_last_byte_it_to
 fn traffic_does_not_move_the_deadline_and_firing_early_is_harmless() {
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::frequent()));
     let due = server.poll_timeout();
-    assert!(server.take_timeout_changed(), "there is one");
+    assert!(server.take_timeout_changed(), "there is a deadline");
     for second in 1..25 {
         let at = now + second * SECOND;
         assert!(is_text(&feed(&mut server, at, &frame(true, FIN | TEXT, b"x"))[0], "x"));
@@ -224,14 +224,14 @@ fn traffic_does_not_move_the_deadline_and_firing_early_is_harmless() {
         assert!(!server.take_timeout_changed());
     }
     server.handle_timeout(now + 25 * SECOND);
-    assert_eq!(server.queued(), 0, "it was not quiet");
+    assert_eq!(server.queued(), 0, "it was not idle");
     assert_eq!(server.poll_timeout(), Some(now + 24 * SECOND + 25 * SECOND));
     server.close(now + 26 * SECOND, ws_proto::CloseCode::NORMAL, "").unwrap();
-    assert!(server.take_timeout_changed(), "the closing phase is shorter");
+    assert!(server.take_timeout_changed(), "the closing deadline is earlier");
 }
 
 #[test]
-fn a_handshake_must_be_done_in_time_however_its_bytes_drip() {
+fn the_handshake_timeout_applies_to_dripping_bytes() {
     let now = Moment::from_nanos(1 << 60);
     let mut server = Connection::server(now, Arc::new(Config::server()), Default::default());
     for (second, byte) in b"GET / HTT".iter().enumerate() {
@@ -251,22 +251,22 @@ fn a_handshake_must_be_done_in_time_however_its_bytes_drip() {
 }
 
 #[test]
-fn a_quiet_http_connection_is_let_go_and_its_answers_are_awaited() {
+fn an_idle_http_connection_is_closed_and_answers_have_a_deadline() {
     let now = Moment::from_nanos(1 << 60);
     let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let mut server = Connection::server(now, Arc::new(Config::server()), Default::default());
     let Some(Event::Request(request)) = feed(&mut server, now, request).pop() else { panic!("no request") };
-    assert_eq!(server.poll_timeout(), Some(now + 60 * SECOND), "the application's time");
+    assert_eq!(server.poll_timeout(), Some(now + 60 * SECOND), "the application's deadline");
     let at = now + 59 * SECOND;
     server.handle_timeout(at);
     server.respond(at, request, http::Response::new("late".into())).unwrap();
     assert!(take_output(&mut server, at).ends_with(b"\r\n\r\nlate"));
-    assert_eq!(server.poll_timeout(), Some(at + 15 * SECOND), "the next request's time");
+    assert_eq!(server.poll_timeout(), Some(at + 15 * SECOND), "the next request's deadline");
     server.handle_timeout(at + 15 * SECOND);
     assert_eq!((server.state(), server.queued()), (State::Closing, 0));
 }
 
-/// A server that has sent a heartbeat after ten seconds, to be answered within five.
+/// A server that sent a heartbeat after ten seconds, to be answered within five.
 fn waiting_for_an_answer() -> (Connection, Moment) {
     let heartbeat = Heartbeat::frequent().idle(10 * SECOND).pong_timeout(5 * SECOND);
     let (mut server, birth) = open(Role::Server, Config::server().heartbeat(heartbeat));
@@ -287,7 +287,7 @@ fn a_ping_of_the_application_does_not_save_a_dead_peer() {
 }
 
 #[test]
-fn a_message_proves_life_though_its_reader_stopped_there() {
+fn a_message_proves_life_even_if_reading_stops_there() {
     let (mut server, birth) = waiting_for_an_answer();
     let mut bytes = frame(true, FIN | TEXT, b"alive");
     let mut input = &mut bytes[..];
@@ -297,7 +297,7 @@ fn a_message_proves_life_though_its_reader_stopped_there() {
 }
 
 #[test]
-fn a_one_way_heartbeat_is_not_late_for_a_stall_that_is_over() {
+fn a_past_stall_does_not_delay_a_one_way_heartbeat() {
     let heartbeat = Heartbeat::client().idle(10 * SECOND);
     let (mut server, birth) = open(Role::Server, Config::server().heartbeat(heartbeat));
     server.send("x").unwrap();
@@ -308,7 +308,7 @@ fn a_one_way_heartbeat_is_not_late_for_a_stall_that_is_over() {
 }
 
 #[test]
-fn what_is_over_waits_for_nothing_though_its_peer_took_no_output() {
+fn a_closed_connection_with_pending_output_has_no_deadline() {
     let (mut server, birth) = open(Role::Server, Config::server());
     server.send("x").unwrap();
     server.handle_written(birth, 0);
@@ -317,7 +317,7 @@ fn what_is_over_waits_for_nothing_though_its_peer_took_no_output() {
 }
 
 #[test]
-fn a_handshake_that_stalled_once_has_its_whole_time() {
+fn a_handshake_that_stalled_once_keeps_its_full_timeout() {
     let birth = Moment::from_nanos(1 << 60);
     let config = Config::client().handshake_timeout(60 * SECOND).output_timeout(30 * SECOND);
     let request = ClientRequest::new("ws://localhost/").unwrap();
@@ -332,7 +332,7 @@ fn a_handshake_that_stalled_once_has_its_whole_time() {
 }
 
 #[test]
-fn a_peer_that_falls_silent_within_a_message_was_heard_no_later_than_that() {
+fn a_partial_message_counts_as_received_when_it_arrived() {
     let heartbeat = Heartbeat::frequent().idle(10 * SECOND);
     let (mut server, birth) = open(Role::Server, Config::server().heartbeat(heartbeat));
     let bytes = [frame(true, FIN | TEXT, b"whole"), frame(true, FIN | TEXT, b"cut")].concat();
@@ -342,7 +342,7 @@ fn a_peer_that_falls_silent_within_a_message_was_heard_no_later_than_that() {
 }
 
 #[test]
-fn a_socket_that_was_accepted_late_is_not_quiet_from_the_beginning() {
+fn a_late_accepted_socket_is_idle_only_from_acceptance() {
     let birth = Moment::from_nanos(1 << 60);
     let heartbeat = Heartbeat::frequent().idle(5 * SECOND);
     let mut pair = Pair::new(Config::client(), Config::server().heartbeat(heartbeat));
@@ -353,5 +353,5 @@ fn a_socket_that_was_accepted_late_is_not_quiet_from_the_beginning() {
     pair.server.connection.accept(late, upgrade).unwrap();
     assert!(matches!(poll(&mut pair.server.connection, late)[..], [Event::Open(_)]));
     let due = pair.server.connection.poll_timeout().unwrap();
-    assert!(due >= late + 4 * SECOND, "it is pinged {:?} behind its 101", due - late);
+    assert!(due >= late + 4 * SECOND, "it is pinged {:?} after its 101", due - late);
 }

@@ -1,4 +1,4 @@
-//! Writing across an await: what is taken leaves the connection free, and a write that is cancelled loses nothing and sends
+//! Writing across an await: taking output leaves the connection free, and a cancelled write loses nothing and sends
 //! nothing twice.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
@@ -19,13 +19,13 @@ fn server() -> Connection {
     Connection::upgraded(NOW, Arc::new(Config::server()), Role::Server)
 }
 
-/// Writes so much of it.
+/// Writes up to `n` bytes of it.
 fn write(unsent: &mut Unsent, n: usize) -> Vec<u8> {
     let n = n.min(unsent.remaining());
     unsent.copy_to_bytes(n).to_vec()
 }
 
-/// Writes all that waits.
+/// Writes all pending output.
 fn flush(connection: &mut Connection) -> Vec<u8> {
     let mut sent = Vec::new();
     while let Some(mut unsent) = connection.unsent(NOW) {
@@ -35,7 +35,7 @@ fn flush(connection: &mut Connection) -> Vec<u8> {
     sent
 }
 
-/// What a peer reads in that: messages, and how many Pings.
+/// The messages that a peer reads in these bytes, and the number of Pings.
 fn read(mut bytes: Vec<u8>) -> (Vec<Vec<u8>>, usize) {
     let role = Role::Client { seed: [7; 32] };
     let mut peer = Connection::upgraded(NOW, Arc::new(Config::client()), role);
@@ -47,21 +47,21 @@ fn read(mut bytes: Vec<u8>) -> (Vec<Vec<u8>>, usize) {
         }
     }
     assert!(input.is_empty() && peer.poll_event(NOW).is_none());
-    // Each Ping was answered with a frame of six bytes and its payload of one.
+    // Each Ping is answered with a frame of six bytes and its payload of one.
     (messages, peer.queued() / 7)
 }
 
 fn is_owned<T: Send + Sync + 'static>(_: &T) {}
 
 #[test]
-fn the_connection_is_free_while_what_it_had_to_say_is_written() {
+fn the_connection_is_free_while_its_output_is_written() {
     let mut connection = server();
-    assert!(connection.unsent(NOW).is_none(), "nothing waits");
+    assert!(connection.unsent(NOW).is_none(), "nothing is pending");
     connection.send("one").unwrap();
     let mut unsent = connection.unsent(NOW).unwrap();
     is_owned(&unsent);
     connection.send("two").unwrap();
-    assert!(connection.unsent(NOW).is_none(), "the first is not written whole");
+    assert!(connection.unsent(NOW).is_none(), "the first is not fully written");
     assert_eq!(write(&mut unsent, 9), b"\x81\x03one");
     let mut next = connection.unsent(NOW).unwrap();
     assert_eq!(connection.bytes_sent(), 5, "the first is accounted for");
@@ -101,7 +101,7 @@ fn large_payloads_are_not_copied() {
     unsent.advance(17);
     assert_eq!(unsent.chunk().as_ptr(), payload.as_ptr());
     unsent.give_back(NOW, &mut connection);
-    // Nor is the rest of it, when it is taken again.
+    // Nor is the remainder when taken again.
     let mut unsent = connection.unsent(NOW).unwrap();
     unsent.advance(1000);
     drop(unsent);
@@ -110,7 +110,7 @@ fn large_payloads_are_not_copied() {
 }
 
 #[test]
-fn a_ping_overtakes_what_is_not_taken_and_nothing_that_is() {
+fn a_ping_overtakes_only_output_not_yet_taken() {
     let mut connection = server();
     for _ in 0..100 {
         connection.send(vec![b'm'; 1000]).unwrap();
@@ -124,19 +124,19 @@ fn a_ping_overtakes_what_is_not_taken_and_nothing_that_is() {
     let rest = flush(&mut connection);
     sent.extend(&rest);
     let at = sent.windows(3).position(|three| three == b"\x89\x01!").unwrap();
-    // At the end of the frame that was taken last.
+    // At the end of the last frame that was taken.
     assert_eq!(at, taken.next_multiple_of(1004));
     let (messages, pings) = read(sent);
     assert_eq!((messages.len(), pings), (100, 1));
 
-    // One that waits already goes first, whatever is queued.
+    // A Ping that is still queued goes first, whatever else is queued.
     connection.send("data").unwrap();
     connection.send_ping(NOW, b"!").unwrap();
     assert!(flush(&mut connection).starts_with(b"\x89\x01!\x81\x04data"));
 }
 
 #[test]
-fn from_then_on_a_peer_has_to_take_some_in_its_time() {
+fn taking_output_starts_the_output_timeout() {
     let mut connection = server();
     connection.send("hello").unwrap();
     let unsent = connection.unsent(NOW).unwrap();
@@ -147,7 +147,7 @@ fn from_then_on_a_peer_has_to_take_some_in_its_time() {
     assert!(matches!(closed.error, Some(Error::Timeout(Timeout::Output))), "{closed:?}");
     drop(unsent);
 
-    // Taken in time, nothing is due but the heartbeat.
+    // If taken in time, only the heartbeat is due.
     let mut connection = server();
     let heartbeat = connection.poll_timeout();
     connection.send("hello").unwrap();
@@ -159,7 +159,7 @@ fn from_then_on_a_peer_has_to_take_some_in_its_time() {
 }
 
 #[test]
-fn what_outlives_the_connections_end_counts_nowhere() {
+fn output_that_outlives_the_connection_is_not_counted() {
     let mut connection = server();
     connection.send("hello").unwrap();
     let mut unsent = connection.unsent(NOW).unwrap();
@@ -172,11 +172,11 @@ fn what_outlives_the_connections_end_counts_nowhere() {
 }
 
 #[test]
-fn lent_memory_takes_no_count_to_another_connection() {
+fn a_buffer_carries_no_count_to_another_connection() {
     let mut first = server();
     first.send("hello").unwrap();
     let mut stale = first.unsent(NOW).unwrap();
-    first.handle_written(NOW, 7); // both ways at once, which is a mistake
+    first.handle_written(NOW, 7); // both ways at once is a caller's error
     let mut second = server();
     second.outbox().attach_buffer(first.outbox().detach_buffer().unwrap());
     second.send("hello").unwrap();
@@ -186,7 +186,7 @@ fn lent_memory_takes_no_count_to_another_connection() {
 }
 
 #[test]
-fn http_is_written_so_too() {
+fn http_is_written_across_an_await_too() {
     let config = Arc::new(Config::server());
     let mut connection = Connection::server(NOW, config, Transport::default());
     let mut input = *b"GET /a HTTP/1.1\r\nHost: localhost\r\n\r\nGET /b HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -234,7 +234,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_is_queued_taken_written_and_cancelled_the_peer_reads_each_message_once(steps in steps()) {
+    fn the_peer_reads_each_message_once_despite_cancelled_writes(steps in steps()) {
         let config = Config::server().outbox(1 << 30, 1 << 30, 1 << 30);
         let mut connection = Connection::upgraded(NOW, Arc::new(config), Role::Server);
         let (mut expected, mut pings, mut sent) = (Vec::new(), 0, Vec::new());
@@ -289,13 +289,13 @@ proptest! {
     }
 }
 
-/// As [`read`], of a peer that answers any number of Pings at once.
+/// Like [`read`], but with a peer that answers any number of Pings.
 fn read_many(mut bytes: Vec<u8>) -> (Vec<Vec<u8>>, usize) {
     let config = Config::client().frame_rate(None);
     let mut peer = Connection::upgraded(NOW, Arc::new(config), Role::Client { seed: [7; 32] });
     let (mut messages, mut pongs, mut input) = (Vec::new(), 0, &mut bytes[..]);
     while !input.is_empty() {
-        // A frame at a time, so that each Pong goes out.
+        // One frame at a time, so that each Pong goes out.
         let len = input.len().min(3);
         let (mut first, rest) = std::mem::take(&mut input).split_at_mut(len);
         input = rest;

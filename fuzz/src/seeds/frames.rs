@@ -1,4 +1,4 @@
-//! Frames, good and bad.
+//! Valid and invalid frames.
 
 use super::{OPEN, Setup};
 
@@ -10,14 +10,14 @@ const BINARY: u8 = 0x82;
 const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
-/// The first byte of a fragment that others follow.
+/// The first byte of a fragment that is not the last.
 const MORE: u8 = 0x00;
 const LAST: u8 = 0x80;
 
-/// A part of what is sent.
+/// A part of the input.
 pub(super) enum Part {
     Frame(u8, Vec<u8>),
-    /// A header that lies: its first byte, its second without the masking bit, and what follows.
+    /// A header that lies: its first byte, its second without the masking bit, and the following bytes.
     Raw(u8, u8, &'static [u8]),
 }
 
@@ -25,7 +25,7 @@ fn frame(first: u8, payload: impl Into<Vec<u8>>) -> Part {
     Part::Frame(first, payload.into())
 }
 
-/// The bytes, as a client sends them, or as a server does.
+/// The bytes as a client or a server sends them.
 pub(super) fn wire(masked: bool, parts: &[Part]) -> Vec<u8> {
     let mut out = Vec::new();
     let mask = u8::from(masked) << 7;
@@ -58,7 +58,7 @@ pub(super) fn wire(masked: bool, parts: &[Part]) -> Vec<u8> {
     out
 }
 
-/// Name, set-up, script, and what is sent.
+/// Name, configuration, script, and input.
 pub(super) fn all() -> Vec<(&'static str, Setup, &'static [u8], Vec<Part>)> {
     let close = |code: u16, reason: &str| frame(CLOSE, [&code.to_be_bytes()[..], reason.as_bytes()].concat());
     let pieces = |whole: u8| [whole << 2, 0, 0x80, 0];
@@ -146,7 +146,7 @@ pub(super) fn all() -> Vec<(&'static str, Setup, &'static [u8], Vec<Part>)> {
             b"",
             vec![frame(1, "good "), frame(LAST, [b'g', 0xc3, b'x'])],
         ),
-        // A fault that was not told, since reading paused behind the good piece before it.
+        // A fault not yet reported, because reading paused after the valid chunk before it.
         (
             "pieces_with_a_fault_behind_the_last_of_a_second",
             [4, 0, 0x82, 0],
@@ -214,11 +214,11 @@ pub(super) fn all() -> Vec<(&'static str, Setup, &'static [u8], Vec<Part>)> {
     ]
 }
 
-/// Compressed messages, good ones and then one that breaks: name, set-up, and what is sent.
+/// Compressed messages, valid ones and then a broken one: name, configuration, and input.
 pub(super) fn compressed() -> Vec<(String, Setup, Vec<Part>)> {
     let pieces = [4, 0, 0x80, 0];
     let small_pieces = [5, 0, 0x80, 0];
-    // "Hello" in a block with the fixed codes, which ends at this byte and leaves three bits of a header.
+    // "Hello" in a block with fixed codes that ends at this byte, leaving three bits of a header.
     let hello = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
     let stored = |data: &[u8]| [&[0, data.len() as u8, 0, !(data.len() as u8), 0xff], data].concat();
     let text = |parts: &[&[u8]]| vec![frame(0xc1, hello), frame(0xc1, parts.concat())];

@@ -1,8 +1,8 @@
-//! Requests and answers, good and bad.
+//! Valid and invalid requests and answers.
 
 use super::{HTTP, Setup};
 
-/// §1.2 of RFC 6455, with a host that a server answers for by default.
+/// §1.2 of RFC 6455, with a host that a server accepts by default.
 const RFC_1_2: &str = "GET /chat HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://localhost\r\n\
     Sec-WebSocket-Protocol: chat, superchat\r\nSec-WebSocket-Version: 13\r\n\r\n";
@@ -32,7 +32,7 @@ fn masked(payload: &[u8]) -> Vec<u8> {
     super::frames::wire(true, &[super::frames::Part::Frame(0x81, payload.to_vec())])
 }
 
-/// `Sec-WebSocket-Extensions` of browsers and libraries, and such as break its grammar.
+/// `Sec-WebSocket-Extensions` of browsers and libraries, and values that violate its grammar.
 pub(super) const EXTENSIONS: [(&str, &str); 9] = [
     ("chromium", "permessage-deflate; client_max_window_bits"),
     ("firefox", "permessage-deflate"),
@@ -48,7 +48,7 @@ pub(super) const EXTENSIONS: [(&str, &str); 9] = [
     ("open_quote", "a; b=\"permessage-deflate, permessage-deflate"),
 ];
 
-/// Requests: name, and what is sent.
+/// Requests: name, and input.
 pub(super) fn requests() -> Vec<(&'static str, Vec<u8>)> {
     let get = |fields: &str| format!("GET / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n").into_bytes();
     let post = |fields: &str| format!("POST /form HTTP/1.1\r\nHost: localhost\r\n{fields}").into_bytes();
@@ -107,7 +107,7 @@ pub(super) fn requests() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// A server whose application or configuration is other than the simplest: name, set-up, script, what is sent.
+/// Servers with unusual applications or configurations: name, configuration, script, input.
 pub(super) fn conversations() -> Vec<(&'static str, Setup, &'static [u8], Vec<u8>)> {
     let upgrade = [RFC_1_2.as_bytes(), &masked(b"early"), &masked(b"late")].concat();
     let curls: Vec<u8> = CURL.repeat(3).into();
@@ -145,7 +145,7 @@ pub(super) fn conversations() -> Vec<(&'static str, Setup, &'static [u8], Vec<u8
     ]
 }
 
-/// What a server answers: name, and what it sends. `accept` answers the key of our client.
+/// Server answers: name, and bytes. `accept` answers the client's key.
 pub(super) fn answers(accept: &str) -> Vec<(&'static str, Vec<u8>)> {
     let hello = super::frames::wire(false, &[super::frames::Part::Frame(0x81, b"Hello".to_vec())]);
     let switch = |more: &str| {

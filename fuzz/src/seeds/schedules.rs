@@ -1,4 +1,4 @@
-//! What two ends do; see `pair.rs` for the bytes.
+//! Schedules of two ends; see `pair.rs` for the bytes.
 
 const SERVER: u8 = 1;
 const TEXT: u8 = 0x20;
@@ -16,28 +16,28 @@ const READ_ALL: u8 = 10 << 1;
 const POLL: u8 = 11 << 1;
 const WAIT: u8 = 12 << 1;
 const STEP: u8 = 13 << 1;
-/// Behind it, how: from 0xc0 on it closes, with a code of its own.
+/// Followed by how: from 0xc0 on it closes with its own code.
 const CLOSE: u8 = 14 << 1;
-/// Behind it, 0xff.
+/// Followed by 0xff.
 const ABORT: u8 = 15 << 1;
-/// Behind it, what the application is or does: see below.
+/// Followed by the application's habit or action: see below.
 const BEHAVE: u8 = 15 << 1;
-/// It sends until nothing is taken, and then loses what is not, or sends that again; it answers each message.
+/// It sends until sends are rejected, then loses or resends those messages; it answers each message.
 const IGNORES: u8 = 1;
 const RETRIES: u8 = 2;
 const ECHOES: u8 = 4;
 const PAUSE: u8 = 0x40;
 const RESUME: u8 = 0x60;
-/// 20 messages of so many hundreds of bytes, and 100 of so many bytes.
+/// 20 messages of n hundred bytes, and 100 of n bytes.
 const BULK: u8 = 0x80;
 const MANY: u8 = 0xc0;
 
 /// Through HTTP, with the defaults.
 const HTTP: [u8; 2] = [0, 0];
-/// Open from the beginning.
+/// Already open.
 const OPEN: [u8; 2] = [1, 0];
 
-/// Name, and what is done.
+/// Name, and acts.
 pub(super) fn all() -> Vec<(&'static str, Vec<u8>)> {
     let on = |how: [u8; 2], acts: &[u8]| [&how[..], acts].concat();
     vec![

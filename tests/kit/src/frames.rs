@@ -1,4 +1,4 @@
-//! Frames by hand, so that what the engine reads and writes is judged by other code than its own.
+//! Hand-built frames: other code than the engine's checks what it reads and writes.
 
 use bytes::Buf;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub const FIN: u8 = 0x80;
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// A frame as `role`'s peer sends it: masked where the peer is a client.
+/// A frame from `role`'s peer: masked if the peer is a client.
 pub fn frame_to(role: Role, first: u8, payload: &[u8]) -> Vec<u8> {
     frame(role == Role::Server, first, payload)
 }
@@ -27,7 +27,7 @@ pub fn frame(masked: bool, first: u8, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A header alone.
+/// A header without a payload.
 pub fn header(masked: bool, first: u8, len: u64) -> Vec<u8> {
     let mask = if masked { 0x80 } else { 0 };
     let mut out = vec![first];
@@ -56,7 +56,7 @@ pub struct Written {
     pub payload: Vec<u8>,
 }
 
-/// Cuts output into frames; panics where it is not made of whole ones with minimal lengths.
+/// Splits output into frames. Panics unless it consists of whole frames with minimal lengths.
 pub fn parse(mut bytes: &[u8]) -> Vec<Written> {
     let mut frames = Vec::new();
     while bytes.has_remaining() {
@@ -68,10 +68,7 @@ pub fn parse(mut bytes: &[u8]) -> Vec<Written> {
             len => u64::from(len),
         };
         let short = second & 0x7f;
-        assert!(
-            short < 126 || len > 125 && (short == 126 || len > 0xffff),
-            "{len} is not in its shortest form"
-        );
+        assert!(short < 126 || len > 125 && (short == 126 || len > 0xffff), "{len} is not minimally encoded");
         let key = (second & 0x80 != 0).then(|| bytes.get_u32().to_be_bytes());
         let mut payload = vec![0; len as usize];
         bytes.copy_to_slice(&mut payload);
@@ -83,7 +80,7 @@ pub fn parse(mut bytes: &[u8]) -> Vec<Written> {
     frames
 }
 
-/// A connection that is open, with the moment at which it began.
+/// An open connection, with the moment at which it began.
 pub fn open(role: Role, config: Config) -> (Connection, Moment) {
     let now = Moment::from_nanos(1 << 60);
     (Connection::upgraded(now, Arc::new(config), role), now)
@@ -91,7 +88,7 @@ pub fn open(role: Role, config: Config) -> (Connection, Moment) {
 
 pub const CLIENT: Role = Role::Client { seed: [7; 32] };
 
-/// Gives bytes to a connection, all at once, and collects what it tells.
+/// Gives bytes to a connection in one read, and collects its events.
 pub fn feed(connection: &mut Connection, now: Moment, bytes: &[u8]) -> Vec<Event<'static>> {
     let mut bytes = bytes.to_vec();
     let mut input = &mut bytes[..];
@@ -107,7 +104,7 @@ pub fn poll(connection: &mut Connection, now: Moment) -> Vec<Event<'static>> {
     std::iter::from_fn(|| connection.poll_event(now)).collect()
 }
 
-/// Takes all output, as a socket would that takes everything.
+/// Takes all output, like a socket with unlimited room.
 pub fn take_output(connection: &mut Connection, now: Moment) -> Vec<u8> {
     let mut all = Vec::new();
     while connection.outbox().has_remaining() {
@@ -118,7 +115,7 @@ pub fn take_output(connection: &mut Connection, now: Moment) -> Vec<u8> {
     all
 }
 
-/// Takes so much of the output, or all there is, slice by slice.
+/// Takes up to `n` bytes of output, slice by slice.
 pub fn take_some(connection: &mut Connection, now: Moment, n: usize) -> Vec<u8> {
     let mut taken = Vec::new();
     while taken.len() < n && connection.outbox().has_remaining() {
@@ -131,11 +128,11 @@ pub fn take_some(connection: &mut Connection, now: Moment, n: usize) -> Vec<u8> 
     taken
 }
 
-/// The code of a Close frame in the output, which must be the last frame; `None` without one.
+/// The code of the Close frame in the output, which must be the last frame. `None` if there is none.
 pub fn close_code(output: &[u8]) -> Option<u16> {
     let frames = parse(output);
     let close = frames.iter().position(|frame| frame.first == FIN | CLOSE)?;
-    assert_eq!(close + 1, frames.len(), "a frame behind the Close");
+    assert_eq!(close + 1, frames.len(), "a frame after the Close");
     match frames[close].payload[..] {
         [] => Some(1005),
         [high, low, ..] => Some(u16::from_be_bytes([high, low])),
@@ -143,7 +140,7 @@ pub fn close_code(output: &[u8]) -> Option<u16> {
     }
 }
 
-/// Ends the transport, and gives the last events; the connection must be over then.
+/// Ends the transport and returns the last events. The connection must then be closed.
 pub fn end(connection: &mut Connection, now: Moment) -> Vec<Event<'static>> {
     take_output(connection, now);
     let _ = connection.poll_io();

@@ -1,39 +1,39 @@
-//! Which modules of a crate use which, as its source says.
+//! The dependencies between the modules of a crate, read from its source.
 //!
-//! A name that a module lends on (`pub use child::Name`) leads to the module that defines it, for whoever takes it; the
-//! module that only lends it uses nothing by that. What is reached through a method alone is not seen.
+//! A re-exported name (`pub use child::Name`) leads to the module that defines it; a module that only re-exports it
+//! does not depend on it. Uses through a method alone are not detected.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// From each module to those that it uses. `server::stop` is a module, `lib` the root.
+/// From each module to the modules it uses. `server::stop` is a module, `lib` the root.
 #[derive(Debug)]
 pub struct Arrows(BTreeMap<String, BTreeSet<String>>);
 
-/// One module's source.
+/// The source of one module.
 struct Module {
-    /// Every path that it names, in or outside of `use`.
+    /// Every path that it names, inside or outside `use`.
     paths: Vec<Vec<String>>,
-    /// What `use` brings in, by the name that it has here, and whether it is lent on.
+    /// The names that `use` imports, by their local name, and whether each is re-exported.
     imports: BTreeMap<String, (bool, Vec<String>)>,
 }
 
-/// Through so many modules a name is lent on, at most.
+/// The longest chain of re-exports.
 const DEEPEST: u32 = 8;
 
 type Modules = BTreeMap<String, Module>;
 
 impl Arrows {
-    /// Those of the crate in this folder (`CARGO_MANIFEST_DIR`), tests left out.
+    /// Reads the crate in this folder (`CARGO_MANIFEST_DIR`), without its tests.
     pub fn read(manifest_dir: &str) -> Self {
         let mut texts = Vec::new();
         read(&Path::new(manifest_dir).join("src"), "", &mut texts);
-        assert!(texts.iter().any(|(name, _)| name == "lib"), "the source is not there");
+        assert!(texts.iter().any(|(name, _)| name == "lib"), "no source found");
         Self::of(texts.iter().map(|(name, text)| (&**name, &**text)))
     }
 
-    /// Those of modules with these names and texts.
+    /// Builds the dependencies from module names and texts.
     pub fn of<'t>(texts: impl IntoIterator<Item = (&'t str, &'t str)>) -> Self {
         let modules: Modules =
             texts.into_iter().map(|(name, text)| (name.to_owned(), Module::read(text))).collect();
@@ -44,7 +44,7 @@ impl Arrows {
         Self(modules.iter().map(|(name, module)| (name.clone(), used(name, module))).collect())
     }
 
-    /// Those between the topmost modules, each with all that is below it.
+    /// The dependencies between topmost modules, each with its submodules.
     pub fn between_folders(&self) -> Self {
         let top = |name: &str| name.split("::").next().unwrap().to_owned();
         let mut folders: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -55,18 +55,18 @@ impl Arrows {
         Self(folders)
     }
 
-    /// Those that are left without one that is inherent.
+    /// Removes an inherent dependency.
     ///
     /// # Panics
-    /// Where there is none: nothing is excused that need not be.
+    /// If there is none: every exception must be needed.
     #[must_use]
     pub fn without(mut self, from: &str, to: &str) -> Self {
         assert!(self.0.get_mut(from).is_some_and(|used| used.remove(to)), "no {from} -> {to} in {self:#?}");
         self
     }
 
-    /// Those that are left where a module may be made of what is below it: where a type has fields that are defined in
-    /// files of its folder, and methods there.
+    /// Removes dependencies of a module on its parts: where a type has fields that are defined in files of its folder,
+    /// and methods there.
     #[must_use]
     pub fn without_parts(mut self) -> Self {
         for (name, used) in &mut self.0 {
@@ -75,10 +75,10 @@ impl Arrows {
         self
     }
 
-    /// Modules of which each uses the next, and the last one the first.
+    /// A cycle: modules of which each uses the next, and the last one the first.
     pub fn circle(&self) -> Option<Vec<&str>> {
         let mut left = self.0.clone();
-        // What uses nothing that is left can go; what stays stands in a circle, or above one.
+        // Modules that use nothing remaining can go; the rest are in a cycle or depend on one.
         while let Some(name) = left.iter().find(|(_, used)| !used.iter().any(|used| left.contains_key(used)))
         {
             let name = name.0.clone();
@@ -94,10 +94,10 @@ impl Arrows {
         Some(walk[begin..].iter().map(|name| self.0.get_key_value(*name).unwrap().0.as_str()).collect())
     }
 
-    /// Sees to it that there is no circle.
+    /// Asserts that there is no cycle.
     ///
     /// # Panics
-    /// Where there is one, with its names.
+    /// If there is one, with its names.
     pub fn assert_no_circle(&self) {
         if let Some(circle) = self.circle() {
             panic!("a circle: {} -> {}", circle.join(" -> "), circle[0]);
@@ -105,7 +105,7 @@ impl Arrows {
     }
 }
 
-/// The modules of a folder, each with its name and its text.
+/// Collects the modules of a folder, each with its name and its text.
 fn read(folder: &Path, prefix: &str, into: &mut Vec<(String, String)>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -152,12 +152,12 @@ impl Module {
     }
 }
 
-/// `mod name;` is no use of what has the same name.
+/// `mod name;` does not use an item of that name.
 fn declares_module(line: &str) -> bool {
     line.ends_with(';') && line.split_whitespace().nth_back(1) == Some("mod")
 }
 
-/// What stands before a `use`, whether that lends on what it names, and its tree.
+/// The text before a `use`, whether the `use` re-exports, and its tree.
 fn use_in(statement: &str) -> Option<(&str, bool, &str)> {
     let statement = statement.strip_suffix(';')?;
     let (at, _) = statement.rmatch_indices("use ").find(|(at, _)| {
@@ -169,7 +169,7 @@ fn use_in(statement: &str) -> Option<(&str, bool, &str)> {
     Some((&statement[..line], lends, &statement[at + "use ".len()..]))
 }
 
-/// The paths of a tree, each with the name that it brings in.
+/// The paths of a tree, each with its imported name.
 fn unfold(tree: &str) -> Vec<(String, Vec<String>)> {
     let tree = tree.trim();
     if let Some((before, group)) = tree.split_once('{') {
@@ -194,7 +194,7 @@ fn segments(path: &str) -> Vec<String> {
     path.split("::").map(|segment| segment.trim().to_owned()).filter(|segment| !segment.is_empty()).collect()
 }
 
-/// The members of a group, at whose commas no inner group is open.
+/// The members of a group, split at top-level commas.
 fn split_group(group: &str) -> Vec<&str> {
     let (mut depth, mut members, mut from) = (0, Vec::new(), 0);
     for (at, c) in group.char_indices() {
@@ -212,14 +212,14 @@ fn split_group(group: &str) -> Vec<&str> {
     members.into_iter().filter(|member| !member.trim().is_empty()).collect()
 }
 
-/// Every path that stands in code, single names too.
+/// Every path in code, including single names.
 fn paths(code: &str) -> Vec<Vec<String>> {
     let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let whole = code.split(|c| !is_part(c)).filter(|path| !path.starts_with(':'));
     whole.map(segments).filter(|path| !path.is_empty()).collect()
 }
 
-/// The module that defines what a path leads to; `None` where it leads out of the crate. `depth` ends names that lead to
+/// The module that defines the target of a path; `None` if it lies outside the crate. `depth` stops names that lead to
 /// themselves.
 fn definer(from: &str, path: &[String], modules: &Modules, depth: u32) -> Option<String> {
     let child = |of: &str, name: &str| if of == "lib" { name.to_owned() } else { format!("{of}::{name}") };
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_used_is_found_wherever_it_is_named() {
+    fn uses_are_found_wherever_they_are_named() {
         let arrows = Arrows::of([
             ("lib", "mod a;\nmod b;\nmod c;"),
             ("a", "use crate::{b::{self, x::X}, c as d};\n\nfn f() { d::f(); crate::e::f() }"),
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_lent_on_leads_to_where_it_is_defined() {
+    fn a_reexported_name_leads_to_its_definition() {
         let arrows = Arrows::of([
             ("lib", "pub use web::Page;"),
             (
@@ -294,11 +294,11 @@ mod tests {
         ]);
         assert_eq!(used(&arrows, "files"), ["web::page"]);
         assert_eq!(used(&arrows, "web::page"), ["web::path"]);
-        assert_eq!(used(&arrows, "web"), ["web::path"], "it uses that itself");
+        assert_eq!(used(&arrows, "web"), ["web::path"], "a direct use");
     }
 
     #[test]
-    fn circles_of_modules_and_of_folders_are_found() {
+    fn cycles_of_modules_and_of_folders_are_found() {
         let files = Arrows::of([
             ("a", ""),
             ("a::x", "use crate::b::y::Y;"),

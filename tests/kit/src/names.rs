@@ -1,18 +1,18 @@
-//! A resolver that answers when the test says so.
+//! A resolver that answers on demand.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex};
 
-/// A resolver: names that begin with "stuck" have no answer until the test releases them, those that begin with "none" do
-/// not exist, and all others are this machine.
+/// A resolver: names that begin with "stuck" have no answer until the test releases them, names that begin with "none"
+/// do not exist, and all others resolve to this machine.
 #[derive(Clone, Default)]
 pub struct Names(Arc<(Mutex<State>, Condvar)>);
 
 #[derive(Default)]
 struct State {
-    /// Every lookup, in the order in which they began.
+    /// Every lookup, in the order of their start.
     begun: Vec<String>,
     released: BTreeMap<String, bool>,
     now: usize,
@@ -38,13 +38,13 @@ impl Names {
         }
     }
 
-    /// Answers a name that is stuck: it exists, or it does not.
+    /// Answers a stuck name: it exists, or it does not.
     pub fn release(&self, name: &str, exists: bool) {
         self.0.0.lock().unwrap().released.insert(name.to_owned(), exists);
         self.0.1.notify_all();
     }
 
-    /// Waits until so many lookups have begun; all of them.
+    /// Waits until `count` lookups have begun, and returns all of them.
     pub fn begun(&self, count: usize) -> Vec<String> {
         let mut state = self.0.0.lock().unwrap();
         while state.begun.len() < count {
@@ -57,14 +57,14 @@ impl Names {
         self.0.0.lock().unwrap().most
     }
 
-    /// How many hold it: the test, the resolver, and every thread that looks a name up.
+    /// The number of holders: the test, the resolver, and every lookup thread.
     pub fn holders(&self) -> usize {
         Arc::strong_count(&self.0)
     }
 }
 
 impl Drop for Names {
-    /// No thread outlives the test that has failed.
+    /// No thread outlives a failed test.
     fn drop(&mut self) {
         if std::thread::panicking() {
             for k in 0..100 {

@@ -1,4 +1,4 @@
-//! Two ends, a pipe each way, and a clock that only moves when it is told to.
+//! Two ends, a pipe each way, and a manual clock.
 
 use bytes::Buf;
 use std::collections::VecDeque;
@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use ws_proto::{ClientRequest, Closed, Config, Connection, Event, IoAction, Message, Moment, Role};
 
-/// One end: a connection, what it told, and what is on its way to it.
+/// One end: a connection, its events, and the bytes in flight to it.
 pub struct End {
     pub connection: Connection,
     pub events: Vec<Event<'static>>,
     incoming: VecDeque<u8>,
-    /// The peer has half-closed, and this end has not read so far yet.
+    /// The peer has half-closed, but this end has not read to EOF yet.
     fin_coming: bool,
     pub half_closed: bool,
     pub dropped: bool,
@@ -29,7 +29,7 @@ impl End {
         }
     }
 
-    /// The whole messages that this end was told of, as text.
+    /// The whole messages that this end received, as text.
     pub fn texts(&self) -> Vec<String> {
         self.events
             .iter()
@@ -40,7 +40,7 @@ impl End {
             .collect()
     }
 
-    /// The end, which must be the last event and the only one of its kind.
+    /// The `Closed` event, which must be the last and the only one.
     pub fn closed(&self) -> &Closed {
         let ends = self.events.iter().filter(|event| matches!(event, Event::Closed(_))).count();
         assert_eq!(ends, 1, "{:?}", self.events);
@@ -54,7 +54,7 @@ impl End {
         matches!(self.events.last(), Some(Event::Closed(_)))
     }
 
-    /// Gives up to `chunk` of the bytes that are on their way; says whether there were any.
+    /// Reads up to `chunk` of the bytes in flight. Returns whether there were any.
     fn read(&mut self, now: Moment, chunk: usize, accept: bool) -> bool {
         if self.dropped {
             self.incoming.clear();
@@ -66,7 +66,7 @@ impl End {
         while let Some(event) = self.connection.handle_input(now, &mut input) {
             self.note(now, event.into_owned(), accept);
         }
-        // What a paused connection leaves is given again, before anything newer.
+        // Input left by a paused connection comes before newer input.
         let left = input.len();
         input.iter().rev().for_each(|byte| self.incoming.push_front(*byte));
         if self.incoming.is_empty() && self.fin_coming {
@@ -96,16 +96,16 @@ pub struct Pair {
     pub now: Moment,
     pub client: End,
     pub server: End,
-    /// How many bytes a read gives at most.
+    /// The most bytes per read.
     pub chunk: usize,
-    /// Nothing reaches the other side, as when a cable is pulled.
+    /// Nothing reaches the other side, as when a cable is unplugged.
     pub cut: bool,
-    /// The server accepts upgrades by itself.
+    /// The server accepts upgrades automatically.
     pub accept: bool,
 }
 
 impl Pair {
-    /// Through HTTP, from the first byte.
+    /// Starts with HTTP, from the first byte.
     pub fn new(client: Config, server: Config) -> Self {
         let now = Moment::from_nanos(1 << 60);
         let request = ClientRequest::new("ws://localhost/chat").unwrap();
@@ -119,7 +119,7 @@ impl Pair {
         Self { now, client, server, chunk: usize::MAX, cut: false, accept: true }
     }
 
-    /// Open, with the handshake behind it and its events forgotten.
+    /// Open, after the handshake, with its events discarded.
     pub fn open_with(client: Config, server: Config) -> Self {
         let mut pair = Self::new(client, server);
         pair.drive();
@@ -134,12 +134,12 @@ impl Pair {
         Self::open_with(Config::client(), Config::server())
     }
 
-    /// Moves bytes until nothing moves any more.
+    /// Moves bytes until nothing moves.
     pub fn drive(&mut self) {
         while self.step() {}
     }
 
-    /// Each end does once what it wants to; says whether anything moved.
+    /// Lets each end act once. Returns whether anything moved.
     pub fn step(&mut self) -> bool {
         let Self { now, client, server, chunk, cut, accept } = self;
         let mut moved = false;
@@ -156,7 +156,7 @@ impl Pair {
         moved
     }
 
-    /// Moves the clock, stopping at each deadline on the way.
+    /// Advances the clock, stopping at each deadline on the way.
     pub fn advance(&mut self, time: Duration) {
         let end = self.now + time;
         loop {
@@ -169,7 +169,7 @@ impl Pair {
             for side in [&mut self.client, &mut self.server] {
                 side.connection.handle_timeout(next);
                 let due = side.connection.poll_timeout();
-                assert!(due.is_none_or(|due| due > next), "a deadline was handled and is still due");
+                assert!(due.is_none_or(|due| due > next), "a handled deadline is still due");
             }
         }
         self.now = end;
@@ -177,7 +177,7 @@ impl Pair {
     }
 }
 
-/// Does what one end wants of its transport; says whether anything moved.
+/// Performs one end's I/O. Returns whether anything moved.
 fn write(now: Moment, from: &mut End, to: &mut End, cut: bool) -> bool {
     if from.dropped {
         return false;
@@ -208,7 +208,7 @@ fn write(now: Moment, from: &mut End, to: &mut End, cut: bool) -> bool {
     }
 }
 
-/// An open server connection alone, for a peer made by hand.
+/// An open server connection alone, for a scripted peer.
 pub fn server(config: Config) -> (Connection, Moment) {
     let now = Moment::from_nanos(1 << 60);
     (Connection::upgraded(now, Arc::new(config), Role::Server), now)

@@ -1,4 +1,4 @@
-//! The other end of a server's connections, by hand: the bytes of requests and frames, and a socket that never blocks.
+//! A scripted peer of a server's connections: the bytes of requests and frames, and a nonblocking socket.
 
 use crate::frames;
 use std::io::{ErrorKind, Read, Write};
@@ -12,7 +12,7 @@ pub fn handshake(address: SocketAddr, path: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The same request with more header fields: whole lines.
+/// The same request with more header fields, as whole lines.
 pub fn with_fields(mut request: Vec<u8>, fields: &str) -> Vec<u8> {
     request.truncate(request.len() - 2);
     request.extend_from_slice(fields.as_bytes());
@@ -35,13 +35,13 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frames::frame(true, first, payload)
 }
 
-/// The other end: a socket that never blocks, and all that was read from it.
+/// The peer: a nonblocking socket, and all that was read from it.
 pub struct Peer {
     pub stream: TcpStream,
     pub got: Vec<u8>,
-    /// What waits until the server reads.
+    /// Output pending until the server reads.
     pub unsent: Vec<u8>,
-    /// The end of what the server sends: in order, or with an error.
+    /// How the server's stream ended: cleanly, or with an error.
     pub ended: Option<Result<(), ErrorKind>>,
 }
 
@@ -61,13 +61,13 @@ impl Peer {
         self.flush();
     }
 
-    /// Writes what goes; says whether all is gone.
+    /// Writes what the socket takes. Returns whether nothing is pending.
     pub fn flush(&mut self) -> bool {
         while !self.unsent.is_empty() {
             match self.stream.write(&self.unsent) {
                 Ok(n) => drop(self.unsent.drain(..n)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
-                // The server does not take it any more: reading tells why.
+                // The server takes no more; the read reports why.
                 Err(_) => self.unsent.clear(),
             }
         }
@@ -105,7 +105,7 @@ impl Peer {
         Some((head[9..12].parse().unwrap(), body))
     }
 
-    /// A frame, of a server or masked as a client does: its first byte and its payload.
+    /// Takes the next frame, from a server or masked like a client's: its first byte and its payload.
     pub fn take_frame(&mut self) -> Option<(u8, Vec<u8>)> {
         self.read();
         let (first, second) = (*self.got.first()?, *self.got.get(1)?);
@@ -127,7 +127,7 @@ impl Peer {
     }
 }
 
-/// The code in a Close frame's payload.
+/// The code in a Close payload.
 pub fn close_code(payload: &[u8]) -> u16 {
     u16::from_be_bytes([payload[0], payload[1]])
 }

@@ -1,4 +1,4 @@
-//! Two ends with applications, a pipe of 64 KiB each way, and a clock that moves when nothing else does.
+//! Two ends with applications, a pipe of 64 KiB each way, and a clock that advances when nothing else moves.
 
 use bytes::Buf;
 use std::collections::VecDeque;
@@ -8,21 +8,21 @@ use ws_proto::{ClientRequest, Closed, Config, Connection, Event, IoAction, Momen
 
 const PIPE: usize = 64 * 1024;
 const READ: usize = 16 * 1024;
-/// How far the clock moves at most while a slow pipe has bytes.
+/// The largest clock step while a slow pipe holds bytes.
 const TICK: Duration = Duration::from_millis(10);
 
-/// What an application does with an event.
+/// The application's handler for an event.
 pub type App<'a> = Box<dyn FnMut(&mut Connection, Moment, Event<'_>) + 'a>;
 
 pub struct Side<'a> {
     pub connection: Connection,
     app: App<'a>,
-    /// What is on its way to this side.
+    /// The bytes in flight to this side.
     pipe: VecDeque<u8>,
     fin: bool,
-    /// What the connection left.
+    /// Input left by a paused connection.
     left: Vec<u8>,
-    /// Bytes a second that come out of the pipe.
+    /// The pipe's rate in bytes a second.
     pub rate: Option<u64>,
     tokens: u64,
     pub closed: Option<Closed>,
@@ -108,13 +108,13 @@ impl<'a> Side<'a> {
         if let Some(rate) = self.rate {
             let add =
                 |time: Duration| u64::try_from(u128::from(rate) * time.as_micros() / 1_000_000).unwrap();
-            // What was not taken in time is not taken at once later.
+            // Unused tokens do not accumulate into a burst.
             self.tokens = (self.tokens + add(time)).min(add(2 * TICK));
         }
     }
 }
 
-/// Two ends; the first is the client where that matters.
+/// Two ends; the first is the client where it matters.
 pub struct World<'a> {
     pub birth: Moment,
     pub now: Moment,
@@ -123,7 +123,7 @@ pub struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    /// Both are open already.
+    /// Starts with both ends open.
     pub fn open(client: Config, server: Config, apps: [App<'a>; 2]) -> Self {
         let now = Moment::from_nanos(1 << 60);
         let role = Role::Client { seed: [1; 32] };
@@ -132,7 +132,7 @@ impl<'a> World<'a> {
         Self::of(now, client, server, apps)
     }
 
-    /// Both begin with the handshake.
+    /// Starts both ends with the handshake.
     pub fn new(client: Config, server: Config, apps: [App<'a>; 2]) -> Self {
         let now = Moment::from_nanos(1 << 60);
         let request = ClientRequest::new("ws://localhost/").unwrap();
@@ -151,7 +151,7 @@ impl<'a> World<'a> {
         self.now - self.birth
     }
 
-    /// Goes on until that is so, or for so long; says whether it was so.
+    /// Runs until the condition holds, or for `time`. Returns whether it held.
     pub fn run_until(&mut self, time: Duration, mut is_so: impl FnMut(&Self) -> bool) -> bool {
         let end = self.now + time;
         loop {

@@ -1,10 +1,10 @@
-//! Ports that nobody else can have while a test needs them.
+//! Exclusive ports for tests.
 
 use socket2::{Domain, Socket, Type};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// A port of this machine in both families: the IPv4 socket, and the IPv6 one. On a socket that does not listen a
-/// connection is refused.
+/// A port of this machine in both families: the IPv4 socket, and the IPv6 one. A socket that does not listen refuses
+/// connections.
 pub fn reserved() -> (Socket, Socket, u16) {
     let bound = |domain, address: SocketAddr| {
         let socket = Socket::new(domain, Type::STREAM, None).unwrap();
@@ -18,14 +18,14 @@ pub fn reserved() -> (Socket, Socket, u16) {
     (0..100).find_map(both).unwrap()
 }
 
-/// A port for a server that goes away and comes again, and what keeps it meanwhile: a socket that is bound, and does
-/// not listen.
+/// A port for a server that restarts, and its reservation in the meantime: a socket that is bound but does not
+/// listen.
 pub fn kept() -> (Option<Socket>, u16) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_reuse_address(true).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
     let port = port_of(&socket);
-    // Elsewhere a second socket cannot have it.
+    // Other platforms do not let a second socket bind it.
     (cfg!(unix).then_some(socket), port)
 }
 

@@ -1,21 +1,21 @@
-//! Reproducible randomness: the same seed gives the same numbers for ever, as seeds that once found something are kept.
-//! There are several generators as the sequences of several were recorded.
+//! Reproducible randomness: a seed gives the same numbers permanently, because seeds that found something are kept.
+//! There are several generators because sequences of each were recorded.
 
 use std::time::Duration;
 
-/// SplitMix64. Trees of tests differ by `SALT`, so that the same seed is another run in each of them.
+/// SplitMix64. Test trees use different `SALT`s, so the same seed is a different run in each of them.
 #[derive(Clone, Debug)]
 pub struct Rng<const SALT: u64>(u64);
 
 impl<const SALT: u64> Rng<SALT> {
     pub fn new(seed: u64) -> Self {
-        // Neighbouring seeds have nothing in common.
+        // Decorrelate neighbouring seeds.
         let mut rng = Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ SALT);
         rng.next();
         rng
     }
 
-    #[allow(clippy::should_implement_trait)] // it has no end
+    #[allow(clippy::should_implement_trait)] // infinite
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut x = self.0;
@@ -29,7 +29,7 @@ impl<const SALT: u64> Rng<SALT> {
         (self.next() % n as u64) as usize
     }
 
-    /// From `low` to `high`, both included.
+    /// From `low` to `high`, both inclusive.
     pub fn within(&mut self, low: usize, high: usize) -> usize {
         low + self.below(high - low + 1)
     }
@@ -49,14 +49,14 @@ impl<const SALT: u64> Rng<SALT> {
         }
     }
 
-    /// Up to this long; a short time is as likely as a long one.
+    /// A duration up to `most`; short ones are as likely as long ones.
     pub fn time(&mut self, most: Duration) -> Duration {
         let most = (most.as_nanos() as u64).max(1);
         let bits = self.below(most.ilog2() as usize + 1) as u32;
         Duration::from_nanos((self.next() % (2 << bits)).min(most))
     }
 
-    /// 32 bytes, as a client wants them for its masks.
+    /// 32 bytes to seed a client's masks.
     pub fn seed(&mut self) -> [u8; 32] {
         let mut seed = [0; 32];
         for eight in seed.chunks_mut(8) {
@@ -66,12 +66,12 @@ impl<const SALT: u64> Rng<SALT> {
     }
 }
 
-/// Xorshift64, from its state, which is not 0.
+/// Xorshift64, from its nonzero state.
 #[derive(Clone, Debug)]
 pub struct Xorshift(pub u64);
 
 impl Xorshift {
-    #[allow(clippy::should_implement_trait)] // it has no end
+    #[allow(clippy::should_implement_trait)] // infinite
     pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -85,20 +85,20 @@ impl Xorshift {
 pub struct Lcg(pub u64);
 
 impl Lcg {
-    /// 31 bits: the low ones of the state repeat too soon.
-    #[allow(clippy::should_implement_trait)] // it has no end
+    /// 31 bits: the low bits of the state have short periods.
+    #[allow(clippy::should_implement_trait)] // infinite
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         self.0 >> 33
     }
 }
 
-/// The same in 32 bits, by the numbers of "Numerical Recipes"; all of the state is given.
+/// The 32-bit variant, with the constants of "Numerical Recipes"; returns the whole state.
 #[derive(Clone, Debug)]
 pub struct Lcg32(pub u32);
 
 impl Lcg32 {
-    #[allow(clippy::should_implement_trait)] // it has no end
+    #[allow(clippy::should_implement_trait)] // infinite
     pub fn next(&mut self) -> u32 {
         self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         self.0
@@ -109,9 +109,9 @@ impl Lcg32 {
 mod tests {
     use super::*;
 
-    /// What the seeds of the simulations stand for. A change of these numbers makes other runs of all of them.
+    /// Pins the numbers behind the simulation seeds. Changing them changes every run.
     #[test]
-    fn a_seed_gives_the_same_numbers_for_ever() {
+    fn a_seed_gives_fixed_numbers() {
         let mut rng = Rng::<0x2545_f491_4f6c_dd1d>::new(7);
         assert_eq!([rng.next(), rng.next()], [0x6f57_55bc_ad2b_49b0, 0xd3b5_acf9_5292_c819]);
         let mut rng = Rng::<0x5851_f42d_4c95_7f2d>::new(7);

@@ -1,13 +1,13 @@
-//! Which seeds are run, and what one of them found.
+//! Which seeds run, and what a seed found.
 
 use std::any::Any;
 
-/// `SEED`, `SEEDS` and the like, as the environment has them.
+/// `SEED`, `SEEDS` and the like, from the environment.
 pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())
 }
 
-/// What a panic said; nothing where that is no text.
+/// The message of a panic; empty if it is not text.
 pub fn words(cause: &(dyn Any + Send)) -> String {
     let fixed = cause.downcast_ref::<&str>().map(ToString::to_string);
     cause.downcast_ref::<String>().cloned().or(fixed).unwrap_or_default()

@@ -1,22 +1,22 @@
-//! The table "What it can do" of the README, of which each adapter proves its own side.
+//! The README's table "What it can do"; each adapter verifies its own column.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// A file of the project, by its path from the top.
+/// A file of the project, by its path from the repository root.
 pub fn file(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"))
 }
 
-/// A row: its number, the names that an adapter has for it, and where that one's test is.
+/// A row: its number, an adapter's names for it, and the location of that adapter's test.
 struct Row {
     number: usize,
     names: Vec<String>,
     test: String,
 }
 
-/// The rows of the table, as they concern an adapter.
+/// The rows of the table for an adapter.
 fn rows(adapter: &str) -> Vec<Row> {
     let readme = file("README.md");
     let table = readme.split("## What it can do").nth(1).unwrap().split("\n## ").next().unwrap();
@@ -37,7 +37,7 @@ fn rows(adapter: &str) -> Vec<Row> {
         .collect()
 }
 
-/// `A::{b, c}` is `A::b` and `A::c`.
+/// Expands `A::{b, c}` to `A::b` and `A::c`.
 fn unfold(name: &str) -> Vec<String> {
     match name.strip_suffix('}').and_then(|name| name.split_once('{')) {
         None => vec![name.to_owned()],
@@ -45,7 +45,7 @@ fn unfold(name: &str) -> Vec<String> {
     }
 }
 
-/// Each row links to a file of this crate that is compiled, and has one test that is named after it.
+/// Each row links to a compiled file of this crate, which has one test that is named after the row.
 pub fn each_row_has_its_test(adapter: &str) {
     let rows = rows(adapter);
     assert_eq!(rows.iter().map(|row| row.number).collect::<Vec<_>>(), (1..=23).collect::<Vec<_>>());
@@ -58,13 +58,13 @@ pub fn each_row_has_its_test(adapter: &str) {
         assert_eq!(tests.matches(&format!("#[test]\nfn {name}_")).count(), 1, "{name} in {}", row.test);
         let main = file(&format!("{folder}main.rs"));
         let module = format!("mod {module};");
-        assert!(main.lines().any(|line| line == module), "{} is compiled", row.test);
+        assert!(main.lines().any(|line| line == module), "{} is not compiled", row.test);
     }
 }
 
-/// The names in an adapter's column are those that are shown to exist.
+/// The names in an adapter's column are exactly those shown to exist.
 pub fn each_name_is_told_and_exists(adapter: &str, exist: &BTreeSet<String>) {
     let told: BTreeSet<_> = rows(adapter).into_iter().flat_map(|row| row.names).collect();
-    assert_eq!(told.difference(exist).collect::<Vec<_>>(), [""; 0], "told, and not shown to exist");
-    assert_eq!(exist.difference(&told).collect::<Vec<_>>(), [""; 0], "here, and not told any more");
+    assert_eq!(told.difference(exist).collect::<Vec<_>>(), [""; 0], "listed but not shown to exist");
+    assert_eq!(exist.difference(&told).collect::<Vec<_>>(), [""; 0], "existing but no longer listed");
 }

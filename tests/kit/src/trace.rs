@@ -1,15 +1,15 @@
-//! A recorded connection: what happened to it and when, in lines of text, and the application that it had.
+//! A recorded connection: what happened to it and when, in lines of text, and its application.
 //!
 //! ```text
 //! # a comment
-//! server                          which end this was; for a client: client URL
-//! 0 < 474554202f…                 nanoseconds since it began, and what happened:
-//! 81344 > 485454502f…             < came from the peer, > was taken by the socket, both in hexadecimal;
+//! server                          which end was recorded; for a client: client URL
+//! 0 < 474554202f…                 nanoseconds since the start, and what happened:
+//! 81344 > 485454502f…             < from the peer, > taken by the socket, both in hexadecimal;
 //! 250000000 timeout               the deadline; end and reset of the peer's stream; shut and drop of ours
 //! ```
 //!
-//! The example `record` writes them, the test `replay` does the same again to another connection. Both do it through
-//! [`Driven`], so that what the application said is the same, too.
+//! The example `record` writes traces; the test `replay` replays them on another connection. Both use [`Driven`], so
+//! the application behaves identically.
 
 use bytes::{Buf, Bytes};
 use std::fmt::Write as _;
@@ -32,7 +32,7 @@ pub enum What {
     Drop,
 }
 
-/// Which end was recorded.
+/// The recorded end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
     Server,
@@ -41,7 +41,7 @@ pub enum Role {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Since the beginning of the connection.
+    /// Time since the connection began.
     pub at: Duration,
     pub what: What,
 }
@@ -91,7 +91,7 @@ fn bytes(hex: &str) -> Option<Vec<u8>> {
     pairs.map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()).collect()
 }
 
-/// Reads a trace; the error is the line that is none.
+/// Reads a trace. The error is the malformed line.
 pub fn parse(text: &str) -> Result<(Role, Vec<Record>), String> {
     let mut lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let role = match lines.next().unwrap_or_default().split_once(' ') {
@@ -103,19 +103,19 @@ pub fn parse(text: &str) -> Result<(Role, Vec<Record>), String> {
     Ok((role, records.collect::<Result<_, _>>()?))
 }
 
-/// A connection with its application. Whatever is done to it is done at a time that is told.
+/// A connection with its application. Every call takes the time explicitly.
 pub struct Driven {
     pub connection: Connection,
-    /// What a paused connection left.
+    /// Input left by a paused connection.
     unread: Vec<u8>,
     is_client: bool,
-    /// How many messages came.
+    /// The number of messages received.
     heard: usize,
-    /// What the end was, in a sentence.
+    /// How the connection ended, in a sentence.
     pub ended: Option<String>,
 }
 
-/// The page of the recorded server: a browser that opens it has a conversation.
+/// The recorded server's page: a browser that opens it holds a conversation.
 pub const PAGE: &str = r#"<!doctype html><title>open</title><script>
 const socket = new WebSocket(`ws://${location.host}/chat`);
 socket.binaryType = 'arraybuffer';
@@ -133,7 +133,7 @@ socket.onclose = (event) => { document.title = `closed ${event.code} ${event.was
 "#;
 
 impl Driven {
-    /// The rules are not those of today's defaults, so that a trace keeps its meaning.
+    /// Uses fixed settings rather than the current defaults, so that a trace keeps its meaning.
     pub fn new(now: Moment, role: &Role) -> Self {
         let heartbeat = Heartbeat::frequent().idle(Duration::from_millis(250)).payload("there?");
         let connection = match role {
@@ -144,7 +144,7 @@ impl Driven {
             Role::Client(url) => {
                 let request = ClientRequest::new(url).and_then(|request| request.subprotocol("chat"));
                 let request = request.unwrap_or_else(|error| panic!("{url}: {error}"));
-                // What stands in a trace is no secret any more.
+                // A recorded key is not secret anyway.
                 Connection::client(now, Arc::new(Config::client().heartbeat(heartbeat)), request, [7; 32])
             }
         };
@@ -152,7 +152,7 @@ impl Driven {
         Self { connection, unread: Vec::new(), is_client, heard: 0, ended: None }
     }
 
-    /// Does what is recorded, but for what was written.
+    /// Applies a recorded event, except for writes.
     pub fn happens(&mut self, now: Moment, what: &What) {
         match what {
             What::Received(bytes) => self.unread.extend_from_slice(bytes),
@@ -165,7 +165,7 @@ impl Driven {
         self.react(now);
     }
 
-    /// Whether the peer may be read: what came before is used up.
+    /// Whether the peer may be read: earlier input is used up.
     pub fn may_read(&self) -> bool {
         self.unread.is_empty()
     }
@@ -182,8 +182,8 @@ impl Driven {
         }
     }
 
-    /// A server echoes and has a page; a client says some words and closes. What is refused for want of room or since
-    /// the connection ends is refused again when it is replayed.
+    /// A server echoes and has a page; a client sends a few messages and closes. A send rejected for lack of room or
+    /// because the connection is closing is rejected again on replay.
     fn handle(&mut self, now: Moment, event: Event<'_>) {
         match event {
             Event::Request(request) => drop(self.answer(now, request)),
@@ -235,12 +235,12 @@ impl Driven {
         self.connection.respond(now, request, response)
     }
 
-    /// What is to be written next.
+    /// The next output to write.
     pub fn output(&mut self) -> &[u8] {
         Buf::chunk(self.connection.outbox())
     }
 
-    /// What is to be done with the socket itself.
+    /// The next action for the socket itself.
     pub fn poll_io(&mut self) -> IoAction {
         self.connection.poll_io()
     }

@@ -1,18 +1,18 @@
-//! Deflate streams by hand (RFC 1951), block by block, as no compressor would write them.
+//! Hand-built deflate streams (RFC 1951), block by block, as no compressor would write them.
 
-/// What a block with the fixed codes is made of.
+/// The symbols of a block with fixed codes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Token {
     Byte(u8),
-    /// So many bytes, 3 to 257, from so far back.
+    /// A length of 3 to 257 bytes, and a distance.
     Match(u16, u16),
 }
 
-/// A stream in the making.
+/// A stream under construction.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stream {
     bytes: Vec<u8>,
-    /// Bits of the last byte that are used; 0 for all.
+    /// Used bits of the last byte; 0 for all.
     used: u32,
 }
 
@@ -21,7 +21,7 @@ impl Stream {
         Self::default()
     }
 
-    /// Bits, the least significant first.
+    /// Appends bits, least significant first.
     pub(crate) fn bits(mut self, value: u32, n: u32) -> Self {
         for at in 0..n {
             if self.used == 0 {
@@ -35,7 +35,7 @@ impl Stream {
         self
     }
 
-    /// A code, whose bits come the other way round (§3.1.1).
+    /// Appends a code, most significant bit first (§3.1.1).
     pub(crate) fn code(self, value: u32, n: u32) -> Self {
         self.bits(value.reverse_bits() >> (32 - n), n)
     }
@@ -46,7 +46,7 @@ impl Stream {
         self
     }
 
-    /// Stored blocks (§3.2.4); if it is to be the last, the last of them is.
+    /// Appends stored blocks (§3.2.4); `last` marks the final one as the last.
     pub(crate) fn stored(mut self, last: bool, data: &[u8]) -> Self {
         let mut parts = data.chunks(0xffff).peekable();
         loop {
@@ -61,7 +61,7 @@ impl Stream {
         }
     }
 
-    /// A block with the fixed codes (§3.2.6). Behind a last one a byte begins, as in RFC 7692 §7.2.3.4.
+    /// Appends a block with fixed codes (§3.2.6). A last block is padded to a byte, as in RFC 7692 §7.2.3.4.
     pub(crate) fn fixed(mut self, last: bool, tokens: &[Token]) -> Self {
         self = self.bits(u32::from(last) | 1 << 1, 3);
         for token in tokens {
@@ -101,19 +101,19 @@ impl Stream {
         self.code(code, 5).bits(extra, bits)
     }
 
-    /// As a message has it: with an empty stored block behind it, but for that block's last four bytes (RFC 7692
+    /// As the payload of a message: followed by an empty stored block, without that block's last four bytes (RFC 7692
     /// §7.2.1).
     pub(crate) fn message(self) -> Vec<u8> {
         self.bits(0, 3).bytes
     }
 
-    /// As it is.
+    /// The stream without a tail.
     pub(crate) fn cut_here(self) -> Vec<u8> {
         self.bytes
     }
 }
 
-/// Ranges that double in size after each `step` of them (§3.2.5): the number of the range, and where in it.
+/// Ranges that double in size after every `step` (§3.2.5): the range's number, and the offset in it.
 fn ranges(value: u32, step: u32) -> (u32, u32, u32) {
     let (mut number, mut from, mut bits) = (0, 0, 0);
     loop {

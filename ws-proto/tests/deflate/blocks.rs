@@ -1,4 +1,4 @@
-//! The deflate stream inside a message: its blocks, its window, and what is none (RFC 1951, RFC 7692 §7.2).
+//! The deflate stream inside a message: its blocks, its window, and invalid streams (RFC 1951, RFC 7692 §7.2).
 
 use super::bits::{Stream, Token};
 use super::judge::Judge;
@@ -10,7 +10,7 @@ use zlib_rs::DeflateFlush;
 
 const HELLO: &[u8] = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
 
-/// What a connection makes of these compressed messages, all of which must be good.
+/// Inflates compressed messages, all of which must be valid.
 fn inflated<M: AsRef<[u8]>>(theirs: Direction, compressed_messages: &[M]) -> Vec<Vec<u8>> {
     let (mut connection, now) = open_by(Role::Server, config(deflate()), FULL, theirs);
     let wire: Vec<u8> = compressed_messages
@@ -20,8 +20,8 @@ fn inflated<M: AsRef<[u8]>>(theirs: Direction, compressed_messages: &[M]) -> Vec
     messages(&feed(&mut connection, now, &wire))
 }
 
-/// A good message, and then one that is broken: the good one is told, nothing of the other is, the connection has
-/// failed with 1007, and is over.
+/// Sends a valid message, then a broken one: the first is delivered, nothing of the other is, the connection fails with
+/// 1007, and closes.
 fn assert_broken(theirs: Direction, good: &[u8], broken: &[u8], why: &str) {
     for role in ROLES {
         for cut in [0, broken.len() / 2, broken.len().saturating_sub(1), broken.len()] {
@@ -45,8 +45,8 @@ fn matches(len: u16, distance: u16) -> [Token; 1] {
 }
 
 #[test]
-fn the_examples_of_the_rfc_are_what_it_says() {
-    // §7.2.3.1 in one frame and in two, §7.2.3.3, §7.2.3.4, §7.2.3.5.
+fn the_examples_of_the_rfc_are_inflated() {
+    // §7.2.3.1 in one frame and in two, then §7.2.3.3, §7.2.3.4, §7.2.3.5.
     let two_blocks = b"\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00";
     for example in [
         HELLO,
@@ -61,14 +61,14 @@ fn the_examples_of_the_rfc_are_what_it_says() {
     assert!(feed(&mut server, now, b"\x41\x83\0\0\0\0\xf2\x48\xcd").is_empty());
     let events = feed(&mut server, now, b"\x80\x84\0\0\0\0\xc9\xc9\x07\x00");
     assert_eq!(messages(&events), [b"Hello"]);
-    // §7.2.3.6, and the same in blocks that are nothing.
+    // §7.2.3.6, and its equivalent in empty blocks.
     let empty =
         Stream::new().fixed(false, &[]).stored(false, b"").fixed(true, &[]).stored(true, b"").message();
     assert_eq!(inflated(FULL, &[&b"\x00"[..], &empty, HELLO]), [&b""[..], b"", b"Hello"]);
 }
 
 #[test]
-fn blocks_go_on_behind_a_last_one_and_refer_to_what_was_before_it() {
+fn blocks_after_a_last_one_refer_to_data_before_it() {
     let hello = |last| Stream::new().text(last, "Hello");
     for (stream, want) in [
         (hello(true).fixed(false, &matches(5, 5)), "HelloHello"),
@@ -77,7 +77,7 @@ fn blocks_go_on_behind_a_last_one_and_refer_to_what_was_before_it() {
         (hello(true).stored(true, b", ").text(true, "you").fixed(false, &matches(5, 10)), "Hello, youHello"),
         (hello(false).fixed(true, &matches(3, 5)).fixed(true, &matches(4, 8)), "HelloHelHell"),
     ] {
-        // With an empty block behind it as it should be, and without: the last one ends the message then.
+        // With the proper empty block after it, and without: then the last block ends the message.
         let ends_there = stream.clone().cut_here();
         let ends_there = inflates_by_itself(&ends_there).then_some(ends_there);
         for message in [stream.message()].into_iter().chain(ends_there) {
@@ -88,7 +88,7 @@ fn blocks_go_on_behind_a_last_one_and_refer_to_what_was_before_it() {
                     "{message:x?}"
                 );
             }
-            // However it is cut into frames.
+            // Cut into frames anywhere.
             for cut in 0..=message.len() {
                 let (mut server, now) = open_full(Role::Server);
                 let parts = [&message[..cut], &message[cut..]];
@@ -100,7 +100,7 @@ fn blocks_go_on_behind_a_last_one_and_refer_to_what_was_before_it() {
 }
 
 #[test]
-fn the_window_outlives_a_last_block_into_the_next_message_with_takeover_and_only_then() {
+fn a_last_block_keeps_the_window_for_the_next_message_only_with_takeover() {
     let hello = Stream::new().text(true, "Hello");
     for first in [hello.clone().message(), hello.clone().cut_here(), hello.stored(true, b"").cut_here()] {
         for second in [
@@ -115,8 +115,8 @@ fn the_window_outlives_a_last_block_into_the_next_message_with_takeover_and_only
 }
 
 #[test]
-fn a_compressor_that_ends_its_stream_with_each_message_is_understood() {
-    // Each stream knows of the earlier ones only by a dictionary.
+fn a_stream_that_ends_with_each_message_is_inflated() {
+    // Each stream refers to the earlier ones only through a dictionary.
     let parts: Vec<Vec<u8>> = (0..6).map(|n| [noise(7, 9000), noise(n, 2500)].concat()).collect();
     let mut before: Vec<u8> = Vec::new();
     let mut streams = Vec::new();
@@ -131,13 +131,13 @@ fn a_compressor_that_ends_its_stream_with_each_message_is_understood() {
         before.extend(part);
         streams.push(out);
     }
-    assert!(streams[1..].iter().all(|stream| stream.len() < 4000), "they refer to what was before");
-    assert_eq!(inflated(FULL, &streams), parts, "each a message");
-    assert_eq!(inflated(ALONE, &[streams.concat()]), [parts.concat()], "all of them one message");
+    assert!(streams[1..].iter().all(|stream| stream.len() < 4000), "they refer to earlier data");
+    assert_eq!(inflated(FULL, &streams), parts, "one message each");
+    assert_eq!(inflated(ALONE, &[streams.concat()]), [parts.concat()], "all in one message");
 }
 
 #[test]
-fn a_reference_reaches_as_far_as_the_window_over_last_blocks_and_messages() {
+fn references_reach_the_whole_window_across_last_blocks_and_messages() {
     let data = noise(1, 40_000);
     let back = |distance: usize, len: usize| data[data.len() - distance..][..len].to_vec();
     let far = |last| Stream::new().fixed(last, &[Token::Match(200, 32_768)]).message();
@@ -146,7 +146,7 @@ fn a_reference_reaches_as_far_as_the_window_over_last_blocks_and_messages() {
         assert_eq!(inflated(FULL, &[stream.clone().message(), far(last)])[1], back(32_768, 200));
         let joined = stream.clone().fixed(last, &matches(200, 32_768)).message();
         assert_eq!(inflated(ALONE, &[&joined]), [[data.clone(), back(32_768, 200)].concat()]);
-        // By many small steps.
+        // In many small steps.
         let mut stream = Stream::new();
         for (n, part) in data.chunks(3001).enumerate() {
             stream = stream.stored(last && n % 2 == 0, part).fixed(last, &[]);
@@ -162,28 +162,28 @@ fn a_reference_reaches_as_far_as_the_window_over_last_blocks_and_messages() {
 }
 
 #[test]
-fn what_is_no_stream_fails_the_connection_and_nothing_of_it_is_told() {
+fn an_invalid_stream_fails_the_connection_and_delivers_nothing() {
     let good = Stream::new().text(false, "good").message();
     let long_good = [noise(1, 20_000), vec![0; 20_000]].concat();
     for (broken, why) in [
-        (Stream::new().text(false, "x").bits(0b110, 3).message(), "a kind of block that there is not"),
-        (Stream::new().stored(false, &long_good).bits(0b110, 3).message(), "behind much that is good"),
-        (vec![0x07], "a kind of block that there is not, and the last"),
-        (vec![0, 5, 0, 0, 0, 1, 2, 3, 4, 5, 0], "a stored length that its complement denies"),
-        (Stream::new().bits(0b100, 3).bits(!0, 32).bits(!0, 32).message(), "more codes than there may be"),
+        (Stream::new().text(false, "x").bits(0b110, 3).message(), "an invalid block type"),
+        (Stream::new().stored(false, &long_good).bits(0b110, 3).message(), "after much valid data"),
+        (vec![0x07], "an invalid last block type"),
+        (vec![0, 5, 0, 0, 0, 1, 2, 3, 4, 5, 0], "a stored length that contradicts its complement"),
+        (Stream::new().bits(0b100, 3).bits(!0, 32).bits(!0, 32).message(), "too many codes"),
         (Stream::new().fixed(false, &matches(3, 5)).message(), "before the first message"),
         (
             Stream::new().text(true, "Hell").fixed(false, &matches(3, 9)).message(),
-            "before, over a last block",
+            "before the first message, across a last block",
         ),
         (Stream::new().text(false, "\u{ff}\u{ff}").cut_here(), "no empty block at its end"),
-        (Stream::new().stored(false, b"stored").cut_here(), "no empty block behind a stored one"),
+        (Stream::new().stored(false, b"stored").cut_here(), "no empty block after a stored one"),
         (Vec::new(), "nothing at all"),
         (HELLO[..6].to_vec(), "cut off"),
         (b"\xf2\x48\xcd\xc9\xc9\x07\x00\xff".to_vec(), "a byte too many"),
         (b"\xf2\x48\xcd\xc9\xc9\x07\x00\x00".to_vec(), "another byte too many"),
         (b"\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x00\xff".to_vec(), "most of its tail"),
-        (Stream::new().text(true, "x").bits(0xff, 8).cut_here(), "garbage behind a last block"),
+        (Stream::new().text(true, "x").bits(0xff, 8).cut_here(), "garbage after a last block"),
     ] {
         assert_broken(FULL, &good, &broken, why);
         assert_broken(ALONE, &good, &broken, why);
@@ -191,8 +191,8 @@ fn what_is_no_stream_fails_the_connection_and_nothing_of_it_is_told() {
 }
 
 #[test]
-fn its_own_tail_may_be_sent_with_a_message() {
-    // Who does not take it off has sent an empty block more.
+fn the_tail_may_be_sent_with_a_message() {
+    // A sender that does not strip the tail has sent one more empty block.
     let mut zip = Zip::new(FULL);
     let first = [zip.message(b"Hello"), TAIL.to_vec(), vec![0]].concat();
     assert_eq!(inflated(FULL, &[first, zip.message(b"Hello")]), [b"Hello", b"Hello"]);
@@ -213,7 +213,7 @@ fn a_message_that_is_cut_off_at_any_byte_fails() {
     for message in &full {
         for cut in 0..message.len() {
             let cut = &message[..cut];
-            // Where a block ends that is the last, or the first byte of a stored one, the message may end too.
+            // A message may also end with a last block, or after the first byte of a stored one.
             let ends = inflates_by_itself(cut) || inflates_by_itself(&[cut, &TAIL].concat());
             if ends || Judge::new(true, 15).message(cut).is_ok() {
                 shorter += 1;
@@ -222,10 +222,10 @@ fn a_message_that_is_cut_off_at_any_byte_fails() {
             }
         }
     }
-    assert!(shorter < 10, "{shorter} that were cut off are good messages");
+    assert!(shorter < 10, "{shorter} truncated messages are valid");
 }
 
-/// Whether a stream ends with a last block; nothing refers to other messages.
+/// Whether a stream ends with a last block. The streams do not refer to other messages.
 fn inflates_by_itself(stream: &[u8]) -> bool {
     let (mut rest, mut window) = (stream, Vec::new());
     while !rest.is_empty() {

@@ -1,4 +1,4 @@
-//! When contexts come into being, how long they are kept, and who else may use them.
+//! When contexts are created, how long they are kept, and how they are shared.
 
 use super::bits::{Stream, Token};
 use super::reader::Reader;
@@ -13,7 +13,7 @@ use ws_proto::{Config, Connection, Frame, Heartbeat, Moment, Opcode, ProtocolErr
 const SECOND: Duration = Duration::from_secs(1);
 const QUIET: Duration = Duration::from_secs(30);
 
-/// A connection of which nothing else has a deadline.
+/// A connection with no other deadline.
 fn quiet(ours: Direction, theirs: Direction) -> (Connection, Moment) {
     open_by(Role::Server, config(deflate()).heartbeat(Heartbeat::off()), ours, theirs)
 }
@@ -22,7 +22,7 @@ fn fragment(opcode: Opcode, fin: bool, data: &[u8]) -> Frame {
     Frame::raw(opcode, fin, data.to_vec()).unwrap()
 }
 
-/// How many contexts wait for somebody who needs one: what inflates, and what compresses.
+/// The pooled contexts: inflaters and deflaters.
 fn pooled(config: &Config) -> (usize, usize) {
     let shown = format!("{:?}", config.get_deflate());
     let count = |what: &str| {
@@ -43,7 +43,7 @@ fn a_connection_that_compresses_nothing_has_no_deadline_for_it() {
 }
 
 #[test]
-fn contexts_are_let_go_after_the_quiet_time_and_not_before() {
+fn contexts_are_released_after_the_idle_time_and_not_before() {
     for by_us in [true, false] {
         let (mut server, birth) = quiet(FULL, FULL);
         let (mut zip, mut reader) = (Zip::new(FULL), Reader::new(FULL));
@@ -59,9 +59,9 @@ fn contexts_are_let_go_after_the_quiet_time_and_not_before() {
         for round in 0..3 {
             let now = birth + round * 100 * SECOND;
             active(&mut server, now);
-            assert!(server.take_timeout_changed(), "an adapter must arm its timer anew");
+            assert!(server.take_timeout_changed(), "an adapter must rearm its timer");
             assert_eq!(server.poll_timeout(), Some(now + QUIET));
-            // It lasts as long as anything happens.
+            // Activity extends it.
             active(&mut server, now + 20 * SECOND);
             server.handle_timeout(now + QUIET);
             assert_eq!(server.poll_timeout(), Some(now + 20 * SECOND + QUIET));
@@ -70,13 +70,13 @@ fn contexts_are_let_go_after_the_quiet_time_and_not_before() {
             assert_eq!(pooled(server.config()), (0, 0));
             server.handle_timeout(now + 20 * SECOND + QUIET);
             assert_eq!(pooled(server.config()), (usize::from(!by_us), usize::from(by_us)));
-            assert_eq!(server.poll_timeout(), None, "there is nothing more to let go");
+            assert_eq!(server.poll_timeout(), None, "there is nothing more to release");
         }
     }
 }
 
 #[test]
-fn traffic_does_not_move_the_deadline_once_it_is_known_that_contexts_are_let_go() {
+fn traffic_does_not_move_a_known_release_deadline() {
     let config = config(deflate()).heartbeat(Heartbeat::frequent());
     let (mut server, now) = open_by(Role::Server, config, FULL, FULL);
     let mut zip = Zip::new(FULL);
@@ -93,7 +93,7 @@ fn traffic_does_not_move_the_deadline_once_it_is_known_that_contexts_are_let_go(
 }
 
 #[test]
-fn debug_shows_that_there_are_contexts_and_nothing_of_what_they_hold() {
+fn debug_shows_contexts_without_their_content() {
     let (mut server, now) = open_full(Role::Server);
     let data = noise(1, 20_000);
     server.send(data.clone()).unwrap();
@@ -107,7 +107,7 @@ fn debug_shows_that_there_are_contexts_and_nothing_of_what_they_hold() {
 }
 
 #[test]
-fn a_context_is_kept_from_its_last_use_on_whose_owner_reads_message_by_message() {
+fn reading_message_by_message_keeps_the_context_from_its_last_use() {
     let (mut server, birth) = quiet(FULL, FULL);
     let mut zip = Zip::new(FULL);
     for at in [birth, birth + 20 * SECOND] {
@@ -120,7 +120,7 @@ fn a_context_is_kept_from_its_last_use_on_whose_owner_reads_message_by_message()
 }
 
 #[test]
-fn what_is_not_compressed_keeps_no_context() {
+fn plain_messages_keep_no_context() {
     let (mut server, birth) = quiet(FULL, FULL);
     feed(&mut server, birth, &compressed(Role::Server, TEXT, &Zip::new(FULL).message(b"compressed")));
     feed(&mut server, birth + 20 * SECOND, &frame(true, FIN | TEXT, b"not compressed"));
@@ -148,7 +148,7 @@ fn heartbeats_keep_no_context() {
 }
 
 #[test]
-fn what_broke_for_one_peer_is_not_charged_to_another() {
+fn a_failure_of_one_peer_is_not_charged_to_another() {
     let config = Arc::new(config(deflate()).heartbeat(Heartbeat::off()));
     let now = Moment::default();
     let open = || {
@@ -156,7 +156,7 @@ fn what_broke_for_one_peer_is_not_charged_to_another() {
         connection.compress_by(Terms { ours: FULL, theirs: FULL });
         connection
     };
-    // Each has a window, of which its context is made anew, and then fails at the first byte.
+    // Each has a window, for which its context is rebuilt, and then fails at the first byte.
     let hostile = |_| {
         let mut connection = open();
         let wire = compressed(Role::Server, BINARY, &Zip::new(FULL).message(&noise(1, 40_000)));
@@ -172,7 +172,7 @@ fn what_broke_for_one_peer_is_not_charged_to_another() {
 }
 
 #[test]
-fn messages_flow_on_after_contexts_were_let_go_and_the_peers_may_refer_back() {
+fn messages_flow_after_contexts_are_released_and_the_peers_may_refer_back() {
     for bits in 9..=15 {
         let both = direction(true, bits);
         let (mut server, mut now) = quiet(both, both);
@@ -181,7 +181,7 @@ fn messages_flow_on_after_contexts_were_let_go_and_the_peers_may_refer_back() {
         let mut lens = Vec::new();
         for round in 0..6 {
             let message = zip.message(&data);
-            assert!(round == 0 || message.len() < data.len() / 2, "{bits}: it refers to what was before");
+            assert!(round == 0 || message.len() < data.len() / 2, "{bits}: it refers to earlier data");
             assert!(
                 messages(&feed(&mut server, now, &compressed(Role::Server, BINARY, &message))) == [&data[..]]
             );
@@ -192,16 +192,16 @@ fn messages_flow_on_after_contexts_were_let_go_and_the_peers_may_refer_back() {
             if round % 2 == 1 {
                 now += QUIET;
                 server.handle_timeout(now);
-                assert_eq!(pooled(server.config()), (1, 1), "they are let go");
+                assert_eq!(pooled(server.config()), (1, 1), "they are released");
             }
         }
         let whole: Vec<bool> = lens.iter().map(|len| *len >= 200).collect();
-        assert_eq!(whole, [true, false, true, false, true, false], "ours begin anew: {lens:?}");
+        assert_eq!(whole, [true, false, true, false, true, false], "ours start over: {lens:?}");
     }
 }
 
 #[test]
-fn a_last_block_before_and_after_contexts_were_let_go_keeps_the_window() {
+fn a_last_block_around_a_release_keeps_the_window() {
     let (mut server, mut now) = quiet(FULL, FULL);
     let hello = Stream::new().text(true, "Hello").cut_here();
     let again = Stream::new().fixed(true, &[Token::Match(5, 5)]).cut_here();
@@ -217,14 +217,14 @@ fn a_last_block_before_and_after_contexts_were_let_go_keeps_the_window() {
 }
 
 #[test]
-fn no_context_is_let_go_while_its_message_is_unfinished() {
+fn an_unfinished_message_keeps_its_context() {
     let data = noise(1, 300);
     for ours_is_unfinished in [true, false] {
         for empty_first in [true, false] {
             let (mut server, mut now) = quiet(FULL, FULL);
             let (mut zip, mut reader) = (Zip::new(FULL), Reader::new(FULL));
             let first = if empty_first { &[][..] } else { &data };
-            // The other way, a message is done.
+            // In the other direction, a message ends.
             if ours_is_unfinished {
                 server.send(fragment(Opcode::Binary, false, first)).unwrap();
                 feed(&mut server, now, &compressed(Role::Server, BINARY, &zip.message(&data)));
@@ -243,7 +243,7 @@ fn no_context_is_let_go_while_its_message_is_unfinished() {
                 assert!(kept == 0 || empty_first, "{pooled:?}");
                 assert!(server.poll_timeout().is_none_or(|due| due > now));
             }
-            // Both messages and those after them are whole.
+            // Both messages and those after them arrive whole.
             if ours_is_unfinished {
                 server.send(fragment(Opcode::Continuation, true, &data)).unwrap();
                 server.send(&data[..]).unwrap();
@@ -259,13 +259,13 @@ fn no_context_is_let_go_while_its_message_is_unfinished() {
             }
             wire.extend(compressed(Role::Server, BINARY, &zip.message(&data)));
             assert_eq!(messages(&feed(&mut server, now, &wire)), want);
-            assert_eq!(server.poll_timeout(), Some(now + QUIET), "now they may be let go");
+            assert_eq!(server.poll_timeout(), Some(now + QUIET), "now they may be released");
         }
     }
 }
 
 #[test]
-fn two_ends_that_let_go_at_any_time_understand_each_other() {
+fn two_ends_that_release_at_any_time_understand_each_other() {
     let deflate = |quiet| deflate().release_after(quiet);
     for [ours, theirs] in [[0, 5000], [5000, 0], [1, 1], [700, 1100], [0, 0]] {
         let client = Config::client().deflate(deflate(Duration::from_millis(ours)));
@@ -287,7 +287,7 @@ fn two_ends_that_let_go_at_any_time_understand_each_other() {
                 0 | 3 | 4 => want.push(data),
                 _ => want.last_mut().unwrap().extend(data),
             }
-            // The rig sees to it that no deadline is in the past, and none still due when it was handled.
+            // `Pair` asserts that no deadline is in the past, and none is still due once handled.
             pair.advance(Duration::from_millis([0, 400, 900, 3000][n as usize % 4]));
         }
         for end in [&pair.client, &pair.server] {
@@ -297,7 +297,7 @@ fn two_ends_that_let_go_at_any_time_understand_each_other() {
 }
 
 #[test]
-fn what_was_due_while_the_machine_slept_is_let_go_at_once() {
+fn a_release_due_during_system_sleep_happens_on_wake() {
     let (mut server, birth) = quiet(FULL, FULL);
     let mut reader = Reader::new(FULL);
     server.send("compressed").unwrap();
@@ -314,7 +314,7 @@ fn what_was_due_while_the_machine_slept_is_let_go_at_once() {
 }
 
 #[test]
-fn without_takeover_one_context_serves_all() {
+fn without_takeover_one_context_serves_every_connection() {
     let config = Arc::new(config(deflate()));
     let mut ends: Vec<_> = (0..20)
         .map(|_| {
@@ -334,7 +334,7 @@ fn without_takeover_one_context_serves_all() {
             assert_eq!(pooled(&config), (1, 1), "round {round}, connection {n}");
         }
     }
-    // Of messages in progress each has its own.
+    // Each message in progress has its own context.
     for (n, (connection, now, zip, reader)) in ends.iter_mut().enumerate() {
         let data = noise(n as u64, 500);
         connection.send(fragment(Opcode::Binary, false, &data)).unwrap();
@@ -354,7 +354,7 @@ fn without_takeover_one_context_serves_all() {
 }
 
 #[test]
-fn a_context_that_another_used_knows_nothing_of_it() {
+fn a_reused_context_holds_nothing_of_its_previous_user() {
     let secret = b"the secret of another connection, which is long enough to be referred to".repeat(4);
     for takeover in [true, false] {
         let terms = direction(takeover, 15);
@@ -365,14 +365,14 @@ fn a_context_that_another_used_knows_nothing_of_it() {
             connection.compress_by(Terms { ours: terms, theirs: terms });
             (connection, now)
         };
-        for how in ["let go", "failed", "closed", "in the middle of a message", "aborted"] {
+        for how in ["released", "failed", "closed", "in the middle of a message", "aborted"] {
             let (mut a, now) = open();
             let mut zip = Zip::new(terms);
             a.send(&secret[..]).unwrap();
             take_output(&mut a, now);
             feed(&mut a, now, &compressed(Role::Server, BINARY, &zip.message(&secret)));
             match how {
-                "let go" => a.handle_timeout(now + QUIET),
+                "released" => a.handle_timeout(now + QUIET),
                 "failed" => drop(feed(&mut a, now, &compressed(Role::Server, BINARY, &[7; 9]))),
                 "closed" => drop(feed(&mut a, now, &frame(true, FIN | CLOSE, b""))),
                 "in the middle of a message" => {
@@ -386,7 +386,7 @@ fn a_context_that_another_used_knows_nothing_of_it() {
             assert_eq!(pooled(&config), (1, 1), "{how}");
             let (mut b, now) = open();
             let mut reader = Reader::new(terms);
-            // All that it has of it: what it sends and what it is sent may refer to nothing but its own.
+            // Messages to and from `b` may refer only to its own data.
             b.send(&secret[..]).unwrap();
             assert_eq!(reader.data(&take_output(&mut b, now)), [&secret[..]], "{how}");
             for distance in [1, 9, secret.len() as u16, 32_768] {
@@ -406,8 +406,8 @@ fn a_context_that_another_used_knows_nothing_of_it() {
 }
 
 #[test]
-fn settings_of_one_connection_are_not_those_of_another() {
-    // One pool, several windows and efforts.
+fn each_connection_keeps_its_own_settings() {
+    // One pool, several windows and levels.
     let settings = Deflate::new().threshold(0);
     let data = [noise(1, 2000), vec![b'a'; 2000], noise(1, 2000)].concat();
     for round in 0..3 {

@@ -1,11 +1,11 @@
-//! What is good before a fault is told first, whatever reads the bytes come in: the same events for every cut.
+//! Valid data before a fault is delivered first, however the reads are cut: the same events for every cut.
 
 use super::bits::{Stream, Token};
 use ws_kit::deflate::*;
 use ws_kit::frames::*;
 use ws_proto::{Config, Connection, Delivery, Event, Moment, ProtocolError, Role};
 
-/// Told of one connection, so that it can be compared: adjacent pieces are joined.
+/// The comparable events of one connection: adjacent chunks are joined.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Told {
     whole: Vec<Vec<u8>>,
@@ -14,7 +14,7 @@ struct Told {
     output: Vec<u8>,
 }
 
-/// Gives the reads as an adapter does, which asks again only while bytes are left, and then ends the stream.
+/// Gives the reads as an adapter does, which asks again only while input is left, and then ends the stream.
 fn told(role: Role, config: &Config, reads: &[&[u8]]) -> Told {
     let (mut connection, now) = open_by(role, config.clone(), FULL, FULL);
     let mut told = Told::default();
@@ -46,8 +46,8 @@ fn next<'a>(connection: &mut Connection, now: Moment, input: &mut &'a mut [u8]) 
     connection.handle_input(now, input).or_else(|| connection.poll_event(now))
 }
 
-/// All that the bytes of a message become, or the beginning of one, is the same for every cut; it is as it should be in
-/// pieces, and joined but for what is unfinished.
+/// The events for the bytes of a message, or its beginning, are the same for every cut. They are as expected in chunks,
+/// and whole except for an unfinished message.
 fn assert_same_for_every_cut(
     why: &str,
     limit: u64,
@@ -94,12 +94,12 @@ fn good() -> Stream {
     Stream::new().text(false, GOOD)
 }
 
-/// Inside a block of good text, which is not ended.
+/// Inside an unfinished block of valid text.
 fn amid_good() -> Stream {
     GOOD.bytes().fold(Stream::new().bits(0b010, 3), |stream, byte| stream.symbol(byte.into()))
 }
 
-/// What is no deflate stream, behind a beginning that is one.
+/// Invalid deflate streams with a valid beginning.
 fn broken() -> Vec<(&'static str, Vec<u8>)> {
     let end = [1, 2, 3, 4];
     let stored = |len: u16, not_len: u16| {
@@ -110,19 +110,19 @@ fn broken() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("a block of type 3", behind(good().bits(0b110, 3))),
         ("a last block of type 3", behind(good().bits(0b111, 3))),
-        ("a block of type 3 and nothing behind it", good().bits(0b110, 3).cut_here()),
-        ("a block of type 3 behind a last one", behind(Stream::new().text(true, GOOD).bits(0b110, 3))),
+        ("a block of type 3 and nothing after it", good().bits(0b110, 3).cut_here()),
+        ("a block of type 3 after a last one", behind(Stream::new().text(true, GOOD).bits(0b110, 3))),
         (
-            "a block of type 3 behind a stored one",
+            "a block of type 3 after a stored one",
             behind(Stream::new().stored(false, GOOD.as_bytes()).bits(0b110, 3)),
         ),
-        ("a distance further than there is anything", behind(good().fixed(false, &[Token::Match(5, 21)]))),
-        ("a distance that is none", behind(amid_good().symbol(257).code(30, 5))),
-        ("a length that is none", behind(amid_good().symbol(286))),
-        ("a stored length that is not repeated", stored(4, 4)),
-        ("a stored length that is repeated badly", stored(4, !5)),
+        ("a distance beyond all data", behind(good().fixed(false, &[Token::Match(5, 21)]))),
+        ("an invalid distance", behind(amid_good().symbol(257).code(30, 5))),
+        ("an invalid length", behind(amid_good().symbol(286))),
+        ("a stored length without complement", stored(4, 4)),
+        ("a stored length with a wrong complement", stored(4, !5)),
         ("too many codes", behind(good().bits(0b100, 3).bits(31, 5).bits(31, 5).bits(0, 4))),
-        ("codes that are none", behind(good().bits(0b100, 3).bits(0, 5).bits(0, 5).bits(0, 4).bits(0, 12))),
+        ("invalid codes", behind(good().bits(0b100, 3).bits(0, 5).bits(0, 5).bits(0, 4).bits(0, 12))),
         ("no end", Stream::new().stored(false, GOOD.as_bytes()).cut_here()),
         ("an end amid a block", amid_good().cut_here()),
         ("an end amid a stored block", stored(400, !400)),
@@ -130,7 +130,7 @@ fn broken() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn what_is_good_before_a_broken_stream_is_told_first() {
+fn valid_data_before_a_broken_stream_is_delivered_first() {
     for (why, message) in broken() {
         for opcode in [TEXT, BINARY] {
             let good = match why {
@@ -143,7 +143,7 @@ fn what_is_good_before_a_broken_stream_is_told_first() {
 }
 
 #[test]
-fn much_that_is_good_before_a_broken_stream_is_told_first() {
+fn much_valid_data_before_a_broken_stream_is_delivered_first() {
     for times in [500, 2000] {
         let good = GOOD.repeat(times);
         let mut message = Zip::new(FULL).part(good.as_bytes(), zlib_rs::DeflateFlush::SyncFlush);
@@ -154,7 +154,7 @@ fn much_that_is_good_before_a_broken_stream_is_told_first() {
 }
 
 #[test]
-fn text_fails_where_it_is_none_whatever_breaks_behind_it() {
+fn invalid_text_fails_where_it_occurs_despite_later_faults() {
     for bad in ["good \u{e9}t".as_bytes()[..6].to_vec(), b"good \xff".to_vec(), b"good \xed\xa0\x80".to_vec()]
     {
         let tokens: Vec<_> = bad.iter().map(|byte| Token::Byte(*byte)).collect();
@@ -162,7 +162,7 @@ fn text_fails_where_it_is_none_whatever_breaks_behind_it() {
         let is_half = bad.ends_with(b"\xc3");
         let not_utf8 = ProtocolError::TextNotUtf8;
         for (why, message, want) in [
-            ("good behind it", begun.clone().text(false, " more").message(), not_utf8),
+            ("valid text after it", begun.clone().text(false, " more").message(), not_utf8),
             ("the end", begun.clone().message(), not_utf8),
             (
                 "a broken stream",
@@ -181,7 +181,7 @@ fn text_fails_where_it_is_none_whatever_breaks_behind_it() {
 }
 
 #[test]
-fn a_message_is_over_the_limit_where_it_is_whatever_breaks_behind_it() {
+fn a_message_exceeds_the_limit_where_it_occurs_despite_later_faults() {
     let limit = GOOD.len() as u64;
     let too_big = ProtocolError::MessageTooBig { limit };
     let invalid = ProtocolError::DeflateInvalid;
@@ -190,15 +190,15 @@ fn a_message_is_over_the_limit_where_it_is_whatever_breaks_behind_it() {
         ("a byte over it", byte(b'.').message(), too_big),
         ("a byte over it, and broken", byte(b'.').bits(0b110, 3).cut_here(), too_big),
         ("a byte over it that is no text", byte(0xff).message(), too_big),
-        ("a match over it", good().fixed(false, &[Token::Match(9, 3)]).message(), too_big),
+        ("a match beyond it", good().fixed(false, &[Token::Match(9, 3)]).message(), too_big),
         (
-            "a match over it, and broken",
+            "a match beyond it, and broken",
             good().fixed(false, &[Token::Match(9, 3)]).bits(0b110, 3).cut_here(),
             too_big,
         ),
-        ("just it, and broken", good().bits(0b110, 3).cut_here(), invalid),
-        ("just it, and a distance that is none", amid_good().symbol(257).code(30, 5).cut_here(), invalid),
-        ("just it, and no end", good().stored(false, b"").cut_here(), invalid),
+        ("exactly at it, and broken", good().bits(0b110, 3).cut_here(), invalid),
+        ("exactly at it, and an invalid distance", amid_good().symbol(257).code(30, 5).cut_here(), invalid),
+        ("exactly at it, and no end", good().stored(false, b"").cut_here(), invalid),
     ] {
         assert_same_for_every_cut(why, limit, TEXT, &message, GOOD.as_bytes(), want);
     }

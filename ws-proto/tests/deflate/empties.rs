@@ -1,4 +1,4 @@
-//! Compressed messages that carry nothing, and empty frames of compressed ones that do.
+//! Empty compressed messages, and empty frames of compressed messages with content.
 
 use super::bits::Stream;
 use std::time::Duration;
@@ -16,7 +16,7 @@ fn open_both_ways(role: Role) -> [(ws_proto::Connection, ws_proto::Moment); 2] {
 }
 
 #[test]
-fn a_compressed_message_is_empty_by_what_it_becomes() {
+fn a_compressed_message_is_empty_if_it_inflates_to_nothing() {
     let blocks = Stream::new().stored(false, b"").fixed(false, &[]).message();
     for role in ROLES {
         for once in [

@@ -1,14 +1,14 @@
-//! A second opinion on what the engine writes: an inflater by the book (RFC 1951), slow and strict. It knows how far
-//! back a message may refer, and how one must end.
+//! An independent check of the engine's output: a slow and strict inflater (RFC 1951). It knows how far back a message
+//! may refer, and how one must end.
 
-/// What was wrong with a message.
+/// A fault in a message.
 pub(crate) type Fault = &'static str;
 
 /// Reads the messages of one direction.
 pub(crate) struct Judge {
     takeover: bool,
     window: usize,
-    /// All that was read, as far as messages may refer to it.
+    /// Everything read so far that messages may refer to.
     history: Vec<u8>,
 }
 
@@ -39,7 +39,7 @@ const DISTANCES: [(usize, u32); 30] = table(&[
     (16385, 2, 13, 8192),
 ]);
 
-/// §3.2.5, from rows: the first value, how many codes, their extra bits, and how far apart they are.
+/// §3.2.5, from rows: the first value, the number of codes, their extra bits, and their spacing.
 const fn table<const N: usize>(rows: &[(usize, usize, u32, usize)]) -> [(usize, u32); N] {
     let mut table = [(0, 0); N];
     let (mut at, mut row) = (0, 0);
@@ -61,7 +61,7 @@ impl Judge {
         Self { takeover, window: 1 << window_bits, history: Vec::new() }
     }
 
-    /// What a message says, given the payloads of its frames joined.
+    /// Inflates a message, given the joined payloads of its frames.
     pub(crate) fn message(&mut self, compressed: &[u8]) -> Result<Vec<u8>, Fault> {
         if !self.takeover {
             self.history.clear();
@@ -80,7 +80,7 @@ impl Judge {
                     let codes = dynamic(&mut bits)?;
                     self.codes(&mut bits, &codes)?;
                 }
-                _ => return Err("a kind of block that there is not"),
+                _ => return Err("an invalid block type"),
             }
             if bits.at == 8 * bytes.len() {
                 let is_empty = kind == 0 && self.history.len() == before && !is_last;
@@ -117,10 +117,10 @@ impl Judge {
                 byte @ 0..256 => self.history.push(byte as u8),
                 256 => return Ok(()),
                 symbol => {
-                    let (from, extra) = *LENGTHS.get(symbol - 257).ok_or("a length that there is not")?;
+                    let (from, extra) = *LENGTHS.get(symbol - 257).ok_or("an invalid length")?;
                     let len = from + bits.take(extra)? as usize;
                     let code = distances.read(bits)?;
-                    let (from, extra) = *DISTANCES.get(code).ok_or("a distance that there is not")?;
+                    let (from, extra) = *DISTANCES.get(code).ok_or("an invalid distance")?;
                     let distance = from + bits.take(extra)? as usize;
                     if distance > self.window.min(self.history.len()) {
                         return Err("further back than it may refer");
@@ -151,7 +151,7 @@ impl Bits<'_> {
     }
 }
 
-/// A code (§3.2.2): how many words it has of each length, and the symbols in the order of their words.
+/// A code (§3.2.2): the number of words of each length, and the symbols in the order of their words.
 struct Code {
     counts: [u32; 16],
     symbols: Vec<usize>,
@@ -178,7 +178,7 @@ impl Code {
             }
             (first, before) = (first + count, before + count);
         }
-        Err("a code that there is not")
+        Err("an invalid code")
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a compressed message may become and cost: exact to the byte, however it comes.
+//! The size and cost limits of a compressed message: exact to the byte, in any form.
 
 use super::bits::Stream;
 use ws_kit::deflate::*;
@@ -14,7 +14,7 @@ use ws_proto::{
 const SECOND: Duration = Duration::from_secs(1);
 const MEBI: usize = 1 << 20;
 
-/// What came of a message whose frames are these: its data, or as much as was told of it, and the fault.
+/// The outcome of a message with these frames: its data, or the delivered part of it, and the fault.
 fn outcome(config: Config, frames: &[u8]) -> (Vec<u8>, bool, Option<ProtocolError>) {
     let (mut server, now) = open_by(Role::Server, config, FULL, FULL);
     let (mut data, mut is_whole) = (Vec::new(), false);
@@ -35,7 +35,7 @@ fn outcome(config: Config, frames: &[u8]) -> (Vec<u8>, bool, Option<ProtocolErro
     (data, is_whole, fault)
 }
 
-/// A message in one frame, in some, and in as many as it has bytes.
+/// A message in one frame, in several, and in one per byte.
 fn framings(message: &[u8], flushed: &[Vec<u8>]) -> Vec<Vec<u8>> {
     vec![
         compressed(Role::Server, BINARY, message),
@@ -50,7 +50,7 @@ fn framings(message: &[u8], flushed: &[Vec<u8>]) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn a_message_of_just_the_limit_passes_and_a_byte_more_fails() {
+fn a_message_at_the_limit_passes_and_a_byte_more_fails() {
     for limit in [0, 1, 2, 100, 8191, 8192, 8193, 16_384, 100_000] {
         for data in [noise(1, limit + 1), vec![0; limit + 1], [vec![0; limit], vec![1]].concat()] {
             for pieces in [Delivery::Whole, Delivery::Chunked { whole: 0 }] {
@@ -64,7 +64,7 @@ fn a_message_of_just_the_limit_passes_and_a_byte_more_fails() {
                     let (told, is_whole, _) = outcome(config.clone(), &frames);
                     assert!(
                         is_whole && told == data[..limit],
-                        "{limit}, {pieces:?}: {} were told",
+                        "{limit}, {pieces:?}: {} were delivered",
                         told.len()
                     );
                 }
@@ -73,7 +73,7 @@ fn a_message_of_just_the_limit_passes_and_a_byte_more_fails() {
                     let too_big = Some(ProtocolError::MessageTooBig { limit: limit as u64 });
                     assert_eq!((is_whole, fault), (false, too_big), "{limit}, {pieces:?}");
                     assert!(told == data[..told.len()], "{limit}, {pieces:?}");
-                    // In pieces, all that it may have is told first; nothing beyond it was even inflated.
+                    // In chunks, everything within the limit is delivered first; nothing beyond it was even inflated.
                     let may_tell = if pieces == Delivery::Whole { 0 } else { limit };
                     assert_eq!(told.len(), may_tell, "{limit}, {pieces:?}");
                 }
@@ -83,7 +83,7 @@ fn a_message_of_just_the_limit_passes_and_a_byte_more_fails() {
 }
 
 #[test]
-fn the_limit_is_that_of_a_message_and_not_of_a_connection() {
+fn the_limit_applies_per_message_not_per_connection() {
     let data = noise(1, 1000);
     let (mut server, now) = open_by(Role::Server, config(deflate()).message_limit(1000), FULL, FULL);
     let mut zip = Zip::new(FULL);
@@ -99,13 +99,13 @@ fn the_limit_is_that_of_a_message_and_not_of_a_connection() {
 }
 
 #[test]
-fn a_message_fails_as_soon_as_it_is_over_the_limit_however_much_of_it_is_to_come() {
+fn a_message_fails_as_soon_as_it_exceeds_the_limit() {
     let bomb = zeros(8);
     for first in [RSV1 | BINARY, FIN | RSV1 | BINARY] {
         let (mut server, now) =
             open_by(Role::Server, config(deflate()).message_limit(MEBI as u64), FULL, FULL);
         let bytes = frame(true, first, &bomb);
-        // A million zeros are about a thousand bytes.
+        // A million zeros compress to about a thousand bytes.
         let events = feed(&mut server, now, &bytes[..1500]);
         assert!(events.is_empty() && server.state() == State::Closing, "{events:?}");
         assert_eq!(close_code(&take_output(&mut server, now)), Some(1009));
@@ -113,13 +113,13 @@ fn a_message_fails_as_soon_as_it_is_over_the_limit_however_much_of_it_is_to_come
 }
 
 #[test]
-fn a_header_that_declares_far_too_much_fails_by_itself() {
+fn a_header_that_declares_far_too_much_fails_on_its_own() {
     let begun = Stream::new().stored(false, b"begun").cut_here();
     for len in [1 << 20, 1 << 32, 1 << 62, u64::MAX >> 1] {
         let (mut server, now) = open_by(Role::Server, config(deflate()).message_limit(10_000), FULL, FULL);
         assert!(feed(&mut server, now, &header(true, FIN | RSV1 | BINARY, len)).is_empty());
         assert_eq!(close_code(&take_output(&mut server, now)), Some(1009), "{len}");
-        // The frames of a message together.
+        // The frames of one message add up.
         let (mut server, now) = open_by(Role::Server, config(deflate()).message_limit(10_000), FULL, FULL);
         assert!(feed(&mut server, now, &frame(true, RSV1 | BINARY, &begun)).is_empty());
         assert!(feed(&mut server, now, &header(true, CONTINUATION, len)).is_empty());
@@ -128,7 +128,7 @@ fn a_header_that_declares_far_too_much_fails_by_itself() {
 }
 
 #[test]
-fn a_message_over_a_mebibyte_may_become_so_many_times_larger_and_no_more() {
+fn a_message_over_a_mebibyte_is_held_to_the_ratio() {
     let ask = |deflate: Deflate, message: &[u8]| {
         let wire = compressed(Role::Server, BINARY, message);
         let (told, is_whole, fault) = outcome(config(deflate), &wire);
@@ -141,23 +141,23 @@ fn a_message_over_a_mebibyte_may_become_so_many_times_larger_and_no_more() {
     assert_eq!(ask(limited(), &mebi), (Some(MEBI), None));
     assert_eq!(ask(limited(), &more), over(200));
     let zeros_of_8 = zeros(8);
-    // Some parts of it are a little above.
+    // Some parts of it are slightly above.
     let ratio = (8 * MEBI / zeros_of_8.len()) as u32;
     assert_eq!(ask(deflate().ratio_limit(Some(ratio + 20)), &zeros_of_8), (Some(8 * MEBI), None));
     assert_eq!(ask(deflate().ratio_limit(Some(ratio)), &zeros_of_8), over(ratio));
     assert_eq!(ask(deflate().ratio_limit(None), &zeros(16)), (Some(16 * MEBI), None));
     assert_eq!(ask(deflate().ratio_limit(Some(1032)), &zeros(16)), (Some(16 * MEBI), None));
-    // What is not much larger than it came passes, whatever its size, and whatever part of it is.
+    // A message with a low overall ratio passes, whatever its size and the ratios of its parts.
     let half = [noise(1, 8 * MEBI), vec![0; 8 * MEBI]].concat();
     assert_eq!(ask(deflate().ratio_limit(Some(3)), &Zip::new(FULL).message(&half)), (Some(16 * MEBI), None));
-    // In fragments, too, all of the message counts.
+    // In fragments, too, the whole message counts.
     let wire = in_frames(Role::Server, RSV1 | BINARY, &more.chunks(100).collect::<Vec<_>>());
     let (told, _, fault) = outcome(config(limited()), &wire);
     assert_eq!((told.len(), fault), (0, over(200).1));
 }
 
 #[test]
-fn a_message_of_zeros_may_have_all_of_the_message_limit_and_no_byte_more() {
+fn zeros_may_fill_the_message_limit_and_no_byte_more() {
     let limit = 16 * MEBI;
     for (len, want) in
         [(limit, None), (limit + 1, Some(ProtocolError::MessageTooBig { limit: limit as u64 }))]
@@ -167,7 +167,7 @@ fn a_message_of_zeros_may_have_all_of_the_message_limit_and_no_byte_more() {
         let message = zip.message(&zeros);
         assert!(message.len() * 1_000 < len, "{}", message.len());
         for role in ROLES {
-            // By the defaults of both.
+            // With the defaults of both roles.
             let settings = if role == Role::Server { Config::server() } else { Config::client() };
             for pieces in [Delivery::Whole, Delivery::Chunked { whole: 0 }] {
                 let settings = settings.clone().deflate(Deflate::new().inflate_rate(None)).delivery(pieces);
@@ -194,9 +194,9 @@ fn a_message_of_zeros_may_have_all_of_the_message_limit_and_no_byte_more() {
 }
 
 #[test]
-fn a_message_of_just_the_ratio_passes_and_a_byte_more_fails() {
+fn a_message_at_the_ratio_passes_and_a_byte_more_fails() {
     let zeros = |len: usize| Zip::with_level(FULL, 9).message(&vec![0; len]);
-    // Zeros of a little more than a mebibyte that are a multiple of what they are compressed to.
+    // Slightly more than a mebibyte of zeros, a multiple of their compressed size.
     let about = zeros(MEBI + 4000).len();
     let (len, compressed_len) = (about - 4..about + 4)
         .flat_map(|compressed_len| {
@@ -216,7 +216,7 @@ fn a_message_of_just_the_ratio_passes_and_a_byte_more_fails() {
     assert_eq!(ask(&zeros(len + 1)), (0, Some(ProtocolError::CompressionRatio { limit: ratio })));
 }
 
-/// A server that may inflate a mebibyte a second, and messages that come to it.
+/// A server that may inflate a mebibyte a second, and messages to it.
 struct Paced {
     server: Connection,
     birth: Moment,
@@ -230,7 +230,7 @@ impl Paced {
         Self { server, birth }
     }
 
-    /// How many messages it takes of these at a time.
+    /// The number of these messages it takes at a time.
     fn take(&mut self, at: Duration, input: &mut &mut [u8]) -> usize {
         std::iter::from_fn(|| {
             let event = self.server.handle_input(self.birth + at, input)?;
@@ -242,7 +242,7 @@ impl Paced {
 }
 
 #[test]
-fn a_peer_whose_messages_became_too_much_is_not_read_until_the_next_second() {
+fn a_peer_over_the_inflate_rate_is_not_read_until_the_next_second() {
     let mut zip = Zip::new(FULL);
     let mut wire: Vec<u8> =
         (0..9).flat_map(|_| compressed(Role::Server, BINARY, &zip.message(&vec![0; 600 * 1024]))).collect();
@@ -256,7 +256,7 @@ fn a_peer_whose_messages_became_too_much_is_not_read_until_the_next_second() {
             let next_second = paced.birth + (second + 1) * SECOND;
             assert_eq!(paced.server.poll_timeout(), Some(next_second));
             paced.server.handle_timeout(paced.birth + at);
-            assert!(paced.server.is_paused(), "a timer that is early changes nothing");
+            assert!(paced.server.is_paused(), "an early timer changes nothing");
             paced.server.handle_timeout(next_second);
         }
         assert!(!paced.server.is_paused());
@@ -272,7 +272,7 @@ fn each_second_has_the_same_rate_and_its_first_message_counts() {
     let mut paced = Paced::new(Some(MEBI as u64));
     let mut input = &mut wire[..];
     for second in 0..8 {
-        // The time alone ends the pause, timer or not.
+        // Time alone ends the pause, with or without a timer.
         assert_eq!(paced.take(second * SECOND, &mut input), 1, "in second {second}");
         assert_eq!(paced.take(second * SECOND + SECOND / 2, &mut input), 0, "in second {second}");
     }
@@ -280,7 +280,7 @@ fn each_second_has_the_same_rate_and_its_first_message_counts() {
 }
 
 #[test]
-fn who_stays_below_the_rate_is_never_paused_and_without_one_nobody_is() {
+fn a_peer_below_the_inflate_rate_or_without_one_is_never_paused() {
     let message = |zip: &mut Zip, len| compressed(Role::Server, BINARY, &zip.message(&vec![0; len]));
     let (mut zip, mut paced) = (Zip::new(FULL), Paced::new(Some(MEBI as u64)));
     for second in 0..20 {
@@ -294,7 +294,7 @@ fn who_stays_below_the_rate_is_never_paused_and_without_one_nobody_is() {
         assert_eq!(paced.take(SECOND, &mut &mut message(&mut zip, 16 * MEBI)[..]), 1);
         assert!(!paced.server.is_paused());
     }
-    // What is not compressed does not count.
+    // Uncompressed messages do not count.
     let mut paced = Paced::new(Some(1));
     let mut plain = frame(true, FIN | BINARY, &[0; 9000]).repeat(20);
     assert_eq!(paced.take(SECOND, &mut &mut plain[..]), 20);
@@ -302,7 +302,7 @@ fn who_stays_below_the_rate_is_never_paused_and_without_one_nobody_is() {
 
 #[test]
 fn a_message_below_the_limit_passes_even_if_each_byte_of_it_is_a_fragment() {
-    // Each costs the sender a flush: compressed, the message is several times larger.
+    // Each fragment costs the sender a flush: compressed, the message is several times larger.
     let data = noise(1, 1000);
     let now = Moment::default();
     let mut client = Connection::upgraded(now, Arc::new(config(deflate())), CLIENT);
@@ -315,14 +315,14 @@ fn a_message_below_the_limit_passes_even_if_each_byte_of_it_is_a_fragment() {
     for pieces in [Delivery::Whole, Delivery::Chunked { whole: 0 }] {
         let config = config(deflate()).message_limit(1000).delivery(pieces);
         let (told, is_whole, fault) = outcome(config, &wire);
-        assert_eq!((is_whole, fault), (true, None), "{pieces:?}, {} told", told.len());
+        assert_eq!((is_whole, fault), (true, None), "{pieces:?}, {} delivered", told.len());
         assert!(told == data);
     }
 }
 
 #[test]
-fn small_last_blocks_one_after_another_count_as_the_work_that_they_are() {
-    // Each begins a stream anew, with 32 KiB that it may refer to, for two bytes of the peer's.
+fn consecutive_small_last_blocks_count_as_work() {
+    // Each starts a new stream, with a 32 KiB window to refer to, for two bytes from the peer.
     let blocks = |n: usize| {
         let mut stream = Stream::new().stored(false, &noise(1, 32 * 1024)).cut_here();
         (0..n).for_each(|_| stream.extend(Stream::new().fixed(true, &[]).cut_here()));
@@ -330,7 +330,7 @@ fn small_last_blocks_one_after_another_count_as_the_work_that_they_are() {
     };
     let few = outcome(config(deflate()), &compressed(Role::Server, BINARY, &[blocks(30), vec![0]].concat()));
     assert_eq!((few.0.len(), few.1), (32 * 1024, true));
-    // That much would come of all this that the ratio were low at its end.
+    // Enough output that the ratio would be low at the end.
     let rest = Stream::new().stored(false, &noise(2, 12 * MEBI)).message();
     let many = compressed(Role::Server, BINARY, &[blocks(50_000), rest].concat());
     for ratio in [Some(200), Some(1032), None] {
@@ -343,20 +343,20 @@ fn small_last_blocks_one_after_another_count_as_the_work_that_they_are() {
 }
 
 #[test]
-fn what_last_blocks_cost_counts_for_the_rate_too() {
+fn the_cost_of_last_blocks_counts_toward_the_rate() {
     let mut zip = Zip::new(FULL);
     let mut paced = Paced::new(Some(100_000));
     let last_blocks = Stream::new().fixed(true, &[]).fixed(true, &[]).fixed(true, &[]).message();
     let mut wire = compressed(Role::Server, BINARY, &zip.message(&noise(1, 40_000)));
     wire.extend(compressed(Role::Server, BINARY, &last_blocks).repeat(4));
-    // Three times the window: the first of them goes over it.
+    // Three windows: the first one exceeds it.
     assert_eq!(paced.take(SECOND, &mut &mut wire[..]), 2);
     assert!(paced.server.is_paused());
 }
 
 #[test]
 fn the_rate_holds_within_a_message_too() {
-    // Streams that begin anew, each with a copy of the window: 32 MiB of work, and nothing to tell of it.
+    // Streams that start over, each copying the window: 32 MiB of work, and nothing to deliver.
     let mut message = Stream::new().stored(false, &noise(1, 32 * 1024)).cut_here();
     for _ in 0..1000 {
         let blocks = (0..36).fold(Stream::new(), |stream, _| stream.stored(false, b""));

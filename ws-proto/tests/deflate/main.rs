@@ -1,5 +1,5 @@
-//! permessage-deflate (RFC 7692): whatever was agreed on and however it is sent and cut, the bytes that come out are
-//! those that went in; and no bytes that come in cost more than they may.
+//! permessage-deflate (RFC 7692): with any agreed terms, form and cuts, the received bytes equal the sent ones, and no
+//! received bytes cost more than they may.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod bits;

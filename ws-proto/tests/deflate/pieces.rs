@@ -1,4 +1,4 @@
-//! Compressed messages as they come, piece by piece.
+//! Compressed messages delivered in chunks.
 
 use super::bits::Stream;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use ws_kit::frames::*;
 use ws_proto::{Config, Connection, Delivery, Event, Frame, Moment, Opcode, ProtocolError, Role, State};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// More than a piece ever is.
+/// More than any chunk.
 const LARGEST: usize = 8 * 1024;
 
 fn as_they_come(whole: u64) -> Config {
     config(deflate()).delivery(Delivery::Chunked { whole })
 }
 
-/// All pieces of the message that comes next: its data, once it is whole.
+/// All chunks of the next message: its data, once it is whole.
 #[derive(Default)]
 struct Joined {
     data: Vec<u8>,
@@ -33,14 +33,14 @@ impl Joined {
     }
 }
 
-/// Gives bytes as an adapter does, which asks again only while some of them are left; and looks elsewhere too.
+/// Gives bytes as an adapter does, which asks again only while input is left, and polls for events in between.
 fn give(connection: &mut Connection, now: Moment, bytes: &[u8], mut told: impl FnMut(Event<'_>)) {
     let mut bytes = bytes.to_vec();
     let mut input = &mut bytes[..];
     while !input.is_empty() {
         let before = input.len();
         let event = connection.handle_input(now, &mut input).or_else(|| connection.poll_event(now));
-        assert!(event.is_some() || input.len() < before, "it takes nothing and tells nothing");
+        assert!(event.is_some() || input.len() < before, "it takes no input and emits nothing");
         event.into_iter().for_each(&mut told);
     }
     while let Some(event) = connection.poll_event(now) {
@@ -49,7 +49,7 @@ fn give(connection: &mut Connection, now: Moment, bytes: &[u8], mut told: impl F
 }
 
 #[test]
-fn pieces_are_small_and_together_they_are_the_message() {
+fn chunks_are_small_and_add_up_to_the_message() {
     let text = "text that is compressed, 水, and told of in pieces; ".repeat(2000);
     let half = [noise(1, 50_000), vec![0; 50_000]].concat();
     for role in ROLES {
@@ -76,7 +76,7 @@ fn pieces_are_small_and_together_they_are_the_message() {
                         joined.data.len(),
                         data.len()
                     );
-                    // The next refers to it, and is told of anew.
+                    // The next message refers to it, and is delivered from its start.
                     let mut joined = Joined::default();
                     give(&mut connection, now, &compressed(role, opcode, &again), |event| joined.add(&event));
                     assert!(joined.is_whole && joined.data == data);
@@ -87,8 +87,8 @@ fn pieces_are_small_and_together_they_are_the_message() {
 }
 
 #[test]
-fn input_is_used_up_only_when_all_is_told_that_it_becomes() {
-    // A few bytes that become many, which one read brings.
+fn input_is_consumed_only_when_its_output_is_delivered() {
+    // A few bytes that inflate to many, from one read.
     let bomb = zeros(1);
     let (mut server, now) = open_by(Role::Server, as_they_come(0), FULL, FULL);
     let mut wire = compressed(Role::Server, BINARY, &bomb);
@@ -103,10 +103,10 @@ fn input_is_used_up_only_when_all_is_told_that_it_becomes() {
 }
 
 #[test]
-fn a_paused_connection_tells_no_piece_and_loses_none() {
+fn a_paused_connection_delivers_and_loses_no_chunk() {
     let data = [noise(1, 20_000), vec![0; 200_000], noise(2, 20_000)].concat();
     let mut wire = compressed(Role::Server, BINARY, &Zip::new(FULL).message(&data));
-    // The application answers more than the peer reads.
+    // The application's answers exceed what the peer reads.
     let (mut server, now) = open_by(Role::Server, as_they_come(0).outbox(10, 100, 200), FULL, FULL);
     let mut input = &mut wire[..];
     let (mut joined, mut pauses) = (Joined::default(), 0);
@@ -116,7 +116,7 @@ fn a_paused_connection_tells_no_piece_and_loses_none() {
             server.send(Frame::binary(noise(3, 200)).without_compression()).unwrap();
             assert!(server.handle_input(now, &mut input).is_none() && server.poll_event(now).is_none());
             assert!(server.is_paused() || joined.is_whole);
-            assert!(!input.is_empty() || joined.is_whole, "what is left to be told stays with the caller");
+            assert!(!input.is_empty() || joined.is_whole, "undelivered input stays with the caller");
             take_output(&mut server, now);
             assert!(matches!(server.poll_event(now), Some(Event::Drained)));
             pauses += 1;
@@ -126,7 +126,7 @@ fn a_paused_connection_tells_no_piece_and_loses_none() {
 }
 
 #[test]
-fn pieces_keep_to_the_rate_of_inflating_second_by_second() {
+fn chunks_respect_the_inflate_rate_each_second() {
     let config = config(deflate().inflate_rate(Some(20_000))).delivery(Delivery::Chunked { whole: 0 });
     let (mut server, birth) = open_by(Role::Server, config, FULL, FULL);
     let data = [noise(1, 50_000), vec![0; 50_000]].concat();
@@ -150,7 +150,7 @@ fn pieces_keep_to_the_rate_of_inflating_second_by_second() {
 }
 
 #[test]
-fn control_frames_are_told_of_in_their_place() {
+fn control_frames_are_delivered_in_order() {
     let (mut server, now) = open_by(Role::Server, as_they_come(0), FULL, FULL);
     let parts = Zip::new(FULL).fragments(&[&[b'a'; 20_000], &[b'b'; 20_000]]);
     let mut wire = frame(true, RSV1 | TEXT, &parts[0]);
@@ -182,7 +182,7 @@ fn a_short_frame_that_is_a_message_stays_whole() {
 }
 
 #[test]
-fn the_good_pieces_of_a_broken_message_are_told_and_then_it_fails_at_once() {
+fn valid_chunks_of_a_broken_message_are_delivered_before_it_fails() {
     let good = noise(1, 3 * LARGEST);
     let stored = || Stream::new().stored(false, &good);
     let bad_text = [b"good text, ".repeat(2000), vec![0xff]].concat();
@@ -204,20 +204,20 @@ fn the_good_pieces_of_a_broken_message_are_told_and_then_it_fails_at_once() {
             let wire = in_frames(Role::Server, RSV1 | opcode, &parts);
             let mut joined = Joined::default();
             give(&mut server, now, &wire, |event| joined.add(&event));
-            assert_eq!(server.state(), State::Closing, "{name}: nothing more needs to come for that");
+            assert_eq!(server.state(), State::Closing, "{name}: no further input is needed");
             assert!(!joined.is_whole);
             let is_good = match opcode {
                 TEXT => joined.data.starts_with(b"good ") && !joined.data.contains(&0xff),
                 _ => good.starts_with(&joined.data) && joined.data.len() > LARGEST / 2,
             };
-            assert!(is_good, "{name}: {} were told", joined.data.len());
+            assert!(is_good, "{name}: {} were delivered", joined.data.len());
             assert_eq!(fault(&end(&mut server, now)), Some(want), "{name}");
         }
     }
 }
 
 #[test]
-fn plain_text_in_pieces_fails_at_once_too() {
+fn plain_text_in_chunks_fails_immediately_too() {
     for bad in [&b"good \xff"[..], "good 水".as_bytes().split_last().unwrap().1] {
         let (mut server, now) = open(Role::Server, Config::server().delivery(Delivery::Chunked { whole: 0 }));
         let mut joined = Joined::default();
@@ -238,7 +238,7 @@ fn two_ends_stream_to_each_other() {
             let opcode = if at == 0 { Opcode::Binary } else { Opcode::Continuation };
             client.send(Frame::raw(opcode, at == 2, part.clone()).unwrap()).unwrap();
             give(&mut server, now, &take_output(&mut client, now), |event| joined.add(&event));
-            assert!(joined.data == parts[..=at].concat(), "a fragment is told as soon as it has come");
+            assert!(joined.data == parts[..=at].concat(), "a fragment is delivered on arrival");
         }
         assert!(joined.is_whole);
         let mut joined = Joined::default();

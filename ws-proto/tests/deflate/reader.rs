@@ -1,17 +1,17 @@
-//! What a connection writes, read by other code than its own.
+//! An independent reader of a connection's output.
 
 use super::judge::Judge;
 use ws_kit::deflate::*;
 use ws_kit::frames::*;
 use ws_proto::deflate::Direction;
 
-/// A message as it was read.
+/// A message as read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Read {
     pub(crate) opcode: u8,
     pub(crate) compressed: bool,
     pub(crate) fragments: usize,
-    /// Of all its frames.
+    /// The size of all its frames.
     pub(crate) wire_len: usize,
     pub(crate) data: Vec<u8>,
 }
@@ -19,7 +19,7 @@ pub(crate) struct Read {
 /// Reads one connection.
 pub(crate) struct Reader {
     judge: Judge,
-    /// A message in progress, `data` as it came.
+    /// A message in progress; `data` is still compressed.
     begun: Option<Read>,
     pub(crate) controls: usize,
 }
@@ -30,7 +30,7 @@ impl Reader {
         Self { judge, begun: None, controls: 0 }
     }
 
-    /// The messages that end in these bytes. Panics where they break a rule.
+    /// The messages that end in these bytes. Panics if they break a rule.
     pub(crate) fn read(&mut self, output: &[u8]) -> Vec<Read> {
         let mut messages = Vec::new();
         for frame in parse(output) {
@@ -46,7 +46,7 @@ impl Reader {
                     Read { opcode, compressed: rsv != 0, fragments: 0, wire_len: 0, data: Vec::new() }
                 }
                 Some(begun) => {
-                    assert_eq!(frame.first & 0x7f, CONTINUATION, "RSV1 stands on the first frame alone");
+                    assert_eq!(frame.first & 0x7f, CONTINUATION, "RSV1 is set on the first frame only");
                     begun
                 }
             };

@@ -6,7 +6,7 @@ use ws_proto::{Config, Event, ProtocolError};
 use zlib_rs::DeflateFlush;
 
 #[test]
-fn rsv1_stands_on_the_first_frame_of_a_message_and_nowhere_else() {
+fn rsv1_is_valid_only_on_the_first_frame_of_a_message() {
     let hello = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
     for role in ROLES {
         let begun = frame_to(role, RSV1 | TEXT, &hello[..3]);
@@ -23,7 +23,7 @@ fn rsv1_stands_on_the_first_frame_of_a_message_and_nowhere_else() {
                 assert_eq!(
                     fault == Some(ProtocolError::ReservedBits),
                     is_wrong,
-                    "{first:#x} behind {before:x?}: {fault:?}"
+                    "{first:#x} after {before:x?}: {fault:?}"
                 );
             }
         }
@@ -45,7 +45,7 @@ fn without_an_agreement_a_compressed_message_is_a_protocol_error() {
 }
 
 #[test]
-fn plain_messages_between_compressed_ones_neither_feed_the_window_nor_empty_it() {
+fn plain_messages_do_not_affect_the_window() {
     let data = noise(1, 400);
     for role in ROLES {
         let (mut connection, now) = open_full(role);
@@ -55,7 +55,7 @@ fn plain_messages_between_compressed_ones_neither_feed_the_window_nor_empty_it()
             wire.extend(frame_to(role, FIN | BINARY, &noise(n, 400)));
             wire.extend(in_frames(role, BINARY, &[&noise(n, 300)[..], b"", &noise(n, 200)]));
             let again = zip.message(&data);
-            assert!(again.len() < 20, "it refers to what came before");
+            assert!(again.len() < 20, "it refers to earlier data");
             wire.extend(compressed(role, BINARY, &again));
         }
         let mut want = vec![data.clone()];
@@ -87,7 +87,7 @@ fn control_frames_come_between_compressed_fragments() {
     }
 }
 
-/// Payloads whose compressed ends differ: how many bits of the last byte are used, whether the `00` stands alone.
+/// Payloads with different compressed ends: the used bits of the last byte, and whether the `00` is on its own.
 fn small() -> Vec<Vec<u8>> {
     let mut all: Vec<Vec<u8>> = (0..12).map(|len| b"abcdefghijkl"[..len].to_vec()).collect();
     all.extend([vec![0; 300], noise(1, 40), "水𝄞水𝄞水".into()]);
@@ -101,7 +101,7 @@ fn twice(data: &[u8]) -> (Vec<u8>, Vec<u8>) {
 }
 
 #[test]
-fn a_message_is_the_same_whatever_frames_it_is_cut_into() {
+fn a_message_is_independent_of_its_frames() {
     let mut with_a_lone_zero = 0;
     for role in ROLES {
         for data in small() {
@@ -122,11 +122,11 @@ fn a_message_is_the_same_whatever_frames_it_is_cut_into() {
             }
         }
     }
-    assert!(with_a_lone_zero > 0, "none of them ends with a byte that could be a fragment of its own");
+    assert!(with_a_lone_zero > 0, "none ends with a byte that could be a separate fragment");
 }
 
 #[test]
-fn a_message_is_the_same_whatever_reads_it_comes_in() {
+fn a_message_is_independent_of_its_reads() {
     for role in ROLES {
         for data in small() {
             let (message, again) = twice(&data);
@@ -144,7 +144,7 @@ fn a_message_is_the_same_whatever_reads_it_comes_in() {
 }
 
 #[test]
-fn a_message_may_be_flushed_as_often_as_its_sender_likes_in_any_way() {
+fn a_message_may_be_flushed_any_number_of_times_in_any_way() {
     let data = b"so much that there is something to flush, ".repeat(40);
     for role in ROLES {
         for flush in [
@@ -180,7 +180,7 @@ fn every_window_and_level_of_the_peer_is_inflated_with_and_without_takeover() {
                     let (mut connection, now) = open_by(role, config(deflate()), FULL, theirs);
                     let mut zip = Zip::with_level(theirs, level);
                     for n in 0..12 {
-                        // Some of it repeats what came just before, some what came as far back as the window goes.
+                        // Part of it repeats recent data, part repeats data from as far back as the window goes.
                         let data =
                             [noise(n % 3, 200), noise(0, (1 << bits) - 400), noise(n % 3, 150)].concat();
                         let data = &data[..data.len() * (n as usize % 4) / 3];
@@ -194,7 +194,7 @@ fn every_window_and_level_of_the_peer_is_inflated_with_and_without_takeover() {
 }
 
 #[test]
-fn what_comes_before_the_peers_close_is_inflated_while_we_wait_for_it() {
+fn data_before_the_peers_close_is_inflated_after_ours() {
     let data = noise(3, 500);
     for role in ROLES {
         let (mut connection, now) = open_full(role);
@@ -208,7 +208,7 @@ fn what_comes_before_the_peers_close_is_inflated_while_we_wait_for_it() {
         assert_eq!(messages(&got), [&data[..], &data, &data]);
         assert!(feed(&mut connection, now, &frame_to(role, FIN | CLOSE, b"\x03\xe8")).is_empty());
         let after = compressed(role, BINARY, &zip.message(&data));
-        assert!(feed(&mut connection, now, &after).is_empty(), "nothing is told after the peer's Close");
+        assert!(feed(&mut connection, now, &after).is_empty(), "nothing is delivered after the peer's Close");
         assert!(matches!(&end(&mut connection, now)[..], [Event::Closed(closed)] if closed.clean));
     }
 }

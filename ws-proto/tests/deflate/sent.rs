@@ -1,4 +1,4 @@
-//! What we send, judged by other code than our own: what is compressed, in which frames, and how far back it refers.
+//! The engine's output, checked independently: what is compressed, in which frames, and how far back it refers.
 
 use super::reader::Reader;
 use ws_kit::deflate::*;
@@ -20,8 +20,8 @@ fn directions() -> impl Iterator<Item = Direction> {
 }
 
 #[test]
-fn every_size_level_and_window_is_read_and_no_message_refers_further_back_than_it_may() {
-    // What repeats after more than any window, and after a little less than each.
+fn every_size_level_and_window_is_readable_and_references_stay_within_the_window() {
+    // Repeats beyond any window, and slightly within each.
     let mut data = noise(1, 100_000);
     for bits in 9..=15 {
         data.extend(noise(2, 300));
@@ -50,7 +50,7 @@ fn every_size_level_and_window_is_read_and_no_message_refers_further_back_than_i
 }
 
 #[test]
-fn what_was_refused_was_not_compressed_so_that_nothing_refers_to_it() {
+fn a_rejected_message_is_not_compressed_and_never_referred_to() {
     for role in ROLES {
         let (mut connection, now) = open_by(role, config(deflate()).outbox(0, 0, 5000), FULL, FULL);
         let mut reader = Reader::new(FULL);
@@ -80,7 +80,7 @@ fn what_was_refused_was_not_compressed_so_that_nothing_refers_to_it() {
 }
 
 #[test]
-fn with_takeover_messages_refer_to_earlier_ones_and_without_they_do_not() {
+fn messages_refer_to_earlier_ones_only_with_takeover() {
     // Short enough for the smallest window, of which zlib keeps half free.
     let data = noise(1, 200);
     for role in ROLES {
@@ -157,7 +157,7 @@ fn fragments_are_one_stream_with_control_frames_and_plain_messages_around_them()
 }
 
 #[test]
-fn a_fragment_can_be_inflated_as_soon_as_it_has_come() {
+fn a_fragment_can_be_inflated_on_arrival() {
     let (mut server, now) = open_full(Role::Server);
     let mut inflate = zlib_rs::Inflate::new(false, 15);
     for n in 0..9 {
@@ -171,7 +171,7 @@ fn a_fragment_can_be_inflated_as_soon_as_it_has_come() {
 }
 
 #[test]
-fn what_waits_behind_a_message_in_fragments_is_compressed_after_it() {
+fn messages_queued_behind_a_fragmented_one_are_compressed_after_it() {
     let data = noise(1, 300);
     for role in ROLES {
         let (mut connection, now) = open_full(role);
@@ -203,7 +203,7 @@ fn what_waits_behind_a_message_in_fragments_is_compressed_after_it() {
 }
 
 #[test]
-fn short_messages_are_not_compressed_unless_they_are_told_to() {
+fn short_messages_are_compressed_only_on_request() {
     for role in ROLES {
         let (mut connection, now) = open_by(role, config(Deflate::new().threshold(100)), FULL, FULL);
         let mut reader = Reader::new(FULL);
@@ -214,7 +214,7 @@ fn short_messages_are_not_compressed_unless_they_are_told_to() {
             connection.send_shared(frame).unwrap();
             let shared = reader.read(&take_output(&mut connection, now)).remove(0);
             assert_eq!((&shared.data, shared.compressed), (&sent.data, sent.compressed));
-            // The same, given otherwise.
+            // The same, set explicitly on the frame.
             match frame.opcode() {
                 _ if *frame != Frame::binary(frame.payload().clone()) => {}
                 _ => {
@@ -240,7 +240,7 @@ fn short_messages_are_not_compressed_unless_they_are_told_to() {
 }
 
 #[test]
-fn the_first_fragment_says_whether_a_message_is_compressed() {
+fn the_first_fragment_decides_compression() {
     let without = |frame: Frame| frame.without_compression();
     let (mut server, now) = open_by(Role::Server, config(Deflate::new()), FULL, FULL);
     let mut reader = Reader::new(FULL);
@@ -259,7 +259,7 @@ fn the_first_fragment_says_whether_a_message_is_compressed() {
 }
 
 #[test]
-fn with_a_window_of_8_bits_nothing_is_compressed_since_zlib_cannot() {
+fn a_window_of_8_bits_disables_compression() {
     let data = vec![0; 1000];
     let (mut client, now) = open_by(CLIENT, config(deflate()), direction(true, 8), FULL);
     client.send(&data[..]).unwrap();
@@ -274,7 +274,7 @@ fn with_a_window_of_8_bits_nothing_is_compressed_since_zlib_cannot() {
 }
 
 #[test]
-fn terms_that_no_handshake_gives_do_no_harm() {
+fn terms_that_no_handshake_yields_are_harmless() {
     for bits in (0..=7).chain([16, 17, 31, 32, 63, 64, 128, 255]) {
         let (mut server, now) =
             open_by(Role::Server, config(deflate()), direction(true, bits), direction(true, bits));
@@ -286,7 +286,7 @@ fn terms_that_no_handshake_gives_do_no_harm() {
 }
 
 #[test]
-fn a_refused_fragment_changes_nothing() {
+fn a_rejected_fragment_changes_nothing() {
     for role in ROLES {
         let (mut connection, now) = open_full(role);
         let mut reader = Reader::new(FULL);

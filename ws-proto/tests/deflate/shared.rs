@@ -1,4 +1,4 @@
-//! One message for many: compressed once for all whose windows are alike, and never at the cost of what is sent to one.
+//! Broadcasts: one message is compressed once for all matching windows, without breaking messages to a single peer.
 
 use super::reader::{Read, Reader};
 use bytes::Buf;
@@ -8,7 +8,7 @@ use ws_kit::frames::*;
 use ws_proto::deflate::{Direction, Terms};
 use ws_proto::{Config, Connection, Frame, Moment, Opcode, Role};
 
-/// Somebody who is sent to.
+/// A recipient.
 struct Member {
     connection: Connection,
     now: Moment,
@@ -30,7 +30,7 @@ impl Member {
     }
 }
 
-/// Members of all kinds: each window, with takeover and without, both roles, and some who do not compress.
+/// Members of all kinds: each window, with and without takeover, both roles, and some without compression.
 fn members(config: &Arc<Config>) -> Vec<Member> {
     let mut members = Vec::new();
     for role in ROLES {
@@ -44,11 +44,11 @@ fn members(config: &Arc<Config>) -> Vec<Member> {
     members
 }
 
-/// A message in fragments, and those of whole messages that wait behind it.
+/// A message in fragments, and the whole messages queued behind it.
 type Begun = (Vec<u8>, Vec<Vec<u8>>);
 
 #[test]
-fn what_is_sent_to_one_after_what_was_sent_to_all_refers_to_nothing_before_that() {
+fn messages_after_a_broadcast_refer_to_nothing_before_it() {
     let (own, shared) = (noise(1, 200), noise(2, 200));
     for role in ROLES {
         let config = Arc::new(config(deflate()));
@@ -101,7 +101,7 @@ fn one_message_is_compressed_once_for_each_window() {
             assert_eq!(
                 at == other_at,
                 bits == other_bits,
-                "{bits:?} {other_bits:?}: memory is shared by window"
+                "{bits:?} {other_bits:?}: memory is shared per window"
             );
             assert!(bits != other_bits || bytes == other_bytes);
         }
@@ -109,14 +109,14 @@ fn one_message_is_compressed_once_for_each_window() {
     assert_eq!(
         sent.iter().find(|(bits, ..)| bits.is_none()).unwrap().2,
         data,
-        "who does not compress gets it plain"
+        "a member without compression receives it plain"
     );
     let pool = format!("{:?}", config.get_deflate());
-    assert!(pool.contains("0 inflaters, 4 deflaters"), "no context is made anew for each: {pool}");
+    assert!(pool.contains("0 inflaters, 4 deflaters"), "no context is recreated for each: {pool}");
 }
 
 #[test]
-fn anything_may_be_sent_to_all_in_the_same_order_as_to_one() {
+fn broadcasts_allow_the_same_sequences_as_single_sends() {
     let long = noise(1, 100);
     let raw = |opcode, fin| Frame::raw(opcode, fin, long.clone()).unwrap();
     let text = || Frame::text("a text that is long enough to be compressed, and more than long enough");
@@ -158,17 +158,17 @@ fn anything_may_be_sent_to_all_in_the_same_order_as_to_one() {
 }
 
 #[test]
-fn whatever_is_sent_to_one_and_to_all_in_whatever_order_each_gets_the_same_data() {
+fn any_mix_of_single_sends_and_broadcasts_delivers_the_same_data() {
     for seed in 0..6 {
         let config = Arc::new(config(deflate().threshold(20)));
         let mut members = members(&config);
         let mut want: Vec<Vec<Vec<u8>>> = members.iter().map(|_| Vec::new()).collect();
-        // A message in fragments that has begun, and what waits behind it.
+        // A message in fragments in progress, and the messages queued behind it.
         let mut begun: Vec<Option<Begun>> = members.iter().map(|_| None).collect();
         let mut dice = noise(seed, 1 << 16).into_iter();
         let mut roll = move |sides: u8| dice.next().unwrap() % sides;
         for _ in 0..60 {
-            // Few sources, so that messages refer to each other wherever they may.
+            // Few sources, so that messages refer to each other wherever possible.
             let data = noise(u64::from(roll(4)), [5, 30, 200, 250, 1500][usize::from(roll(5))]);
             let frame = Frame::binary(data.clone());
             let frame = match roll(6) {

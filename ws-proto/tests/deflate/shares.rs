@@ -1,4 +1,4 @@
-//! What connections of one loop inflate, share by share: no more at a time, all of it in the end, and in the same order.
+//! Inflating in shares across the connections of one loop: bounded at a time, complete in the end, and in order.
 
 use ws_kit::deflate::*;
 use ws_kit::frames::*;
@@ -11,9 +11,9 @@ use ws_proto::{CloseCode, Config, Connection, Deflate, Delivery, Event, IoAction
 const MEBI: usize = 1 << 20;
 const FIRST: u64 = 16 << 10;
 const NEXT: u64 = 64 << 10;
-/// What is inflated at a time, and what zlib may hold of it.
+/// The amount inflated at a time, and what zlib may buffer of it.
 const MORE: u64 = 24 << 10;
-/// No rate: what is measured is what a share holds back.
+/// No rate: only shares hold anything back.
 const WAYS: [Delivery; 2] = [Delivery::Whole, Delivery::Chunked { whole: 0 }];
 
 fn sharing(role: Role, config: Config) -> (Connection, Moment) {
@@ -26,7 +26,7 @@ fn unlimited(pieces: Delivery) -> Config {
     config(deflate().inflate_rate(None)).delivery(pieces)
 }
 
-/// What is told of these bytes, read so many at a time, and how much was inflated for each share.
+/// The events for these bytes, given in reads of this size, and the amount inflated for each share.
 fn told(
     connection: &mut Connection,
     now: Moment,
@@ -44,7 +44,7 @@ fn told(
             if !connection.shares().is_used() {
                 break;
             }
-            assert!(!input.is_empty(), "what waits stays with the caller");
+            assert!(!input.is_empty(), "pending input stays with the caller");
             assert!(connection.is_paused());
             shares.push(connection.shares().inflated_lately() - before);
             before = connection.shares().inflated_lately();
@@ -66,7 +66,7 @@ fn data_of(events: &[Event<'_>]) -> Vec<u8> {
 }
 
 #[test]
-fn a_message_is_inflated_by_shares_and_told_whole() {
+fn a_message_is_inflated_by_shares_and_delivered_whole() {
     let data = [vec![0; 2 * MEBI], noise(1, 200_000), b"text ".repeat(50_000)].concat();
     let message = Zip::with_level(FULL, 9).message(&data);
     for role in ROLES {
@@ -92,7 +92,7 @@ fn a_message_is_inflated_by_shares_and_told_whole() {
 }
 
 #[test]
-fn whatever_comes_means_the_same_by_shares() {
+fn shares_do_not_change_the_events() {
     let mut zip = Zip::new(FULL);
     let text = "水 and text, ".repeat(3000);
     let mut wire = compressed(Role::Server, TEXT, &zip.message(text.as_bytes()));
@@ -102,7 +102,7 @@ fn whatever_comes_means_the_same_by_shares() {
     wire.extend(in_frames(Role::Server, RSV1 | BINARY, &parts));
     wire.extend(compressed(Role::Server, BINARY, &zip.message(b"")));
     wire.extend(compressed(Role::Server, TEXT, &zip.message(&[b"good ".repeat(9000), vec![0xff]].concat())));
-    wire.extend(frame(true, FIN | TEXT, b"never told"));
+    wire.extend(frame(true, FIN | TEXT, b"never seen"));
     for pieces in WAYS {
         let mut plain = open_by(Role::Server, unlimited(pieces), FULL, FULL);
         let want = data_of(&feed(&mut plain.0, plain.1, &wire));
@@ -119,10 +119,10 @@ fn whatever_comes_means_the_same_by_shares() {
 }
 
 #[test]
-fn a_used_share_holds_nothing_else_back() {
+fn a_used_share_holds_back_only_compressed_input() {
     let (mut server, now) = sharing(Role::Server, unlimited(Delivery::Whole));
     let mut zip = Zip::new(FULL);
-    // All of it comes in the first share and what zlib holds beside it: the share is used, and nothing waits.
+    // All of it fits in the first share and zlib's buffer: the share is used, and nothing is pending.
     let mut wire = compressed(Role::Server, BINARY, &zip.message(&[0; FIRST as usize]));
     let mut input = &mut wire[..];
     assert!(matches!(server.handle_input(now, &mut input), Some(Event::Message(_))));
@@ -138,7 +138,7 @@ fn a_used_share_holds_nothing_else_back() {
 }
 
 #[test]
-fn small_messages_share_too_and_each_is_told_as_soon_as_it_is_there() {
+fn small_messages_share_too_and_are_delivered_immediately() {
     let (mut server, now) = sharing(Role::Server, unlimited(Delivery::Whole));
     let mut zip = Zip::new(FULL);
     let mut wire: Vec<u8> =
@@ -159,7 +159,7 @@ fn small_messages_share_too_and_each_is_told_as_soon_as_it_is_there() {
 }
 
 #[test]
-fn shares_are_smaller_where_many_want_one() {
+fn shares_shrink_with_the_number_of_claimants() {
     let wire = compressed(Role::Server, BINARY, &zeros(8));
     let config = Arc::new(unlimited(Delivery::Whole));
     let now = Moment::default();
@@ -188,11 +188,11 @@ fn shares_are_smaller_where_many_want_one() {
     for _ in 0..3 {
         round();
     }
-    // A part of 4 MiB for each, and what is inflated at a time.
+    // 4 MiB divided by all, plus the amount inflated at a time.
     assert!(round() <= (4 << 20) + 200 * (8 << 10));
     let (one, ..) = &mut peers[0];
     assert!(one.shares().is_used());
-    // The others are gone: it has more.
+    // Without the other connections it gets a larger share.
     peers.truncate(1);
     let (one, wire, used) = &mut peers[0];
     let before = one.shares().inflated_lately();
@@ -202,7 +202,7 @@ fn shares_are_smaller_where_many_want_one() {
 }
 
 #[test]
-fn what_was_inflated_lately_halves_with_each_second() {
+fn recent_inflate_work_halves_each_second() {
     let (mut server, birth) = sharing(Role::Server, config(deflate()));
     let mut zip = Zip::new(FULL);
     let mut message = |server: &mut Connection, at: u64, len: usize| {
@@ -219,7 +219,7 @@ fn what_was_inflated_lately_halves_with_each_second() {
 }
 
 #[test]
-fn the_closing_phase_is_shared_too_and_ends_as_ever() {
+fn the_closing_phase_is_shared_too_and_ends_normally() {
     let (mut server, now) = sharing(Role::Server, unlimited(Delivery::Whole));
     server.close(now, CloseCode::NORMAL, "").unwrap();
     take_output(&mut server, now);
@@ -231,7 +231,7 @@ fn the_closing_phase_is_shared_too_and_ends_as_ever() {
     assert!(
         server.shares().is_used() && server.is_paused() && server.shares().inflated_lately() <= FIRST + MORE
     );
-    // Closed while a share is awaited: what is left is thrown away, and nothing is held back.
+    // Closed while awaiting a share: the remaining input is discarded, and nothing is held back.
     let mut shares = 0;
     let mut told = 0;
     while !input.is_empty() {
@@ -246,7 +246,7 @@ fn the_closing_phase_is_shared_too_and_ends_as_ever() {
 }
 
 #[test]
-fn who_ends_while_it_waits_for_a_share_is_over() {
+fn a_connection_that_ends_while_awaiting_a_share_closes() {
     for by_close in [true, false] {
         let (mut server, now) = sharing(Role::Server, unlimited(Delivery::Whole));
         let mut wire = compressed(Role::Server, BINARY, &zeros(1));
@@ -254,7 +254,7 @@ fn who_ends_while_it_waits_for_a_share_is_over() {
         assert!(server.handle_input(now, &mut input).is_none() && server.shares().is_used());
         if by_close {
             server.close(now, CloseCode::NORMAL, "").unwrap();
-            // Reading is what ends it.
+            // Reading ends it.
             assert!(!server.is_paused());
             server.handle_timeout(now + Duration::from_secs(60));
         } else {
@@ -290,7 +290,7 @@ fn a_heartbeat_is_not_judged_while_its_answer_may_wait_for_a_share() {
 }
 
 #[test]
-fn without_shares_everything_is_inflated_at_once() {
+fn without_shares_everything_is_inflated_immediately() {
     let (mut server, now) = open_by(Role::Server, Config::server().deflate(Deflate::new()), FULL, FULL);
     let events = feed(&mut server, now, &compressed(Role::Server, BINARY, &zeros(8)));
     assert_eq!(events.len(), 1);

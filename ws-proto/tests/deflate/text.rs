@@ -1,11 +1,11 @@
-//! Compressed text is checked as it is inflated: the first bad byte fails, and no character is cut.
+//! Compressed text is validated as it is inflated: the first bad byte fails, and no character is split.
 
 use ws_kit::deflate::*;
 use ws_kit::frames::*;
 use ws_proto::{ProtocolError, State};
 use zlib_rs::DeflateFlush;
 
-/// What is no UTF-8, with how many bytes could still become some (RFC 3629, Unicode table 3-7).
+/// Invalid UTF-8, with the number of bytes that are still a valid prefix (RFC 3629, Unicode table 3-7).
 const BAD: [(&[u8], usize); 14] = [
     (b"\x80", 0),
     (b"\xbf", 0),
@@ -28,7 +28,7 @@ fn the_first_bad_byte_fails_before_the_message_is_complete() {
     for role in ROLES {
         for (bad, could_be) in BAD {
             for before in ["", "a", "水", "𝄞 and some text before it"] {
-                // Each byte is flushed, so that it is there as soon as its compressed bytes are.
+                // Each byte is flushed, so that it is available as soon as its compressed bytes are.
                 let text = [before.as_bytes(), bad, b" and some text behind it"].concat();
                 let mut zip = Zip::new(FULL);
                 let fails_at = before.len() + could_be;
@@ -42,18 +42,18 @@ fn the_first_bad_byte_fails_before_the_message_is_complete() {
                         feed(&mut connection, now, &whole[..whole.len() - payload]);
                         let mut at = whole.len() - payload;
                         for (n, part) in parts.iter().enumerate().take(fails_at + 1) {
-                            assert_eq!(connection.state(), State::Open, "{bad:x?} behind {before:?}, at {n}");
+                            assert_eq!(connection.state(), State::Open, "{bad:x?} after {before:?}, at {n}");
                             assert!(feed(&mut connection, now, &whole[at..at + part.len()]).is_empty());
                             at += part.len();
                         }
                     } else {
                         for (n, part) in parts.iter().enumerate().take(fails_at + 1) {
-                            assert_eq!(connection.state(), State::Open, "{bad:x?} behind {before:?}, at {n}");
+                            assert_eq!(connection.state(), State::Open, "{bad:x?} after {before:?}, at {n}");
                             let first = if n == 0 { RSV1 | TEXT } else { CONTINUATION };
                             assert!(feed(&mut connection, now, &frame_to(role, first, part)).is_empty());
                         }
                     }
-                    assert_eq!(connection.state(), State::Closing, "{bad:x?} behind {before:?}");
+                    assert_eq!(connection.state(), State::Closing, "{bad:x?} after {before:?}");
                     assert_eq!(close_code(&take_output(&mut connection, now)), Some(1007));
                     assert_eq!(fault(&end(&mut connection, now)), Some(ProtocolError::TextNotUtf8));
                     zip = Zip::new(FULL);
@@ -64,7 +64,7 @@ fn the_first_bad_byte_fails_before_the_message_is_complete() {
 }
 
 #[test]
-fn half_a_character_at_the_end_fails_and_elsewhere_waits_for_its_other_half() {
+fn half_a_character_fails_only_at_the_end_of_a_message() {
     for character in ["é", "水", "𝄞"] {
         for cut in 1..character.len() {
             let text = ["text ".as_bytes(), character.as_bytes()].concat();
@@ -80,8 +80,8 @@ fn half_a_character_at_the_end_fails_and_elsewhere_waits_for_its_other_half() {
 }
 
 #[test]
-fn characters_are_whole_wherever_frames_reads_and_inflated_parts_end() {
-    // Of 1, 2, 3 and 4 bytes, so that they stand across all that ends every so many bytes.
+fn characters_stay_whole_across_frames_reads_and_chunks() {
+    // Characters of 1, 2, 3 and 4 bytes, so that they span every boundary.
     let text = "aé水𝄞".repeat(4000);
     for skip in 0..4 {
         let text = &["x".repeat(skip), text.clone()].concat();
@@ -102,11 +102,11 @@ fn characters_are_whole_wherever_frames_reads_and_inflated_parts_end() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_a_binary_message() {
+fn invalid_utf8_is_valid_in_a_binary_message() {
     let (mut connection, now) = open_full(CLIENT);
     let bytes = compressed(CLIENT, BINARY, &Zip::new(FULL).message(b"\xff\xfe\x80"));
     assert_eq!(messages(&feed(&mut connection, now, &bytes)), [b"\xff\xfe\x80"]);
-    // What is compressed is no text either.
+    // Compressed bytes are not text either.
     let bytes = compressed(CLIENT, TEXT, &Zip::new(FULL).message("水".as_bytes()));
     let (mut connection, now) = open_full(CLIENT);
     assert_eq!(messages(&feed(&mut connection, now, &bytes)), ["水".as_bytes()]);

@@ -1,6 +1,6 @@
-//! What the server answers to HTTP requests: at once, later, in pieces, with a refusal, or not at all.
+//! The server's answers to HTTP requests: immediate, delayed, streamed, rejected, or missing.
 //!
-//! Which of these is in the path, `/KIND/CONNECTION/NUMBER/LENGTH`, so that the client knows what it may expect.
+//! The path, `/KIND/CONNECTION/NUMBER/LENGTH`, selects one, so that the client knows what to expect.
 
 use super::content::body;
 use super::end::End;
@@ -11,22 +11,22 @@ use http::{Response, StatusCode};
 use std::time::Duration;
 use ws_proto::{Moment, Request, RespondError, ResponseBody, Sent, Upgrade};
 
-/// What a path asks for.
+/// The kind of answer that a path asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Now,
     Later,
     Refused,
-    /// The request is dropped, at once or later: 503.
+    /// The request is dropped, immediately or later: 503.
     Dropped,
     Sized,
     Streamed,
-    /// Its body is dropped before its end.
+    /// Its body is dropped before it is complete.
     CutOff,
     NoContent,
-    /// An event stream, which does not end by itself.
+    /// An event stream, which never ends on its own.
     Events,
-    /// A WebSocket, and what becomes of it.
+    /// A WebSocket, and its outcome.
     Accept,
     AcceptLater,
     Refuse,
@@ -47,7 +47,7 @@ impl Kind {
     ];
     pub(crate) const UPGRADES: [Self; 4] = [Self::Accept, Self::AcceptLater, Self::Refuse, Self::Drop];
 
-    /// Whether its answer has no length, so that nobody can tell how much of it is missing.
+    /// Whether the answer has no length, so that truncation cannot be detected.
     pub(crate) fn is_streamed(self) -> bool {
         matches!(self, Self::Streamed | Self::CutOff | Self::Events)
     }
@@ -61,7 +61,7 @@ impl Kind {
     }
 }
 
-/// What a request asks for.
+/// A parsed request path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) kind: Kind,
@@ -75,7 +75,7 @@ impl Asked {
         format!("/{}/{}/{}/{}", self.kind.number(), self.of, self.n, self.len)
     }
 
-    /// `None` for what no client of ours has asked.
+    /// `None` for a path that no simulated client asks for.
     pub(crate) fn parse(path: &str) -> Option<Self> {
         let mut numbers = path.strip_prefix('/')?.split('/').map(|part| part.parse::<usize>().ok());
         let mut number = || numbers.next().flatten();
@@ -87,7 +87,7 @@ impl Asked {
     }
 }
 
-/// What the application does later.
+/// A deferred action of the application.
 pub(crate) struct Later {
     pub(crate) at: Moment,
     pub(crate) what: What,
@@ -97,11 +97,11 @@ pub(crate) enum What {
     Respond(Request, Asked),
     Accept(Upgrade),
     Refuse(Upgrade, Asked),
-    /// It forgets what it holds.
+    /// Drops what it holds.
     Forget(Held),
-    /// The rest of a body; whether it waits for room, and whose body it is.
+    /// The rest of a body; whether it waits for room, and its kind.
     Body(ResponseBody, &'static [u8], bool, Kind),
-    /// A body that is dropped when this much of it is left.
+    /// A body that is dropped when this much of it remains.
     Part(ResponseBody, &'static [u8], usize),
 }
 
@@ -116,7 +116,7 @@ fn response(status: StatusCode, asked: Asked) -> Response<Bytes> {
     response
 }
 
-/// Answers a request, or puts that off.
+/// Answers a request, or defers it.
 pub(crate) fn request(
     end: &mut End,
     now: Moment,
@@ -149,7 +149,7 @@ pub(crate) fn request(
             let result = end.connection.http().respond_streaming(now, request, head, length);
             end.touch(now);
             let body = match result {
-                // Its client has gone meanwhile.
+                // Its client has left meanwhile.
                 Err(RespondError::NotOpen) if length.is_none() && end.told_end => return None,
                 result => result.unwrap(),
             };
@@ -163,7 +163,7 @@ pub(crate) fn request(
     None
 }
 
-/// Decides an upgrade, or puts that off.
+/// Decides an upgrade, or defers it.
 pub(crate) fn upgrade(
     end: &mut End,
     now: Moment,
@@ -188,7 +188,7 @@ pub(crate) fn upgrade(
 
 fn answer(end: &mut End, now: Moment, to: impl Into<Request>, asked: Asked, status: StatusCode) {
     end.exempt_answer(asked.len);
-    // Whoever was let wait may be gone, or was answered 503.
+    // A deferred request may have lost its client, or been answered 503.
     let result = end.connection.respond(now, to, response(status, asked));
     let may = matches!(result, Ok(()) | Err(RespondError::WrongRequest | RespondError::NotOpen));
     assert!(may, "{result:?}");
@@ -196,7 +196,7 @@ fn answer(end: &mut End, now: Moment, to: impl Into<Request>, asked: Asked, stat
     end.touch(now);
 }
 
-/// Does what was put off; what is to be done behind that comes back.
+/// Performs a deferred action. Returns the next one, if any.
 pub(crate) fn go_on(end: &mut End, now: Moment, what: What, rng: &mut Rng) -> Option<What> {
     match what {
         What::Respond(request, asked) => answer(end, now, request, asked, StatusCode::OK),
@@ -211,7 +211,7 @@ pub(crate) fn go_on(end: &mut End, now: Moment, what: What, rng: &mut Rng) -> Op
             drop(held);
             end.touch(now);
         }
-        // It waits for events that never happen.
+        // It waits for events that never occur.
         What::Body(body, [], _, Kind::Events) => return Some(What::Body(body, &[], true, Kind::Events)),
         What::Body(body, [], ..) => {
             end.exempt_answer(0);
@@ -233,7 +233,7 @@ pub(crate) fn go_on(end: &mut End, now: Moment, what: What, rng: &mut Rng) -> Op
             return Some(What::Body(body, rest, waits, kind));
         }
         What::Part(body, rest, left) => {
-            // It gives up rather than wait.
+            // It gives up instead of waiting.
             let (rest, waits) = piece(end, now, &body, rest, rng)?;
             return Some(What::Part(body, rest, if waits { rest.len() } else { left }));
         }
@@ -241,7 +241,7 @@ pub(crate) fn go_on(end: &mut End, now: Moment, what: What, rng: &mut Rng) -> Op
     None
 }
 
-/// Gives a piece of a body; what is left of it, and whether it waits for room, comes back.
+/// Sends a piece of a body. Returns the rest, and whether it waits for room.
 fn piece(
     end: &mut End,
     now: Moment,
@@ -254,7 +254,7 @@ fn piece(
     let is_its_turn = end.connection.http().is_its_turn(body);
     let queued = end.queued(is_its_turn);
     let result = end.connection.http().send_body(body, given);
-    // The frame of a chunk, now or when its turn has come.
+    // The framing of a chunk, now or when its turn comes.
     end.exempt_chunk();
     if !body.is_unwanted() {
         end.judge_send(
@@ -276,7 +276,7 @@ fn piece(
     }
 }
 
-/// How long the application takes for what it puts off.
+/// How long the application defers an action.
 pub(crate) fn delay(rng: &mut Rng, what: &What) -> Duration {
     match what {
         What::Body(..) | What::Part(..) => rng.time(Duration::from_millis(200)),

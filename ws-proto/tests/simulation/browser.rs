@@ -1,4 +1,4 @@
-//! An HTTP client that shares no code with the engine: what it asks, and whether it is answered so.
+//! An HTTP client that shares no code with the engine: it makes requests and checks the answers.
 
 use super::answers::{Asked, Kind};
 use super::link::{CLIENT, Link, Read};
@@ -7,54 +7,54 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use ws_proto::Moment;
 
-/// A request on its way, and what its answer depends on.
+/// A request in flight, and what determines its answer.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     asked: Asked,
     is_head: bool,
     is_10: bool,
-    /// When its body was on its way, if it has one.
+    /// When its body started, if it has one.
     body_since: Option<Moment>,
 }
 
-/// A body that takes longer may be answered 408.
+/// A slower body may be answered 408.
 const BODY_TIME: Duration = Duration::from_secs(5);
 
 pub(crate) struct Browser {
     number: usize,
     asked: usize,
-    /// What is still to be written.
+    /// Unsent output.
     out: Vec<u8>,
-    /// What is written once a 100 came.
+    /// Output that waits for a 100.
     behind_continue: Option<Vec<u8>>,
     expected: VecDeque<Sent>,
-    /// What was read and not understood yet.
+    /// Input not yet parsed.
     input: Vec<u8>,
     answer: Option<Answer>,
     pub(crate) reads_from: Moment,
     most: usize,
-    /// It ends its half behind its last request.
+    /// It half-closes after its last request.
     half_closes: bool,
     shut: bool,
-    /// Its last request closes the connection, or asks for a WebSocket.
+    /// Its last request closes the connection, or is an upgrade.
     is_last: bool,
     asks_upgrade: bool,
-    /// The server said that it closes, or its application broke off: what is unanswered then is no loss.
+    /// The server announced that it closes, or its application broke off: unanswered requests are expected.
     is_closing: bool,
-    /// Any answer may be a 503, and the connection may be cut: times are too short, or somebody ends it by force.
+    /// Any answer may be a 503, and the connection may be cut: timeouts are too short, or one side aborts it.
     pub(crate) is_forced: bool,
-    /// The server stops: it takes no further request.
+    /// The server is stopping and accepts no further requests.
     pub(crate) is_stopping: bool,
-    /// How many answers it has whole.
+    /// The number of complete answers.
     pub(crate) answered: usize,
-    /// How it ended: whether in order.
+    /// Whether it ended cleanly, once it has ended.
     ended: Option<bool>,
     pub(crate) left: bool,
-    /// The connection is a WebSocket now; what came behind the 101.
+    /// After the switch to a WebSocket: the input after the 101.
     pub(crate) switched: Option<Vec<u8>>,
 }
 
-/// An answer whose head was read.
+/// An answer whose head has been read.
 struct Answer {
     status: u16,
     body: Vec<u8>,
@@ -99,9 +99,9 @@ impl Browser {
         }
     }
 
-    // --- what it asks
+    // --- requests
 
-    /// One request more, unless the last one was made.
+    /// Makes one more request, unless the last one was made.
     pub(crate) fn ask(&mut self, now: Moment, rng: &mut Rng) {
         if self.is_last || self.half_closes || self.left || self.switched.is_some() {
             return;
@@ -139,7 +139,7 @@ impl Browser {
     }
 
     fn put_with_body(&mut self, mut head: String, body: &[u8], is_10: bool, rng: &mut Rng) {
-        // Without a body nothing is awaited.
+        // Without a body, it expects no 100.
         let expects = !is_10 && !body.is_empty() && rng.percent(30);
         if expects {
             head.push_str("Expect: 100-continue\r\n");
@@ -169,7 +169,7 @@ impl Browser {
         self.behind_continue.as_mut().unwrap_or(&mut self.out).extend_from_slice(bytes);
     }
 
-    /// Its last request is a WebSocket.
+    /// Makes its last request, an upgrade.
     pub(crate) fn ask_upgrade(&mut self, kind: Kind) {
         if self.is_last || self.half_closes || self.left {
             return;
@@ -181,14 +181,14 @@ impl Browser {
         self.asked += 1;
     }
 
-    /// It asks nothing more, and says so by the end of its stream; not where that would end a WebSocket.
+    /// Makes no further requests and half-closes, unless that would end a WebSocket.
     pub(crate) fn half_close(&mut self, is_served_on: bool) {
         self.half_closes |= !self.asks_upgrade;
-        // That nobody listens any more is all that an answer without a length can be told.
+        // The server may abort an answer without a length once its client has half-closed.
         self.is_forced |= !is_served_on && self.expected.iter().any(|sent| sent.asked.kind.is_streamed());
     }
 
-    // --- what it does
+    // --- actions
 
     pub(crate) fn can_read(&self, now: Moment, link: &Link) -> bool {
         !self.left && self.switched.is_none() && self.reads_from <= now && link.is_readable(CLIENT, now)
@@ -245,7 +245,7 @@ impl Browser {
         self.left = true;
         link.close(CLIENT, now);
         let lost = !self.expected.is_empty() || !self.input.is_empty();
-        // An answer that the application broke off, and of which only a reset tells that, takes others with it.
+        // The reset that reports a truncated answer also destroys others.
         let is_broken_off = self.expected.iter().any(|sent| sent.asked.kind == Kind::CutOff);
         assert!(
             !lost || self.is_closing || self.is_forced || self.is_stopping || is_broken_off,
@@ -255,12 +255,12 @@ impl Browser {
         assert!(in_order || self.is_forced || is_broken_off, "an HTTP connection was reset");
     }
 
-    /// Whether nothing is unanswered.
+    /// Whether every request was answered.
     pub(crate) fn is_answered_whole(&self) -> bool {
         self.expected.is_empty()
     }
 
-    /// Whether it went by itself, or was told that the connection broke.
+    /// Whether it has left, or has seen the connection fail.
     pub(crate) fn has_gone(&self) -> bool {
         self.ended != Some(true)
     }
@@ -273,7 +273,7 @@ impl Browser {
         self.left || self.switched.is_some() || has_all && self.out.is_empty()
     }
 
-    // --- what it is answered
+    // --- answers
 
     fn understand(&mut self, now: Moment) {
         while self.switched.is_none() {
@@ -290,7 +290,7 @@ impl Browser {
         }
     }
 
-    /// Reads a head, if it is there whole.
+    /// Reads a complete head, if there is one.
     fn read_head(&mut self) -> bool {
         let Some(end) = find(&self.input, b"\r\n\r\n") else { return false };
         let head = String::from_utf8(self.input.drain(..end + 4).collect()).unwrap();
@@ -308,11 +308,11 @@ impl Browser {
                 key.eq_ignore_ascii_case(name).then_some(value)
             });
             let value = values.next();
-            assert!(values.next().is_none(), "{name} stands twice in {head}");
+            assert!(values.next().is_none(), "{name} occurs twice in {head}");
             value
         };
         let closes = field("Connection").is_some_and(|value| value.ends_with("close"));
-        let Some(sent) = self.expected.front() else { panic!("nobody asked for {head}") };
+        let Some(sent) = self.expected.front() else { panic!("unsolicited answer: {head}") };
         if status == 101 {
             assert!(matches!(sent.asked.kind, Kind::Accept | Kind::AcceptLater), "{sent:?}: {head}");
             assert_eq!(field("Sec-WebSocket-Accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
@@ -334,10 +334,10 @@ impl Browser {
     }
 
     fn is_answered(&mut self, now: Moment, answer: Answer) {
-        let Some(sent) = self.expected.pop_front() else { panic!("nobody asked") };
+        let Some(sent) = self.expected.pop_front() else { panic!("unsolicited answer") };
         let Sent { asked, .. } = sent;
         self.answered += 1;
-        // Whoever closes after an answer gives no other.
+        // A server that closes after an answer sends no further one.
         self.is_closing |= answer.closes;
         let expected = match asked.kind {
             Kind::Now | Kind::Later | Kind::Sized | Kind::Streamed | Kind::CutOff | Kind::Events => 200,
@@ -356,7 +356,7 @@ impl Browser {
                 "408 for {sent:?}"
             );
         }
-        // A body of which nothing went out can still be a 503, and a server that stops opens nothing.
+        // If none of its body went out, it may still become a 503; a stopping server accepts no upgrade.
         let is_refused = self.is_stopping && Kind::UPGRADES.contains(&asked.kind);
         let may_be_503 = (asked.kind == Kind::CutOff || is_refused) && answer.status == 503;
         assert!(answer.status == expected || may_be_503, "{} for {sent:?}", answer.status);
@@ -365,18 +365,18 @@ impl Browser {
         assert!(is_whole || is_part || answer.body == asked.body(), "the body for {sent:?}");
     }
 
-    /// The connection ended within an answer.
+    /// The connection ended inside an answer.
     fn is_cut_off(&mut self, now: Moment, answer: Answer) {
-        let Some(sent) = self.expected.front().copied() else { panic!("nobody asked") };
+        let Some(sent) = self.expected.front().copied() else { panic!("unsolicited answer") };
         if answer.framing == Framing::UntilEnd && sent.asked.kind != Kind::CutOff && !self.is_forced {
             self.input.clear();
             return self.is_answered(now, answer);
         }
         self.input.clear();
-        // This may be all of it: one that is cut is reset.
+        // This may be complete: a truncated one is reset.
         self.answered += usize::from(answer.framing == Framing::UntilEnd);
         assert!(sent.asked.kind == Kind::CutOff || self.is_forced, "{sent:?} is cut off");
-        // What the engine itself answers is another text.
+        // The engine's own answers have a different text.
         let is_ours = answer.status == 408 || answer.status == 503;
         let begins = sent.asked.body().starts_with(&answer.body);
         assert!(is_ours || begins, "the cut body for {sent:?}");
@@ -385,7 +385,7 @@ impl Browser {
 }
 
 impl Answer {
-    /// Takes what is there of the body; says whether that is all.
+    /// Reads available body bytes. Returns whether the body is complete.
     fn read_body(&mut self, input: &mut Vec<u8>) -> bool {
         match self.framing {
             Framing::Nothing => true,

@@ -1,4 +1,4 @@
-//! What must be true of an end at each step, and of how it ends.
+//! Invariants of an end at each step, and of how it ends.
 
 use super::deadlines::later;
 use super::end::End;
@@ -6,19 +6,19 @@ use super::link::CLIENT;
 use std::time::Duration;
 use ws_proto::{CloseCode, Error, Event, IoAction, Moment, SendError, Sent, State};
 
-/// The most that a control frame has on the wire.
+/// The largest control frame.
 const CONTROL: usize = 2 + 4 + 125;
-/// The most that a header of a frame has.
+/// The largest frame header.
 const HEADER: usize = 14;
-/// The most that the frame of a chunk has: its length in hexadecimal, and two line ends.
+/// The largest framing of a chunk: its length in hexadecimal, and two line ends.
 const CHUNK: usize = 16 + 4;
-/// More than a head of a response has in here, or a whole one that the engine gives itself.
+/// More than any response head in the simulation, or any complete response by the engine itself.
 const HEAD: usize = 600;
-/// So many pongs may wait; of further pings only the newest is answered.
+/// The number of pending pongs; of further pings only the newest is answered.
 const PONGS: usize = 16;
 
 impl End {
-    /// Behind whatever the application did.
+    /// Called after every application action.
     pub(crate) fn touch(&mut self, now: Moment) {
         self.is_unpolled = true;
         self.check(now);
@@ -32,7 +32,7 @@ impl End {
         let due = connection.poll_timeout();
         assert!(
             due.is_none_or(|due| self.armed.is_some_and(|armed| armed <= due)),
-            "the deadline {due:?} moved to before {:?} without a word",
+            "the deadline {due:?} moved to before {:?} without notice",
             self.armed
         );
         let (state, queued) = (connection.state(), connection.queued());
@@ -41,7 +41,7 @@ impl End {
             (self.exempt, self.alone, self.ahead) = (0, 0, 0);
             self.has_http &= state == State::Connecting;
         }
-        // Pongs, a heartbeat or two, and the Close.
+        // Pongs, one or two heartbeats, and the Close.
         let mut most = config.get_outbox_cap().max(self.alone) + self.exempt + (PONGS + 3) * CONTROL;
         if self.ahead > 0 {
             most += config.get_outbox_cap().max(self.ahead);
@@ -50,10 +50,10 @@ impl End {
             most += (config.get_pipeline_limit() + 2) * HEAD + self.answers.iter().sum::<usize>();
         }
         if self.rules.may_compress() {
-            // The cap is for messages as they are given; noise grows when it is compressed.
+            // The cap applies to uncompressed messages; noise grows when compressed.
             most += most / 8 + CONTROL;
         }
-        assert!(queued <= most, "{queued} bytes are queued, and {most} may be");
+        assert!(queued <= most, "{queued} bytes are queued; at most {most} are allowed");
         let left = self.unread.len();
         assert!(left <= self.manner.read_most.max(1 << 20) + (1 << 20), "{left} bytes are unread");
         if connection.is_congested() {
@@ -64,11 +64,11 @@ impl End {
                 || self.rules.may_compress()
                 || config.get_memory().is_some();
             let holds_back = queued > config.get_outbox_cap() / 2;
-            assert!(is_paced || holds_back, "with {queued} bytes of output reading is held back");
-            assert!(due.is_some(), "nothing ends what holds reading back");
+            assert!(is_paced || holds_back, "reading is paused with only {queued} bytes of output");
+            assert!(due.is_some(), "nothing ends the pause");
         }
         if self.pauses_until.is_some() && state == State::Open {
-            assert!(connection.is_paused(), "it is paused, and reads");
+            assert!(connection.is_paused(), "it reads while paused");
         }
         let has_just_opened = state == State::Open && !self.is_open;
         let was_unread = std::mem::replace(&mut self.is_unread, connection.is_paused());
@@ -90,15 +90,15 @@ impl End {
         let waits_for_the_owner = self.blocked.is_none() && queued > 0;
         let may_last = self.rules.times()[..5].contains(&Duration::MAX);
         if matches!(state, State::Connecting | State::Closing) && !waits_for_the_owner && !may_last {
-            assert!(due.is_some(), "{state:?} may last for ever");
+            assert!(due.is_some(), "{state:?} has no deadline");
         }
         if state == State::Closed {
-            assert!(queued == 0 && due.is_none(), "something is left of what is over");
+            assert!(queued == 0 && due.is_none(), "a closed connection has output or a deadline");
         }
         self.check_time(now);
     }
 
-    /// Bytes of the peer were used, with Pings among them perhaps.
+    /// Input from the peer was used, possibly with Pings.
     pub(super) fn note_pings(&mut self) {
         let mut marks = self.marks.borrow_mut();
         while marks.pings.front().is_some_and(|end| *end <= self.used) {
@@ -114,32 +114,32 @@ impl End {
         self.exempt += CONTROL;
     }
 
-    /// An answer was given whose body has so many bytes.
+    /// An answer with a body of this length was queued.
     pub(crate) fn exempt_answer(&mut self, body: usize) {
         self.answers.push_back(HEAD + body);
-        // Over its mark no further requests are read, so no more than these can wait.
+        // Over the mark no further requests are read, so no more answers can wait.
         if self.answers.len() > self.rules.config.get_pipeline_limit() + 1 {
             self.answers.pop_front();
         }
     }
 
-    /// A fragment of a body was given, of whose chunk the frame does not count.
+    /// A fragment of a body was queued; the framing of its chunk does not count.
     pub(crate) fn exempt_chunk(&mut self) {
         self.exempt += CHUNK;
     }
 
-    /// A message of this length was taken, perhaps while nothing was queued.
+    /// A message of this length was accepted, possibly while nothing was queued.
     pub(crate) fn may_be_alone(&mut self, len: usize) {
         self.alone = self.alone.max(len + HEADER);
     }
 
-    /// What counts as queued before a message is sent, or, `ahead` of all that waits, the next part of one that was
-    /// begun.
+    /// The bytes that count as queued before a message is sent, or, if `ahead`, before the next part of a message in
+    /// progress.
     pub(crate) fn queued(&mut self, ahead: bool) -> usize {
         if ahead { self.connection.outbox().len() } else { self.connection.queued() }
     }
 
-    /// Judges what became of a message or a part, where so much was queued before.  Of a failure, whether there was no room.
+    /// Checks the result of a send with `queued` bytes queued before. An error says whether there was no room.
     pub(crate) fn judge_send(
         &mut self,
         now: Moment,
@@ -153,30 +153,30 @@ impl End {
         match result {
             Ok(_) => {
                 self.longest = self.longest.max(len);
-                // Control frames alone make nobody congested, and up to the mark nobody looks at the cap.
+                // Control frames alone do not congest, and up to the mark the cap is not checked.
                 let is_mostly_control =
                     queued <= config.get_high_mark() + self.exempt + (PONGS + 3) * CONTROL;
                 let may = !is_too_much || is_mostly_control && len + HEADER <= config.get_outbox_cap();
-                assert!(may, "{len} bytes were taken behind {queued}, over the cap");
+                assert!(may, "{len} bytes were accepted after {queued}, over the cap");
                 if ahead {
                     self.ahead = self.ahead.max(len + HEADER);
                 } else if queued == 0 {
                     self.alone = self.alone.max(len + HEADER);
                 }
             }
-            // All connections together may hold too much.
+            // The shared memory may be exhausted.
             Err(true) if config.get_memory().is_some() => {}
-            Err(true) => assert!(is_too_much, "{len} bytes were refused behind {queued}"),
+            Err(true) => assert!(is_too_much, "{len} bytes were rejected after {queued}"),
             Err(false) => {}
         }
         self.touch(now);
     }
 
     pub(super) fn note(&mut self, now: Moment, event: &Event<'_>) {
-        assert!(self.closed.is_none(), "something is told after the end: {event:?}");
+        assert!(self.closed.is_none(), "an event after the end: {event:?}");
         self.events += 1;
         if let Some(name) = &self.name {
-            println!("    {name} hears of {}", brief(event));
+            println!("    {name} receives {}", brief(event));
         }
         match event {
             Event::Open(_) => {
@@ -188,8 +188,8 @@ impl End {
             Event::Message(_) | Event::Fragment(_) | Event::Pong(_) => assert!(self.is_open),
             Event::Request(_) | Event::Upgrade(_) => assert!(!self.is_open),
             Event::Drained => {
-                assert!(self.was_congested, "what was not congested has drained");
-                // It may be over its mark again by now.
+                assert!(self.was_congested, "drained without congestion");
+                // It may be over its mark again already.
                 self.was_congested = false;
             }
             Event::Closed(closed) => {
@@ -200,12 +200,12 @@ impl End {
         }
     }
 
-    /// The transport is closed: nothing comes of it any more, whatever is done.
+    /// The transport is closed: whatever is called, nothing happens.
     pub(super) fn is_over(&mut self, now: Moment) {
         let connection = &mut self.connection;
         assert_eq!(connection.state(), State::Closed);
         let is_due = self.events > 0 || self.side == CLIENT || self.rules.config.get_report_all_closes();
-        assert_eq!(self.closed.is_some(), is_due, "the end was told to {} events", self.events);
+        assert_eq!(self.closed.is_some(), is_due, "the end after {} events", self.events);
         let mut bytes = *b"\x81\x80\0\0\0\0GET / HTTP/1.1\r\n\r\n";
         let mut input = &mut bytes[..];
         assert!(connection.handle_input(now, &mut input).is_none() && input.is_empty());
@@ -221,7 +221,7 @@ impl End {
     }
 }
 
-/// An event without what it carries.
+/// An event without its content.
 fn brief(event: &Event<'_>) -> String {
     match event {
         Event::Message(message) => format!("a message of {} bytes", message.as_bytes().len()),

@@ -1,4 +1,4 @@
-//! Who comes, and what he does by himself.
+//! Which clients arrive, and what they do on their own.
 
 use super::answers::{Asked, Kind};
 use super::browser::Browser;
@@ -15,12 +15,12 @@ use super::world::{Client, ClientKind, Health, Purpose, World};
 use std::time::Duration;
 use ws_proto::{ClientRequest, CloseCode, Config, Connection, Error, Moment, Role, State};
 
-/// What ends a connection however it is understood.
+/// Input that always ends a connection.
 const JUNK: [&[u8]; 5] =
     [b"\xff\xff\xff", b"\x81\x05hello", b"\x83\x80\0\0\0\0", b"\x80\x80\0\0\0\0", b"\x88\x81\0\0\0\0\0"];
 
 impl World {
-    /// A client and the server's end of its connection.
+    /// Adds a client and the server's end of its connection.
     pub(super) fn come(&mut self) {
         let (id, now, is_hasty, purpose) = (self.clients.len(), self.now, self.is_hasty, self.purpose);
         let (is_slow, memory) = (self.is_slow, self.memory.clone());
@@ -104,17 +104,17 @@ impl World {
             echoes = 0;
             hoard(&mut party, client, now, rng);
         } else if let ClientKind::WebSocket(client) = &mut kind {
-            // Of two that repeat all that they hear, neither comes to an end.
+            // Two ends that repeat everything never finish.
             client.repeats &= echoes == 0;
         }
         let next_act = now + rng.time(Duration::from_secs(1));
-        self.tell(|| format!("client {id} comes: {}", name(&kind)));
+        self.tell(|| format!("client {id} connects: {}", name(&kind)));
         self.server.conns.push(Conn::new(party, echoes));
         self.links.push(link);
         self.clients.push(Client { kind, health, acts, next_act, resets: false, resets_behind: None });
     }
 
-    /// A client does something by itself.
+    /// A client acts on its own.
     pub(super) fn client_acts(&mut self, id: usize) {
         let most_wait = if self.is_hasty { 1 } else { 10 };
         let Self { now, server, clients, links, rng, .. } = self;
@@ -175,7 +175,7 @@ impl World {
         }
     }
 
-    /// A client that has closed does not wait for the answer.
+    /// A client that has closed resets without waiting for the answer.
     pub(super) fn client_resets(&mut self, id: usize) {
         let Self { now, server, clients, links, .. } = self;
         let (now, link, client) = (*now, &mut links[id], &mut clients[id]);
@@ -193,13 +193,13 @@ impl World {
         client.kind = ClientKind::Gone;
     }
 
-    /// A client ends its connection without a word.
+    /// A client abandons its connection silently.
     pub(super) fn break_off(&mut self, id: usize) {
         let Self { now, clients, links, rng, .. } = self;
         let (now, link, client) = (*now, &mut links[id], &mut clients[id]);
         client.health = Health::Broken;
         match rng.below(4) {
-            // It stays, and reads nothing.
+            // It half-closes, and reads nothing.
             0 => link.shut(CLIENT, now),
             1 => link.close(CLIENT, now),
             2 => link.reset(CLIENT, now),
@@ -209,7 +209,7 @@ impl World {
     }
 }
 
-/// What kind of application it is.
+/// Chooses the application's behaviour.
 fn behave(party: &mut Party, now: Moment, rng: &mut Rng) {
     party.habit = rng.pick(&[Habit::Waits, Habit::Fills, Habit::Refills, Habit::Ignores]);
     party.repeats = rng.percent(30);
@@ -220,7 +220,7 @@ fn behave(party: &mut Party, now: Moment, rng: &mut Rng) {
     }
 }
 
-/// A server that has more to say than it may hold, to a client that reads late, or little.
+/// A server with more to send than it may hold, to a client that reads late or slowly.
 fn hoard(server: &mut Party, client: &mut Party, now: Moment, rng: &mut Rng) {
     (server.most, client.most) = (HOARDED, HOARDED);
     (server.answers, client.repeats) = (None, false);
@@ -230,10 +230,10 @@ fn hoard(server: &mut Party, client: &mut Party, now: Moment, rng: &mut Rng) {
     client.end.manner.read_rate = rng.pick(&[None, Some(2000), Some(10_000)]);
 }
 
-/// The longest message where memory is scarce.
+/// The longest message when memory is scarce.
 const HOARDED: usize = 4096;
 
-/// Two that have much to say at once, or of whom one asks and the other answers at length.
+/// Two ends that both send much, or one requests and the other answers at length.
 fn talk(server: &mut Party, client: &mut Party, link: &Link, rng: &mut Rng) {
     (server.feed, client.feed) = (None, None);
     client.repeats &= !server.repeats;
@@ -247,7 +247,7 @@ fn talk(server: &mut Party, client: &mut Party, link: &Link, rng: &mut Rng) {
         server.repeats && server.answers.is_some() || client.repeats && client.answers.is_some();
     for (party, side) in [(server, SERVER), (client, CLIENT)] {
         let len = rng.pick(&[20, 1000, 16_384, 65_536]).min(most);
-        // As much as fills its outbox some times, unless the link takes more than an hour for that.
+        // Enough to fill its outbox several times, unless the link takes more than an hour for it.
         let rate = link.rate(side).unwrap_or(u32::MAX) as usize;
         let sum = cap(party).saturating_mul(rng.within(1, 3)).min(rate * 600).min(1 << 20);
         let is_brief = rng.percent(20) || has_long_answers;
@@ -255,7 +255,7 @@ fn talk(server: &mut Party, client: &mut Party, link: &Link, rng: &mut Rng) {
     }
 }
 
-/// What becomes of a WebSocket: mostly it opens.
+/// The outcome of a WebSocket request; mostly it opens.
 fn upgrade(rng: &mut Rng) -> Kind {
     match rng.below(10) {
         0..6 => Kind::Accept,
@@ -265,7 +265,7 @@ fn upgrade(rng: &mut Rng) -> Kind {
     }
 }
 
-/// Bytes of somebody who means another protocol, or no good.
+/// Bytes of a different protocol, or an attack.
 fn rude(rng: &mut Rng) -> Vec<u8> {
     let heads: [&[u8]; 5] = [
         b"",
@@ -294,7 +294,7 @@ fn name(kind: &ClientKind) -> &'static str {
     match kind {
         ClientKind::WebSocket(_) => "a WebSocket",
         ClientKind::Http(_) => "a browser",
-        ClientKind::Rude(_) => "somebody rude",
-        ClientKind::Gone => "nobody",
+        ClientKind::Rude(_) => "a rude client",
+        ClientKind::Gone => "gone",
     }
 }

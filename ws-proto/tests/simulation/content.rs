@@ -1,16 +1,16 @@
-//! What is said: cut from two long texts, so that it costs nothing to make and to compare.
+//! Message content, cut from two long texts, so that it is cheap to make and compare.
 
 use super::rng::Rng;
 use bytes::Bytes;
 use std::sync::LazyLock;
 
-/// What messages and bodies are cut from, of any bytes.
+/// The source of binary messages and bodies.
 static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut rng = Rng::new(0);
     (0..300_000).map(|_| rng.next() as u8).collect()
 });
 
-/// The same for texts, of characters of one to four bytes.
+/// The source of text messages, with characters of one to four bytes.
 static TEXT: LazyLock<String> = LazyLock::new(|| {
     let mut rng = Rng::new(1);
     (0..180_000).map(|_| rng.pick(&['a', 'n', ' ', '0', '\u{e9}', '\u{20ac}', '\u{1f600}'])).collect()
@@ -48,7 +48,7 @@ impl Said {
     }
 }
 
-/// The first place from here on at which a character begins.
+/// The next character boundary.
 fn boundary(at: usize) -> usize {
     (at..).find(|at| TEXT.is_char_boundary(*at)).unwrap_or(0)
 }
@@ -59,7 +59,7 @@ pub(crate) fn body(of: usize, n: usize, len: usize) -> &'static [u8] {
     &BYTES[from..from + len]
 }
 
-/// A length as it occurs: mostly short, sometimes at a border of the frame format, seldom long.
+/// A realistic length: mostly short, sometimes at a boundary of the frame format, rarely long.
 fn length(rng: &mut Rng, most: usize) -> usize {
     let len = match rng.below(20) {
         0..12 => rng.below(200),

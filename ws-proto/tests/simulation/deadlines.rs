@@ -1,35 +1,35 @@
-//! Who is waited for, and how long: what is due at each time, and whether an end came in its time.
+//! Waits and their limits: what is due at each time, and whether an end came in time.
 
 use super::end::End;
 use super::setting::Rules;
 use std::time::Duration;
 use ws_proto::{CloseCode, Closed, Error, HeartbeatKind, Moment, State, Timeout};
 
-/// How long is read on where writing has failed.
+/// How long reading continues after a failed write.
 const READS_ON: Duration = Duration::from_secs(1);
 /// The engine's clock has nanoseconds, and rounds up.
 const SLACK: Duration = Duration::from_millis(1);
-/// Later than any run lasts.
+/// Later than the end of any run.
 const FAR: Duration = Duration::from_secs(1 << 32);
 
-/// A time of the future; for the greatest durations, one that never comes.
+/// A future time; for the longest durations, one that never comes.
 pub(super) fn later(since: Moment, time: Duration) -> Moment {
     since + time.min(FAR)
 }
 
 impl End {
-    /// After how long without a byte of its peer it asks for one.
+    /// The idle time before it pings its peer.
     pub(super) fn interval(&self) -> Option<Duration> {
         let beat = self.rules.beat.as_ref()?;
         (beat.kind == HeartbeatKind::Ping).then_some(beat.interval)
     }
 
-    /// Since when nothing was heard of a peer that could say something.
+    /// Since when a peer able to send has been silent.
     pub(super) fn silent_since(&self) -> Moment {
         self.heard.max(self.opened)
     }
 
-    /// Whatever is waited for has an end, where timers are in time.
+    /// Checks that every wait ends in time, if timers fire in time.
     pub(crate) fn check_time(&self, now: Moment) {
         if self.manner.late > Duration::ZERO || self.manner.reads_first && self.reads_from > now {
             return;
@@ -38,36 +38,32 @@ impl End {
         let in_time = |since: Moment, time: Duration, what: &str| {
             assert!(
                 now <= later(since, time) + SLACK,
-                "{what} is waited for longer than {time:?}, {}",
+                "{what} is awaited longer than {time:?}, {}",
                 self.knows()
             );
         };
         match self.connection.state() {
             State::Open => {
                 if let Some(since) = self.blocked.filter(|_| self.is_open) {
-                    // It may have taken enough when its time began, and nothing since.
-                    in_time(
-                        since,
-                        config.get_output_timeout().saturating_mul(2),
-                        "a peer that takes nothing",
-                    );
+                    // It may have taken enough when the window began, and nothing since.
+                    in_time(since, config.get_output_timeout().saturating_mul(2), "a stalled peer");
                 }
                 let Some(beat) = beat else { return };
                 if beat.kind == HeartbeatKind::Pong {
                     if self.blocked.is_none() {
                         let since = self.wrote.max(self.hindered);
-                        in_time(since, beat.interval, "a heartbeat that nobody answers");
+                        in_time(since, beat.interval, "a one-way heartbeat");
                     }
                     return;
                 }
                 if self.is_unread {
-                    return; // its answer may be there
+                    return; // its answer may be unread
                 }
-                // Whoever was asked, and talked since, is asked anew when that answer would have been due at the latest.
+                // A pinged peer that has since sent data is pinged again no later than that answer would have been due.
                 let silent = later(self.silent_since(), beat.interval.max(beat.answer));
-                // Until it went out, each write puts off when its answer is due.
+                // Until the Ping is written, each write delays the deadline for its answer.
                 let since = silent.max(self.asked.unwrap_or(self.wrote)).max(self.hindered);
-                in_time(since, beat.answer, "a peer that is dead");
+                in_time(since, beat.answer, "a dead peer");
             }
             State::Closing if self.is_open && self.failed_at.is_none() => {
                 in_time(self.closing_since.unwrap_or(now), config.get_close_timeout(), "an end");
@@ -94,7 +90,7 @@ impl End {
             Some(Error::Timeout(Timeout::Handshake)) => waited(self.born, config.get_handshake_timeout()),
             Some(Error::Timeout(Timeout::Body)) => waited(self.born, Duration::from_secs(5)),
             Some(Error::Timeout(Timeout::Heartbeat)) => {
-                assert!(!self.is_judged_unread, "a peer that was not read is taken for dead");
+                assert!(!self.is_judged_unread, "an unread peer is considered dead");
                 waited(self.heard, beat.as_ref().map_or(Duration::MAX, |beat| beat.answer));
             }
             Some(Error::Timeout(Timeout::Output)) => {
@@ -110,11 +106,11 @@ impl End {
         }
         if let Some(since) = self.failed_at.filter(|_| self.is_open) {
             let is_in_time = self.manner.late > Duration::ZERO || at <= since + READS_ON;
-            assert!(is_in_time, "it is read on for too long where writing failed: {closed}");
+            assert!(is_in_time, "reading continues too long after a failed write: {closed}");
         }
     }
 
-    /// What is known of it, to tell.
+    /// The known state, for messages.
     fn knows(&self) -> String {
         let Self { side, born, heard, wrote, hindered, asked, waiting, blocked, .. } = self;
         let since = |at: Moment| at - *born;
@@ -132,18 +128,18 @@ impl End {
         )
     }
 
-    /// The code is that of the first Close that came (RFC 6455 §7.1.5), whatever broke afterwards.
+    /// The code is that of the first Close received (RFC 6455 §7.1.5), whatever failed afterwards.
     fn judge_code(&self, closed: &Closed) {
         if self.is_unmarked {
             return;
         }
         let came = self.marks.borrow().close.filter(|(end, _)| *end <= self.understood);
         match came {
-            // What comes behind a fault is read and forgotten.
+            // Input after a fault is read and discarded.
             _ if !closed.was_open => {
                 assert_eq!((closed.code, &*closed.reason), (CloseCode::ABNORMAL, ""), "{closed}");
             }
-            // Where writing failed, that is the first cause, whatever fault comes behind.
+            // A failed write is the first cause, whatever fault follows.
             Some(_) if self.failed_at.is_some() && self.rules.is_unfair() => {}
             Some((_, code)) => {
                 let is_heard = matches!(

@@ -1,4 +1,4 @@
-//! One end: a connection, the socket below it, and what must be true of it at each step.
+//! One end: a connection, its socket, and the state used to check it at each step.
 
 use super::deadlines::later;
 use super::flow::Shared;
@@ -14,20 +14,20 @@ use std::io::{ErrorKind, IoSlice};
 use std::time::Duration;
 use ws_proto::{Closed, Connection, Error, Event, IoAction, Moment, OutboxBuffer, State};
 
-/// What an end can do now.
+/// What an end can do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
     Read,
     Write,
     Timer,
     Poll,
-    /// It has more to say, and there is room.
+    /// It has more to send, and there is room.
     Push,
-    /// It reads on after a pause of its own.
+    /// It resumes reading after its own pause.
     Resume,
 }
 
-/// What a connection may hold beside: control frames, a head.
+/// What a connection may hold in addition: control frames, a head.
 const BESIDE: usize = 8 << 10;
 
 #[derive(Debug)]
@@ -37,47 +37,47 @@ pub(crate) struct End {
     pub(super) side: Side,
     pub(super) born: Moment,
     pub(crate) manner: Manner,
-    /// What a paused connection left.
+    /// Input left by a paused connection.
     pub(super) unread: Vec<u8>,
     pub(super) storage: Option<OutboxBuffer>,
-    /// The timer, as an owner sets it who asks whether it moved.
+    /// The timer, as set by an owner that checks whether the deadline changed.
     pub(super) armed: Option<Moment>,
     /// It reads nothing before this.
     pub(crate) reads_from: Moment,
-    /// Its poll is put off.
+    /// Its poll is deferred.
     pub(crate) is_unpolled: bool,
-    /// No more comes; whether the connection was told.
+    /// The stream has ended; `told_end` says whether the connection knows.
     pub(super) is_ended: bool,
     pub(crate) told_end: bool,
-    /// It was paused when its timer fired last.
+    /// It was paused when its timer last fired.
     pub(super) is_judged_unread: bool,
-    /// Its application holds reading back until then.
+    /// Its application pauses reading until then.
     pub(crate) pauses_until: Option<Moment>,
     pub(super) half_closed: bool,
     pub(crate) is_dropped: bool,
 
-    // What is known of it, to judge it by.
-    /// Since when a peer that takes nothing is waited for.
+    // Observations for the checks.
+    /// Since when a peer has been stalled.
     pub(super) blocked: Option<Moment>,
     pub(super) heard: Moment,
-    /// When its application heard that it is open: from there on a peer is silent.
+    /// When its application received `Open`; the peer's silence counts from here.
     pub(super) opened: Moment,
     pub(super) wrote: Moment,
-    /// When it was last not read, or could not write, or was not yet known to be open.
+    /// When it last was not read, could not write, or was not known to be open.
     pub(super) hindered: Moment,
-    /// It was not to be read when that was last looked at.
+    /// Reading was paused at the last check.
     pub(super) is_unread: bool,
-    /// When a Ping went out that nothing was heard after yet, or could not but have gone out.
+    /// When a Ping still unanswered went out, or must have gone out.
     pub(super) asked: Option<Moment>,
-    /// Since when output waits.
+    /// Since when output has been queued.
     pub(super) waiting: Option<Moment>,
-    /// What the peer last said may have been lost: it was not read in time, or its owner broke off.
+    /// The peer's last messages may be lost: they were not read in time, or the owner broke off.
     pub(crate) is_deaf: bool,
     pub(super) closing_since: Option<Moment>,
     pub(super) used: u64,
-    /// How much of that was used before it was over.
+    /// The part of `used` from before the end.
     pub(super) understood: u64,
-    /// What was used since the last event.
+    /// The input used since the last event.
     unfinished: u64,
     pub(super) sent: u64,
     pub(super) events: usize,
@@ -88,27 +88,27 @@ pub(crate) struct End {
     pub(crate) is_terminated: bool,
     /// When writing failed.
     pub(super) failed_at: Option<Moment>,
-    /// Its peer writes what nobody has marked.
+    /// Its peer's output is not marked.
     pub(crate) is_unmarked: bool,
-    /// What may stand in the outbox beyond its cap: control frames, the frames of chunks.
+    /// What the outbox may hold beyond its cap: control frames, the framing of chunks.
     pub(super) exempt: usize,
-    /// The lengths of the answers to HTTP requests that may be in the outbox, or wait for their turn.
+    /// The lengths of HTTP answers that may be in the outbox, or wait for their turn.
     pub(super) answers: VecDeque<usize>,
-    /// The longest message that was taken while nothing was queued.
+    /// The longest message accepted while nothing was queued.
     pub(super) alone: usize,
-    /// The longest message that was ever taken.
+    /// The longest message ever accepted.
     pub(crate) longest: usize,
-    /// The longest part that went ahead of what waits.
+    /// The longest part sent ahead of waiting messages.
     pub(super) ahead: usize,
-    /// How many answers were given whole.
+    /// The number of complete answers.
     pub(crate) answered: usize,
-    /// Some of HTTP may still be in the outbox.
+    /// The outbox may still hold HTTP output.
     pub(super) has_http: bool,
-    /// What it writes.
+    /// Checks its output.
     pub(super) wire: Wire,
-    /// What stands in the bytes that its peer writes.
+    /// The marks in its peer's output.
     pub(super) marks: Shared<Marks>,
-    /// What happens is told, under this name.
+    /// If set, events are printed under this name.
     pub(crate) name: Option<String>,
 }
 
@@ -169,28 +169,28 @@ impl End {
         this
     }
 
-    /// Learns what the peer's bytes are, to be judged by it.
+    /// Connects it with its peer's marks, for the checks.
     pub(crate) fn faces(&mut self, peer: &Self) {
         self.marks = peer.wire.marks.clone();
     }
 
-    /// Its bytes come behind so many that somebody else wrote.
+    /// Its peer's output starts after bytes that others wrote.
     pub(crate) fn goes_on_behind(&mut self, written: u64) {
         self.wire.goes_on_behind(written);
         self.is_unmarked = true;
     }
 
-    /// The bytes that are held for it, as far as they are known from outside.
+    /// The bytes held for it, as far as is visible from outside.
     pub(crate) fn held(&self) -> usize {
         self.connection.queued()
     }
 
-    /// What it may hold whatever all connections hold together: up to its high mark, a message above, and answers.
+    /// What it may hold regardless of shared memory: up to its high mark, one message above it, and answers.
     pub(crate) fn own(&self) -> usize {
         self.rules.config.get_high_mark() + self.longest + self.answers.iter().sum::<usize>() + BESIDE
     }
 
-    /// Whether its Close is written, whole.
+    /// Whether its Close is completely written.
     pub(crate) fn has_written_close(&self) -> bool {
         self.wire.marks.borrow().close.is_some()
     }
@@ -203,12 +203,12 @@ impl End {
         self.born
     }
 
-    /// Bytes that came behind a handshake that was done elsewhere.
+    /// Bytes received after a handshake that was done elsewhere.
     pub(crate) fn give_first(&mut self, bytes: Vec<u8>) {
         self.unread = bytes;
     }
 
-    // --- when something is to be done
+    // --- when it can act
 
     pub(crate) fn can(&mut self, op: Op, now: Moment, link: &Link) -> bool {
         if self.is_dropped {
@@ -234,7 +234,7 @@ impl End {
                 if self.connection.is_paused()
                     || self.manner.one_at_a_time && !self.connection.outbox().is_empty()
                 {
-                    // A socket that fails says so to who only waits.
+                    // A failed socket wakes even an end that only waits.
                     return comes && self.unread.is_empty() && link.is_reset(self.side, now);
                 }
                 !self.unread.is_empty() || comes
@@ -244,7 +244,7 @@ impl End {
         }
     }
 
-    /// When something can be done that cannot be done now.
+    /// When it can next do something that it cannot do now.
     pub(crate) fn next(&self, now: Moment, link: &Link) -> Option<Moment> {
         if self.is_dropped {
             return None;
@@ -255,9 +255,9 @@ impl End {
         times.filter(|at| *at > now).min()
     }
 
-    // --- what it does
+    // --- actions
 
-    /// Bytes to give to the connection: what it left, then what comes.
+    /// Input for the connection: what it left, then new bytes.
     pub(crate) fn input(&mut self, now: Moment, link: &mut Link, rng: &mut Rng) -> Vec<u8> {
         let mut bytes = std::mem::take(&mut self.unread);
         let is_paused = self.connection.is_paused();
@@ -272,7 +272,7 @@ impl End {
                 }
             }
             Read::Nothing => {}
-            // It is told behind what is left.
+            // EOF is reported after the remaining input.
             Read::End => self.is_ended = true,
             Read::Reset => {
                 self.is_deaf |= is_paused || !bytes.is_empty();
@@ -289,14 +289,14 @@ impl End {
         self.touch(now);
     }
 
-    /// The next event in the input.
+    /// The next event from the input.
     pub(crate) fn handle_input<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = (input.len(), self.connection.state());
         let allocated = meter::allocated();
         let event = self.connection.handle_input(now, input);
         let used = before.0 - input.len();
         self.unfinished += used as u64;
-        // Contexts, and what messages become, are measured where nothing else is.
+        // Compression contexts and inflated messages are measured only on their own.
         if !self.rules.may_compress() {
             meter::judge(allocated, self.unfinished, self.connection.outbox().len());
         }
@@ -304,7 +304,7 @@ impl End {
             self.unfinished = 0;
         }
         if self.pauses_until.is_some() && before.1 == State::Open {
-            assert!(used == 0 && event.is_none(), "what its application has paused has read");
+            assert!(used == 0 && event.is_none(), "it reads while its application has paused it");
         }
         if event.is_none() {
             assert!(
@@ -327,7 +327,7 @@ impl End {
         event
     }
 
-    /// What is left stays with the owner.
+    /// Keeps the remaining input with the owner.
     pub(crate) fn keep(&mut self, now: Moment, left: &[u8]) {
         if self.connection.state() != State::Closed {
             self.unread.extend_from_slice(left);
@@ -377,7 +377,7 @@ impl End {
         self.handle_written(now, sum);
     }
 
-    /// A Ping went out: a heartbeat, unless it is too early for that. While output waited, it was not the first perhaps.
+    /// A Ping went out: a heartbeat, unless it is too early. If output was queued, it may not be the first.
     fn note_asked(&mut self, now: Moment) {
         let is_due = self.interval().is_some_and(|interval| now >= later(self.silent_since(), interval));
         if is_due && (self.asked.is_none() || self.blocked.is_some()) {
@@ -385,7 +385,7 @@ impl End {
         }
     }
 
-    /// What the peer said last may still be read.
+    /// Writing fails; the peer's last messages may still be read.
     fn fail_to_write(&mut self, now: Moment, kind: ErrorKind) {
         self.is_deaf |= self.connection.is_paused() || self.reads_from > now;
         self.connection.write_failed(now, Error::Io(kind));
@@ -418,11 +418,11 @@ impl End {
         }
         self.connection.take_timeout_changed();
         self.armed = self.connection.poll_timeout();
-        // Behind what took no time something may be due that is to take none.
+        // After an instantaneous step, a zero timeout may already be due.
         let is_early = self.rules.times().contains(&Duration::ZERO);
         assert!(
             is_early || self.armed.is_none_or(|at| at > now),
-            "a deadline was handled and is still due {:?} {:?} {:?}",
+            "a handled deadline is still due {:?} {:?} {:?}",
             now,
             self.armed,
             self.connection
@@ -431,7 +431,7 @@ impl End {
         self.check(now);
     }
 
-    /// Does what is to be done with the socket itself.
+    /// Performs the next action for the socket itself.
     pub(crate) fn settle(&mut self, now: Moment, link: &mut Link) {
         if self.manner.lends && self.storage.is_none() {
             self.storage = self.connection.outbox().detach_buffer();
@@ -444,7 +444,7 @@ impl End {
         let action = self.connection.poll_io();
         match action {
             IoAction::Shutdown => {
-                assert!(!self.half_closed, "told twice to close its half");
+                assert!(!self.half_closed, "half-closed twice");
                 self.half_closed = true;
                 link.shut(self.side, now);
             }
@@ -457,13 +457,13 @@ impl End {
                 }
                 self.is_over(now);
             }
-            IoAction::Write => assert!(!self.half_closed, "something is to be written behind the end"),
+            IoAction::Write => assert!(!self.half_closed, "output after the end"),
             IoAction::Read => assert!(!self.connection.is_paused()),
             IoAction::Pause | IoAction::Drop | IoAction::Reset => {}
         }
     }
 
-    /// The machine slept, or is believed to have slept.
+    /// The machine slept, or appears to have slept.
     pub(crate) fn resume(&mut self, now: Moment) {
         self.connection.handle_resume(now);
         if self.connection.state() == State::Open {
@@ -474,14 +474,14 @@ impl End {
         self.touch(now);
     }
 
-    /// The application ends it at once, or its server, which has stopped.
+    /// The application, or its stopping server, aborts the connection.
     pub(crate) fn abort(&mut self, now: Moment, error: Error) {
         self.is_terminated = true;
         self.connection.abort(now, error);
         self.touch(now);
     }
 
-    /// The application holds reading back until then.
+    /// The application pauses reading until then.
     pub(crate) fn pause(&mut self, now: Moment, until: Moment) {
         if self.connection.state() == State::Open {
             self.connection.pause();
@@ -490,7 +490,7 @@ impl End {
         }
     }
 
-    /// It reads on.
+    /// The application resumes reading.
     pub(crate) fn read_on(&mut self, now: Moment) {
         if self.pauses_until.take().is_some() {
             self.connection.resume(now);

@@ -1,4 +1,4 @@
-//! How a run ends: whoever did nothing wrong has all that it may expect, and then everything is over.
+//! How a run ends: well-behaved ends receive everything they may expect, then everything closes.
 
 use super::answers::{Asked, Kind};
 use super::end::End;
@@ -6,11 +6,11 @@ use super::world::{BIRTH, ClientKind, Health, Purpose, World};
 use std::time::Duration;
 use ws_proto::{CloseCode, Error, ResponseError, State, Timeout};
 
-/// All that was said is heard within this, where nobody is hasty.
+/// Everything sent is received within this, unless the run is hasty.
 const REST: Duration = Duration::from_secs(3000);
 
 impl World {
-    /// The network is fair from now on, and everybody attends: whoever did nothing wrong gets all that it may expect.
+    /// From now on the network is fair and every end attentive: well-behaved ends receive everything they may expect.
     pub(super) fn settle(&mut self) {
         self.tell(|| "settle".to_owned());
         self.changed = None;
@@ -19,7 +19,7 @@ impl World {
         for (id, client) in self.clients.iter_mut().enumerate() {
             client.acts = 0;
             self.links[id].release();
-            // Who feeds those that are gone goes on.
+            // Feeds to vanished clients continue.
             let may_stop = !self.links[id].is_cut;
             self.server.conns[id].party.feed.take_if(|_| may_stop);
             self.server.conns[id].party.be_brisk(now);
@@ -45,7 +45,7 @@ impl World {
         for id in 0..self.clients.len() {
             if self.links[id].is_cut {
                 let is_found = !self.must_find_the_dead(id);
-                assert!(is_found, "nobody finds that the peer of connection {id} is gone");
+                assert!(is_found, "the vanished peer of connection {id} is not detected");
             }
             if self.clients[id].health == Health::Good && !self.server.conns[id].is_cut {
                 let content = self.is_content(id);
@@ -54,7 +54,7 @@ impl World {
         }
     }
 
-    /// Whether anything is still to happen on a connection that nobody broke.
+    /// Whether an unbroken connection still has work.
     fn is_busy(&mut self) -> bool {
         (0..self.clients.len()).any(|id| {
             if self.links[id].is_cut {
@@ -77,7 +77,7 @@ impl World {
         })
     }
 
-    /// Whether an end is still to find that its peer, with whom it was in touch, is gone.
+    /// Whether an end has yet to detect that its peer, with which it was in contact, is gone.
     fn must_find_the_dead(&self, id: usize) -> bool {
         let searches = |end: &End| end.connection.state() == State::Open && end.interval().is_some();
         let at_client = match &self.clients[id].kind {
@@ -87,7 +87,7 @@ impl World {
         at_client || searches(&self.server.conns[id].party.end)
     }
 
-    /// Messages that were begun are said to their end.
+    /// Finishes messages in progress.
     fn finish_fragments(&mut self) {
         let now = self.now;
         for (id, client) in self.clients.iter_mut().enumerate() {
@@ -105,7 +105,7 @@ impl World {
         match &mut self.clients[id].kind {
             ClientKind::WebSocket(party) if party.asked.is_none_or(opens) => {
                 if party.says.borrow().closed.is_some() {
-                    return Ok(()); // it has closed; how is judged at the end
+                    return Ok(()); // it has closed; checked at the end
                 }
                 party.is_content()?;
                 self.server.is_content(id)
@@ -128,7 +128,7 @@ impl World {
         }
     }
 
-    /// The clients go, the server stops, and everything ends.
+    /// The clients leave, the server stops, and everything closes.
     pub(super) fn part(&mut self) {
         self.tell(|| "part".to_owned());
         self.changed = None;
@@ -146,7 +146,7 @@ impl World {
                     party.close(now, CloseCode::NORMAL, "bye");
                 }
                 (ClientKind::Http(browser), 0..5) if !browser.is_answered_whole() => {
-                    // It goes amid an answer that has no end.
+                    // It leaves during an endless answer.
                     client.health = Health::Broken;
                     browser.leave(now, &mut self.links[id]);
                 }
@@ -155,7 +155,7 @@ impl World {
                 }
                 (ClientKind::Http(browser), 3..5) => browser.leave(now, &mut self.links[id]),
                 (_, 5) => self.break_off(id),
-                // Whoever stays is ended by the server.
+                // The server ends the connections of the rest.
                 _ => {}
             }
         }
@@ -165,7 +165,7 @@ impl World {
             self.stop();
         }
         while self.step() {}
-        self.tell(|| "all is over".to_owned());
+        self.tell(|| "everything is closed".to_owned());
         for id in 0..self.clients.len() {
             self.is_over(id);
         }
@@ -175,7 +175,7 @@ impl World {
         let conn = &mut self.server.conns[id];
         let end = &conn.party.end;
         assert!(end.is_dropped, "connection {id} of the server hangs in {:?}", end.connection.state());
-        assert!(conn.later.is_empty(), "an answer is still to be given on connection {id}");
+        assert!(conn.later.is_empty(), "an answer is pending on connection {id}");
         let is_forced_here = self.is_hasty
             || conn.is_cut
             || end.is_deaf
@@ -194,11 +194,11 @@ impl World {
             match &closed.error {
                 None => {}
                 Some(error) if conn.may_end_with(error) => {}
-                // Of this time the rules say nothing, and a network may be slower.
+                // The rules do not set this timeout, and a network may be slower.
                 Some(Error::Timeout(Timeout::Body)) => {}
                 Some(error) => panic!("connection {id} of the server ended with {error}"),
             }
-            assert!(closed.clean || !closed.was_open, "connection {id} did not end in order: {closed}");
+            assert!(closed.clean || !closed.was_open, "connection {id} did not end cleanly: {closed}");
         }
         let server_closed = end.closed.clone();
         if let (Some(code), Some(closed), false) =
@@ -208,17 +208,17 @@ impl World {
         }
         if let (ClientKind::Http(browser), Some(closed)) = (&self.clients[id].kind, &end.closed) {
             let is_whole = browser.answered >= end.answered || browser.has_gone();
-            assert!(is_whole || closed.error.is_some(), "an answer is cut, and nobody is told: {closed}");
+            assert!(is_whole || closed.error.is_some(), "an answer is truncated without an error: {closed}");
         }
         let ClientKind::WebSocket(party) = &mut self.clients[id].kind else { return };
         let end = &party.end;
         let state = end.connection.state();
         assert!(end.is_dropped && state == State::Closed, "client {id} hangs in {state:?}");
-        let Some(closed) = &end.closed else { panic!("the end of client {id} was not told") };
+        let Some(closed) = &end.closed else { panic!("the end of client {id} was not reported") };
         let (says, hears) = (party.says.borrow(), party.hears.borrow());
         if let Some(here) = server_closed.filter(|here| here.clean && closed.clean && !says.is_spoiled) {
             assert_eq!((Some(here.code), Some(closed.code)), (closed.sent, here.sent), "{here} {closed}");
-            assert!(says.is_heard() && hears.is_heard(), "not all was heard");
+            assert!(says.is_heard() && hears.is_heard(), "not everything was received");
         }
         if is_forced {
             return;
@@ -231,7 +231,10 @@ impl World {
                     answer.status().as_u16()
                 };
                 assert!(matches!(status, 403 | 503), "{status} for {asked:?}");
-                assert!(!opens(asked) || self.has_stopped && answer.status() == 503, "{asked:?} was refused");
+                assert!(
+                    !opens(asked) || self.has_stopped && answer.status() == 503,
+                    "{asked:?} was rejected"
+                );
                 assert_eq!(answer.status().as_u16(), status);
                 assert!(status != 403 || answer.body() == asked.body(), "the body of a refusal");
             }

@@ -1,4 +1,4 @@
-//! What one side has said, and the other is still to hear.
+//! What one side has sent and the other has yet to receive.
 
 use super::content::Said;
 use std::cell::RefCell;
@@ -6,23 +6,23 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use ws_proto::CloseCode;
 
-/// Both ends of a flow have it.
+/// Shared by both ends of a flow.
 pub(crate) type Shared<T> = Rc<RefCell<T>>;
 
-/// One direction of a WebSocket, as it must be.
+/// One direction of a WebSocket, as a model.
 #[derive(Debug, Default)]
 pub(crate) struct Flow {
-    /// What was accepted, in the order in which it goes out.
+    /// Accepted messages, in output order.
     ahead: VecDeque<Said>,
-    /// The message that is being sent in fragments.
+    /// The message being sent in fragments.
     unfinished: Option<Said>,
-    /// What waits behind it.
+    /// Messages that wait behind it.
     waiting: Vec<Said>,
-    /// How many were heard.
+    /// The number of messages received.
     heard: usize,
-    /// The application closed with this.
+    /// The application's close code and reason.
     pub(crate) closed: Option<(CloseCode, String)>,
-    /// Bytes went past the engine: nothing is known any more.
+    /// Bytes bypassed the engine: the model no longer applies.
     pub(crate) is_spoiled: bool,
 }
 
@@ -43,8 +43,7 @@ impl Flow {
         self.ahead.extend(self.waiting.drain(..));
     }
 
-    /// The closing handshake begins. What waits behind an unfinished message cannot go out
-    /// any more.
+    /// The closing handshake begins. Messages behind an unfinished one are never sent.
     pub(crate) fn close(&mut self, code: CloseCode, reason: &str) {
         self.waiting.clear();
         self.closed = Some((code, reason.to_owned()));
@@ -56,24 +55,26 @@ impl Flow {
             return;
         }
         let n = self.heard;
-        let Some(next) = self.ahead.pop_front() else { panic!("message {n} was never said, or comes twice") };
+        let Some(next) = self.ahead.pop_front() else {
+            panic!("message {n} was never sent, or arrives twice")
+        };
         assert_eq!(next.data.len(), data.len(), "the length of message {n}");
         assert!(next.data == data, "the content of message {n}");
         assert_eq!(next.is_text, is_text, "the type of message {n}");
         self.heard += 1;
     }
 
-    /// Delivery of a message were delivered so far; it must be the next one, or the unfinished one.
+    /// Part of a message was delivered; it must belong to the next one, or to the unfinished one.
     pub(crate) fn hear_part(&self, is_text: bool, data: &[u8]) {
         if self.is_spoiled {
             return;
         }
         let next = self.ahead.front().or(self.unfinished.as_ref());
         let begins = next.is_some_and(|next| next.is_text == is_text && next.data.starts_with(data));
-        assert!(begins, "a piece of message {}", self.heard);
+        assert!(begins, "a chunk of message {}", self.heard);
     }
 
-    /// Whether all was heard that went out.
+    /// Whether everything sent was received.
     pub(crate) fn is_heard(&self) -> bool {
         self.ahead.is_empty()
     }

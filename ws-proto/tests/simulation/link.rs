@@ -1,12 +1,11 @@
-//! The network between two ends: bytes come late, cut anywhere, or not at all, but never out of order.
+//! The network between two ends: bytes arrive late, cut anywhere, or not at all, but never out of order.
 //!
 //! ```text
 //!   end 0 ──write──▶ [ segment, due at t1 | segment, due at t2 … FIN ] ──read──▶ end 1
 //!         ◀──read── [ … ] ◀──write──
 //! ```
 //!
-//! Both buffers of a direction, the sender's and the receiver's, are one here: what is not read takes room from what
-//! may be written.
+//! The sender's and the receiver's buffer of a direction are one here: unread bytes take room from new ones.
 
 use super::rng::Rng;
 use std::collections::VecDeque;
@@ -14,15 +13,15 @@ use std::io::{Error, ErrorKind};
 use std::time::Duration;
 use ws_proto::Moment;
 
-/// An end: whoever connected is 0, whoever accepted is 1.
+/// An end: 0 connected, 1 accepted.
 pub(crate) type Side = usize;
 pub(crate) const CLIENT: Side = 0;
 pub(crate) const SERVER: Side = 1;
 
-/// What a read gives.
+/// The result of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Read {
-    /// So many bytes.
+    /// This many bytes.
     Bytes(usize),
     End,
     Reset,
@@ -32,26 +31,26 @@ pub(crate) enum Read {
 #[derive(Debug, Default)]
 struct Pipe {
     bytes: Vec<u8>,
-    /// What stands before this was read.
+    /// Bytes before this offset were read.
     start: usize,
-    /// Where each segment ends, counted from the first byte of all, and when it is due.
+    /// The end offset of each segment in the stream, and when it is due.
     segments: VecDeque<(u64, Moment)>,
     read: u64,
     written: u64,
-    /// When the end of the stream is due, and whether it was read.
+    /// When EOF is due.
     fin: Option<Moment>,
     is_ended: bool,
     /// When a reset is due.
     reset: Option<Moment>,
-    /// Nothing is due before this.
+    /// Nothing arrives before this.
     held_until: Option<Moment>,
     last_due: Option<Moment>,
-    /// How many bytes a second pass, where the network and not the ends decides that.
+    /// The rate in bytes a second, if the network limits it.
     rate: Option<u32>,
-    /// The window opens when so much was read, or all was: what was read since still takes room.
+    /// The window opens after this many bytes are read, or all; until then, read bytes still take room.
     window: usize,
     unopened: usize,
-    /// A kernel that was full has room again once so much is free; whether it waits for that.
+    /// A full kernel buffer accepts bytes again once this much is free; `is_full` says whether it waits for that.
     step: usize,
     is_full: bool,
 }
@@ -69,7 +68,7 @@ impl Pipe {
         at.is_some_and(|at| self.due(at) <= now)
     }
 
-    /// How much has arrived, up to `most`.
+    /// The number of bytes that have arrived, up to `most`.
     fn arrived(&self, now: Moment, most: usize) -> usize {
         let mut arrived = 0;
         for (end, at) in &self.segments {
@@ -82,7 +81,7 @@ impl Pipe {
     }
 
     fn push(&mut self, bytes: &[u8], at: Moment) {
-        // What was read is forgotten when it is the larger half.
+        // Compact when more than half was read.
         if self.start > 4096 && self.start * 2 > self.bytes.len() {
             self.bytes.drain(..self.start);
             self.start = 0;
@@ -125,21 +124,21 @@ impl Pipe {
 
 #[derive(Debug)]
 pub(crate) struct Link {
-    /// What each side writes into.
+    /// The pipe that each side writes to.
     pipes: [Pipe; 2],
-    /// Whose sockets are closed.
+    /// Which sockets are closed.
     closed: [bool; 2],
     pub(crate) capacity: usize,
     latency: Duration,
-    /// How much of a write is one segment.
+    /// The largest segment of a write.
     segment: usize,
-    /// Whether what arrived before a reset can still be read.
+    /// Whether bytes that arrived before a reset remain readable.
     keeps: bool,
-    /// Nothing arrives any more, and nobody is told.
+    /// Nothing arrives any more, silently.
     pub(crate) is_cut: bool,
 }
 
-/// What a link carries, in bytes a second: up, then down.
+/// The rates of a link in bytes a second: up, then down.
 const RATES: [[u32; 2]; 5] =
     [[40_000, 40_000], [10_000, 500_000], [500_000, 10_000], [4000, 200_000], [10_000, 10_000]];
 
@@ -161,12 +160,12 @@ impl Link {
         this
     }
 
-    /// A network that is slow and does nothing else: what it carries a second, and what its kernels hold of it.
+    /// A network that is slow but otherwise fair: its rates, and the capacity of its kernels.
     pub(crate) fn steady(rng: &mut Rng) -> Self {
         let mut this = Self::new(rng);
         this.segment = rng.pick(&[1500, 65_536, 1 << 20]);
         this.be_narrow(rng);
-        // Behind what a kernel hides nobody is heard in time.
+        // With larger kernel buffers, heartbeats would not arrive in time.
         let slowest = this.pipes.iter().filter_map(|pipe| pipe.rate).min().unwrap_or(u32::MAX) as usize;
         this.capacity = rng.pick(&[3000, 20_000, 200_000]).min(4 * slowest);
         this.have_steps(rng);
@@ -180,7 +179,7 @@ impl Link {
         }
     }
 
-    /// How room and windows come: by the byte, or as Linux has it, a third of a buffer or all above a mark at once.
+    /// How room and windows open: by the byte, or like Linux, a third of a buffer or all above a mark at a time.
     fn have_steps(&mut self, rng: &mut Rng) {
         let full = self.capacity;
         for pipe in &mut self.pipes {
@@ -189,22 +188,22 @@ impl Link {
         }
     }
 
-    /// How many bytes a second a side can write, where the link says it.
+    /// A side's write rate in bytes a second, if the link limits it.
     pub(crate) fn rate(&self, side: Side) -> Option<u32> {
         self.pipes[side].rate
     }
 
-    /// How many bytes a side has written.
+    /// The number of bytes that a side has written.
     pub(crate) fn written(&self, side: Side) -> u64 {
         self.pipes[side].written
     }
 
-    /// The most that one message should have, so that it takes some dozen steps and not thousands.
+    /// The longest reasonable message, so that it takes dozens of steps and not thousands.
     pub(crate) fn fair_length(&self) -> usize {
         self.capacity.min(self.segment * 16) * 16
     }
 
-    // --- what a socket does
+    // --- socket operations
 
     pub(crate) fn room(&self, side: Side) -> usize {
         let pipe = &self.pipes[side];
@@ -212,30 +211,30 @@ impl Link {
         if pipe.is_full && free < pipe.step { 0 } else { free }
     }
 
-    /// Whether nothing is to be read any more but the end.
+    /// Whether only EOF is left to read.
     pub(crate) fn is_at_end(&self, side: Side, now: Moment) -> bool {
         let pipe = &self.pipes[1 - side];
         !self.is_cut && (pipe.is_due(pipe.reset, now) || pipe.len() == 0 && pipe.is_due(pipe.fin, now))
     }
 
-    /// Whether all that a side wrote has arrived, or was read.
+    /// Whether everything that a side wrote has arrived, or was read.
     pub(crate) fn has_arrived(&self, side: Side, now: Moment) -> bool {
         let pipe = &self.pipes[side];
         pipe.arrived(now, usize::MAX) == pipe.len()
     }
 
-    /// Whether the kernel keeps, behind a reset, what came before it.
+    /// Whether the kernel keeps bytes received before a reset.
     pub(crate) fn keeps(&self) -> bool {
         self.keeps
     }
 
-    /// Whether the other side has reset the connection, as far as is known here.
+    /// Whether the other side has reset the connection, as far as this side knows.
     pub(crate) fn is_reset(&self, side: Side, now: Moment) -> bool {
         let pipe = &self.pipes[1 - side];
         !self.is_cut && pipe.is_due(pipe.reset, now)
     }
 
-    /// Takes what there is room for; in one or more segments.
+    /// Writes what there is room for, in one or more segments.
     pub(crate) fn write(
         &mut self,
         side: Side,
@@ -252,7 +251,7 @@ impl Link {
             return Ok(0);
         }
         if self.closed[1 - side] {
-            // Nobody is there: it is lost, and a reset comes back.
+            // The peer is gone: the bytes are lost, and a reset comes back.
             let at = now + self.latency * 2;
             self.pipes[1 - side].reset.get_or_insert(at);
             return Ok(n);
@@ -264,7 +263,7 @@ impl Link {
         Ok(n)
     }
 
-    /// Whether a read would give anything.
+    /// Whether a read would return anything.
     pub(crate) fn is_readable(&self, side: Side, now: Moment) -> bool {
         let pipe = &self.pipes[1 - side];
         !self.is_cut
@@ -304,14 +303,14 @@ impl Link {
         next.into_iter().chain(fin).chain(pipe.reset).map(|at| pipe.due(at)).filter(|at| *at > now).min()
     }
 
-    /// Ends what this side writes.
+    /// Half-closes this side.
     pub(crate) fn shut(&mut self, side: Side, now: Moment) {
         let pipe = &mut self.pipes[side];
         let at = pipe.last_due.map_or(now + self.latency, |last| last.max(now));
         pipe.fin.get_or_insert(at);
     }
 
-    /// Closes a socket: in order where all was read, else with a reset, as TCP does (RFC 1122 §4.2.2.13).
+    /// Closes a socket: cleanly if everything was read, else with a reset, as TCP does (RFC 1122 §4.2.2.13).
     pub(crate) fn close(&mut self, side: Side, now: Moment) {
         if self.closed[side] {
             return;
@@ -324,16 +323,16 @@ impl Link {
         }
     }
 
-    /// Closes a socket with a reset. It may overtake what was written.
+    /// Closes a socket with a reset, which may overtake written bytes.
     pub(crate) fn reset(&mut self, side: Side, now: Moment) {
         self.closed[side] = true;
         self.pipes[side].reset.get_or_insert(now + self.latency / 2);
         self.pipes[1 - side].lose();
     }
 
-    // --- what a network does
+    // --- network events
 
-    /// Nothing that this side writes arrives for a while.
+    /// Delays everything that this side writes.
     pub(crate) fn hold(&mut self, side: Side, until: Moment) {
         let held = &mut self.pipes[side].held_until;
         *held = Some(held.map_or(until, |held| held.max(until)));
@@ -344,21 +343,21 @@ impl Link {
         self.pipes.iter().any(|pipe| pipe.held_until.is_some())
     }
 
-    /// Whatever was held goes on.
+    /// Releases everything held.
     pub(crate) fn release(&mut self) {
         for pipe in &mut self.pipes {
             pipe.held_until = None;
         }
     }
 
-    /// The network itself breaks the connection: both sides find it reset.
+    /// The network breaks the connection: both sides see a reset.
     pub(crate) fn break_off(&mut self, now: Moment) {
         for pipe in &mut self.pipes {
             pipe.reset.get_or_insert(now);
         }
     }
 
-    /// Whether anything is on its way that somebody is there to read.
+    /// Whether anything is in flight to an open socket.
     pub(crate) fn is_busy(&self) -> bool {
         let busy = |side: Side| {
             let pipe = &self.pipes[side];

@@ -1,22 +1,22 @@
 //! A simulation of many connections: clients and a server, on a network that is slow, cuts bytes anywhere, stalls and
-//! breaks, under a clock that moves only when nothing else is to be done. Everything follows from one seed.
+//! breaks, with a clock that advances only when nothing else can happen. Everything follows from one seed.
 //!
 //! ```text
 //!   client: Party ── End ──┐                        ┌── End ── Party :server
-//!           what it says,  │ a Connection, with     │          echoes, topics, answers
-//!           and must hear  │ how its owner treats it│
+//!           what it sends, │ a Connection, with     │          echoes, topics, answers
+//!           and receives   │ how its owner drives it│
 //!                          └──── Link: two pipes ───┘
 //!   client: Browser ────────────  …  ─────────────────── End ── answers
 //!   client: Rude ───────────────  …  ─────────────────── End
 //! ```
 //!
-//! At each step `checks` judges the end that did something; at the end of a run whoever did nothing wrong must have
-//! got all that it may expect, and everything must be over.
+//! `checks` verifies the acting end after each step. At the end of a run, well-behaved ends must have received
+//! everything they may expect, and everything must be closed.
 //!
-//! `SEEDS=1000000 cargo test --release -p ws-proto --test simulation` runs so many seeds. `SEED=7` runs that one, and
-//! tells what happens in it, with `-- --nocapture`. `FIRST=5000` begins there. `COUNT=1` goes on after a fault, and counts
-//! how many seeds find which.
-#![allow(unreachable_pub)] // one crate, whose modules see each other
+//! `SEEDS=1000000 cargo test --release -p ws-proto --test simulation` runs that many seeds. `SEED=7` runs that one and
+//! prints its events, with `-- --nocapture`. `FIRST=5000` starts there. `COUNT=1` continues after a fault, and counts
+//! the seeds per fault.
+#![allow(unreachable_pub)] // a single crate
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // this is a test
 
 mod answers;
@@ -47,11 +47,11 @@ use std::thread;
 use world::{Purpose, World};
 use ws_kit::seeds::{number, words};
 
-/// One test at a time has all threads, and what is allocated is its own.
+/// Runs one test at a time with all threads, so that its allocations are its own.
 static TURN: Mutex<()> = Mutex::new(());
 
 #[test]
-fn whatever_the_network_does_nothing_is_lost_or_late_or_left() {
+fn nothing_is_lost_late_or_left_over_on_any_network() {
     run(Purpose::Any, 3000);
 }
 
@@ -65,20 +65,20 @@ fn all_connections_together_stay_near_the_limit_of_memory() {
     run(Purpose::Memory, 60);
 }
 
-/// Runs that once failed, each under what it found.
+/// Runs that once failed, each with its fault.
 #[test]
-fn what_was_found_stays_found() {
+fn past_failures_do_not_recur() {
     let found = [
         ("a stop cuts an event stream without its last chunk", 11),
-        ("a dead peer is not found under a feed", 28),
-        ("a Close that is partly written is sent again", 37),
+        ("a dead peer is not detected under a feed", 28),
+        ("a partly written Close is sent again", 37),
         ("a Pong waits behind messages", 78),
-        ("nobody finds that the client of an endless answer is gone", 9),
-        ("an answer of HTTP/1.0 that is cut looks whole", 126),
+        ("the vanished client of an endless answer is not detected", 9),
+        ("a truncated HTTP/1.0 answer looks complete", 126),
         ("the code of the peer's Close is lost with the connection", 158),
-        ("an answer timeout of zero is due for ever", 2349),
-        ("an answer to a heartbeat is due for ever while nothing is read", 5932),
-        ("an answer that was taken is dropped behind one of HTTP/1.0 without a length", 10_705),
+        ("an answer timeout of zero stays due", 2349),
+        ("the answer to a heartbeat stays due while nothing is read", 5932),
+        ("an accepted answer is dropped behind an HTTP/1.0 answer without a length", 10_705),
     ];
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     for (what, seed) in found {
@@ -86,7 +86,7 @@ fn what_was_found_stays_found() {
     }
 }
 
-/// So many seeds, where nobody asks for more.
+/// Runs this many seeds by default.
 fn run(purpose: Purpose, seeds: u64) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(seed) = number("SEED") {
@@ -96,7 +96,7 @@ fn run(purpose: Purpose, seeds: u64) {
     if number("COUNT").is_some() {
         return count(purpose, first..first + seeds);
     }
-    // A tenth of them for a single thread, of which it can be said what it allocates.
+    // A tenth of them run on a single thread, whose allocations can be attributed.
     let last = first + seeds;
     let alone = last - seeds / 10;
     let next = AtomicU64::new(first);
@@ -124,7 +124,7 @@ fn run(purpose: Purpose, seeds: u64) {
     });
 }
 
-/// Says of each fault how many seeds find it, and which is the first.
+/// Reports for each fault how many seeds find it, and the first of them.
 fn count(purpose: Purpose, seeds: std::ops::Range<u64>) {
     let mut faults = BTreeMap::<String, (u64, u64)>::new();
     for seed in seeds {
@@ -140,7 +140,7 @@ fn count(purpose: Purpose, seeds: std::ops::Range<u64>) {
     }
 }
 
-/// What a run finds, if it finds something.
+/// The fault found by a run, if any.
 fn fault(purpose: Purpose, seed: u64) -> Option<String> {
     let fault = catch_unwind(AssertUnwindSafe(|| World::new(purpose, seed, false).run())).err()?;
     Some(words(&*fault))

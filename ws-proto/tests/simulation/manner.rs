@@ -1,26 +1,26 @@
-//! How the owner of a connection treats it: how it reads and writes, and when.
+//! How the owner of a connection drives it: how it reads and writes, and when.
 
 use super::rng::Rng;
 use std::time::Duration;
 
-/// How an owner treats its connection.
+/// How an owner drives its connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner {
-    /// It does what `poll_io` says, so it never reads while something is to be written.
+    /// It follows `poll_io`, so it never reads while output is pending.
     pub(crate) one_at_a_time: bool,
     pub(crate) read_most: usize,
     pub(crate) write_most: usize,
-    /// It reads no more than so many bytes a second.
+    /// Its read rate in bytes a second.
     pub(crate) read_rate: Option<u32>,
-    /// Its timers are late by this.
+    /// The delay of its timers.
     pub(crate) late: Duration,
-    /// It reads what is there before it judges a deadline.
+    /// It reads available input before handling a deadline.
     pub(crate) reads_first: bool,
-    /// It takes the memory of an empty outbox back, and lends it again.
+    /// It detaches the buffer of an empty outbox, and attaches it again.
     pub(crate) lends: bool,
-    /// It does not always ask for events at once.
+    /// It does not always poll for events immediately.
     pub(crate) is_lazy: bool,
-    /// Its handlers take up to this long for an event.
+    /// The longest time its handlers take for an event.
     pub(crate) handling: Duration,
 }
 
@@ -39,7 +39,7 @@ impl Manner {
         }
     }
 
-    /// Of an owner that does all it can at once, as a loop over sockets does.
+    /// An owner that acts without delay, like a loop over sockets.
     pub(crate) fn steady(rng: &mut Rng) -> Self {
         Self {
             one_at_a_time: false,
@@ -51,12 +51,12 @@ impl Manner {
         }
     }
 
-    /// The most that one message should have, so that it takes some dozen steps and not thousands.
+    /// The longest reasonable message, so that it takes dozens of steps and not thousands.
     pub(crate) fn fair_length(&self) -> usize {
         self.read_most.min(self.write_most) * 50
     }
 
-    /// Reads and writes what there is.
+    /// Reads and writes everything available.
     pub(crate) fn be_brisk(&mut self) {
         (self.read_most, self.write_most, self.read_rate) = (1 << 20, 1 << 20, None);
         self.one_at_a_time = false;

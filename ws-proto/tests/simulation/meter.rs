@@ -1,4 +1,4 @@
-//! What a connection allocates for what it is given: so much as came, and nothing for what is only announced.
+//! What a connection allocates for its input: in proportion to received bytes, nothing for announced ones.
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use std::alloc::System;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// One thread alone is at work, so that what is allocated is its own.
+/// A single thread runs, so that its allocations can be attributed.
 static IS_ALONE: AtomicBool = AtomicBool::new(false);
 
 /// Heads, tables of header fields, the box of an unfinished message.
@@ -19,16 +19,16 @@ pub(crate) fn alone(run: impl FnOnce()) {
     IS_ALONE.store(false, Ordering::Relaxed);
 }
 
-/// The bytes that were allocated so far, where one can say whose.
+/// The bytes allocated so far, if they can be attributed.
 pub(crate) fn allocated() -> Option<usize> {
     IS_ALONE.load(Ordering::Relaxed).then(|| ALLOCATOR.stats().bytes_allocated)
 }
 
-/// Judges what was allocated since then while a connection read: `came` bytes belong to what is unfinished, and
-/// `queued` wait to be written.
+/// Checks the allocations since `before`, while a connection read: `came` bytes belong to unfinished input, and
+/// `queued` are pending output.
 pub(crate) fn judge(before: Option<usize>, came: u64, queued: usize) {
     if let (Some(before), Some(after)) = (before, allocated()) {
         let most = SLACK + 4 * came as usize + 4 * queued;
-        assert!(after - before <= most, "{} bytes were allocated for the {came} that came", after - before);
+        assert!(after - before <= most, "{} bytes were allocated for {came} received", after - before);
     }
 }

@@ -1,4 +1,4 @@
-//! One end of a WebSocket, as an application uses it: what it says, and what it hears.
+//! One end of a WebSocket, as an application uses it: what it sends and receives.
 
 use super::answers::Asked;
 use super::content::Said;
@@ -10,20 +10,20 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use ws_proto::{CloseCode, Event, Fragment, Frame, Message, Moment, Opcode, SendError, Sent, State};
 
-/// What an application makes of the answer to a send.
+/// How an application reacts to the result of a send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Habit {
-    /// It stops when it is congested, mostly, and goes on when that has drained.
+    /// It usually stops when congested, and continues after `Drained`.
     Waits,
-    /// It sends until nothing is taken, and again when that has drained.
+    /// It sends until a send is rejected, and again after `Drained`.
     Fills,
-    /// As that, and at once, in the handler that hears of it.
+    /// Like `Fills`, but immediately, in the handler of `Drained`.
     Refills,
-    /// It looks at no answer: what is not taken is lost.
+    /// It ignores the result: a rejected message is lost.
     Ignores,
 }
 
-/// A message each so often, whatever becomes of it.
+/// Periodic messages, regardless of their fate.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Feed {
     pub(crate) every: Duration,
@@ -35,24 +35,24 @@ pub(crate) struct Party {
     pub(crate) end: End,
     pub(crate) habit: Habit,
     pub(crate) feed: Option<Feed>,
-    /// What nobody takes is said again: each message that it hears, and others.
+    /// It echoes each message it receives, and resends what was rejected.
     pub(crate) repeats: bool,
-    /// It says this many bytes for each message that it hears.
+    /// It sends this many bytes for each message it receives.
     pub(crate) answers: Option<usize>,
     pub(crate) says: Shared<Flow>,
     pub(crate) hears: Shared<Flow>,
-    /// The pieces of a message so far, and whether it is text.
+    /// The received part of a message, and whether it is text.
     fragment: Option<(bool, Vec<u8>)>,
-    /// A message that it is sending in fragments, and how much of it went.
+    /// A message being sent in fragments, and how much of it was sent.
     fragments: Option<(Said, usize)>,
-    /// What it has to say as soon as there is room.
+    /// Messages to send as soon as there is room.
     backlog: VecDeque<Said>,
     waits_for_room: bool,
-    /// A ping of ours is unanswered.
+    /// A ping of this end is unanswered.
     awaits_pong: bool,
     /// The longest message.
     pub(crate) most: usize,
-    /// What a client asked for with its handshake.
+    /// The client's request in its handshake.
     pub(crate) asked: Option<Asked>,
 }
 
@@ -89,20 +89,20 @@ impl Party {
         self.feed.filter(|feed| feed.left > 0 && self.is_open()).map(|feed| feed.next)
     }
 
-    /// When it can do something that it cannot do now.
+    /// When it can next do something that it cannot do now.
     pub(crate) fn next(&self, now: Moment, link: &Link) -> Option<Moment> {
         let feed = self.feed_due().filter(|at| *at > now);
         self.end.next(now, link).into_iter().chain(feed).min()
     }
 
-    /// From now on it reads and writes what there is.
+    /// From now on it reads and writes everything available.
     pub(crate) fn be_brisk(&mut self, now: Moment) {
         self.end.reads_from = now;
         self.end.manner.be_brisk();
         self.end.read_on(now);
     }
 
-    /// Whether it has something to do, or waits for something.
+    /// Whether it has work, or waits for something.
     pub(crate) fn is_busy(&mut self) -> bool {
         let connection = &self.end.connection;
         let is_connecting = connection.state() == State::Connecting && self.asked.is_some();
@@ -112,9 +112,9 @@ impl Party {
         !self.end.is_dropped && (is_connecting || has_work || connection.queued() > 0)
     }
 
-    // --- what it says
+    // --- sending
 
-    /// A whole message, by one of the ways there are; says whether it was taken.
+    /// Sends a whole message, in one of the possible ways. Returns whether it was accepted.
     pub(crate) fn say(&mut self, now: Moment, said: Said, rng: &mut Rng) -> Result<Sent, SendError> {
         let queued = self.end.queued(false);
         let connection = &mut self.end.connection;
@@ -162,7 +162,7 @@ impl Party {
         );
     }
 
-    /// Begins a message in fragments, or goes on with it.
+    /// Begins a message in fragments, or continues it.
     pub(crate) fn say_part(&mut self, now: Moment, rng: &mut Rng) {
         if !self.is_open() {
             return;
@@ -195,12 +195,12 @@ impl Party {
                     self.fragments = Some((said, from + part.len()));
                 }
             }
-            // It comes again, unless it has not begun.
+            // It is retried, unless it has not begun.
             Err(_) => self.fragments = (!is_first).then_some((said, from)),
         }
     }
 
-    /// Goes on with a message that was begun, if there is one and there is room; says whether it did.
+    /// Continues a message in progress, if there is one and there is room. Returns whether it did.
     pub(crate) fn finish_fragments(&mut self, now: Moment, rng: &mut Rng) -> bool {
         let may = self.fragments.is_some() && !self.end.connection.is_congested();
         if may {
@@ -209,19 +209,19 @@ impl Party {
         may
     }
 
-    /// Much at once: it stops when there is no room, and goes on when there is.
+    /// Sends much at once: stops when there is no room, and continues when there is.
     pub(crate) fn say_much(&mut self, rng: &mut Rng) {
         for _ in 0..rng.within(2, 12) {
             self.backlog.push_back(Said::any(rng, self.most));
         }
     }
 
-    /// So many messages of one length at once.
+    /// Sends this many messages of one length at once.
     pub(crate) fn say_bulk(&mut self, count: usize, len: usize, rng: &mut Rng) {
         self.backlog.extend((0..count).map(|_| Said::of(rng, len.min(self.most))));
     }
 
-    /// What its feed is due to say, or what waits for room: one message, or as many as are taken.
+    /// Sends what its feed owes, or what waits for room: one message, or as many as are accepted.
     pub(crate) fn push(&mut self, now: Moment, rng: &mut Rng) {
         if let Some(feed) = self.feed.as_mut().filter(|feed| feed.left > 0 && feed.next <= now) {
             feed.left -= 1;
@@ -233,7 +233,7 @@ impl Party {
         while !self.waits_for_room && self.push_one(now, rng) && self.habit != Habit::Waits {}
     }
 
-    /// Says the next of its backlog, if there is one; says whether it did.
+    /// Sends the next message of its backlog, if there is one. Returns whether it did.
     fn push_one(&mut self, now: Moment, rng: &mut Rng) -> bool {
         let Some(said) = self.backlog.pop_front() else { return false };
         match self.say(now, said.clone(), rng) {
@@ -244,19 +244,19 @@ impl Party {
                 self.waits_for_room = true;
                 self.backlog.push_front(said);
             }
-            // It waits behind a message of its own, or for ever.
+            // Otherwise it would wait behind its own message, possibly indefinitely.
             Err(_) => {}
         }
         true
     }
 
-    /// What it says to a message that it has heard.
+    /// Sends the reply to a received message.
     pub(crate) fn reply(&mut self, now: Moment, heard: Said, rng: &mut Rng) {
         let said = match self.answers {
             Some(len) => Said::of(rng, len.min(self.most)),
             None => heard,
         };
-        // It is not owed to a peer that is too slow for it, unless it is kept for later.
+        // No reply is owed to a peer that is too slow for it, unless it is kept for later.
         if self.repeats && !self.backlog.is_empty() {
             self.backlog.push_back(said);
         } else if self.say(now, said.clone(), rng) == Err(SendError::Full) && self.repeats {
@@ -290,7 +290,7 @@ impl Party {
         self.end.touch(now);
     }
 
-    /// Its server stops.
+    /// Its server is stopping.
     pub(crate) fn go_away(&mut self, now: Moment, code: CloseCode, reason: &str) {
         let was_open = self.is_open();
         self.end.pauses_until = None;
@@ -303,13 +303,13 @@ impl Party {
         self.end.touch(now);
     }
 
-    // --- what it hears
+    // --- receiving
 
-    /// What every application does with an event. A whole message comes back.
+    /// Handles an event as every application does. Returns a whole message.
     pub(crate) fn hear(&mut self, now: Moment, event: &Event<'_>, rng: &mut Rng) -> Option<Said> {
         match event {
             Event::Message(message) => {
-                assert!(self.fragment.is_none(), "a message amid the pieces of another");
+                assert!(self.fragment.is_none(), "a message amid the chunks of another");
                 self.hears.borrow_mut().hear(message.is_text(), message.as_bytes());
                 return Some(said(message.is_text(), message.as_bytes()));
             }
@@ -329,7 +329,7 @@ impl Party {
                 if hears.is_spoiled {
                     return None;
                 }
-                // Where the engine gives up, its Close overtakes them.
+                // If the engine gives up, its Close overtakes them.
                 let closes = |flow: &Flow| flow.closed.as_ref().is_some_and(|(code, _)| *code == closed.code);
                 if closed.clean && (closes(&hears) || closes(&self.says.borrow())) {
                     assert!(hears.is_heard(), "messages before the Close are missing");
@@ -358,14 +358,14 @@ impl Party {
         Some(said(is_text, &bytes))
     }
 
-    /// Whether it has heard, and said, all that there is.
+    /// Whether it has received and sent everything.
     pub(crate) fn is_content(&mut self) -> Result<(), &'static str> {
         let connection = &mut self.end.connection;
         let must = |is: bool, what| if is { Ok(()) } else { Err(what) };
         must(connection.state() == State::Open, "it is not open")?;
-        must(connection.queued() == 0 && !connection.is_congested(), "something is queued")?;
+        must(connection.queued() == 0 && !connection.is_congested(), "output is queued")?;
         must(self.backlog.is_empty() && !self.waits_for_room, "it waits for room")?;
-        must(self.hears.borrow().is_heard(), "it has not heard all")?;
+        must(self.hears.borrow().is_heard(), "it has not received everything")?;
         must(!self.awaits_pong, "its ping is unanswered")
     }
 }

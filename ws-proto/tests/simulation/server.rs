@@ -1,4 +1,4 @@
-//! The server: it echoes, publishes to topics, answers requests, closes, and keeps a record of it all.
+//! The server: it echoes, publishes to topics, answers requests, closes, and records everything.
 
 use super::answers::{self, Asked, Later, What};
 use super::content::Said;
@@ -17,17 +17,17 @@ const KEYS: [&str; 3] = ["a", "b", "c"];
 /// A connection of the server.
 pub(crate) struct Conn {
     pub(crate) party: Party,
-    /// How many of its messages it gets back, in percent.
+    /// The percentage of messages that it echoes.
     echoes: usize,
-    /// How many requests came.
+    /// The number of requests received.
     asked: usize,
-    /// What is put off, and bodies that wait for room.
+    /// Deferred actions, and bodies that wait for room.
     pub(crate) later: Vec<Later>,
-    /// The application itself may make an end of HTTP that is a fault.
+    /// The application itself may cause an HTTP error.
     own_fault: bool,
-    /// The application closed it, or would not have it.
+    /// The application closed it, or rejected it.
     pub(crate) is_cut: bool,
-    /// Since when its client is gone that is answered without a length.
+    /// Since when the client of an answer without a length has been gone.
     pub(crate) left_since: Option<Moment>,
 }
 
@@ -36,14 +36,14 @@ pub(crate) struct Server {
     pub(crate) conns: Vec<Conn>,
     topics: Topics<usize>,
     newest: LatestByKey<usize, Frame>,
-    /// What is known of the two above.
+    /// The expected content of the two above.
     subscribed: BTreeSet<(&'static str, usize)>,
     kept: BTreeMap<(usize, &'static str), Frame>,
     pub(crate) stops: Option<Moment>,
 }
 
 impl Server {
-    // --- what happens
+    // --- events
 
     pub(crate) fn handle(&mut self, id: usize, now: Moment, event: Event<'_>, rng: &mut Rng) {
         let conn = &mut self.conns[id];
@@ -87,10 +87,13 @@ impl Server {
                 self.give_kept(id, now);
             }
             Event::Closed(closed) => {
-                // Else the engine may have answered by itself.
+                // Otherwise the engine may have answered on its own.
                 let may_wait = conn.party.end.rules.config.get_answer_timeout() >= Duration::from_secs(3600);
                 let is_whole = closed.was_open || !conn.later.iter().any(|later| later.is_due(may_wait));
-                assert!(is_whole || closed.error.is_some(), "an answer is cut, and nobody is told: {closed}");
+                assert!(
+                    is_whole || closed.error.is_some(),
+                    "an answer is truncated without an error: {closed}"
+                );
                 self.topics.forget(id);
                 self.newest.forget(id);
                 self.subscribed.retain(|(_, of)| *of != id);
@@ -117,13 +120,13 @@ impl Server {
     fn check(&self) {
         for topic in TOPICS {
             let known = self.subscribed.iter().filter(|(name, _)| *name == topic).map(|(_, id)| *id);
-            assert!(self.topics.subscribers(topic).eq(known), "who is subscribed to {topic}");
+            assert!(self.topics.subscribers(topic).eq(known), "the subscribers of {topic}");
         }
     }
 
-    // --- what it does by itself
+    // --- own actions
 
-    /// Whether something that was put off is to be done.
+    /// Whether a deferred action is due.
     pub(crate) fn has_later(&self, id: usize, now: Moment) -> bool {
         self.conns[id].later.iter().any(|later| later.at <= now && !later.waits())
     }
@@ -152,7 +155,7 @@ impl Server {
         (!open.is_empty()).then(|| rng.pick(&open))
     }
 
-    /// Something that no peer asked for.
+    /// Acts without a peer's request.
     pub(crate) fn act(&mut self, now: Moment, rng: &mut Rng) {
         if rng.percent(50) {
             return self.publish(now, rng);
@@ -199,7 +202,7 @@ impl Server {
         conn.party.close(now, code, reason);
     }
 
-    /// Ends all connections, in order; whoever is not done in time is cut.
+    /// Closes all connections cleanly; those not done in time are aborted.
     pub(crate) fn stop(&mut self, now: Moment, deadline: Moment) {
         self.stops = Some(deadline);
         for id in 0..self.conns.len() {
@@ -216,7 +219,7 @@ impl Server {
         }
     }
 
-    // --- one to many
+    // --- broadcasts
 
     fn publish(&mut self, now: Moment, rng: &mut Rng) {
         let topic = rng.pick(&TOPICS);
@@ -254,7 +257,7 @@ impl Server {
             (Delivered::Queued, _) => was_open,
             (Delivered::Skipped, SlowPeer::Skip) => was_congested || is_too_much || is_scarce,
             (Delivered::Kept, SlowPeer::Latest(_)) => was_congested || has_kept || is_too_much || is_scarce,
-            // What waits behind a message of ours is not for the peer to drain.
+            // The peer cannot drain messages that wait behind our own.
             (Delivered::Closed, SlowPeer::Close | SlowPeer::Latest(_)) => is_too_much || is_scarce,
             _ => false,
         };
@@ -279,7 +282,7 @@ impl Server {
         conn.party.says.borrow_mut().close(CloseCode::TRY_AGAIN_LATER, "too slow");
     }
 
-    /// It has drained: what was kept is sent, the newest of each key.
+    /// After `Drained`: sends kept messages, the latest of each key.
     fn give_kept(&mut self, id: usize, now: Moment) {
         let mut told = Vec::new();
         let connection = &mut self.conns[id].party.end.connection;
@@ -289,7 +292,7 @@ impl Server {
         });
         for (frame, delivered) in told {
             let key = self.kept.iter().find(|((of, _), kept)| *of == id && **kept == frame);
-            let key = key.map(|(key, _)| *key).expect("what is given was kept, and nothing came after it");
+            let key = key.map(|(key, _)| *key).expect("only kept messages are flushed");
             match delivered {
                 Delivered::Queued => {
                     self.kept.remove(&key);
@@ -303,18 +306,18 @@ impl Server {
                 Delivered::Kept => {}
                 Delivered::Closed => self.is_too_slow(id),
                 Delivered::NotOpen => {}
-                Delivered::Skipped => panic!("what was kept is skipped"),
+                Delivered::Skipped => panic!("a kept message is skipped"),
             }
         }
         self.conns[id].party.end.exempt_control();
         self.conns[id].party.end.touch(now);
     }
 
-    /// Whether a connection has all that it may expect.
+    /// Whether a connection has everything it may expect.
     pub(crate) fn is_content(&mut self, id: usize) -> Result<(), &'static str> {
         self.conns[id].party.is_content()?;
         if self.newest.has(id) || self.kept.keys().any(|(of, _)| *of == id) {
-            return Err("something is kept for it");
+            return Err("a message is kept for it");
         }
         Ok(())
     }
@@ -325,7 +328,7 @@ impl Conn {
         Self { party, echoes, asked: 0, later: Vec::new(), own_fault: false, is_cut: false, left_since: None }
     }
 
-    /// Whether the application itself made HTTP end so.
+    /// Whether the application itself may cause this HTTP error.
     pub(crate) fn may_end_with(&self, error: &Error) -> bool {
         self.own_fault && matches!(error, Error::Unanswered | Error::Unfinished)
     }
@@ -336,12 +339,12 @@ impl Later {
         matches!(self.what, What::Body(_, _, true, _))
     }
 
-    /// It never comes to its end by itself.
+    /// Whether it never ends on its own.
     pub(crate) fn is_endless(&self) -> bool {
         matches!(self.what, What::Body(_, _, _, answers::Kind::Events))
     }
 
-    /// It is an answer, or the rest of one, that somebody is to get.
+    /// Whether it is an answer, or the rest of one, that its client expects.
     fn is_due(&self, may_wait: bool) -> bool {
         match &self.what {
             What::Respond(..) => may_wait,
@@ -352,11 +355,11 @@ impl Later {
     }
 }
 
-/// Within this the end of a client is noticed that is answered without a length.
+/// The departure of a client is detected within this, if its answer has no length.
 const NOTICES: Duration = Duration::from_secs(1);
 
 impl Conn {
-    /// Whoever is answered without a length and goes is found, as soon as nothing stands before that.
+    /// The departure of a client whose answer has no length is detected as soon as nothing precedes it.
     pub(crate) fn must_notice(&mut self, now: Moment, link: &Link) {
         let is_streaming = self.is_streaming();
         let end = &self.party.end;
@@ -371,10 +374,10 @@ impl Conn {
             return;
         }
         let since = *self.left_since.get_or_insert(now);
-        assert!(now <= since + NOTICES, "nobody finds that the client of an endless answer is gone");
+        assert!(now <= since + NOTICES, "the vanished client of an endless answer is not detected");
     }
 
-    /// Whether an answer is being given whose length nobody knows.
+    /// Whether an answer without a known length is in progress.
     pub(crate) fn is_streaming(&mut self) -> bool {
         self.later.iter().any(|later| match &later.what {
             What::Body(body, _, _, kind) => {

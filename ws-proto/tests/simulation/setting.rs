@@ -1,4 +1,4 @@
-//! The rules of a run: how hurried it is, and what each connection allows.
+//! The rules of a run: how hasty it is, and what each connection allows.
 
 use super::content::LONGEST;
 use super::rng::Rng;
@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use ws_proto::{Config, Delivery, Heartbeat, HeartbeatKind, Memory, WallClock};
 
-/// What one end of a connection goes by.
+/// The rules of one end of a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     pub(crate) config: Arc<Config>,
-    /// Its heartbeat, where it has one.
+    /// Its heartbeat, if it has one.
     pub(crate) beat: Option<Beat>,
 }
 
@@ -18,18 +18,18 @@ pub(crate) struct Rules {
 pub(crate) struct Beat {
     pub(crate) kind: HeartbeatKind,
     pub(crate) interval: Duration,
-    /// Zero for a heartbeat that nobody answers.
+    /// Zero for a one-way heartbeat.
     pub(crate) answer: Duration,
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// Longer than a network holds anything back, or an owner is away, in a run where nobody is hasty.
+/// Longer than any delay by the network or an owner, in a run that is not hasty.
 const TEN_MINUTES: Duration = Duration::from_secs(600);
 const GREATEST: [Duration; 3] = [Duration::ZERO, Duration::from_millis(1), Duration::MAX];
 
 impl Rules {
-    /// Marks so low that they are reached, floods that are paced, messages in pieces. In a hasty run times are so
-    /// short that whoever is slow is cut; else nobody is, unless he vanishes.
+    /// Marks low enough to be reached, paced floods, chunked messages. In a hasty run timeouts are so short that slow
+    /// ends are cut; otherwise only vanished ones are.
     pub(crate) fn any(base: Config, rng: &mut Rng, is_hasty: bool) -> Self {
         let mut config = match rng.below(4) {
             0 => base.outbox(100, 500, 5000),
@@ -71,7 +71,7 @@ impl Rules {
             .output_timeout(time(HOUR));
         let (interval, answer) = (time(Duration::from_secs(60)), time(TEN_MINUTES));
         let heartbeat = Heartbeat::frequent().idle(interval).pong_timeout(answer);
-        // No heartbeat has a shorter pause, and no answer less time.
+        // The minimum for a heartbeat's interval and its answer.
         let (interval, answer) = (interval.max(GREATEST[1]), answer.max(GREATEST[1]));
         let mut beat = Beat { kind: HeartbeatKind::Ping, interval, answer };
         config = extended(config, rng);
@@ -91,7 +91,7 @@ impl Rules {
 }
 
 impl Rules {
-    /// The defaults, deadlines and heartbeats included, with marks that little output reaches.
+    /// The defaults, including deadlines and heartbeats, with marks that little output reaches.
     pub(crate) fn steady(base: Config, rng: &mut Rng) -> Self {
         let mut config = match rng.below(8) {
             0..3 => base.outbox(1000, 10_000, 100_000),
@@ -110,19 +110,19 @@ impl Rules {
         Self { config: Arc::new(config.heartbeat(heartbeat)), beat }
     }
 
-    /// Those of a server that has only so much memory.
+    /// The rules of a server with limited memory.
     pub(crate) fn sharing(rng: &mut Rng, memory: &Memory) -> Self {
         let config = Config::server().outbox(1000, 10_000, rng.pick(&[20_000, 200_000, 1 << 24]));
         let config = config.heartbeat(Heartbeat::off()).memory(memory.clone());
         Self { config: Arc::new(extended(config, rng)), beat: None }
     }
 
-    /// Whether limits of next to nothing make a fault of what any peer says.
+    /// Whether limits near zero turn ordinary input into a fault.
     pub(crate) fn is_unfair(&self) -> bool {
         self.config.get_frame_rate().is_some_and(|limit| limit <= 1) || self.config.get_message_limit() <= 1
     }
 
-    /// What ends one thing or another.
+    /// The timeouts.
     pub(crate) fn times(&self) -> [Duration; 6] {
         let config = &self.config;
         let answer = self.beat.as_ref().map_or(HOUR, |beat| beat.answer);
@@ -137,7 +137,7 @@ impl Rules {
     }
 }
 
-/// Limits of nothing, of one, and none.
+/// Zero, one, and unlimited.
 fn extreme(usual: Config, rng: &mut Rng) -> Config {
     let mut limit = |usual: usize| rng.pick(&[usual, usual, 0, 1, usize::MAX]);
     let config = usual
@@ -156,7 +156,7 @@ fn extreme(usual: Config, rng: &mut Rng) -> Config {
         .frame_rate(rng.pick(&[usual.get_frame_rate(), Some(0), Some(1), Some(u32::MAX)]))
 }
 
-/// In every second run an end would compress: where both would, and agree, they do.
+/// In every second run an end is willing to compress: if both are, and agree, they do.
 #[cfg(feature = "deflate")]
 fn extended(config: Config, rng: &mut Rng) -> Config {
     if rng.percent(50) {
@@ -171,7 +171,7 @@ fn extended(config: Config, rng: &mut Rng) -> Config {
         .peer_window_bits(rng.within(9, 15) as u8)
         .release_after(Duration::from_millis(rng.pick(&[1, 100, 30_000])));
     if rng.percent(20) {
-        // So little that it is paced, and enough for the longest message within a second or so.
+        // So low that it paces, and enough for the longest message within about a second.
         deflate = deflate.inflate_rate(Some(100_000));
     }
     config.deflate(deflate)
@@ -179,7 +179,7 @@ fn extended(config: Config, rng: &mut Rng) -> Config {
 
 #[cfg(feature = "deflate")]
 impl Rules {
-    /// Whether it would compress, if the other end would.
+    /// Whether it is willing to compress.
     pub(crate) fn may_compress(&self) -> bool {
         self.config.get_deflate().is_some()
     }

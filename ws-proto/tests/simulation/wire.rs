@@ -1,37 +1,37 @@
-//! What an end writes, judged by other code than the engine's: are these frames as RFC 6455 §5 wants them?
+//! An independent check that an end's output consists of frames as RFC 6455 §5 requires.
 
 use super::flow::Shared;
 use super::link::{CLIENT, Side};
 use std::collections::VecDeque;
 
-/// What stands in the bytes that one side wrote, for the judge of the other.
+/// Marks in the bytes that one side wrote, for the checks of the other.
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
-    /// Where each Ping ends that is still to be read, counted from the first byte.
+    /// The end offset of each unread Ping.
     pub(crate) pings: VecDeque<u64>,
-    /// Where the first Close ends, and its code.
+    /// The end offset of the first Close, and its code.
     pub(crate) close: Option<(u64, u16)>,
 }
 
-/// A reader of one direction that looks at headers only.
+/// A reader of one direction that parses only headers.
 #[derive(Debug)]
 pub(crate) struct Wire {
     side: Side,
     reading: Reading,
-    /// Bytes of a head or a header that came so far.
+    /// The received part of a head or a header.
     begun: Vec<u8>,
-    /// A message has begun and not ended.
+    /// A message is in progress.
     in_message: bool,
     may_compress: bool,
-    /// How many bytes and Pings were written.
+    /// The number of bytes and Pings written.
     written: u64,
     pub(crate) pings: u64,
-    /// How many frames of messages have begun since a Ping was read that is unanswered.
+    /// The number of data frames begun since an unanswered Ping was read.
     behind: Option<u32>,
     pub(crate) marks: Shared<Marks>,
 }
 
-/// So many frames of messages may begin between a Ping and its Pong: the one that is partly written.
+/// Data frames that may begin between a Ping and its Pong: the partly written one.
 const BEFORE_PONG: u32 = 1;
 
 #[derive(Debug)]
@@ -39,15 +39,15 @@ enum Reading {
     /// The head of the handshake.
     Head,
     Header,
-    /// So much of a payload is to come, and whose.
+    /// The remaining bytes of a payload, and its kind.
     Payload(u64, Kind),
-    /// The Close is out: nothing may follow.
+    /// The Close was sent: nothing may follow.
     Closed,
-    /// Other HTTP than one handshake, of which nothing is known here.
+    /// HTTP other than a single handshake, which is not checked here.
     Other,
 }
 
-/// Whose payload it is.
+/// The kind of a payload.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Message,
@@ -58,7 +58,7 @@ enum Kind {
 }
 
 impl Wire {
-    /// Of a connection that is open already, or whose handshake is still to come.
+    /// For a connection that is already open, or whose handshake is still to come.
     pub(crate) fn new(side: Side, is_open: bool, may_compress: bool) -> Self {
         let reading = if is_open { Reading::Header } else { Reading::Head };
         Self {
@@ -74,7 +74,7 @@ impl Wire {
         }
     }
 
-    /// What is written comes behind so many bytes that somebody else wrote.
+    /// The output starts after bytes that others wrote.
     pub(crate) fn goes_on_behind(&mut self, written: u64) {
         self.written = written;
     }
@@ -88,7 +88,7 @@ impl Wire {
         while !bytes.is_empty() {
             match &mut self.reading {
                 Reading::Other => return,
-                Reading::Closed => panic!("{bytes:?} behind the Close"),
+                Reading::Closed => panic!("{bytes:?} after the Close"),
                 Reading::Payload(left, kind) => {
                     let n = bytes.len().min(*left as usize);
                     if let Kind::Close(_) = kind {
@@ -124,24 +124,24 @@ impl Wire {
         }
     }
 
-    /// A header is whole.
+    /// A header is complete.
     fn judge(&mut self, len: u64) -> Kind {
         let (first, second) = (self.begun[0], self.begun[1]);
         let (fin, opcode) = (first & 0x80 != 0, first & 0x0f);
         let is_compressed = first & 0x40 != 0;
         assert!(!is_compressed || self.may_compress && matches!(opcode, 1 | 2), "RSV1 of opcode {opcode}");
-        assert_eq!(first & 0x30, 0, "a reserved bit");
-        assert_eq!(second & 0x80 != 0, self.side == CLIENT, "a client masks, and nobody else");
+        assert_eq!(first & 0x30, 0, "a reserved bit is set");
+        assert_eq!(second & 0x80 != 0, self.side == CLIENT, "exactly clients mask");
         let is_short = match second & 0x7f {
             126 => len > 125,
             127 => len > 0xffff,
             _ => true,
         };
-        assert!(is_short, "the length {len} is not in its shortest form");
+        assert!(is_short, "the length {len} is not minimally encoded");
         match opcode {
             8..=10 => assert!(fin && len <= 125, "a control frame of {len} bytes"),
-            0 => assert!(self.in_message, "the continuation of nothing"),
-            1 | 2 => assert!(!self.in_message, "a message within another"),
+            0 => assert!(self.in_message, "a continuation without a message"),
+            1 | 2 => assert!(!self.in_message, "a message inside another"),
             _ => panic!("opcode {opcode}"),
         }
         if opcode < 8 {
@@ -164,7 +164,7 @@ impl Wire {
         }
     }
 
-    /// So much of a payload is left.
+    /// This much of a payload is left.
     fn behind_header(&mut self, left: u64, kind: Kind) {
         if left > 0 {
             self.reading = Reading::Payload(left, kind);
@@ -191,7 +191,7 @@ impl Wire {
     }
 }
 
-/// The length that a header says, once it is whole.
+/// The length in a header, once it is complete.
 fn length(header: &[u8]) -> Option<u64> {
     let second = *header.get(1)?;
     let extended = match second & 0x7f {

@@ -1,4 +1,4 @@
-//! One run: whoever can do something does it, in any order; when nobody can, time passes.
+//! One run: whatever can act acts, in random order; when nothing can, time passes.
 
 use super::browser::Browser;
 use super::end::{End, Op};
@@ -11,25 +11,25 @@ use super::setting::Rules;
 use std::time::Duration;
 use ws_proto::{CloseCode, Config, Connection, Event, Memory, Moment, Role};
 
-/// When every run begins.
+/// The start of every run.
 pub(crate) const BIRTH: Moment = Moment::from_nanos(1 << 60);
-/// More steps than any run takes, and than any takes at one time.
+/// More steps than any run takes, and more than any takes at one time.
 const MOST_STEPS: usize = 4_000_000;
 const MOST_AT_ONCE: usize = 200_000;
 
-/// What a run is about.
+/// The purpose of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Anything happens.
+    /// Anything can happen.
     Any,
-    /// Everybody is honest, the network is slow and nothing worse, and the deadlines are those by default: whoever
-    /// has much to say gets it said, both ways at once.
+    /// All ends are honest, the network is merely slow, and the deadlines are the defaults: ends with much to send can
+    /// send it, in both directions at once.
     Steady,
-    /// Many do not read, and the server has only so much memory for all of them.
+    /// Many clients do not read, and the server has limited memory for all of them.
     Memory,
 }
 
-/// How a client behaves; whoever is not `Good` has broken its connection.
+/// A client's health; one that is not `Good` has broken its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Health {
     Good,
@@ -39,45 +39,45 @@ pub(crate) enum Health {
 pub(crate) struct Client {
     pub(crate) kind: ClientKind,
     pub(crate) health: Health,
-    /// What it will do by itself, and when next.
+    /// Its remaining spontaneous actions, and when the next one is due.
     pub(crate) acts: usize,
     pub(crate) next_act: Moment,
     /// It resets the connection once its Close has arrived.
     pub(crate) resets: bool,
-    /// It did so, and the server could have heard of this code.
+    /// It did so, and the server could have received this code.
     pub(crate) resets_behind: Option<CloseCode>,
 }
 
 pub(crate) enum ClientKind {
     WebSocket(Box<Party>),
     Http(Box<Browser>),
-    /// Bytes, and no interest in what comes back.
+    /// Bytes, with replies ignored.
     Rude(Vec<u8>),
-    /// Nobody is there any more.
+    /// The client has left.
     Gone,
 }
 
-/// Somebody who can do something.
+/// An actor that can act now.
 #[derive(Clone, Copy, Debug)]
 enum Who {
     Client(usize, Op),
     Server(usize, Op),
-    /// The server does what it put off.
+    /// The server performs a deferred action.
     Later(usize),
     ClientActs(usize),
-    /// Its Close has arrived, and it does not wait for more.
+    /// Its Close has arrived, and it waits no longer.
     ClientResets(usize),
     ServerActs,
-    /// The time of a server that stops is over.
+    /// The deadline of a stopping server has passed.
     CutAll,
 }
 
 pub(crate) struct World {
     pub(crate) purpose: Purpose,
-    /// Handlers take their time.
+    /// Handlers take time.
     pub(crate) is_slow: bool,
     pub(crate) memory: Memory,
-    /// Since when more is held than it allows.
+    /// Since when the held memory has exceeded the limit.
     pub(crate) over_since: Option<Moment>,
     pub(crate) rng: Rng,
     pub(crate) now: Moment,
@@ -88,18 +88,18 @@ pub(crate) struct World {
     pub(crate) server_acts: usize,
     next_server_act: Moment,
     can: Vec<Who>,
-    /// The connection that the last step changed; none, where any may have changed.
+    /// The connection that the last step changed; `None` if any may have changed.
     pub(crate) changed: Option<usize>,
-    /// The server was told to stop.
+    /// The server is stopping.
     pub(crate) has_stopped: bool,
     steps: usize,
-    /// How many were taken when time last passed.
+    /// The number of steps when time last passed.
     steps_before: usize,
     pub(crate) is_told: bool,
 }
 
 impl Who {
-    /// Whose connection changes, if it is that of one alone.
+    /// The only connection that changes, if there is just one.
     fn id(self) -> Option<usize> {
         match self {
             Self::Client(id, _) | Self::Server(id, _) | Self::Later(id) => Some(id),
@@ -146,7 +146,7 @@ impl World {
         this
     }
 
-    /// The whole run.
+    /// Runs to the end.
     pub(crate) fn run(mut self) {
         while self.has_acts() && self.step() {}
         self.settle();
@@ -165,11 +165,11 @@ impl World {
 
     // --- one step
 
-    /// Somebody does something, now or when time has passed; `false` when nobody ever will.
+    /// One actor acts, now or after time has passed; `false` when none ever will.
     pub(crate) fn step(&mut self) -> bool {
         self.steps += 1;
         let is_endless = self.steps > MOST_STEPS || self.steps - self.steps_before > MOST_AT_ONCE;
-        assert!(!is_endless, "there is always something to be done, and nothing comes of it");
+        assert!(!is_endless, "it spins without progress");
         self.find_who_can();
         if self.can.is_empty() {
             let Some(next) = self.next() else { return false };
@@ -207,7 +207,7 @@ impl World {
         true
     }
 
-    /// Of whom nothing is known to have changed, the same is true as a step ago.
+    /// Reuses the last result for connections that have not changed.
     fn find_who_can(&mut self) {
         match self.changed.take() {
             Some(id) => {
@@ -274,7 +274,7 @@ impl World {
         }
     }
 
-    /// When somebody can do something who cannot now.
+    /// When an actor can next act that cannot now.
     fn next(&self) -> Option<Moment> {
         let now = self.now;
         let mut next: Option<Moment> = None;
@@ -301,7 +301,7 @@ impl World {
         next
     }
 
-    // --- who does what
+    // --- actions
 
     fn server_does(&mut self, id: usize, op: Op) {
         let Self { now, server, links, rng, .. } = self;
@@ -399,7 +399,7 @@ impl World {
         }
     }
 
-    /// What was asked with bytes by hand is a WebSocket now.
+    /// A connection opened by hand-written bytes is a WebSocket now.
     fn switch(&mut self, id: usize, rest: Vec<u8>) {
         let Self { now, server, clients, links, rng, is_hasty, is_slow, .. } = self;
         let conn = &server.conns[id].party;
@@ -420,7 +420,7 @@ impl World {
     }
 }
 
-/// A client has little more to do with an event than any application.
+/// A client handles events like any application.
 fn hear(party: &mut Party, now: Moment, event: &Event<'_>, rng: &mut Rng) {
     assert!(!matches!(event, Event::Request(_) | Event::Upgrade(_)), "a client is asked");
     let heard = party.hear(now, event, rng);

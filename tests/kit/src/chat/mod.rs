@@ -1,5 +1,5 @@
-//! The room and the page of the examples `chat` and `async_chat`: what is the same on whatever carries it. `room.rs` is
-//! the chat, without I/O; `pages.rs` answers plain HTTP; `page.html` is the page.
+//! The room and the page of the examples `chat` and `async_chat`, independent of the transport. `room.rs` is the chat,
+//! without I/O; `pages.rs` answers plain HTTP; `page.html` is the page.
 
 pub mod pages;
 mod room;

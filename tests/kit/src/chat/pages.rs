@@ -1,4 +1,4 @@
-//! What the chat answers to plain HTTP.
+//! The chat's responses to plain HTTP.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
@@ -7,7 +7,7 @@ use ws_proto::handshake;
 
 const PAGE: &str = include_str!("page.html");
 
-/// Plain HTTP. A HEAD is answered as a GET; the connection leaves the body out.
+/// Answers plain HTTP. HEAD is answered like GET; the connection omits the body.
 pub fn answer(method: &Method, path: &str) -> Response<Bytes> {
     match path {
         "/" | "/ws" if !matches!(*method, Method::GET | Method::HEAD) => {
@@ -21,8 +21,8 @@ pub fn answer(method: &Method, path: &str) -> Response<Bytes> {
     }
 }
 
-/// The page may run its own script, use its own style and call this server: nothing else. The nonce, new
-/// each time, marks what is its own.
+/// The page may run its own script, use its own style and call this server, and nothing else. A fresh nonce marks
+/// its script and style.
 fn page() -> Result<Response<Bytes>, Box<dyn Error>> {
     let nonce = format!("{:016x}{:016x}", getrandom::u64()?, getrandom::u64()?);
     let policy = format!(
@@ -39,7 +39,7 @@ fn page() -> Result<Response<Bytes>, Box<dyn Error>> {
     Ok(response)
 }
 
-/// A status and its name.
+/// A response with a status and its name.
 pub fn plain(status: StatusCode) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(format!("{status}\n")));
     *response.status_mut() = status;

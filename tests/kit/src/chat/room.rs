@@ -1,5 +1,5 @@
-//! The room: who is in it, what was said, and what each page must be told. It does no I/O and reads no
-//! clock, so its tests need neither.
+//! The room: its members, its history, and what each page must receive. It does no I/O and reads no clock, so its tests
+//! need neither.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -8,36 +8,36 @@ use std::hash::Hash;
 
 const NAME_LIMIT: usize = 40;
 const TEXT_LIMIT: usize = 4_000;
-/// Sessions and message keys are random and made by the page.
+/// The page generates random session and message keys.
 const KEY_LIMIT: usize = 64;
-/// So many messages are kept for who joins.
+/// Messages kept for new members.
 const HISTORY: usize = 100;
-/// So many people are remembered; who is here is never forgotten.
+/// People remembered. Present members are never forgotten.
 const MEMORY: usize = 1_000;
 
-/// What a page says.
+/// A message from a page.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum FromPage {
-    /// The first message, and again after every reconnect. The session is the same person's secret mark;
-    /// `after` is the newest message that the page has, or 0.
+    /// The first message, repeated after every reconnect. The session is the person's secret identity; `after` is the
+    /// newest message that the page has, or 0.
     Hello { session: String, name: String, after: u64 },
-    /// Something said. A page that heard nothing back says it again, with the same key.
+    /// A chat message. A page that receives no reply sends it again with the same key.
     Say { key: String, text: String },
-    /// Is anybody there? A browser's script sees no WebSocket pings.
+    /// A liveness check: browser scripts do not see WebSocket pings.
     Ping,
 }
 
-/// What must be sent after something happened: JSON, in this order.
+/// JSON to send in response, in this order.
 #[derive(Debug, Default, PartialEq)]
 pub struct Reply {
-    /// For the connection that caused it.
+    /// To the connection that caused it.
     pub one: Option<String>,
-    /// For everyone in the room.
+    /// To everyone in the room.
     pub all: Option<String>,
 }
 
-/// What is known of somebody. The session stays between the server and that person's pages.
+/// A known person. The session stays between the server and that person's pages.
 #[derive(Serialize)]
 struct Person {
     id: u64,
@@ -57,20 +57,20 @@ struct Message {
     key: String,
 }
 
-/// A room whose members are connections `C`. A person may have several: tabs, or an old one that is not yet
-/// known to be dead.
+/// A room whose members are connections `C`. A person may have several: tabs, or an old one not yet known to be
+/// dead.
 pub struct Room<C> {
     people: Vec<Person>,
     members: HashMap<C, u64>,
     history: VecDeque<Message>,
-    /// The newest message that is no longer in the history.
+    /// The newest message dropped from the history.
     forgotten: u64,
     last_id: u64,
 }
 
 impl<C: Copy + Eq + Hash> Room<C> {
-    /// An empty room. Ids count up from `now`, in milliseconds, so that they go on growing when the program
-    /// is started again, and a page that has seen some can ask for those after.
+    /// An empty room. Ids count up from `now`, in milliseconds, so that they keep growing across restarts and a page
+    /// can ask for messages after the last one it saw.
     pub fn new(now: u64) -> Self {
         Self {
             people: Vec::new(),
@@ -81,12 +81,12 @@ impl<C: Copy + Eq + Hash> Room<C> {
         }
     }
 
-    /// Whether a connection is in the room: it said hello.
+    /// Whether a connection is in the room, having said hello.
     pub fn contains(&self, connection: C) -> bool {
         self.members.contains_key(&connection)
     }
 
-    /// Takes what a page said. `Err` is what was wrong with it: no page of ours says that.
+    /// Handles a page's message. `Err` says what was wrong with it; the chat's own page never causes one.
     pub fn receive(&mut self, connection: C, text: &str, now: u64) -> Result<Reply, &'static str> {
         match serde_json::from_str(text).map_err(|_| "not a message of this chat")? {
             FromPage::Hello { session, name, after } => self.hello(connection, session, &name, after),
@@ -95,7 +95,7 @@ impl<C: Copy + Eq + Hash> Room<C> {
         }
     }
 
-    /// A connection is gone. The pages give its person a moment to come back before they say so.
+    /// Removes a connection. The pages give its person a moment to come back before they show it.
     pub fn leave(&mut self, connection: C) -> Reply {
         match self.members.remove(&connection) {
             Some(person) if !self.is_here(person) => Reply { one: None, all: Some(self.presence()) },
@@ -110,7 +110,7 @@ impl<C: Copy + Eq + Hash> Room<C> {
         name: &str,
         after: u64,
     ) -> Result<Reply, &'static str> {
-        // One line, without control characters, whatever was pasted.
+        // One line without control characters, even if pasted.
         let name = name.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
         let name = name.collect::<Vec<_>>().join(" ");
         if name.is_empty() || name.chars().count() > NAME_LIMIT {
@@ -120,7 +120,7 @@ impl<C: Copy + Eq + Hash> Room<C> {
             return Err("a session has 16 to 64 characters");
         }
 
-        self.members.remove(&connection); // whoever it was before
+        self.members.remove(&connection); // drop its previous identity
         let name = self.free_name(name, &session);
         let you = match self.people.iter_mut().find(|person| person.session == session) {
             Some(person) => {
@@ -154,13 +154,13 @@ impl<C: Copy + Eq + Hash> Room<C> {
         if key.is_empty() || key.len() > KEY_LIMIT {
             return Err("a message has a key of 1 to 64 characters");
         }
-        // Said again because the answer was lost with a connection: everyone has it already.
+        // A retry after a connection lost the reply: everyone has the message already.
         if self.history.iter().any(|message| message.from == from && message.key == key) {
             return Ok(Reply::default());
         }
 
         let name = self.people.iter().find(|person| person.id == from).map(|person| person.name.clone());
-        let name = name.unwrap_or_default(); // who is here is never forgotten
+        let name = name.unwrap_or_default(); // present members are never forgotten
         let message = Message { id: self.next_id(), from, name, text: text.to_owned(), time: now, key };
         let all = json!({ "type": "message", "message": message }).to_string();
         self.history.push_back(message);
@@ -184,7 +184,7 @@ impl<C: Copy + Eq + Hash> Room<C> {
         json!({ "type": "people", "people": self.here().collect::<Vec<_>>() }).to_string()
     }
 
-    /// The name, or the name with the first free number: two of the same would be confused.
+    /// The name, or the name with the first free number, so that names stay distinct.
     fn free_name(&self, name: String, session: &str) -> String {
         let taken = |wanted: &str| {
             let wanted = wanted.to_lowercase();
@@ -204,7 +204,7 @@ impl<C: Copy + Eq + Hash> Room<C> {
         }
     }
 
-    /// One count for people and messages.
+    /// One counter for people and messages.
     fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn who_joins_is_told_what_was_said_and_who_is_here() {
+    fn a_new_member_receives_history_and_members() {
         let mut room = Room::new(0);
         let ada = room.joins(1, ADA, " Ada\n Byron ", 0);
         assert_eq!(ada["name"], "Ada Byron");
@@ -258,12 +258,16 @@ mod tests {
 
         let bob = room.joins(2, BOB, "Bob", 0);
         assert_eq!(texts(&bob), ["hello\nworld"]);
-        assert_eq!(bob["people"][0], json!({ "id": ada["you"], "name": "Ada Byron" }), "no session is told");
+        assert_eq!(
+            bob["people"][0],
+            json!({ "id": ada["you"], "name": "Ada Byron" }),
+            "the session is not disclosed"
+        );
         assert_eq!(bob["people"][1]["id"], bob["you"]);
     }
 
     #[test]
-    fn a_reload_is_the_same_person_and_the_last_connection_counts() {
+    fn a_reload_keeps_the_identity_and_the_last_connection_counts() {
         let mut room = Room::new(0);
         let before = room.joins(1, ADA, "Ada", 0);
         let after = room.joins(2, ADA, "Ada", 0);
@@ -275,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_taken_gets_a_number() {
+    fn a_taken_name_gets_a_number() {
         let mut room = Room::new(0);
         room.joins(1, ADA, "Ada", 0);
         room.joins(2, BOB, "ada", 0);
@@ -287,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_reconnect_nothing_is_missed_and_nothing_comes_twice() {
+    fn a_reconnect_misses_and_repeats_nothing() {
         let mut room = Room::new(0);
         room.joins(1, ADA, "Ada", 0);
         room.joins(2, BOB, "Bob", 0);
@@ -299,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_said_again_with_its_key_is_said_once() {
+    fn a_message_repeated_with_its_key_is_posted_once() {
         let mut room = Room::new(0);
         room.joins(1, ADA, "Ada", 0);
         room.joins(2, BOB, "Bob", 0);
@@ -309,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn history_is_short_and_a_page_is_told_what_it_cannot_see() {
+    fn history_is_bounded_and_gaps_are_reported() {
         let mut room = Room::new(0);
         room.joins(1, ADA, "Ada", 0);
         let first = parsed(room.says(1, "0", "0").all)["message"]["id"].as_u64().unwrap();
@@ -323,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_outlives_the_program_still_gets_what_is_new() {
+    fn a_page_that_outlives_the_program_gets_new_messages() {
         let mut room = Room::new(1_000);
         room.joins(1, ADA, "Ada", 0);
         let seen = parsed(room.says(1, "a", "before").all)["message"]["id"].as_u64().unwrap();
@@ -336,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_page_of_ours_says_is_refused() {
+    fn invalid_messages_are_rejected() {
         let mut room = Room::new(0);
         let hello = |session: &str, name: &str| json!({ "type": "hello", "session": session, "name": name, "after": 0 });
         let say = |key: &str, text: &str| json!({ "type": "say", "key": key, "text": text });
@@ -357,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_left_are_forgotten_in_time_and_those_who_are_here_are_not() {
+    fn absent_people_are_eventually_forgotten_and_members_are_not() {
         let mut room = Room::new(0);
         room.joins(1, ADA, "Ada", 0);
         for n in 0..MEMORY + 9 {

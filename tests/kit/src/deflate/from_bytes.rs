@@ -1,4 +1,4 @@
-//! Tests whose every decision comes from bytes, so that a fuzzer may make them as well as proptest.
+//! Tests driven entirely by input bytes, for both a fuzzer and proptest.
 
 use super::*;
 use crate::frames::*;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use ws_proto::deflate::{Deflate, Direction, Terms};
 use ws_proto::{Config, Connection, Delivery, Event, Frame, Heartbeat, Moment, Opcode, Role};
 
-/// Decisions, one after another; where the bytes end, the first of all choices each time.
+/// Successive decisions. Past the last byte, each is the first choice.
 pub struct Dice<'a>(pub(crate) &'a [u8]);
 
 impl Dice<'_> {
@@ -18,7 +18,7 @@ impl Dice<'_> {
         *first
     }
 
-    /// One of so many.
+    /// A choice below `n`.
     pub fn below(&mut self, n: u8) -> u8 {
         self.byte() % n
     }
@@ -45,7 +45,7 @@ impl Dice<'_> {
         deflate.release_after(Duration::from_millis(self.of(&[30_000, 0, 1, 1000])))
     }
 
-    /// Data of which much was sent before.
+    /// Data that partly repeats earlier data.
     fn data(&mut self) -> Vec<u8> {
         let mut data = Vec::new();
         for _ in 0..self.below(4) {
@@ -59,7 +59,7 @@ impl Dice<'_> {
     }
 }
 
-/// What one end has sent, and what it is in the middle of.
+/// What one end has sent, and the message in progress.
 #[derive(Default)]
 struct Sent {
     messages: Vec<Vec<u8>>,
@@ -119,7 +119,7 @@ impl Sent {
     }
 }
 
-/// What an end was told: messages, and pieces joined to such.
+/// The messages that an end received, chunks joined.
 fn told(end: &End) -> Vec<Vec<u8>> {
     let (mut told, mut is_whole) = (Vec::<Vec<u8>>::new(), true);
     for event in &end.events {
@@ -137,12 +137,12 @@ fn told(end: &End) -> Vec<Vec<u8>> {
             other => panic!("{other:?}"),
         }
     }
-    assert!(is_whole, "a message without its end");
+    assert!(is_whole, "unfinished message");
     told
 }
 
-/// Two ends of any terms and settings send each other anything in any form, over a pipe that cuts as it likes, while
-/// time passes: what one sent, the other is told.
+/// Two ends with any terms and settings exchange anything in any form, over a pipe that cuts arbitrarily, while time
+/// passes: each receives what the other sent.
 pub fn exchange(bytes: &[u8]) {
     let dice = &mut Dice(bytes);
     let now = Moment::default();
@@ -177,7 +177,7 @@ pub fn exchange(bytes: &[u8]) {
         }
     }
     pair.chunk = usize::MAX;
-    // Who inflates more than it may is read again in the next second.
+    // A peer over the inflate rate is read again in the next second.
     for _ in 0..1000 {
         pair.advance(Duration::from_secs(1));
         if !pair.client.connection.is_paused() && !pair.server.connection.is_paused() {
@@ -185,15 +185,15 @@ pub fn exchange(bytes: &[u8]) {
         }
     }
     let [by_client, by_server] = sent;
-    assert!(told(&pair.server) == by_client.messages, "what the client sent by {ours:?}");
-    assert!(told(&pair.client) == by_server.messages, "what the server sent by {theirs:?}");
+    assert!(told(&pair.server) == by_client.messages, "messages from the client, {ours:?}");
+    assert!(told(&pair.client) == by_server.messages, "messages from the server, {theirs:?}");
 }
 
-/// What a connection told of one message after another, and the code that it closed with.
+/// The successive messages of a connection, and its close code.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Outcome {
     messages: Vec<Vec<u8>>,
-    /// As much as was told of one that is not whole.
+    /// The received part of an unfinished message.
     begun: Vec<u8>,
     code: Option<u16>,
     fault: Option<String>,
@@ -228,8 +228,8 @@ fn outcome(config: &Arc<Config>, role: Role, terms: Terms, reads: &[&[u8]]) -> O
     outcome
 }
 
-/// Any bytes, or such as were once a compressed message, come as compressed messages: whatever they do, no message is
-/// over the limit, and what comes of them does not depend on how they are cut.
+/// Arbitrary bytes, or a corrupted compressed message, arrive as compressed messages: no message exceeds the limit, and
+/// the result does not depend on the cuts.
 pub fn garbage(bytes: &[u8]) {
     let dice = &mut Dice(bytes);
     let role = dice.of(&ROLES);

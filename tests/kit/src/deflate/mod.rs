@@ -1,4 +1,4 @@
-//! Compression (RFC 7692): connections by any terms, peers that compress, and data.
+//! Compression (RFC 7692): connections with any terms, compressing peers, and data.
 
 pub mod from_bytes;
 
@@ -9,7 +9,7 @@ use ws_proto::deflate::{Deflate, Direction, Terms};
 use ws_proto::{Config, Connection, Error, Event, Moment, ProtocolError, Role};
 use zlib_rs::DeflateFlush;
 
-/// Says that a message is compressed (RFC 7692 §6).
+/// Marks a compressed message (RFC 7692 §6).
 pub const RSV1: u8 = 0x40;
 pub const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 pub const FULL: Direction = Direction { context_takeover: true, window_bits: 15 };
@@ -20,7 +20,7 @@ pub fn direction(takeover: bool, window_bits: u8) -> Direction {
     Direction { context_takeover: takeover, window_bits }
 }
 
-/// The defaults, with everything compressed.
+/// The defaults, compressing everything.
 pub fn deflate() -> Deflate {
     Deflate::new().threshold(0)
 }
@@ -29,7 +29,7 @@ pub fn config(deflate: Deflate) -> Config {
     Config::server().deflate(deflate)
 }
 
-/// A connection that is open and compresses by these terms.
+/// An open connection that compresses by these terms.
 pub fn open_by(role: Role, config: Config, ours: Direction, theirs: Direction) -> (Connection, Moment) {
     let now = Moment::from_nanos(1 << 60);
     let mut connection = Connection::upgraded(now, Arc::new(config), role);
@@ -37,12 +37,12 @@ pub fn open_by(role: Role, config: Config, ours: Direction, theirs: Direction) -
     (connection, now)
 }
 
-/// A connection that is open and may use all that there is to use.
+/// An open connection with the most permissive terms.
 pub fn open_full(role: Role) -> (Connection, Moment) {
     open_by(role, config(deflate()), FULL, FULL)
 }
 
-/// What compresses at the other end.
+/// The peer's compressor.
 pub struct Zip {
     deflate: zlib_rs::Deflate,
     takeover: bool,
@@ -58,7 +58,7 @@ impl Zip {
         Self { deflate, takeover: direction.context_takeover }
     }
 
-    /// Compresses so much, and flushes it so.
+    /// Compresses data with this flush.
     pub fn part(&mut self, data: &[u8], flush: DeflateFlush) -> Vec<u8> {
         let before = self.deflate.total_out();
         let mut out = vec![0; data.len() + data.len() / 4 + 1024];
@@ -67,7 +67,7 @@ impl Zip {
         out
     }
 
-    /// A message, as its frames carry it.
+    /// A message as its frames carry it.
     pub fn message(&mut self, data: &[u8]) -> Vec<u8> {
         if data.is_empty() {
             return vec![0];
@@ -80,12 +80,12 @@ impl Zip {
         out
     }
 
-    /// The fragments of a message, as their frames carry them.
+    /// The fragments of a message as their frames carry them.
     pub fn fragments(&mut self, parts: &[&[u8]]) -> Vec<Vec<u8>> {
         let mut out: Vec<_> = parts.iter().map(|part| self.part(part, DeflateFlush::SyncFlush)).collect();
         let last = out.last_mut().unwrap();
         if last.is_empty() {
-            // What was flushed is not flushed again.
+            // Nothing is left to flush twice.
             last.push(0);
         } else {
             assert_eq!(last.split_off(last.len() - TAIL.len()), TAIL);
@@ -97,7 +97,7 @@ impl Zip {
     }
 }
 
-/// Zeros that become a gigabyte of more zeros: so many of a million, of which each is a message, but for its beginning.
+/// A compressed message of `millions` MiB of zeros. Each MiB after the first compresses to the same bytes.
 pub fn zeros(millions: usize) -> Vec<u8> {
     let million = vec![0; 1 << 20];
     let mut zip = Zip::with_level(FULL, 9);
@@ -109,13 +109,13 @@ pub fn zeros(millions: usize) -> Vec<u8> {
     out
 }
 
-/// Bytes that do not compress, the same for each seed.
+/// Incompressible bytes, the same for each seed.
 pub fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut random = Lcg(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x2545_f491_4f6c_dd1d);
     (0..len).map(|_| random.next() as u8).collect()
 }
 
-/// A message in frames: `first` and then continuations.
+/// A message in frames: `first`, then continuations.
 pub fn in_frames<P: AsRef<[u8]>>(role: Role, first: u8, parts: &[P]) -> Vec<u8> {
     let mut out = Vec::new();
     for (n, part) in parts.iter().enumerate() {
@@ -130,7 +130,7 @@ pub fn compressed(role: Role, opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame_to(role, FIN | RSV1 | opcode, payload)
 }
 
-/// The messages among the events, and what else there was.
+/// The messages among the events; other events as their `Debug` text.
 pub fn messages(events: &[Event<'_>]) -> Vec<Vec<u8>> {
     events
         .iter()
@@ -141,7 +141,7 @@ pub fn messages(events: &[Event<'_>]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// What broke the protocol, by the events of an end.
+/// The protocol error among the events of an end.
 pub fn fault(events: &[Event<'_>]) -> Option<ProtocolError> {
     match events {
         [Event::Closed(closed)] => match closed.error {
