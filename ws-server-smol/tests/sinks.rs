@@ -35,6 +35,33 @@ fn a_message_larger_than_the_room_waits_until_it_is_alone() {
 }
 
 #[test]
+fn every_size_around_the_room_that_is_left_is_taken() {
+    run(async {
+        // The pipe takes 4 KiB of the first message, and the rest of it waits.
+        let (first, cap) = (6 << 10, 16 << 10);
+        let left = cap - (first - (4 << 10));
+        for second in left - 64..left + 64 {
+            let (client, server) = pipe(4 << 10, 1);
+            let small = Config::client().outbox(1 << 10, 8 << 10, cap);
+            let (mut client, mut server) =
+                websockets(client.straight(), server.straight(), small, Config::server());
+            let sends = async {
+                for size in [first, second] {
+                    client.feed(Message::Binary(vec![0; size].into())).await.unwrap();
+                }
+                SinkExt::close(&mut client).await.unwrap();
+            };
+            let receives = async {
+                for size in [first, second] {
+                    assert_eq!(server.next().await.unwrap().unwrap().as_bytes().len(), size);
+                }
+            };
+            future::zip(sends, receives).await;
+        }
+    });
+}
+
+#[test]
 fn what_the_sink_has_taken_goes_before_what_is_sent_after_it() {
     run(async {
         let (client, server) = pipe(4 << 10, 1);

@@ -10,6 +10,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use ws_proto::{CloseCode, Message, SendError, State};
 
+/// Two bytes, a 64-bit length and a masking key (RFC 6455 §5.2).
+const LONGEST_HEADER: usize = 14;
+
 /// As [`WebSocket::next`], with the error type of the sink.
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     type Item = Result<Message<'static>, WebSocketError>;
@@ -43,8 +46,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message<'static>> for WebSocket<S> 
             this.knows_end = true;
             return Ok(());
         }
-        let cap = this.driver.shared.connection().config().get_outbox_cap();
-        if this.queued() == 0 || this.queued() + message.as_bytes().len() <= cap {
+        if this.has_room_for(message.as_bytes().len()) {
             this.try_send(message)?;
         } else {
             // Room below the high mark does not mean room for a larger message.
@@ -68,6 +70,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message<'static>> for WebSocket<S> 
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
+    /// Whether a message of this length is taken for certain: alone it always is.
+    fn has_room_for(&self, len: usize) -> bool {
+        let connection = self.driver.shared.connection();
+        let (queued, cap) = (connection.queued(), connection.config().get_outbox_cap());
+        queued == 0 || queued.saturating_add(len).saturating_add(LONGEST_HEADER) <= cap
+    }
+
     /// Queues the sink's waiting message once the outbox is empty: then it fits, whatever the cap.
     pub(super) fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         if self.waiting.is_some() && self.is_late() {
