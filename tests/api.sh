@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 crates=(ws-proto ws-host ws-server-mio ws-server-smol)
 tools=${CARGO_TARGET_DIR:-$PWD/target}/tools
-passed=0 failed=0
+source tests/check.sh
 
 not_here() { # WHY
     echo "$1: the public API is not compared"
@@ -32,14 +32,10 @@ for crate in "${crates[@]}"; do
         not_here "this nightly Rust writes no list of $crate" # its JSON is of another version
     elif [ "${1:-}" = --write ]; then
         cp "$now/api.txt" "$crate/api.txt"
-    elif diff -u "$crate/api.txt" "$now/api.txt"; then
-        passed=$((passed + 1))
-        echo "ok    $crate has the API of its list"
     else
-        failed=$((failed + 1))
-        echo "FAIL  $crate: is the change meant? Then: tests/api.sh --write"
+        check "$crate has the API of its list, which tests/api.sh --write renews" \
+            "$(diff -u "$crate/api.txt" "$now/api.txt" 2>&1 || true)"
     fi
 done
 [ "${1:-}" != --write ] || exit 0
-printf 'public API:\n%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+summary 'public API'

@@ -11,17 +11,7 @@ target=${CARGO_TARGET_DIR:-$PWD/target}
 # Outside of the repository, so that no test finds it there.
 alone=$(mktemp -d)
 trap 'rm -rf "$alone"' EXIT
-passed=0 failed=0
-
-check() { # NAME FOUND: passes when nothing was found
-    if [ -z "$2" ]; then
-        passed=$((passed + 1))
-        echo "ok    $1"
-    else
-        failed=$((failed + 1))
-        printf 'FAIL  %s:\n%s\n' "$1" "$2"
-    fi
-}
+source tests/check.sh
 
 succeeds() { # NAME COMMAND...: passes without a warning
     local name=$1 log=$alone/log status=0
@@ -66,5 +56,4 @@ for crate in "${crates[@]}"; do
     awk -v crate="$crate" '/^test result: ok/ { n += $4 } END { print "      " n + 0 " tests of " crate }' "$alone/log"
 done
 
-printf 'package:\n%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+summary package

@@ -2,17 +2,7 @@
 # What the crates promise of their own sources.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-passed=0 failed=0
-
-check() { # NAME FOUND: passes when nothing was found
-    if [ -z "$2" ]; then
-        passed=$((passed + 1))
-        echo "ok    $1"
-    else
-        failed=$((failed + 1))
-        printf 'FAIL  %s:\n%s\n' "$1" "$2"
-    fi
-}
+source tests/check.sh
 
 code() { # PATTERN DIRECTORY...: lines of Rust that are neither comment nor test
     local pattern=$1
@@ -81,5 +71,4 @@ check 'no file of Rust is too long' "$(
     done
 )"
 
-printf 'purity:\n%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+summary purity
