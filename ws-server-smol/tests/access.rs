@@ -111,7 +111,7 @@ fn is_refused<T>(listened: Result<T, ListenError>, expected: &InvalidAccess, nam
 }
 
 #[test]
-fn what_can_allow_nobody_is_an_error_of_every_way_to_listen() {
+fn rules_that_allow_no_request_are_rejected_by_every_way_to_listen() {
     for (config, expected, names) in mistakes() {
         for bind in [Bind::localhost(), Bind::any(), Bind::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))] {
             is_refused(Server::bind(bind.clone(), config.clone()), &expected, names);
@@ -143,7 +143,7 @@ fn what_can_allow_nobody_is_an_error_of_every_way_to_listen() {
 }
 
 #[test]
-fn files_schemes_and_hosts_that_are_empty_are_let_in_where_they_are_allowed() {
+fn file_schemes_and_empty_hosts_are_allowed_where_configured() {
     let allowed =
         ServerConfig::new().allow_file_origin().allow_scheme("Moz-Extension").allow_origin("qrc://");
     let random = "moz-extension://2c127fa4-62c7-7e4f-90e5-472b45eecfdc";
@@ -180,7 +180,7 @@ fn every_interface(only_v6: bool) -> TcpListener {
 }
 
 #[test]
-fn a_page_of_localhost_may_use_the_socket_by_address_where_both_families_are_this_servers() {
+fn a_localhost_page_may_connect_by_address_where_the_server_owns_both_families() {
     let bound = |bind: Bind| Server::bind(bind, ServerConfig::new()).unwrap();
     let one = |ip: Ipv4Addr| bound(Bind::from(SocketAddr::from((ip, 0))));
     let own = |listener: TcpListener| {
@@ -260,7 +260,7 @@ mod unix {
     }
 
     #[test]
-    fn a_unix_socket_needs_no_name_and_a_page_still_does() {
+    fn a_unix_socket_needs_no_host_but_a_page_needs_an_allowed_origin() {
         for own in [false, true] {
             let directory = Directory::new(if own { "own" } else { "unix" });
             let path = directory.socket();
@@ -333,7 +333,7 @@ mod unix {
 }
 
 #[test]
-fn over_tcp_a_host_is_named_as_ever() {
+fn over_tcp_the_host_is_still_required() {
     let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     let address = server.local_addr().unwrap();
     beside(&server, async {
@@ -352,7 +352,7 @@ fn over_tcp_a_host_is_named_as_ever() {
 }
 
 #[test]
-fn a_zone_in_a_host_is_tolerated_where_there_can_be_one() {
+fn a_zone_in_a_host_is_accepted_on_link_local_addresses_only() {
     let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     let address = server.local_addr().unwrap();
     beside(&server, async {
@@ -404,7 +404,7 @@ fn link_local(test: &str) -> Option<(SocketAddrV6, String)> {
 }
 
 #[test]
-fn a_client_reaches_a_link_local_address_by_its_zone_and_never_sends_it() {
+fn a_client_reaches_a_link_local_address_by_its_zone_and_never_sends_the_zone() {
     let Some((address, name)) = link_local("ws-server-smol: zones") else { return };
     let server = Server::bind(Bind::from(SocketAddr::from(address)), ServerConfig::new()).unwrap();
     let (ip, port, index) = (address.ip(), server.local_addr().unwrap().port(), address.scope_id());

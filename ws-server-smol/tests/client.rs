@@ -168,7 +168,7 @@ fn one_deadline_covers_the_whole_attempt() {
 /// The queue of a listener is filled, so that the system leaves further connections unanswered.
 #[cfg(target_os = "linux")]
 #[test]
-fn an_address_that_does_not_answer_keeps_the_next_one_waiting_for_a_quarter_of_a_second() {
+fn a_silent_address_delays_the_next_by_a_quarter_of_a_second() {
     run(async {
         let (full, listens, port) = reserved();
         listens.listen(1).unwrap();
@@ -499,7 +499,7 @@ fn headers_and_the_choice_of_a_subprotocol() {
 }
 
 #[test]
-fn a_server_that_ends_in_the_handshake_is_a_failed_attempt() {
+fn an_eof_in_the_handshake_is_a_failed_attempt() {
     run(async {
         let (listener, address) = listener();
         let url = format!("ws://{address}/");
@@ -519,7 +519,7 @@ fn a_server_that_ends_in_the_handshake_is_a_failed_attempt() {
 
 #[cfg(unix)]
 #[test]
-fn a_unix_socket_takes_the_place_of_host_and_port() {
+fn a_unix_socket_replaces_host_and_port() {
     use std::os::unix::net::UnixListener;
     run(async {
         let directory = std::env::temp_dir().join(format!("ws-smol-clients-{}", std::process::id()));

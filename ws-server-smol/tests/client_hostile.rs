@@ -31,7 +31,7 @@ async fn asks(stream: End, config: Config) -> Option<ConnectError> {
 const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
 
 #[test]
-fn nothing_but_the_request_is_sent_unless_the_answer_is_the_right_one() {
+fn nothing_follows_the_request_until_a_valid_answer() {
     for answer in [
         &format!("{SWITCH}Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello"),
         &format!("{SWITCH}\r\nhello"),
@@ -114,7 +114,7 @@ fn an_answer_that_drips_ends_at_the_deadline() {
 
 /// Both come from the system, for each connection anew (RFC 6455 §10.3).
 #[test]
-fn no_two_clients_have_a_key_or_a_mask_in_common() {
+fn no_two_clients_share_a_key_or_a_mask() {
     let (mut keys, mut masks) = (HashSet::new(), HashSet::new());
     for _ in 0..100 {
         run(async {

@@ -123,7 +123,7 @@ fn has_cors(head: &str) -> bool {
 }
 
 #[test]
-fn where_a_token_is_required_a_preflight_needs_none_and_the_application_hears_nothing() {
+fn a_preflight_needs_no_token_and_never_reaches_the_application() {
     serving(with_token(named()), async |at, asked| {
         for (from, is_allowed) in [(DEV, true), (EVIL, false)] {
             let answer = ask(at, "OPTIONS /api", origin(from) + PREFLIGHT).await;
@@ -143,7 +143,7 @@ fn where_a_token_is_required_a_preflight_needs_none_and_the_application_hears_no
 }
 
 #[test]
-fn with_and_without_the_token_an_allowed_origin_may_read_the_answer_and_no_other_may() {
+fn only_an_allowed_origin_may_read_the_answer_with_or_without_a_token() {
     serving(with_token(named()), async |at, _| {
         let shown = format!("Cookie: name=Zo\u{eb}; ws_token_{}={TOKEN}\r\n", at.port());
         for fields in ["", UPGRADE] {
@@ -165,7 +165,7 @@ fn with_and_without_the_token_an_allowed_origin_may_read_the_answer_and_no_other
 }
 
 #[test]
-fn named_origins_are_let_in_and_any_origin_lets_nobody_in() {
+fn named_origins_may_open_sockets_but_any_origin_may_not() {
     let any = || ServerConfig::new().cors(Cors::new().any_origin());
     let cases = [(named(), DEV, true), (named(), EVIL, false), (any(), DEV, false), (any(), EVIL, false)];
     for (config, from, is_in) in cases {
@@ -183,7 +183,7 @@ fn named_origins_are_let_in_and_any_origin_lets_nobody_in() {
 }
 
 #[test]
-fn a_preflight_waits_for_its_turn_and_holds_the_place_of_a_handshake() {
+fn a_preflight_waits_for_its_turn_and_counts_as_a_handshake() {
     let server = Server::bind(Bind::localhost(), named().max_handshakes(1)).unwrap();
     let at = server.local_addr().unwrap();
     let preflight = format!("OPTIONS /api HTTP/1.1\r\nHost: {at}\r\n{}{PREFLIGHT}\r\n", origin(DEV));
@@ -228,7 +228,7 @@ fn the_end_of_preflights_alone_is_told_to_nobody() {
 }
 
 #[test]
-fn what_the_engine_answers_by_itself_is_readable_too() {
+fn automatic_answers_are_readable_too() {
     serving(named(), async |at, _| {
         for from in [DEV, EVIL] {
             for (line, fields, status) in [
@@ -248,7 +248,7 @@ fn what_the_engine_answers_by_itself_is_readable_too() {
 }
 
 #[test]
-fn what_the_application_answers_is_readable_in_pieces_too_and_stays_where_it_says_so_itself() {
+fn application_answers_are_readable_even_streamed_and_keep_their_own_fields() {
     serving(named(), async |at, _| {
         assert!(readable(&ask(at, "GET /pieces", origin(DEV)).await));
         assert!(!has_cors(&ask(at, "GET /pieces", origin(EVIL)).await));

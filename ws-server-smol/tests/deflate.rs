@@ -53,7 +53,7 @@ fn one_knows_what_was_agreed_on() {
 }
 
 #[test]
-fn messages_cross_compressed_and_come_out_as_they_went_in() {
+fn compressed_messages_arrive_unchanged() {
     with_echo(Deflate::new(), async |server| {
         let mut ws = client(server, ClientConfig::new().deflate(Deflate::new())).await;
         for _ in 0..3 {
@@ -63,7 +63,7 @@ fn messages_cross_compressed_and_come_out_as_they_went_in() {
 }
 
 #[test]
-fn a_broadcast_reaches_those_who_agreed_and_those_who_did_not() {
+fn a_broadcast_reaches_peers_with_and_without_compression() {
     with_echo(Deflate::new(), async |server| {
         let mut clients = Vec::new();
         for config in [
@@ -86,7 +86,7 @@ fn a_broadcast_reaches_those_who_agreed_and_those_who_did_not() {
 }
 
 #[test]
-fn who_does_not_ask_for_it_stays_plain() {
+fn a_client_that_does_not_offer_it_stays_uncompressed() {
     with_echo(Deflate::new(), async |server| {
         let mut ws = client(server, ClientConfig::new()).await;
         assert_eq!(ws.compression(), None);

@@ -58,7 +58,7 @@ async fn read_to_the_end(peer: &mut Socket) {
 }
 
 #[test]
-fn messages_whose_first_or_last_frame_is_empty_come_as_fast_as_they_are_sent() {
+fn messages_with_an_empty_first_or_last_frame_are_not_delayed() {
     for role in ROLES {
         for config in both_ways() {
             let tick = [frame(role, TEXT, b"tick"), frame(role, FIN | CONTINUATION, b"")].concat();
@@ -97,7 +97,7 @@ fn empty_messages_over_the_rate_all_come_in_order_and_then_the_end() {
 }
 
 #[test]
-fn a_close_behind_as_many_pings_as_the_rate_is_a_close() {
+fn a_close_behind_pings_at_the_rate_still_closes() {
     for role in ROLES {
         for rate in [0, 10] {
             let close = frame(role, FIN | 8, &1000_u16.to_be_bytes());
@@ -128,7 +128,7 @@ const BROKEN: &[u8] = b"\x00\x0f\x00\xf0\xffgood, and plain\x06\x01\x02\x03";
 
 #[cfg(feature = "deflate")]
 #[test]
-fn what_is_good_of_a_compressed_message_that_breaks_is_told_first_whatever_reads_it_comes_in() {
+fn the_valid_part_of_a_broken_compressed_message_is_reported_first_however_it_is_read() {
     use ws_server_smol::{Deflate, HttpConnection, Incoming};
 
     const ASKED: &[u8] =

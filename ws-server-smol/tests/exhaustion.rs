@@ -35,7 +35,7 @@ fn all_that_are_left() -> Vec<File> {
 }
 
 #[test]
-fn a_server_that_cannot_accept_says_so_once_and_goes_on_when_it_can() {
+fn a_server_that_cannot_accept_reports_it_once_and_recovers() {
     with_few_descriptors("inner_server");
 }
 
@@ -92,7 +92,7 @@ async fn get(stream: &mut Async<TcpStream>) {
 }
 
 #[test]
-fn a_client_without_a_descriptor_says_so_and_comes_back_when_there_is_one() {
+fn a_client_without_a_descriptor_reports_it_and_recovers() {
     with_few_descriptors("inner_client");
 }
 

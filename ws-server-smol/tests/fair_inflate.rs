@@ -105,7 +105,7 @@ impl Settling {
 }
 
 #[test]
-fn of_two_hundred_bombs_little_is_inflated_before_an_honest_message() {
+fn two_hundred_bombs_delay_an_honest_message_by_little() {
     let executor = LocalExecutor::new();
     let (told, config) = (Told::default(), Arc::new(in_pieces()));
     let mut bombers = Vec::new();
@@ -152,7 +152,7 @@ fn of_two_hundred_bombs_little_is_inflated_before_an_honest_message() {
 }
 
 #[test]
-fn of_joined_bombs_none_is_whole_before_an_honest_message() {
+fn an_honest_message_completes_before_any_joined_bomb() {
     let executor = LocalExecutor::new();
     let (told, config) = (Told::default(), Arc::new(compressing(Config::server())));
     let clients = run(async {
@@ -249,7 +249,7 @@ fn honest_peers_and_a_large_upload_share_by_turns() {
 }
 
 #[test]
-fn sixteen_mebibytes_of_zeros_arrive_and_a_byte_more_is_too_big() {
+fn sixteen_mebibytes_of_zeros_arrive_and_one_more_byte_is_too_big() {
     let limit = 16 * MEBI;
     for (by_server, len) in [(false, limit), (false, limit + 1), (true, limit), (true, limit + 1)] {
         let server = Server::bind(

@@ -3,7 +3,7 @@
 use ws_kit::modules::Arrows;
 
 #[test]
-fn source_files_and_folders_depend_on_each_other_in_no_circle() {
+fn source_files_and_folders_have_no_dependency_cycles() {
     // An extension is handed the server, which holds it.
     let files = Arrows::read(env!("CARGO_MANIFEST_DIR")).without("extension", "server");
     files.assert_no_circle();

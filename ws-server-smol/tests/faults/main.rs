@@ -193,7 +193,7 @@ fn whatever_the_stream_does_nothing_is_lost_forgotten_or_left() {
 }
 
 #[test]
-fn two_ends_that_both_send_never_wait_for_each_other() {
+fn two_ends_that_both_send_never_deadlock() {
     with_users(150, bulk::run);
 }
 
@@ -203,11 +203,11 @@ fn who_says_its_last_while_it_is_paused_is_heard_and_parts() {
 }
 
 #[test]
-fn the_close_code_is_the_peers_whatever_breaks_afterwards() {
+fn the_close_code_is_the_peers_whatever_breaks_later() {
     with_users(150, leaving::with_a_word);
 }
 
 #[test]
-fn whoever_leaves_a_stream_is_found() {
+fn a_peer_that_leaves_a_stream_is_noticed() {
     with_users(150, leaving::a_stream);
 }

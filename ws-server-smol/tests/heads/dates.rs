@@ -48,7 +48,7 @@ fn date(head: &str) -> SystemTime {
 }
 
 #[test]
-fn the_date_follows_a_wall_clock_that_is_set_and_time_that_was_slept() {
+fn dates_follow_clock_changes_and_sleep() {
     let clocks = Clocks::new();
     let server = clocks.server(ServerConfig::new());
     run(beside(&server, hello, async {
@@ -171,7 +171,7 @@ fn a_stream_without_a_server_is_dated_where_its_configuration_has_a_clock() {
 }
 
 #[test]
-fn a_file_of_the_future_was_last_modified_at_the_date_and_keeps_its_own_etag() {
+fn a_future_modification_time_is_capped_at_the_date_and_the_etag_kept() {
     let root = std::env::temp_dir().join(format!("ws-server-smol-{}-heads", std::process::id()));
     fs::create_dir_all(&root).unwrap();
     fs::write(root.join("hello.txt"), "hello").unwrap();
