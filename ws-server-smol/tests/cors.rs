@@ -264,7 +264,7 @@ fn application_answers_are_readable_even_streamed_and_keep_their_own_fields() {
 }
 
 #[test]
-fn no_cookie_of_another_page_locks_the_bearer_out() {
+fn a_foreign_cookie_does_not_lock_the_bearer_out() {
     serving(with_token(ServerConfig::default()), async |at, _| {
         let own = format!("ws_token_{}={TOKEN}", at.port());
         for other in [&b"name=Zo\xc3\xab"[..], b"name=Zo\xeb", b"\xff", b"=", b"x", b"a=\"", b"", b"a b"] {
@@ -282,7 +282,7 @@ fn no_cookie_of_another_page_locks_the_bearer_out() {
 }
 
 #[test]
-fn a_page_that_is_opened_by_its_link_again_still_keeps_the_link_to_itself() {
+fn a_page_reopened_by_its_link_still_sends_no_referrer() {
     serving(with_token(ServerConfig::default()), async |at, _| {
         let shown = format!("Cookie: ws_token_{}={TOKEN}\r\n", at.port());
         for path in ["/", "/pieces"] {

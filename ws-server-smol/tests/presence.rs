@@ -140,7 +140,7 @@ fn a_websocket_that_is_dropped_has_presence_for_the_extension() {
 }
 
 #[test]
-fn an_upgrade_that_is_refused_has_no_topics() {
+fn a_rejected_upgrade_has_no_topics() {
     let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(async {
         let refuse = async {

@@ -126,7 +126,7 @@ fn honest_names_are_served_and_those_that_lead_elsewhere_on_some_system_are_refu
 }
 
 #[test]
-fn of_an_empty_file_a_range_from_its_start_is_ignored() {
+fn a_range_from_the_start_of_an_empty_file_is_ignored() {
     let temp = Temp::new("emptied");
     temp.write("empty.txt", "");
     let folder = Folder::new(temp.root()).unwrap();
@@ -153,7 +153,7 @@ fn of_an_empty_file_a_range_from_its_start_is_ignored() {
 }
 
 #[test]
-fn links_inside_lead_to_hidden_places_and_never_to_secrets() {
+fn links_inside_may_reach_hidden_files_but_never_secrets() {
     let temp = Temp::new("hidden-links");
     let root = temp.root();
     for name in [".pnpm/x/index.html", ".pnpm/x/x.js", "..2026_01_01/conf.json", ".gitignore"] {
@@ -204,7 +204,7 @@ fn links_inside_lead_to_hidden_places_and_never_to_secrets() {
 }
 
 #[test]
-fn an_application_in_one_page_answers_whatever_navigates() {
+fn a_single_page_application_answers_every_navigation() {
     let temp = Temp::new("navigates");
     temp.write("index.html", "page");
     temp.write("hello.txt", "hello");
@@ -237,7 +237,7 @@ fn set_time(path: &Path, time: SystemTime) {
 }
 
 #[test]
-fn a_compressed_file_that_is_older_is_not_sent() {
+fn an_outdated_compressed_file_is_not_sent() {
     let temp = Temp::new("ages");
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let second = Duration::from_secs(1);

@@ -69,7 +69,7 @@ fn serve(server: &Server, what: &str, client: impl Future<Output = ()>) {
 }
 
 #[test]
-fn limits_of_zero_turn_everybody_away_or_are_one_and_nothing_spins() {
+fn limits_of_zero_reject_all_or_act_as_one_and_nothing_spins() {
     let none = server(config().max_connections(0));
     serve(&none, "max_connections 0", async {
         for _ in 0..3 {
@@ -134,7 +134,7 @@ fn a_stop_of_any_length_tells_the_first_and_has_no_end_before_its_time() {
 }
 
 #[test]
-fn a_client_that_fails_at_once_waits_whatever_its_policy() {
+fn an_immediate_failure_waits_under_any_policy() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}/", free.local_addr().unwrap());
     drop(free);
@@ -166,7 +166,7 @@ fn a_client_that_fails_at_once_waits_whatever_its_policy() {
 }
 
 #[test]
-fn a_client_whose_time_is_zero_fails_and_one_whose_time_has_no_end_connects() {
+fn a_zero_timeout_fails_and_an_infinite_one_connects() {
     let server = server(config());
     serve(&server, "a client", async {
         let url = server.url("/").unwrap();
@@ -178,7 +178,7 @@ fn a_client_whose_time_is_zero_fails_and_one_whose_time_has_no_end_connects() {
 }
 
 #[test]
-fn topic_limits_of_zero_allow_no_topic_and_no_name() {
+fn topic_limits_of_zero_reject_every_topic_and_name() {
     let server = server(config());
     run(async {
         let (_client, ws) = connected(&server, ClientConfig::new()).await;

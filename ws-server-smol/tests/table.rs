@@ -12,7 +12,7 @@ use ws_server_smol::ServerConfig;
 use ws_server_smol::*;
 
 #[test]
-fn each_row_of_the_table_links_to_the_one_test_that_is_named_after_it() {
+fn each_row_of_the_table_links_to_its_test() {
     table::each_row_has_its_test("smol");
 }
 

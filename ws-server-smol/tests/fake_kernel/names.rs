@@ -94,7 +94,7 @@ fn failure(outcome: Outcome) -> ConnectError {
 }
 
 #[test]
-fn four_names_without_an_answer_hold_up_no_fifth() {
+fn four_stuck_names_do_not_delay_a_fifth() {
     Rig::run(async |rig| {
         let others = rig.stuck(4).await;
         rig.connect("good.test").await.await.ok().unwrap();
@@ -106,7 +106,7 @@ fn four_names_without_an_answer_hold_up_no_fifth() {
 }
 
 #[test]
-fn a_ninth_name_waits_until_one_of_eight_is_answered() {
+fn a_ninth_name_waits_for_one_of_eight_answers() {
     Rig::run(async |rig| {
         let mut others = rig.stuck(8).await;
         let ninth = rig.connect("good.test").await;
@@ -121,7 +121,7 @@ fn a_ninth_name_waits_until_one_of_eight_is_answered() {
 }
 
 #[test]
-fn clients_of_one_name_share_one_lookup() {
+fn clients_of_the_same_name_share_one_lookup() {
     Rig::run(async |rig| {
         let mut clients = rig.stuck(1).await;
         for _ in 0..20 {
@@ -139,7 +139,7 @@ fn clients_of_one_name_share_one_lookup() {
 }
 
 #[test]
-fn a_name_that_no_client_waits_for_is_never_looked_up() {
+fn an_abandoned_name_is_never_looked_up() {
     Rig::run(async |rig| {
         let _others = rig.stuck(8).await;
         let dropped = rig.connect("one.test").await;
@@ -156,7 +156,7 @@ fn a_name_that_no_client_waits_for_is_never_looked_up() {
 }
 
 #[test]
-fn an_error_says_that_it_was_the_name() {
+fn a_lookup_failure_names_the_name() {
     Rig::run(async |rig| {
         let unknown = failure(rig.connect("none.test").await.await);
         assert_eq!(unknown.to_string(), r#"cannot look up "none.test": no such name"#);

@@ -17,7 +17,7 @@ use ws_server_smol::{
 use ws_server_smol::{Error, Initiator, Timeout};
 
 #[test]
-fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once_or_by_policy() {
+fn row_21_a_client_reconnects_as_the_same_object_at_once_or_by_policy() {
     let (_kept, port) = kept();
     let server = Server::bind(Bind::any().port(port), ServerConfig::new()).unwrap();
     let url = server.url("/chat?room=7").unwrap();
@@ -142,7 +142,7 @@ async fn driven(ws: &mut WebSocket<Socket>, script: impl Future<Output = ()>) {
 
 /// That it is half a minute by default, the same row of `ws-server-mio` proves.
 #[test]
-fn row_22_a_clients_heartbeat_is_a_one_way_pong_or_a_ping_as_it_was_set_at_the_last_connect() {
+fn row_22_a_clients_heartbeat_is_a_pong_or_a_ping_as_set_at_the_last_connect() {
     let host = Host::new();
     let url = format!("ws://{}/", host.address());
     run(async {

@@ -84,7 +84,7 @@ async fn end(how: How, server: &Server) -> ConnectionId {
 }
 
 #[test]
-fn row_10_a_close_brings_its_code_and_its_reason_where_there_is_one() {
+fn row_10_a_close_has_its_code_and_its_reason_if_any() {
     let (server, app) = (local(ServerConfig::new()), App::default());
     run(beside(&server, async |http| app.handle(http).await, async {
         for (body, code, reason) in [
@@ -109,7 +109,7 @@ fn row_10_a_close_brings_its_code_and_its_reason_where_there_is_one() {
 }
 
 #[test]
-fn row_11_closed_is_told_exactly_once_and_last_whatever_ended_it_and_to_the_extension_first() {
+fn row_11_closed_is_reported_exactly_once_last_and_to_the_extension_first() {
     for how in ALL {
         let (server, app) = (server_for(how), App::default());
         let log = app.log.clone();
@@ -193,7 +193,7 @@ fn row_12_an_error_says_which_connection_and_what_happened() {
 }
 
 #[test]
-fn row_16_one_connection_is_closed_by_its_id_with_code_and_reason() {
+fn row_16_a_connection_is_closed_by_id_with_code_and_reason() {
     let (server, app) = (local(ServerConfig::new()), App::default());
     run(beside(&server, async |http| app.handle(http).await, async {
         let (mut peer, id) = open(&server, "/").await;

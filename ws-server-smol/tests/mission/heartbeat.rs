@@ -8,7 +8,7 @@ use ws_server_smol::{Error, Timeout};
 
 /// That it is half an hour by default, and what `live` keeps alive, the same row of `ws-server-mio` proves.
 #[test]
-fn row_20_a_heartbeat_goes_to_every_client_as_it_was_set_at_the_start_and_finds_the_dead() {
+fn row_20_a_heartbeat_goes_to_every_client_as_set_at_the_start_and_finds_dead_peers() {
     let (server, app) = (local(with_heartbeat(beating())), App::default());
     run(beside(&server, async |http| app.handle(http).await, async {
         // An empty Ping, to everyone, again and again. Who answers lives on, and the time it took is known.

@@ -62,7 +62,7 @@ fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pi
 }
 
 #[test]
-fn row_05_an_upgrade_shows_what_is_asked_and_is_accepted_changed_refused_or_closed() {
+fn row_05_an_upgrade_shows_its_request_and_is_accepted_changed_rejected_or_closed() {
     let server = local(ServerConfig::new().allow_origin("https://app.example"));
     let address = server.local_addr().unwrap();
     let ask = async || {
@@ -111,7 +111,7 @@ fn row_05_an_upgrade_shows_what_is_asked_and_is_accepted_changed_refused_or_clos
 }
 
 #[test]
-fn row_06_open_is_told_once_the_switch_is_done_and_sending_works_from_then_on() {
+fn row_06_open_is_reported_after_the_switch_and_sending_works_from_then_on() {
     let server = local(ServerConfig::new());
     run(async {
         let mut peer = asking(&server, "/");
@@ -133,7 +133,7 @@ fn row_06_open_is_told_once_the_switch_is_done_and_sending_works_from_then_on() 
 }
 
 #[test]
-fn row_23_keys_are_made_and_their_answers_derived_and_checked() {
+fn row_23_keys_are_generated_and_their_answers_derived_and_checked() {
     let mine = key(*b"the sample nonce");
     assert_eq!(mine, "dGhlIHNhbXBsZSBub25jZQ==", "Base64 of 16 bytes");
     assert!(is_valid_key(&mine) && !is_valid_key("dGhlIHNhbXBsZQ=="));

@@ -7,7 +7,7 @@ use futures_lite::future;
 use ws_server_smol::{CloseCode, Frame, Incoming, SendError, ServerConfig, State};
 
 #[test]
-fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
+fn row_17_queries_by_id_report_this_connection_and_never_another() {
     let (server, app) = (local(ServerConfig::new()), App::default());
     run(async {
         let mut peer = asking(&server, "/");
@@ -79,7 +79,7 @@ fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
 }
 
 #[test]
-fn row_18_clients_count_from_their_upgrade_to_their_end() {
+fn row_18_clients_count_from_their_upgrade_to_their_close() {
     let server = local(ServerConfig::new());
     run(async {
         let mut page = Peer::connect(server.local_addr().unwrap());

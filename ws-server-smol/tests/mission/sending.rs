@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use ws_server_smol::{CloseCode, Frame, Incoming, Opcode, SendError, Sent, ServerConfig, State};
 
 #[test]
-fn row_13_a_send_says_whether_it_was_taken_is_over_the_mark_or_was_refused() {
+fn row_13_a_send_returns_whether_it_was_accepted_is_over_the_mark_or_was_rejected() {
     let server = local(ServerConfig::new().outbox(100, 1000, 10_000));
     let app = App::default();
     run(beside(&server, async |http| app.handle(http).await, async {
@@ -38,7 +38,7 @@ fn row_13_a_send_says_whether_it_was_taken_is_over_the_mark_or_was_refused() {
 }
 
 #[test]
-fn row_14_raw_frames_are_sent_as_they_are_and_refused_where_they_would_break_the_protocol() {
+fn row_14_raw_frames_are_sent_verbatim_and_rejected_where_they_would_break_the_protocol() {
     let (server, app) = (local(ServerConfig::new()), App::default());
     run(beside(&server, async |http| app.handle(http).await, async {
         let (mut peer, id) = open(&server, "/").await;
@@ -80,7 +80,7 @@ fn row_14_raw_frames_are_sent_as_they_are_and_refused_where_they_would_break_the
 }
 
 #[test]
-fn row_15_a_broadcast_goes_to_every_open_connection_and_to_nobody_else() {
+fn row_15_a_broadcast_goes_to_every_open_connection_and_no_other() {
     let server = local(ServerConfig::new());
     let undecided = RefCell::new(Vec::new());
     let handler = async |mut http: ws_server_smol::HttpConnection<_>| loop {

@@ -28,7 +28,7 @@ async fn answers(server: &Server) {
 }
 
 #[test]
-fn row_01_start_finds_a_free_port_by_itself_above_1024_and_a_failed_start_can_be_tried_again() {
+fn row_01_start_finds_a_free_port_above_1024_and_a_failed_start_can_be_retried() {
     run(async {
         // One word each; the default is every interface.
         for (bind, this_machine_only) in
@@ -72,7 +72,7 @@ fn row_01_start_finds_a_free_port_by_itself_above_1024_and_a_failed_start_can_be
 }
 
 #[test]
-fn row_02_stop_lets_the_extension_then_the_application_speak_tells_1001_within_a_deadline_and_starts_again() {
+fn row_02_stop_calls_extension_and_application_sends_1001_within_a_deadline_and_can_start_again() {
     let server = local(ServerConfig::new().close_timeout(LONG));
     let app = App::default();
     let log = app.log.clone();
@@ -199,7 +199,7 @@ fn row_03_one_thread_where_a_turn_has_a_budget_and_never_blocks() {
 }
 
 #[test]
-fn row_19_bound_address_and_urls_that_can_be_opened_and_none_once_it_stops() {
+fn row_19_bound_address_and_urls_can_be_opened_and_are_none_once_it_stops() {
     let authority = |url: &str| -> (String, u16) {
         let uri: Uri = url.parse().unwrap();
         (uri.host().unwrap().to_owned(), uri.port_u16().unwrap())
