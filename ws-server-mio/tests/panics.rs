@@ -19,7 +19,7 @@ fn fail() {
     resume_unwind(Box::new(CAUGHT));
 }
 
-/// The result of `f`, unless it panics on purpose.
+/// The result of `act`, unless it panics on purpose.
 fn catching<T>(act: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(act)) {
         Ok(done) => Some(done),

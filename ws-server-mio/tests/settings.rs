@@ -69,7 +69,7 @@ fn every_budget_makes_progress_and_goes_idle() {
 
 #[test]
 fn an_unlimited_visit_returns_from_a_flood() {
-    // More than the kernel holds of one peer; nothing else bounds what a peer sends meanwhile.
+    // The kernel holds less than this of one peer; nothing else bounds what a peer sends meanwhile.
     let budget = Budget::server().bytes_per_visit(usize::MAX);
     let mut endpoint = ws_server_mio::Endpoint::with(Options::default().budget(budget)).unwrap();
     assert!(format!("{endpoint:?}").contains(&format!("bytes_per_visit: {}", 4 << 20)));

@@ -1,4 +1,4 @@
-//! Who is let in: the rules for `Host` and `Origin` as this adapter's listeners and clients bring them to life.
+//! Access rules for `Host` and `Origin`, through this adapter's listeners and clients.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -18,7 +18,7 @@ use ws_server_smol::{
 };
 use ws_server_smol::{InvalidAccess, InvalidConfig};
 
-/// Opens what asks for it; other requests are answered 426.
+/// Opens requested WebSockets; other requests are answered 426.
 async fn serve(mut http: HttpConnection<Socket>) {
     while let Some(incoming) = http.next().await {
         match incoming {
@@ -33,7 +33,7 @@ async fn serve(mut http: HttpConnection<Socket>) {
     }
 }
 
-/// Runs a script beside a server, and then stops it.
+/// Runs a script beside a server, and then stops the server.
 fn beside(server: &Server, script: impl Future<Output = ()>) {
     let scripted = async {
         script.await;
@@ -42,7 +42,7 @@ fn beside(server: &Server, script: impl Future<Output = ()>) {
     run(async { future::zip(server.serve(serve), scripted).await });
 }
 
-/// What answers a request: the status of the first response.
+/// The status of the first response to a request.
 async fn status(mut stream: Socket, request: &str) -> u16 {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut got = Vec::new();
@@ -69,10 +69,10 @@ fn ask(method: &str, fields: &str) -> String {
     format!("{method} / HTTP/1.1\r\n{fields}\r\n")
 }
 
-/// That of a request that reached the application.
+/// The status of a request that reached the application.
 const REACHED: u16 = 426;
 
-/// What no server starts with, and the name of what would do.
+/// Configurations that no server starts with, and the setting that each error names.
 fn mistakes() -> Vec<(ServerConfig, InvalidAccess, &'static str)> {
     let origin = |text: &str| InvalidAccess::Origin(text.to_owned());
     vec![
@@ -102,7 +102,7 @@ fn mistakes() -> Vec<(ServerConfig, InvalidAccess, &'static str)> {
 }
 
 fn is_refused<T>(listened: Result<T, ListenError>, expected: &InvalidAccess, names: &str) {
-    let Err(error) = listened else { panic!("it listens, with {expected}") };
+    let Err(error) = listened else { panic!("it listens despite {expected}") };
     assert!(error.to_string().contains(names), "{error}");
     assert!(
         matches!(&error, ListenError::Config(InvalidConfig::Access(invalid)) if invalid == expected),
@@ -125,11 +125,11 @@ fn rules_that_allow_no_request_are_rejected_by_every_way_to_listen() {
         {
             let directory = unix::Directory::new("mistakes");
             is_refused(server.listen(Bind::unix(directory.socket())), &expected, names);
-            assert!(!directory.socket().exists(), "nothing is opened");
+            assert!(!directory.socket().exists(), "nothing opened");
             let own = std::os::unix::net::UnixListener::bind(directory.socket()).unwrap();
             is_refused(server.listen_on(own), &expected, names);
         }
-        // One that runs goes on where it is, by the rules it has.
+        // A running server continues where it is, by the rules it has.
         let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
         let address = server.local_addr();
         server.set_config(config);
@@ -170,7 +170,7 @@ fn file_schemes_and_empty_hosts_are_allowed_where_configured() {
     }
 }
 
-/// A listener on every interface, IPv6 alone or both families.
+/// A listener on every interface, IPv6 alone or dual-stack.
 fn every_interface(only_v6: bool) -> TcpListener {
     let socket = socket2::Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
     socket.set_only_v6(only_v6).unwrap();
@@ -238,7 +238,7 @@ mod unix {
     use std::sync::Arc;
     use ws_server_smol::Transport;
 
-    /// A directory of its own for each test, removed at its end.
+    /// A temporary directory per test, removed when it ends.
     pub(super) struct Directory(PathBuf);
 
     impl Directory {
@@ -318,7 +318,7 @@ mod unix {
     }
 
     #[test]
-    fn a_stream_of_ones_own_is_told_what_it_is() {
+    fn a_custom_stream_gets_its_kind_from_the_application() {
         for (transport, expected) in [(Transport::unix(), REACHED), (Transport::default(), 421)] {
             run(async {
                 let (client, server) = Async::<UnixStream>::pair().unwrap();
@@ -382,7 +382,7 @@ fn a_zone_in_a_host_is_accepted_on_link_local_addresses_only() {
     });
 }
 
-/// A link-local address of this machine and the name of its interface; without one, says that this does not run here.
+/// A link-local address of this machine and the name of its interface; without one, prints that the test is skipped.
 fn link_local(test: &str) -> Option<(SocketAddrV6, String)> {
     let found = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
     let found = found.lines().find_map(|line| {
@@ -430,7 +430,7 @@ fn a_client_reaches_a_link_local_address_by_its_zone_and_never_sends_the_zone() 
 }
 
 #[test]
-fn a_zone_that_is_no_interface_is_named_by_the_failure() {
+fn an_unknown_zone_is_named_by_the_error() {
     let is_named = |failure: &ConnectError| {
         let text = failure.to_string();
         assert!(matches!(failure, ConnectError::Zone { .. }), "{failure:?}");

@@ -1,4 +1,4 @@
-//! Servers that answer wrongly, for ever, or drop by drop; and what a client gives away of its random numbers.
+//! Servers that answer wrongly, endlessly, or drop by drop; and which random bytes a client reveals.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
 
@@ -94,9 +94,9 @@ fn an_endless_answer_ends_at_a_limit() {
     }
 }
 
-/// Each byte is a sign of life, and no answer.
+/// Each byte is a sign of life, but no answer.
 #[test]
-fn an_answer_that_drips_ends_at_the_deadline() {
+fn a_dripping_answer_ends_at_the_deadline() {
     run(async {
         let (client, mut server) = pipe(1000, 1);
         let drips = async {
@@ -112,7 +112,7 @@ fn an_answer_that_drips_ends_at_the_deadline() {
     });
 }
 
-/// Both come from the system, for each connection anew (RFC 6455 §10.3).
+/// Both come from the system, fresh for each connection (RFC 6455 §10.3).
 #[test]
 fn no_two_clients_share_a_key_or_a_mask() {
     let (mut keys, mut masks) = (HashSet::new(), HashSet::new());

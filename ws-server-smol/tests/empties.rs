@@ -1,4 +1,4 @@
-//! Frames and messages that carry nothing, and compressed messages that break, over real sockets.
+//! Empty frames and messages, and broken compressed messages, over real sockets.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -21,7 +21,7 @@ fn both_ways() -> [Config; 2] {
     [Config::server(), Config::server().delivery(Delivery::Chunked { whole: 0 })]
 }
 
-/// All that a connection tells of these bytes, which are all that comes: the texts, pieces joined, and the end.
+/// Everything that a connection reports of these bytes, its whole input: the texts, fragments joined, and the close.
 fn told(role: Role, config: Config, bytes: &[u8]) -> (Vec<String>, Closed) {
     run(async {
         let (mut peer, stream) = pair().await;
@@ -72,8 +72,8 @@ fn messages_with_an_empty_first_or_last_frame_are_not_delayed() {
 }
 
 #[test]
-fn empty_messages_over_the_rate_all_come_in_order_and_then_the_end() {
-    // Each takes two seconds, so all of them at once.
+fn empty_messages_over_the_rate_arrive_in_order_before_the_close() {
+    // Each takes two seconds, and therefore they run concurrently.
     std::thread::scope(|scope| {
         for role in ROLES {
             for config in both_ways() {
@@ -83,7 +83,7 @@ fn empty_messages_over_the_rate_all_come_in_order_and_then_the_end() {
                         let once = once.clone();
                         scope.spawn(move || {
                             let x = frame(role, FIN | TEXT, b"x");
-                            // The last of all is one that waits.
+                            // The very last one has to wait.
                             let bytes = [once.repeat(3), x, once.repeat(2), end.clone()].concat();
                             let (texts, closed) = told(role, config, &bytes);
                             assert_eq!(texts, ["", "", "", "x", "", ""]);
@@ -113,7 +113,7 @@ fn empty_frames_amid_a_message_end_the_connection_over_the_rate() {
     for role in ROLES {
         let flood = frame(role, CONTINUATION, b"").repeat(1000);
         let bytes = [frame(role, TEXT, b"a"), flood, frame(role, FIN | CONTINUATION, b"z")].concat();
-        // However slowly they come, they do not take a thousand seconds.
+        // However slowly they arrive, they take less than a thousand seconds.
         let (texts, closed) = told(role, Config::server().frame_rate(Some(1)), &bytes);
         assert!(texts.is_empty());
         assert_eq!(closed.sent, Some(CloseCode::POLICY));
@@ -122,7 +122,7 @@ fn empty_frames_amid_a_message_end_the_connection_over_the_rate() {
     }
 }
 
-/// "good, and plain" in a stored block, and then what is no block.
+/// "good, and plain" in a stored block, and then an invalid block.
 #[cfg(feature = "deflate")]
 const BROKEN: &[u8] = b"\x00\x0f\x00\xf0\xffgood, and plain\x06\x01\x02\x03";
 

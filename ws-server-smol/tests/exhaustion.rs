@@ -1,4 +1,4 @@
-//! A process without a descriptor left.
+//! A process that runs out of file descriptors.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
 
@@ -17,7 +17,7 @@ use ws_server_smol::{
     Bind, Client, ClientConfig, ClientEvent, ConnectError, Incoming, Server, ServerConfig, connect, http,
 };
 
-/// The shell lowers the limit for a process of its own, which runs the test of this name.
+/// The shell lowers the limit for a separate process, which runs the test of this name.
 fn with_few_descriptors(test: &str) {
     let me = std::env::current_exe().unwrap();
     let status = Command::new("sh")
@@ -61,7 +61,7 @@ fn inner_server() {
             get(&mut known).await;
             let mut late = Async::<TcpStream>::new(TcpStream::connect(address).unwrap()).unwrap();
             let files = all_that_are_left();
-            // It waits in the kernel, and who was there before is served.
+            // The next connection waits in the kernel, and existing ones are served.
             let asked = get(&mut late);
             let waits = async {
                 while told.load(Relaxed) == 0 {
@@ -110,7 +110,7 @@ fn inner_client() {
             }
         });
         let asking = async {
-            // What the reactor needs for itself, it has from the beginning.
+            // The reactor opens its own descriptors at the start.
             Timer::after(Duration::ZERO).await;
             let mut files = all_that_are_left();
             let ConnectError::Unreachable { error, .. } =

@@ -1,4 +1,4 @@
-//! Folders serve honest names, links, pages and variants, and refuse those that lead elsewhere on some system.
+//! Folders serve honest names, links, pages and variants, and reject names that lead elsewhere on some system.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
 
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use ws_server_smol::{Bind, Folder, Incoming, Server, ServerConfig, Socket};
 
-/// A folder that goes with the test, below a hidden one.
+/// A folder below a hidden one, removed when the test ends.
 struct Temp(PathBuf);
 
 impl Temp {
@@ -86,7 +86,7 @@ fn path(name: &str) -> String {
 }
 
 #[test]
-fn honest_names_are_served_and_those_that_lead_elsewhere_on_some_system_are_refused() {
+fn honest_names_are_served_and_names_that_lead_elsewhere_on_some_system_rejected() {
     let temp = Temp::new("names");
     let honest = [
         "IMG_20200101_120000~2.jpg",
@@ -228,7 +228,7 @@ fn a_single_page_application_answers_every_navigation() {
     }
     let others =
         ask(&folder, &["GET /hello.txt\nAccept: text/html", "POST /users/john.doe\nAccept: text/html"]);
-    assert!(others[0].0 == 200 && !others[0].1.contains("vary"), "it is there for all");
+    assert!(others[0].0 == 200 && !others[0].1.contains("vary"), "it is served to all");
     assert_eq!(others[1].0, 405);
 }
 

@@ -1,4 +1,4 @@
-//! Names that clients connect to: one that is never answered holds up no other.
+//! Names that clients connect to: a name that is never answered delays no other.
 
 use async_executor::{LocalExecutor, Task};
 use async_io::{Async, Timer, block_on};
@@ -24,7 +24,7 @@ struct Rig {
 }
 
 impl Rig {
-    /// Runs a test beside a server that takes every client.
+    /// Runs a test beside a server that accepts every client.
     fn run(test: impl AsyncFn(&Self)) {
         let listener = Async::<TcpListener>::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let names = Names::default();
@@ -50,15 +50,15 @@ impl Rig {
         self.executor.spawn(connect_with_names(request, config, self.resolver.clone()))
     }
 
-    /// An attempt, whose name is asked for when this returns.
+    /// An attempt whose name is being looked up when this returns.
     async fn connect(&self, host: &str) -> Task<Outcome> {
         let task = self.connect_with(host, ClientConfig::new().handshake_timeout(Duration::MAX));
-        // A local executor runs its tasks in the order in which they were woken.
+        // A local executor runs its tasks in the order of their wake-ups.
         future::yield_now().await;
         task
     }
 
-    /// So many names without an answer, all being looked up.
+    /// That many stuck names, all being looked up.
     async fn stuck(&self, count: usize) -> Vec<Task<Outcome>> {
         let mut tasks = Vec::new();
         for k in 0..count {
@@ -69,7 +69,7 @@ impl Rig {
         tasks
     }
 
-    /// Lets the tasks run until something is so.
+    /// Lets the tasks run until the condition holds.
     async fn until(&self, so: impl Fn() -> bool) {
         while !so() {
             future::yield_now().await;
@@ -132,7 +132,7 @@ fn clients_of_the_same_name_share_one_lookup() {
             client.await.ok().unwrap();
         }
         assert_eq!(rig.names.begun(1), ["stuck0.test"]);
-        // An answer is not kept: the next connection asks again.
+        // No answer is cached: the next connection looks the name up again.
         rig.connect("stuck0.test").await.await.ok().unwrap();
         assert_eq!(rig.names.begun(2).len(), 2);
     });
@@ -151,7 +151,7 @@ fn an_abandoned_name_is_never_looked_up() {
         assert_eq!(rig.resolver.waiting(), 1);
         rig.names.release("stuck0.test", false);
         kept.await.ok().unwrap();
-        assert_eq!(rig.names.begun(9)[8..], ["two.test"], "the other would have come before it");
+        assert_eq!(rig.names.begun(9)[8..], ["two.test"], "the other would have been looked up before it");
     });
 }
 
@@ -171,6 +171,6 @@ fn a_lookup_failure_names_the_name() {
                 other => panic!("{other:?}"),
             }
         }
-        assert_eq!(rig.resolver.waiting(), 0, "its question is dropped");
+        assert_eq!(rig.resolver.waiting(), 0, "its lookup is dropped");
     });
 }

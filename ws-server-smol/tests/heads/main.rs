@@ -1,4 +1,4 @@
-//! Heads as they stand on the wire: dates, spelling, keys, and what stands behind a refused upgrade.
+//! Heads on the wire: dates, spelling, keys, and requests behind a rejected upgrade.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
 
@@ -39,7 +39,7 @@ fn sent(server: &Server, request: impl FnOnce(SocketAddr) -> Vec<u8>) -> Peer {
     peer
 }
 
-/// Greets who asks.
+/// Greets every request.
 async fn hello(mut http: HttpConnection<Socket>) {
     while let Some(incoming) = http.next().await {
         match incoming {

@@ -1,4 +1,4 @@
-//! What stands behind an upgrade that is refused, and what is no upgrade.
+//! Requests behind a rejected upgrade, and requests that are no upgrade.
 
 use super::common::run;
 use super::*;
@@ -22,7 +22,7 @@ fn nothing_is_served_behind_an_upgrade_that_the_application_rejects() {
                             before = Some(request);
                         }
                         Incoming::Upgrade(upgrade) => {
-                            // Refused before what came before it is answered.
+                            // Rejected before the previous request is answered.
                             http.responder().respond(upgrade, answer.clone()).unwrap();
                             http.respond(before.take().unwrap(), ok("before")).await.unwrap();
                         }

@@ -1,4 +1,4 @@
-//! Ends: whose they are, what is told of them, and when.
+//! Closes: the connection, the report, and its time.
 
 use super::common::run;
 use super::peer::*;
@@ -43,7 +43,7 @@ fn server_for(how: How) -> Server {
 async fn end(how: How, server: &Server) -> ConnectionId {
     let (mut peer, id) = open(server, "/").await;
     if how == How::PeerIsDead {
-        assert_eq!(peer.frame().await.0, PING); // which nobody answers
+        assert_eq!(peer.frame().await.0, PING); // without an answer
         peer.end().await;
         return id;
     }
@@ -70,7 +70,7 @@ async fn end(how: How, server: &Server) -> ConnectionId {
                 peer.end().await;
                 drop(peer);
             };
-            // It waits for others, too.
+            // It also waits for other tasks.
             let stopping = async {
                 server.stop(LONG).await;
                 future::pending().await
@@ -126,7 +126,7 @@ fn row_11_closed_is_reported_exactly_once_last_and_to_the_extension_first() {
         assert_eq!(told, ["extension: closed", "application: closed"], "{how:?}");
     }
 
-    // An application that drops a WebSocket knows; the extension is told.
+    // An application that drops a WebSocket knows; the extension gets the report.
     let (server, log) = (local(ServerConfig::new()), super::Log::default());
     server.set_extension(Witness(log.clone())).unwrap();
     run(beside(&server, async |http| drop(opened(http).await), async {
@@ -138,7 +138,8 @@ fn row_11_closed_is_reported_exactly_once_last_and_to_the_extension_first() {
         assert_eq!(log.take(), ["extension: open", "extension: closed"]);
     }));
 
-    // Plain HTTP is counted. Who asked something has its end explained; who did not, where that is asked for.
+    // Plain HTTP is counted. The close of a connection that sent a request is reported; any other only where
+    // configured.
     for (config, expected) in [(ServerConfig::new(), 1), (ServerConfig::new().report_all_closes(true), 2)] {
         let server = local(config);
         let ends = RefCell::new(Vec::new());
@@ -211,7 +212,7 @@ fn row_16_a_connection_is_closed_by_id_with_code_and_reason() {
         assert!(closed.clean && closed.initiator == Initiator::Local);
         assert_eq!(closed.sent, Some(CloseCode::from(4100)));
 
-        // The other one is none the worse.
+        // The other connection is unaffected.
         other.send(&frame(TEXT, b"still here"));
         assert_eq!(other.frame().await, (TEXT, b"still here".to_vec()));
         assert_eq!(server.state(other_id), State::Open);

@@ -1,4 +1,4 @@
-//! What arrives: messages, their pieces, and who sees them first.
+//! Incoming messages, their fragments, and who sees them first: the extension.
 
 use super::common::run;
 use super::peer::*;
@@ -44,7 +44,7 @@ fn row_08_chunked_delivery_passes_fragments_on_and_unfragmented_messages_whole()
         let (mut peer, _) = open(&server, "/").await;
         in_three(&mut peer);
         peer.send(&[frame(TEXT, b"unfragmented"), frame(BINARY, &[7; 100_000])].concat());
-        assert_eq!(peer.frame().await, (TEXT, b"unfragmented".to_vec()), "that is a message");
+        assert_eq!(peer.frame().await, (TEXT, b"unfragmented".to_vec()), "a whole message");
         assert_eq!(peer.frame().await, (BINARY, vec![7; 100_000]), "and that");
         let seen = app.seen.take();
         let pieces: Vec<_> = seen
