@@ -1,4 +1,4 @@
-// One line per check, a sum at the end, an honest exit status.
+// One line per check, a total at the end, an honest exit status.
 
 const GUARD = 60_000; // ms until a check counts as hung
 

@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
-# Each of these asks some test for less, or for something else.
+# Each of these shrinks or changes some test.
 unset SEED SEEDS FIRST PROPTEST_CASES PROPTEST_RNG_SEED WS_URL
 # Checks that this machine does not allow.
 NOT_RUN_HERE=$(mktemp)
@@ -76,7 +76,7 @@ step full 'browser' 'python node chromium' tests/browser/run.sh
 step full 'interop matrix' 'rustfmt clippy python node curl chromium' tests/matrix/run.sh --quick
 step full 'desktop' 'rustfmt clippy chromium window' tests/desktop/run.sh
 step full 'benchmarks' 'rustfmt clippy' tests/bench/run.sh
-# What only matters before a release.
+# Steps that only matter before a release.
 step named 'public API' '' tests/api.sh
 step named 'packages' '' tests/package.sh
 

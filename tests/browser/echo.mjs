@@ -58,7 +58,7 @@ for (const [code, reason] of [[1000, 'done'], [4001, 'caf\u00e9 ferm\u00e9'], [1
     assert.ok(why === reason || why === '', `reason '${why}'`);
   });
 }
-await check('a page of another origin is refused', async () => {
+await check('a page of another origin is rejected', async () => {
   const stranger = await browser.newPage();
   await stranger.route('http://stranger.test/', (route) => route.fulfill({ contentType: 'text/html', body: '' }));
   await stranger.goto('http://stranger.test/');

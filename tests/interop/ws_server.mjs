@@ -83,7 +83,7 @@ for (const perMessageDeflate of [false, true]) {
   await check(`the end of the input closes with 1000, ${offer}`, () => parted(ends));
 }
 
-await check('a message in pieces is one', async () => {
+await check('a fragmented message is one', async () => {
   const ends = await both();
   for (const [piece, fin] of [['one ', false], ['', false], ['two', true]]) ends.socket.send(piece, { fin });
   assert.equal(await ends.client.line(), 'one two');
@@ -114,7 +114,7 @@ await check('control characters do not reach the terminal', async () => {
   await parted(ends);
 });
 
-await check('the server chooses among the subprotocols, and the client says which', async () => {
+await check('the server chooses among the subprotocols, and the client prints which', async () => {
   const [server, url] = await listening({ handleProtocols: (offered) => [...offered].at(-1) });
   const client = new Client(url, '--subprotocol', 'one', '--subprotocol', 'two');
   await client.says('subprotocol "two"');
@@ -163,7 +163,7 @@ for (const [what, ends] of [
   });
 }
 
-await check('a refusal is told, and is the end', async () => {
+await check('a rejection is reported, and ends it', async () => {
   const verifyClient = (_, done) => done(false, 403, 'who are you', { 'X-Why': 'you' });
   const [server, url] = await listening({ verifyClient });
   const client = new Client(url);

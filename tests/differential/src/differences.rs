@@ -1,4 +1,4 @@
-//! Where the others do not say what we say, by the rule that it is about. Each has the smallest bytes that show it.
+//! Where the other implementations differ from ours, by the rule in question. Each has the smallest bytes that show it.
 
 use crate::ours::{self, Ours};
 use crate::rng::Rng;
@@ -12,19 +12,19 @@ use ws_proto::ProtocolError::{
 pub(crate) struct Case<'a> {
     pub(crate) ours: &'a Ours,
     pub(crate) theirs: &'a Outcome,
-    /// What they say where they are given the rest of the frame that they wait for.
+    /// What they answer given the rest of the frame that they wait for.
     pub(crate) completed: Option<&'a Outcome>,
-    /// That rest is too long to be given.
+    /// That rest is too long to be generated.
     pub(crate) is_endless: bool,
 }
 
 impl Case<'_> {
-    /// They only wait for the rest of the frame to say the same.
+    /// They only need the rest of the frame to answer the same.
     fn is_told_later(&self) -> bool {
         self.completed == Some(&self.ours.outcome)
     }
 
-    /// They wait for a frame that says of itself that it is very long, though its header shows the fault.
+    /// They wait for a frame that declares a huge length, though its header shows the fault.
     fn is_told_much_later(&self) -> bool {
         let is_header = self.ours.outcome.close == Some(1002);
         self.is_endless && is_header && self.theirs.close.is_none() && self.hear_the_same()
@@ -34,7 +34,7 @@ impl Case<'_> {
         self.theirs.messages == self.ours.outcome.messages && self.theirs.pongs == self.ours.outcome.pongs
     }
 
-    /// What is a fault to us is none to them; what they hear before it is the same.
+    /// A fault to us is none to them; everything received before it is the same.
     fn they_go_on(&self) -> bool {
         self.theirs.messages.starts_with(&self.ours.outcome.messages)
             && self.theirs.pongs.starts_with(&self.ours.outcome.pongs)
@@ -47,13 +47,13 @@ impl Case<'_> {
 
 pub(crate) struct Difference {
     pub(crate) with: Other,
-    /// The section, and who does what.
+    /// The section, and which implementation does what.
     pub(crate) rule: &'static str,
     role: Role,
     input: &'static [u8],
     ours: &'static str,
     theirs: &'static str,
-    /// Whether a case is such a one.
+    /// Whether a case matches.
     pub(crate) is: fn(&Case<'_>) -> bool,
 }
 

@@ -10,7 +10,7 @@ use ws_proto::{Config, Connection, Event, ProtocolError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ours {
     pub(crate) outcome: Outcome,
-    /// What was wrong with the stream.
+    /// The fault of the stream.
     pub(crate) error: Option<ProtocolError>,
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn read(role: Role, bytes: &[u8], rng: &mut Rng) -> Result<Ours, Box<
     }
     connection.abort(now, ws_proto::Error::Aborted);
     let Some(Event::Closed(closed)) = connection.poll_event(now) else {
-        return Err("the end was not told".into());
+        return Err("the close was not reported".into());
     };
     let error = match &closed.error {
         Some(ws_proto::Error::Protocol(error)) => Some(*error),

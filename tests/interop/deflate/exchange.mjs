@@ -1,11 +1,11 @@
-// Messages out, and the same messages back: what the peers in JavaScript share, a page too.
+// Messages out, and the same messages back: shared by the JavaScript peers, including a page.
 
 const MESSAGES_ON_WAY = 32; // at most
 const BYTES_ON_WAY = 256 * 1024; // at most
 const PAUSE_EVERY = 100; // messages
 const PAUSE = 2; // ms
 const TO_ALL_EVERY = 8; // messages
-const REMEMBERED = 64; // messages that may be taken up again
+const REMEMBERED = 64; // messages that may be repeated
 const WORDS = [
   'alpha', 'beta', 'gamma', 'delta', '{"id":', '"name":"', '",', '}', 'true', 'null', ' ', '\n', '0', '17', '3.25',
   '\u00e9', '\u6c34', '\u{1f600}', 'the quick brown fox jumps over the lazy dog',

@@ -1,4 +1,4 @@
-// The WebSocket API as a peer: in browsers, and in undici. The README of the matrix says what a peer does.
+// The WebSocket API as a peer: in browsers, and in undici. The README of the matrix specifies a peer.
 
 const ENOUGH = 1000;
 
