@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { check, finish } from '../check.mjs';
 import { launch } from './browser.mjs';
 
-/** Starts a process, and reads its output until a line has this; what it found. */
+/** Starts a process, and reads its output until a line contains this; returns the match. */
 async function start(args, pattern) {
   const child = spawn(process.env.SERVER_BIN, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   // Several lines may arrive at once: they are kept until a check looks for one.

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { check, finish } from '../check.mjs';
 import { launch } from './browser.mjs';
 
-/** Starts the server; its port, once it says where it listens. */
+/** Starts the server; returns its port once it listens. */
 async function start(port) {
   const server = spawn(process.env.SERVER_BIN, [`${port}`], { stdio: ['ignore', 'pipe', 'inherit'] });
   for await (const line of createInterface({ input: server.stdout })) {

@@ -1,4 +1,5 @@
-"""A wire tap: a proxy between the suite and the program under test that checks every byte of the latter against RFC 6455.
+"""A wire tap: a proxy between the suite and the program under test that checks every byte of the
+latter against RFC 6455.
 
 The suite judges echoes, pongs and close codes. It reads frames leniently, so the tap reads them strictly.
 """

@@ -4,7 +4,8 @@ connected with themselves, each other, and other libraries.
 usage: duplex.py [TEXT]
   TEXT  only the checks whose names contain it
 
-Counts and the output of the ends decide. The times here are the pace of slow readers and links, and guards against hanging.
+Counts and the output of the ends decide. The times here are the pace of slow readers and links,
+and guards against hanging.
 """
 
 import contextlib

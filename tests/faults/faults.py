@@ -132,7 +132,7 @@ def clients_that_are_killed():
                 client.kill()
         eventually(lambda: honest.asking.counts()["ended"] == 15, "each close is reported")
         equal(honest.asking.counts()["opened"], 16)
-        eventually(lambda: len(os.listdir(f"/proc/{server.process.pid}/fd")) == descriptors, "no descriptor is left")
+        eventually(lambda: len(os.listdir(f"/proc/{server.process.pid}/fd")) == descriptors, "no descriptor leaked")
         honest.goes_on()
         server.says("^ended by ", 15)
 

@@ -99,7 +99,7 @@ def many_declare_much():
     witness.goes_on()
     # Declared but unsent bytes are not resident.
     more = asked_for() - before
-    assert more < 64, f"{more:.0f} MiB were asked for"
+    assert more < 64, f"{more:.0f} MiB were allocated"
     for peer in peers:
         peer.reset()
 
@@ -216,7 +216,7 @@ def deaf(data, upgrade=True):
     while sent:
         pour(sent, data)
         for peer in list(sent):
-            assert sent[peer] <= 24 << 20, f"{sent[peer]} bytes were taken from one that does not read"
+            assert sent[peer] <= 24 << 20, f"{sent[peer]} bytes were read from a peer that does not read"
             if peer.is_cut_off():
                 del sent[peer]
     witness.goes_on()
@@ -231,7 +231,7 @@ def deaf_to_pongs():
     sent = dict.fromkeys(peers, 0)
     while sum(sent.values()) < 64 << 20 and not all(peer.is_cut_off() for peer in peers):
         pour(sent, frame(PING, b"x" * 125) * 500)
-    assert min(sent.values()) > 1 << 20, f"{min(sent.values())} bytes of pings were taken"
+    assert min(sent.values()) > 1 << 20, f"{min(sent.values())} bytes of pings were read"
     witness.goes_on()
     for peer in peers:
         peer.reset()
@@ -315,7 +315,7 @@ def cut_off(greeting, drip, told):
         for one in readable:
             peer = pending[one]
             if not peer.more():
-                assert re.fullmatch(told, peer.buffer, re.DOTALL), f"told {peer.buffer[-200:]}"
+                assert re.fullmatch(told, peer.buffer, re.DOTALL), f"received {peer.buffer[-200:]}"
                 del pending[one]
                 one.close()
         return not pending

@@ -1,5 +1,5 @@
-"""A test server at $HTTP_URL that requires a token and lets pages of one other origin read its answers (see run.sh): the
-answers to those pages, to pages of other origins and to programs."""
+"""A test server at $HTTP_URL that requires a token and lets pages of one other origin read its answers (see run.sh):
+the answers to those pages, to pages of other origins and to programs."""
 
 import http.client
 import os

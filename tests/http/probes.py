@@ -1,5 +1,5 @@
-"""Raw requests to a test server at $HTTP_URL, each alone on its connection except for a harmless one behind it: the table, at
-once and cut in pieces, and the exchanges that take turns."""
+"""Raw requests to a test server at $HTTP_URL, each alone on its connection except for a harmless one behind it: the
+table, at once and cut in pieces, and the exchanges that take turns."""
 
 import base64
 import hashlib

@@ -34,7 +34,7 @@ for peer in "$@"; do
         ws) with_recorder ws-client node "$here/record_ws.mjs" ;;
         websockets) with_recorder websockets-client "$python" "$here/record_websockets.py" ;;
         chromium) with_recorder chromium-client node "$here/../browser/record.mjs" ;;
-        *) echo "nobody here is called $peer" >&2 && exit 1 ;;
+        *) echo "unknown peer $peer" >&2 && exit 1 ;;
     esac
 done
 

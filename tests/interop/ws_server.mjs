@@ -19,12 +19,12 @@ class Client {
     this.process.stdin.write(`${line}\n`);
   }
 
-  /** The next line that it prints of what came. */
+  /** The next printed line of received data. */
   async line() {
     return (await this.lines.next()).value;
   }
 
-  /** The next word of what happens that has this in it. */
+  /** The next printed event that contains this. */
   async says(part) {
     const said = [];
     for (;;) {
@@ -35,7 +35,7 @@ class Client {
     }
   }
 
-  /** Ends its input; answers its exit status. */
+  /** Closes its input; returns its exit status. */
   async end() {
     this.process.stdin.end();
     return this.exit;
@@ -132,7 +132,7 @@ await check('header fields and the origin reach the server', async () => {
 const ends = [[1000, '', 0], [1000, 'done', 0], [1005, '', 1], [4001, 'caf\u00e9 ferm\u00e9', 1]];
 for (const [code, reason, status] of ends) {
   const what = `close ${code} ${reason && `'${reason}' `}of the server`;
-  await check(`${what} is told and ends with ${status}`, async () => {
+  await check(`${what} is reported and ends with ${status}`, async () => {
     const ends = await both({}, '--once');
     const closed = once(ends.socket, 'close');
     if (code === 1005) ends.socket.close();

@@ -194,7 +194,7 @@ fn every_limit_is_in_the_table() {
     }
 }
 
-/// Whether the function with that name has the attribute `#[test]`, perhaps among others.
+/// Whether the function with that name is marked as a test, perhaps with other attributes.
 fn is_test(text: &str, name: &str) -> bool {
     let Some((before, _)) = text.split_once(&format!("fn {name}(")) else { return false };
     let mut lines = before.lines().rev().map(str::trim).skip_while(|line| line.is_empty());

@@ -38,7 +38,7 @@ fn a_client_reconnects_under_the_same_id() {
         assert!(rig.connections().client(client).reconnect());
     }
     ids.dedup();
-    assert_eq!(ids.len(), 3, "each connection has an id of its own");
+    assert_eq!(ids.len(), 3, "each connection has a distinct id");
     // Connecting again while a connection is open closes that one first.
     let id = rig.opened(client);
     assert!(rig.connections().client(client).reconnect());

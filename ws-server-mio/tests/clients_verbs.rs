@@ -85,7 +85,7 @@ impl Story {
         let (moment, id) = match event {
             Event::Open(id, _) => {
                 assert!(self.open.insert(id) && !self.ended.contains(&id), "opened twice");
-                let client = connections.client_of(id).expect("who opens is known");
+                let client = connections.client_of(id).expect("an opening client is known");
                 assert_eq!(connections.client(client).connection(), Some(id));
                 assert_eq!(connections.client(client).state(), ClientState::Open);
                 (Moment::Opened, Some(id))

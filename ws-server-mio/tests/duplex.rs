@@ -35,10 +35,10 @@ impl Two {
         &mut self,
         state: &mut T,
         mut handle: impl FnMut(&mut T, &mut Connections, usize, ConnectionId, Event<'_>),
-        so: impl Fn(&T) -> bool,
+        done: impl Fn(&T) -> bool,
     ) {
         let start = Instant::now();
-        while !so(state) {
+        while !done(state) {
             assert!(start.elapsed() < HANG, "deadlock");
             for (side, endpoint) in self.loops.iter_mut().enumerate() {
                 let handler = |connections: &mut Connections, event: Event<'_>| match event {

@@ -192,6 +192,6 @@ fn our_client_treats_empty_messages_the_same_way() {
     }
     assert_eq!(texts(&rig).len(), 2);
     clock.pass(SECOND);
-    rig.until("the others", |rig| texts(rig).len() == 4);
+    rig.until("the rest", |rig| texts(rig).len() == 4);
     assert_eq!(texts(&rig), ["", "", "", "x"]);
 }

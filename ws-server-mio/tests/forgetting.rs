@@ -23,10 +23,10 @@ fn once() -> ClientConfig {
 fn until(
     endpoint: &mut Endpoint,
     mut see: impl FnMut(&mut Connections, &Event<'_>),
-    mut so: impl FnMut(&mut Endpoint) -> bool,
+    mut done: impl FnMut(&mut Endpoint) -> bool,
 ) {
     let start = Instant::now();
-    while !so(endpoint) {
+    while !done(endpoint) {
         assert!(start.elapsed() < Duration::from_secs(20));
         let handler = |connections: &mut Connections, event: Event<'_>| {
             see(connections, &event);

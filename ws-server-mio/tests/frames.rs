@@ -1,6 +1,6 @@
 //! Frames painted in time while peers flood, by a clock that only work advances.
 
-#![allow(clippy::unwrap_used)] // that is how a test fails
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod common;
 use common::*;
@@ -90,7 +90,7 @@ fn turn(rig: &mut Rig, clock: &Clock, served: &mut u64, wait: Duration) -> bool 
     turn.unwrap().more
 }
 
-fn every_frame_is_on_time_and_everybody_is_served(peers: usize) {
+fn every_frame_is_on_time_and_every_peer_is_served(peers: usize) {
     let clock = Clock::default();
     let mut rig = Rig::with(clock.options(), ServerConfig::new());
     let mut flooders: Vec<_> = (0..peers)
@@ -131,10 +131,10 @@ fn every_frame_is_on_time_and_everybody_is_served(peers: usize) {
 
 #[test]
 fn sixteen_flooding_peers_cost_no_frame() {
-    every_frame_is_on_time_and_everybody_is_served(16);
+    every_frame_is_on_time_and_every_peer_is_served(16);
 }
 
 #[test]
 fn a_hundred_flooding_peers_cost_no_frame() {
-    every_frame_is_on_time_and_everybody_is_served(100);
+    every_frame_is_on_time_and_every_peer_is_served(100);
 }

@@ -29,9 +29,9 @@ fn catching<T>(act: impl FnOnce() -> T) -> Option<T> {
 }
 
 /// Runs turns until the condition holds, and catches the application's panics; returns how many.
-fn until(rig: &mut Rig, what: &str, mut so: impl FnMut(&mut Rig) -> bool) -> usize {
+fn until(rig: &mut Rig, what: &str, mut done: impl FnMut(&mut Rig) -> bool) -> usize {
     let (start, mut panics) = (Instant::now(), 0);
-    while !so(rig) {
+    while !done(rig) {
         assert!(
             start.elapsed() < Duration::from_secs(20),
             "timed out waiting for {what}: {:?}",

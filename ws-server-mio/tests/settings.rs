@@ -87,7 +87,7 @@ fn with_accepts_of_zero_a_turn_still_accepts_one() {
         assert_eq!(rig.endpoint.connections().server(server).http_count(), expected);
         rig.endpoint.poll(Some(Duration::ZERO), |_, event| panic!("{event:?}")).unwrap();
     }
-    rests(&mut rig, "nobody waits");
+    rests(&mut rig, "no connection waits");
     drop(peers);
 }
 

@@ -25,10 +25,10 @@ impl Site {
     }
 
     /// Turns of an application that drops every request, except for `/answered`.
-    fn until(&mut self, mut so: impl FnMut(&mut Self) -> bool) {
+    fn until(&mut self, mut done: impl FnMut(&mut Self) -> bool) {
         let start = Instant::now();
-        while !so(self) {
-            assert!(start.elapsed() < Duration::from_secs(20), "in vain: {:?}", self.told);
+        while !done(self) {
+            assert!(start.elapsed() < Duration::from_secs(20), "timed out: {:?}", self.told);
             let Self { endpoint, told, open, .. } = self;
             endpoint
                 .poll(Some(Duration::from_millis(1)), |connections, event| match event {
@@ -265,7 +265,7 @@ struct Swallows;
 
 impl Extension for Swallows {
     fn filter<'a>(&mut self, _: &mut Connections, event: Event<'a>) -> Option<Event<'a>> {
-        assert!(!matches!(event, Event::Upgrade(..)), "nobody decides");
+        assert!(!matches!(event, Event::Upgrade(..)), "no upgrade is undecided");
         (!matches!(event, Event::Request(..))).then_some(event)
     }
 }

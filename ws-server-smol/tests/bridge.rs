@@ -1,6 +1,6 @@
 //! The example `bridge`: calls in both directions, and a visitor that reconnects automatically.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 #[path = "../examples/bridge/main.rs"]
 #[allow(dead_code, unreachable_pub)] // its `main` is for the terminal

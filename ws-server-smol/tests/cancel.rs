@@ -1,6 +1,6 @@
 //! Futures dropped at any await: no byte is lost, the order stays, and what was begun continues.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use bytes::Bytes;

@@ -1,6 +1,6 @@
 //! Clients: connect, close, reconnect.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use async_executor::LocalExecutor;
@@ -204,7 +204,7 @@ fn a_dropped_attempt_leaves_no_socket() {
                 async_io::Timer::after(Duration::from_millis(50)).await;
                 None
             };
-            assert!(future::or(attempt, long).await.is_none(), "nobody answers");
+            assert!(future::or(attempt, long).await.is_none(), "no answer");
             // A connection that the system had not yet made may never have existed.
             let end = async {
                 let (mut stream, _) = listener.accept().await.unwrap();

@@ -1,6 +1,6 @@
 //! Servers that answer wrongly, endlessly, or drop by drop; and which random bytes a client reveals.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use common::pipe::{End, pipe};

@@ -22,7 +22,7 @@ fn both_ways() -> [Config; 2] {
 }
 
 /// Everything that a connection reports of these bytes, its whole input: the texts, fragments joined, and the close.
-fn told(role: Role, config: Config, bytes: &[u8]) -> (Vec<String>, Closed) {
+fn reported(role: Role, config: Config, bytes: &[u8]) -> (Vec<String>, Closed) {
     run(async {
         let (mut peer, stream) = pair().await;
         let mut ws = WebSocket::upgraded(stream, Arc::new(config), role);
@@ -64,7 +64,8 @@ fn messages_with_an_empty_first_or_last_frame_are_not_delayed() {
             let tick = [frame(role, TEXT, b"tick"), frame(role, FIN | CONTINUATION, b"")].concat();
             let tock = [frame(role, TEXT, b""), frame(role, FIN | CONTINUATION, b"tock")].concat();
             let close = frame(role, FIN | 8, &1000_u16.to_be_bytes());
-            let (texts, closed) = told(role, config, &[[tick, tock].concat().repeat(1500), close].concat());
+            let (texts, closed) =
+                reported(role, config, &[[tick, tock].concat().repeat(1500), close].concat());
             assert_eq!(texts, ["tick", "tock"].repeat(1500));
             assert_eq!(closed.code, CloseCode::NORMAL);
         }
@@ -85,7 +86,7 @@ fn empty_messages_over_the_rate_arrive_in_order_before_the_close() {
                             let x = frame(role, FIN | TEXT, b"x");
                             // The very last one has to wait.
                             let bytes = [once.repeat(3), x, once.repeat(2), end.clone()].concat();
-                            let (texts, closed) = told(role, config, &bytes);
+                            let (texts, closed) = reported(role, config, &bytes);
                             assert_eq!(texts, ["", "", "", "x", "", ""]);
                             assert_eq!(closed.code, if end.is_empty() { 1006 } else { 1000 }.into());
                         });
@@ -102,7 +103,7 @@ fn a_close_behind_pings_at_the_rate_still_closes() {
         for rate in [0, 10] {
             let close = frame(role, FIN | 8, &1000_u16.to_be_bytes());
             let bytes = [frame(role, FIN | 9, b"").repeat(rate as usize), close].concat();
-            let (_, closed) = told(role, Config::server().frame_rate(Some(rate)), &bytes);
+            let (_, closed) = reported(role, Config::server().frame_rate(Some(rate)), &bytes);
             assert!(closed.clean && closed.code == CloseCode::NORMAL, "{closed}");
         }
     }
@@ -114,10 +115,10 @@ fn empty_frames_amid_a_message_end_the_connection_over_the_rate() {
         let flood = frame(role, CONTINUATION, b"").repeat(1000);
         let bytes = [frame(role, TEXT, b"a"), flood, frame(role, FIN | CONTINUATION, b"z")].concat();
         // However slowly they arrive, they take less than a thousand seconds.
-        let (texts, closed) = told(role, Config::server().frame_rate(Some(1)), &bytes);
+        let (texts, closed) = reported(role, Config::server().frame_rate(Some(1)), &bytes);
         assert!(texts.is_empty());
         assert_eq!(closed.sent, Some(CloseCode::POLICY));
-        let (texts, _) = told(role, Config::server().frame_rate(Some(1000)), &bytes);
+        let (texts, _) = reported(role, Config::server().frame_rate(Some(1000)), &bytes);
         assert_eq!(texts, ["az"]);
     }
 }

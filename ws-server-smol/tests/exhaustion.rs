@@ -1,6 +1,6 @@
 //! A process that runs out of file descriptors.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use async_io::{Async, Timer};

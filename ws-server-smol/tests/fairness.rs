@@ -1,6 +1,6 @@
 //! A busy connection yields to other tasks.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use common::pipe::pipe;

@@ -1,6 +1,6 @@
 //! Files: paths that leave the folder, or lead to no file, are not found.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use common::run;

@@ -1,6 +1,6 @@
 //! How streams end: each half separately, without losing the last bytes.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use async_io::Async;
@@ -250,7 +250,7 @@ fn a_stream_that_passes_nothing_on_times_out() {
     });
 }
 
-async fn a_close_that_nobody_answers<S: AsyncRead + AsyncWrite + Unpin>(stream: S, raw: S) {
+async fn an_unanswered_close<S: AsyncRead + AsyncWrite + Unpin>(stream: S, raw: S) {
     let config = Config::client().close_timeout(Duration::from_millis(10));
     let mut ws = WebSocket::upgraded(stream, Arc::new(config), Role::Client { seed: [3; 32] });
     let closed = ws.close(CloseCode::NORMAL, "").await.unwrap();
@@ -261,7 +261,7 @@ async fn a_close_that_nobody_answers<S: AsyncRead + AsyncWrite + Unpin>(stream: 
 
 #[test]
 fn an_unanswered_close_times_out() {
-    over_all!(a_close_that_nobody_answers);
+    over_all!(an_unanswered_close);
 }
 
 async fn dropped_it_says_so<S: AsyncRead + AsyncWrite + Unpin>(stream: S, mut raw: S) {

@@ -1,6 +1,6 @@
 //! A task polled long after its socket woke it still reads the available input.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use common::{open_pair, run};

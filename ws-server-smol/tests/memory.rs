@@ -1,6 +1,6 @@
 //! What connections hold, and what a poll allocates.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use async_executor::LocalExecutor;

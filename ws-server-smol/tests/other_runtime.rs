@@ -1,6 +1,6 @@
 //! The example `other_runtime`: nothing is tied to an executor or to its sockets.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 #[path = "../examples/other_runtime.rs"]
 #[allow(dead_code)] // its `main` is for the terminal

@@ -1,6 +1,6 @@
 //! Folders serve honest names, links, pages and variants, and reject names that lead elsewhere on some system.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use common::run;

@@ -1,6 +1,6 @@
 //! Futures inside a foreign event loop.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use async_executor::LocalExecutor;
 use futures_lite::future;

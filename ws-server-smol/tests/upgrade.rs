@@ -85,7 +85,7 @@ fn a_page_and_then_the_socket_share_one_connection() {
         let answer = raw(server, requests).await;
         let statuses: Vec<_> = answer.split("HTTP/1.1 ").skip(1).map(|part| &part[..3]).collect();
         assert_eq!(statuses, ["200", "404", "101"]);
-        assert_eq!(answer.matches("\u{fffd}\u{1}2").count(), 3, "two were asked before");
+        assert_eq!(answer.matches("\u{fffd}\u{1}2").count(), 3, "two were requested before");
     });
 }
 

@@ -1,7 +1,7 @@
 //! No task waits for a wake-up that never comes: over tiny pipes, under an executor that polls only woken tasks, in
 //! thousands of orders.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use common::pipe::{End, pipe};

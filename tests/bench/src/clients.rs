@@ -63,9 +63,9 @@ impl App {
 }
 
 /// Runs turns until the condition holds, or something went wrong.
-fn until(endpoint: &mut Endpoint, app: &mut App, so: impl Fn(&App) -> bool) -> io::Result<()> {
+fn until(endpoint: &mut Endpoint, app: &mut App, done: impl Fn(&App) -> bool) -> io::Result<()> {
     let start = Instant::now();
-    while !so(app) {
+    while !done(app) {
         if start.elapsed() > HANG {
             app.faults.push("timed out".into());
         }

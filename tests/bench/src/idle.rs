@@ -118,9 +118,9 @@ impl Crowd {
         Ok(())
     }
 
-    fn until(&mut self, what: &str, so: impl Fn(&Self) -> bool) -> io::Result<()> {
+    fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) -> io::Result<()> {
         let start = Instant::now();
-        while !so(self) {
+        while !done(self) {
             if start.elapsed() > HANG {
                 return Err(io::Error::other(format!("timed out waiting for {what}")));
             }
@@ -208,7 +208,7 @@ pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
         crowd.talk()?;
         crowd.idle(SETTLE)?;
         let talked = each(system::resident(server.pid)?);
-        // The side that closes first keeps its ports for a minute: not the one that needs so many.
+        // The side that closes first keeps its ports for a minute: not the one with so many.
         drop(server);
         table.row(vec![
             case.name.to_owned(),

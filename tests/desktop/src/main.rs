@@ -98,14 +98,14 @@ impl Stage {
 
     /// Waits until the tiles have this many pixels, twice in a row: a picture may be taken while it is drawn. A tile
     /// that has just been active glows in another colour.
-    fn tiles_until(&mut self, so: impl Fn(usize) -> bool) -> Outcome<usize> {
+    fn tiles_until(&mut self, done: impl Fn(usize) -> bool) -> Outcome<usize> {
         let folder = self.scratch.path().to_owned();
         let mut last = 0;
         self.net.until("the tiles", |_| {
             let pixels = Picture::take(&folder).ok()?.part(TILES.0, TILES.1);
             let tiles = pixels.into_iter().filter(|pixel| *pixel == TILE).count();
             let twice = tiles == std::mem::replace(&mut last, tiles);
-            (twice && so(tiles)).then_some(tiles)
+            (twice && done(tiles)).then_some(tiles)
         })
     }
 
@@ -149,8 +149,8 @@ fn number(state: &Value, field: &str) -> f64 {
     state[field].as_f64().unwrap_or(f64::NAN)
 }
 
-fn expect(so: bool, what: impl FnOnce() -> String) -> Outcome<()> {
-    if so { Ok(()) } else { Err(what().into()) }
+fn expect(condition: bool, what: impl FnOnce() -> String) -> Outcome<()> {
+    if condition { Ok(()) } else { Err(what().into()) }
 }
 
 fn frames_grow(stage: &mut Stage) -> Outcome<()> {
@@ -284,7 +284,7 @@ fn flood(stage: &mut Stage) -> Outcome<()> {
 fn closing(stage: &mut Stage) -> Outcome<()> {
     stage.display.hands("key Escape")?;
     let code = stage.net.live_closed()?;
-    expect(code == 1001, || format!("our client was told {code}"))?;
+    expect(code == 1001, || format!("our client received {code}"))?;
     let status = stage.app.wait()?;
     expect(status.success(), || format!("the program ended with {status}"))?;
     stage.net.page_until("document.body.dataset.state === 'closed'")

@@ -81,11 +81,11 @@ impl Net {
     }
 
     /// Waits for a later state that satisfies the condition.
-    pub(crate) fn state_until(&mut self, what: &str, so: impl Fn(&Value) -> bool) -> Outcome<Value> {
+    pub(crate) fn state_until(&mut self, what: &str, done: impl Fn(&Value) -> bool) -> Outcome<Value> {
         let before = self.heard.states;
         self.until(what, |net| {
             let fresh = net.heard.states > before;
-            (fresh && so(&net.heard.state)).then(|| net.heard.state.clone())
+            (fresh && done(&net.heard.state)).then(|| net.heard.state.clone())
         })
     }
 

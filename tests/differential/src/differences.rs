@@ -20,12 +20,12 @@ pub(crate) struct Case<'a> {
 
 impl Case<'_> {
     /// They only need the rest of the frame to answer the same.
-    fn is_told_later(&self) -> bool {
+    fn is_reported_later(&self) -> bool {
         self.completed == Some(&self.ours.outcome)
     }
 
     /// They wait for a frame that declares a huge length, though its header shows the fault.
-    fn is_told_much_later(&self) -> bool {
+    fn is_reported_much_later(&self) -> bool {
         let is_header = self.ours.outcome.close == Some(1002);
         self.is_endless && is_header && self.theirs.close.is_none() && self.hear_the_same()
     }
@@ -63,16 +63,16 @@ use Role::{Client, Server};
 pub(crate) const DIFFERENCES: [Difference; 11] = [
     Difference {
         with: Tungstenite,
-        rule: "§7.1.7 does not say when: a fault is told once the frame is whole",
+        rule: "§7.1.7 does not say when: a fault is reported once the frame is whole",
         role: Client,
         input: b"\x91\x01",
         ours: "close 1002",
         theirs: "waits",
-        is: |case| case.is_told_later() || case.is_told_much_later(),
+        is: |case| case.is_reported_later() || case.is_reported_much_later(),
     },
     Difference {
         with: Tungstenite,
-        rule: "§5.2, the minimal number of bytes MUST be used for a length: any is taken",
+        rule: "§5.2, the minimal number of bytes MUST be used for a length: any is accepted",
         role: Client,
         input: b"\x82\x7e\x00\x01x",
         ours: "close 1002",
@@ -81,7 +81,7 @@ pub(crate) const DIFFERENCES: [Difference; 11] = [
     },
     Difference {
         with: Tungstenite,
-        rule: "§5.5, a control frame has at most 125 bytes: a longer form of a shorter length is taken",
+        rule: "§5.5, a control frame has at most 125 bytes: a longer form of a shorter length is accepted",
         role: Client,
         input: b"\x89\x7e\x00\x01x",
         ours: "close 1002",
@@ -117,7 +117,7 @@ pub(crate) const DIFFERENCES: [Difference; 11] = [
     },
     Difference {
         with: Tungstenite,
-        rule: "§7.1.7 does not say which: of a Close with a wrong code and a reason that is no UTF-8 the reason counts",
+        rule: "§7.1.7 does not say which: of a Close with a wrong code and an invalid UTF-8 reason the reason counts",
         role: Client,
         input: b"\x88\x03\x03\xec\xff",
         ours: "close 1002",
@@ -126,12 +126,12 @@ pub(crate) const DIFFERENCES: [Difference; 11] = [
     },
     Difference {
         with: Wsproto,
-        rule: "§7.1.7 does not say when: a fault is told once the header is whole",
+        rule: "§7.1.7 does not say when: a fault is reported once the header is whole",
         role: Client,
         input: b"\x91",
         ours: "close 1002",
         theirs: "waits",
-        is: |case| case.is_told_later() || case.is_told_much_later(),
+        is: |case| case.is_reported_later() || case.is_reported_much_later(),
     },
     Difference {
         with: Wsproto,
@@ -153,7 +153,7 @@ pub(crate) const DIFFERENCES: [Difference; 11] = [
     },
     Difference {
         with: Wsproto,
-        rule: "§7.4.2 again: 1014 with a reason that is no UTF-8",
+        rule: "§7.4.2 again: 1014 with an invalid UTF-8 reason",
         role: Client,
         input: b"\x88\x03\x03\xf6\xff",
         ours: "close 1007",

@@ -33,7 +33,7 @@ pub(crate) fn read(role: Role, bytes: &[u8], rng: &mut Rng) -> Result<Ours, Box<
         while let Some(event) = connection.handle_input(now, &mut input) {
             match event {
                 Event::Message(message) => messages.push((message.is_text(), message.as_bytes().to_vec())),
-                event => return Err(format!("{event:?} was told").into()),
+                event => return Err(format!("{event:?} was reported").into()),
             }
         }
         rest = behind;

@@ -1,6 +1,6 @@
-"""All pairs: clients send random messages to an echo and compare the echoes, under all terms of permessage-deflate, with
-at least one side ours. The tap of ../../conformance reads along: what each pair negotiated, that each message keeps to
-it, and how much crossed the wire.
+"""All pairs: clients send random messages to an echo and compare the echoes, under all terms of permessage-deflate,
+with at least one side ours. The tap of ../../conformance reads along: what each pair negotiated, that each message
+keeps to it, and how much crossed the wire.
 
 usage: matrix.py [--all] [--messages=N] [--seed=N] [--only=TEXT]
   --all         all the terms, not some of them
@@ -38,7 +38,7 @@ def all_terms():
 
 
 def plan(everything):
-    """(server, its terms, [(client, its terms)]) with all who meet on one server."""
+    """(server, its terms, [(client, its terms)]) with all clients of one server."""
     terms = list(all_terms())
     offered = ["", *terms] if everything else ["", *terms[:2], terms[-1]]
     chosen = [*FLAGS, NEITHER, SMALL, SMALL_TOO, f"{SMALL}; {NEITHER}"] if everything else [f"{SMALL}; {NEITHER}"]
@@ -152,7 +152,7 @@ async def main():
         except Exception as fault:  # the server's
             check(f"server {kind} ({server_terms})", raise_it, fault)
     if not met:
-        sys.exit("nobody meets")
+        sys.exit("no pair matches")
     print_table(seen)
     finish(f"permessage-deflate, {met} meetings of {count} messages")
 

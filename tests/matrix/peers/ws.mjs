@@ -7,7 +7,7 @@ const { version } = createRequire(import.meta.url)('ws/package.json');
 const ENOUGH = 1000;
 let ended = '';
 
-/** Follows until the end; its code. */
+/** Follows until the end; returns its code. */
 async function follow(socket) {
   const hello = ['hello', `version: ${version}`, `subprotocol: ${socket.protocol}`];
   socket.send([...hello, `extensions: ${socket.extensions}`, ended].join('\n'));

@@ -119,7 +119,7 @@ impl Both {
             }
             event => match event.connection().map(|id| (id, connections.client_of(id))) {
                 Some((id, Some(client))) => told.of_client(client, id, event),
-                Some((id, None)) if connections.server_of(id).is_none() => told.of_nobody(id, event),
+                Some((id, None)) if connections.server_of(id).is_none() => told.without_client(id, event),
                 _ => match event {
                     Event::Upgrade(id, mut upgrade) => {
                         let path_and_query = upgrade.uri().to_string();
@@ -152,9 +152,9 @@ impl Both {
     }
 
     /// Runs turns until the condition holds.
-    pub fn until(&mut self, what: &str, mut so: impl FnMut(&mut Self) -> bool) {
+    pub fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
         let start = Instant::now();
-        while !so(self) {
+        while !done(self) {
             assert!(start.elapsed() < HANG, "timed out waiting for {what}");
             self.turn();
         }
@@ -211,11 +211,11 @@ impl Told {
                 self.opened.push((client, id));
                 self.responses.push(*response);
             }
-            event => self.of_nobody(id, event),
+            event => self.without_client(id, event),
         }
     }
 
-    fn of_nobody(&mut self, id: ConnectionId, event: Event<'_>) {
+    fn without_client(&mut self, id: ConnectionId, event: Event<'_>) {
         match event {
             Event::Message(_, Message::Text(text)) => self.texts.push_back((id, text.into_owned())),
             Event::Closed(_, closed) => self.client_closed.push((id, closed)),

@@ -163,9 +163,9 @@ impl Rig {
     }
 
     /// Runs turns until the condition holds.
-    pub fn until(&mut self, what: &str, mut so: impl FnMut(&mut Self) -> bool) {
+    pub fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
         let start = Instant::now();
-        while !so(self) {
+        while !done(self) {
             assert!(start.elapsed() < HANG, "timed out waiting for {what}; seen: {:?}", self.app.seen);
             self.turn();
         }

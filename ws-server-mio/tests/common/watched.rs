@@ -52,9 +52,9 @@ impl Watched {
     }
 
     /// Runs turns only after wake-ups, until the condition holds.
-    pub fn until(&mut self, what: &str, mut so: impl FnMut(&mut Self) -> bool) {
+    pub fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
         let start = Instant::now();
-        while !so(self) {
+        while !done(self) {
             assert!(start.elapsed() < HANG, "timed out waiting for {what}; seen: {:?}", self.rig.app.seen);
             match self.woken.recv_timeout(Duration::from_millis(1)) {
                 Ok(()) => self.drain(),

@@ -136,9 +136,9 @@ impl Proxy {
         }
     }
 
-    pub(crate) fn until(&mut self, what: &str, mut so: impl FnMut(&mut Self) -> bool) {
+    pub(crate) fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
         let start = Instant::now();
-        while !so(self) {
+        while !done(self) {
             assert!(start.elapsed() < HANG, "timed out waiting for {what}; reported: {:?}", self.app.told);
             self.turn();
         }

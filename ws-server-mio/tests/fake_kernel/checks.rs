@@ -39,7 +39,7 @@ pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
         assert!(!waits || live.has(flag::QUEUED), "slot {slot} is readable but on no list");
         let is_written = live.connection.outbox().is_empty();
         assert!(is_written || !live.has(flag::WRITABLE), "slot {slot} is writable but on no list");
-        if kernel.is_told(id) {
+        if kernel.is_reported(id) {
             let level = kernel.level(id);
             let readable = level.readable && !kernel.sockets[id].end_told;
             assert!(live.has(flag::READABLE) || !readable, "slot {slot}: readable input is forgotten");

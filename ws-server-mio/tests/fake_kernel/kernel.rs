@@ -278,7 +278,7 @@ impl Inner {
     }
 
     /// Whether everything about this socket was reported, and the loop must remember it.
-    pub(super) fn is_told(&self, id: usize) -> bool {
+    pub(super) fn is_reported(&self, id: usize) -> bool {
         self.event(&self.sockets[id]).is_none()
     }
 

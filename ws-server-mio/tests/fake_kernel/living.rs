@@ -154,13 +154,13 @@ impl World<'_> {
             let record = &self.app.records[peer.number];
             let (Some(id), false) = (record.id, record.cut) else { continue };
             let socket = &kernel.sockets[peer.socket];
-            let is_told = record.closed.is_some();
+            let is_reported = record.closed.is_some();
             let connection = states.get(&id);
             // A peer that asked for no more is received, however much is sent to it.
             if let Some((end, arrived)) = &mut peer.asks_to_stop
                 && peer.health == Health::Good
                 && !record.stopped
-                && !is_told
+                && !is_reported
             {
                 if socket.bytes_read + socket.inbox.len() as u64 >= *end {
                     arrived.get_or_insert(now);
@@ -173,9 +173,13 @@ impl World<'_> {
                 && let Some((gone, by_fin)) = reader.gone
                 && !(by_fin && self.half_close)
             {
-                assert!(is_told || now <= gone + SOON, "peer {} has left its stream, unnoticed", peer.number);
+                assert!(
+                    is_reported || now <= gone + SOON,
+                    "peer {} has left its stream, unnoticed",
+                    peer.number
+                );
                 let error = record.closed.as_ref().is_none_or(|closed| closed.error.is_some());
-                assert!(error, "the stream of peer {} was cut, and that is no error", peer.number);
+                assert!(error, "the stream of peer {} was cut without an error", peer.number);
             }
             // A dead peer is noticed in time.
             let heard = peer.heard.replace(socket.bytes_read) != Some(socket.bytes_read);
@@ -185,12 +189,12 @@ impl World<'_> {
             }
             if let (Some((interval, answer)), Some(silent)) = (self.beat, peer.silent)
                 && connection.is_some_and(|(_, state)| *state == State::Open)
-                && !is_told
+                && !is_reported
             {
                 assert!(now <= silent + interval + answer + SLACK, "peer {} is dead, unnoticed", peer.number);
             }
             // A reset is noticed at once, paused or not.
-            if socket.reset == Signal::Arrived && !kernel.armed_system && record.open && !is_told {
+            if socket.reset == Signal::Arrived && !kernel.armed_system && record.open && !is_reported {
                 let since = *peer.reset_at.get_or_insert(now);
                 assert!(now <= since + SOON, "peer {} has reset its connection, unnoticed", peer.number);
             }

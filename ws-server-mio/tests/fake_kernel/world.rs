@@ -158,14 +158,14 @@ impl<'s> World<'s> {
             assert_eq!(self.endpoint.next_timeout(), Some(Duration::ZERO));
         }
         let told = std::mem::take(&mut self.kernel.lock().told);
-        self.trace(|| format!("told {told:?}"));
+        self.trace(|| format!("reported {told:?}"));
         check(self.endpoint.connections(), &self.kernel);
         if let Some(limit) = self.behaviour.memory {
             holds_no_more_than(self.endpoint.connections(), limit);
         }
         let did = before != (self.kernel.lock().calls, self.app.events) || !told.is_empty();
         self.spins = if did { 0 } else { self.spins + 1 };
-        assert!(self.spins < SPINS, "turns are asked for, and nothing is done in them");
+        assert!(self.spins < SPINS, "turns are due, and do nothing");
     }
 
     pub(super) fn advance(&mut self, by: Duration) {

@@ -28,7 +28,7 @@ fn row_17_queries_by_id_report_this_connection_and_never_another() {
     assert_eq!(connections.peer_addr(id), Some(peer.stream.local_addr().unwrap()));
     assert_eq!(connections.local_addr(id), Some(address));
     assert_eq!(connections.server_of(id), Some(server));
-    assert_eq!(connections.latency(id), None, "nothing was asked yet");
+    assert_eq!(connections.latency(id), None, "no Ping was sent yet");
     assert_eq!(connections.data::<Seat>(id), None);
     assert!(connections.set_data(id, Seat(3)));
     connections.data_mut::<Seat>(id).unwrap().0 += 1;

@@ -1,7 +1,7 @@
 //! Shared test helpers: sockets, pipes in memory, and a strict executor.
 
 #![allow(dead_code, unreachable_pub)] // each test takes what it needs
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 pub mod peer;
 pub mod pipe;

@@ -4,8 +4,8 @@ use futures_lite::future;
 pub use ws_kit::peer::*;
 
 /// Lets other tasks run until the condition holds.
-pub async fn until(mut so: impl FnMut() -> bool) {
-    while !so() {
+pub async fn until(mut done: impl FnMut() -> bool) {
+    while !done() {
         future::yield_now().await;
     }
 }

@@ -70,8 +70,8 @@ impl Rig {
     }
 
     /// Lets the tasks run until the condition holds.
-    async fn until(&self, so: impl Fn() -> bool) {
-        while !so() {
+    async fn until(&self, done: impl Fn() -> bool) {
+        while !done() {
             future::yield_now().await;
         }
     }

@@ -1,6 +1,6 @@
 //! Whatever a stream does, and whenever it fails: accepted messages arrive whole and in order as far as they arrive,
 //! all of them where nothing failed; each close is reported once; no task waits forever; and the stream is released.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // that is how a test fails, and says how often
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a panic is how a test fails, and says how often
 
 #[path = "../common/mod.rs"]
 mod common;

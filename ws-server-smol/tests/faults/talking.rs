@@ -196,7 +196,7 @@ async fn talk(stream: End, capacity: usize, count: usize, ledger: Shared, mut ra
             false => poll_once(ws.next()).await,
         };
         match next {
-            Some(Some(Ok(message))) => echoes += usize::from(ledger.borrow_mut().hears(&message)),
+            Some(Some(Ok(message))) => echoes += usize::from(ledger.borrow_mut().receives(&message)),
             Some(Some(Err(_))) => ended += 1,
             Some(None) => break,
             None => yield_now().await,
@@ -207,7 +207,7 @@ async fn talk(stream: End, capacity: usize, count: usize, ledger: Shared, mut ra
         let _ = ws.start_close(CloseCode::NORMAL, "");
         while let Some(next) = ws.next().await {
             match next {
-                Ok(message) => assert!(!ledger.borrow_mut().hears(&message)),
+                Ok(message) => assert!(!ledger.borrow_mut().receives(&message)),
                 Err(_) => ended += 1,
             }
         }
@@ -221,7 +221,7 @@ async fn talk(stream: End, capacity: usize, count: usize, ledger: Shared, mut ra
 
 impl Ledger {
     /// Returns whether it is an echo.
-    fn hears(&mut self, message: &Message<'_>) -> bool {
+    fn receives(&mut self, message: &Message<'_>) -> bool {
         let said = self.said[self.got];
         self.got += 1;
         match said {

@@ -1,6 +1,6 @@
 //! Heads on the wire: dates, spelling, keys, and requests behind a rejected upgrade.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 #[path = "../common/mod.rs"]
 mod common;

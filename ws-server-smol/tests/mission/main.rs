@@ -121,7 +121,7 @@ impl App {
             _ => None,
         });
         let closed = ends.next().unwrap().clone();
-        assert!(ends.next().is_none(), "told twice: {seen:?}");
+        assert!(ends.next().is_none(), "reported twice: {seen:?}");
         closed
     }
 }

@@ -22,7 +22,7 @@ fn row_17_queries_by_id_report_this_connection_and_never_another() {
         assert_eq!(server.queued(id), 0);
         assert_eq!(server.peer_addr(id), Some(peer.stream.local_addr().unwrap()));
         assert_eq!(server.local_addr_of(id), server.local_addr());
-        assert_eq!(server.latency(id), None, "nothing was asked yet");
+        assert_eq!(server.latency(id), None, "no Ping was sent yet");
         server.sender(id).unwrap().send_ping(b"?").unwrap();
         let answering = async {
             assert_eq!(peer.frame().await, (PING, b"?".to_vec()));

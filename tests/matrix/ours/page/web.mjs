@@ -2,7 +2,7 @@
 
 const ENOUGH = 1000;
 
-/** Connects to `url` again and again, until it is told that this was enough. */
+/** Connects to `url` again and again, until that fails or the server closes with `ENOUGH`. */
 export async function follow(WebSocket, url, version) {
   let ended = '';
   for (;;) {

@@ -240,7 +240,7 @@ pub(crate) fn whole(ours: &mut dyn Ours, deflate: bool) -> Result<(), String> {
         Ok(talk) => talk,
         Err(error) => return tell("close by peer", Err(format!("coming back, {error}"))),
     };
-    tell("close by peer", told(&talk, BY_PEER))?;
+    tell("close by peer", close_reported(&talk, BY_PEER))?;
 
     let by_us = close(&mut talk, BY_US);
     if let Err(error) = by_us {
@@ -250,7 +250,7 @@ pub(crate) fn whole(ours: &mut dyn Ours, deflate: bool) -> Result<(), String> {
         Ok(talk) => talk,
         Err(error) => return tell("close by us", Err(format!("coming back, {error}"))),
     };
-    tell("close by us", told(&talk, BY_US))?;
+    tell("close by us", close_reported(&talk, BY_US))?;
     tell("ping between fragments", ping_between(&mut talk))?;
     tell("end", close(&mut talk, (1000, "")))
 }
@@ -413,7 +413,7 @@ fn close(talk: &mut Talk<'_>, (code, reason): (u16, &str)) -> Step {
 }
 
 /// How the last connection ended for the peer. A side that closed need not see its own reason again.
-fn told(talk: &Talk<'_>, (code, reason): (u16, &str)) -> Step {
+fn close_reported(talk: &Talk<'_>, (code, reason): (u16, &str)) -> Step {
     let echo = code == BY_PEER.0;
     match talk.hello.get("ended").map(|ended| ended.split_once(' ').unwrap_or((ended, ""))) {
         None => Ok(Outcome::OneWay),

@@ -141,7 +141,7 @@ impl App {
             let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
             known.retry_after = Duration::from_secs(after.and_then(|text| text.parse().ok()).unwrap_or(0));
         }
-        let all_told = untold(connections, client) == 0;
+        let all_told = unreported(connections, client) == 0;
         known.by_policy = std::mem::replace(&mut known.quiet, all_told);
         if !known.by_policy {
             return;
@@ -271,8 +271,8 @@ impl App {
 }
 
 /// How many failures of a client are still to be reported.
-pub(super) fn untold(connections: &Connections, id: ClientId) -> u32 {
-    inspect::client(connections, id).map_or(0, |client| client.untold)
+pub(super) fn unreported(connections: &Connections, id: ClientId) -> u32 {
+    inspect::client(connections, id).map_or(0, |client| client.unreported)
 }
 
 impl Record {

@@ -31,7 +31,7 @@ pub(super) struct Known {
     pub(super) by_policy: bool,
     /// Its request, and how many attempts had begun when that was set.
     pub(super) requests: Vec<(u32, usize)>,
-    /// It was told to start over: the waits begin with the first again.
+    /// It was asked to start over: the waits begin with the first again.
     pub(super) fresh: bool,
     /// The `Retry-After` that the server sent.
     pub(super) retry_after: Duration,

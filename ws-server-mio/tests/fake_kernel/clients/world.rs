@@ -139,10 +139,10 @@ impl World {
         self.check();
         check_times(self.endpoint.connections(), start);
         let told = std::mem::take(&mut self.kernel.lock().told);
-        self.trace(|| format!("told {told:?}"));
+        self.trace(|| format!("reported {told:?}"));
         let did = woken || before != (self.kernel.lock().calls, self.app().events) || !told.is_empty();
         self.spins = if did { 0 } else { self.spins + 1 };
-        assert!(self.spins < SPINS, "turns are asked for, and nothing is done in them");
+        assert!(self.spins < SPINS, "turns are due, and do nothing");
         self.receive_calls();
     }
 
