@@ -228,7 +228,7 @@ fn every_method_works_in_every_event() {
 
 #[cfg(unix)]
 #[test]
-fn a_superseded_attempt_reports_nothing() {
+fn a_superseded_retry_is_not_reported() {
     let mut endpoint = Endpoint::new().unwrap();
     let policy = Reconnect::default().wait(Duration::from_secs(3600), Duration::from_secs(3600));
     let client = endpoint.connections().connect("ws://localhost/", nowhere().reconnect(policy)).unwrap();

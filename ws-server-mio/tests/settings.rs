@@ -123,7 +123,7 @@ fn limits_of_zero_reject_all_or_act_as_one_and_nothing_spins() {
         rests(&mut rig, "no memory, or no limit");
     }
 
-    // This machine has no such limit.
+    // Loopback is exempt.
     let mut rig = Rig::new(server().max_per_address(Some(0)));
     rig.open("/");
     rests(&mut rig, "max_per_address 0");

@@ -159,7 +159,7 @@ fn a_stream_without_a_server_sends_dates_if_configured_with_a_clock() {
             driving.or(reading).await.unwrap();
             let after = seconds(SystemTime::now());
             match clock {
-                // The system's clock, and not the time of its creation.
+                // The system's clock, and not the clock's initial value.
                 Some(_) => {
                     let date = seconds(date(&answer));
                     assert!(before <= date + 1 && date <= after, "{before} {after} {answer}");
