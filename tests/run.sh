@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # The test command: everything, in order, until something fails.
 #
-# usage: run.sh [full]   all steps but those that only run by name
-#        run.sh fast     what takes no package but Rust's own: format, lints, documentation, tests
-#        run.sh STEP…    the steps of these names
-#        run.sh list     the names
+# usage: run.sh [full]   all steps except those that only run by name
+#        run.sh fast     steps that need only Rust: format, lints, documentation, tests
+#        run.sh STEP…    the named steps
+#        run.sh list     prints the names
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
@@ -95,4 +95,4 @@ esac
 if [ -s "$NOT_RUN_HERE" ]; then
     printf '\nNOT RUN HERE:\n%s\n' "$(cat "$NOT_RUN_HERE")"
 fi
-printf '\nall passed in %d s, but for %d that could not run here\n' "$SECONDS" "$(wc -l <"$NOT_RUN_HERE")"
+printf '\nall passed in %d s, except %d that could not run here\n' "$SECONDS" "$(wc -l <"$NOT_RUN_HERE")"

@@ -79,7 +79,7 @@ TERMS = [
 
 
 def messages(side, bits, *texts):
-    """Frames of these texts, compressed with a window of so many bits, each referring to those before."""
+    """Frames of these texts, compressed with a window of this many bits, each referring to those before."""
     context = zlib.compressobj(wbits=-bits)
     frames = b""
     for text in texts:

@@ -1,7 +1,7 @@
 """Two machines with a bad network between them: two network namespaces, a device in each, and between the devices this
 process, which loses, delays, doubles and swaps packets as a seed decides, or swallows them all.
 
-It needs root and /dev/net/tun, and nothing of the kernel's own traffic control.
+It needs root and /dev/net/tun, but no traffic control of the kernel.
 """
 
 import atexit

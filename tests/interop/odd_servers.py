@@ -241,7 +241,7 @@ with listening()[0] as silent:
         words = ["Sec-WebSocket-Accept"]
         check("101 with a wrong accept", refused, wrong, words, "--once")
         check("101 without one", refused, SWITCH.encode() + b"\r\n", words, "--once")
-        check("what is no HTTP", refused, b"SSH-2.0-OpenSSH_9.9\r\n", ["status line"], "--once")
+        check("an answer that is not HTTP", refused, b"SSH-2.0-OpenSSH_9.9\r\n", ["status line"], "--once")
         for reads in (False, True):
             how = "having read" if reads else "unread"
             check(f"a server that closes at once, {how}, is retried", ends_at_once, reads)

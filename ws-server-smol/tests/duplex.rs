@@ -123,7 +123,7 @@ fn a_server_that_refills_on_drained_still_receives_a_stop() {
                 }
             };
             let sent = future::or(refilling, reading).await;
-            // What was queued before the stop, and no endless stream.
+            // Only what was queued before the stop.
             assert!(sent < 20 + 2 * (16 << 20) / CHUNK + 200, "{sent}");
         });
     }

@@ -74,7 +74,7 @@ fn messages_with_an_empty_first_or_last_frame_are_not_delayed() {
 
 #[test]
 fn empty_messages_over_the_rate_arrive_in_order_before_the_close() {
-    // Each takes two seconds, and therefore they run concurrently.
+    // Each takes two seconds: run them concurrently.
     std::thread::scope(|scope| {
         for role in ROLES {
             for config in both_ways() {
