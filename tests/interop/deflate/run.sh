@@ -27,7 +27,7 @@ all)
     "$python" "$here/room.py"
     ;;
 *)
-    echo "what is $1?" >&2
+    echo "unknown argument $1" >&2
     exit 2
     ;;
 esac
