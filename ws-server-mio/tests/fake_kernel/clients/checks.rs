@@ -22,7 +22,7 @@ pub(super) fn check(connections: &mut Connections, app: &App, now: Moment) {
     for (id, known) in &app.clients {
         let client = inspect::client(connections, *id).unwrap();
         let tries = matches!(client.phase, PhaseView::Resolving { .. } | PhaseView::Connecting { .. });
-        let ended = known.ended() + client.unreported;
+        let ended = known.ended() + client.untold;
         assert_eq!(ended + u32::from(tries), client.attempts, "attempts and their ends");
         assert!(client.attempts <= known.permits, "an unreported attempt");
         // It acts by this time at the latest.
