@@ -66,7 +66,9 @@ impl Net {
                 return Err(failure.into());
             }
             if start.elapsed() > HANG {
-                return Err(format!("timed out waiting for {what}; the last state: {}", self.heard.state).into());
+                return Err(
+                    format!("timed out waiting for {what}; the last state: {}", self.heard.state).into()
+                );
             }
             let Self { endpoint, heard, live, devtools, .. } = self;
             endpoint.poll(Some(Duration::from_millis(50)), |connections, event| {
