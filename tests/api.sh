@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compares the public API of each crate with its committed list, so that no change of it goes unseen.
+# Compares the public API of each crate with its committed list: no change of it goes unnoticed.
 #
 # usage: api.sh           fails where they differ
 #        api.sh --write   writes the lists
@@ -15,7 +15,7 @@ not_here() { # WHY
     exit 0
 }
 
-# The lists are made of rustdoc's JSON, which only nightly Rust writes.
+# The lists come from rustdoc's JSON, which only nightly Rust writes.
 cargo +nightly --version >/dev/null 2>&1 || not_here 'no nightly Rust'
 version=0.52.0
 export PATH=$tools/bin:$PATH
@@ -26,7 +26,7 @@ fi
 now=$(mktemp -d)
 trap 'rm -rf "$now"' EXIT
 for crate in "${crates[@]}"; do
-    # Without what every type has, and what is derived.
+    # Omits what every type has, and derived impls.
     if ! cargo +nightly public-api --package "$crate" --all-features -sss --color never >"$now/api.txt" 2>"$now/log"; then
         cat "$now/log" >&2
         not_here "this nightly Rust writes no list of $crate" # its JSON is of another version

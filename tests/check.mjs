@@ -1,4 +1,4 @@
-// One line per check, a sum at the end, an honest exit status.
+// One line per check, a total at the end, an honest exit status.
 
 const GUARD = 60_000; // ms until a check counts as hung
 
@@ -27,10 +27,10 @@ export function finish(title) {
   process.exit(failed ? 1 : 0);
 }
 
-/** The sizes where the length of a frame changes its form, and the greatest that is allowed by default. */
+/** The sizes where the length of a frame changes its form, and the default maximum. */
 export const SIZES = [0, 1, 125, 126, 65_535, 65_536, 16 * 1024 * 1024];
 
-/** Text of exactly `size` bytes in UTF-8, most of its characters of three. */
+/** Text of exactly `size` bytes in UTF-8, most of its characters three bytes long. */
 export function textOf(size) {
   return '\u20ac'.repeat(Math.floor(size / 3)) + 'x'.repeat(size % 3);
 }

@@ -1,10 +1,10 @@
-"""One line per check, a sum at the end, an honest exit status."""
+"""One line per check, a total at the end, an honest exit status."""
 
 import os
 import sys
 import traceback
 
-# The sizes where the length of a frame changes its form, and the greatest that is allowed by default.
+# The sizes where the length of a frame changes its form, and the default maximum.
 SIZES = [0, 1, 125, 126, 65_535, 65_536, 16 * 1024 * 1024]
 
 _counts = {"ok": 0, "FAIL": 0}
@@ -12,7 +12,7 @@ _not_run = []
 
 
 def text_of(size):
-    """Text of exactly `size` bytes in UTF-8, most of its characters of three."""
+    """Text of exactly `size` bytes in UTF-8, most of its characters three bytes long."""
     return "\u20ac" * (size // 3) + "x" * (size % 3)
 
 
@@ -20,7 +20,7 @@ def check(name, body, *arguments):
     """Runs `body(*arguments)`, which raises or returns false when the check fails."""
     try:
         fault = "" if body(*arguments) is not False else "not as expected"
-    except Exception as error:  # whatever it is, it is this check's failure
+    except Exception as error:  # any exception is this check's failure
         fault = f"{type(error).__name__}: {error}"
         if not isinstance(error, (AssertionError, OSError)):
             traceback.print_exc()
@@ -30,7 +30,7 @@ def check(name, body, *arguments):
 
 
 def not_run(name, reason):
-    """This machine does not allow the check: it is said, and counts as nothing else."""
+    """This machine does not allow the check: prints that, and counts neither a pass nor a failure."""
     _not_run.append(name)
     print(f"----- {name}: NOT RUN HERE: {reason}", flush=True)
     if noted := os.environ.get("NOT_RUN_HERE"):

@@ -1,4 +1,4 @@
-"""Reads coverage in the form of lcov, and judges the lines of the engine and of the host that are not tests of their own."""
+"""Reads lcov coverage, and checks the lines of the engine and of the host outside their unit tests."""
 
 import collections
 import pathlib
@@ -9,7 +9,7 @@ WANTED = 95.0
 
 
 def end_of_code(path):
-    """The number of the line with which a file's tests begin."""
+    """The line number where a file's tests begin."""
     lines = path.read_text().splitlines()
     for number, line in enumerate(lines, 1):
         if line == "#[cfg(test)]" and re.match(r"mod \w+ \{", lines[number]):
@@ -18,7 +18,7 @@ def end_of_code(path):
 
 
 def read(lcov, root):
-    """How often each line of each file was run. A file has several names: programs are built in several folders."""
+    """How often each line of each file ran. A file has several names: programs are built in several folders."""
     files = collections.defaultdict(dict)
     for line in lcov:
         key, _, value = line.strip().partition(":")
@@ -31,7 +31,7 @@ def read(lcov, root):
 
 
 def judge(name, source, files, show_missing):
-    """The share of the lines below a folder that were run, in per cent."""
+    """The share of the lines below a folder that ran, in per cent."""
     all_run = all_lines = 0
     for path, lines in sorted(files.items()):
         if not path.is_relative_to(source) or path.name.startswith("tests_"):

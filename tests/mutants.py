@@ -1,7 +1,7 @@
 """Runs cargo-mutants over a sample of the engine's mutants, in stages, and reports what the tests caught.
 
-A mutant's entry is what is changed, in which function, and the text of the line: it outlives moves of code between
-lines and files. A mutant is drawn by the hash of its entry and the seed, so that others coming or going change nothing.
+A mutant's entry is the change, its function, and the text of the line: it survives moves of code between lines and
+files. A mutant is drawn by the hash of its entry and the seed: the draw does not depend on other mutants.
 """
 
 import argparse
@@ -19,7 +19,7 @@ WANTED = 95.0
 SOURCE = "ws-proto/src/"
 # How many mutants of each area are drawn. About one in eight does not compile.
 AREAS = {"connection": 52, "decode": 38, "http": 48, "deflate": 38, "handshake": 34}
-# Areas that are not called as the folder at the top that has them.
+# Areas whose name differs from their top folder.
 FOLDERS = {
     "frame/decode/": "decode",
     "fields/extensions": "handshake",
@@ -29,15 +29,15 @@ FOLDERS = {
     "handshake/refuse": "http",
     "http1/": "http",
 }
-# The engine, without what its features leave out.
+# The engine, without what its features exclude.
 LISTED = ["--no-config", "--package", "ws-proto", "--exclude", "ws-proto/src/deflate/codec/off.rs"]
-# What takes seconds runs only against what survives the others: whole files, and single tests of other files.
+# Slow tests run only against survivors of the fast ones: whole files, and single tests of other files.
 SLOW = ["deflate_memory", "duplex", "pair", "simulation"]
 SLOW_UNITS = ["both_ends_agree_for_all_settings", "keys_of_different_seeds_are_unrelated"]
 SLOW_OF_FILE = {
     "frames": ["every_first_two_bytes_to_a_server_in_every_state", "every_first_two_bytes_to_a_client_in_every_state"],
 }
-# Random tests are shorter than usual, and the same for each mutant. What fails is neither kept nor made smaller.
+# Random tests are shorter than usual, and the same for each mutant. Failures are neither kept nor minimized.
 FOR_TESTS = {
     "SEEDS": "200",
     "PROPTEST_CASES": "64",
@@ -57,7 +57,7 @@ OUTCOMES = {"CaughtMutant": "caught", "MissedMutant": "missed", "Timeout": "time
 
 
 def copy(root, tree):
-    """Copies the work tree, leaves alone what has not changed, and removes what another run left behind."""
+    """Copies the work tree, skips unchanged files, and removes leftovers of earlier runs."""
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = {name for name in subprocess.check_output(listed, cwd=root, text=True).split("\0") if name}
     names = {name for name in names if (root / name).is_file()}
@@ -80,13 +80,13 @@ def mutants(tree):
     """All mutants of the engine by entry: (area, the name that cargo-mutants gives it)."""
     found, lines, names = {}, {}, set()
     for mutant in json.loads(subprocess.check_output(["cargo", "mutants", *LISTED, "--list", "--json"], cwd=tree)):
-        # lib.rs declares a module twice whose visibility depends on a feature.
+        # lib.rs declares one module twice, with a visibility that depends on a feature.
         if mutant["name"] in names:
             continue
         names.add(mutant["name"])
         path = mutant["file"]
         entry = mutant["name"].split(": ", 1)[1]
-        # What replaces a whole body has no line; the name of an arm or a field says which it is.
+        # The replacement of a whole body has no line; the name of an arm or a field identifies it.
         if mutant["genre"] not in ("FnValue", "MatchArm", "StructField"):
             if path not in lines:
                 lines[path] = (tree / path).read_text().splitlines()
@@ -102,7 +102,7 @@ def mutants(tree):
 
 
 def equivalent(path):
-    """The entries of mutants that no test can catch. Below each, indented, stands the reason."""
+    """The entries of mutants that no test can catch. The reason follows each, indented."""
     entries = {}
     entry = None
     for line in path.read_text().splitlines():
@@ -138,13 +138,13 @@ def draw(found, seed, scale):
 
 class Stage:
     def __init__(self, name, targets, arguments, seconds):
-        """What `cargo test` builds and runs, and how long it may take for one mutant."""
+        """What `cargo test` builds and runs, and its time limit for one mutant."""
         self.name, self.targets, self.arguments, self.seconds = name, targets, arguments, seconds
         self.is_proven = False
 
 
 def stages(tree):
-    """The stages; each is for what survives the one before."""
+    """The stages; each is for survivors of the one before."""
     tests = tree / "ws-proto" / "tests"
     names = sorted([path.stem for path in tests.glob("*.rs")] + [path.parent.name for path in tests.glob("*/main.rs")])
     quick = [f"--test={name}" for name in names if name not in SLOW]
@@ -179,8 +179,8 @@ class Runner:
         self.prove(stage)
         started = time.monotonic()
         names = {self.found[entry][1]: entry for entry in entries}
-        # Its filters by name do not hold for mutants that leave out a field (its issue 632); to have been caught by an
-        # earlier run holds for all.
+        # Its filters by name do not apply to mutants that omit a field (its issue 632); marking them as caught by an
+        # earlier run does.
         past = self.work / "mutants.out"
         shutil.rmtree(past, ignore_errors=True)
         past.mkdir(parents=True)
@@ -188,12 +188,12 @@ class Runner:
         (past / "caught.txt").write_text("".join(name + "\n" for name in others))
         command = ["cargo", "mutants", *LISTED, "--iterate", "--in-place", "--output", str(self.work)]
         command += ["--baseline", "skip", "--timeout", str(stage.seconds), "--build-timeout", "600"]
-        # Given as arguments of cargo rather than of its tests, they hold for what is built, too.
+        # As arguments of cargo rather than of its tests, they apply to what is built, too.
         command += [f"--cargo-arg={argument}" for argument in ["--locked", *stage.targets]]
         command += ["--colors", "never", "--", *stage.arguments]
         print(f"-- {stage.name}: {len(entries)} mutants", flush=True)
         done = subprocess.run(command, cwd=self.tree, env=self.env)
-        # 2 and 3 say that mutants were missed and that some ran out of time.
+        # 2 and 3 mean that mutants were missed and that some timed out.
         if done.returncode not in (0, 2, 3):
             sys.exit(f"cargo mutants ended with status {done.returncode}")
         results = {}
@@ -208,7 +208,7 @@ class Runner:
 
 
 def report(areas, results):
-    """Prints the table, and returns how much of what can be caught was caught, in per cent."""
+    """Prints the table, and returns the share of catchable mutants that were caught, in per cent."""
     columns = ["viable", "caught", "timeout", "missed", "unviable", "equivalent"]
     print(f"{'':14}" + "".join(f"{column:>12}" for column in columns))
     total = collections.Counter()
@@ -277,7 +277,7 @@ def main():
             if options.only is None:
                 kept.write_text(json.dumps(results, indent=1))
 
-    # Area by area, so that the first survivors are known soon.
+    # Area by area: the first survivors appear early.
     again = {entry for entry, outcome in results.items() if outcome == "missed"}
     for area, entries in areas.items():
         left = [entry for entry in entries if entry not in results or entry in again]

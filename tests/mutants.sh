@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# How many small faults in the engine its own tests find: cargo-mutants over a sample; fails under 95 %.
+# How many small faults in the engine its own tests catch: cargo-mutants over a sample; fails under 95 %.
 #
 # usage: mutants.sh [--seed N] [--scale X] [--area NAME]... [--again] [--only TEXT] [--list]
 #   --seed N     draws another sample
 #   --scale X    draws X times as many mutants of each area
 #   --area NAME  runs one area only
-#   --again      runs what the last run of the same seed missed once more, after tests were added
+#   --again      repeats the mutants that the last run of the same seed missed, after tests were added
 #   --only TEXT  runs every mutant of the engine whose entry contains the text, in place of a sample
 #   --list       prints the sample without running it
 set -euo pipefail
@@ -20,6 +20,6 @@ if ! cargo mutants --version 2>/dev/null | grep -q " $version\$"; then
     [ -x "$work/tools/bin/cargo-mutants" ] ||
         cargo install --quiet --locked --root "$work/tools" cargo-mutants --version "$version"
 fi
-# A mutant may allocate without end; this machine has other work.
+# A mutant may allocate without bound; this machine has other work.
 ulimit -v 8000000
 exec python3 "$here/mutants.py" "$root" "$work" "$@"

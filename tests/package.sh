@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Packages each crate that is published, and builds, documents and tests it where nothing is but its package and those
-# of its siblings, in place of what the registry will have.
+# Packages each published crate, and builds, documents and tests it with nothing but its package and those of its
+# siblings, in place of what the registry will have.
 #
-# Cargo tells of each test that a package leaves out, and cannot be told that it is meant. Any other warning fails.
+# Cargo warns about each test that a package excludes, with no way to allow it. Any other warning fails.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 crates=(ws-proto ws-host ws-server-mio ws-server-smol)
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 target=${CARGO_TARGET_DIR:-$PWD/target}
-# Outside of the repository, so that no test finds it there.
+# Outside of the repository: no test must find that.
 alone=$(mktemp -d)
 trap 'rm -rf "$alone"' EXIT
 source tests/check.sh
@@ -27,7 +27,7 @@ if ! cargo package --no-verify --allow-dirty --workspace --exclude ws-kit --colo
 fi
 left_out='^warning: ignoring (test|example) .* is not included in the published package$'
 echo "$(grep -cE "$left_out" "$log" || true) tests and examples need the repository and are left out"
-check 'cargo warns of nothing else' "$(grep -E '^(warning|error)' "$log" | grep -vE "$left_out" || true)"
+check 'cargo has no other warnings' "$(grep -E '^(warning|error)' "$log" | grep -vE "$left_out" || true)"
 
 for crate in "${crates[@]}"; do
     tar -xzf "$target/package/$crate-$version.crate" -C "$alone"
@@ -43,7 +43,7 @@ for crate in "${crates[@]}"; do
         { grep -oE '\]\([^)#]+' "$folder/README.md" || true; } | sed 's/^](//' | grep -vE '^(https?|mailto):' |
             while read -r file; do [ -e "$folder/$file" ] || echo "$file"; done
     )"
-    # The workspace's profiles stand in no package, and the exhaustive tests walk more than a million states.
+    # Packages have no workspace profiles, and the exhaustive tests visit more than a million states.
     with=(--config profile.dev.package.ws-proto.opt-level=1)
     for sibling in "${crates[@]}"; do
         ! grep -q "^\[dependencies\.$sibling\]" "$folder/Cargo.toml" ||

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the crates promise of their own sources.
+# What the crates promise about their own sources.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tests/check.sh
@@ -19,7 +19,7 @@ check 'the engine asks for no randomness' "$(code 'getrandom|thread_rng|RandomSt
 check 'the machine alone changes the stage of a connection' \
     "$(code '\.stage = |\(&mut [a-z]+\.stage\b' ws-proto/src/connection | grep -v '^[^:]*/stage\.rs:' || true)"
 check 'the host has no threads, processes or environment' "$(code 'std::(thread|process|env)\b' ws-host/src)"
-check 'the host waits for nothing' \
+check 'the host never waits' \
     "$(code '\b(sleep|park|block_on)\(|\.(recv|wait|join|accept|to_socket_addrs)\(\)|Condvar|Stream::connect' ws-host/src)"
 check 'the host reads the clock once, for the origin that a process shares' \
     "$(code '(Instant|SystemTime)::now' ws-host/src | grep -v '^ws-host/src/clock\.rs:' || true)"
@@ -47,22 +47,22 @@ package() { # FILE: the folder of the package that it belongs to
     echo "$folder"
 }
 
-# The package that compiles docs/ is published nowhere.
-check 'no package compiles what stands outside of it' "$(
+# The package that compiles docs/ is not published.
+check 'no package compiles files outside of it' "$(
     git grep -noE '(#\[path = |include(_str|_bytes)?!\((concat!\()?)"[^"]+' -- '*.rs' ':!tests/guides/src/lib.rs' | while IFS=: read -r file line found; do
         target=$(realpath -m --relative-to=. "$(dirname "$file")/${found#*\"}")
         [ "$(package "$file")" = "$(package "$target")" ] || echo "$file:$line: $target"
     done
 )"
-check 'the package of the guides is published nowhere' \
+check 'the package of the guides is not published' \
     "$(grep -qxF 'publish = false' tests/guides/Cargo.toml || echo tests/guides/Cargo.toml)"
-check 'no file is a link to another' "$(git ls-files -s | grep '^120000' || true)"
+check 'no file is a symbolic link' "$(git ls-files -s | grep '^120000' || true)"
 
-check 'nothing is left to do in the tree' "$(git grep -nwE 'TOD[O]|FIXM[E]|XX[X]|todo[!]|unimplemented[!]' || true)"
-check "no path of somebody's machine" "$(git grep -nE '(^|[^a-zA-Z0-9._/-])/(hom[e]|roo[t]|wor[k]|User[s])/' || true)"
+check 'no unfinished work in the tree' "$(git grep -nwE 'TOD[O]|FIXM[E]|XX[X]|todo[!]|unimplemented[!]' || true)"
+check "no path of a local machine" "$(git grep -nE '(^|[^a-zA-Z0-9._/-])/(hom[e]|roo[t]|wor[k]|User[s])/' || true)"
 
-# A file longer than this is divided, or long_files.txt says why not.
-check 'no file of Rust is too long' "$(
+# A longer file must be divided, or long_files.txt says why not.
+check 'no Rust file is too long' "$(
     find ./*/src tests/kit/src -name '*.rs' | while read -r file; do
         lines=$(wc -l <"$file")
         listed=$(grep -c "^${file#./}:" tests/long_files.txt || true)

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # The test command: everything, in order, until something fails.
 #
-# usage: run.sh [full]   all steps but those that only run by name
-#        run.sh fast     what takes no package but Rust's own: format, lints, documentation, tests
-#        run.sh STEP…    the steps of these names
-#        run.sh list     the names
+# usage: run.sh [full]   all steps except those that only run by name
+#        run.sh fast     steps that need only Rust: format, lints, documentation, tests
+#        run.sh STEP…    the named steps
+#        run.sh list     prints the names
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
-# Each of these asks some test for less, or for something else.
+# Each of these shrinks or changes some test.
 unset SEED SEEDS FIRST PROPTEST_CASES PROPTEST_RNG_SEED WS_URL
 # Checks that this machine does not allow.
 NOT_RUN_HERE=$(mktemp)
@@ -76,7 +76,7 @@ step full 'browser' 'python node chromium' tests/browser/run.sh
 step full 'interop matrix' 'rustfmt clippy python node curl chromium' tests/matrix/run.sh --quick
 step full 'desktop' 'rustfmt clippy chromium window' tests/desktop/run.sh
 step full 'benchmarks' 'rustfmt clippy' tests/bench/run.sh
-# What only matters before a release.
+# Steps that only matter before a release.
 step named 'public API' '' tests/api.sh
 step named 'packages' '' tests/package.sh
 
@@ -95,4 +95,4 @@ esac
 if [ -s "$NOT_RUN_HERE" ]; then
     printf '\nNOT RUN HERE:\n%s\n' "$(cat "$NOT_RUN_HERE")"
 fi
-printf '\nall passed in %d s, but for %d that could not run here\n' "$SECONDS" "$(wc -l <"$NOT_RUN_HERE")"
+printf '\nall passed in %d s, except %d that could not run here\n' "$SECONDS" "$(wc -l <"$NOT_RUN_HERE")"

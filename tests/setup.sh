@@ -22,7 +22,7 @@ for tool in "$@"; do
         window)
             command -v Xvfb >/dev/null || packages+=(xvfb)
             command -v xdotool >/dev/null || packages+=(xdotool)
-            # What a window on X11 loads when it opens.
+            # Libraries that an X11 window loads when it opens.
             for library in libX11-xcb.so.1=libx11-xcb1 libXcursor.so.1=libxcursor1 libXi.so.6=libxi6 \
                 libxkbcommon-x11.so.0=libxkbcommon-x11-0; do
                 /sbin/ldconfig -p | grep -F "${library%=*}" >/dev/null || packages+=("${library#*=}")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the path of a Python that has the packages of requirements.txt; makes it when it is missing or outdated.
+# Prints the path of a Python with the packages of requirements.txt; creates it when missing or outdated.
 set -euo pipefail
 tests=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 venv=${CARGO_TARGET_DIR:-$tests/../target}/venv-tests

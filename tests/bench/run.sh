@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The benchmarks, briefly: what they count is judged, what they measure is not.
+# The benchmarks, briefly: counts are checked, measurements are not.
 set -euo pipefail
 manifest=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/Cargo.toml
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$(dirname "$manifest")/../../target}

@@ -1,5 +1,5 @@
 // Two pages and a second process of the bridge example, served by $SERVER_BIN, which this script starts, kills and
-// starts again.
+// restarts.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -7,10 +7,10 @@ import { createInterface } from 'node:readline';
 import { check, finish } from '../check.mjs';
 import { launch } from './browser.mjs';
 
-/** Starts a process, and reads its output until a line has this; what it found. */
+/** Starts a process, and reads its output until a line contains this; returns the match. */
 async function start(args, pattern) {
   const child = spawn(process.env.SERVER_BIN, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  // Several lines may come at once: they are kept until somebody looks for one.
+  // Several lines may arrive at once: they are kept until a check looks for one.
   const lines = [];
   let told = () => {};
   createInterface({ input: child.stdout }).on('line', (line) => {
@@ -50,7 +50,7 @@ const call = (page, method, ...params) => page.evaluate(([name, args]) => progra
 
 const one = await open();
 const other = await open();
-await check('the program tells its pages how many they are', async () => {
+await check('the program reports to its pages how many they are', async () => {
   await here(one, 2);
   await here(other, 2);
 });
@@ -59,7 +59,7 @@ await check('a page calls the program', async () => {
   await one.click('#add');
   await one.waitForFunction(() => document.querySelector('#log').textContent.includes('5\n'));
 });
-await check('what the program does not offer or cannot use is an error', async () => {
+await check('unknown methods and unusable arguments are errors', async () => {
   await assert.rejects(call(one, 'subtract', 3, 2), /there is no function/);
   await assert.rejects(call(one, 'add', 'two'), /invalid/);
 });
@@ -75,7 +75,7 @@ await check('a second process calls and is called', async () => {
   assert.equal(answers.length, 2);
   assert.ok(answers.includes('me') && answers.some((answer) => answer.includes('has heard ["and now?"]')), `${answers}`);
 });
-await check('pages and process come back by themselves when the program does', async () => {
+await check('pages and process reconnect automatically when the program is back', async () => {
   const ended = once(server.child, 'exit');
   server.child.kill('SIGKILL');
   await ended;
@@ -88,7 +88,7 @@ await check('pages and process come back by themselves when the program does', a
   await here(other, 3);
   assert.equal((await call(other, 'survey', 'still there?')).length, 2);
 });
-await check('no script of the page failed', async () => assert.deepEqual(errors, []));
+await check('no script error in the page', async () => assert.deepEqual(errors, []));
 
 await browser.close();
 visitor.child.kill();

@@ -14,7 +14,7 @@ export function launch() {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
-      // Whether a stranger's page may reach this machine is to be decided by the server here, not by the browser.
+      // The server, not the browser, must decide whether a foreign page may reach this machine.
       '--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets',
     ],
   });

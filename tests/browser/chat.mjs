@@ -1,4 +1,4 @@
-// Two pages of the chat example, served by $SERVER_BIN, which this script starts, kills and starts again.
+// Two pages of the chat example, served by $SERVER_BIN, which this script starts, kills and restarts.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { check, finish } from '../check.mjs';
 import { launch } from './browser.mjs';
 
-/** Starts the server; its port, once it says where it listens. */
+/** Starts the server; returns its port once it listens. */
 async function start(port) {
   const server = spawn(process.env.SERVER_BIN, [`${port}`], { stdio: ['ignore', 'pipe', 'inherit'] });
   for await (const line of createInterface({ input: server.stdout })) {
@@ -63,7 +63,7 @@ await check('two people join', async () => {
   ada = await join('Ada');
   bob = await join('Bob');
 });
-await check('both see both in the list', async () => {
+await check('both are in the list on both pages', async () => {
   await present(ada, ['Ada', 'Bob']);
   await present(bob, ['Ada', 'Bob']);
 });
@@ -88,7 +88,7 @@ await check('the history is there after a reload', async () => {
   await sees(bob, 'Bob', 'Hello back');
   await present(ada, ['Ada', 'Bob']);
 });
-await check('who leaves is gone from the list', async () => {
+await check('a page that leaves is gone from the list', async () => {
   const eve = await join('Eve');
   await present(ada, ['Ada', 'Bob', 'Eve']);
   await eve.close();
@@ -100,7 +100,7 @@ await check('the page notices that the server is gone', async () => {
   await ended;
   await ada.waitForSelector('#status:not([data-state="open"])', { state: 'attached' });
 });
-await check('the page comes back by itself when the server does', async () => {
+await check('the page reconnects automatically when the server is back', async () => {
   [server] = await start(port);
   await state(ada, 'open');
   await state(bob, 'open');
@@ -108,7 +108,7 @@ await check('the page comes back by itself when the server does', async () => {
   await say(ada, 'Here again');
   await sees(bob, 'Ada', 'Here again');
 });
-await check('no script of the page failed', async () => assert.deepEqual(errors, []));
+await check('no script error in the page', async () => assert.deepEqual(errors, []));
 
 if (process.env.SCREENSHOT) await ada.screenshot({ path: process.env.SCREENSHOT });
 await browser.close();

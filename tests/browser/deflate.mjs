@@ -1,5 +1,5 @@
-// A page's WebSocket sends messages to an echo and compares what comes back: URL SEED COUNT. Prints how many bytes that
-// were.
+// A page's WebSocket sends messages to an echo and compares the echoes: URL SEED COUNT. Prints how many bytes came
+// back.
 import { readFile } from 'node:fs/promises';
 import { launch } from './browser.mjs';
 
@@ -20,7 +20,7 @@ const bytes = await page.evaluate(async ([address, start, length]) => {
   const exchange = new Exchange(start, length);
   const socket = new WebSocket(address);
   socket.binaryType = 'arraybuffer';
-  // A page cannot send in pieces.
+  // A page cannot send fragments.
   const join = (pieces) => (typeof pieces[0] === 'string' ? pieces.join('') : new Blob(pieces));
   const send = (pieces) => socket.send(join(pieces));
   await new Promise((resolve, reject) => {

@@ -10,7 +10,7 @@ const page = await browser.newPage();
 await page.route(`${HTTP_URL}/`, (route) => route.fulfill({ contentType: 'text/html', body: '<title>echo</title>' }));
 await page.goto(`${HTTP_URL}/`);
 
-/** In the page: sends one message of `size` bytes, and says what is wrong with the answer. */
+/** In the page: sends one message of `size` bytes, and returns what is wrong with the answer. */
 async function exchange([url, size, kind]) {
   const socket = new WebSocket(url);
   socket.binaryType = 'arraybuffer';
@@ -30,7 +30,7 @@ async function exchange([url, size, kind]) {
   return bytes.length === sent.length && bytes.every((b, i) => b === sent[i]) ? '' : `${bytes.length} other bytes`;
 }
 
-/** In the page: opens, closes with `code` and `reason`, and gives what the close event tells. */
+/** In the page: opens, closes with `code` and `reason`, and returns what the close event reports. */
 async function close([url, code, reason]) {
   const socket = new WebSocket(url);
   await new Promise((resolve, reject) => {
@@ -58,7 +58,7 @@ for (const [code, reason] of [[1000, 'done'], [4001, 'caf\u00e9 ferm\u00e9'], [1
     assert.ok(why === reason || why === '', `reason '${why}'`);
   });
 }
-await check('a page of another origin is refused', async () => {
+await check('a page of another origin is rejected', async () => {
   const stranger = await browser.newPage();
   await stranger.route('http://stranger.test/', (route) => route.fulfill({ contentType: 'text/html', body: '' }));
   await stranger.goto('http://stranger.test/');

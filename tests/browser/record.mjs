@@ -1,4 +1,4 @@
-// Chromium as a client of the recorder at $HTTP_URL: it opens the page, which has its conversation.
+// Chromium as a client of the recorder at $HTTP_URL: it opens the page, which runs its conversation.
 import { launch } from './browser.mjs';
 
 const browser = await launch();

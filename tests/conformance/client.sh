@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The Autobahn cases against a client: an example of either adapter, built in release, that goes from case to case.
+# The Autobahn cases against a client: an example of either adapter, built in release, that runs through the cases.
 #
 # usage: client.sh EXAMPLE [CASES] [--write] [-- ARGUMENT...]
 #   The ARGUMENTs are for the example, behind the suite's URL.

@@ -1,4 +1,4 @@
-"""permessage-deflate (RFC 7692) as the tap sees it: the terms in a handshake, and messages that keep to them."""
+"""permessage-deflate (RFC 7692) as the tap sees it: the terms in a handshake, and whether messages keep to them."""
 
 import zlib
 
@@ -6,7 +6,7 @@ NAME = "permessage-deflate"
 FLAGS = {"server_no_context_takeover", "client_no_context_takeover"}
 BITS = {"server_max_window_bits", "client_max_window_bits"}
 WINDOWS = {str(bits) for bits in range(8, 16)}
-TAIL = b"\0\0\xff\xff"  # what a message is sent without (§7.2.1)
+TAIL = b"\0\0\xff\xff"  # the bytes that every message omits (§7.2.1)
 
 
 def elements(fields):
@@ -21,7 +21,7 @@ def elements(fields):
 
 
 def parameter_faults(pairs, in_offer):
-    """§7.1: each parameter known, once, and with such a value as it may have."""
+    """§7.1: each parameter known, at most once, and with a valid value."""
     faults = [f"{key} twice" for key in {key for key, _ in pairs} if [k for k, _ in pairs].count(key) > 1]
     for key, value in pairs:
         if key not in FLAGS | BITS:
@@ -34,7 +34,7 @@ def parameter_faults(pairs, in_offer):
 
 
 def answers(offer, answer):
-    """Whether an offer may be answered so (§7.1.1, §7.1.2)."""
+    """Whether this is a valid answer to an offer (§7.1.1, §7.1.2)."""
     for key in ("server_no_context_takeover", "server_max_window_bits"):
         if key in offer and key not in answer:
             return False
@@ -65,13 +65,13 @@ class Inflater:
     def __init__(self, side, terms):
         self.bits = int(terms.get(f"{side}_max_window_bits", 15))
         self.takeover = f"{side}_no_context_takeover" not in terms
-        # zlib lets a message refer to all that one call gives, whatever the window; so that it is given little.
+        # zlib lets a message refer to all input of one call, whatever the window: keep the input small.
         self.slice = (1 << self.bits) // 4
         self.context = None
         self.size = 0
 
     def feed(self, data: bytes):
-        """Raises zlib.error for what is no deflate, or refers to more than it may."""
+        """Raises zlib.error for invalid deflate data, or a reference too far back."""
         if self.context is None:
             self.context = zlib.decompressobj(-self.bits)
         while True:

@@ -3,9 +3,9 @@
 usage: suite.py URL [CASES] [OPTION]...                        tests the server at URL
        suite.py CLIENT [CASES] [OPTION]... [-- ARGUMENT...]    tests the program CLIENT, run as CLIENT URL ARGUMENT...
   CASES         comma-separated patterns of case ids, "-PATTERN" leaves out: "1.*,6.4.*", "-9.*"; sections 12 and 13,
-                permessage-deflate, run only where they are named: "*" is everything
+                permessage-deflate, run only when named: "*" is everything
   --messages=N  how many messages a case of these two sends, rather than its 1,000
-  --write       takes the verdicts of this run as the expectation
+  --write       makes the verdicts of this run the expectation
 Exit status: 0 as expected, 1 a verdict differs, 2 the run could not be done.
 """
 
@@ -44,14 +44,14 @@ def section(case):
 
 
 def guard_of(case):
-    """Seconds until a case counts as hung; those of sections 12 and 13 end by themselves before."""
+    """Seconds until a case counts as hung; those of sections 12 and 13 end earlier on their own."""
     return getattr(CASES[case], "WAITSECS", 0) + (GUARD_HEAVY if section(case) in HEAVY else GUARD)
 
 
 def prepare(messages):
-    """Sets how much the cases of sections 12 and 13 send, and mends them: the suite hands them a message that came
-    without compression as `str`, where they expect bytes; and its server takes a client that does not say that it can do
-    without context takeover for one that cannot, though it may be asked to (RFC 7692 §7.1.1.2)."""
+    """Sets how much the cases of sections 12 and 13 send, and fixes them: the suite passes them uncompressed messages
+    as `str`, where they expect bytes; and its server rejects a client that does not declare that it can do without
+    context takeover, though the server may request that (RFC 7692 §7.1.1.2)."""
 
     def mended(case):
         received, accept = case.onMessage, case.SERVER_ACCEPT
@@ -91,14 +91,14 @@ def selected(patterns):
 
 
 def verdict(result):
-    """(verdict, explanation) of what the suite says about a case"""
+    """(verdict, explanation) of the suite's result for a case"""
     both = result.behavior.value, result.behavior_close.value
     worst = max((v if v in VERDICTS else "FAILED" for v in both), key=VERDICTS.index)
     return worst, f"{both[0]}: {result.result} close {both[1]}: {result.result_close}"
 
 
 async def connect(url):
-    """An upgrade by hand: (what is wrong with the answer, reader, writer)"""
+    """A scripted upgrade: (what is wrong with the answer, reader, writer)"""
     target = (url.path or "/") + (f"?{url.query}" if url.query else "")
     key = base64.b64encode(os.urandom(16)).decode()
     request = (
@@ -112,7 +112,7 @@ async def connect(url):
 
 
 async def own_handshake(url):
-    """What the suite cannot tell, since its key is always the same and it never waits for the server's FIN."""
+    """What the suite cannot check, since its key is always the same and it never waits for the server's FIN."""
     faults, reader, writer = await connect(url)
     writer.write(b"\x88\x82\0\0\0\0\x03\xe8")  # Close, 1000
     try:
@@ -144,7 +144,7 @@ async def run_case(url, case):
 
 
 async def run_server(url, cases):
-    """The outcome of each case, and what is wrong beside them."""
+    """The outcome of each case, and faults besides."""
     faults, outcomes = await own_handshake(url), {}
     limit, heavy_limit = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(2)
 
@@ -152,13 +152,13 @@ async def run_server(url, cases):
         async with heavy_limit if section(case) in HEAVY else limit:
             outcomes[case] = await run_case(url, case)
 
-    for heavy in (False, True):  # the heavy ones after the others, so that they delay nobody
+    for heavy in (False, True):  # the heavy ones last: they would delay the rest
         await asyncio.gather(*[one(c) for c in cases if (section(c) in HEAVY) == heavy])
     return outcomes, faults
 
 
 async def run_client(program, arguments, cases):
-    """The outcome of each case, and what is wrong beside them. The client goes from case to case by itself."""
+    """The outcome of each case, and faults besides. The client moves from case to case on its own."""
     async with (
         run_fuzzingserver(cases, host="127.0.0.1", port=0) as suite,
         Tap("127.0.0.1", suite.port, "client") as tap,
@@ -205,7 +205,7 @@ def print_table(cases, outcomes):
 
 
 def compare(cases, outcomes, write):
-    """Prints what differs from expected.json; how many"""
+    """Prints what differs from expected.json; returns how many."""
     expected = json.loads(EXPECTED.read_text()) if EXPECTED.exists() else {}
     different = [c for c in cases if outcomes[c][0] != expected.get(c, "not listed")]
     for case in different:
@@ -255,4 +255,4 @@ if __name__ == "__main__":
         status = 2
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(status)  # the suite's threads can abort an ordinary exit, and so hide the status
+    os._exit(status)  # the suite's threads can abort a normal exit, and hide the status

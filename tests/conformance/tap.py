@@ -1,4 +1,5 @@
-"""A wire tap: a proxy between the suite and whom it tests that holds every byte of the latter against RFC 6455.
+"""A wire tap: a proxy between the suite and the program under test that checks every byte of the
+latter against RFC 6455.
 
 The suite judges echoes, pongs and close codes. It reads frames leniently, so the tap reads them strictly.
 """
@@ -31,7 +32,7 @@ def parse_head(head: bytes):
 
 
 def tokens(fields, name):
-    """The items of a field that is a list, in lower case."""
+    """The items of a list field, in lower case."""
     return [item.strip().lower() for item in ",".join(fields.get(name, [])).split(",")]
 
 
@@ -86,7 +87,7 @@ def handshake_faults(request: bytes, response: bytes):
 
 
 def unmasked(mask, at, data):
-    """What is masked with this key from this place in its frame on."""
+    """The mask with this key from this offset in its frame on."""
     if not mask:
         return data
     at %= 4
@@ -95,7 +96,7 @@ def unmasked(mask, at, data):
 
 
 class Auditor:
-    """Reads what the tested side of one connection sent, "client" or "server", cut anywhere."""
+    """Reads what the side under test of one connection sent, "client" or "server", cut anywhere."""
 
     def __init__(self, tested):
         self.tested = tested
@@ -106,12 +107,12 @@ class Auditor:
         self.in_http = True
         self.in_message = self.closed = False
         self.masks = []  # the last three masking keys
-        self.terms = None  # of permessage-deflate, where that was agreed on
+        self.terms = None  # of permessage-deflate, where negotiated
         self.inflater = None
-        self.is_compressed = self.ends_message = False  # the message in progress, and the frame
-        self.at = 0  # bytes of the frame's payload that have passed
+        self.is_compressed = self.ends_message = False  # the current message, and its current frame
+        self.at = 0  # bytes of the frame's payload so far
         self.messages = self.compressed = 0  # that have ended
-        self.wire = self.size = 0  # bytes of their payloads: as they were sent, and inflated
+        self.wire = self.size = 0  # bytes of their payloads: as sent, and inflated
 
     def fault(self, text):
         if text not in self.faults:
@@ -202,7 +203,7 @@ class Auditor:
             self.fault("handshake: " + fault)
 
     def judge_mask(self, mask: bytes):
-        """§5.3: every frame of a client is masked, with keys that cannot be foretold; none of a server is."""
+        """§5.3: every frame of a client is masked, with unpredictable keys; no frame of a server is."""
         if bool(mask) != (self.tested == "client"):
             self.fault("a masked frame" if mask else "an unmasked frame")
         self.masks = [*self.masks[-2:], mask]
@@ -210,7 +211,7 @@ class Auditor:
             self.fault("three frames with one masking key")
 
     def agree(self):
-        """Takes note of what both ends agreed on, once the server has answered."""
+        """Records what both ends negotiated, once the server has answered."""
         head, end, _ = self.heads["server"].partition(b"\r\n\r\n")
         if self.terms is None and (end or self.tested == "server"):
             for accepted in elements(parse_head(head)[1])[:1]:
@@ -235,7 +236,7 @@ class Auditor:
             self.in_message = not fin
             return
         if not fin:
-            self.fault("a control frame in pieces")
+            self.fault("a fragmented control frame")
         if len(payload) > 125:
             self.fault(f"a control frame of {len(payload)} bytes")
         if opcode == CLOSE:
@@ -262,7 +263,7 @@ class Auditor:
 
 class Tap:
     """`async with Tap(host, port, tested) as tap`: listens on `tap.port`, passes everything on, and collects
-    `tap.faults` of the side that is tested, or of both: (target of the request, faults) of each connection that has
+    `tap.faults` of the side under test, or of both: (target of the request, faults) of each connection that has
     some. `tap.ended` has the auditors of each connection that has ended."""
 
     def __init__(self, host, port, *tested):
@@ -285,7 +286,7 @@ class Tap:
         tasks = list(self.tasks)
         for task in tasks:
             task.cancel()
-        # What they have seen is judged when they end.
+        # Their findings are reported when they end.
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def serve(self, client_in, client_out):
@@ -325,7 +326,7 @@ class Tap:
 
 
 async def pump(source, sink, auditors, side):
-    """Passes bytes on, and the end of the stream as what it is: a FIN stays a FIN, a reset a reset."""
+    """Passes bytes on, and ends of the stream unchanged: a FIN stays a FIN, a reset a reset."""
     while data := await source.read(65536):
         for auditor in auditors:
             auditor.sent(side, data)

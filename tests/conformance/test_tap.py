@@ -1,5 +1,5 @@
-"""The tap finds what it is there to find: each row is what a server or a client might send, and the fault that must be
-seen."""
+"""The tap finds the faults that it must find: each row is what a client or a server might send, and the expected
+fault."""
 
 import random
 import unittest
@@ -28,7 +28,7 @@ FRAMES = {
     b"\x83\x00": ["reserved opcode 3"],
     b"\x80\x00": ["a continuation of nothing"],
     b"\x01\x00\x81\x00": ["a new message inside another"],
-    b"\x09\x00": ["a control frame in pieces"],
+    b"\x09\x00": ["a fragmented control frame"],
     b"\x89\x7e\x00\x7e" + bytes(126): ["a control frame of 126 bytes"],
     b"\x88\x01\x03": ["a Close of one byte"],
     b"\x88\x02\x03\xed": ["close code 1005"],
@@ -51,7 +51,7 @@ KEY_A, KEY_B = b"\x01\x02\x03\x04", b"\xf0\xf1\xf2\xf3"
 
 
 def with_terms(head, terms):
-    """A head that speaks of permessage-deflate, with these parameters."""
+    """A head with permessage-deflate and these parameters."""
     field = f"Sec-WebSocket-Extensions: permessage-deflate{terms}"
     return head.replace(b"\r\n\r\n", f"\r\n{field}\r\n\r\n".encode())
 
@@ -79,7 +79,7 @@ TERMS = [
 
 
 def messages(side, bits, *texts):
-    """Frames of these texts, compressed with a window of so many bits, each referring to those before."""
+    """Frames of these texts, compressed with a window of this many bits, each referring to those before."""
     context = zlib.compressobj(wbits=-bits)
     frames = b""
     for text in texts:
@@ -91,10 +91,10 @@ def messages(side, bits, *texts):
     return frames
 
 
-# What nobody can shorten, unless by referring to it; and with a repetition 3,000 bytes behind.
+# Data that compresses only by reference to it; and with a repetition 3,000 bytes back.
 NOISE = random.Random(7).randbytes(500)
 FAR = NOISE + bytes(2500) + NOISE
-# What a client sends behind the server's answer.
+# What a client sends after the server's answer.
 CLIENT_FRAMES = {
     b"\x82\x83" + KEY_A + b"abc": [],
     b"\x81\xfe\x00\x7e" + KEY_A + bytes(126) + b"\x88\x82" + KEY_B + b"\xf3\x19": [],
@@ -122,7 +122,7 @@ REQUESTS = {
 
 
 def faults(tested, *parts, cut=16):
-    """What is found in what a side sends, or both in turns: (side, bytes)."""
+    """What is found in the bytes of one side, or of both in turns: (side, bytes)."""
     auditor = Auditor(tested)
     for side, data in parts:
         for at in range(0, len(data), cut):

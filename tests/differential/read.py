@@ -1,5 +1,5 @@
-"""Reads lines of a role and bytes in hexadecimal; answers each with what `wsproto` makes of the bytes: the code of the
-Close that it sends, or `waits`, then its messages (t for text, b for binary) and the pings that it answers (p)."""
+"""Reads lines of a role and bytes in hexadecimal; answers each with the reading of `wsproto`: the code of the Close
+that it sends, or `waits`, then its messages (t for text, b for binary) and the pings that it answers (p)."""
 
 import sys
 
@@ -22,7 +22,7 @@ def read(role, data):
             connection.send(event.response())
             words.append("p" + bytes(event.payload).hex())
         elif isinstance(event, CloseConnection):
-            # A fault of the stream is told as if it were a Close, with the code to send.
+            # A fault of the stream is printed like a Close, with the code to send.
             if connection.state is ConnectionState.REMOTE_CLOSING:
                 connection.send(event.response())
             close = str(int(event.code))

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The same bytes to ws-proto, to tungstenite and to wsproto from PyPI: they must read the same in them.
+# The same bytes to ws-proto, to tungstenite and to wsproto from PyPI: all must read the same.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 manifest=$here/Cargo.toml

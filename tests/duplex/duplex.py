@@ -1,10 +1,11 @@
-"""Both ends send at once, read slowly, or are gone amid it all: the programs of both adapters with default settings, at the
-ends of connections with themselves, each other, and libraries that others wrote.
+"""Both ends send at once, read slowly, or vanish amid it all: the programs of both adapters with default settings,
+connected with themselves, each other, and other libraries.
 
 usage: duplex.py [TEXT]
-  TEXT  only the checks that have it in their names
+  TEXT  only the checks whose names contain it
 
-Counts judge, and what the ends say. The times here are the pace of slow readers and links, and guards against hanging.
+Counts and the output of the ends decide. The times here are the pace of slow readers and links,
+and guards against hanging.
 """
 
 import contextlib
@@ -32,14 +33,14 @@ PROGRAMS = OURS | OTHERS
 
 BURST = 240  # messages: 15 MiB, which the outbox holds
 BOOK = 1024  # messages: 64 MiB
-# Both again in messages of other sizes: shorter ones, and ones over the high mark, half the cap, and all of it.
+# Both again with messages of other sizes: shorter ones, and ones over the high mark, half the cap, and all of it.
 SIZES = {1 << 10: (15 << 10, 32 << 10), 2 << 20: (7, 32), 9 << 20: (1, 4), 16 << 20: (1, 4)}
-# An echo to one that reads nothing before it has sent everything can hold half its cap and no more.
+# An echo to a peer that reads nothing until it has sent everything can hold half its cap and no more.
 HELD = 120
-# Those that go on sending: how many bytes are queued at most, and after how many messages that was done anew.
+# For the senders that keep sending: the maximum queued bytes, and after how many messages they refill.
 SENDERS = {"full": (16 << 20, 600), "congested": (1 << 20, 200), "kept": (512 << 10, 200)}
-KERNELS = 8 << 20  # bytes that both hold at most, and what is rounded
-WINDOW = 42  # seconds: longer than the 30 in which a reader must take something
+KERNELS = 8 << 20  # the most bytes that both hold, and rounding
+WINDOW = 42  # seconds: longer than the 30 in which a reader must read something
 PLACES = 2000
 
 
@@ -51,7 +52,7 @@ class End(Process):
         super().__init__(*map(str, command), errors=None)
 
     def said(self, word):
-        """What it said behind this word."""
+        """Its output after this word."""
         for line in self.lines():
             name, *rest = line.split("\t")
             if name == word:
@@ -59,7 +60,7 @@ class End(Process):
         raise AssertionError(f"it ended and never said {word!r}")
 
     def ended(self, *wanted):
-        """That it ended so: messages sent, messages got, code, reason."""
+        """That it ended with these: messages sent, messages received, code, reason."""
         *got, what = self.said("end")
         if got != [str(want) for want in wanted]:
             raise AssertionError(f"got {got}, wanted {list(wanted)}: {what}")
@@ -117,9 +118,10 @@ def bulk():
 
 
 def stop_is_heard(program, scenario, first):
-    """The server hears "stop" at once while the peer reads on at 40 KB/s, not when everything before it was read."""
+    """The server receives "stop" at once while the peer reads on at 40 KB/s, not after everything before it was
+    read."""
     with server(program, scenario) as (end, url), Reader(url, 64 << 10) as reader:
-        while reader.messages < first:  # so that it has drained, and was filled again
+        while reader.messages < first:  # it has drained by then, and is filled again
             reader.read(LENGTH)
         reader.slowly(10, 40_000)
         reader.say("stop")
@@ -149,7 +151,7 @@ def pongs_overtake_at_client(program):
 def slow_reader(url, rate, receive_buffer):
     with Reader(url, receive_buffer) as reader:
         reader.slowly(WINDOW * rate // 4096, rate)
-        assert reader.messages < BURST, "everything came, and nothing was proved"
+        assert reader.messages < BURST, "everything arrived, which proves nothing"
         while reader.messages < BURST:
             reader.read(LENGTH)
         reader.close(1000, "")
@@ -197,7 +199,7 @@ def client_hears_why(program, scenario, wait):
 
 
 def streams_are_left(program, leave):
-    """As many pages as there are places open a stream and are gone; then one that is honest is served."""
+    """As many peers as there are slots open a stream and leave; then an honest one is served."""
     with server(program, "events", PLACES) as (_, url):
         for _ in range(PLACES):
             connection = connected(url)
@@ -229,7 +231,7 @@ def leave_with_a_byte(connection):
 
 
 def waiting_checks(feeds):
-    """Those that mostly wait, and run all at once."""
+    """The checks that mostly wait, and run concurrently."""
     for program in OURS:
         for rate in (10_000, 40_000):
             for buffer in (None, 16 << 10):
@@ -250,14 +252,14 @@ def waiting_checks(feeds):
                 when = "after it has drained" if first else "at first"
                 name = f'a slow reader\'s "stop" is heard by a server that sends ({scenario}), {when}: {program}'
                 yield name, stop_is_heard, program, scenario, first
-            name = f"a Close with 4005, then nothing, is what a server that sends ({scenario}) hears: {program}"
+            name = f"a Close with 4005, then nothing, reaches a sending server ({scenario}): {program}"
             yield name, server_hears_why, program, scenario, None
 
 
 def endings(lacking):
     for program in OURS:
         for how, leave in (("FIN", lambda it: it.close()), ("a reset", reset), ("a byte and FIN", leave_with_a_byte)):
-            name = f"{PLACES} streams that were left by {how} hold no place: {program}"
+            name = f"{PLACES} streams abandoned by {how} hold no slot: {program}"
             if lacking:
                 not_run(name, lacking)
             else:
@@ -266,12 +268,12 @@ def endings(lacking):
             for scenario in SENDERS:
                 for wait in (0, 0.1):
                     after = f"then a reset {wait:g} s later" if wait else "then a reset at once"
-                    name = f"a Close with 4005, {after}, is what a {role} that sends ({scenario}) hears: {program}"
+                    name = f"a Close with 4005, {after}, reaches a sending {role} ({scenario}): {program}"
                     yield name, hears, program, scenario, wait
 
 
 def descriptors():
-    """Why so many connections cannot be had here; empty when they can. Programs that are started inherit the limit."""
+    """Why this machine cannot have this many connections; empty if it can. Child processes inherit the limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = PLACES + 200
     if hard != resource.RLIM_INFINITY and hard < wanted:
@@ -281,7 +283,7 @@ def descriptors():
 
 
 def main(only=""):
-    jobs = int(os.environ.get("JOBS", "2"))  # of those that keep a processor busy
+    jobs = int(os.environ.get("JOBS", "2"))  # for checks that keep a processor busy
     lacking = descriptors()
     with contextlib.ExitStack() as stack:
         feeds = {program: stack.enter_context(server(program, "feed", BURST))[1] for program in OURS}

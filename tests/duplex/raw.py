@@ -1,4 +1,4 @@
-"""A client over a plain socket that reads as slowly as it is told to, a server that breaks off, and a slow link."""
+"""A client over a plain socket that reads slowly on demand, a server that breaks off, and a slow link."""
 
 import base64
 import contextlib
@@ -41,7 +41,7 @@ def close_frame(code, reason, mask):
 
 
 class Reader:
-    """An open WebSocket. What it reads must be messages of LENGTH bytes in order, and perhaps a Close."""
+    """An open WebSocket. It may only receive messages of LENGTH bytes in order, and perhaps a Close."""
 
     def __init__(self, url, receive_buffer=None):
         self.socket = connected(url, receive_buffer)
@@ -66,7 +66,7 @@ class Reader:
         self.socket.close()
 
     def more(self, size):
-        """Whether anything more came, of at most `size` bytes."""
+        """Whether anything more arrived, of at most `size` bytes."""
         part = self.socket.recv(size)
         self.buffer += part
         return bool(part)
@@ -93,7 +93,7 @@ class Reader:
                 self.messages += 1
 
     def slowly(self, reads, rate, size=4096):
-        """So many reads of at most `size` bytes, at `rate` bytes a second together."""
+        """That many reads of at most `size` bytes, at `rate` bytes a second in total."""
         for _ in range(reads):
             self.read(size)
             time.sleep(size / rate)
@@ -111,7 +111,7 @@ class Reader:
 
 @contextlib.contextmanager
 def breaking_server(wait):
-    """A server that accepts one client, reads a little, says Close 4005 "gone", and resets after `wait` seconds."""
+    """A server that accepts one client, reads a little, sends Close 4005 "gone", and resets after `wait` seconds."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(GUARD)
 
@@ -139,7 +139,7 @@ def breaking_server(wait):
 
 @contextlib.contextmanager
 def slow_link(url, rate):
-    """A link to this server that takes `rate` bytes a second each way, and holds little of them: its URL."""
+    """A link to this server that passes `rate` bytes a second each way, and buffers little: its URL."""
     size = 4096
     with socket.socket() as listener:
         narrow(listener)

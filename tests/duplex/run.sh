@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Both ends send at once, read slowly or are gone: both adapters with default settings, with themselves, each other and
-# libraries that others wrote.
+# Both ends send at once, read slowly or vanish: both adapters with default settings, with themselves, each other and
+# other libraries.
 #
 # usage: run.sh [TEXT]
-#   TEXT  only the checks that have it in their names
+#   TEXT  only the checks whose names contain it
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$here/../../target}

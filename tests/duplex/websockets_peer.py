@@ -1,6 +1,5 @@
-"""An end on `websockets` from PyPI, started as the ends in src/ are. It sends everything before it reads anything, but where
-the scenario is an echo or about back-pressure.
-"""
+"""An end on `websockets` from PyPI, started like the ends in src/. It sends everything before it reads anything, except
+where the scenario is an echo or about back-pressure."""
 
 import asyncio
 import socket
@@ -15,7 +14,7 @@ PINGS = {"ping_interval": 0.25, "ping_timeout": 10}  # seconds
 
 
 def narrow():
-    """A socket whose kernel holds little of what waits to be read, as on a line that is no loopback."""
+    """A socket whose kernel buffers little unread input, as on a line that is no loopback."""
     narrow = socket.socket()
     narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
     return narrow
@@ -54,7 +53,7 @@ class Talk:
             self.sent += 1
 
     async def pings(self):
-        """Reads 2 MB a second, 64 KiB at a time, until so many pings have been answered as are asked for."""
+        """Reads 2 MB a second, 64 KiB at a time, until the given number of pings have been answered."""
         answered, ping = 0, self.socket.ping
 
         async def counted():
@@ -73,7 +72,7 @@ class Talk:
             await asyncio.sleep(0.032)
         self.got = self.count
         closing = asyncio.create_task(self.socket.close())
-        async for _ in self.socket:  # what stands before the server's Close
+        async for _ in self.socket:  # what precedes the server's Close
             pass
         await closing
 

@@ -1,4 +1,4 @@
-// An end on `ws` from npm, started as the ends in src/ are. It waits for each message to be written where the scenario is
+// An end on `ws` from npm, started like the ends in src/. It waits for each message to be written where the scenario is
 // about back-pressure.
 import { once } from 'node:events';
 import { WebSocket, WebSocketServer } from '../interop/node_modules/ws/wrapper.mjs';

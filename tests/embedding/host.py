@@ -1,5 +1,5 @@
-"""An endpoint within the loop of another library, at $PORT: it serves, and a flood holds the loop's own timer, which
-counts at /ticks, not up."""
+"""An endpoint in the event loop of another library, at $PORT: it serves, and a flood does not delay the loop's own
+timer, which counts at /ticks."""
 
 import http.client
 import os
@@ -51,7 +51,7 @@ def echo():
 
 
 class Flood:
-    """Sends as fast as the server takes it, and counts what comes back."""
+    """Sends as fast as the server reads, and counts the echoes."""
 
     CHUNK = frame(TEXT, b"flood") * 5000
     ECHO = len(frame(TEXT, b"flood", mask=False))

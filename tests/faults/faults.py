@@ -1,6 +1,6 @@
-"""What befalls processes and networks: no descriptor left, killed or stopped in the middle of a message, packets that are lost,
-delayed, doubled and swapped, and a peer that is gone without a word. For the adapter $ADAPTER as a server and as a client.
-"""
+"""Faults of processes and networks: no descriptor left, killed or stopped in the middle of a message, packets lost,
+delayed, duplicated and reordered, and a peer that vanishes silently. For the adapter $ADAPTER as a server and as a
+client."""
 
 import os
 import sys
@@ -16,12 +16,12 @@ from check import check, equal, finish, not_run  # noqa: E402
 ADAPTER = os.environ["ADAPTER"]
 MIB = 1 << 20
 FOREVER = 1_000_000_000
-# A client of the tests keeps nothing waiting for long.
+# A client of the tests retries quickly.
 LIVELY = "heartbeat=300/1000 close=1000"
 
 
 class Honest:
-    """A client that goes on while others are in trouble; of its own process, with its own count."""
+    """A client that keeps running while others are in trouble; in a separate process, with its own count."""
 
     def __init__(self, server):
         self.asking = Asking(server.port)
@@ -44,8 +44,8 @@ class Honest:
 
 
 def no_descriptors():
-    """Who can come no more waits in the kernel, and is served once there is room. Meanwhile those who are there are served, the
-    failure was told once, and nothing spins."""
+    """New connections wait in the kernel, and are served once there is room. Meanwhile existing ones are served, the
+    failure is reported once, and nothing spins."""
     import socket
 
     with Server(ADAPTER, descriptors=40) as server, Honest(server) as honest:
@@ -54,7 +54,7 @@ def no_descriptors():
             one.sendall(UPGRADE)
         server.says("^cannot accept: ")
         honest.goes_on()
-        # While nobody does anything, the server does next to nothing: ten attempts a second, and their turns.
+        # The idle server does next to nothing: ten attempts a second, and their turns.
         honest.client.signal(STOP)
         before, ticks, started = honest.asking.counts(), server.ticks(), time.monotonic()
         while time.monotonic() - started < 1:
@@ -65,9 +65,9 @@ def no_descriptors():
         assert busy < 20 + 20 * seconds, f"{busy} hundredths of the processor's time in {seconds:.1f} s"
         equal(after["accept_failed"], 1)
         honest.client.signal(CONTINUE)
-        # Those who were let in leave; whoever waited comes in.
+        # Accepted clients leave; waiting ones are accepted.
         served = [one for one in crowd if answered(one)]
-        assert 20 <= len(served) < len(crowd), f"{len(served)} were let in"
+        assert 20 <= len(served) < len(crowd), f"{len(served)} were accepted"
         for one in served:
             one.close()
         for one in crowd:
@@ -83,7 +83,7 @@ UPGRADE = (b"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgra
 
 
 def answered(one):
-    """Whether something has come already."""
+    """Whether any input is available."""
     one.setblocking(False)
     try:
         return bool(one.recv(1))
@@ -97,7 +97,8 @@ def answered(one):
 
 
 def a_server_that_is_killed():
-    """In the middle of messages, five times: its client notices each time, comes back, and loses nothing that had come back."""
+    """In the middle of messages, five times: its client notices each time, reconnects, and loses nothing that had come
+    back."""
     server = Server(ADAPTER)
     with Client(ADAPTER, server.url, 60, 2 * MIB, 4) as client:
         for time_ in range(1, 6):
@@ -118,7 +119,7 @@ def a_server_that_is_killed():
 
 
 def clients_that_are_killed():
-    """In the middle of messages: the server tells the end of each, once, and keeps nothing of it."""
+    """In the middle of messages: the server reports the close of each, once, and keeps nothing of it."""
     with Server(ADAPTER) as server, Honest(server) as honest:
         descriptors = len(os.listdir(f"/proc/{server.process.pid}/fd"))
         for _ in range(3):
@@ -129,16 +130,16 @@ def clients_that_are_killed():
             eventually(lambda: honest.asking.counts()["messages"] > before + 50, "messages")
             for client in clients:
                 client.kill()
-        eventually(lambda: honest.asking.counts()["ended"] == 15, "each end is told")
+        eventually(lambda: honest.asking.counts()["ended"] == 15, "each close is reported")
         equal(honest.asking.counts()["opened"], 16)
-        eventually(lambda: len(os.listdir(f"/proc/{server.process.pid}/fd")) == descriptors, "no descriptor is left")
+        eventually(lambda: len(os.listdir(f"/proc/{server.process.pid}/fd")) == descriptors, "no descriptor leaked")
         honest.goes_on()
         server.says("^ended by ", 15)
 
 
 def a_client_that_is_stopped():
-    """It reads no more, though its kernel answers for it: the server gives it up, and serves the others. Awake again it
-    learns of that, and comes back."""
+    """It stops reading, though its kernel answers for it: the server closes it, and serves other clients. Awake again,
+    it notices and reconnects."""
     with Server(ADAPTER, "output=1000 close=1000") as server, Honest(server) as honest:
         with Client(ADAPTER, server.url.replace("/ws", "/talk"), FOREVER, 10, 1) as client:
             client.says("^open")
@@ -151,7 +152,7 @@ def a_client_that_is_stopped():
 
 
 def a_server_that_is_stopped():
-    """Its kernel answers for it: the client finds out by its heartbeat, and comes back when the server does."""
+    """Its kernel answers for it: the client notices by its heartbeat, and reconnects when the server is back."""
     with Server(ADAPTER) as server, Client(ADAPTER, server.url, 2000, 10, 1, LIVELY) as client:
         asking = Asking(server.port)
         client.says("^open")
@@ -161,7 +162,7 @@ def a_server_that_is_stopped():
         server.signal(CONTINUE)
         client.says("^open", 2)
         equal(client.ends(), 0)
-        eventually(lambda: asking.counts()["ended"] == 2, "the server tells of both")
+        eventually(lambda: asking.counts()["ended"] == 2, "the server reports both")
 
 
 # --- a bad network
@@ -174,7 +175,7 @@ def over(net, options=LIVELY, path="/ws", count=400, size=2000, window=16):
 
 
 def bad_weather(net):
-    """Of 400 messages, none is lost, doubled or out of order, and the connection lives."""
+    """Of 400 messages, none is lost, duplicated or out of order, and the connection lives."""
     net.weather = Weather(lost=5, doubled=3, least_delay=0.001, most_delay=0.02)
     server, client = over(net, options="")
     with server, client:
@@ -185,7 +186,7 @@ def bad_weather(net):
 
 
 def a_storm(net):
-    """The network is gone for a while, again and again. What had come back is not said again; all comes back in the end."""
+    """The network is gone for a while, repeatedly. What had come back is not sent again; all comes back in the end."""
     gone = "^ended by us: the peer (did not answer the heartbeat|stopped reading)"
     net.weather = Weather(lost=1, least_delay=0.001, most_delay=0.004)
     server, client = over(net, count=3000, window=4)
@@ -204,7 +205,7 @@ def a_storm(net):
 
 
 def a_black_hole(net, path, says, options):
-    """A peer that is gone without a word, while it is silent or while it is talked to: both sides find out."""
+    """A peer that vanishes silently, while idle or while receiving: both sides notice."""
     server, client = over(net, options, path, count=1 if path == "/talk" else FOREVER, window=1)
     with server, client:
         client.says("^open")
@@ -215,10 +216,10 @@ def a_black_hole(net, path, says, options):
 
 
 NETWORK = [
-    ("packets that are lost, delayed, doubled and swapped", bad_weather),
-    ("a network that is gone for a while, again and again", a_storm),
+    ("packets lost, delayed, duplicated and reordered", bad_weather),
+    ("a network that is gone for a while, repeatedly", a_storm),
     ("a peer in a black hole is found by the heartbeat", a_black_hole, "/ws", "the peer did not answer the heartbeat", LIVELY),
-    ("a peer in a black hole that is talked to is found by the output deadline", a_black_hole, "/talk",
+    ("a peer in a black hole is found by the output deadline while receiving", a_black_hole, "/talk",
      "the peer stopped reading what was sent to it", "heartbeat=500/1000 output=1000 close=1000"),
 ]
 

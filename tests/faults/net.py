@@ -1,7 +1,7 @@
 """Two machines with a bad network between them: two network namespaces, a device in each, and between the devices this
 process, which loses, delays, doubles and swaps packets as a seed decides, or swallows them all.
 
-It needs root and /dev/net/tun, and nothing of the kernel's own traffic control.
+It needs root and /dev/net/tun, but no traffic control of the kernel.
 """
 
 import atexit
@@ -23,7 +23,7 @@ TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 
 @dataclass
 class Weather:
-    """What becomes of a packet: chances in percent, times in seconds."""
+    """The fate of a packet: chances in percent, times in seconds."""
 
     lost: float = 0
     doubled: float = 0
@@ -41,7 +41,7 @@ def ip(*arguments):
 
 
 class Unavailable(Exception):
-    """This machine has no such network; says why."""
+    """This machine has no such network; the reason."""
 
 
 class Net:
@@ -59,7 +59,7 @@ class Net:
         self.names = [f"{name}-{os.getpid()}-{end}" for end in "ab"]
         self.devices = []
         self.relaying = None
-        atexit.register(self.remove)  # whatever ends this
+        atexit.register(self.remove)  # however this ends
         for end, (namespace, address) in enumerate(zip(self.names, ADDRESSES)):
             self.devices.append(self.device(f"ws{os.getpid()}{name[:1]}{end}"[:15], namespace, address, ADDRESSES[1 - end]))
         self.over = False
@@ -116,10 +116,10 @@ class Net:
                 try:
                     os.write(device, packet)
                 except OSError:
-                    pass  # it is full: one more that is lost
+                    pass  # the queue is full: another lost packet
 
     def remove(self):
-        """Also when it was not made whole; once more does no harm."""
+        """Works on a partial network; harmless when repeated."""
         self.over = True
         if self.relaying:
             self.relaying.join()

@@ -21,7 +21,7 @@ def eventually(condition, what):
 
 
 class Process:
-    """A program, and the lines that it has said."""
+    """A program, and the lines that it has printed."""
 
     def __init__(self, name, arguments, options="", inside=(), descriptors=None):
         def limit():
@@ -48,7 +48,7 @@ class Process:
         return [line for line in list(self.lines) if re.search(pattern, line)]
 
     def says(self, pattern, times=1):
-        """Waits until it has said so, so many times in all."""
+        """Waits until it has printed a match this many times in total."""
         eventually(lambda: len(self.said(pattern)) >= times, f"{pattern} {times} times in {self.lines[-5:]}")
 
     def signal(self, number):
@@ -63,13 +63,13 @@ class Process:
         return self.process.poll() is None
 
     def ends(self):
-        """Its status, once it has ended by itself."""
+        """Its status, once it has exited on its own."""
         status = self.process.wait(GUARD)
         self.reader.join(GUARD)
         return status
 
     def ticks(self):
-        """The processor's time that it has used, in hundredths of a second."""
+        """The processor time that it has used, in hundredths of a second."""
         with open(f"/proc/{self.process.pid}/stat") as stat:
             user, system = stat.read().rpartition(")")[2].split()[11:13]
         return int(user) + int(system)
@@ -84,14 +84,14 @@ class Server(Process):
 
 
 class Client(Process):
-    """Says `count` numbered messages, and hears each come back. It ends well once all have."""
+    """Sends `count` numbered messages, and receives each back. It exits with 0 once all have come back."""
 
     def __init__(self, adapter, url, count, size, window, options="", **how):
         super().__init__(f"client_{adapter}", [url, count, size, window], options, **how)
 
 
 class Asking:
-    """A connection that is kept, to ask a server what it has counted."""
+    """A kept connection, to query the server's counts."""
 
     def __init__(self, port, host="127.0.0.1"):
         self.socket = socket.create_connection((host, port), timeout=GUARD)

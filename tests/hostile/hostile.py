@@ -1,7 +1,7 @@
-"""Bad peers against a test server at $PORT. Each check looks at what becomes of the bad peer, and at the honest one beside
-it: it must be served all the while, and the server's memory must stay within bounds.
+"""Bad peers against a test server at $PORT. Each check looks at the fate of the bad peer, and at the honest one beside
+it: that must be served throughout, and the server's memory must stay within bounds.
 
-Nothing here waits for a time to pass but for the deadlines of the server, which OPTIONS has made short.
+The only waits here are the deadlines of the server, which OPTIONS makes short.
 """
 
 import itertools
@@ -97,9 +97,9 @@ def many_declare_much():
     for peer in peers:
         peer.send(frame(BINARY, b"x" * 10, declared=LIMIT))
     witness.goes_on()
-    # What is only asked for is not resident.
+    # Declared but unsent bytes are not resident.
     more = asked_for() - before
-    assert more < 64, f"{more:.0f} MiB were asked for"
+    assert more < 64, f"{more:.0f} MiB were allocated"
     for peer in peers:
         peer.reset()
 
@@ -133,9 +133,9 @@ def byte_by_byte():
 
 
 def flood(data, answer):
-    """Sends `data` until the honest peer was served a few times meanwhile, and reads. Each is answered.
+    """Sends `data` until the honest peer has been served a few times, and reads. Each is answered.
 
-    Pongs may be fewer, since one answers for all that waited (RFC 6455 §5.5.3).
+    Pongs may be fewer, since one answers all pending pings (RFC 6455 §5.5.3).
     """
     wanted = witness.served + 10
     sent = 0
@@ -152,7 +152,7 @@ def flood(data, answer):
         sender = threading.Thread(target=send, daemon=True)
         sender.start()
         received = bytearray()
-        while end not in received[-200:]:  # a pong may come behind it
+        while end not in received[-200:]:  # a pong may follow it
             part = peer.socket.recv(1 << 18)
             assert part, f"ended after {len(received)} bytes"
             received += part
@@ -164,7 +164,7 @@ def flood(data, answer):
 
 
 def flood_is_ended(data, answers):
-    """Sends `data` until the server has had enough: what carries nothing, a thousand times a second and no more."""
+    """Sends `data` until the server closes: empty frames and messages, at most a thousand a second."""
     with Peer() as peer:
         stop = threading.Event()
 
@@ -199,7 +199,7 @@ def many_empty_messages():
         for _ in range(2_500):
             equal(peer.frame(), (TEXT, b""))
         equal(peer.frame(), (TEXT, b"x"))
-        assert time.monotonic() - begun > 1, "they are not held back"
+        assert time.monotonic() - begun > 1, "they are not delayed"
 
 
 def tiny_pieces():
@@ -209,14 +209,14 @@ def tiny_pieces():
 
 
 def deaf(data, upgrade=True):
-    """Eight peers send whatever the server takes, and never read. It stops taking, and cuts them off in the end. Until
-    half of its outbox is full it reads, and the kernel takes some megabytes on both sides."""
+    """Eight peers send whatever the server reads, and never read. It stops reading, and cuts them off in the end. Until
+    half of its outbox is full it reads, and the kernel buffers some megabytes on both sides."""
     peers = [Peer(upgrade, receive_buffer=4096) for _ in range(8)]
     sent = dict.fromkeys(peers, 0)
     while sent:
         pour(sent, data)
         for peer in list(sent):
-            assert sent[peer] <= 24 << 20, f"{sent[peer]} bytes were taken from one that does not read"
+            assert sent[peer] <= 24 << 20, f"{sent[peer]} bytes were read from a peer that does not read"
             if peer.is_cut_off():
                 del sent[peer]
     witness.goes_on()
@@ -225,29 +225,30 @@ def deaf(data, upgrade=True):
 
 
 def deaf_to_pongs():
-    """What answers pings that nobody reads does not grow, however many come. Who has filled the kernel with pongs is cut off."""
+    """Pongs that a peer never reads do not accumulate, however many pings come. A peer that has filled the kernel with
+    pongs is cut off."""
     peers = [Peer(receive_buffer=4096) for _ in range(8)]
     sent = dict.fromkeys(peers, 0)
     while sum(sent.values()) < 64 << 20 and not all(peer.is_cut_off() for peer in peers):
         pour(sent, frame(PING, b"x" * 125) * 500)
-    assert min(sent.values()) > 1 << 20, f"{min(sent.values())} bytes of pings were taken"
+    assert min(sent.values()) > 1 << 20, f"{min(sent.values())} bytes of pings were read"
     witness.goes_on()
     for peer in peers:
         peer.reset()
 
 
 def pour(sent, data):
-    """Whoever can sends once; how much is noted."""
+    """Each peer that can sends once; the count is recorded."""
     _, writable, _ = select.select([], [peer.socket for peer in sent], [], 0.05)
     for peer in sent:
         if peer.socket in writable:
             try:
                 sent[peer] += peer.socket.send(data, socket.MSG_DONTWAIT)
             except OSError:
-                pass  # it is full after all, or was cut off, which shows
+                pass  # it is full after all, or was cut off, which shows later
 
 
-# --- those who go, and those who stay
+# --- peers that leave, and peers that stay
 
 
 def vanish(how):
@@ -294,11 +295,12 @@ def thousand():
     eventually(lambda: descriptors() <= before)
 
 
-# --- those who take their time; they run beside all others
+# --- slow peers; they run beside all other checks
 
 
 def cut_off(greeting, drip, told):
-    """Twenty that greet, and then send a byte of `drip` now and then, or nothing; each is cut off, having been told `told`."""
+    """Twenty peers that send a greeting, and then a byte of `drip` now and then, or nothing; each receives `told` and
+    is cut off."""
     peers = [Peer(upgrade=False) for _ in range(20)]
     for peer in peers:
         peer.send(greeting)
@@ -313,7 +315,7 @@ def cut_off(greeting, drip, told):
         for one in readable:
             peer = pending[one]
             if not peer.more():
-                assert re.fullmatch(told, peer.buffer, re.DOTALL), f"told {peer.buffer[-200:]}"
+                assert re.fullmatch(told, peer.buffer, re.DOTALL), f"received {peer.buffer[-200:]}"
                 del pending[one]
                 one.close()
         return not pending
@@ -322,7 +324,7 @@ def cut_off(greeting, drip, told):
 
 
 def reads_nothing(greeting, upgrade=True):
-    """Is cut off once what it should read has made no progress."""
+    """Is cut off once its unread output has made no progress."""
     peer = Peer(upgrade, receive_buffer=4096)
     peer.send(greeting)
     eventually(peer.is_cut_off)
@@ -330,11 +332,11 @@ def reads_nothing(greeting, upgrade=True):
 
 
 def never_ends_its_half():
-    """Was closed, and keeps its socket: the server does not keep its own for it."""
+    """Was closed, and keeps its socket: the server releases its own."""
     peer = Peer()
     peer.send(close(1000))
     equal(peer.close_code(), 1000)
-    # Once the server has dropped it, what is sent is answered by a reset.
+    # Once the server has dropped the socket, further output is answered by a reset.
     eventually(lambda: refuses(peer))
     peer.socket.close()
 
@@ -356,51 +358,51 @@ def does_not_answer_heartbeats():
 TOO_SLOW = rb"HTTP/1\.1 408 .*"
 SERVED = rb"HTTP/1\.1 204 [^\n]*\n(?:[^\r\n]+\r\n)*\r\n"
 PATIENT = {
-    "who never ends a request is cut off": (cut_off, UPGRADE[:-2] + b"X-A: ", b"b", TOO_SLOW),
-    "who never begins one is cut off": (cut_off, b"", b"", b""),
-    "who never ends a second request is cut off": (cut_off, http(b"GET", b"/nothing") + b"GET", b"T", SERVED + TOO_SLOW),
-    "who asks no second time is let go": (cut_off, http(b"GET", b"/nothing"), b"", SERVED),
-    "whose body drips is cut off": (cut_off, http(b"POST", b"/echo", b"Content-Length: 100000"), b"b", TOO_SLOW),
-    "whose chunks drip are cut off": (cut_off, http(b"POST", b"/echo", b"Transfer-Encoding: chunked"), b"1\r\nb\r\n", TOO_SLOW),
-    "who never reads echoes is cut off": (reads_nothing, frame(BINARY, bytes(65_000)) * 100),
-    "who never reads what it is told is cut off": (reads_nothing, UPGRADE.replace(b"/ws", b"/talk"), False),
-    "who never reads answers is cut off": (reads_nothing, http(b"GET", b"/large") * 100, False),
-    "who never ends its half is cut off": (never_ends_its_half,),
+    "an unfinished request is cut off": (cut_off, UPGRADE[:-2] + b"X-A: ", b"b", TOO_SLOW),
+    "a silent connection is cut off": (cut_off, b"", b"", b""),
+    "an unfinished second request is cut off": (cut_off, http(b"GET", b"/nothing") + b"GET", b"T", SERVED + TOO_SLOW),
+    "an idle keep-alive connection is closed": (cut_off, http(b"GET", b"/nothing"), b"", SERVED),
+    "a dripping body is cut off": (cut_off, http(b"POST", b"/echo", b"Content-Length: 100000"), b"b", TOO_SLOW),
+    "dripping chunks are cut off": (cut_off, http(b"POST", b"/echo", b"Transfer-Encoding: chunked"), b"1\r\nb\r\n", TOO_SLOW),
+    "a peer that never reads echoes is cut off": (reads_nothing, frame(BINARY, bytes(65_000)) * 100),
+    "a peer that never reads pushed messages is cut off": (reads_nothing, UPGRADE.replace(b"/ws", b"/talk"), False),
+    "a peer that never reads answers is cut off": (reads_nothing, http(b"GET", b"/large") * 100, False),
+    "a peer that never closes its half is cut off": (never_ends_its_half,),
 }
 
-# --- the two settings
+# --- the two configurations
 
 
 def with_the_defaults():
-    """Limits as they are by default."""
+    """The default limits."""
     beside_an_honest_peer("garbage instead of HTTP", 12, garbage, False)
     beside_an_honest_peer("garbage instead of frames", 24, garbage, True)
     for name, data, code in VIOLATIONS:
         beside_an_honest_peer(f"{name}: {code}", 4, violation, data, code)
     for name, data, code in IN_ORDER:
-        beside_an_honest_peer(f"{name} is in order", 4, in_order, data, code)
+        beside_an_honest_peer(f"{name} is valid", 4, in_order, data, code)
     beside_an_honest_peer("a Close is read although a megabyte is in flight", 4, close_survives_what_is_in_flight)
-    beside_an_honest_peer("what was good is answered before what was bad", 4, what_was_good_is_answered_first)
+    beside_an_honest_peer("valid input is answered before an error behind it", 4, what_was_good_is_answered_first)
     beside_an_honest_peer("a message of 16 MiB comes back", 72, the_limit_itself)
-    beside_an_honest_peer("pieces without end stop at 16 MiB", 48, endless_pieces)
+    beside_an_honest_peer("endless fragments stop at 16 MiB", 48, endless_pieces)
     beside_an_honest_peer("200 peers declare 16 MiB and send ten bytes", 8, many_declare_much)
     beside_an_honest_peer("a handshake and a message byte by byte", 4, byte_by_byte)
-    beside_an_honest_peer("a flood of pings is ended", 8, flood_is_ended, frame(PING, b"x"), [(PONG, b"x")])
-    beside_an_honest_peer("a flood of pongs is ended", 8, flood_is_ended, frame(PONG, b"x"), [])
+    beside_an_honest_peer("a flood of pings is cut off", 8, flood_is_ended, frame(PING, b"x"), [(PONG, b"x")])
+    beside_an_honest_peer("a flood of pongs is cut off", 8, flood_is_ended, frame(PONG, b"x"), [])
     beside_an_honest_peer("2,500 empty messages are answered, a thousand a second", 8, many_empty_messages)
     beside_an_honest_peer("a flood of small messages is answered", 8, flood, frame(TEXT, b"x"), b"\x81\x01x")
-    beside_an_honest_peer("100,000 empty pieces are ended", 8, empty_pieces, True)
-    beside_an_honest_peer("a message in 300,000 pieces of a byte", 8, tiny_pieces)
+    beside_an_honest_peer("100,000 empty fragments are cut off", 8, empty_pieces, True)
+    beside_an_honest_peer("a message in 300,000 fragments of a byte", 8, tiny_pieces)
     beside_an_honest_peer("eight peers send messages and never read", 80, deaf, frame(BINARY, bytes(65_000)))
     beside_an_honest_peer("eight peers send requests and never read", 40, deaf, http(b"GET", b"/large"), False)
     for how in ("before the upgrade", "inside a body", "with requests unanswered", "while idle", "inside a frame", "with an answer due"):
         beside_an_honest_peer(f"200 peers vanish {how}", 16, vanish, how)
-    beside_an_honest_peer("a thousand connect and say nothing", 8, nothing_said)
+    beside_an_honest_peer("a thousand silent connections", 8, nothing_said)
     beside_an_honest_peer("a thousand at once", 24, thousand)
 
 
 def crowd():
-    """As many as may be there without having asked, and more. Newcomers wait in the kernel until those have had their time."""
+    """As many silent connections as allowed, and more. Newcomers wait in the kernel until those have timed out."""
     silent = [Peer(upgrade=False) for _ in range(30)]
     witness.goes_on()
     with Peer() as newcomer:
@@ -410,11 +412,11 @@ def crowd():
 
 
 def full():
-    """More than may be there are turned away; the others stay, and a place that is free is given again."""
+    """Connections over the limit are rejected; the rest stay, and a freed slot is reused."""
     peers = []
     while (newcomer := asks()).until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 "):
         peers.append(newcomer)
-    assert 90 <= len(peers) <= 100, f"{len(peers)} were let in"
+    assert 90 <= len(peers) <= 100, f"{len(peers)} were accepted"
     for _ in range(20):
         equal(asks().until(b"\r\n\r\n"), b"")
     for peer in peers:
@@ -434,7 +436,7 @@ def asks():
 
 
 def heartbeats():
-    """Of those who are silent, who answers stays, and who does not is cut off."""
+    """Of the silent peers, those that answer stay, and those that do not are cut off."""
     polite = Peer()
     stop = threading.Event()
 
@@ -458,11 +460,11 @@ def with_others():
     """Floods without a limit; few connections, fewer handshakes; heartbeats twice a second."""
     beside_an_honest_peer("a flood of pings is answered", 8, flood, frame(PING, b"x"), b"\x8a\x01x")
     beside_an_honest_peer("a flood of empty messages is answered", 8, flood, frame(TEXT), b"\x81\x00")
-    beside_an_honest_peer("a message of 100,000 empty pieces", 8, empty_pieces, False)
+    beside_an_honest_peer("a message of 100,000 empty fragments", 8, empty_pieces, False)
     beside_an_honest_peer("eight peers send pings and never read", 8, deaf_to_pongs)
-    beside_an_honest_peer("a crowd that says nothing", 8, crowd)
-    beside_an_honest_peer("a server that is full", 8, full)
-    beside_an_honest_peer("heartbeats find who is gone, and nobody else", 8, heartbeats)
+    beside_an_honest_peer("a crowd of silent connections", 8, crowd)
+    beside_an_honest_peer("a full server", 8, full)
+    beside_an_honest_peer("heartbeats find dead peers only", 8, heartbeats)
 
 
 def ends_are_told():
@@ -486,7 +488,7 @@ def main():
         def run(name, body, *arguments):
             try:
                 body(*arguments)
-            except Exception as error:  # told below
+            except Exception as error:  # reported below
                 outcomes[name] = error
 
         def outcome(name):
@@ -500,7 +502,7 @@ def main():
         with_the_defaults()
         for name in PATIENT:
             beside_an_honest_peer(name, 8, outcome, name)
-    check("the end of each WebSocket was told, once", ends_are_told)
+    check("the close of each WebSocket is reported once", ends_are_told)
     finish(f"hostile peers, {os.environ['OPTIONS']}")
 
 

@@ -1,4 +1,4 @@
-"""A WebSocket client without manners, over a plain socket; an honest one beside it; and what the server's process uses."""
+"""A misbehaving WebSocket client over a plain socket; an honest one beside it; and what the server's process uses."""
 
 import multiprocessing
 import os
@@ -31,7 +31,7 @@ def frame(opcode, payload=b"", fin=True, declared=None, first=None, mask=True):
 
 
 class Peer:
-    """`with Peer() as peer`: an open WebSocket, unless told to stay at TCP."""
+    """`with Peer() as peer`: an open WebSocket, or plain TCP on request."""
 
     def __init__(self, upgrade=True, receive_buffer=None):
         self.socket = socket.socket()
@@ -40,7 +40,7 @@ class Peer:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.settimeout(GUARD)
         self.socket.connect((HOST, PORT))
-        self.buffer, self.at = bytearray(), 0  # what was received, and how much of it was taken
+        self.buffer, self.at = bytearray(), 0  # received bytes, and how many of them were consumed
         if upgrade:
             self.send(UPGRADE)
             head = self.until(b"\r\n\r\n")
@@ -53,7 +53,7 @@ class Peer:
         self.socket.close()
 
     def send(self, data):
-        """Sends what it can; that the server has ended the connection is for the reader to find out."""
+        """Sends what it can; the reader notices a closed connection."""
         try:
             self.socket.sendall(data)
         except TimeoutError:
@@ -62,7 +62,7 @@ class Peer:
             pass
 
     def more(self):
-        """Whether anything more came; false at the end of the connection."""
+        """Whether anything more arrived; false at the end of the connection."""
         try:
             part = self.socket.recv(65536)
         except ConnectionResetError:
@@ -101,7 +101,7 @@ class Peer:
         return None
 
     def close_code(self):
-        """The code with which the server closes, after whatever else it sends; "no Close" when the connection just ends."""
+        """The code of the server's Close, after any other frames; "no Close" if the connection just ends."""
         code = "no Close"
         while (got := self.frame()) is not None:
             assert code == "no Close", "a frame after Close"
@@ -114,21 +114,21 @@ class Peer:
         assert self.frame() == (BINARY, payload), "another answer"
 
     def is_cut_off(self):
-        """Whether the server has closed its socket. Who does not read cannot see it from here: its end waits behind all that
-        it should read."""
+        """Whether the server has closed its socket. A peer that does not read cannot see it from here: the FIN waits
+        behind all unread input."""
         ours = f"{ADDRESS}:{self.socket.getsockname()[1]:04X}"
         with open("/proc/net/tcp") as table:
             return not any(line.split()[1:3] == [f"{ADDRESS}:{PORT:04X}", ours] and line.split()[9] != "0" for line in table)
 
     def reset(self):
-        """Vanishes: a RST, and not a word."""
+        """Vanishes: a RST, without a Close."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
 
 class Witness:
-    """An honest client that goes on all the while, counts its round trips, and looks at the server's memory. It has a process of
-    its own, lest it wait for its bad neighbours here rather than in the server."""
+    """An honest client that keeps running, counts its round trips, and watches the server's memory. It runs in a
+    separate process, to wait for the server rather than for its neighbours here."""
 
     def __init__(self):
         self._served = multiprocessing.Value("Q", 0)
@@ -142,7 +142,7 @@ class Witness:
                 while True:
                     peer.echo(b"round %d" % self.served)
                     self._served.value += 1
-                    with self._peak.get_lock():  # lest it bring back what was forgotten meanwhile
+                    with self._peak.get_lock():  # must not restore a peak that was reset meanwhile
                         self._peak.value = max(self._peak.value, resident())
                     time.sleep(0.002)
         except Exception as error:  # the other process reports it
@@ -157,7 +157,7 @@ class Witness:
         return self._fault.value.decode()
 
     def watch_memory(self):
-        """The server's resident memory in MiB; from now on the most is noted."""
+        """The server's resident memory in MiB; from now on the peak is recorded."""
         with self._peak.get_lock():
             self._peak.value = resident()
             return self._peak.value
@@ -166,7 +166,7 @@ class Witness:
         return max(self._peak.value, resident())
 
     def goes_on(self, times=10):
-        """Waits until it was served so many times more."""
+        """Waits until it has been served this many more times."""
         wanted = self.served + times
         eventually(lambda: self.served >= wanted or self.fault)
         assert not self.fault, f"the honest peer: {self.fault}"
@@ -178,7 +178,7 @@ def resident():
 
 
 def asked_for():
-    """The server's data in MiB, whether it is resident or not."""
+    """The server's data in MiB, resident or not."""
     return memory("VmData")
 
 
@@ -192,10 +192,10 @@ def descriptors():
 
 
 def counts():
-    """What the server has counted."""
+    """The server's counts."""
     with Peer(upgrade=False) as peer:
         peer.send(f"GET /counts HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode())
-        page = peer.until(b"nothing ends it but the end").partition(b"\r\n\r\n")[2]
+        page = peer.until(b"delimited by EOF alone").partition(b"\r\n\r\n")[2]
         return {name: int(number) for name, number in (line.split() for line in page.decode().splitlines())}
 
 

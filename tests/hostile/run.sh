@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Bad peers against the test server of each adapter, over raw sockets; both at once, for they mostly wait.
+# Bad peers against the test server of each adapter, over raw sockets; both at once, because they mostly wait.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ulimit -n 4096 2>/dev/null || true # for a thousand connections at once, here and in the server
 
 adapter() { # ADAPTER
-    # Once with all limits as they are by default, and deadlines that one need not wait long for; once with others.
+    # Once with default limits and short deadlines; once with other limits.
     OPTIONS='handshake=3000 keep_alive=3000 close=2000 output=3000' \
         "$here/../with_server.sh" "server_$1" python3 "$here/hostile.py" &&
         OPTIONS='handshake=2000 output=2000 close=2000 heartbeat=500/2000 frame_rate=off max_connections=100 max_handshakes=20' \

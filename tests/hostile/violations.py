@@ -1,4 +1,4 @@
-"""What a peer must not send, and the code with which it is told."""
+"""What a peer must not send, and the close code that answers it."""
 
 from peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame
 
@@ -27,18 +27,18 @@ VIOLATIONS = [
     *[(f"a length of {length} in the form of {form}",
        bytes([0x82, 0x80 | form]) + length.to_bytes(2 if form == 126 else 8, "big") + bytes(4), 1002)
       for form, length in LONGER_THAN_NEEDED],
-    ("one byte over the limit, in pieces", frame(BINARY, b"x", fin=False) + frame(CONTINUATION, declared=LIMIT), 1009),
-    ("one byte over the limit, a ping between its pieces",
+    ("one byte over the limit, in fragments", frame(BINARY, b"x", fin=False) + frame(CONTINUATION, declared=LIMIT), 1009),
+    ("one byte over the limit, a ping between its fragments",
      frame(BINARY, b"x", fin=False) + frame(PING) + frame(CONTINUATION, declared=LIMIT), 1009),
     *[(f"the reserved bits {bits:#x}", frame(0, b"hi", first=0x81 | bits), 1002) for bits in (0x10, 0x20, 0x30, 0x50, 0x70)],
     ("a reserved bit on a ping", frame(0, first=0x99), 1002),
-    ("a compressed frame that was not agreed on", frame(0, b"hi", first=0xC1), 1002),
+    ("a compressed frame without negotiation", frame(0, b"hi", first=0xC1), 1002),
     *[(f"the reserved opcode {opcode:#x}", frame(0, first=0x80 | opcode), 1002) for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)],
     ("a continuation of nothing", frame(CONTINUATION, b"hi"), 1002),
-    ("a continuation of what is over", frame(TEXT, b"a") + frame(CONTINUATION, b"b"), 1002),
+    ("a continuation of a finished message", frame(TEXT, b"a") + frame(CONTINUATION, b"b"), 1002),
     ("a message inside another", frame(TEXT, b"a", fin=False) + frame(TEXT, b"b"), 1002),
     *[(f"a control frame {opcode} of 126 bytes", frame(opcode, b"x" * 126), 1002) for opcode in (CLOSE, PING, PONG)],
-    *[(f"a control frame {opcode} in pieces", frame(opcode, b"", fin=False), 1002) for opcode in (CLOSE, PING, PONG)],
+    *[(f"a fragmented control frame {opcode}", frame(opcode, b"", fin=False), 1002) for opcode in (CLOSE, PING, PONG)],
     ("a Close of one byte", frame(CLOSE, b"\x03"), 1002),
     *[(f"a Close with {code}", close(code), 1002)
       for code in (0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535)],
@@ -46,15 +46,15 @@ VIOLATIONS = [
     ("a Close whose reason stops inside a character", close(1000, b"caf\xc3"), 1007),
     ("text that is not UTF-8", frame(TEXT, b"caf\xe9"), 1007),
     ("text that stops inside a character", frame(TEXT, b"caf\xc3"), 1007),
-    ("text in more bytes than it needs", frame(TEXT, b"\xc0\xaf"), 1007),
-    ("text with half of a pair", frame(TEXT, b"\xed\xa0\x80"), 1007),
+    ("text in overlong UTF-8", frame(TEXT, b"\xc0\xaf"), 1007),
+    ("text with a lone surrogate", frame(TEXT, b"\xed\xa0\x80"), 1007),
     ("text behind the last character", frame(TEXT, b"\xf4\x90\x80\x80"), 1007),
-    ("text whose second piece is not UTF-8", frame(TEXT, b"caf\xc3", fin=False) + frame(CONTINUATION, b"("), 1007),
-    ("text whose first byte is bad, and the others are yet to come", frame(TEXT, b"\xff", declared=1 << 20), 1007),
-    ("text whose first piece is bad, and the others are yet to come", frame(TEXT, b"\xff", fin=False), 1007),
+    ("text whose second fragment is not UTF-8", frame(TEXT, b"caf\xc3", fin=False) + frame(CONTINUATION, b"("), 1007),
+    ("text whose first byte is bad, with more to come", frame(TEXT, b"\xff", declared=1 << 20), 1007),
+    ("text whose first fragment is bad, with more to come", frame(TEXT, b"\xff", fin=False), 1007),
 ]
 
-# A Close that is in order, and what stands behind it changes nothing.
+# A valid Close; bytes behind it change nothing.
 IN_ORDER = [
     *[(f"a Close with {code}", close(code, b"why"), code)
       for code in (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999)],

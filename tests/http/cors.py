@@ -1,4 +1,5 @@
-"""A test server at $HTTP_URL that requires a token and lets pages of one other origin read its answers (see run.sh): what those pages, those of other origins and programs get."""
+"""A test server at $HTTP_URL that requires a token and lets pages of one other origin read its answers (see run.sh):
+the answers to those pages, to pages of other origins and to programs."""
 
 import http.client
 import os
@@ -22,7 +23,7 @@ UPGRADE = {
 
 
 class Asked:
-    """One connection, on which one request follows the other."""
+    """One connection that carries one request after another."""
 
     def __init__(self):
         self.connection = http.client.HTTPConnection(URL.hostname, URL.port, timeout=GUARD)

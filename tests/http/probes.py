@@ -1,5 +1,5 @@
-"""Raw requests to a test server at $HTTP_URL, each alone on its connection but for a harmless one behind it: the table, at
-once and cut in pieces, and the exchanges that take turns."""
+"""Raw requests to a test server at $HTTP_URL, each alone on its connection except for a harmless one behind it: the
+table, at once and cut in pieces, and the exchanges that take turns."""
 
 import base64
 import hashlib
@@ -34,7 +34,7 @@ class Exchange:
         self.socket.sendall(data)
 
     def until(self, end):
-        """Reads until this was received; what came up to there."""
+        """Reads until this was received; returns everything up to there."""
         while end not in self.received:
             part = self.socket.recv(65536)
             assert part, f"ended after {self.received[-80:]}"
@@ -44,7 +44,7 @@ class Exchange:
         return found
 
     def rest(self):
-        """Everything up to the end of the connection. A reset would have eaten what was answered: it is a failure."""
+        """Everything up to EOF. A reset is a failure: it could have destroyed the answer."""
         while part := self.socket.recv(65536):
             self.received += part
         return self.received
@@ -60,7 +60,7 @@ def talk(request, cuts=0):
 
 
 class Answer:
-    """One answer, cut off the front of what was received. Whatever breaks the rules of an answer is a failure."""
+    """One answer, removed from the front of the received bytes. An invalid answer is a failure."""
 
     def __init__(self, received, method):
         head, end, rest = received.partition(b"\r\n\r\n")
@@ -109,7 +109,7 @@ class Answer:
             equal(self.value(b"sec-websocket-version"), b"13")
             assert b"Upgrade" in self.value(b"connection"), "426 without Connection: Upgrade"
         if self.status == 101:
-            assert b"sec-websocket-protocol" not in self.fields, "a subprotocol that nobody chose"
+            assert b"sec-websocket-protocol" not in self.fields, "a subprotocol that was not offered"
         if self.status >= 400:
             whole = self.body + b"".join(b"".join(values) for values in self.fields.values())
             assert b"<script>" not in whole and b"evil" not in whole, "the request is sent back"
@@ -117,7 +117,7 @@ class Answer:
                 equal(self.value(b"x-content-type-options"), b"nosniff")
                 assert self.value(b"content-type") in (b"text/plain; charset=utf-8", b"text/html; charset=utf-8")
         for name in self.fields:
-            assert not name.startswith(b"access-control-"), "another origin is let in"
+            assert not name.startswith(b"access-control-"), "another origin is accepted"
 
 
 def take_chunks(rest):
@@ -134,7 +134,7 @@ def take_chunks(rest):
 
 
 def answers(received, request):
-    """The answers up to the end of the connection. The last one must say that it is."""
+    """The answers up to EOF. The last one must announce the close."""
     methods = re.findall(rb"(?m)^([A-Za-z]+) \S+ HTTP/1\.[0-9]\r$", request)
     found = []
     while received:
@@ -145,13 +145,13 @@ def answers(received, request):
             key = re.findall(rb"(?im)^Sec-WebSocket-Key:[ \t]*(\S+)", request)[-1]
             digest = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
             equal(found[-1].value(b"sec-websocket-accept"), base64.b64encode(digest))
-            # What stood behind the upgrade is no frame of a client, and no request: a Close says so.
+            # The bytes behind the upgrade are neither a frame of a client nor a request: the server sends a Close.
             assert received.startswith(b"\x88") and received[2:4] == b"\x03\xea", f"{received[:80]} after 101"
             return found
     if found:
-        assert b"close" in found[-1].value(b"connection"), "it ends without a word"
+        assert b"close" in found[-1].value(b"connection"), "it ends without announcing it"
         for answer in found[:-1]:
-            assert b"close" not in answer.value(b"connection"), "it says that it ends, and goes on"
+            assert b"close" not in answer.value(b"connection"), "it announces its end, and goes on"
     return found
 
 
@@ -214,7 +214,7 @@ def a_hundred_is_not_taken_for_another_answer():
 
 
 def a_fault_is_answered_before_the_body_came():
-    """And the answer is read, although the body is on its way: no reset eats it."""
+    """The answer arrives, although the body is in flight: no reset destroys it."""
     request = post(b"Content-Length: %d" % (8 * KIB * KIB))
     with Exchange() as exchange:
         exchange.send(request + b"b" * 4 * KIB * KIB)
@@ -258,7 +258,8 @@ def who_has_ended_its_half_is_still_answered():
 
 
 def nothing_is_a_socket_before_the_switch():
-    """Frames that come with the upgrade wait for it: refused, nothing of them is read, and accepted, they are heard."""
+    """Frames that come with the upgrade wait for it: rejected, nothing of them is read, and accepted, they are
+    received."""
     frame = b"\x82\x85\0\0\0\0hello"
     refused = upgrade(start=SOCKET.replace(b"/ws", b"/missing"))
     equal([answer.status for answer in answers(talk(refused + frame), refused)], [404])
@@ -277,7 +278,7 @@ EXCHANGES = [
 
 
 def main():
-    equal(len({what for what, *_ in PROBES}), len(PROBES))  # each has a name of its own
+    equal(len({what for what, *_ in PROBES}), len(PROBES))  # each has a distinct name
     for cuts in (0, 3):
         for what, request, statuses, *body in PROBES:
             body = body[0] if body else None

@@ -41,22 +41,22 @@ class Client:
         self.process.stdin.flush()
 
     def line(self):
-        """The next line that it prints of what came."""
+        """The next printed line of received data."""
         return self._lines.get(timeout=GUARD)
 
     def says(self, part):
-        """The next word of what happens that has this in it."""
+        """The next printed event that contains this."""
         said = []
         while (word := self._words.get(timeout=GUARD)) is not None:
             if part in word:
                 return word
             said.append(word)
-        raise AssertionError(f"it never said {part!r} but {said!r}")
+        raise AssertionError(f"it never printed {part!r} but {said!r}")
 
     def status(self):
         return self.process.wait(GUARD)
 
     def end(self):
-        """Ends its input; answers its exit status."""
+        """Closes its input; returns its exit status."""
         self.process.stdin.close()
         return self.status()

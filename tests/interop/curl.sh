@@ -31,10 +31,10 @@ upgrade() { # VERSION CURL-ARGUMENTS...: the status line of the answer to an upg
 }
 
 check 'GET of the page' "$(request '%{http_code} %{content_type}' "$HTTP_URL/")" '200 text/html; charset=utf-8'
-check 'GET of what is not there' "$(request '%{http_code}' "$HTTP_URL/no-such-thing")" 404
+check 'GET of a missing page' "$(request '%{http_code}' "$HTTP_URL/no-such-thing")" 404
 size=$(request '%{size_download}' "$HTTP_URL/")
 check 'the page is not empty' "$([ "$size" -gt 0 ] && echo yes)" yes
-check 'HEAD tells the size and sends nothing' \
+check 'HEAD has the size and no body' \
     "$(request '%{http_code} %header{content-length} %{size_download}' --head "$HTTP_URL/")" "200 $size 0"
 check 'two requests, one connection' \
     "$(request '%{http_code} %{num_connects};' "$HTTP_URL/" --output /dev/null "$HTTP_URL/")" '200 1;200 0;'

@@ -1,4 +1,4 @@
-"""Servers that answer oddly, or not at all, made of sockets; with the client example as their client."""
+"""Servers, made of plain sockets, that answer oddly or not at all; with the client example as their client."""
 
 import base64
 import hashlib
@@ -32,7 +32,7 @@ def taken(listener):
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         piece = stream.recv(4096)
-        assert piece, "it ended in its request"
+        assert piece, "it ended within its request"
         head += piece
     return stream, head.decode()
 
@@ -44,7 +44,7 @@ def switch(head):
 
 
 def rest(stream):
-    """What the client still sends, until it ends."""
+    """What the client sends until EOF."""
     got = b""
     try:
         while piece := stream.recv(1 << 16):
@@ -63,7 +63,7 @@ def unmasked(frame):
 
 @contextmanager
 def asked(*arguments):
-    """A client that has asked: the client, its stream, and the head of its request."""
+    """A client that has sent its request: the client, its stream, and the head of the request."""
     listener, url = listening()
     with listener, Client(url, *arguments) as client:
         stream, head = taken(listener)
@@ -167,7 +167,7 @@ def fault(frame, code):
 
 
 def a_name():
-    # A name to us, which the system's resolver knows without asking anybody.
+    # A name to us, which the system's resolver knows without a query.
     listener, url = listening()
     with listener, Client(url.replace("127.0.0.1", "127.1")) as client:
         stream, head = taken(listener)
@@ -202,7 +202,7 @@ def waits_for_the_server():
             stream, head = taken(listener)
             stream.sendall(switch(head))
             equal(unmasked(stream.recv(4096)), (0x81, b"typed early"))
-    # And one that is not to come back says so at once.
+    # A client without a retry policy reports that at once.
     with Client(url, "--once") as client:
         client.says("cannot connect")
         equal(client.status(), 1)
@@ -222,42 +222,42 @@ def silence(client):
 
 
 with listening()[0] as silent:
-    # It has ten seconds, so that it begins first and is judged last.
+    # It has ten seconds: it begins first and is checked last.
     with Client(f"ws://127.0.0.1:{silent.getsockname()[1]}/", "--once") as patient:
         check("an answer and messages byte by byte", drips)
-        check("an answer, a message and the end in one piece", all_at_once)
+        check("an answer, a message and EOF in one packet", all_at_once)
         head = b'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer realm="here"\r\n'
         words = ["401 Unauthorized", 'realm=\\"here\\"', "no \\u{1b}[31mtoken"]
         body = b"no \x1b[31mtoken"
         whole = head + b"Content-Length: 13\r\n\r\n" + body
         chunked = head + b"Transfer-Encoding: chunked\r\n\r\nd\r\n" + body + b"\r\n0\r\n\r\n"
         endless = head + b"\r\n" + body + b"a" * (16 << 10)
-        check("401 and its body are told, and are the end", refused, whole, words)
-        check("a refusal in chunks", refused, chunked, words)
-        check("a refusal without end is cut", refused, endless, words)
-        check("301 is told, and not followed", redirect)
-        check("after 503 with Retry-After the client comes back, and not before", comes_later)
+        check("401 and its body are reported, and end it", refused, whole, words)
+        check("a chunked rejection", refused, chunked, words)
+        check("an endless rejection is cut off", refused, endless, words)
+        check("301 is reported, and not followed", redirect)
+        check("the client retries after the Retry-After of a 503, and not before", comes_later)
         wrong = (SWITCH + ACCEPT.format("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")).encode() + b"\r\n\x81\x02no"
         words = ["Sec-WebSocket-Accept"]
         check("101 with a wrong accept", refused, wrong, words, "--once")
         check("101 without one", refused, SWITCH.encode() + b"\r\n", words, "--once")
-        check("what is no HTTP", refused, b"SSH-2.0-OpenSSH_9.9\r\n", ["status line"], "--once")
+        check("an answer that is not HTTP", refused, b"SSH-2.0-OpenSSH_9.9\r\n", ["status line"], "--once")
         for reads in (False, True):
             how = "having read" if reads else "unread"
-            check(f"a server that ends at once, {how}, is tried again", ends_at_once, reads)
-        check("a connection that is cut in a message", cut_in_a_message)
+            check(f"a server that closes at once, {how}, is retried", ends_at_once, reads)
+        check("a connection cut within a message", cut_in_a_message)
         check("a masked frame of a server is 1002", fault, b"\x81\x82\0\0\0\0no", 1002)
-        check("text that is no UTF-8 is 1007", fault, b"\x81\x01\xff", 1007)
-        check("a message that is too long is 1009", fault, b"\x82\x7f" + (1 << 40).to_bytes(8, "big"), 1009)
+        check("invalid UTF-8 is 1007", fault, b"\x81\x01\xff", 1007)
+        check("an oversized message is 1009", fault, b"\x82\x7f" + (1 << 40).to_bytes(8, "big"), 1009)
         check("a name is looked up", a_name)
         check("a Unix socket", a_path)
-        check("what is typed before the server is there waits for it", waits_for_the_server)
-        check("wss:// is refused before anything is sent", misuse, ["TLS"], "wss://127.0.0.1/")
+        check("input typed before the server is up waits for it", waits_for_the_server)
+        check("wss:// is rejected before anything is sent", misuse, ["TLS"], "wss://127.0.0.1/")
         check("no address", misuse, ["where to"])
         check("another scheme", misuse, ["neither ws nor wss"], "http://127.0.0.1/")
         url = "ws://127.0.0.1/"
         check("a header field that would break the request", misuse, ["X"], url, "--header", "X: a\r\nY: b")
         check("an option without its value", misuse, ["--origin"], url, "--origin")
-        check("a server that never answers is given up", silence, patient)
+        check("a server that never answers times out", silence, patient)
 
 finish("odd servers")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Records connections of clients and servers that others wrote, for `cargo test -p ws-proto --test replay`: all that are
-# in ws-proto/tests/traces, or those that are named (curl, ws, websockets, chromium).
+# Records connections of other clients and servers, for `cargo test -p ws-proto --test replay`: all in
+# ws-proto/tests/traces, or the named ones (curl, ws, websockets, chromium).
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$here/../..
@@ -34,7 +34,7 @@ for peer in "$@"; do
         ws) with_recorder ws-client node "$here/record_ws.mjs" ;;
         websockets) with_recorder websockets-client "$python" "$here/record_websockets.py" ;;
         chromium) with_recorder chromium-client node "$here/../browser/record.mjs" ;;
-        *) echo "nobody here is called $peer" >&2 && exit 1 ;;
+        *) echo "unknown peer $peer" >&2 && exit 1 ;;
     esac
 done
 

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Clients that others wrote, against the examples of both adapters; and servers that others wrote, against the example
-# client of ws-server-mio.
+# Other clients against the examples of both adapters; and other servers against the example client of ws-server-mio.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 python=$("$here/../venv.sh")

@@ -21,7 +21,7 @@ def echo(socket, message):
     socket.send(message)
     answer = socket.recv(timeout=GUARD)
     assert type(answer) is type(message), f"a {type(answer).__name__} came back"
-    assert answer == message, f"{len(answer)} others came back"
+    assert answer == message, f"{len(answer)} other bytes came back"
 
 
 def pieces():
@@ -55,10 +55,10 @@ for compression in (None, "deflate"):
             check(f"binary of {size} bytes, {offer}", echo, socket, b"\xa5" * size)
         check(f"binary of every byte, {offer}", echo, socket, bytes(range(256)))
 
-check("a message in pieces comes back whole", pieces)
+check("a fragmented message comes back whole", pieces)
 check("a ping is answered with its payload", ping)
 check("no subprotocol when none is offered", subprotocol, None)
-check("no subprotocol when one is offered that nobody knows", subprotocol, ["unheard-of"])
+check("no subprotocol when only an unknown one is offered", subprotocol, ["unheard-of"])
 for code, reason in ((1000, ""), (1000, "done"), (4001, "caf\u00e9 ferm\u00e9")):
     check(f"close {code} '{reason}' is echoed", closing, code, reason)
 

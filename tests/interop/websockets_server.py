@@ -21,7 +21,7 @@ def echo(socket):
 
 
 def echo_server(port):
-    """What is killed and started again: says its port, and echoes until then."""
+    """The server that is killed and restarted: prints its port, and echoes until then."""
     with serve(echo, "127.0.0.1", port) as server:
         print(server.socket.getsockname()[1], flush=True)
         server.serve_forever()
@@ -52,13 +52,13 @@ def comes_back(client, text):
 
 
 def scene(handler, *arguments, **options):
-    """Runs `handler(socket)` on the server; answers what it returned, what the client said, and its status."""
+    """Runs `handler(socket)` on the server; returns its result, the client's output, and its status."""
     results = queue.Queue()
 
     def handle(socket):
         try:
             results.put(handler(socket))
-        except Exception as error:  # it is the check's failure
+        except Exception as error:  # the failure of this check
             results.put(error)
 
     with serving(handle, **options) as url, Client(url, "--once", *arguments) as client:
@@ -125,7 +125,7 @@ def killed():
             server.kill()
             server.wait()
             client.says("again in")
-            client.says("cannot connect")  # nobody is there yet
+            client.says("cannot connect")  # no server yet
             client.type("typed while it was away")
             server, port = started(port)
             equal(client.line(), "typed while it was away")
@@ -139,7 +139,7 @@ if len(sys.argv) > 1:
 
 for compression in (None, "deflate"):
     sizes(compression)
-check("a message in pieces is one", pieces)
+check("a fragmented message is one", pieces)
 check("a binary message is shown", binary)
 check("a ping is answered with its payload", ping)
 check("the server chooses among the subprotocols", subprotocol)
@@ -149,8 +149,8 @@ for code, reason, status in (
     (1011, "", 1),
     (4001, "caf\u00e9 ferm\u00e9", 1),
 ):
-    check(f"close {code} '{reason}' is echoed, told, and ends with {status}", closing, code, reason, status)
-check("a refusal is told, and is the end", refusal)
-check("killed and started again, three times, the server has its client and its lines back", killed)
+    check(f"close {code} '{reason}' is echoed, reported, and ends with {status}", closing, code, reason, status)
+check("a rejection is reported, and ends it", refusal)
+check("killed and restarted three times, the server gets its client and its lines back", killed)
 
 finish("websockets from PyPI as a server")

@@ -33,7 +33,7 @@ for (const perMessageDeflate of [false, true]) {
   socket.terminate();
 }
 
-await check('a message in pieces comes back whole', async () => {
+await check('a fragmented message comes back whole', async () => {
   const socket = await open();
   for (const [piece, fin] of [['one ', false], ['', false], ['two', true]]) socket.send(piece, { fin });
   const [answer, isBinary] = await once(socket, 'message');

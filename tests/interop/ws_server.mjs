@@ -19,12 +19,12 @@ class Client {
     this.process.stdin.write(`${line}\n`);
   }
 
-  /** The next line that it prints of what came. */
+  /** The next printed line of received data. */
   async line() {
     return (await this.lines.next()).value;
   }
 
-  /** The next word of what happens that has this in it. */
+  /** The next printed event that contains this. */
   async says(part) {
     const said = [];
     for (;;) {
@@ -35,7 +35,7 @@ class Client {
     }
   }
 
-  /** Ends its input; answers its exit status. */
+  /** Closes its input; returns its exit status. */
   async end() {
     this.process.stdin.end();
     return this.exit;
@@ -83,7 +83,7 @@ for (const perMessageDeflate of [false, true]) {
   await check(`the end of the input closes with 1000, ${offer}`, () => parted(ends));
 }
 
-await check('a message in pieces is one', async () => {
+await check('a fragmented message is one', async () => {
   const ends = await both();
   for (const [piece, fin] of [['one ', false], ['', false], ['two', true]]) ends.socket.send(piece, { fin });
   assert.equal(await ends.client.line(), 'one two');
@@ -114,7 +114,7 @@ await check('control characters do not reach the terminal', async () => {
   await parted(ends);
 });
 
-await check('the server chooses among the subprotocols, and the client says which', async () => {
+await check('the server chooses among the subprotocols, and the client prints which', async () => {
   const [server, url] = await listening({ handleProtocols: (offered) => [...offered].at(-1) });
   const client = new Client(url, '--subprotocol', 'one', '--subprotocol', 'two');
   await client.says('subprotocol "two"');
@@ -132,7 +132,7 @@ await check('header fields and the origin reach the server', async () => {
 const ends = [[1000, '', 0], [1000, 'done', 0], [1005, '', 1], [4001, 'caf\u00e9 ferm\u00e9', 1]];
 for (const [code, reason, status] of ends) {
   const what = `close ${code} ${reason && `'${reason}' `}of the server`;
-  await check(`${what} is told and ends with ${status}`, async () => {
+  await check(`${what} is reported and ends with ${status}`, async () => {
     const ends = await both({}, '--once');
     const closed = once(ends.socket, 'close');
     if (code === 1005) ends.socket.close();
@@ -163,7 +163,7 @@ for (const [what, ends] of [
   });
 }
 
-await check('a refusal is told, and is the end', async () => {
+await check('a rejection is reported, and ends it', async () => {
   const verifyClient = (_, done) => done(false, 403, 'who are you', { 'X-Why': 'you' });
   const [server, url] = await listening({ verifyClient });
   const client = new Client(url);

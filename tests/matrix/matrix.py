@@ -1,7 +1,7 @@
-"""The interop matrix: leads our ends through an exchange with each peer, and judges what came of it.
+"""The interop matrix: leads our ends through an exchange with each peer, and checks the result.
 
-usage: matrix.py          tries everything, writes table.md, and fails where that is worse than it was
-       matrix.py --quick  tries what the tests have anyhow, and fails where that is worse than table.md says
+usage: matrix.py          tries everything, writes table.md, and fails where that is worse than before
+       matrix.py --quick  tries what the tests install anyway, and fails where that is worse than table.md says
 """
 
 import os
@@ -59,7 +59,7 @@ def line(cells):
 
 
 def written(rows, behind):
-    """The whole of table.md."""
+    """All of table.md."""
     out = ["<!-- Written by tests/matrix/run.sh, never by hand. README.md beside it says what the signs mean. -->", ""]
     for headings, body in ((HEADINGS, rows), (proxies.HEADINGS, behind)):
         out += [line(headings), line(["---"] * len(headings)), *map(line, body), ""]
@@ -67,7 +67,7 @@ def written(rows, behind):
 
 
 def committed():
-    """The rows of table.md, by the name without its version, and what stands beside it."""
+    """The rows of table.md, by the name without its version, and its comment."""
     rows = [[cell.strip() for cell in text.split("|")[1:-1]] for text in TABLE.read_text().splitlines()]
     return {key(cells): cells for cells in rows if len(cells) > 2}
 
@@ -77,7 +77,7 @@ def key(cells):
 
 
 def worse(now, before):
-    """In what a row is worse than table.md says."""
+    """In what a row is worse than table.md."""
     if now[-1].startswith(NOT_RUN):
         return [now[-1]]
     old = before.get(key(now))
@@ -104,7 +104,7 @@ def quick():
 
 
 def everything():
-    """Writes the table, whatever came of it, and fails where that is worse than it was."""
+    """Writes the table, whatever the outcome, and fails where it is worse than before."""
     before = committed() if TABLE.exists() else {}
     rows, behind, faults = [], [], []
     jobs = [(rows, row, peer, role) for peer in ALL for role in peer.roles]

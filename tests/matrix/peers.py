@@ -1,4 +1,4 @@
-"""Who is tried: each peer with the commands that make it a client and a server."""
+"""The tested peers: each with the commands that make it a client and a server."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ class Peer:
     name: str
     roles: tuple
     command: object
-    quick: bool = False  # whether the tests that everybody runs have it
+    quick: bool = False  # whether the standard tests have it
 
 
 def python(file, *modules):
@@ -63,7 +63,7 @@ def browser(name, variable, executable):
 
 
 def built(name, *arguments, how):
-    """A program that run.sh builds where it can; what went wrong is beside it."""
+    """A program that run.sh builds if it can; the error is beside it."""
 
     def command():
         path = TARGET / how / name

@@ -7,11 +7,11 @@ import subprocess
 import threading
 import time
 
-GUARD = 120  # seconds until something counts as hung; our ends give up before
+GUARD = 120  # seconds until something counts as hung; our ends give up earlier
 
 
 class Process:
-    """A program with what it prints; in a group of its own, so that what it has started ends with it."""
+    """A program with its output; in a separate process group, which ends all that it has started."""
 
     def __init__(self, *command, cwd=None, errors=subprocess.DEVNULL):
         pipe = subprocess.PIPE
@@ -33,7 +33,7 @@ class Process:
         self._lines.put(None)
 
     def lines(self):
-        """What it prints, until it ends; a program that hangs ends here."""
+        """Its output, until it exits; a hanging program ends here."""
         deadline = time.monotonic() + GUARD
         while (line := self._next(deadline)) is not None:
             yield line
@@ -49,7 +49,7 @@ class Process:
         return self._next(time.monotonic() + GUARD)
 
     def end(self):
-        # A browser is told, since it has groups of its own to end.
+        # A browser gets a signal first, since it has groups of its own to end.
         self._signal(signal.SIGTERM)
         try:
             self.popen.wait(10)
@@ -60,7 +60,7 @@ class Process:
 
     def _signal(self, number):
         try:
-            # The group outlives its leader where others are in it.
+            # The group outlives its leader while it has other members.
             os.killpg(self.popen.pid, number)
         except ProcessLookupError:
             pass

@@ -1,4 +1,4 @@
-"""Proxies in front of our servers: everything goes through them as it goes without."""
+"""Proxies in front of our servers: everything works through them as it does without."""
 
 import re
 import shutil
@@ -17,8 +17,8 @@ from peers import PEERS
 from processes import GUARD, Process
 from runs import FAILED, NOT_RUN, OK, OURS, Run, told
 
-# How long a proxy keeps a connection on which nothing is said: several beats of the heartbeat, and a fraction of the
-# time for which our end stays silent.
+# How long a proxy keeps an idle connection: several beats of the heartbeat, and a fraction of the time for which our
+# end stays silent.
 PATIENCE = 4
 LONG = 600
 HALF = (4003, "half closed")
@@ -119,7 +119,7 @@ def free_port():
 
 
 def started(kind, path, folder, backs):
-    """The proxy, once all its ports answer, and these ports. Ports that somebody else took meanwhile are no end."""
+    """The proxy, once all its ports answer, and these ports. Retries with other ports if another program took some."""
     for _ in range(5):
         ways = [(free_port(), back, patience) for back, (_, patience) in zip(backs, ENDS.values())]
         file = Path(folder) / "proxy.conf"
@@ -135,7 +135,7 @@ def answers(proxy, port):
     deadline = time.monotonic() + GUARD
     while proxy.popen.poll() is None and time.monotonic() < deadline:
         try:
-            # Nothing is asked, so that our end behind it hears nothing of it.
+            # No request is sent: our end behind it sees nothing.
             socket.create_connection(("127.0.0.1", port), GUARD).close()
             return True
         except OSError:
@@ -199,7 +199,7 @@ def judged(runs, host):
 
 
 def half_close(port):
-    """Opens, sends a Close with the end of the stream right behind it, and waits for the end.
+    """Opens, sends a Close with FIN right behind it, and waits for EOF.
 
     Whether the Close comes back is up to the proxy: nginx ends both sides at once, and its answer may be lost."""
     wire = WSConnection(ConnectionType.CLIENT)

@@ -1,4 +1,4 @@
-"""One exchange of our end with a peer, and what came of it."""
+"""One exchange of our end with a peer, and its result."""
 
 from dataclasses import dataclass, field
 
@@ -17,7 +17,7 @@ CELLS = {"ok": OK, "one way": ONE_WAY, "not": NOT, "failed": FAILED}
 
 @dataclass
 class Run:
-    """What one of our ends told of one exchange."""
+    """The report of one of our ends on one exchange."""
 
     label: str
     steps: dict = field(default_factory=dict)  # name: (outcome, detail)
@@ -35,7 +35,7 @@ class Run:
         return CELLS[self.steps[step][0]] if step in self.steps else UNREACHED
 
     def failed(self):
-        """The step that failed: there is one at most, since it is the last."""
+        """The failed step: at most one, since it is the last."""
         return next((name for name, (outcome, _) in self.steps.items() if outcome == "failed"), None)
 
     def fault(self):
@@ -67,7 +67,7 @@ def exchange(command, role):
 
 
 def with_servers(command, kinds, runs):
-    """All our servers at once, so that the peer is started once; and all anew behind a run that failed."""
+    """All our servers at once, with the peer started once; all restart after a failed run."""
     at = 0
     while at < len(runs):
         ends = [Process(OURS, adapter, "server", *mode) for adapter, mode in kinds[at:]]
@@ -80,7 +80,7 @@ def with_servers(command, kinds, runs):
 
 
 def with_clients(command, kinds, runs):
-    """One of our clients after the other, with one peer; and a new one behind a run that failed."""
+    """One of our clients after another, with one peer; and a new peer after a failed run."""
     at = 0
     while at < len(runs):
         with Process(*command) as peer:
@@ -90,7 +90,7 @@ def with_clients(command, kinds, runs):
 
 
 def taken(runs, ends):
-    """Takes one run after the other, up to the first that fails; how many these were."""
+    """Takes one run after another, up to the first failure; returns how many."""
     for count, (run, end) in enumerate(zip(runs, ends), 1):
         with end:
             run.take(end)

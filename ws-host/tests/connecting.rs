@@ -1,4 +1,4 @@
-//! What clients are told to do, and what the end of an attempt is called.
+//! What a client does by default, and which error a failed attempt ends with.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::io;
@@ -8,7 +8,7 @@ use ws_host::client::{ClientConfig, ConnectError};
 use ws_proto::Moment;
 use ws_proto::{ClientRequest, CloseCode, Config, Connection, Error, Event};
 
-/// How a connection ends that `ends` so before it is open.
+/// The error of a connection that `ends` before it opens.
 fn failure(ends: impl FnOnce(&mut Connection, Moment)) -> ConnectError {
     let now = Moment::default();
     let request = ClientRequest::new("ws://localhost").unwrap();
@@ -21,7 +21,7 @@ fn failure(ends: impl FnOnce(&mut Connection, Moment)) -> ConnectError {
 }
 
 #[test]
-fn the_end_of_a_connection_that_was_never_open_is_a_failure_to_connect() {
+fn a_connection_that_never_opened_is_a_connect_error() {
     let refused = failure(|client, now| {
         let mut answer = *b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno";
         client.handle_input(now, &mut &mut answer[..]);
@@ -41,7 +41,7 @@ fn the_end_of_a_connection_that_was_never_open_is_a_failure_to_connect() {
 }
 
 #[test]
-fn a_client_connects_once_and_over_tcp_unless_it_is_told_otherwise() {
+fn a_client_connects_once_over_tcp_by_default() {
     let plain = ClientConfig::new().message_limit(7);
     assert_eq!((plain.get_connection().get_message_limit(), plain.get_reconnect().is_some()), (7, false));
     let set = ClientConfig::default().reconnect(Reconnect::default());

@@ -1,4 +1,4 @@
-//! Files of a folder on the disk, and the numbers of network interfaces: what the host asks of the system.
+//! Files in a folder on disk, and the numbers of network interfaces: what the host asks of the system.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::fs;
@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::PathBuf;
 use ws_host::web::{Disk, Files, Folder, Kind};
 
-/// A folder with one page; it goes with the test.
+/// A folder with one page, removed when the test ends.
 struct Temp(PathBuf);
 
 impl Temp {
@@ -25,7 +25,7 @@ impl Drop for Temp {
 }
 
 #[test]
-fn a_folder_of_the_disk_serves_its_files() {
+fn a_folder_on_disk_serves_its_files() {
     let temp = Temp::new("folder");
     let folder: Folder<Disk> = Folder::new(&temp.0).unwrap();
     let request = http::Request::get("/page.html").body(bytes::Bytes::new()).unwrap();
@@ -40,7 +40,7 @@ fn a_folder_of_the_disk_serves_its_files() {
 }
 
 #[test]
-fn the_disk_tells_folders_from_files_and_when_a_file_was_modified() {
+fn the_disk_reports_kinds_and_modification_times() {
     let temp = Temp::new("kinds");
     let (page, none) = (temp.0.join("page.html"), temp.0.join("none"));
     assert_eq!(Disk.kind(&temp.0.join("sub")).unwrap(), Kind::Folder);
@@ -53,7 +53,7 @@ fn the_disk_tells_folders_from_files_and_when_a_file_was_modified() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_zone_of_an_interface_is_its_number_and_one_that_is_not_there_an_error() {
+fn a_zone_is_the_number_of_its_interface_and_an_unknown_zone_an_error() {
     let addresses = |zone: &str| {
         let request = ws_proto::ClientRequest::new(&format!("ws://[fe80::1%25{zone}]:9/")).unwrap();
         ws_host::client::addresses(&request)

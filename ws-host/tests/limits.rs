@@ -1,9 +1,9 @@
-//! Limits of a server: zero is a limit too, and none of them is switched off by its value.
+//! Limits of a server: zero is a limit too; no value switches a limit off.
 
 use ws_host::server::{Admission, ServerConfig};
 
 #[test]
-fn zero_is_the_smallest_limit_and_not_none() {
+fn zero_is_a_limit_and_not_unlimited() {
     let mut admission = Admission::new(&ServerConfig::default().max_handshakes(0));
     assert!(!admission.at_handshake_limit() && admission.try_admit(None) && admission.at_handshake_limit());
     assert!(!Admission::new(&ServerConfig::default().max_connections(0)).try_admit(None));

@@ -1,4 +1,4 @@
-//! SECURITY.md: its values are those of the code, and the tests that it names are there.
+//! SECURITY.md: its values match the code, and the tests that it names exist.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use ws_host::server::{Admission, ServerConfig};
 use ws_host::topics::{TopicError, Topics};
 use ws_proto::{Config, Heartbeat, HeartbeatKind};
 
-/// The root of the workspace, whose files are looked at, not compiled in.
+/// The root of the workspace; its files are read at run time, not compiled in.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
@@ -26,14 +26,14 @@ fn section(title: &str) -> &'static str {
     text.split("\n## ").next().unwrap()
 }
 
-/// The rows of the table in a section, without its head.
+/// The rows of the table in a section, without the header.
 fn rows(title: &str) -> Vec<Vec<&'static str>> {
     let lines = section(title).lines().filter(|line| line.starts_with('|'));
     let rows = lines.map(|line| line.trim_matches('|').split('|').map(str::trim).collect());
     rows.skip(2).collect()
 }
 
-/// `[what](where)`, as often as it stands there.
+/// Every `[name](target)`.
 fn links(text: &str) -> Vec<(&str, &str)> {
     let parts = text.split("](").collect::<Vec<_>>();
     let pairs = parts.windows(2).map(|two| {
@@ -43,7 +43,7 @@ fn links(text: &str) -> Vec<(&str, &str)> {
     pairs.collect()
 }
 
-/// A number with its thousands apart.
+/// A number with thousands separators.
 fn count(n: u64) -> String {
     let digits = n.to_string();
     let parts = digits.as_bytes().rchunks(3).rev().map(|part| std::str::from_utf8(part).unwrap());
@@ -70,7 +70,7 @@ fn time(time: Duration) -> String {
     }
 }
 
-/// The intervals are not to be read, but to be compared.
+/// The intervals have no getters, so compare whole values.
 fn heartbeat(heartbeat: &Heartbeat) -> String {
     let (minutes, seconds) = (Duration::from_secs(30 * 60), Duration::from_secs(30));
     for (interval, kind) in
@@ -88,7 +88,7 @@ fn heartbeat(heartbeat: &Heartbeat) -> String {
     panic!("{heartbeat:?}");
 }
 
-/// Each setting as it is by default.
+/// The default of each setting.
 fn settings(config: &Config) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("message_limit", bytes(config.get_message_limit())),
@@ -138,24 +138,24 @@ fn of_the_server() -> BTreeMap<&'static str, String> {
 }
 
 #[test]
-fn the_limits_are_those_of_the_code() {
+fn limits_match_the_code() {
     let (server, client) = (of_the_server(), settings(&Config::client()));
     let rows = rows("Limits");
     for row in &rows {
         let [setting, of_server, of_client, _, held_by] = row[..] else { panic!("{row:?}") };
         let setting = setting.trim_matches('`');
         assert_eq!(server.get(setting).map(String::as_str), Some(of_server), "{setting}");
-        // Of what only servers have, there is nothing to tell.
+        // A server-only setting has no value for clients.
         if of_client != "–" {
-            assert_eq!(client.get(setting).map(String::as_str), Some(of_client), "{setting} of a client");
+            assert_eq!(client.get(setting).map(String::as_str), Some(of_client), "{setting} of clients");
         }
-        assert!(!links(held_by).is_empty(), "{setting} is held by no test");
+        assert!(!links(held_by).is_empty(), "{setting} has no test");
     }
     assert_eq!(rows.len(), server.len(), "each once");
 }
 
 #[test]
-fn the_limits_of_compression_are_those_of_the_code() {
+fn compression_limits_match_the_code() {
     let settings = ws_proto::Deflate::new();
     let rows = rows("Compression");
     assert_eq!(settings.get_ratio_limit(), None);
@@ -165,9 +165,9 @@ fn the_limits_of_compression_are_those_of_the_code() {
     assert!(rows.iter().all(|row| row.len() == 4 || row.len() == 2));
 }
 
-/// A setting that comes new is a limit, and stands in the table, or it is said here that it is none.
+/// A new setting is either a limit in the table or listed here as no limit.
 #[test]
-fn every_setting_is_in_the_table_or_is_no_limit() {
+fn every_limit_is_in_the_table() {
     let known = of_the_server();
     for (debug, no_limits) in [
         (
@@ -194,7 +194,7 @@ fn every_setting_is_in_the_table_or_is_no_limit() {
     }
 }
 
-/// Whether a function of that name has the attribute of a test, among others.
+/// Whether the function with that name is marked as a test, perhaps with other attributes.
 fn is_test(text: &str, name: &str) -> bool {
     let Some((before, _)) = text.split_once(&format!("fn {name}(")) else { return false };
     let mut lines = before.lines().rev().map(str::trim).skip_while(|line| line.is_empty());
@@ -202,14 +202,14 @@ fn is_test(text: &str, name: &str) -> bool {
 }
 
 #[test]
-fn the_tests_that_it_names_are_there() {
+fn every_named_test_exists() {
     let root = root();
     let links = links(text());
     for (name, file) in &links {
         let text = fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
         let found = match Path::new(file).extension().and_then(|extension| extension.to_str()) {
             Some("rs") => is_test(&text, name),
-            // By its name as it is told, or as it is written.
+            // By its text, as printed or as written.
             _ => text.contains(*name),
         };
         assert!(found, "{name} is not in {file}");

@@ -1,4 +1,4 @@
-//! Over what time a server that stops tells its connections.
+//! When a stopping server notifies each of its connections.
 
 use std::time::Duration;
 use ws_host::server::Stop;
@@ -7,7 +7,7 @@ use ws_proto::CloseCode;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn without_a_spread_all_are_told_at_once() {
+fn without_a_spread_all_are_notified_at_once() {
     let stop = Stop::within(SECOND);
     assert_eq!(stop.told(1000, Duration::ZERO), 1000);
     assert_eq!((stop.next_at(1000, 0), stop.next_at(1000, 999)), (Duration::ZERO, Duration::ZERO));
@@ -15,30 +15,30 @@ fn without_a_spread_all_are_told_at_once() {
 }
 
 #[test]
-fn over_a_spread_one_is_told_after_the_other_and_the_first_at_once() {
+fn a_spread_notifies_one_after_another_the_first_at_once() {
     let stop = Stop::within(SECOND).spread(10 * SECOND);
     let told: Vec<_> = (0..=11).map(|second| stop.told(5, second * SECOND)).collect();
     assert_eq!(told, [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 5, 5]);
     for told in 0..5 {
         let at = stop.next_at(5, told);
         assert_eq!(at, 2 * told as u32 * SECOND);
-        assert_eq!(stop.told(5, at), told + 1, "asked then, it is its turn");
+        assert_eq!(stop.told(5, at), told + 1, "due exactly then");
     }
     assert_eq!(stop.told(0, SECOND), 0);
 }
 
 #[test]
-fn no_spread_is_too_long_to_be_counted() {
+fn the_longest_spread_does_not_overflow() {
     let stop = Stop::within(SECOND).spread(Duration::MAX);
     assert_eq!(stop.told(2, Duration::ZERO), 1);
     assert!(stop.next_at(2, 1) > 100 * 365 * 24 * 3600 * SECOND);
 }
 
 #[test]
-fn a_code_that_must_not_be_sent_and_a_reason_that_has_no_room_change_nothing() {
+fn invalid_codes_are_ignored_and_long_reasons_cut() {
     let plain = Stop::within(SECOND);
     assert_eq!(plain.clone().code(CloseCode::ABNORMAL), plain);
     assert_ne!(plain.clone().code(CloseCode::SERVICE_RESTART), plain);
-    // Cut between characters, within the 123 bytes that a Close frame has room for.
+    // Cut between characters, at the 123 bytes that a Close frame has room for.
     assert_eq!(plain.clone().reason("é".repeat(100)), plain.reason("é".repeat(61)));
 }

@@ -1,4 +1,4 @@
-//! Who is let in: the rules for `Host` and `Origin` as this adapter's listeners and clients bring them to life.
+//! Access rules for `Host` and `Origin`, through this adapter's listeners and clients.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -25,7 +25,7 @@ fn rig(listen: impl FnOnce(&mut Connections) -> Listened) -> Rig {
     Rig { endpoint, server, app: App::default() }
 }
 
-/// What answers a request: the status of the first response.
+/// The status of the first response to a request.
 fn status(rig: &mut Rig, mut stream: impl Read + Write, request: &str) -> u16 {
     let (mut left, mut got) = (request.as_bytes(), Vec::new());
     let mut buffer = [0; 4096];
@@ -60,7 +60,7 @@ fn ask(method: &str, fields: &str) -> String {
     format!("{method} / HTTP/1.1\r\n{fields}\r\n")
 }
 
-/// What no server starts with, and the name of what would do.
+/// Configurations that no server starts with, and the setting that each error names.
 fn mistakes() -> Vec<(ServerConfig, InvalidAccess, &'static str)> {
     let origin = |text: &str| InvalidAccess::Origin(text.to_owned());
     let config = |config: ServerConfig| config;
@@ -109,7 +109,7 @@ fn mistakes() -> Vec<(ServerConfig, InvalidAccess, &'static str)> {
 }
 
 fn is_refused(listened: Listened, expected: &InvalidAccess, names: &str) {
-    let Err(error) = listened else { panic!("it listens, with {expected}") };
+    let Err(error) = listened else { panic!("it listens despite {expected}") };
     assert!(error.to_string().contains(names), "{error}");
     assert!(
         matches!(&error, ListenError::Config(InvalidConfig::Access(invalid)) if invalid == expected),
@@ -118,7 +118,7 @@ fn is_refused(listened: Listened, expected: &InvalidAccess, names: &str) {
 }
 
 #[test]
-fn what_can_allow_nobody_is_an_error_of_every_way_to_listen() {
+fn rules_that_allow_no_request_are_rejected_by_every_way_to_listen() {
     let mut endpoint = Endpoint::new().unwrap();
     let connections = endpoint.connections();
     for (config, expected, names) in mistakes() {
@@ -131,17 +131,17 @@ fn what_can_allow_nobody_is_an_error_of_every_way_to_listen() {
         {
             let directory = unix::Directory::new("mistakes");
             is_refused(connections.listen(Bind::unix(directory.socket()), config.clone()), &expected, names);
-            assert!(!directory.socket().exists(), "nothing is opened");
+            assert!(!directory.socket().exists(), "nothing opened");
             let own = std::os::unix::net::UnixListener::bind(directory.socket()).unwrap();
             is_refused(connections.listen_on(own, config), &expected, names);
         }
     }
-    assert_eq!(endpoint.servers().count(), 0, "nothing is left");
+    assert_eq!(endpoint.servers().count(), 0, "nothing left");
     endpoint.connections().listen(Bind::localhost(), ServerConfig::new().allow_origin("qrc://")).unwrap();
 }
 
 #[test]
-fn files_schemes_and_hosts_that_are_empty_are_let_in_where_they_are_allowed() {
+fn file_schemes_and_empty_hosts_are_allowed_where_configured() {
     let allowed =
         ServerConfig::new().allow_file_origin().allow_scheme("Moz-Extension").allow_origin("qrc://");
     let random = "moz-extension://2c127fa4-62c7-7e4f-90e5-472b45eecfdc";
@@ -166,7 +166,7 @@ fn files_schemes_and_hosts_that_are_empty_are_let_in_where_they_are_allowed() {
     }
 }
 
-/// A listener on every interface, IPv6 alone or both families.
+/// A listener on every interface, IPv6 alone or dual-stack.
 fn every_interface(only_v6: bool) -> TcpListener {
     let socket = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
     socket.set_only_v6(only_v6).unwrap();
@@ -176,7 +176,7 @@ fn every_interface(only_v6: bool) -> TcpListener {
 }
 
 #[test]
-fn a_page_of_localhost_may_use_the_socket_by_address_where_both_families_are_this_servers() {
+fn a_localhost_page_may_connect_by_address_where_the_server_owns_both_families() {
     let one = |ip: Ipv4Addr| Bind::from(SocketAddr::from((ip, 0)));
     let listens: [(&str, bool, Listen); 7] = [
         ("localhost", true, Box::new(|at| at.listen(Bind::localhost(), ServerConfig::new()))),
@@ -230,7 +230,7 @@ mod unix {
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::path::PathBuf;
 
-    /// A directory of its own for each test, removed at its end.
+    /// A temporary directory per test, removed when it ends.
     pub(super) struct Directory(PathBuf);
 
     impl Directory {
@@ -252,7 +252,7 @@ mod unix {
     }
 
     #[test]
-    fn a_unix_socket_needs_no_name_and_a_page_still_does() {
+    fn a_unix_socket_needs_no_host_but_a_page_needs_an_allowed_origin() {
         for own in [false, true] {
             let directory = Directory::new(if own { "own" } else { "unix" });
             let path = directory.socket();
@@ -312,7 +312,7 @@ mod unix {
 }
 
 #[test]
-fn over_tcp_a_host_is_named_as_ever() {
+fn over_tcp_the_host_is_still_required() {
     let mut rig = Rig::new(ServerConfig::new());
     let address = rig.address();
     for (host, expected) in
@@ -327,7 +327,7 @@ fn over_tcp_a_host_is_named_as_ever() {
 }
 
 #[test]
-fn a_zone_in_a_host_is_tolerated_where_there_can_be_one() {
+fn a_zone_in_a_host_is_accepted_on_link_local_addresses_only() {
     let mut rig = Rig::new(ServerConfig::new());
     let address = rig.address();
     for host in ["[fe80::1%eth0]", "[fe80::1%25eth0]:9000", "[FEBF::1%253]", "[fe80::1%2]:9000"] {
@@ -353,7 +353,7 @@ fn a_zone_in_a_host_is_tolerated_where_there_can_be_one() {
     }
 }
 
-/// A link-local address of this machine and the name of its interface; without one, says that this does not run here.
+/// A link-local address of this machine and the name of its interface; without one, prints that the test is skipped.
 fn link_local(test: &str) -> Option<(SocketAddrV6, String)> {
     let found = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
     let found = found.lines().find_map(|line| {
@@ -375,7 +375,7 @@ fn link_local(test: &str) -> Option<(SocketAddrV6, String)> {
 }
 
 #[test]
-fn a_client_reaches_a_link_local_address_by_its_zone_and_never_sends_it() {
+fn a_client_reaches_a_link_local_address_by_its_zone_and_never_sends_the_zone() {
     let Some((address, name)) = link_local("ws-server-mio: zones") else { return };
     let mut rig = Both::on(Bind::from(SocketAddr::from(address)), Options::default());
     let (ip, port, index) = (address.ip(), rig.server_address().port(), address.scope_id());
@@ -394,7 +394,7 @@ fn a_client_reaches_a_link_local_address_by_its_zone_and_never_sends_it() {
 }
 
 #[test]
-fn a_zone_that_is_no_interface_is_named_by_the_failure_and_needs_no_resolver() {
+fn an_unknown_zone_fails_by_name_without_a_resolver() {
     let mut rig = Both::new();
     let client = rig.connections().connect("ws://[fe80::1%25nowhere0]:9000/", ClientConfig::new()).unwrap();
     match rig.failed(client) {

@@ -1,11 +1,11 @@
-//! One to many.
+//! Broadcasts.
 
 mod common;
 use common::*;
 use ws_server_mio::{Connections, Event, Frame, ServerConfig};
 
 #[test]
-fn a_broadcast_reaches_whom_the_filter_wants() {
+fn a_broadcast_reaches_what_the_filter_accepts() {
     let mut rig = Rig::new(ServerConfig::new());
     let mut open: Vec<_> = (0..20).map(|_| rig.open("/")).collect();
     let http = rig.peer();
@@ -25,7 +25,7 @@ fn a_broadcast_reaches_whom_the_filter_wants() {
 }
 
 #[test]
-fn a_list_may_name_who_is_gone() {
+fn a_list_may_contain_closed_connections() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut here, a) = rig.open("/");
     let (_gone, b) = rig.open("/");
@@ -36,7 +36,7 @@ fn a_list_may_name_who_is_gone() {
 }
 
 #[test]
-fn a_handler_broadcasts_to_all_the_sender_included() {
+fn a_broadcast_from_a_handler_includes_the_sender() {
     let mut rig = Rig::new(ServerConfig::new());
     let mut open: Vec<_> = (0..5).map(|_| rig.open("/")).collect();
     open[2].0.send(&frame(TEXT, b"to all"));

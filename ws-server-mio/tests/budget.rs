@@ -1,4 +1,4 @@
-//! Turns that end in time.
+//! Turns end within their time budget.
 
 mod common;
 use common::*;
@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use ws_server_mio::{Budget, Event, Frame, Options, ServerConfig};
 
-/// A clock that moves where it is told to.
+/// A clock that moves only when set.
 #[derive(Clone, Default)]
 struct Clock(Arc<(OnceLock<Instant>, AtomicU64)>);
 
@@ -25,7 +25,7 @@ impl Clock {
         Options::ui().clock(move || clock.now())
     }
 
-    /// Each reading takes time itself.
+    /// Each reading takes time.
     fn costly_options(&self) -> Options {
         let clock = self.clone();
         Options::ui().clock(move || {
@@ -36,7 +36,7 @@ impl Clock {
 }
 
 #[test]
-fn no_event_starts_after_a_reading_past_the_budget_and_nothing_is_lost() {
+fn no_event_starts_past_the_budget_and_nothing_is_lost() {
     let clock = Clock::default();
     let mut rig = Rig::with(clock.options(), ServerConfig::new());
     let mut open: Vec<_> = (0..3).map(|_| rig.open("/")).collect();
@@ -59,7 +59,7 @@ fn no_event_starts_after_a_reading_past_the_budget_and_nothing_is_lost() {
             }
         });
         let turn = turn.unwrap();
-        // 300 µs each: the fourth ends past 1 ms, and there is no fifth.
+        // 300 µs each: the fourth ends past 1 ms, so no fifth starts.
         assert!(times.iter().all(|at| *at < Duration::from_millis(1)), "{times:?}");
         assert_eq!(turn.events as usize, times.len());
         if times.len() == 4 {
@@ -78,7 +78,7 @@ fn no_event_starts_after_a_reading_past_the_budget_and_nothing_is_lost() {
 }
 
 #[test]
-fn one_flooding_peer_does_not_keep_the_others_waiting() {
+fn one_flooding_peer_does_not_starve_other_peers() {
     let clock = Clock::default();
     let mut rig = Rig::with(clock.options(), ServerConfig::new());
     let (mut flood, flooding) = rig.open("/");
@@ -86,7 +86,7 @@ fn one_flooding_peer_does_not_keep_the_others_waiting() {
     let many: Vec<u8> = (0..5000).flat_map(|_| frame(TEXT, b"x")).collect();
     flood.send(&many);
     rig.app.silent = true;
-    // The flood's visit is cut short in each turn, and its rest waits behind the other.
+    // The flood's visit is cut short in each turn, and its remainder queues behind the other peer.
     let mut turns = 0;
     let mut asked = false;
     let mut answered = false;
@@ -112,7 +112,7 @@ fn one_flooding_peer_does_not_keep_the_others_waiting() {
 }
 
 #[test]
-fn a_flood_of_pings_makes_no_event_and_is_cut_short_all_the_same() {
+fn a_flood_of_pings_is_cut_short_though_it_emits_no_event() {
     let mut rig = Rig::with(Clock::default().costly_options(), ServerConfig::new().frame_rate(None));
     let (mut flood, _) = rig.open("/");
     let (mut peer, _) = rig.open("/");
@@ -123,7 +123,7 @@ fn a_flood_of_pings_makes_no_event_and_is_cut_short_all_the_same() {
 }
 
 #[test]
-fn without_a_budget_in_time_the_clock_is_read_once_a_turn() {
+fn without_a_time_budget_the_clock_is_read_once_a_turn() {
     let reads = Arc::new(AtomicU64::new(0));
     let counter = reads.clone();
     let options = Options::default().clock(move || {
@@ -145,7 +145,7 @@ fn without_a_budget_in_time_the_clock_is_read_once_a_turn() {
 }
 
 #[test]
-fn a_broadcast_to_many_is_written_over_several_turns() {
+fn a_large_broadcast_is_written_over_several_turns() {
     let mut rig = Rig::with(Clock::default().costly_options(), ServerConfig::new());
     let mut open: Vec<_> = (0..100).map(|_| rig.open("/")).collect();
     assert_eq!(rig.endpoint.connections().broadcast(&Frame::text("all")), 100);
@@ -157,7 +157,7 @@ fn a_broadcast_to_many_is_written_over_several_turns() {
 }
 
 #[test]
-fn accepts_are_bounded_in_a_turn() {
+fn accepts_per_turn_are_bounded() {
     let budget = Budget::server().accepts(2);
     let mut rig = Rig::with(Options::default().budget(budget), ServerConfig::new());
     let peers: Vec<_> = (0..7).map(|_| rig.peer()).collect();
@@ -173,7 +173,7 @@ fn accepts_are_bounded_in_a_turn() {
 }
 
 #[test]
-fn more_jobs_than_turns_can_do_do_not_keep_peers_waiting() {
+fn excess_jobs_do_not_starve_peers() {
     let clock = Clock::default();
     let mut rig = Rig::with(clock.options(), ServerConfig::new());
     let (mut peer, _) = rig.open("/");
@@ -186,7 +186,7 @@ fn more_jobs_than_turns_can_do_do_not_keep_peers_waiting() {
     let mut turns = 0;
     while peer.take_frame().is_none() {
         turns += 1;
-        assert!(turns < 10, "jobs go first for ever");
+        assert!(turns < 10, "jobs starve peers");
         rig.turn();
     }
 }

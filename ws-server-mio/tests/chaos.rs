@@ -1,5 +1,4 @@
-//! Whatever handlers and extensions do, in whichever event, and whatever peers send: each connection is told of in order
-//! and ends once, and nothing is left.
+//! Whatever handlers, extensions and peers do: each connection's events come in order, it ends once, and nothing leaks.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -13,7 +12,7 @@ use ws_server_mio::{
     Frame, Options, Request, ResponseBody, ServerConfig, ServerId, SlowPeer, Upgrade, http,
 };
 
-/// Numbers that look random and are the same each time.
+/// Reproducible randomness.
 struct Dice(Lcg);
 
 impl Dice {
@@ -48,7 +47,7 @@ struct App {
     servers: Vec<ServerId>,
     stopped: Vec<ServerId>,
     folder: Folder,
-    /// No new servers any more.
+    /// Starts no more servers.
     is_over: bool,
 }
 
@@ -111,7 +110,7 @@ impl App {
                 assert_eq!(before, Some(Told::Open));
                 Told::Open
             }
-            // Of what is told beside, the order is free.
+            // Events of other connections may come in between.
             _ => before.unwrap(),
         };
         if before.is_none() {
@@ -120,7 +119,7 @@ impl App {
         self.told.insert(id, now);
     }
 
-    /// Does something to somebody, wanted or not.
+    /// Acts on a random connection, wanted or not.
     fn act(&mut self, connections: &mut Connections) {
         let Self { dice, ids, requests, upgrades, bodies, servers, folder, .. } = self;
         let Some(&id) = dice.pick(ids) else { return };
@@ -187,7 +186,7 @@ impl App {
     }
 }
 
-/// Counts what passes, and does to connections what an application does.
+/// Counts messages, and acts on connections as an application does.
 struct Passing(Arc<Mutex<usize>>);
 
 impl Extension for Passing {
@@ -289,7 +288,7 @@ fn run(seed: u64, budget: Budget) {
 }
 
 #[test]
-fn each_connection_is_told_of_in_order_and_ends_once_whatever_is_done_in_which_event() {
+fn events_stay_in_order_and_each_connection_ends_once_whatever_handlers_do() {
     for seed in 1..=4 {
         run(seed, Budget::server());
         let budget = Budget::ui().time(Duration::from_micros(seed));

@@ -1,4 +1,4 @@
-//! Clients: connecting, parting, and connecting again. Servers and clients share one endpoint and one thread.
+//! Clients: connect, close, reconnect. Servers and clients share one endpoint and one thread.
 
 mod common;
 use common::clients::*;
@@ -12,7 +12,7 @@ use ws_server_mio::{
 };
 
 #[test]
-fn a_client_connects_talks_parts_and_connects_again_as_the_same() {
+fn a_client_reconnects_under_the_same_id() {
     let mut rig = Both::new();
     let url = rig.url("/chat");
     let client = rig.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
@@ -38,17 +38,17 @@ fn a_client_connects_talks_parts_and_connects_again_as_the_same() {
         assert!(rig.connections().client(client).reconnect());
     }
     ids.dedup();
-    assert_eq!(ids.len(), 3, "each connection has an id of its own");
-    // Connecting anew while a connection is open closes that one first.
+    assert_eq!(ids.len(), 3, "each connection has a distinct id");
+    // Connecting again while a connection is open closes that one first.
     let id = rig.opened(client);
     assert!(rig.connections().client(client).reconnect());
     assert_eq!(rig.closed(id).code, CloseCode::NORMAL);
     assert_ne!(rig.opened(client), id);
-    assert!(rig.told.reconnecting.is_empty(), "nobody asked for a policy");
+    assert!(rig.told.reconnecting.is_empty(), "no policy is set");
 }
 
 #[test]
-fn headers_subprotocols_and_origin_reach_the_server_and_its_choice_the_client() {
+fn headers_subprotocols_and_origin_reach_the_server_and_its_choice_reaches_the_client() {
     let mut rig = Both::new();
     let request = ClientRequest::new(&rig.url("/a?b=c")).unwrap();
     let request = request.header("X-Token", "secret").unwrap();
@@ -67,7 +67,7 @@ fn headers_subprotocols_and_origin_reach_the_server_and_its_choice_the_client() 
 }
 
 #[test]
-fn the_answer_to_a_refused_upgrade_is_seen_whole_and_is_no_end_of_a_connection() {
+fn a_rejected_upgrade_reports_the_whole_response_and_no_close() {
     let mut rig = Both::new();
     rig.refuse = Some(403);
     let url = rig.url("/");
@@ -78,11 +78,11 @@ fn the_answer_to_a_refused_upgrade_is_seen_whole_and_is_no_end_of_a_connection()
     assert_eq!((response.status().as_u16(), &response.body()[..]), (403, &b"not you"[..]));
     assert!(!format!("{failure:?}").contains("not you"), "{failure:?}");
     assert_eq!(failure.to_string(), "the server answered 403 Forbidden");
-    // Asking again would not change it.
+    // A retry would not change it.
     assert_eq!(rig.connections().client(client).state(), ClientState::Idle);
     assert!(rig.told.reconnecting.is_empty());
     assert!(rig.told.client_closed.is_empty());
-    // A server that is only busy is asked again.
+    // A server that is only busy gets a retry.
     rig.refuse = Some(503);
     rig.connections().client(client).reconnect();
     assert_eq!(rig.failed(client).response().unwrap().status(), 503);
@@ -90,7 +90,7 @@ fn the_answer_to_a_refused_upgrade_is_seen_whole_and_is_no_end_of_a_connection()
 }
 
 #[test]
-fn localhost_means_both_families_and_whoever_listens_is_found() {
+fn localhost_tries_both_families() {
     for listens in [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), (Ipv6Addr::LOCALHOST, 0).into()] {
         let mut rig = Both::on(Bind::from(listens), Options::default());
         let url = format!("ws://localhost:{}/", rig.server_address().port());
@@ -101,9 +101,9 @@ fn localhost_means_both_families_and_whoever_listens_is_found() {
 }
 
 #[test]
-fn where_nobody_listens_the_failure_says_what_was_tried() {
+fn without_a_listener_the_error_lists_the_addresses_tried() {
     let mut rig = Both::new();
-    // A port that nobody else can have, and on which nobody listens.
+    // A reserved port without a listener.
     let (_v4, _v6, port) = ws_kit::ports::reserved();
     let url = format!("ws://localhost:{port}/");
     let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
@@ -119,7 +119,7 @@ fn where_nobody_listens_the_failure_says_what_was_tried() {
 }
 
 #[test]
-fn what_cannot_even_be_tried_is_told_at_once_and_leaves_nothing() {
+fn an_invalid_target_fails_at_once_and_leaves_nothing() {
     let mut rig = Both::new();
     let connections = rig.connections();
     let connect = |connections: &mut ws_server_mio::Connections, url: &str| {
@@ -134,16 +134,16 @@ fn what_cannot_even_be_tried_is_told_at_once_and_leaves_nothing() {
 }
 
 #[test]
-fn names_are_looked_up_where_that_is_allowed() {
+fn names_are_looked_up_where_allowed() {
     let bind = Bind::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     let config = ServerConfig::new().allow_host("127.1");
     let mut rig = Both::with(bind, Options::default().resolve_names(), config);
     let port = rig.server_address().port();
-    // A name to us, which the system's resolver knows without asking anybody.
+    // A name to us, which the system's resolver knows without a query.
     let client = rig.connections().connect(format!("ws://127.1:{port}/"), ClientConfig::new()).unwrap();
     assert_eq!(rig.connections().client(client).state(), ClientState::Connecting);
     rig.opened(client);
-    // And one that it refuses without asking anybody: a label has at most 63 letters.
+    // And one that it rejects without a query: a label has at most 63 letters.
     let name = format!("{}.invalid", "a".repeat(64));
     let client = rig.connections().connect(format!("ws://{name}/"), ClientConfig::new()).unwrap();
     match rig.failed(client) {
@@ -155,7 +155,7 @@ fn names_are_looked_up_where_that_is_allowed() {
 #[test]
 fn one_deadline_covers_the_whole_attempt() {
     let mut rig = Both::new();
-    // It takes connections, and never answers.
+    // It accepts connections and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap();
     let config = ClientConfig::new().handshake_timeout(Duration::from_secs(7));
@@ -172,10 +172,10 @@ fn one_deadline_covers_the_whole_attempt() {
     assert_eq!(rig.connections().stats().open, 0);
 }
 
-/// The queue of a listener is filled, so that the system leaves further connections unanswered.
+/// Fills a listener's backlog: the system leaves further connections unanswered.
 #[cfg(target_os = "linux")]
 #[test]
-fn an_address_that_does_not_answer_keeps_the_next_one_waiting_for_a_quarter_of_a_second() {
+fn a_silent_address_delays_the_next_by_a_quarter_of_a_second() {
     use socket2::{Domain, Socket, Type};
     let (mut rig, full) = Both::on_v6_alone();
     let port = rig.server_address().port();
@@ -194,14 +194,14 @@ fn an_address_that_does_not_answer_keeps_the_next_one_waiting_for_a_quarter_of_a
     rig.clock.pass(Duration::from_millis(250));
     let id = rig.opened(client);
     assert!(rig.connections().peer_addr(id).unwrap().is_ipv6());
-    // The one that lost the race is gone.
+    // The loser of the race is gone.
     rig.turns(2);
     assert_eq!(rig.connections().stats().open, 2);
     drop(fill);
 }
 
 #[test]
-fn a_client_with_a_policy_comes_back_when_its_server_does() {
+fn a_client_with_a_policy_reconnects_once_its_server_is_back() {
     let mut rig = Both::new();
     let url = rig.url("/");
     let policy = Reconnect::default();
@@ -213,7 +213,7 @@ fn a_client_with_a_policy_comes_back_when_its_server_does() {
     let closed = rig.closed(id);
     assert_eq!(closed.code, CloseCode::GOING_AWAY);
     assert_eq!(rig.connections().client(client).state(), ClientState::Waiting);
-    // Attempts fail one after the other, with longer and longer waits.
+    // Attempts fail one after another, with growing waits.
     let (min, max) = policy.get_wait();
     let mut longest = min;
     for attempt in 1..=9 {
@@ -233,7 +233,7 @@ fn a_client_with_a_policy_comes_back_when_its_server_does() {
     let again = rig.opened(client);
     rig.connections().send(again, "back").unwrap();
     assert_eq!(rig.text(again), "back");
-    // Open for as long as counts as a success, so that the next wait is the first again.
+    // Open long enough to reset the back-off.
     rig.clock.pass(policy.get_reset_after());
     rig.stop_server();
     rig.closed(again);
@@ -243,7 +243,7 @@ fn a_client_with_a_policy_comes_back_when_its_server_does() {
 }
 
 #[test]
-fn some_codes_end_it_and_so_does_the_application() {
+fn no_retry_codes_and_the_application_stop_reconnecting() {
     let mut rig = Both::new();
     let url = rig.url("/");
     let config = || ClientConfig::default().reconnect(Reconnect::default());
@@ -259,7 +259,7 @@ fn some_codes_end_it_and_so_does_the_application() {
     assert_eq!(peer_closes(&mut rig, CloseCode::NORMAL), ClientState::Idle);
     assert_eq!(peer_closes(&mut rig, CloseCode::POLICY), ClientState::Idle);
     assert_eq!(peer_closes(&mut rig, CloseCode::SERVICE_RESTART), ClientState::Waiting);
-    // Closed by its id, or terminated.
+    // Closed by its id, or aborted.
     for terminate in [false, true] {
         let client = rig.connections().connect(url.as_str(), config()).unwrap();
         let id = rig.opened(client);
@@ -281,7 +281,7 @@ fn some_codes_end_it_and_so_does_the_application() {
 }
 
 #[test]
-fn an_attempt_that_is_given_up_is_told_and_leaves_no_socket() {
+fn an_abandoned_attempt_is_reported_and_leaves_no_socket() {
     let mut rig = Both::new();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}/", silent.local_addr().unwrap());
@@ -291,7 +291,7 @@ fn an_attempt_that_is_given_up_is_told_and_leaves_no_socket() {
     assert!(matches!(rig.failed(client), ConnectError::Cancelled));
     assert_eq!(rig.connections().stats().open, 0);
     assert_eq!(rig.connections().client(client).state(), ClientState::Idle);
-    // One that is removed is told of no more.
+    // A removed client reports nothing more.
     rig.connections().client(client).reconnect();
     rig.connections().client(client).remove();
     rig.turns(5);
@@ -302,7 +302,7 @@ fn an_attempt_that_is_given_up_is_told_and_leaves_no_socket() {
 }
 
 #[test]
-fn removed_while_open_its_end_is_still_told_and_its_id_finds_nobody() {
+fn removed_while_open_its_close_is_reported_and_its_id_is_unknown() {
     let mut rig = Both::new();
     let url = rig.url("/");
     let client = rig.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
@@ -318,7 +318,7 @@ fn removed_while_open_its_end_is_still_told_and_its_id_finds_nobody() {
 }
 
 #[test]
-fn what_is_asked_for_can_be_renewed_before_each_attempt() {
+fn the_request_can_change_before_each_attempt() {
     let mut rig = Both::new();
     let url = rig.url("/1");
     let config = ClientConfig::default().reconnect(Reconnect::default());
@@ -341,7 +341,7 @@ fn what_is_asked_for_can_be_renewed_before_each_attempt() {
 }
 
 #[test]
-fn what_is_sent_to_all_goes_to_those_who_came_and_not_to_whom_we_went() {
+fn a_broadcast_reaches_accepted_connections_and_no_clients() {
     let mut rig = Both::new();
     let url = rig.url("/");
     let client = rig.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
@@ -356,7 +356,7 @@ fn what_is_sent_to_all_goes_to_those_who_came_and_not_to_whom_we_went() {
 }
 
 #[test]
-fn a_server_that_ends_in_the_handshake_is_a_failed_attempt() {
+fn an_eof_in_the_handshake_is_a_failed_attempt() {
     let mut rig = Both::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -371,7 +371,7 @@ fn a_server_that_ends_in_the_handshake_is_a_failed_attempt() {
 }
 
 #[test]
-fn a_server_that_breaks_the_protocol_is_told_so_and_tried_again() {
+fn a_protocol_error_of_the_server_is_answered_and_retried() {
     let mut rig = Both::new();
     let url = rig.url("/");
     let config = ClientConfig::new().message_limit(10);
@@ -386,7 +386,7 @@ fn a_server_that_breaks_the_protocol_is_told_so_and_tried_again() {
 
 #[cfg(unix)]
 #[test]
-fn a_unix_socket_takes_the_place_of_host_and_port() {
+fn a_unix_socket_replaces_host_and_port() {
     let directory = std::env::temp_dir().join(format!("ws-clients-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     let path = directory.join("socket");
@@ -398,7 +398,7 @@ fn a_unix_socket_takes_the_place_of_host_and_port() {
     assert_eq!(rig.text(id), "over a file");
     assert_eq!(rig.connections().peer_addr(id), None);
     assert_eq!(rig.told.upgrades[0].path_and_query, "/chat");
-    // A name is only asked for, not looked up.
+    // The name only goes into the request; it is not looked up.
     let client = rig.connections().connect("ws://example.test/", config()).unwrap();
     assert!(rig.failed(client).response().is_some_and(|response| response.status() == 421));
     let nowhere = ClientConfig::default().unix(directory.join("nothing"));
@@ -428,10 +428,10 @@ fn a_thousand_clients_share_the_endpoint_with_their_server() {
 }
 
 #[test]
-fn run_ends_when_the_last_client_has_come_to_rest() {
+fn run_ends_when_the_last_client_is_idle() {
     let mut rig = Both::new();
     let url = rig.url("/");
-    // Nobody serves it: the one attempt fails, and that is told before the end.
+    // No listener: the one attempt fails, and that is reported before the end.
     rig.stop_server();
     let mut endpoint = ws_server_mio::Endpoint::new().unwrap();
     endpoint.connections().connect(url, ClientConfig::new()).unwrap();

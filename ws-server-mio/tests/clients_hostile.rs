@@ -1,4 +1,4 @@
-//! Clients whose servers do the worst, and how clients part from the good ones.
+//! Clients of hostile servers, and how clients close.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -13,7 +13,7 @@ use ws_server_mio::{
     Bind, ClientConfig, ClientState, CloseCode, ConnectError, Connections, Endpoint, Event, ServerConfig,
 };
 
-/// A server on a thread, until its first connection has ended.
+/// A server on a thread, until its first connection ends.
 fn served() -> (String, std::thread::JoinHandle<CloseCode>) {
     let mut endpoint = Endpoint::new().unwrap();
     let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
@@ -33,7 +33,7 @@ fn served() -> (String, std::thread::JoinHandle<CloseCode>) {
 }
 
 #[test]
-fn run_does_not_end_before_the_end_of_a_client_that_was_removed_is_told() {
+fn run_reports_the_close_of_a_removed_client_before_it_ends() {
     let (url, server) = served();
     let mut endpoint = Endpoint::new().unwrap();
     let client = endpoint.connections().connect(url, ClientConfig::new()).unwrap();
@@ -49,7 +49,7 @@ fn run_does_not_end_before_the_end_of_a_client_that_was_removed_is_told() {
 }
 
 #[test]
-fn an_endpoint_that_is_dropped_tells_the_servers_of_its_clients_1000() {
+fn dropping_the_endpoint_closes_clients_with_1000() {
     let (url, server) = served();
     let mut endpoint = Endpoint::new().unwrap();
     endpoint.connections().connect(url, ClientConfig::new()).unwrap();
@@ -63,7 +63,7 @@ fn an_endpoint_that_is_dropped_tells_the_servers_of_its_clients_1000() {
     assert_eq!(server.join().unwrap(), CloseCode::NORMAL);
 }
 
-/// A server by hand: takes the one connection and its request, head and all.
+/// A scripted server: accepts one connection and reads its request, head and all.
 fn taken(rig: &mut Both, listener: &TcpListener) -> (TcpStream, String) {
     let mut stream = None;
     rig.until("its coming", |_| {
@@ -91,7 +91,7 @@ fn by_hand() -> (TcpListener, String) {
 }
 
 #[test]
-fn nothing_but_the_request_is_sent_unless_the_answer_is_the_right_one() {
+fn nothing_follows_the_request_until_a_valid_answer() {
     for answer in [
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello",
@@ -103,7 +103,11 @@ fn nothing_but_the_request_is_sent_unless_the_answer_is_the_right_one() {
         let (listener, url) = by_hand();
         let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
         let (mut stream, _) = taken(&mut rig, &listener);
-        assert_eq!(rig.connections().client(client).connection(), None, "nobody can send before it is open");
+        assert_eq!(
+            rig.connections().client(client).connection(),
+            None,
+            "nothing can be sent before it is open"
+        );
         stream.write_all(answer.as_bytes()).unwrap();
         match rig.failed(client) {
             ConnectError::Handshake(ResponseError::AcceptInvalid(_) | ResponseError::Refused(_)) => {}
@@ -120,7 +124,7 @@ fn nothing_but_the_request_is_sent_unless_the_answer_is_the_right_one() {
 }
 
 #[test]
-fn an_endless_answer_ends_at_a_limit_and_a_slow_one_at_the_deadline() {
+fn an_endless_answer_ends_at_a_limit_and_a_slow_answer_at_the_deadline() {
     for (head, piece) in [
         ("HTTP/1.1 101 Switching Protocols\r\n", "X: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n"),
         ("HTTP/1.1 ", "1"),
@@ -146,7 +150,7 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_one_at_the_deadline() {
         }
         assert_eq!(rig.connections().stats().bytes_in / (64 << 10), 0, "it read on");
     }
-    // A byte each second is a sign of life, and no answer.
+    // A byte a second is a sign of life, but no answer.
     let mut rig = Both::new();
     let (listener, url) = by_hand();
     let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
@@ -161,7 +165,7 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_one_at_the_deadline() {
 }
 
 #[test]
-fn what_comes_right_behind_the_answer_is_not_lost() {
+fn bytes_right_behind_the_answer_are_not_lost() {
     let mut rig = Both::new();
     let (listener, url) = by_hand();
     let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
@@ -179,9 +183,9 @@ fn what_comes_right_behind_the_answer_is_not_lost() {
     assert!(!rig.closed(id).clean);
 }
 
-/// Both come from the system, for each connection anew (RFC 6455 §10.3).
+/// Both come from the system, fresh for each connection (RFC 6455 §10.3).
 #[test]
-fn no_two_clients_have_a_key_or_a_mask_in_common() {
+fn no_two_clients_share_a_key_or_a_mask() {
     let (mut keys, mut masks) = (HashSet::new(), HashSet::new());
     let mut rig = Both::new();
     for _ in 0..50 {

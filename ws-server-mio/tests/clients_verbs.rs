@@ -1,4 +1,4 @@
-//! Clients whose application asks for anything at any moment.
+//! Clients whose application calls any method at any moment.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -13,7 +13,7 @@ use ws_server_mio::{
     Connections, Endpoint, Event, Options, ServerConfig,
 };
 
-/// Fails at once, and comes again as soon as may be.
+/// Fails at once, and retries without delay.
 #[cfg(unix)]
 fn nowhere() -> ClientConfig {
     let policy = Reconnect::default().wait(Duration::ZERO, Duration::ZERO);
@@ -55,14 +55,14 @@ const VERBS: [Verb; 8] = [
     Verb::Terminate,
 ];
 
-/// An application that does one thing at one moment, and what it was told.
+/// An application that acts once at one moment, and records what was reported.
 struct Story {
     moment: Moment,
     verb: Verb,
     url: String,
     client: ClientId,
     done: bool,
-    /// Ends that are owed: connections that have opened.
+    /// Closes still due: connections that have opened.
     open: HashSet<ConnectionId>,
     ended: HashSet<ConnectionId>,
     removed: HashSet<ClientId>,
@@ -85,7 +85,7 @@ impl Story {
         let (moment, id) = match event {
             Event::Open(id, _) => {
                 assert!(self.open.insert(id) && !self.ended.contains(&id), "opened twice");
-                let client = connections.client_of(id).expect("who opens is known");
+                let client = connections.client_of(id).expect("an opening client is known");
                 assert_eq!(connections.client(client).connection(), Some(id));
                 assert_eq!(connections.client(client).state(), ClientState::Open);
                 (Moment::Opened, Some(id))
@@ -100,11 +100,11 @@ impl Story {
                 (Moment::Message, Some(id))
             }
             Event::ConnectFailed { client, .. } => {
-                assert!(!self.removed.contains(&client), "told of one that was removed");
+                assert!(!self.removed.contains(&client), "reported after removal");
                 (Moment::Failed, None)
             }
             Event::Reconnecting { client, .. } => {
-                assert!(!self.removed.contains(&client), "told of one that was removed");
+                assert!(!self.removed.contains(&client), "reported after removal");
                 assert_eq!(connections.client(client).state(), ClientState::Waiting);
                 (Moment::Reconnecting, None)
             }
@@ -164,10 +164,10 @@ impl Story {
     }
 }
 
-/// Each verb at each moment, with all the time of the world and with almost none: whatever was told stays true, each
-/// end is told once, and nothing is left.
+/// Each method at each moment, with ample time and with almost none: every report stays true, each close is reported
+/// once, and nothing leaks.
 #[test]
-fn every_verb_is_fine_in_every_event() {
+fn every_method_works_in_every_event() {
     for (moment, verb, hurried) in MOMENTS
         .iter()
         .flat_map(|moment| VERBS.iter().map(move |verb| (*moment, *verb)))
@@ -175,7 +175,7 @@ fn every_verb_is_fine_in_every_event() {
     {
         let clock = Clock::default();
         let given = clock.clone();
-        // In a hurry, each look at the clock costs more than a turn has.
+        // In a hurry, each clock reading costs more than a turn has.
         let options = if hurried { Options::ui() } else { Options::default() };
         let options = options.clock(move || {
             given.pass(Duration::from_millis(u64::from(hurried) * 2));
@@ -210,17 +210,17 @@ fn every_verb_is_fine_in_every_event() {
             turn(&mut endpoint, &mut story);
         }
         let what = format!("{verb:?} at {moment:?}, hurried: {hurried}");
-        assert!(story.done, "{what}: it never came to that");
+        assert!(story.done, "{what}: the moment never came");
         for client in endpoint.clients().collect::<Vec<_>>() {
             endpoint.connections().client(client).remove();
             story.removed.insert(client);
         }
-        // A closing handshake that the server does not answer any more has its time.
+        // A closing handshake that the server never answers runs into its timeout.
         for _ in 0..20 {
             clock.pass(Duration::from_secs(1));
             turn(&mut endpoint, &mut story);
         }
-        assert!(story.open.is_empty(), "{what}: ends were not told");
+        assert!(story.open.is_empty(), "{what}: closes were not reported");
         assert_eq!(endpoint.connections().stats().open, 0, "{what}: sockets are left");
         assert_eq!(endpoint.clients().count(), 0);
     }
@@ -228,7 +228,7 @@ fn every_verb_is_fine_in_every_event() {
 
 #[cfg(unix)]
 #[test]
-fn word_of_an_attempt_that_the_application_has_overtaken_is_not_told() {
+fn a_superseded_retry_is_not_reported() {
     let mut endpoint = Endpoint::new().unwrap();
     let policy = Reconnect::default().wait(Duration::from_secs(3600), Duration::from_secs(3600));
     let client = endpoint.connections().connect("ws://localhost/", nowhere().reconnect(policy)).unwrap();
@@ -251,7 +251,7 @@ fn word_of_an_attempt_that_the_application_has_overtaken_is_not_told() {
 
 #[cfg(unix)]
 #[test]
-fn a_client_that_fails_at_once_and_tries_again_at_once_does_not_hold_the_turn() {
+fn immediate_retries_do_not_hold_the_turn() {
     let mut endpoint = Endpoint::new().unwrap();
     let nowhere = ClientConfig::default().unix("/nowhere/at/all");
     let client = endpoint.connections().connect("ws://localhost/", nowhere).unwrap();
@@ -268,7 +268,7 @@ fn a_client_that_fails_at_once_and_tries_again_at_once_does_not_hold_the_turn() 
 
 #[cfg(unix)]
 #[test]
-fn a_client_that_is_tried_again_in_each_failure_does_not_keep_the_others_away() {
+fn a_client_retried_in_each_failure_does_not_starve_other_clients() {
     let clock = Clock::default();
     let given = clock.clone();
     let mut endpoint = Endpoint::with(Options::default().clock(move || given.now())).unwrap();
@@ -276,7 +276,7 @@ fn a_client_that_is_tried_again_in_each_failure_does_not_keep_the_others_away() 
     let other = endpoint.connections().connect("ws://localhost/", nowhere()).unwrap();
     let mut failures = HashMap::<ClientId, u32>::new();
     for _ in 0..100 {
-        // The shortest wait there is.
+        // The shortest wait.
         clock.pass(Duration::from_millis(1));
         let turn = endpoint.poll(Some(Duration::ZERO), |connections, event| {
             if let Event::ConnectFailed { client, .. } = event {
@@ -291,9 +291,9 @@ fn a_client_that_is_tried_again_in_each_failure_does_not_keep_the_others_away() 
     assert!(failures[&busy] <= 300 && failures[&other] >= 40, "{failures:?}");
 }
 
-/// Each message takes all the time that a turn has, and there is always one more.
+/// Each message takes a turn's whole time, and another one always follows.
 #[test]
-fn a_flood_does_not_keep_clients_from_failing_and_coming_back() {
+fn a_flood_does_not_stop_clients_from_failing_and_reconnecting() {
     let clock = Clock::default();
     let given = clock.clone();
     let mut endpoint = Endpoint::with(Options::ui().clock(move || given.now())).unwrap();
@@ -327,8 +327,8 @@ fn a_flood_does_not_keep_clients_from_failing_and_coming_back() {
 }
 
 #[test]
-fn what_is_set_while_an_attempt_runs_is_for_the_next_one() {
-    // Nobody listens on 127.0.0.1, so that there is a second address to ask.
+fn settings_changed_during_an_attempt_apply_to_the_next() {
+    // 127.0.0.1 has no listener, which forces a second address.
     let (mut rig, _other) = Both::on_v6_alone();
     let url = format!("ws://localhost:{}", rig.server_address().port());
     let client = rig.connections().connect(format!("{url}/1"), ClientConfig::new()).unwrap();
@@ -354,12 +354,12 @@ fn what_is_set_while_an_attempt_runs_is_for_the_next_one() {
 }
 
 #[test]
-fn the_answer_to_a_name_that_nobody_waits_for_any_more_is_nobodys() {
+fn a_late_lookup_answer_is_discarded() {
     let bind = Bind::from(SocketAddr::from(([127, 0, 0, 1], 0)));
     let server = ServerConfig::new().allow_host("127.1");
     let mut rig = Both::with(bind, Options::default().resolve_names(), server);
     let url = format!("ws://127.1:{}", rig.server_address().port());
-    // One that is removed; its place is taken before its answer comes. One that is given up and begun anew.
+    // One client is removed, and its slot reused before its answer comes. Another gives up and starts over.
     let gone = rig.connections().connect(format!("{url}/gone"), ClientConfig::new()).unwrap();
     rig.connections().client(gone).remove();
     let heir = rig.connections().connect(format!("{url}/heir"), ClientConfig::new()).unwrap();
@@ -367,7 +367,7 @@ fn the_answer_to_a_name_that_nobody_waits_for_any_more_is_nobodys() {
     rig.connections().client(anew).disconnect();
     rig.connections().client(anew).set_request(format!("{url}/anew")).unwrap();
     rig.connections().client(anew).reconnect();
-    // And one that is told another address while the first is looked up.
+    // And one gets another address while the first is looked up.
     let other = rig.connections().connect(format!("{url}/other"), ClientConfig::new()).unwrap();
     rig.connections().client(other).set_request("ws://127.0.0.1:1/never").unwrap();
     for client in [heir, anew, other] {
@@ -383,7 +383,7 @@ fn the_answer_to_a_name_that_nobody_waits_for_any_more_is_nobodys() {
 
 #[cfg(unix)]
 #[test]
-fn a_wait_that_no_clock_will_show_never_ends_by_itself() {
+fn an_unreachable_deadline_never_fires() {
     let mut endpoint = Endpoint::new().unwrap();
     let policy = Reconnect::default().wait(Duration::MAX, Duration::MAX);
     let client = endpoint.connections().connect("ws://localhost/", nowhere().reconnect(policy)).unwrap();

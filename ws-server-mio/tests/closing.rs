@@ -1,4 +1,4 @@
-//! Every connection that was heard of ends once, and its peer learns why.
+//! Every reported connection ends once, and its peer learns why.
 
 mod common;
 use common::*;
@@ -7,7 +7,7 @@ use ws_proto::{Error, Initiator, ProtocolError};
 use ws_server_mio::{CloseCode, Frame, SendError, ServerConfig, State};
 
 #[test]
-fn a_closing_handshake_by_the_peer_is_clean_and_told_once() {
+fn a_closing_handshake_by_the_peer_is_clean_and_reported_once() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     peer.send(&frame(CLOSE, b"\x0f\xa1bye"));
@@ -29,7 +29,7 @@ fn a_closing_handshake_by_the_peer_is_clean_and_told_once() {
 }
 
 #[test]
-fn a_close_of_ours_is_answered() {
+fn our_close_is_answered() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     rig.endpoint.connections().close(id, CloseCode::NORMAL, "enough").unwrap();
@@ -62,7 +62,7 @@ fn a_peer_in_the_middle_of_a_mebibyte_still_sees_1009() {
 }
 
 #[test]
-fn a_peer_that_vanishes_is_told_of() {
+fn a_vanished_peer_is_reported() {
     let mut rig = Rig::new(ServerConfig::new());
     let (peer, id) = rig.open("/");
     drop(peer);
@@ -79,7 +79,7 @@ fn a_peer_that_vanishes_is_told_of() {
 }
 
 #[test]
-fn a_close_right_behind_a_message_and_the_end_of_the_stream_loses_nothing() {
+fn message_close_and_eof_together_lose_nothing() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     peer.send(&[frame(TEXT, b"one"), frame(CLOSE, b"\x03\xe8")].concat());
@@ -90,7 +90,7 @@ fn a_close_right_behind_a_message_and_the_end_of_the_stream_loses_nothing() {
 }
 
 #[test]
-fn dropping_the_endpoint_tells_open_clients() {
+fn dropping_the_endpoint_notifies_open_clients() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     drop(rig);
@@ -104,21 +104,21 @@ fn dropping_the_endpoint_tells_open_clients() {
 }
 
 #[test]
-fn the_code_of_a_peer_that_closes_and_resets_while_we_send_is_kept() {
-    // What stands unread: its Close alone, and with a message before it.
+fn the_code_of_a_peer_that_closes_and_resets_during_a_send_is_kept() {
+    // The unread input: its Close alone, and with a message before it.
     for before in [Vec::new(), frame(TEXT, b"bye")] {
         for resets in [true, false] {
             let mut rig = Rig::new(ServerConfig::new());
             let (mut peer, id) = rig.open("/");
             peer.send(&[before.clone(), frame(CLOSE, b"\x0f\xa5gone")].concat());
-            // What it has not read makes the kernel reset the connection, and so does a linger of zero.
+            // Unread input at the peer makes its kernel reset the connection, and so does a linger of zero.
             let connections = rig.endpoint.connections();
             connections.send(id, Frame::text("tick")).unwrap();
             if resets {
                 socket2::SockRef::from(&peer.stream).set_linger(Some(Duration::ZERO)).unwrap();
             }
             drop(peer);
-            // The loop was busy meanwhile; its first act is to write.
+            // The loop was busy meanwhile; it writes first.
             std::thread::sleep(Duration::from_millis(10));
             rig.until("its end", |rig| {
                 let _ = rig.endpoint.connections().send(id, Frame::text("tick"));

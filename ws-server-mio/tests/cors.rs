@@ -1,4 +1,4 @@
-//! Pages of other origins: preflights, and whose pages may read which answer.
+//! Cross-origin pages: preflights, and which origins may read which answer.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod common;
@@ -27,7 +27,7 @@ fn preflight(address: SocketAddr, origin: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The head that answers a request with these lines beside it, on a connection of its own.
+/// The head of the answer to a request with these header lines, on a new connection.
 fn ask(rig: &mut Rig, request: Vec<u8>, lines: &str) -> String {
     let mut peer = rig.peer();
     peer.send(&with_fields(request, lines));
@@ -58,7 +58,7 @@ fn asked(rig: &Rig) -> usize {
 }
 
 #[test]
-fn where_a_token_is_required_a_preflight_needs_none_and_the_application_hears_nothing() {
+fn a_preflight_needs_no_token_and_never_reaches_the_application() {
     let (mut rig, _) = with_token(named());
     let address = rig.address();
     let mut peer = rig.peer();
@@ -86,12 +86,12 @@ fn where_a_token_is_required_a_preflight_needs_none_and_the_application_hears_no
         String::from_utf8(get(address, "/")).unwrap().replace("GET", "OPTIONS").into(),
         &origin(DEV),
     );
-    assert!(head.starts_with("HTTP/1.1 401 "), "an OPTIONS that is no preflight needs the token: {head}");
+    assert!(head.starts_with("HTTP/1.1 401 "), "an OPTIONS without preflight fields needs the token: {head}");
     assert_eq!(asked(&rig), 0);
 }
 
 #[test]
-fn with_and_without_the_token_an_allowed_origin_may_read_the_answer_and_no_other_may() {
+fn only_an_allowed_origin_may_read_the_answer_with_or_without_a_token() {
     let (mut rig, token) = with_token(named());
     let address = rig.address();
     let shown = format!("Cookie: name=Zo\u{eb}; ws_token_{}={token}\r\n", address.port());
@@ -114,7 +114,7 @@ fn with_and_without_the_token_an_allowed_origin_may_read_the_answer_and_no_other
 }
 
 #[test]
-fn named_origins_are_let_in_and_any_origin_lets_nobody_in() {
+fn named_origins_may_open_sockets_but_any_origin_may_not() {
     let any = || ServerConfig::new().cors(Cors::new().any_origin());
     for (config, from, status) in
         [(named(), DEV, 200), (named(), EVIL, 403), (any(), DEV, 403), (any(), EVIL, 403)]
@@ -135,7 +135,7 @@ fn named_origins_are_let_in_and_any_origin_lets_nobody_in() {
 }
 
 #[test]
-fn a_preflight_waits_for_its_turn_and_holds_the_place_of_a_handshake() {
+fn a_preflight_waits_for_its_turn_and_counts_as_a_handshake() {
     let mut rig = Rig::new(named().max_handshakes(1));
     let address = rig.address();
     let mut first = rig.peer();
@@ -149,7 +149,7 @@ fn a_preflight_waits_for_its_turn_and_holds_the_place_of_a_handshake() {
     assert_eq!(
         rig.endpoint.connections().server(rig.server).http_count(),
         1,
-        "the first has asked nothing yet"
+        "the first has sent no request yet"
     );
     rig.app.hold = true;
     first.send(&[get(address, "/first"), preflight(address, DEV), get(address, "/third")].concat());
@@ -167,7 +167,7 @@ fn a_preflight_waits_for_its_turn_and_holds_the_place_of_a_handshake() {
 }
 
 #[test]
-fn what_the_engine_answers_by_itself_is_readable_too() {
+fn automatic_answers_are_readable_too() {
     let mut rig = Rig::new(named());
     let address = rig.address();
     let post = String::from_utf8(get(address, "/")).unwrap().replace("GET", "POST").into_bytes();
@@ -189,7 +189,7 @@ fn what_the_engine_answers_by_itself_is_readable_too() {
         rig.until("the request", |rig| !rig.app.requests.is_empty());
         rig.app.requests.clear();
         rig.app.hold = false;
-        // What was dropped is noticed when something is asked again.
+        // A dropped connection is noticed at the next request.
         peer.send(&get(address, "/"));
         let head = rig.head(&mut peer);
         assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
@@ -198,7 +198,7 @@ fn what_the_engine_answers_by_itself_is_readable_too() {
 }
 
 #[test]
-fn what_the_application_answers_is_readable_in_pieces_too_and_stays_where_it_says_so_itself() {
+fn application_answers_are_readable_even_streamed_and_keep_their_own_fields() {
     let mut rig = Rig::new(named());
     let address = rig.address();
     rig.app.hold = true;
@@ -226,7 +226,7 @@ fn what_the_application_answers_is_readable_in_pieces_too_and_stays_where_it_say
 }
 
 #[test]
-fn without_a_rule_options_is_the_applications() {
+fn without_a_rule_options_reaches_the_application() {
     let mut rig = Rig::new(ServerConfig::new());
     let address = rig.address();
     let head = ask(&mut rig, preflight(address, DEV), "");

@@ -1,4 +1,4 @@
-//! Data of the application's own with a connection.
+//! Application data attached to a connection.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod common;
@@ -10,7 +10,7 @@ use ws_server_mio::{Connections, Endpoint, Event, ServerConfig};
 struct Name(&'static str);
 
 #[test]
-fn data_stays_with_its_connection_and_with_no_other() {
+fn data_belongs_to_one_connection() {
     let mut rig = Rig::new(ServerConfig::new());
     let (_one, a) = rig.open("/");
     let (_two, b) = rig.open("/");
@@ -28,7 +28,7 @@ fn data_stays_with_its_connection_and_with_no_other() {
 }
 
 #[test]
-fn of_each_type_a_connection_keeps_one() {
+fn a_connection_keeps_one_value_per_type() {
     let mut rig = Rig::new(ServerConfig::new());
     let (_peer, id) = rig.open("/");
     let connections = rig.endpoint.connections();
@@ -40,7 +40,7 @@ fn of_each_type_a_connection_keeps_one() {
 }
 
 #[test]
-fn data_is_there_in_the_handler_of_closed_and_is_dropped_after_it() {
+fn data_is_available_in_closed_and_dropped_after_it() {
     let mut rig = Rig::new(ServerConfig::new());
     let (peer, id) = rig.open("/");
     let witness = Arc::new(());
@@ -63,17 +63,17 @@ fn data_is_there_in_the_handler_of_closed_and_is_dropped_after_it() {
 }
 
 #[test]
-fn an_id_that_is_gone_finds_nothing_though_its_place_is_taken() {
+fn a_stale_id_finds_nothing_though_its_slot_is_reused() {
     let mut rig = Rig::new(ServerConfig::new());
     let (peer, old) = rig.open("/");
     rig.endpoint.connections().set_data(old, Name("old"));
     drop(peer);
     rig.until("its end", |rig| rig.app.closed().len() == 1);
     let (_other, new) = rig.open("/");
-    // The slot is the same, the last one freed being used first.
+    // The slot is the same: the last freed slot is reused first.
     assert_eq!(old.to_string().split('.').next(), new.to_string().split('.').next());
     let connections = rig.endpoint.connections();
-    assert_eq!(connections.data::<Name>(new), None, "nothing is inherited");
+    assert_eq!(connections.data::<Name>(new), None, "no data is inherited");
     connections.set_data(new, Name("new"));
     assert!(!connections.set_data(old, Name("late")));
     assert_eq!(connections.data::<Name>(old), None);
@@ -95,7 +95,7 @@ fn plain_http_may_have_data_too() {
 }
 
 #[test]
-fn an_endpoint_with_data_goes_to_another_thread() {
+fn an_endpoint_with_data_moves_to_another_thread() {
     fn is_send<T: Send>() {}
     is_send::<Endpoint>();
     is_send::<Connections>();

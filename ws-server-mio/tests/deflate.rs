@@ -1,4 +1,4 @@
-//! Compression, agreed on and used by servers and clients of one endpoint.
+//! Compression between servers and clients of one endpoint.
 #![cfg(feature = "deflate")]
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
@@ -16,7 +16,7 @@ fn document() -> String {
 }
 
 #[test]
-fn both_ends_know_what_was_agreed_on() {
+fn both_ends_know_what_was_negotiated() {
     let mut rig = rig(Deflate::new().context_takeover(false).window_bits(12));
     let url = rig.url("/");
     let client =
@@ -33,7 +33,7 @@ fn both_ends_know_what_was_agreed_on() {
 }
 
 #[test]
-fn messages_cross_compressed_and_come_out_as_they_went_in() {
+fn compressed_messages_arrive_unchanged() {
     let mut rig = rig(Deflate::new());
     let url = rig.url("/");
     let client =
@@ -48,7 +48,7 @@ fn messages_cross_compressed_and_come_out_as_they_went_in() {
 }
 
 #[test]
-fn a_broadcast_reaches_those_who_agreed_and_those_who_did_not() {
+fn a_broadcast_reaches_peers_with_and_without_compression() {
     let mut rig = rig(Deflate::new());
     let url = rig.url("/");
     let configs = [
@@ -77,7 +77,7 @@ fn a_broadcast_reaches_those_who_agreed_and_those_who_did_not() {
 }
 
 #[test]
-fn who_does_not_ask_for_it_stays_plain() {
+fn a_client_that_does_not_offer_it_stays_uncompressed() {
     let mut rig = rig(Deflate::new());
     let url = rig.url("/");
     let client = rig.connections().connect(url.as_str(), ClientConfig::new()).unwrap();

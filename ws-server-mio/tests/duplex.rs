@@ -1,4 +1,4 @@
-//! Two ends of ours that both have much to say, with the defaults.
+//! Two of our ends that both send much, with the defaults.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::collections::HashMap;
@@ -8,11 +8,11 @@ use ws_server_mio::{
     Sent, ServerConfig,
 };
 
-/// Only a hang is cut by this.
+/// Only cuts a hang.
 const HANG: Duration = Duration::from_secs(60);
 const MESSAGE: usize = 64 << 10;
 
-/// A server and its client, each with a loop of its own.
+/// A server and its client, each with its own loop.
 struct Two {
     loops: [Endpoint; 2],
 }
@@ -30,16 +30,16 @@ impl Two {
         Self { loops }
     }
 
-    /// Turns until something is so; nobody may be cut off meanwhile.
+    /// Runs turns until the condition holds; no connection may be cut meanwhile.
     fn until<T>(
         &mut self,
         state: &mut T,
         mut handle: impl FnMut(&mut T, &mut Connections, usize, ConnectionId, Event<'_>),
-        so: impl Fn(&T) -> bool,
+        done: impl Fn(&T) -> bool,
     ) {
         let start = Instant::now();
-        while !so(state) {
-            assert!(start.elapsed() < HANG, "the two wait for each other");
+        while !done(state) {
+            assert!(start.elapsed() < HANG, "deadlock");
             for (side, endpoint) in self.loops.iter_mut().enumerate() {
                 let handler = |connections: &mut Connections, event: Event<'_>| match event {
                     Event::Closed(_, closed) => panic!("{closed}"),
@@ -88,14 +88,14 @@ fn both_send_fifteen_mebibytes_as_soon_as_they_are_open_and_all_of_it_arrives() 
     }
 }
 
-/// How far a connection has come.
+/// How far a connection has got.
 #[derive(Default)]
 struct Progress {
     sent: usize,
     got: usize,
 }
 
-/// Sends until it may not, as somebody who goes by the docs does, or one who does not.
+/// Sends while allowed, as the docs say, or without regard to them.
 fn fill(
     connections: &mut Connections,
     id: ConnectionId,
@@ -133,24 +133,24 @@ fn both_ways(total: usize, until_full: bool, options: [Options; 2]) {
 }
 
 #[test]
-fn both_send_sixty_four_mebibytes_by_the_book() {
+fn both_send_sixty_four_mebibytes_with_backpressure() {
     both_ways(64 << 20, false, [Options::default(), Options::default()]);
 }
 
 #[test]
-fn both_send_until_the_outbox_is_full_and_go_on_when_it_has_drained() {
+fn both_send_until_the_outbox_is_full_and_resume_when_drained() {
     both_ways(64 << 20, true, [Options::default(), Options::default()]);
 }
 
 #[test]
-fn turns_with_a_budget_come_through_as_well() {
+fn turns_with_a_budget_complete_too() {
     let ui = || Options::default().budget(Budget::ui());
     both_ways(16 << 20, false, [ui(), Options::default()]);
     both_ways(16 << 20, true, [ui(), ui()]);
 }
 
 #[test]
-fn what_is_uploaded_to_an_echo_by_the_book_comes_back() {
+fn an_upload_to_an_echo_with_backpressure_comes_back() {
     let total = 64 << 20;
     let mut two = Two::new();
     let mut upload = Progress::default();
@@ -166,10 +166,10 @@ fn what_is_uploaded_to_an_echo_by_the_book_comes_back() {
 }
 
 #[test]
-fn a_server_that_refills_whenever_it_has_drained_hears_its_client_say_stop() {
+fn a_server_that_refills_on_drained_still_receives_a_stop() {
     for until_full in [false, true] {
         let mut two = Two::new();
-        // What came, and whether it is to stop.
+        // What arrived, and whether to stop.
         let mut state = (Progress::default(), false);
         let handle =
             |state: &mut (Progress, bool), connections: &mut Connections, side, id, event: Event<'_>| match (
@@ -186,7 +186,7 @@ fn a_server_that_refills_whenever_it_has_drained_hears_its_client_say_stop() {
                     if before < 40 << 20 && state.0.got >= 40 << 20 {
                         connections.send(id, "stop").unwrap();
                     }
-                    assert!(state.1 || state.0.got < 400 << 20, "it is not heard");
+                    assert!(state.1 || state.0.got < 400 << 20, "the stop is not received");
                 }
                 _ => {}
             };

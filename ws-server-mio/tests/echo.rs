@@ -1,4 +1,4 @@
-//! Messages there and back.
+//! Echoes.
 
 mod common;
 use common::*;
@@ -27,7 +27,7 @@ fn many_messages_in_one_packet_come_back_in_order() {
 }
 
 #[test]
-fn what_follows_the_handshake_in_one_packet_is_heard() {
+fn bytes_behind_the_handshake_in_one_packet_are_received() {
     let mut rig = Rig::new(ServerConfig::new());
     let mut peer = rig.peer();
     let mut bytes = handshake(rig.address(), "/");
@@ -39,7 +39,7 @@ fn what_follows_the_handshake_in_one_packet_is_heard() {
 }
 
 #[test]
-fn large_messages_come_back_whole_with_any_size_of_visit() {
+fn large_messages_come_back_whole_whatever_the_visit_size() {
     let data: Vec<u8> = (0..3_000_000u32).map(|k| (k * 7) as u8).collect();
     let small = Budget::server().bytes_per_visit(5000);
     for budget in [Budget::server(), Budget::ui(), small] {
@@ -66,7 +66,7 @@ fn a_ping_is_answered_and_ours_is_measured() {
 }
 
 #[test]
-fn a_frame_at_a_byte_each_is_heard() {
+fn a_frame_sent_byte_by_byte_is_received() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     for byte in frame(TEXT, b"slowly") {
@@ -77,7 +77,7 @@ fn a_frame_at_a_byte_each_is_heard() {
 }
 
 #[test]
-fn what_is_sent_between_turns_leaves_no_time_to_wait() {
+fn a_send_between_turns_makes_the_next_turn_due() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     rig.until("quiet", |rig| rig.endpoint.next_timeout() != Some(std::time::Duration::ZERO));

@@ -1,4 +1,4 @@
-//! Frames and messages that carry nothing, and compressed messages that break, over real sockets.
+//! Empty frames and messages, and broken compressed messages, over real sockets.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -24,7 +24,7 @@ fn nothing() -> [Vec<u8>; 2] {
     [frame(TEXT, b""), [frame(TEXT & !FIN, b""), frame(CONTINUATION | FIN, b"")].concat()]
 }
 
-/// The texts that the application was told of, pieces joined.
+/// The texts that the application received, fragments joined.
 fn texts(rig: &Rig) -> Vec<String> {
     let (mut all, mut begun) = (Vec::new(), String::new());
     for seen in &rig.app.seen {
@@ -42,7 +42,7 @@ fn texts(rig: &Rig) -> Vec<String> {
     all
 }
 
-/// A clock that stands still: all that comes, comes in one second.
+/// A frozen clock: everything arrives within one second.
 fn open_in_one_second(clock: &Clock, config: ServerConfig) -> (Rig, Peer, ConnectionId) {
     let mut rig = Rig::with(options(clock), config);
     rig.app.silent = true;
@@ -51,7 +51,7 @@ fn open_in_one_second(clock: &Clock, config: ServerConfig) -> (Rig, Peer, Connec
 }
 
 #[test]
-fn messages_whose_first_or_last_frame_is_empty_come_as_fast_as_they_are_sent() {
+fn messages_with_an_empty_first_or_last_frame_are_not_delayed() {
     for config in both_ways() {
         let (mut rig, mut peer, _) = open_in_one_second(&Clock::default(), config);
         let tick = [frame(TEXT & !FIN, b"tick"), frame(CONTINUATION | FIN, b"")].concat();
@@ -67,7 +67,7 @@ fn messages_whose_first_or_last_frame_is_empty_come_as_fast_as_they_are_sent() {
 }
 
 #[test]
-fn empty_messages_over_the_rate_wait_for_the_next_second_and_others_do_not() {
+fn empty_messages_over_the_rate_wait_for_the_next_second_alone() {
     for config in both_ways() {
         for once in nothing() {
             let clock = Clock::default();
@@ -93,7 +93,7 @@ fn empty_messages_over_the_rate_wait_for_the_next_second_and_others_do_not() {
 }
 
 #[test]
-fn the_last_one_is_told_before_the_end_of_its_connection() {
+fn the_last_message_is_reported_before_the_close() {
     for once in nothing() {
         for end in [frame(CLOSE, &[0x03, 0xe8]), Vec::new()] {
             let clock = Clock::default();
@@ -115,7 +115,7 @@ fn the_last_one_is_told_before_the_end_of_its_connection() {
 }
 
 #[test]
-fn a_close_behind_as_many_pings_as_the_rate_is_a_close() {
+fn a_close_behind_pings_at_the_rate_still_closes() {
     let (mut rig, mut peer, _) = open_in_one_second(&Clock::default(), ServerConfig::new());
     peer.send(&[frame(PING, b"").repeat(1000), frame(CLOSE, &1000_u16.to_be_bytes())].concat());
     let answer = std::iter::repeat_with(|| rig.frame(&mut peer)).find(|(first, _)| *first != PONG);
@@ -136,13 +136,13 @@ fn empty_frames_amid_messages_end_the_connection_over_the_rate() {
     }
 }
 
-/// "good, and plain" in a stored block, and then what is no block.
+/// "good, and plain" in a stored block, and then an invalid block.
 #[cfg(feature = "deflate")]
 const BROKEN: &[u8] = b"\x00\x0f\x00\xf0\xffgood, and plain\x06\x01\x02\x03";
 
 #[cfg(feature = "deflate")]
 #[test]
-fn what_is_good_of_a_compressed_message_that_breaks_is_told_first_whatever_reads_it_comes_in() {
+fn the_valid_part_of_a_broken_compressed_message_is_reported_first_however_it_is_read() {
     let config = ServerConfig::new().deflate(ws_server_mio::Deflate::new());
     let mut rig = Rig::new(config.delivery(Delivery::Chunked { whole: 0 }));
     let address = rig.address();
@@ -173,7 +173,7 @@ fn fragment(seen: &Seen) -> Option<&str> {
 }
 
 #[test]
-fn a_client_of_ours_takes_empty_messages_in_the_same_way() {
+fn our_client_treats_empty_messages_the_same_way() {
     let clock = Clock::default();
     let mut rig = Rig::with(options(&clock), ServerConfig::new());
     let config = ClientConfig::new().frame_rate(Some(2));
@@ -192,6 +192,6 @@ fn a_client_of_ours_takes_empty_messages_in_the_same_way() {
     }
     assert_eq!(texts(&rig).len(), 2);
     clock.pass(SECOND);
-    rig.until("the others", |rig| texts(rig).len() == 4);
+    rig.until("the rest", |rig| texts(rig).len() == 4);
     assert_eq!(texts(&rig), ["", "", "", "x"]);
 }

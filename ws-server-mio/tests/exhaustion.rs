@@ -1,4 +1,4 @@
-//! A process without a descriptor left.
+//! A process that runs out of file descriptors.
 
 mod common;
 use common::clients::*;
@@ -9,10 +9,10 @@ use std::time::Duration;
 use ws_server_mio::Reconnect;
 use ws_server_mio::{ClientConfig, ConnectError, ServerConfig};
 
-/// The shell lowers the limit for a process of its own, which runs the test below.
+/// The shell lowers the limit for a separate process, which runs the test below.
 #[cfg(unix)]
 #[test]
-fn a_server_that_cannot_accept_says_so_once_and_goes_on_when_it_can() {
+fn a_server_that_cannot_accept_reports_it_once_and_recovers() {
     let me = std::env::current_exe().unwrap();
     let status = Command::new("sh")
         .args(["-c", "ulimit -n 48 && exec \"$0\" --exact inner --ignored --nocapture"])
@@ -34,7 +34,7 @@ fn inner() {
     }
     peer.send(&request);
     rig.until("the failure", |rig| rig.app.count(|seen| matches!(seen, Seen::AcceptFailed(_))) == 1);
-    // The listener rests: there is nothing to do until it tries again.
+    // The listener backs off: nothing to do until it retries.
     rig.until("rest", |rig| rig.endpoint.next_timeout() > Some(Duration::ZERO));
     files.clear();
     assert_eq!(rig.response(&mut peer), (200, "hello".to_owned()));
@@ -43,7 +43,7 @@ fn inner() {
 
 #[cfg(unix)]
 #[test]
-fn a_client_without_a_descriptor_says_so_and_comes_back_when_there_is_one() {
+fn a_client_without_a_descriptor_reports_it_and_recovers() {
     let me = std::env::current_exe().unwrap();
     let status = Command::new("sh")
         .args(["-c", "ulimit -n 48 && exec \"$0\" --exact inner_client --ignored --nocapture"])
@@ -73,7 +73,7 @@ fn inner_client() {
             other => panic!("{other:?}"),
         }
         let (_, delay) = rig.reconnecting(client);
-        assert!(rig.endpoint.next_timeout() > Some(Duration::ZERO), "it rests meanwhile");
+        assert!(rig.endpoint.next_timeout() > Some(Duration::ZERO), "it is idle meanwhile");
         rig.clock.pass(delay);
     }
     assert_eq!(rig.connections().stats().open, 0);

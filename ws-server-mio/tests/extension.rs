@@ -1,4 +1,4 @@
-//! What an extension sees, keeps, and cannot keep.
+//! What an extension sees, and what it can and cannot keep from the application.
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ws_server_mio::{AlreadyExtended, Connections, Event, Extension, ServerConfig};
 
-/// Notes what it is told, and keeps messages that begin with "!".
+/// Records what it receives, and keeps messages that begin with "!".
 #[derive(Clone, Default)]
 struct Notes(Arc<Mutex<Vec<String>>>);
 
@@ -59,7 +59,7 @@ struct Nothing;
 impl Extension for Nothing {}
 
 #[test]
-fn a_message_reaches_the_extension_first_and_is_kept_where_it_likes() {
+fn an_extension_sees_messages_first_and_may_keep_them() {
     let notes = Notes::default();
     let mut rig = Rig::new(ServerConfig::new());
     let keeper = Keeper { notes: notes.clone(), keeps_all: false };
@@ -73,7 +73,7 @@ fn a_message_reaches_the_extension_first_and_is_kept_where_it_likes() {
 }
 
 #[test]
-fn a_second_extension_is_refused_and_the_first_stays() {
+fn a_second_extension_is_rejected_and_the_first_stays() {
     let notes = Notes::default();
     let mut rig = Rig::new(ServerConfig::new());
     let keeper = Keeper { notes: notes.clone(), keeps_all: false };
@@ -114,7 +114,7 @@ fn stopping_and_closed_reach_the_extension_before_the_application() {
 }
 
 #[test]
-fn an_end_cannot_be_kept() {
+fn a_close_cannot_be_kept() {
     let mut rig = Rig::new(ServerConfig::new());
     let keeper = Keeper { notes: Notes::default(), keeps_all: true };
     rig.endpoint.connections().set_extension(keeper).unwrap();

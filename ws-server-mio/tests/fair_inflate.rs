@@ -1,4 +1,4 @@
-//! What peers make a server inflate: an order and no limit. Counted in bytes, never in time.
+//! What peers make a server inflate: shares are ordered, not limited. Counted in bytes, never in time.
 #![cfg(feature = "deflate")]
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
@@ -21,7 +21,7 @@ const PEERS: usize = 200;
 const ALONE: Direction = Direction { context_takeover: false, window_bits: 15 };
 const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n";
 
-/// A message as a client sends it, compressed by itself.
+/// A message as a client sends it, compressed independently.
 fn compressed(data: Vec<u8>) -> Vec<u8> {
     let config = Config::client().deflate(Deflate::new().level(9)).outbox(0, 1, 64 * MEBI);
     let role = Role::Client { seed: [3; 32] };
@@ -54,7 +54,7 @@ fn peer(rig: &mut Rig) -> (Peer, ConnectionId) {
     (peer, rig.app.open_ids()[before])
 }
 
-/// What a turn told, in order: whose, and how many bytes.
+/// What a turn reported, in order: the connection, and how many bytes.
 fn turn(rig: &mut Rig) -> (Turn, Vec<(ConnectionId, usize)>) {
     let mut told = Vec::new();
     let handler = |_: &mut Connections, event: Event<'_>| match event {
@@ -67,13 +67,13 @@ fn turn(rig: &mut Rig) -> (Turn, Vec<(ConnectionId, usize)>) {
     (turn, told)
 }
 
-/// How many bytes of others stand before what this one said.
+/// How many bytes of other peers precede this one's message.
 fn before(told: &[(ConnectionId, usize)], honest: ConnectionId) -> Option<usize> {
     let at = told.iter().position(|(id, _)| *id == honest)?;
     Some(told[..at].iter().map(|(_, len)| len).sum())
 }
 
-/// All that is inflated is told at once: so it can be counted.
+/// All inflated bytes are reported at once, which makes them countable.
 fn in_pieces() -> ServerConfig {
     ServerConfig::new().deflate(Deflate::new()).delivery(Delivery::Chunked { whole: 0 })
 }
@@ -82,7 +82,7 @@ fn bombed(options: Options, config: ServerConfig, bomb: &[u8]) -> (Rig, Vec<Peer
     let mut rig = Rig::with(options, config);
     rig.app.silent = true;
     let mut bombers: Vec<_> = (0..PEERS).map(|_| peer(&mut rig).0).collect();
-    // It comes last everywhere.
+    // The honest peer comes last everywhere.
     let (mut honest, id) = peer(&mut rig);
     bombers.iter_mut().for_each(|bomber| bomber.send(bomb));
     honest.send(&frame(TEXT, b"hello"));
@@ -90,7 +90,7 @@ fn bombed(options: Options, config: ServerConfig, bomb: &[u8]) -> (Rig, Vec<Peer
 }
 
 #[test]
-fn of_two_hundred_bombs_little_is_inflated_before_an_honest_message() {
+fn two_hundred_bombs_delay_an_honest_message_by_little() {
     let bomb = compressed(vec![0; 2 * MEBI]);
     let (mut rig, bombers, mut honest, id) = bombed(Options::default(), in_pieces(), &bomb);
     let document = compressed(document(100 * KIBI));
@@ -102,16 +102,16 @@ fn of_two_hundred_bombs_little_is_inflated_before_an_honest_message() {
         let of_honest: usize = told.iter().filter(|(of, _)| *of == id).map(|(_, len)| len).sum();
         inflated += all - of_honest;
         turns += 1;
-        // Shares of all, and then what goes on before the kernel is asked again.
+        // A share for each, and then what resumes before the next poll of the kernel.
         let most = if turns == 1 { PEERS * 16 * KIBI + 2 * MEBI } else { 2 * MEBI };
         assert!(all <= most, "{all} bytes in turn {turns}");
         if asked {
-            // A message that is more than a share goes on before those that have inflated much.
+            // A message larger than a share resumes ahead of peers that have inflated much.
             let want = if turns == 31 || turns == 61 { 100 * KIBI } else { 5 };
             assert_eq!(of_honest, want, "in turn {turns}");
-            // Who is ready with it has a share each, and of those that go on one has.
+            // Each peer that completes gets a share, and of those that resume one does.
             let most = if turns == 1 { PEERS * 16 * KIBI } else { 80 * KIBI };
-            let before = before(&told, id).expect("it is told in the turn that finds it");
+            let before = before(&told, id).expect("it is reported in the turn that finds it");
             assert!(before <= most, "{before} bytes before it, in turn {turns}");
         }
         asked = turns % 3 == 0;
@@ -120,7 +120,7 @@ fn of_two_hundred_bombs_little_is_inflated_before_an_honest_message() {
             let message = if long { document.clone() } else { frame(TEXT, b"again") };
             honest.send(&message);
         }
-        // At once, when nobody else has anything to say.
+        // At once, when no other peer is busy.
         assert!(inflated == PEERS * 2 * MEBI || turn.more && all > 0, "idle in turn {turns}");
     }
     assert_eq!(inflated, PEERS * 2 * MEBI, "none is forgotten");
@@ -128,7 +128,7 @@ fn of_two_hundred_bombs_little_is_inflated_before_an_honest_message() {
 }
 
 #[test]
-fn of_joined_bombs_none_is_whole_before_an_honest_message() {
+fn an_honest_message_completes_before_any_joined_bomb() {
     for options in [Options::default(), Options::ui()] {
         let bomb = compressed(vec![0; MEBI]);
         let config = ServerConfig::new().deflate(Deflate::new());
@@ -144,12 +144,12 @@ fn of_joined_bombs_none_is_whole_before_an_honest_message() {
 }
 
 #[test]
-fn bombs_are_finished_one_after_the_other_so_that_memory_holds_few() {
+fn bombs_complete_one_after_another_to_bound_memory() {
     let bomb = compressed(vec![0; 8 * MEBI]);
     let config = ServerConfig::new().deflate(Deflate::new()).memory_limit(Some(256 * MEBI));
     let (mut rig, bombers, _honest, _) = bombed(Options::default(), config, &bomb);
     let mut count = 0;
-    // All of them together would be 1.6 GiB. Nobody is closed for it.
+    // All of them together would be 1.6 GiB. No connection is closed for it.
     while count <= 50 {
         count += turn(&mut rig).1.len();
     }
@@ -157,10 +157,10 @@ fn bombs_are_finished_one_after_the_other_so_that_memory_holds_few() {
 }
 
 #[test]
-fn a_turn_of_a_window_ends_in_time_amid_bombs_and_each_has_its_share() {
+fn a_time_limited_turn_ends_in_time_amid_bombs_and_shares_fairly() {
     let clock = Clock::default();
     let given = clock.clone();
-    // As if 16 KiB took 100 µs: each reading costs that.
+    // As if 16 KiB took 100 µs: each clock reading costs that.
     let options = Options::ui().clock(move || {
         given.pass(Duration::from_micros(100));
         given.now()
@@ -170,12 +170,12 @@ fn a_turn_of_a_window_ends_in_time_amid_bombs_and_each_has_its_share() {
     let (mut told, mut turns) = (Vec::new(), 0);
     while told.len() <= PEERS {
         let (turn, more) = turn(&mut rig);
-        // What is due after the reading takes a few more looks at the clock.
+        // Deadlines checked after reading take a few more clock readings.
         assert!(turn.elapsed <= Duration::from_millis(3), "{turn:?}");
         told.extend(more);
         turns += 1;
         assert!(before(&told, id).is_some() || turns < PEERS, "in turns");
-        assert!(turns < 20 * PEERS, "all are read to their end");
+        assert!(turns < 20 * PEERS, "all are read to the end");
     }
     assert!(before(&told, id).unwrap() <= 4 * MEBI);
     drop(bombers);
@@ -199,7 +199,7 @@ fn a_bomb_alone_is_inflated_at_full_speed() {
 }
 
 #[test]
-fn a_flood_of_others_keeps_no_bomb_away() {
+fn a_flood_of_others_does_not_starve_a_bomb() {
     let clock = Clock::default();
     let given = clock.clone();
     let mut rig = Rig::with(Options::ui().clock(move || given.now()), in_pieces());
@@ -224,7 +224,7 @@ fn a_flood_of_others_keeps_no_bomb_away() {
 }
 
 #[test]
-fn twenty_honest_peers_and_a_large_upload_are_told_in_few_turns() {
+fn twenty_honest_peers_and_a_large_upload_arrive_in_few_turns() {
     let mut rig = Rig::with(Options::default(), ServerConfig::new().deflate(Deflate::new()));
     let (mut uploader, uploading) = peer(&mut rig);
     let upload = compressed(document(10 * MEBI));
@@ -243,13 +243,13 @@ fn twenty_honest_peers_and_a_large_upload_are_told_in_few_turns() {
             assert_eq!(len, if id == uploading { 10 * MEBI } else { 4 * KIBI });
             chatted += usize::from(id != uploading);
         }
-        // Each is told in the turn in which it came, whether or not it met the end of a share.
+        // Each is reported in the turn in which it arrived, whether or not it used up its share.
         assert_eq!(chatted, turns * chats.len(), "in turn {turns}");
     }
 }
 
 #[test]
-fn sixteen_mebibytes_of_zeros_arrive_and_a_byte_more_is_too_big() {
+fn sixteen_mebibytes_of_zeros_arrive_and_one_more_byte_is_too_big() {
     let limit = 16 * MEBI;
     for (by_server, len) in [(false, limit), (false, limit + 1), (true, limit), (true, limit + 1)] {
         let mut endpoint = ws_server_mio::Endpoint::new().unwrap();
@@ -291,10 +291,10 @@ fn sixteen_mebibytes_of_zeros_arrive_and_a_byte_more_is_too_big() {
 }
 
 #[test]
-fn what_came_before_it_was_open_is_inflated_by_shares_too() {
+fn early_data_is_inflated_by_shares_too() {
     let mut rig = Rig::with(Options::default(), in_pieces());
     let (mut peer, address) = (rig.peer(), rig.address());
-    // A stream that is being given, and behind it an upgrade and what it says: that is read ahead.
+    // A pending streaming response, and behind it an upgrade and its early data, all read ahead.
     let mut wire = get(address, "/stream");
     wire.extend(with_fields(handshake(address, "/"), OFFER));
     wire.extend(compressed(vec![0; 4 * MEBI]));
@@ -303,7 +303,7 @@ fn what_came_before_it_was_open_is_inflated_by_shares_too() {
     let mut most = 0;
     while told < 4 * MEBI {
         turns += 1;
-        assert!(turns < 1000, "it waits for ever at {told}");
+        assert!(turns < 1000, "it hangs at {told}");
         let before = told;
         let handler = |connections: &mut Connections, event: Event<'_>| {
             let Some(id) = event.connection() else { return };

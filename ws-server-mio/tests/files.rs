@@ -28,7 +28,7 @@ fn a_file_is_sent_with_its_type_and_validators() {
 }
 
 #[test]
-fn head_has_the_length_and_no_body() {
+fn a_head_answer_has_the_length_and_no_body() {
     let temp = Temp::new("head");
     let (head, body) = Served::new(&temp.public()).ask("HEAD /hello.txt");
     assert!(head.contains("content-length: 12"), "{head}");
@@ -36,7 +36,7 @@ fn head_has_the_length_and_no_body() {
 }
 
 #[test]
-fn a_range_of_a_large_file_is_read_from_its_place() {
+fn a_range_of_a_large_file_is_read_from_its_offset() {
     let temp = Temp::new("range");
     let content: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
     temp.write("film.mp4", &content);
@@ -49,7 +49,7 @@ fn a_range_of_a_large_file_is_read_from_its_place() {
 }
 
 #[test]
-fn a_folder_is_its_index_behind_a_slash() {
+fn a_folder_serves_its_index_behind_a_slash() {
     let temp = Temp::new("index");
     let mut served = Served::new(&temp.public());
     assert_eq!(served.ask("GET /").1, b"<h1>index</h1>");
@@ -62,7 +62,7 @@ fn a_folder_is_its_index_behind_a_slash() {
 }
 
 #[test]
-fn a_folder_stands_where_it_is_put() {
+fn a_folder_can_be_mounted_at_a_path() {
     let temp = Temp::new("prefix");
     let mut served = Served::new(&temp.public());
     served.folder = served.folder.clone().at("/files/");
@@ -102,7 +102,7 @@ fn nothing_leads_out_of_the_folder() {
 
 #[cfg(unix)]
 #[test]
-fn links_lead_where_they_like_inside_and_not_outside() {
+fn links_may_point_inside_the_folder_but_not_outside() {
     use std::os::unix::fs::symlink;
     let temp = Temp::new("links");
     let public = temp.public();
@@ -122,7 +122,7 @@ fn links_lead_where_they_like_inside_and_not_outside() {
 
 #[cfg(unix)]
 #[test]
-fn a_pipe_is_not_waited_for() {
+fn a_pipe_does_not_block() {
     let temp = Temp::new("pipe");
     let made = std::process::Command::new("mkfifo").arg(temp.public().join("pipe")).status();
     if made.is_ok_and(|status| status.success()) {
@@ -131,14 +131,14 @@ fn a_pipe_is_not_waited_for() {
 }
 
 #[test]
-fn only_reading_is_allowed() {
+fn only_reading_methods_are_allowed() {
     let temp = Temp::new("methods");
     let (head, _) = Served::new(&temp.public()).ask("DELETE /hello.txt");
     assert!(head.starts_with("http/1.1 405") && head.contains("allow: get, head"), "{head}");
 }
 
 #[test]
-fn an_application_in_one_page_answers_for_its_paths() {
+fn a_single_page_application_answers_for_its_paths() {
     let temp = Temp::new("single");
     let mut served = Served::new(&temp.public());
     served.folder = served.folder.clone().single_page("index.html");
@@ -149,7 +149,7 @@ fn an_application_in_one_page_answers_for_its_paths() {
 }
 
 #[test]
-fn a_compressed_variant_goes_to_who_takes_it() {
+fn a_compressed_variant_goes_to_clients_that_accept_it() {
     let temp = Temp::new("variants");
     temp.write("app.js", b"plain");
     temp.write("app.js.gz", b"gzip");
@@ -167,14 +167,14 @@ fn a_compressed_variant_goes_to_who_takes_it() {
 }
 
 #[test]
-fn a_folder_must_be_there() {
+fn a_folder_must_exist() {
     assert!(Folder::new("/no/such/folder").is_err());
     let temp = Temp::new("nofolder");
     assert!(Folder::new(temp.public().join("hello.txt")).is_err());
 }
 
 #[test]
-fn names_and_places_may_have_a_slash_in_front_or_not() {
+fn a_leading_slash_is_optional() {
     let temp = Temp::new("slashes");
     temp.write("app.html", b"app");
     let mut served = Served::new(&temp.public());
@@ -189,7 +189,7 @@ fn names_and_places_may_have_a_slash_in_front_or_not() {
 }
 
 #[test]
-fn errors_have_the_page_and_files_the_fields_that_were_set() {
+fn errors_use_the_configured_page_and_files_the_configured_fields() {
     let temp = Temp::new("pages");
     let mut served = Served::new(&temp.public());
     let policy = http::HeaderValue::from_static("default-src 'self'");
@@ -204,5 +204,5 @@ fn errors_have_the_page_and_files_the_fields_that_were_set() {
     assert!(head.starts_with("http/1.1 405") && head.contains("allow: get, head"), "{head}");
     assert_eq!(body, b"mine: 405");
     assert!(served.ask("GET /hello.txt").0.contains("content-security-policy: default-src 'self'"));
-    assert!(served.ask("GET /sub").0.starts_with("http/1.1 308"), "that is no error");
+    assert!(served.ask("GET /sub").0.starts_with("http/1.1 308"), "a redirect is no error");
 }

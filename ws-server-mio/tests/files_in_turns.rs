@@ -1,4 +1,4 @@
-//! Files and the turns that send them: a chunk at a time, each answer in its place.
+//! Files across turns: a chunk at a time, each answer in order.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -6,7 +6,7 @@ use common::files::*;
 use common::*;
 use ws_server_mio::{ConnectionId, Connections, Event, Folder, Options, ServerConfig, State};
 
-/// Sends two requests at once, and gives both before either is answered.
+/// Sends two requests at once, and returns both before either is answered.
 fn two_requests(served: &mut Served, first: &str) -> (Peer, ConnectionId, Vec<ws_server_mio::Request>) {
     let mut peer = served.rig.peer();
     let host = served.rig.address();
@@ -40,7 +40,7 @@ fn a_peer_that_does_not_read_holds_a_chunk_or_two_and_no_turn() {
         }
     }
     assert!(served.rig.endpoint.connections().queued(served.ids[0]) > 0, "the peer has not read it all");
-    // Another one is served meanwhile.
+    // Another peer is served meanwhile.
     assert_eq!(served.ask("GET /hello.txt").1, b"hello, world");
     let start = std::time::Instant::now();
     while peer.got.len() < content.len() {
@@ -52,7 +52,7 @@ fn a_peer_that_does_not_read_holds_a_chunk_or_two_and_no_turn() {
 }
 
 #[test]
-fn a_turn_of_a_frame_sends_one_chunk_and_goes_on_in_the_next() {
+fn a_short_turn_sends_one_chunk_and_continues_in_the_next() {
     let temp = Temp::new("frame");
     let content = vec![b'x'; 4 << 20];
     temp.write("big.bin", &content);
@@ -71,7 +71,7 @@ fn a_turn_of_a_frame_sends_one_chunk_and_goes_on_in_the_next() {
 }
 
 #[test]
-fn a_time_that_is_always_over_does_not_keep_files_away() {
+fn an_exhausted_time_budget_does_not_starve_files() {
     let temp = Temp::new("over");
     temp.write("big.bin", &vec![b'x'; 1 << 20]);
     let budget = ws_server_mio::Budget::ui().time(std::time::Duration::from_micros(1));
@@ -80,7 +80,7 @@ fn a_time_that_is_always_over_does_not_keep_files_away() {
 }
 
 #[test]
-fn pipelined_files_come_in_their_order() {
+fn pipelined_files_come_in_order() {
     let temp = Temp::new("order");
     let big = vec![b'b'; 200_000];
     temp.write("big.bin", &big);
@@ -101,7 +101,7 @@ fn pipelined_files_come_in_their_order() {
 }
 
 #[test]
-fn a_file_that_becomes_shorter_is_cut_off_visibly() {
+fn a_file_that_shrinks_is_cut_off_visibly() {
     let temp = Temp::new("shorter");
     temp.write("big.bin", &vec![b'x'; 32 << 20]);
     let mut served = Served::new(&temp.public());
@@ -122,7 +122,7 @@ fn a_file_that_becomes_shorter_is_cut_off_visibly() {
 }
 
 #[test]
-fn a_peer_that_goes_away_takes_its_file_with_it() {
+fn a_file_is_released_when_its_peer_leaves() {
     let temp = Temp::new("gone");
     temp.write("big.bin", &vec![b'x'; 32 << 20]);
     let mut served = Served::new(&temp.public());
@@ -143,7 +143,7 @@ fn a_peer_that_goes_away_takes_its_file_with_it() {
 }
 
 #[test]
-fn an_answer_that_waits_behind_a_file_does_not_hold_it_up() {
+fn an_answer_behind_a_file_does_not_delay_it() {
     let temp = Temp::new("behind");
     temp.write("big.bin", &vec![b'b'; 300_000]);
     let mut served = Served::new(&temp.public());
@@ -170,7 +170,7 @@ fn an_answer_that_waits_behind_a_file_does_not_hold_it_up() {
 }
 
 #[test]
-fn a_file_that_waits_for_its_turn_is_not_read_before() {
+fn a_file_is_not_read_before_its_turn() {
     let temp = Temp::new("turn");
     temp.write("big.bin", &vec![b'b'; 300_000]);
     let mut served = Served::new(&temp.public());
@@ -182,7 +182,7 @@ fn a_file_that_waits_for_its_turn_is_not_read_before() {
         served.turn();
         assert_eq!(served.rig.endpoint.connections().queued(id), 0);
     }
-    assert!(!served.turn().more, "waiting is no work");
+    assert!(!served.turn().more, "waiting makes no turn due");
     served.rig.endpoint.connections().respond(id, requests.pop().unwrap(), ok("first")).unwrap();
     let mut got = Vec::new();
     while got.len() < 2 {
@@ -193,7 +193,7 @@ fn a_file_that_waits_for_its_turn_is_not_read_before() {
 }
 
 #[test]
-fn a_file_is_sent_through_an_outbox_that_is_smaller_than_a_chunk() {
+fn a_file_passes_an_outbox_smaller_than_a_chunk() {
     let temp = Temp::new("small");
     let content: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
     temp.write("big.bin", &content);

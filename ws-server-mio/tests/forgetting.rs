@@ -1,4 +1,4 @@
-//! Clients that are removed by themselves once nothing is to come of them.
+//! Clients that are removed automatically once they are done.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,14 +19,14 @@ fn once() -> ClientConfig {
     ClientConfig::new().forget_when_closed(true)
 }
 
-/// Turns until something is so; clients close as soon as they are open.
+/// Runs turns until the condition holds; clients close as soon as they are open.
 fn until(
     endpoint: &mut Endpoint,
     mut see: impl FnMut(&mut Connections, &Event<'_>),
-    mut so: impl FnMut(&mut Endpoint) -> bool,
+    mut done: impl FnMut(&mut Endpoint) -> bool,
 ) {
     let start = Instant::now();
-    while !so(endpoint) {
+    while !done(endpoint) {
         assert!(start.elapsed() < Duration::from_secs(20));
         let handler = |connections: &mut Connections, event: Event<'_>| {
             see(connections, &event);
@@ -41,7 +41,7 @@ fn until(
 }
 
 #[test]
-fn it_is_removed_after_its_closed_and_known_until_then() {
+fn a_client_is_removed_after_its_closed_and_known_until_then() {
     let (mut endpoint, url) = server();
     let client = endpoint.connections().connect(url.as_str(), once()).unwrap();
     let kept = endpoint.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
@@ -62,7 +62,7 @@ fn it_is_removed_after_its_closed_and_known_until_then() {
 }
 
 #[test]
-fn one_that_connects_again_while_its_end_is_reported_stays() {
+fn a_client_reconnected_in_its_closed_stays() {
     let (mut endpoint, url) = server();
     let client = endpoint.connections().connect(url.as_str(), once()).unwrap();
     let mut ends = 0;
@@ -81,7 +81,7 @@ fn one_that_connects_again_while_its_end_is_reported_stays() {
 }
 
 #[test]
-fn it_is_removed_after_an_attempt_that_failed() {
+fn a_client_is_removed_after_a_failed_attempt() {
     let (_v4, _v6, refused) = ports::reserved();
     let mut endpoint = Endpoint::new().unwrap();
     let url = format!("ws://127.0.0.1:{refused}/");
@@ -99,7 +99,7 @@ fn it_is_removed_after_an_attempt_that_failed() {
 }
 
 #[test]
-fn with_a_policy_it_is_removed_when_that_gives_up() {
+fn a_client_with_a_policy_is_removed_when_that_gives_up() {
     let (_v4, _v6, refused) = ports::reserved();
     let mut endpoint = Endpoint::new().unwrap();
     let url = format!("ws://127.0.0.1:{refused}/");
@@ -116,7 +116,7 @@ fn with_a_policy_it_is_removed_when_that_gives_up() {
 }
 
 #[test]
-fn one_that_waits_is_removed_when_it_is_disconnected() {
+fn a_waiting_client_is_removed_when_disconnected() {
     let (_v4, _v6, refused) = ports::reserved();
     let mut endpoint = Endpoint::new().unwrap();
     let url = format!("ws://127.0.0.1:{refused}/");
@@ -133,7 +133,7 @@ fn one_that_waits_is_removed_when_it_is_disconnected() {
 }
 
 #[test]
-fn a_handler_that_panics_over_the_end_leaves_nothing_behind() {
+fn a_panic_in_closed_leaks_nothing() {
     let (mut endpoint, url) = server();
     let client = endpoint.connections().connect(url.as_str(), once()).unwrap();
     let mut panicked = false;
@@ -152,7 +152,7 @@ fn a_handler_that_panics_over_the_end_leaves_nothing_behind() {
 }
 
 #[test]
-fn run_ends_with_the_last_of_them() {
+fn run_ends_with_the_last_client() {
     let (_v4, _v6, refused) = ports::reserved();
     let mut endpoint = Endpoint::new().unwrap();
     for _ in 0..3 {

@@ -1,6 +1,6 @@
-//! Frames that are painted in time while peers flood, by a clock that only work moves.
+//! Frames painted in time while peers flood, by a clock that only work advances.
 
-#![allow(clippy::unwrap_used)] // that is how a test fails
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod common;
 use common::*;
@@ -14,11 +14,11 @@ const FRAMES: u64 = 300;
 const FRAME: u64 = 16_667;
 const PAINTING: u64 = 3_000;
 const BUDGET: u64 = 1_000;
-/// The dearest message costs its handler so much.
+/// The handler's cost of the most expensive message.
 const DEAREST: u64 = 600;
-/// So many messages of a peer are on their way: more than a frame has time for.
+/// How many messages of a peer are in flight: more than a frame has time for.
 const UNANSWERED: u64 = 64;
-/// Only a hang takes so long.
+/// Only a hang takes this long.
 const HANG: Duration = Duration::from_secs(300);
 
 /// Microseconds that the handler and painting spend, and nothing else.
@@ -41,7 +41,7 @@ impl Clock {
     }
 }
 
-/// A peer that keeps messages on their way, and expects each back in its turn.
+/// A peer that keeps messages in flight, and expects their echoes in order.
 struct Flooder {
     peer: Peer,
     id: ConnectionId,
@@ -72,7 +72,7 @@ impl Flooder {
     }
 }
 
-/// One turn; each message costs its handler 5 to 600 µs, and no event may start when the time is over.
+/// One turn; each message costs its handler 5 to 600 µs, and no event may start once the time is over.
 fn turn(rig: &mut Rig, clock: &Clock, served: &mut u64, wait: Duration) -> bool {
     let start = clock.micros();
     let turn = rig.endpoint.poll(Some(wait), |connections, event| {
@@ -90,7 +90,7 @@ fn turn(rig: &mut Rig, clock: &Clock, served: &mut u64, wait: Duration) -> bool 
     turn.unwrap().more
 }
 
-fn every_frame_is_on_time_and_everybody_is_served(peers: usize) {
+fn every_frame_is_on_time_and_every_peer_is_served(peers: usize) {
     let clock = Clock::default();
     let mut rig = Rig::with(clock.options(), ServerConfig::new());
     let mut flooders: Vec<_> = (0..peers)
@@ -105,7 +105,7 @@ fn every_frame_is_on_time_and_everybody_is_served(peers: usize) {
         let due = start + number * FRAME;
         flooders.iter_mut().for_each(Flooder::flood);
         while clock.micros() < due {
-            // There is always something on its way: waiting for it takes none of the clock's time.
+            // Input is always pending: waiting for it takes none of the clock's time.
             let wait = if more { Duration::ZERO } else { Duration::from_millis(1) };
             more = turn(&mut rig, &clock, &mut served, wait);
             assert!(begun.elapsed() < HANG, "hangs with {served} served");
@@ -131,10 +131,10 @@ fn every_frame_is_on_time_and_everybody_is_served(peers: usize) {
 
 #[test]
 fn sixteen_flooding_peers_cost_no_frame() {
-    every_frame_is_on_time_and_everybody_is_served(16);
+    every_frame_is_on_time_and_every_peer_is_served(16);
 }
 
 #[test]
 fn a_hundred_flooding_peers_cost_no_frame() {
-    every_frame_is_on_time_and_everybody_is_served(100);
+    every_frame_is_on_time_and_every_peer_is_served(100);
 }

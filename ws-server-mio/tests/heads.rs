@@ -1,4 +1,4 @@
-//! Heads as they stand on the wire: dates, spelling, keys, and what stands behind a refused upgrade.
+//! Heads on the wire: dates, spelling, keys, and requests behind a rejected upgrade.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -67,7 +67,7 @@ fn asked(rig: &mut Rig) -> SystemTime {
 }
 
 #[test]
-fn the_date_follows_a_wall_clock_that_is_set_and_time_that_was_slept() {
+fn dates_follow_clock_changes_and_sleep() {
     let clocks = Clocks::new();
     let mut rig = Rig::with(clocks.options(), ServerConfig::new());
     assert_eq!(asked(&mut rig), clocks.wall(), "the endpoint's clock, from the start on");
@@ -77,10 +77,10 @@ fn the_date_follows_a_wall_clock_that_is_set_and_time_that_was_slept() {
         clocks.pass(SECOND);
         assert_eq!(asked(&mut rig), wall + SECOND);
     }
-    // Nothing happened for hours: the first answer is right already.
+    // After idle hours, the first answer is right already.
     clocks.pass(5 * HOUR);
     assert_eq!(asked(&mut rig), clocks.wall());
-    // Over a connection that was there before.
+    // Over an older connection.
     let address = rig.address();
     let mut peer = rig.peer();
     peer.send(&get(address, "/"));
@@ -99,7 +99,7 @@ fn the_date_follows_a_wall_clock_that_is_set_and_time_that_was_slept() {
 }
 
 #[test]
-fn an_answer_between_turns_and_one_of_the_engine_have_the_date_of_their_time() {
+fn answers_between_turns_and_of_the_engine_have_current_dates() {
     let clocks = Clocks::new();
     let mut rig = Rig::with(clocks.options(), ServerConfig::new());
     rig.app.hold = true;
@@ -127,7 +127,7 @@ fn an_answer_between_turns_and_one_of_the_engine_have_the_date_of_their_time() {
 }
 
 #[test]
-fn all_servers_of_an_endpoint_are_dated_those_with_a_clock_of_their_own_and_those_that_come_later() {
+fn every_server_of_an_endpoint_sends_dates() {
     let clocks = Clocks::new();
     let given = WallClock::new(UNIX_EPOCH);
     let mut endpoint = Endpoint::with(clocks.options()).unwrap();
@@ -153,7 +153,7 @@ fn all_servers_of_an_endpoint_are_dated_those_with_a_clock_of_their_own_and_thos
 }
 
 #[test]
-fn a_file_of_the_future_was_last_modified_at_the_date_and_keeps_its_own_etag() {
+fn a_future_modification_time_is_capped_at_the_date_and_the_etag_kept() {
     let temp = Temp::new("future");
     let modify = |seconds| {
         let file = File::options().write(true).open(temp.public().join("hello.txt")).unwrap();
@@ -181,12 +181,12 @@ fn a_file_of_the_future_was_last_modified_at_the_date_and_keeps_its_own_etag() {
         assert!(!etags.contains(&etag), "the real time is in it");
         etags.push(etag);
         let head = ask("GET /hello.txt\nIf-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT");
-        assert!(head.starts_with("http/1.1 200 "), "it is later than what was told: {head}");
+        assert!(head.starts_with("http/1.1 200 "), "it is later than what was sent: {head}");
     }
 }
 
 #[test]
-fn names_are_spelled_as_rfc_6455_spells_them() {
+fn header_names_are_spelled_as_in_rfc_6455() {
     let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let address = rig.address();
@@ -206,7 +206,7 @@ fn names_are_spelled_as_rfc_6455_spells_them() {
 }
 
 #[test]
-fn a_client_asks_in_that_spelling_too() {
+fn a_client_uses_that_spelling_too() {
     let mut endpoint = Endpoint::new().unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
@@ -238,7 +238,7 @@ fn a_client_asks_in_that_spelling_too() {
 }
 
 #[test]
-fn any_24_characters_of_16_bytes_are_a_key_and_are_answered_as_they_came() {
+fn any_key_of_16_bytes_in_24_characters_is_answered_as_sent() {
     let mut rig = Rig::new(ServerConfig::new());
     let address = rig.address();
     let mut answer = |key: &str| {
@@ -268,13 +268,13 @@ fn any_24_characters_of_16_bytes_are_a_key_and_are_answered_as_they_came() {
 }
 
 #[test]
-fn a_client_comes_back_at_the_date_that_it_is_told_by_the_date_of_the_answer() {
+fn a_client_retries_at_the_retry_after_date_relative_to_the_answers_date() {
     for (status, fields, least) in [
         (503, "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:51:37 GMT\r\n", 120),
         (429, "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sunday, 06-Nov-94 08:50:37 GMT\r\n", 60),
         (503, "Date: Sun Nov  6 08:49:37 1994\r\nRetry-After: Tue, 06 Nov 2029 08:49:37 GMT\r\n", 3600),
         (503, "Retry-After: 90\r\n", 90),
-        // Ordinary back-off: nothing to count from, or nothing left of it.
+        // Ordinary back-off: no `Date` to count from, or no time left.
         (503, "Retry-After: Fri, 31 Dec 9999 23:59:59 GMT\r\n", 0),
         (503, "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:49:36 GMT\r\n", 0),
         (503, "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n", 0),
@@ -296,7 +296,7 @@ fn a_client_comes_back_at_the_date_that_it_is_told_by_the_date_of_the_answer() {
 }
 
 #[test]
-fn an_event_stream_tells_proxies_not_to_collect_it() {
+fn an_event_stream_disables_proxy_buffering() {
     let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let address = rig.address();
@@ -310,7 +310,7 @@ fn an_event_stream_tells_proxies_not_to_collect_it() {
     assert_eq!(field(&head, "Content-Type"), Some("text/event-stream"), "{head}");
 }
 
-/// All that comes until the end, of which there must be one.
+/// Everything until EOF, which must come.
 fn all(rig: &mut Rig, peer: &mut Peer) -> String {
     rig.end(peer);
     assert_eq!(peer.ended, Some(Ok(())), "an end in order");
@@ -318,7 +318,7 @@ fn all(rig: &mut Rig, peer: &mut Peer) -> String {
 }
 
 #[test]
-fn behind_an_upgrade_that_the_application_refuses_nothing_is_served() {
+fn nothing_is_served_behind_an_upgrade_that_the_application_rejects() {
     let no = || http::Response::builder().status(404).body(Bytes::from("no")).unwrap();
     for (answer, status) in [(no(), 404), (upgrade_required(), 426)] {
         for behind in ["GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n", "\u{1}\u{2}", ""] {
@@ -352,7 +352,7 @@ fn behind_an_upgrade_that_the_application_refuses_nothing_is_served() {
 }
 
 #[test]
-fn behind_an_upgrade_refused_by_the_engine_or_for_want_of_a_token_nothing_is_served() {
+fn nothing_is_served_behind_an_upgrade_rejected_by_the_engine_or_for_want_of_a_token() {
     const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let server = || ServerConfig::new();
     let asks = |change: fn(String) -> String| {
@@ -386,7 +386,7 @@ fn behind_an_upgrade_refused_by_the_engine_or_for_want_of_a_token_nothing_is_ser
 }
 
 #[test]
-fn behind_an_upgrade_that_is_dropped_too_late_or_too_late_for_a_server_that_stops_nothing_is_served() {
+fn nothing_is_served_behind_an_upgrade_dropped_late_or_during_a_stop() {
     for case in 0..3 {
         let clock = Clock::default();
         let given = clock.clone();
@@ -401,7 +401,7 @@ fn behind_an_upgrade_that_is_dropped_too_late_or_too_late_for_a_server_that_stop
             1 => clock.pass(10 * SECOND),
             _ => rig.endpoint.connections().server(rig.server).stop(HOUR),
         }
-        // A connection that is touched sees that its upgrade was dropped.
+        // A connection notices a dropped upgrade when it is next visited.
         peer.send(b"more");
         clock.pass(Duration::from_millis(1));
         if case == 0 {
@@ -415,7 +415,7 @@ fn behind_an_upgrade_that_is_dropped_too_late_or_too_late_for_a_server_that_stop
 }
 
 #[test]
-fn a_request_that_asks_for_another_upgrade_or_for_none_is_served_and_kept_alive() {
+fn a_request_for_another_upgrade_or_none_is_served_and_kept_alive() {
     let mut rig = Rig::new(ServerConfig::new());
     rig.app.also = Some(Box::new(|_, event| {
         assert!(!matches!(event, Event::Upgrade(..)));

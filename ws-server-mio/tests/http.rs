@@ -1,4 +1,4 @@
-//! Plain HTTP on the same port, and upgrades that are refused.
+//! Plain HTTP on the same port, and rejected upgrades.
 
 mod common;
 use common::*;
@@ -19,7 +19,7 @@ fn a_request_is_answered_at_once() {
 }
 
 #[test]
-fn requests_are_answered_later_and_in_their_order() {
+fn requests_may_be_answered_later_and_in_any_order() {
     let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
@@ -40,7 +40,7 @@ fn requests_are_answered_later_and_in_their_order() {
 }
 
 #[test]
-fn an_answer_to_who_is_gone_is_refused() {
+fn an_answer_to_a_closed_connection_is_rejected() {
     let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
@@ -56,7 +56,7 @@ fn an_answer_to_who_is_gone_is_refused() {
 }
 
 #[test]
-fn an_upgrade_is_decided_later() {
+fn an_upgrade_may_be_decided_later() {
     let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
@@ -66,7 +66,7 @@ fn an_upgrade_is_decided_later() {
     rig.until("the upgrade", |rig| rig.app.upgrades.len() == 1);
     assert_eq!(rig.endpoint.connections().server(rig.server).count(), 1);
     for _ in 0..3 {
-        assert!(!rig.turn().more, "a paused connection is no work");
+        assert!(!rig.turn().more, "a paused connection makes no turn due");
     }
     let (id, upgrade) = rig.app.upgrades.pop().unwrap();
     rig.endpoint.connections().accept(id, upgrade).unwrap();
@@ -75,7 +75,7 @@ fn an_upgrade_is_decided_later() {
 }
 
 #[test]
-fn a_refused_upgrade_is_plain_http() {
+fn a_rejected_upgrade_is_plain_http() {
     let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
@@ -104,7 +104,7 @@ fn a_malformed_request_never_reaches_the_application() {
 }
 
 #[test]
-fn who_connects_and_says_nothing_makes_no_event() {
+fn a_silent_connection_emits_no_event() {
     let mut rig = Rig::new(ServerConfig::new());
     let peer = rig.peer();
     rig.until("it", |rig| rig.endpoint.connections().server(rig.server).http_count() == 1);
@@ -114,7 +114,7 @@ fn who_connects_and_says_nothing_makes_no_event() {
 }
 
 #[test]
-fn who_upgrades_behind_a_request_is_a_client_when_that_is_answered() {
+fn an_upgrade_behind_a_request_counts_as_a_client_once_that_is_answered() {
     let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
@@ -137,7 +137,7 @@ fn who_upgrades_behind_a_request_is_a_client_when_that_is_answered() {
 }
 
 #[test]
-fn who_upgrades_behind_a_request_and_is_refused_is_none() {
+fn a_rejected_upgrade_behind_a_request_counts_as_no_client() {
     let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
@@ -158,7 +158,7 @@ fn who_upgrades_behind_a_request_and_is_refused_is_none() {
 }
 
 #[test]
-fn where_every_end_is_asked_for_that_of_who_says_nothing_is_told_once() {
+fn report_all_closes_reports_the_close_of_a_silent_connection_once() {
     let mut rig = Rig::new(ServerConfig::new().report_all_closes(true));
     let silent = rig.peer();
     rig.until("it", |rig| rig.endpoint.connections().server(rig.server).http_count() == 1);
@@ -166,7 +166,7 @@ fn where_every_end_is_asked_for_that_of_who_says_nothing_is_told_once() {
     rig.until("its end", |rig| rig.app.closed().len() == 1);
     assert_eq!(rig.endpoint.connections().server(rig.server).http_count(), 0);
     let closed = rig.app.closed()[0];
-    assert!(!closed.was_open && closed.error.is_none(), "to say nothing is no error: {closed}");
+    assert!(!closed.was_open && closed.error.is_none(), "silence is no error: {closed}");
     let (peer, _) = rig.open("/");
     drop(peer);
     rig.until("the other end", |rig| rig.app.closed().len() == 2);

@@ -1,7 +1,7 @@
-//! A thousand starts and stops leave nothing behind, and no thread is made but the one of a watch, and the one for names
-//! where names are allowed.
+//! A thousand starts and stops leak nothing, and start no thread but the one of a watch, and the one for names where
+//! names are allowed.
 //!
-//! Without the test harness, which has threads and allocations of its own.
+//! Runs without the test harness, which has threads and allocations.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is how a test fails
 
 mod common;
@@ -33,7 +33,7 @@ fn main() {
     names();
 }
 
-/// Clients of literals and of localhost need no thread, and leave nothing either.
+/// Clients of literals and of localhost need no thread, and leak nothing either.
 fn clients() {
     let mut rig = Both::new();
     let urls = [rig.url("/"), format!("ws://localhost:{}/", rig.server_address().port())];
@@ -42,7 +42,7 @@ fn clients() {
         for k in 0..times {
             let client = rig.connections().connect(urls[k % 2].as_str(), ClientConfig::new()).unwrap();
             assert!(ids.insert(client), "an id was used twice");
-            // Some are removed before they come to anything.
+            // Some are removed before they connect.
             if k % 3 > 0 {
                 let id = rig.opened(client);
                 rig.connections().send(id, "hello").unwrap();
@@ -53,7 +53,7 @@ fn clients() {
             rig.told = Told::default();
         }
         assert_eq!(rig.endpoint.clients().count(), 0);
-        // What tells the ids apart is the test's, not the endpoint's.
+        // The bookkeeping of ids belongs to the test, not to the endpoint.
         ids.clear();
         ids.shrink_to_fit();
     };
@@ -62,13 +62,13 @@ fn clients() {
     visits(&mut rig, 1000);
     let change = region.change();
     let held = change.bytes_allocated as i64 - change.bytes_deallocated as i64;
-    assert!(held < 16 << 10, "{held} bytes are left: {change:?}");
-    assert_eq!(count("/proc/self/fd"), files, "descriptors are left");
+    assert!(held < 16 << 10, "{held} bytes leaked: {change:?}");
+    assert_eq!(count("/proc/self/fd"), files, "descriptors leaked");
     assert_eq!(count("/proc/self/task"), 1, "threads");
-    println!("1,000 clients: {held} bytes, no descriptor and no thread more");
+    println!("1,000 clients: {held} bytes, no descriptor and no thread leaked");
 }
 
-/// A name needs a thread for as long as it is looked up, and leaves none.
+/// A name needs a thread only while it is looked up.
 fn names() {
     let bind = Bind::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     let options = Options::default().resolve_names();
@@ -79,7 +79,7 @@ fn names() {
     rig.opened(client);
     assert_eq!(count("/proc/self/task"), 1, "no name, no thread");
     for _ in 0..3 {
-        // A name to us, which the system's resolver knows without asking anybody.
+        // A name to us, which the system's resolver knows without a query.
         let client = rig.connections().connect(format!("ws://127.1:{port}/"), ClientConfig::new()).unwrap();
         rig.opened(client);
         // It may be about to end.
@@ -87,9 +87,9 @@ fn names() {
             std::thread::yield_now();
             count("/proc/self/task") == 1
         });
-        assert!(ended, "a thread for a name is left");
+        assert!(ended, "a thread for a name leaked");
     }
-    println!("three names: no thread is left of any");
+    println!("three names: no thread leaked");
 }
 
 fn servers() {
@@ -116,15 +116,15 @@ fn servers() {
         assert_eq!(rig.endpoint.servers().collect::<Vec<_>>(), [keeps]);
         assert_eq!(rig.endpoint.connections().stats().open, 0);
     };
-    // What is made once, is made.
+    // One-time allocations are done.
     starts(&mut rig, 50);
     let (files, region) = (count("/proc/self/fd"), Region::new(ALLOCATOR));
     starts(&mut rig, 1000);
     let change = region.change();
     let held = change.bytes_allocated as i64 - change.bytes_deallocated as i64;
-    // Lists may have grown once more; a leak would be of a thousand things.
-    assert!(held < 16 << 10, "{held} bytes are left: {change:?}");
-    assert_eq!(count("/proc/self/fd"), files, "descriptors are left");
+    // Lists may have grown once more; a leak would be a thousandfold.
+    assert!(held < 16 << 10, "{held} bytes leaked: {change:?}");
+    assert_eq!(count("/proc/self/fd"), files, "descriptors leaked");
     assert_eq!(count("/proc/self/task"), 1, "threads");
 
     rig.server = keeps;
@@ -135,12 +135,12 @@ fn servers() {
         assert_eq!(count("/proc/self/task"), 1 + usize::from(cfg!(target_os = "linux")), "threads");
         starts(&mut rig, 1);
         drop(watch);
-        // The system's list may still have it when it has ended.
+        // The system's list may still show it after it has ended.
         let start = Instant::now();
         while count("/proc/self/task") > 1 {
-            assert!(start.elapsed() < Duration::from_secs(20), "the thread of the watch is left");
+            assert!(start.elapsed() < Duration::from_secs(20), "the thread of the watch leaked");
         }
     }
-    assert_eq!(count("/proc/self/fd"), files, "descriptors are left");
-    println!("1,000 starts and stops: {held} bytes, no descriptor and no thread more");
+    assert_eq!(count("/proc/self/fd"), files, "descriptors leaked");
+    println!("1,000 starts and stops: {held} bytes, no descriptor and no thread leaked");
 }

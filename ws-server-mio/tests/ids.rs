@@ -1,4 +1,4 @@
-//! Ids of connections that are gone find nobody.
+//! Ids of closed connections find nothing.
 
 mod common;
 use common::*;
@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use ws_server_mio::{ClientConfig, CloseCode, Event, Frame, SendError, ServerConfig, State};
 
 #[test]
-fn every_verb_answers_for_who_is_gone() {
+fn every_method_answers_for_a_closed_connection() {
     let mut rig = Rig::new(ServerConfig::new());
     let (peer, id) = rig.open("/");
     drop(peer);
@@ -27,12 +27,12 @@ fn every_verb_answers_for_who_is_gone() {
     assert_eq!(connections.local_addr(id), None);
     assert_eq!(connections.latency(id), None);
     assert_eq!(connections.server_of(id), None);
-    assert_eq!(connections.state(new), State::Open, "and nobody else is meant");
+    assert_eq!(connections.state(new), State::Open, "no other connection is affected");
 }
 
-/// Old connections end and new ones are accepted between two turns, so that one batch of readiness has both.
+/// Connections close and others are accepted between two turns: one batch of readiness has both.
 #[test]
-fn ids_are_never_used_twice_when_ends_and_beginnings_come_together() {
+fn ids_are_never_reused_when_closes_and_accepts_coincide() {
     let mut rig = Rig::new(ServerConfig::new());
     let mut peers: Vec<Peer> = Vec::new();
     let address = rig.address();
@@ -62,7 +62,7 @@ fn ids_are_never_used_twice_when_ends_and_beginnings_come_together() {
 }
 
 #[test]
-fn a_handler_may_end_any_connection_that_has_news_in_the_same_turn() {
+fn a_handler_may_close_any_connection_ready_in_the_same_turn() {
     let mut rig = Rig::new(ServerConfig::new());
     let mut open: Vec<_> = (0..4).map(|_| rig.open("/")).collect();
     let ids: Vec<_> = open.iter().map(|(_, id)| *id).collect();
@@ -88,7 +88,7 @@ fn a_handler_may_end_any_connection_that_has_news_in_the_same_turn() {
 }
 
 #[test]
-fn ids_print_short() {
+fn ids_print_briefly() {
     let mut rig = Rig::new(ServerConfig::new());
     let (_peer, id) = rig.open("/");
     let client = rig.endpoint.connections().connect("ws://127.0.0.1:9/", ClientConfig::new()).unwrap();

@@ -1,4 +1,4 @@
-//! Deadlines are judged after what has come is read. The clock is given.
+//! Deadlines are checked after available input is read. The clock is given.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod common;
@@ -16,14 +16,14 @@ fn rig(config: ServerConfig) -> (Clock, Rig) {
     (clock, Rig::with(options, config))
 }
 
-/// Work of the application that takes so long.
+/// Slow work of the application.
 fn job(clock: &Clock, rig: &Rig, time: Duration) {
     let clock = clock.clone();
     rig.endpoint.remote().run(move |_| clock.pass(time)).unwrap();
 }
 
 #[test]
-fn an_answer_that_has_come_counts_however_slow_the_application_is() {
+fn a_pong_that_has_arrived_counts_however_slow_the_application() {
     let config =
         ServerConfig::new().heartbeat(Heartbeat::frequent().idle(10 * SECOND).pong_timeout(5 * SECOND));
     let (clock, mut rig) = rig(config);
@@ -32,13 +32,13 @@ fn an_answer_that_has_come_counts_however_slow_the_application_is() {
         clock.pass(10 * SECOND);
         assert_eq!(rig.frame(&mut peer), (PING, Vec::new()));
         peer.send(&frame(PONG, b""));
-        // The time is over, and the job takes all of the turn.
+        // The deadline has passed, and the job takes all of the turn.
         clock.pass(6 * SECOND);
         job(&clock, &rig, SECOND);
         rig.until("the answer", |rig| rig.app.count(|seen| matches!(seen, Seen::Pong(_))) == round);
         assert!(rig.app.closed().is_empty(), "{}", rig.app.closed()[0]);
     }
-    // Without an answer the same turns find it dead.
+    // Without a Pong the same turns find it dead.
     clock.pass(10 * SECOND);
     assert_eq!(rig.frame(&mut peer), (PING, Vec::new()));
     clock.pass(6 * SECOND);
@@ -48,7 +48,7 @@ fn an_answer_that_has_come_counts_however_slow_the_application_is() {
 }
 
 #[test]
-fn a_request_that_has_come_counts_however_slow_the_application_is() {
+fn a_request_that_has_arrived_counts_however_slow_the_application() {
     let (clock, mut rig) = rig(ServerConfig::new());
     let address = rig.address();
     let mut peer = rig.peer();
@@ -60,7 +60,7 @@ fn a_request_that_has_come_counts_however_slow_the_application_is() {
 }
 
 #[test]
-fn a_close_that_was_answered_in_time_is_clean_however_slow_the_application_is() {
+fn a_close_answered_in_time_is_clean_however_slow_the_application() {
     let (clock, mut rig) = rig(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     rig.endpoint.connections().close(id, ws_server_mio::CloseCode::NORMAL, "").unwrap();
@@ -73,11 +73,11 @@ fn a_close_that_was_answered_in_time_is_clean_however_slow_the_application_is() 
 }
 
 #[test]
-fn a_flood_does_not_put_the_judgement_off_for_ever() {
+fn a_flood_does_not_postpone_deadlines_forever() {
     let (clock, mut rig) = rig(ServerConfig::new().heartbeat(Heartbeat::off()));
     rig.app.silent = true;
     let ticking = clock.clone();
-    // Each message takes a whole turn, and there are always more.
+    // Each message takes a whole turn, and more always follow.
     rig.app.also = Some(Box::new(move |_, _| ticking.pass(2 * Duration::from_millis(1))));
     let (mut peer, id) = rig.open("/");
     let large = Frame::binary(vec![1; 1 << 20]);
@@ -91,11 +91,11 @@ fn a_flood_does_not_put_the_judgement_off_for_ever() {
             rig.turn();
         }
     }
-    assert!(rig.app.count(|seen| matches!(seen, Seen::Text(..))) < 1000, "it had more to say");
+    assert!(rig.app.count(|seen| matches!(seen, Seen::Text(..))) < 1000, "it had more to send");
     assert!(matches!(rig.app.closed()[0].error, Some(Error::Timeout(Timeout::Output))));
 }
 
-/// Whether this process may have so many files open.
+/// Whether this process may open that many files.
 #[cfg(target_os = "linux")]
 fn may_open(files: usize) -> bool {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
@@ -107,7 +107,7 @@ fn may_open(files: usize) -> bool {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn more_answers_than_one_wait_can_report_count_all() {
+fn more_pongs_than_one_wait_reports_all_count() {
     const PEERS: usize = 1100;
     if !may_open(2 * PEERS + 200) {
         return;

@@ -1,4 +1,4 @@
-//! Limits of a server, and what is counted.
+//! Limits of a server, and its statistics.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod common;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ws_proto::{Error, Timeout};
 use ws_server_mio::{Bind, Budget, Endpoint, Frame, Heartbeat, HeartbeatKind, Opcode, Options, ServerConfig};
 
-/// A clock that stands until it is moved.
+/// A clock that only the test moves.
 #[derive(Clone)]
 struct Clock(Arc<Mutex<Instant>>);
 
@@ -30,14 +30,14 @@ impl Clock {
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn an_address_of_the_network_has_so_many_connections_and_this_machine_any_number() {
+fn max_per_address_limits_remote_addresses_but_not_loopback() {
     let config = ServerConfig::default().max_per_address(Some(2));
     let mut endpoint = Endpoint::new().unwrap();
     let server = endpoint.connections().listen(Bind::lan(), config).unwrap();
     let mut rig = Rig { endpoint, server, app: App::default() };
     let port = rig.address().port();
     let mut near: Vec<_> = (0..5).map(|_| Peer::connect(([127, 0, 0, 1], port).into())).collect();
-    rig.until("all of this machine", |rig| rig.endpoint.connections().server(server).http_count() == 5);
+    rig.until("all from this machine", |rig| rig.endpoint.connections().server(server).http_count() == 5);
     near.clear();
     rig.until("their end", |rig| rig.endpoint.connections().server(server).http_count() == 0);
 
@@ -56,7 +56,7 @@ fn an_address_of_the_network_has_so_many_connections_and_this_machine_any_number
 }
 
 #[test]
-fn beyond_so_many_handshakes_the_next_waits_until_one_has_asked() {
+fn over_max_handshakes_the_next_waits_for_a_request() {
     let mut rig = Rig::new(ServerConfig::default().max_handshakes(2));
     let address = rig.address();
     let (mut first, _second) = (rig.peer(), rig.peer());
@@ -75,7 +75,7 @@ fn beyond_so_many_handshakes_the_next_waits_until_one_has_asked() {
 }
 
 #[test]
-fn beyond_so_many_handshakes_the_next_waits_until_one_has_gone() {
+fn over_max_handshakes_the_next_waits_for_a_close() {
     let mut rig = Rig::new(ServerConfig::default().max_handshakes(1));
     for _ in 0..3 {
         let silent = rig.peer();
@@ -87,7 +87,7 @@ fn beyond_so_many_handshakes_the_next_waits_until_one_has_gone() {
 }
 
 #[test]
-fn a_peer_over_the_message_rate_is_not_read_until_the_next_second_and_others_are() {
+fn a_peer_over_the_message_rate_alone_waits_for_the_next_second() {
     let clock = Clock::new();
     let mut rig = Rig::with(clock.options(), ServerConfig::new().message_rate(Some(4)));
     let (mut eager, _) = rig.open("/");
@@ -113,7 +113,7 @@ fn a_peer_over_the_message_rate_is_not_read_until_the_next_second_and_others_are
 }
 
 #[test]
-fn what_was_done_is_counted() {
+fn statistics_count_connections_messages_and_bytes() {
     let mut rig =
         Rig::with(Options::default().budget(Budget::ui()), ServerConfig::default().max_connections(3));
     let (mut a, _) = rig.open("/");
@@ -141,7 +141,7 @@ fn what_was_done_is_counted() {
     let stats = rig.endpoint.connections().stats();
     assert_eq!((stats.messages_in, stats.messages_out), (2, 2 + 2 + 1));
     assert_eq!(stats.bytes_in - before.bytes_in, 6 + 5 + 6 + 3);
-    // Two echoes, two of the broadcast, two halves; the ping may still be on its way.
+    // Two echoes, two broadcasts, two halves; the ping may still be in flight.
     let sent = stats.bytes_out - before.bytes_out;
     assert!((12 + 2 * 8 + 6 + 7..=12 + 2 * 8 + 6 + 7 + 2).contains(&sent), "{sent}");
     assert!(rig.endpoint.worst_turn() > Duration::ZERO);
@@ -149,11 +149,14 @@ fn what_was_done_is_counted() {
     drop((a, b));
     rig.until("their end", |rig| rig.endpoint.connections().stats().open == 1);
     let after = rig.endpoint.connections().stats();
-    assert!(after.bytes_in >= stats.bytes_in && after.bytes_out >= stats.bytes_out, "who goes stays counted");
+    assert!(
+        after.bytes_in >= stats.bytes_in && after.bytes_out >= stats.bytes_out,
+        "closed connections stay counted"
+    );
 }
 
 #[test]
-fn heartbeats_are_as_set_at_the_start_and_a_change_takes_effect_at_the_next() {
+fn heartbeat_changes_take_effect_at_the_next_start() {
     let clock = Clock::new();
     let pongs = Heartbeat::frequent().kind(HeartbeatKind::Pong).idle(7 * SECOND).payload("alive");
     let mut rig = Rig::with(clock.options(), ServerConfig::new().heartbeat(pongs));
@@ -171,7 +174,7 @@ fn heartbeats_are_as_set_at_the_start_and_a_change_takes_effect_at_the_next() {
     assert_eq!(later.take_frame(), None);
     clock.advance(4 * SECOND);
     assert_eq!(rig.frame(&mut later), (PING, Vec::new()));
-    // Nobody answers: that one is dead, and no other.
+    // No answer: that peer is dead, and no other.
     clock.advance(20 * SECOND);
     rig.until("its end", |rig| rig.app.closed().len() == 1);
     assert!(matches!(rig.app.closed()[0].error, Some(Error::Timeout(Timeout::Heartbeat))));

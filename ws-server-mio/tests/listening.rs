@@ -1,4 +1,4 @@
-//! Starting and stopping servers, and what they are called.
+//! Starting and stopping servers, and their addresses.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod common;
@@ -23,7 +23,7 @@ fn a_server_starts_stops_and_starts_again_on_its_port() {
     assert_eq!(rig.frame(&mut peer).0, CLOSE);
     peer.send(&frame(CLOSE, &1001u16.to_be_bytes()));
     drop(peer);
-    rig.until("the end of the server", |rig| matches!(rig.app.seen.last(), Some(Seen::Stopped(_))));
+    rig.until("the stop of the server", |rig| matches!(rig.app.seen.last(), Some(Seen::Stopped(_))));
     let order: Vec<_> = rig
         .app
         .seen
@@ -48,14 +48,14 @@ fn a_server_starts_stops_and_starts_again_on_its_port() {
 }
 
 #[test]
-fn a_stop_cuts_who_is_not_gone_at_the_deadline() {
+fn a_stop_cuts_remaining_connections_at_the_deadline() {
     let mut rig = Rig::new(ServerConfig::new());
     let (_silent, id) = rig.open("/");
     let mut idle = rig.peer();
     rig.until("the idle one", |rig| rig.endpoint.connections().server(rig.server).http_count() == 1);
     rig.endpoint.connections().server(rig.server).stop(Duration::from_millis(20));
     rig.until("the end", |rig| matches!(rig.app.seen.last(), Some(Seen::Stopped(_))));
-    assert_eq!(rig.app.closed().len(), 1, "who never said a word is not told of");
+    assert_eq!(rig.app.closed().len(), 1, "a silent connection is not reported");
     assert!(!rig.app.closed()[0].clean);
     assert_eq!(rig.endpoint.connections().state(id), ws_server_mio::State::Closed);
     rig.end(&mut idle);
@@ -71,7 +71,7 @@ fn run_ends_with_the_last_server() {
 }
 
 #[test]
-fn run_ends_when_asked() {
+fn run_ends_on_request() {
     let mut rig = Rig::new(ServerConfig::new());
     rig.endpoint.remote().run(|connections| connections.exit()).unwrap();
     rig.endpoint.run(|_, _| {}).unwrap();
@@ -79,7 +79,7 @@ fn run_ends_when_asked() {
 }
 
 #[test]
-fn a_failed_start_says_what_was_tried_and_can_be_repeated() {
+fn a_failed_start_says_what_was_tried_and_can_be_retried() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = taken.local_addr().unwrap().port();
     let mut endpoint = endpoint();
@@ -98,14 +98,14 @@ fn a_failed_start_says_what_was_tried_and_can_be_repeated() {
 }
 
 #[test]
-fn an_address_of_another_machine_is_told_as_such() {
+fn an_address_of_another_machine_is_reported_as_such() {
     let elsewhere = SocketAddr::from(([192, 0, 2, 1], 0));
     let result = endpoint().connections().listen(elsewhere, ServerConfig::new());
     assert!(matches!(result, Err(ListenError::NotHere { .. })), "{result:?}");
 }
 
 #[test]
-fn of_a_range_the_first_free_port_is_taken() {
+fn a_range_uses_its_first_free_port() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let first = taken.local_addr().unwrap().port();
     let mut endpoint = endpoint();
@@ -132,7 +132,7 @@ fn localhost_is_both_families_on_one_port() {
 }
 
 #[test]
-fn a_peer_has_the_address_that_it_came_from_on_dual_stack_too() {
+fn a_peer_has_its_own_address_on_dual_stack_too() {
     let mut endpoint = endpoint();
     let server = endpoint.connections().listen(Bind::any(), ServerConfig::new()).unwrap();
     let port = endpoint.connections().server(server).local_addr().unwrap().port();
@@ -155,7 +155,7 @@ fn a_peer_has_the_address_that_it_came_from_on_dual_stack_too() {
 }
 
 #[test]
-fn a_url_names_a_host_that_can_be_reached_from_here() {
+fn a_url_names_a_reachable_host() {
     let mut endpoint = endpoint();
     let connections = endpoint.connections();
     let local = connections.listen(Bind::localhost(), ServerConfig::new()).unwrap();
@@ -182,7 +182,7 @@ fn rig_out(endpoint: &mut Endpoint) {
 }
 
 #[test]
-fn who_comes_over_the_limit_is_turned_away_and_counted() {
+fn over_max_connections_is_rejected_and_counted() {
     let mut rig = Rig::new(ServerConfig::default().max_connections(1));
     let (first, _) = rig.open("/");
     let mut second = rig.peer();

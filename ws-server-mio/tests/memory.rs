@@ -1,6 +1,6 @@
-//! What the steady state allocates: nothing.
+//! The steady state allocates nothing.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use common::*;
@@ -24,7 +24,7 @@ fn handler(connections: &mut Connections, event: Event<'_>) {
     }
 }
 
-/// Sends a frame, and turns until so many bytes have come back.
+/// Sends a frame, and runs turns until that many bytes have come back.
 fn exchange(rig: &mut Rig, peer: &mut Peer, message: &[u8], reply: &mut [u8]) {
     peer.stream.write_all(message).unwrap();
     let mut got = 0;
@@ -38,7 +38,7 @@ fn exchange(rig: &mut Rig, peer: &mut Peer, message: &[u8], reply: &mut [u8]) {
     }
 }
 
-// One test, since the count is of all threads.
+// One test, because the count covers all threads.
 #[test]
 fn a_steady_echo_allocates_nothing_and_an_idle_connection_holds_nothing() {
     let mut rig = Rig::new(ServerConfig::new());
@@ -61,7 +61,7 @@ fn a_steady_echo_allocates_nothing_and_an_idle_connection_holds_nothing() {
         assert_eq!((change.allocations, change.reallocations), (0, 0), "{size} bytes: {change:?}");
     }
 
-    // Held, beside what there was before them: their share of the slab and of the timers.
+    // Held beyond the earlier total: their share of the slab and of the timers.
     let region = Region::new(ALLOCATOR);
     let mut more: Vec<_> = (0..512).map(|_| rig.open("/").0).collect();
     for peer in &mut more {

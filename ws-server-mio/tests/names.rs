@@ -1,4 +1,4 @@
-//! Names that clients connect to: one that is never answered holds up no other.
+//! Names that clients connect to: a name that is never answered delays no other.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -28,7 +28,7 @@ fn persistent() -> ClientConfig {
     ClientConfig::new().reconnect(Reconnect::default())
 }
 
-/// So many names without an answer, each with a client, all being looked up.
+/// That many stuck names, each with a client, all being looked up.
 fn stuck(rig: &mut Both, names: &Names, count: usize) -> Vec<ClientId> {
     let clients = (0..count).map(|k| connect(rig, &format!("stuck{k}.test"), persistent())).collect();
     names.begun(count);
@@ -36,7 +36,7 @@ fn stuck(rig: &mut Both, names: &Names, count: usize) -> Vec<ClientId> {
 }
 
 #[test]
-fn four_names_without_an_answer_hold_up_no_fifth() {
+fn four_stuck_names_do_not_delay_a_fifth() {
     let (mut rig, names) = rig();
     let others = stuck(&mut rig, &names, 4);
     let good = connect(&mut rig, "good.test", persistent());
@@ -49,7 +49,7 @@ fn four_names_without_an_answer_hold_up_no_fifth() {
 }
 
 #[test]
-fn a_ninth_name_waits_until_one_of_eight_is_answered() {
+fn a_ninth_name_waits_for_one_of_eight_answers() {
     let (mut rig, names) = rig();
     let others = stuck(&mut rig, &names, 8);
     let ninth = connect(&mut rig, "good.test", ClientConfig::new());
@@ -65,12 +65,12 @@ fn a_ninth_name_waits_until_one_of_eight_is_answered() {
 }
 
 #[test]
-fn clients_of_one_name_share_one_lookup() {
+fn clients_of_the_same_name_share_one_lookup() {
     let (mut rig, names) = rig();
     let mut clients: Vec<_> =
         (0..20).map(|_| connect(&mut rig, "stuck1.test", ClientConfig::new())).collect();
     names.begun(1);
-    // Also one that comes later, asks for another port, or writes it in capitals.
+    // So does a later client, one for another port, or one in capitals.
     clients.push(connect(&mut rig, "STUCK1.test", ClientConfig::new()));
     let elsewhere = rig.connections().connect("ws://stuck1.test:1/", ClientConfig::new()).unwrap();
     names.release("stuck1.test", true);
@@ -84,14 +84,14 @@ fn clients_of_one_name_share_one_lookup() {
         other => panic!("{other:?}"),
     }
     assert_eq!(names.begun(1), ["stuck1.test"]);
-    // An answer is not kept: the next connection asks again.
+    // No answer is cached: the next connection looks the name up again.
     let client = connect(&mut rig, "stuck1.test", ClientConfig::new());
     rig.opened(client);
     assert_eq!(names.begun(2).len(), 2);
 }
 
 #[test]
-fn a_name_that_no_client_waits_for_is_never_looked_up() {
+fn an_abandoned_name_is_never_looked_up() {
     let (mut rig, names) = rig();
     stuck(&mut rig, &names, 8);
     let disconnected = connect(&mut rig, "one.test", persistent());
@@ -103,20 +103,20 @@ fn a_name_that_no_client_waits_for_is_never_looked_up() {
     rig.connections().client(shared).disconnect();
     names.release("stuck0.test", false);
     rig.opened(kept);
-    assert_eq!(names.begun(9)[8..], ["three.test"], "they would have come before it");
+    assert_eq!(names.begun(9)[8..], ["three.test"], "they would have been looked up before it");
     assert!(matches!(rig.failed(disconnected), ConnectError::Cancelled));
     (0..8).for_each(|k| names.release(&format!("stuck{k}.test"), false));
 }
 
 #[test]
-fn a_client_that_comes_back_joins_the_lookup_that_goes_on() {
+fn a_retry_joins_the_pending_lookup() {
     let (mut rig, names) = rig();
     let client = connect(&mut rig, "stuck0.test", persistent());
     names.begun(1);
     rig.connections().client(client).disconnect();
     assert!(matches!(rig.failed(client), ConnectError::Cancelled));
     rig.connections().client(client).reconnect();
-    // An attempt whose time is over leaves it, and the next one waits for the same answer.
+    // An attempt that times out leaves it, and the next one waits for the same answer.
     let timeout = ClientConfig::new().get_connection().get_handshake_timeout();
     rig.clock.pass(timeout);
     rig.failed(client);
@@ -129,7 +129,7 @@ fn a_client_that_comes_back_joins_the_lookup_that_goes_on() {
 }
 
 #[test]
-fn an_error_says_that_it_was_the_name() {
+fn a_lookup_failure_names_the_name() {
     let (mut rig, names) = rig();
     let unknown = connect(&mut rig, "none.test", ClientConfig::new());
     let failure = rig.failed(unknown);
@@ -148,7 +148,7 @@ fn an_error_says_that_it_was_the_name() {
         ConnectError::Name { error, .. } => assert_eq!(error.kind(), io::ErrorKind::TimedOut),
         other => panic!("{other:?}"),
     }
-    // The same of one that is being looked up.
+    // The same for a pending lookup.
     let begun = connect(&mut rig, "stuck3.test", config);
     rig.clock.pass(Duration::from_secs(7));
     assert!(rig.failed(begun).to_string().contains(r#"cannot look up "stuck3.test""#));
@@ -156,13 +156,13 @@ fn an_error_says_that_it_was_the_name() {
 }
 
 #[test]
-fn an_endpoint_that_goes_waits_for_no_name_and_asks_no_further_ones() {
+fn a_dropped_endpoint_waits_for_no_name_and_looks_up_no_more() {
     let (mut rig, names) = rig();
     stuck(&mut rig, &names, 8);
     connect(&mut rig, "never.test", persistent());
     drop(rig);
     (0..8).for_each(|k| names.release(&format!("stuck{k}.test"), true));
-    // Each thread lets the resolver go as it ends.
+    // Each thread releases the resolver as it ends.
     while names.holders() > 1 {
         std::thread::yield_now();
     }

@@ -1,4 +1,4 @@
-//! The endpoint's descriptor in somebody else's loop.
+//! The endpoint's descriptor in another event loop.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use ws_server_mio::{Budget, Connections, Endpoint, Event, Options, ServerConfig, Turn};
 
-/// What a level-triggered outer loop sees: registering anew shows the present state.
+/// What a level-triggered outer loop sees: registering again shows the present state.
 fn is_readable(rig: &Rig) -> bool {
     let mut outer = Poll::new().unwrap();
     let mut events = Events::with_capacity(1);
@@ -23,15 +23,15 @@ fn is_readable(rig: &Rig) -> bool {
 }
 
 #[test]
-fn turns_that_run_only_when_the_descriptor_is_readable_leave_nothing_undone() {
-    // Where time bounds a turn, no visit goes on to finish a message.
+fn turns_on_readability_alone_leave_nothing_undone() {
+    // Where time bounds a turn, no visit continues to the end of a message.
     let budget = Budget::server().bytes_per_visit(4096).time(Duration::from_secs(3600));
     let mut rig = Rig::with(Options::default().budget(budget), ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     while is_readable(&rig) {
         rig.endpoint.poll(Some(Duration::ZERO), |_, _| {}).unwrap();
     }
-    // Many visits, of which the kernel tells once.
+    // Many visits, from a single kernel event.
     let message = frame(BINARY, &vec![7; 100_000]);
     peer.send(&message);
     let start = Instant::now();
@@ -52,7 +52,7 @@ fn turns_that_run_only_when_the_descriptor_is_readable_leave_nothing_undone() {
 }
 
 #[test]
-fn verbs_between_turns_make_the_descriptor_readable_until_a_turn_has_served_them() {
+fn calls_between_turns_make_the_descriptor_readable_until_a_turn_serves_them() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     while is_readable(&rig) {
@@ -68,15 +68,15 @@ fn verbs_between_turns_make_the_descriptor_readable_until_a_turn_has_served_them
     }
 }
 
-/// The host's turn, for a loop that may call it again from within.
+/// The host's turn, for a loop that may call it reentrantly.
 fn turn(endpoint: &Rc<RefCell<Endpoint>>, app: &mut impl FnMut(&mut Connections, Event<'_>)) -> Option<Turn> {
-    // Somebody further out is in a turn, and goes on with it.
+    // An outer call is in a turn, and continues with it.
     let mut endpoint = endpoint.try_borrow_mut().ok()?;
     Some(endpoint.poll(Some(Duration::ZERO), app).unwrap())
 }
 
 #[test]
-fn a_turn_within_a_handler_is_skipped_and_nothing_is_lost() {
+fn a_turn_inside_a_handler_is_skipped_and_nothing_is_lost() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     let (mut other, _) = rig.open("/");
@@ -90,10 +90,10 @@ fn a_turn_within_a_handler_is_skipped_and_nothing_is_lost() {
             let Event::Message(id, message) = event else { return };
             let text = message.as_text().unwrap().to_owned();
             if text == "dialog" {
-                // Its own loop turns on, and the host's sources with it, while more arrives.
+                // The handler runs the outer loop, and with it the host's sources, while more arrives.
                 for k in 0..100 {
                     other.send(&frame(TEXT, format!("meanwhile {k}").as_bytes()));
-                    assert_eq!(turn(&endpoint, &mut |_, _| panic!("a turn in a turn")), None);
+                    assert_eq!(turn(&endpoint, &mut |_, _| panic!("a nested turn")), None);
                     skipped += 1;
                 }
                 peer.send(&frame(TEXT, b"last"));

@@ -1,4 +1,4 @@
-//! Application code that panics amid a turn, and is caught: everything else goes on.
+//! Application code that panics within a turn, and is caught: everything else goes on.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -14,12 +14,12 @@ use ws_server_mio::{
 
 const CAUGHT: &str = "on purpose";
 
-/// Panics without a word on the terminal.
+/// Panics without output.
 fn fail() {
     resume_unwind(Box::new(CAUGHT));
 }
 
-/// What it gives, unless it panics on purpose.
+/// The result of `act`, unless it panics on purpose.
 fn catching<T>(act: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(act)) {
         Ok(done) => Some(done),
@@ -28,17 +28,21 @@ fn catching<T>(act: impl FnOnce() -> T) -> Option<T> {
     }
 }
 
-/// Turns until something is so, and catches what the application throws; how often that was.
-fn until(rig: &mut Rig, what: &str, mut so: impl FnMut(&mut Rig) -> bool) -> usize {
+/// Runs turns until the condition holds, and catches the application's panics; returns how many.
+fn until(rig: &mut Rig, what: &str, mut done: impl FnMut(&mut Rig) -> bool) -> usize {
     let (start, mut panics) = (Instant::now(), 0);
-    while !so(rig) {
-        assert!(start.elapsed() < Duration::from_secs(20), "waited in vain for {what}: {:?}", rig.app.seen);
+    while !done(rig) {
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "timed out waiting for {what}: {:?}",
+            rig.app.seen
+        );
         panics += usize::from(catching(|| rig.turn()).is_none());
     }
     panics
 }
 
-/// The application panics at the events that this wants.
+/// Makes the application panic at matching events.
 fn panics_at(mut wanted: impl FnMut(&Event<'_>) -> bool + Send + 'static) -> Option<Hook> {
     Some(Box::new(move |_: &mut Connections, event: &Event<'_>| {
         if wanted(event) {
@@ -57,7 +61,7 @@ fn texts(rig: &Rig) -> Vec<&str> {
 }
 
 #[test]
-fn what_was_read_behind_the_event_is_told_next_and_no_other_connection_notices() {
+fn input_behind_the_panic_is_reported_next_and_no_other_connection_is_affected() {
     for visit in [1, 7, 256 << 10] {
         let budget = Budget::server().bytes_per_visit(visit);
         let mut rig = Rig::with(Options::default().budget(budget), ServerConfig::new());
@@ -109,14 +113,14 @@ fn a_watch_wakes_its_host_after_a_panic() {
     while catching(|| watched.drain()).is_some() {
         watched.next_wake();
     }
-    // Nobody has told the host that more is to be done.
+    // The host has no other hint that more is due.
     watched.next_wake();
     watched.drain();
     assert_eq!(watched.frame(&mut peer), (TEXT, b"2".to_vec()));
 }
 
 #[test]
-fn an_end_whose_handler_panics_is_told_once_and_leaves_nothing() {
+fn a_close_whose_handler_panics_is_reported_once_and_leaks_nothing() {
     let mut rig = Rig::new(ServerConfig::new());
     let (peer, id) = rig.open("/");
     let (mut other, _) = rig.open("/");
@@ -142,7 +146,7 @@ fn an_end_whose_handler_panics_is_told_once_and_leaves_nothing() {
 }
 
 #[test]
-fn a_request_whose_handler_panics_is_answered_503_and_the_next_one_is_served() {
+fn a_request_whose_handler_panics_gets_503_and_the_next_one_is_served() {
     let mut rig = Rig::new(ServerConfig::new());
     let address = rig.address();
     rig.app.also = panics_at(|event| match event {
@@ -157,7 +161,7 @@ fn a_request_whose_handler_panics_is_answered_503_and_the_next_one_is_served() {
 }
 
 #[test]
-fn a_job_that_panics_keeps_none_of_the_others_from_running() {
+fn a_panicking_job_does_not_stop_later_jobs() {
     let mut rig = Rig::new(ServerConfig::new());
     let done = Arc::new(Mutex::new(Vec::new()));
     for k in 0..4 {
@@ -175,7 +179,7 @@ fn a_job_that_panics_keeps_none_of_the_others_from_running() {
 }
 
 #[test]
-fn the_end_of_the_last_server_ends_a_run_also_where_its_handler_panics() {
+fn run_ends_with_the_last_server_even_if_its_handler_panics() {
     let mut rig = Rig::new(ServerConfig::new());
     let server = rig.server;
     rig.endpoint.connections().server(server).stop(Duration::ZERO);
@@ -190,7 +194,7 @@ fn the_end_of_the_last_server_ends_a_run_also_where_its_handler_panics() {
     rig.endpoint.run(|_, event| panic!("{event:?}")).unwrap();
 }
 
-/// Panics over messages and pieces that contain "filter", and at every end.
+/// Panics on messages and fragments that contain "filter", and at every close.
 struct Fragile;
 
 impl Extension for Fragile {
@@ -214,11 +218,11 @@ impl Extension for Fragile {
 }
 
 #[test]
-fn an_extension_that_panics_over_a_message_stays_and_costs_that_connection() {
+fn an_extension_that_panics_on_a_message_stays_and_loses_that_connection() {
     let config = ServerConfig::new().delivery(Delivery::Chunked { whole: 0 });
     for (rules, bytes) in [
         (ServerConfig::new(), [frame(TEXT, b"filter"), frame(TEXT, b"behind")].concat()),
-        // What is left of a message is not taken for the whole.
+        // The remainder of a message is not mistaken for the whole.
         (config, [frame(0x01, b"one"), frame(0x00, b"filter"), frame(0x80, b"three")].concat()),
     ] {
         let mut rig = Rig::new(rules);
@@ -232,13 +236,13 @@ fn an_extension_that_panics_over_a_message_stays_and_costs_that_connection() {
             end.as_ref().is_some_and(|(first, _)| *first == CLOSE)
         });
         assert_eq!(close_code(&end.unwrap().1), 1011);
-        // The handler hears of no message that ends behind the one that is lost; and of the end, though the extension
-        // panics over that, too.
+        // The handler receives no message whose middle is lost; it receives the close, although the extension panics on
+        // that, too.
         let lasts = |seen: &Seen| matches!(seen, Seen::Fragment(_, _, _, true));
         assert_eq!(rig.app.count(lasts), 0);
         drop(peer);
-        until(&mut rig, "word of the end", |rig| rig.app.closed().len() == 1);
-        // The extension is still there, and the other connection, too.
+        until(&mut rig, "a report of the close", |rig| rig.app.closed().len() == 1);
+        // The extension is still there, and so is the other connection.
         assert!(rig.endpoint.connections().set_extension(Fragile).is_err());
         other.send(&frame(TEXT, b"filter"));
         until(&mut rig, "the other's end", |rig| rig.endpoint.connections().state(id) != State::Open);
@@ -246,7 +250,7 @@ fn an_extension_that_panics_over_a_message_stays_and_costs_that_connection() {
 }
 
 #[test]
-fn an_end_that_an_extension_panics_over_is_told_to_the_handler_with_all_that_belongs_to_it() {
+fn a_close_on_which_an_extension_panics_reaches_the_handler_in_full() {
     let mut rig = Rig::new(ServerConfig::new());
     rig.endpoint.connections().set_extension(Fragile).unwrap();
     let (peer, id) = rig.open("/");
@@ -265,7 +269,7 @@ fn an_end_that_an_extension_panics_over_is_told_to_the_handler_with_all_that_bel
     assert_eq!(*found.lock().unwrap(), [(vec!["topic".to_owned()], Some("data"))]);
     assert_eq!(rig.endpoint.connections().topics().of(id).count(), 0);
 
-    // What is told of servers is not lost either.
+    // Events of servers are not lost either.
     let server = rig.server;
     rig.endpoint.connections().server(server).stop(Duration::ZERO);
     until(&mut rig, "the server's end", |rig| matches!(rig.app.seen.last(), Some(Seen::Stopped(_))));
@@ -273,7 +277,7 @@ fn an_end_that_an_extension_panics_over_is_told_to_the_handler_with_all_that_bel
 }
 
 #[test]
-fn a_leg_ends_with_its_partner_also_where_the_handler_of_that_end_panics() {
+fn a_leg_ends_with_its_partner_even_if_the_handler_panics() {
     // One whose partner closes, and one whose client cannot connect.
     for open in [true, false] {
         let host = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -299,7 +303,7 @@ fn a_leg_ends_with_its_partner_also_where_the_handler_of_that_end_panics() {
             rig.endpoint.connections().terminate(back);
         }
         let mut end = None;
-        until(&mut rig, "the end of the other leg", |_| {
+        until(&mut rig, "the close of the other leg", |_| {
             end = end.take().or_else(|| front.take_frame());
             end.is_some()
         });
@@ -309,7 +313,7 @@ fn a_leg_ends_with_its_partner_also_where_the_handler_of_that_end_panics() {
 }
 
 #[test]
-fn an_extension_that_panics_over_a_relayed_piece_ends_both_legs() {
+fn an_extension_that_panics_on_a_relayed_fragment_ends_both_legs() {
     let config = ServerConfig::new().delivery(Delivery::Chunked { whole: 0 });
     let mut rig = Rig::new(config);
     rig.app.silent = true;
@@ -319,8 +323,8 @@ fn an_extension_that_panics_over_a_relayed_piece_ends_both_legs() {
     rig.endpoint.connections().couple(a, b).unwrap();
     one.send(&[frame(0x01, b"one"), frame(0x00, b"filter"), frame(0x80, b"three")].concat());
     let mut got = Vec::new();
-    until(&mut rig, "the end of the other", |_| {
-        // It answers no Close: its own end is what the test waits for.
+    until(&mut rig, "the close of the other leg", |_| {
+        // It answers no Close: the test waits for the closed stream.
         while let Some((first, payload)) = one.take_frame() {
             assert_eq!((first, close_code(&payload)), (CLOSE, 1011));
             one.send(&frame(CLOSE, &1011_u16.to_be_bytes()));
@@ -329,11 +333,11 @@ fn an_extension_that_panics_over_a_relayed_piece_ends_both_legs() {
         got.last().is_some_and(|(first, _)| *first == CLOSE)
     });
     assert_eq!(got.len(), 2, "{got:?}");
-    assert_eq!(got[0], (0x01, b"one".to_vec()), "and no end of a message that has a hole");
+    assert_eq!(got[0], (0x01, b"one".to_vec()), "and no end of a message with a hole");
 }
 
 #[test]
-fn a_filter_that_panics_amid_a_broadcast_leaves_all_connections_open() {
+fn a_filter_that_panics_in_a_broadcast_leaves_all_connections_open() {
     let mut rig = Rig::new(ServerConfig::new());
     let mut open: Vec<_> = (0..3).map(|_| rig.open("/")).collect();
     let connections = rig.endpoint.connections();

@@ -1,4 +1,4 @@
-//! Reading that the application holds back.
+//! Reading paused by the application.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod common;
@@ -25,7 +25,7 @@ fn reset(peer: Peer) {
 }
 
 #[test]
-fn a_connection_that_is_paused_is_not_read_and_others_are() {
+fn only_a_paused_connection_is_not_read() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut paused, id) = rig.open("/");
     let (mut other, _) = rig.open("/");
@@ -36,7 +36,7 @@ fn a_connection_that_is_paused_is_not_read_and_others_are() {
     turns(&mut rig);
     assert_eq!(texts(&rig), ["now"]);
     assert!(!rig.turn().more, "it does not spin");
-    // Sending goes on.
+    // Sending still works.
     rig.endpoint.connections().send(id, Frame::text("to you")).unwrap();
     assert_eq!(rig.frame(&mut paused), (TEXT, b"to you".to_vec()));
     rig.endpoint.connections().resume(id);
@@ -44,8 +44,8 @@ fn a_connection_that_is_paused_is_not_read_and_others_are() {
 }
 
 #[test]
-fn a_pause_in_the_handler_holds_back_what_the_same_read_brought() {
-    // Without a budget, and with one that keeps bytes for the next turn.
+fn a_pause_in_the_handler_holds_the_rest_of_the_same_read() {
+    // Without a budget, and with one that leaves bytes for the next turn.
     for options in [Options::default(), Options::default().budget(Budget::ui())] {
         let mut rig = Rig::with(options, ServerConfig::new());
         rig.app.also = Some(Box::new(|connections: &mut Connections, event: &Event<'_>| {
@@ -61,7 +61,7 @@ fn a_pause_in_the_handler_holds_back_what_the_same_read_brought() {
             turns(&mut rig);
             assert_eq!(texts(&rig).len(), k, "it is paused again");
             rig.endpoint.connections().resume(id);
-            // Pausing and resuming again changes nothing.
+            // Pausing and resuming again has no effect.
             rig.endpoint.connections().pause(id);
             rig.endpoint.connections().resume(id);
         }
@@ -70,7 +70,7 @@ fn a_pause_in_the_handler_holds_back_what_the_same_read_brought() {
 }
 
 #[test]
-fn what_is_resumed_is_read_in_the_next_turn() {
+fn a_resumed_connection_is_read_in_the_next_turn() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     rig.endpoint.connections().pause(id);
@@ -84,7 +84,7 @@ fn what_is_resumed_is_read_in_the_next_turn() {
 }
 
 #[test]
-fn ids_that_are_gone_are_harmless() {
+fn stale_ids_are_harmless() {
     let mut rig = Rig::new(ServerConfig::new());
     let (peer, id) = rig.open("/");
     drop(peer);
@@ -101,7 +101,7 @@ fn ids_that_are_gone_are_harmless() {
 }
 
 #[test]
-fn a_reset_is_found_while_paused_and_a_fin_on_resume() {
+fn a_reset_is_noticed_while_paused_and_a_fin_on_resume() {
     let mut rig = Rig::new(ServerConfig::new());
     let (gone, first) = rig.open("/");
     let (ended, second) = rig.open("/");
@@ -120,7 +120,7 @@ fn a_reset_is_found_while_paused_and_a_fin_on_resume() {
 }
 
 #[test]
-fn a_reset_that_came_before_the_pause_is_found_too() {
+fn a_reset_before_the_pause_is_noticed_too() {
     let mut rig = Rig::new(ServerConfig::new());
     rig.app.silent = true;
     rig.app.also = Some(Box::new(|connections: &mut Connections, event: &Event<'_>| {
@@ -129,7 +129,7 @@ fn a_reset_that_came_before_the_pause_is_found_too() {
         }
     }));
     let (mut peer, _) = rig.open("/");
-    // Both are there when the turn begins.
+    // Both have arrived when the turn begins.
     peer.send(&[frame(TEXT, b"one"), frame(TEXT, b"two")].concat());
     reset(peer);
     rig.until("its end", |rig| rig.app.closed().len() == 1);
@@ -154,7 +154,7 @@ fn a_close_ends_the_pause() {
 }
 
 #[test]
-fn no_heartbeat_is_judged_while_paused() {
+fn no_heartbeat_times_out_while_paused() {
     let second = Duration::from_secs(1);
     let clock = Clock::default();
     let given = clock.clone();
@@ -175,7 +175,7 @@ fn no_heartbeat_is_judged_while_paused() {
     rig.endpoint.connections().resume(id);
     turns(&mut rig);
     assert!(rig.app.closed().is_empty());
-    // From here on it is judged as ever.
+    // From here on deadlines apply as usual.
     peer.got.clear();
     for _ in 0..40 {
         clock.pass(second);

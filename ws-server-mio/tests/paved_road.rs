@@ -1,8 +1,8 @@
-//! The first programs are as short as the README promises. It is read when this runs; its programs are compiled as
+//! The first programs are as short as the README promises. The test reads it at run time; its programs are compiled as
 //! doctests.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-/// The README of this crate, and that of the repository, where there is one.
+/// The README of this crate, and that of the repository, if present.
 fn readme(path: &str) -> std::io::Result<String> {
     std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR")))
 }
@@ -14,7 +14,7 @@ fn programs<'t>(text: &'t str, fence: &str) -> Vec<&'t str> {
 }
 
 #[test]
-fn the_first_programs_are_as_short_as_they_say() {
+fn the_first_programs_are_as_short_as_promised() {
     let readme = readme("README.md").unwrap();
     let marked: Vec<_> = readme.split("<!-- ").skip(1).collect();
     let mut names = Vec::new();
@@ -25,7 +25,7 @@ fn the_first_programs_are_as_short_as_they_say() {
         let program = rest.strip_prefix("```rust,no_run\n").unwrap().split("```").next().unwrap();
         assert!(program.contains("fn main()"), "{name} is a whole program");
         assert!(program.lines().count() <= most, "{name} has {} lines", program.lines().count());
-        assert!(program.lines().all(|line| line.len() <= 100), "{name} has lines of usual length");
+        assert!(program.lines().all(|line| line.len() <= 100), "{name} has overlong lines");
         names.push((name, most));
     }
     assert_eq!(names, [("echo", 10), ("page and socket", 15), ("client", 8)]);
@@ -39,6 +39,6 @@ fn the_readme_of_the_repository_has_the_same_programs() {
     let theirs: Vec<_> = theirs.filter(|program| program.contains("ws_server_mio")).collect();
     assert!(theirs.len() >= 3, "{theirs:?}");
     for program in theirs {
-        assert!(own.contains(&program), "only here, where nobody compiles it:\n{program}");
+        assert!(own.contains(&program), "only here, where it is not compiled:\n{program}");
     }
 }

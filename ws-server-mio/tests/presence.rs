@@ -1,4 +1,4 @@
-//! Presence: whoever hears that a connection has ended can tell the others of its topics.
+//! Presence: the handler of a close can notify the other subscribers of its topics.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod common;
@@ -13,17 +13,17 @@ use ws_server_mio::{
     TopicError,
 };
 
-/// What can be seen of a connection while its end is told.
+/// What the handler of a close can see of the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Left {
     topics: BTreeSet<String>,
-    /// Subscribers of "room", and of "own", where it was alone.
+    /// Subscribers of "room", and of "own", which has no other.
     subscribers: [usize; 2],
-    /// How many got what was published to each.
+    /// How many received what was published to each.
     reached: [usize; 2],
 }
 
-/// Looks, and tells the others.
+/// Looks, and notifies the other subscribers.
 fn leave(connections: &mut Connections, id: ConnectionId) -> Left {
     let topics: BTreeSet<_> = connections.topics().of(id).map(str::to_owned).collect();
     assert_eq!(connections.topics().subscribe(id, "late"), Err(TopicError::NotOpen));
@@ -49,7 +49,7 @@ impl Extension for Before {
     }
 }
 
-/// Ends one of two connections to the topic "room", and looks at what its handler, and an extension, see.
+/// Ends one of two connections to the topic "room"; returns what its handler and an extension see.
 fn end(name: &str, end: impl Fn(&mut Rig, &mut Peer, ConnectionId)) {
     for extended in [false, true] {
         let mut rig = Rig::new(ServerConfig::new().heartbeat(ws_server_mio::Heartbeat::off()));
@@ -86,18 +86,18 @@ fn end(name: &str, end: impl Fn(&mut Rig, &mut Peer, ConnectionId)) {
             assert_eq!(rig.frame(&mut other), (TEXT, format!("{id} left").into_bytes()), "{name}");
         }
         let (_late, late) = rig.open("/late");
-        assert_eq!(rig.endpoint.connections().topics().of(late).count(), 0, "nobody inherits them");
+        assert_eq!(rig.endpoint.connections().topics().of(late).count(), 0, "no connection inherits them");
     }
 }
 
-/// Says so, and closes its half.
+/// Sends a Close, and half-closes.
 fn close(peer: &mut Peer) {
     peer.send(&frame(CLOSE, &1000_u16.to_be_bytes()));
     peer.stream.shutdown(Shutdown::Write).unwrap();
 }
 
 #[test]
-fn the_topics_of_a_connection_are_known_while_its_end_is_told_however_it_ends() {
+fn topics_are_known_while_a_close_is_reported_however_it_ends() {
     end("the peer's close", |_, peer, _| close(peer));
     end("our close, answered", |rig, peer, id| {
         rig.endpoint.connections().close(id, ws_server_mio::CloseCode::NORMAL, "").unwrap();
@@ -115,17 +115,17 @@ fn the_topics_of_a_connection_are_known_while_its_end_is_told_however_it_ends() 
         peer.send(&frame(0x83, b""));
         peer.stream.shutdown(Shutdown::Write).unwrap();
     });
-    end("an outbox that is full", |rig, _, id| {
+    end("a full outbox", |rig, _, id| {
         let large = Frame::binary(vec![0; 1 << 20]);
         let connections = rig.endpoint.connections();
-        // Closed with 1013, and then cut: nobody reads.
+        // Closed with 1013, and then cut: the peer does not read.
         while connections.topics().send_to_with(&large, SlowPeer::Close, [id]) == 1 {}
         connections.terminate(id);
     });
 }
 
 #[test]
-fn a_stop_tells_the_topics_of_everyone_it_cuts() {
+fn a_stop_reports_the_topics_of_every_connection_it_cuts() {
     let mut rig = Rig::new(ServerConfig::new());
     let (_peers, ids): (Vec<_>, Vec<_>) = (0..3).map(|_| rig.open("/")).unzip();
     for id in &ids {
@@ -174,7 +174,7 @@ fn clients_and_coupled_connections_have_presence_too() {
 }
 
 #[test]
-fn an_upgrade_that_is_refused_has_no_topics() {
+fn a_rejected_upgrade_has_no_topics() {
     let mut rig = Rig::new(ServerConfig::new().report_all_closes(true));
     rig.app.hold = true;
     let address = rig.address();

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use ws_server_mio::{EndpointGone, Frame, ServerConfig};
 
 #[test]
-fn jobs_of_another_thread_run_in_order_and_wake_the_loop() {
+fn jobs_from_another_thread_run_in_order_and_wake_the_loop() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     let remote = rig.endpoint.remote();
@@ -40,12 +40,12 @@ fn a_job_can_ask_and_send_the_answer_back() {
 }
 
 #[test]
-fn without_its_endpoint_a_handle_says_so() {
+fn a_handle_without_its_endpoint_returns_an_error() {
     let rig = Rig::new(ServerConfig::new());
     let remote = rig.endpoint.remote();
     let (tell, told) = mpsc::channel::<()>();
     remote.run(move |_| drop(tell)).unwrap();
     drop(rig);
-    assert_eq!(told.recv(), Err(mpsc::RecvError), "what never ran is dropped");
+    assert_eq!(told.recv(), Err(mpsc::RecvError), "a job that never ran is dropped");
     assert_eq!(remote.run(|_| ()), Err(EndpointGone));
 }

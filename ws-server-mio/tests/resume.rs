@@ -31,7 +31,7 @@ impl Clocks {
         clocks.1 += time;
     }
 
-    /// Only the wall clock goes on in sleep; then a second passes, awake.
+    /// Only the wall clock advances in sleep; then a second passes, awake.
     fn sleep(&self, time: Duration) {
         self.0.lock().unwrap().1 += time;
         self.pass(SECOND);
@@ -42,7 +42,7 @@ impl Clocks {
     }
 }
 
-/// One turn; what it told of sleep.
+/// One turn; returns the sleep that it reported.
 fn resumed(rig: &mut Rig) -> Vec<Duration> {
     let mut told = Vec::new();
     let Rig { endpoint, app, .. } = rig;
@@ -55,7 +55,7 @@ fn resumed(rig: &mut Rig) -> Vec<Duration> {
 }
 
 #[test]
-fn after_sleep_every_peer_is_asked_at_once_and_who_is_gone_is_found() {
+fn after_sleep_every_peer_gets_a_ping_at_once_and_dead_peers_are_found() {
     let clocks = Clocks::new();
     let mut rig = Rig::with(clocks.options(), ServerConfig::new());
     let (mut here, _) = rig.open("/here");
@@ -66,23 +66,23 @@ fn after_sleep_every_peer_is_asked_at_once_and_who_is_gone_is_found() {
     assert_eq!(rig.frame(&mut gone), (PING, Vec::new()));
     here.send(&frame(PONG, b""));
     rig.until("the answer", |rig| rig.app.count(|seen| matches!(seen, Seen::Pong(_))) == 1);
-    assert!(rig.app.closed().is_empty(), "nobody is cut off for having slept");
+    assert!(rig.app.closed().is_empty(), "no connection is cut for having slept");
     clocks.pass(30 * SECOND);
-    rig.until("the end of the one", |rig| !rig.app.closed().is_empty());
+    rig.until("the close of the dead peer", |rig| !rig.app.closed().is_empty());
     assert!(matches!(rig.app.closed()[0].error, Some(Error::Timeout(Timeout::Heartbeat))));
     assert!(rig.app.seen.iter().any(|seen| matches!(seen, Seen::Closed(id, _) if *id == gone_id)));
     assert_eq!(rig.app.closed().len(), 1);
 }
 
 #[test]
-fn an_answer_that_was_awaited_in_sleep_has_its_whole_time_again() {
+fn a_pong_pending_in_sleep_gets_its_full_timeout_again() {
     let clocks = Clocks::new();
     let live = Heartbeat::frequent().idle(25 * SECOND).pong_timeout(20 * SECOND);
     let mut rig = Rig::with(clocks.options(), ServerConfig::new().heartbeat(live));
     let (mut peer, _) = rig.open("/");
     clocks.pass(25 * SECOND);
     assert_eq!(rig.frame(&mut peer), (PING, Vec::new()));
-    // Where both clocks go on in sleep but this one is late to notice, the answer would be overdue.
+    // Where both clocks advance in sleep and the loop wakes late, the answer would be overdue.
     clocks.pass(18 * SECOND);
     clocks.sleep(60 * SECOND);
     assert_eq!(resumed(&mut rig).len(), 1);
@@ -91,13 +91,13 @@ fn an_answer_that_was_awaited_in_sleep_has_its_whole_time_again() {
         rig.turn();
     }
     assert!(rig.app.closed().is_empty());
-    assert_eq!(peer.take_frame(), None, "the first question still stands");
+    assert_eq!(peer.take_frame(), None, "the first Ping is still pending");
     clocks.pass(SECOND);
     rig.until("its end", |rig| rig.app.closed().len() == 1);
 }
 
 #[test]
-fn whoever_has_a_one_way_heartbeat_is_asked_too_and_nobody_where_it_is_off() {
+fn a_one_way_heartbeat_pings_too_and_a_disabled_one_does_not() {
     for (heartbeat, expected) in [
         (Heartbeat::server().kind(HeartbeatKind::Pong).payload("up"), Some((PING, b"up".to_vec()))),
         (Heartbeat::off(), None),
@@ -116,7 +116,7 @@ fn whoever_has_a_one_way_heartbeat_is_asked_too_and_nobody_where_it_is_off() {
 }
 
 #[test]
-fn a_clock_that_is_set_right_or_set_back_is_no_sleep() {
+fn a_corrected_clock_is_no_sleep() {
     let clocks = Clocks::new();
     let mut rig = Rig::with(clocks.options(), ServerConfig::new());
     let (mut peer, _) = rig.open("/");
@@ -128,13 +128,13 @@ fn a_clock_that_is_set_right_or_set_back_is_no_sleep() {
     clocks.pass(600 * SECOND);
     assert!(resumed(&mut rig).is_empty(), "nor is a long time without a turn");
     clocks.sleep(5 * SECOND);
-    assert_eq!(resumed(&mut rig), [5 * SECOND], "it is told from the clock as it was set");
+    assert_eq!(resumed(&mut rig), [5 * SECOND], "it counts from the corrected clock");
     assert!(resumed(&mut rig).is_empty(), "once");
     assert_eq!(rig.frame(&mut peer), (PING, Vec::new()));
 }
 
 #[test]
-fn plain_http_and_who_is_closing_go_on_after_sleep_and_dates_are_right() {
+fn plain_http_and_closing_connections_survive_sleep_with_correct_dates() {
     let clocks = Clocks::new();
     let mut rig = Rig::with(clocks.options(), ServerConfig::new());
     let (mut closing, id) = rig.open("/");

@@ -1,4 +1,4 @@
-//! Folders serve honest names, links, pages and variants, and refuse those that lead elsewhere on some system.
+//! Folders serve honest names, links, pages and variants, and reject names that lead elsewhere on some system.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 use ws_server_mio::Folder;
 
-/// The path of a name, with all that is not ASCII percent-encoded.
+/// The path of a name, with all non-ASCII percent-encoded.
 fn path(name: &str) -> String {
     let encode = |byte: u8| match byte {
         b'!'..=b'~' if byte != b'%' => char::from(byte).to_string(),
@@ -46,7 +46,7 @@ fn honest_names_are_served() {
 /// Each of these is a file here, and opens something else on another system.
 #[cfg(unix)]
 #[test]
-fn names_that_lead_elsewhere_on_some_system_are_refused() {
+fn names_that_lead_elsewhere_on_some_system_are_rejected() {
     let temp = Temp::new("elsewhere");
     let mut served = Served::new(&temp.public());
     for name in [
@@ -67,13 +67,13 @@ fn names_that_lead_elsewhere_on_some_system_are_refused() {
         "a\u{85}b",
         "a\u{7f}b",
     ] {
-        temp.write(name, b"it is there");
+        temp.write(name, b"it exists");
         assert_eq!(served.status(&format!("GET {}", path(name))), 404, "{name:?}");
     }
 }
 
 #[test]
-fn of_an_empty_file_a_range_from_its_start_is_ignored() {
+fn a_range_from_the_start_of_an_empty_file_is_ignored() {
     let temp = Temp::new("emptied");
     let mut served = Served::new(&temp.public());
     for (range, status) in [
@@ -101,10 +101,10 @@ fn of_an_empty_file_a_range_from_its_start_is_ignored() {
 
 #[cfg(unix)]
 #[test]
-fn links_inside_lead_to_hidden_places_and_never_to_secrets() {
+fn links_inside_may_reach_hidden_files_but_never_secrets() {
     use std::os::unix::fs::symlink;
     let temp = Temp::new("hidden-links");
-    // What stands above the folder does not matter.
+    // The path above the folder does not matter.
     let root = temp.public().join(".git/site");
     let write = |name: &str| {
         let path = root.join(name);
@@ -163,7 +163,7 @@ fn links_inside_lead_to_hidden_places_and_never_to_secrets() {
 }
 
 #[test]
-fn an_application_in_one_page_answers_whatever_navigates() {
+fn a_single_page_application_answers_every_navigation() {
     let temp = Temp::new("navigates");
     let mut served = Served::new(&temp.public());
     served.folder = served.folder.clone().single_page("index.html");
@@ -189,7 +189,7 @@ fn an_application_in_one_page_answers_whatever_navigates() {
         let (head, _) = served.ask(request);
         assert!(head.starts_with("http/1.1 404") && head.contains(vary), "{request}: {head}");
     }
-    assert!(!served.ask("GET /hello.txt\nAccept: text/html").0.contains("vary"), "it is there for all");
+    assert!(!served.ask("GET /hello.txt\nAccept: text/html").0.contains("vary"), "it is served to all");
 }
 
 fn set_time(path: &Path, time: SystemTime) {
@@ -197,7 +197,7 @@ fn set_time(path: &Path, time: SystemTime) {
 }
 
 #[test]
-fn a_compressed_file_that_is_older_is_not_sent() {
+fn an_outdated_compressed_file_is_not_sent() {
     let temp = Temp::new("ages");
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let second = Duration::from_secs(1);

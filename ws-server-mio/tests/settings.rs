@@ -1,4 +1,4 @@
-//! Settings at their ends: whatever an application sets, the endpoint makes progress, and rests when it has nothing to do.
+//! Extreme settings: whatever an application sets, the endpoint makes progress, and is idle when nothing is due.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -11,14 +11,14 @@ use ws_server_mio::{
     TopicError,
 };
 
-/// More turns than anything here needs; a loop that spins takes all of them.
+/// More turns than anything here needs; a loop that spins uses all of them.
 const TURNS: usize = 5_000;
 
 fn budget(time: Option<Duration>, bytes_per_visit: usize, accepts: usize) -> Budget {
     Budget::server().time(time).bytes_per_visit(bytes_per_visit).accepts(accepts)
 }
 
-/// Runs turns until the endpoint has nothing to do; how many.
+/// Runs turns until the endpoint is idle; returns how many.
 fn rests(rig: &mut Rig, what: &str) -> usize {
     for turns in 0..TURNS {
         if rig.endpoint.next_timeout() != Some(Duration::ZERO) {
@@ -35,7 +35,7 @@ fn server() -> ServerConfig {
 }
 
 #[test]
-fn every_budget_makes_progress_and_rests() {
+fn every_budget_makes_progress_and_goes_idle() {
     const MAX: usize = usize::MAX;
     for (time, bytes, accepts) in [
         (None, 0, 0),
@@ -68,8 +68,8 @@ fn every_budget_makes_progress_and_rests() {
 }
 
 #[test]
-fn a_visit_without_an_end_comes_back_from_a_flood() {
-    // What the kernel holds of one peer is less than this; what a peer sends meanwhile is not bounded by anything else.
+fn an_unlimited_visit_returns_from_a_flood() {
+    // The kernel holds less than this of one peer; nothing else bounds what a peer sends meanwhile.
     let budget = Budget::server().bytes_per_visit(usize::MAX);
     let mut endpoint = ws_server_mio::Endpoint::with(Options::default().budget(budget)).unwrap();
     assert!(format!("{endpoint:?}").contains(&format!("bytes_per_visit: {}", 4 << 20)));
@@ -78,7 +78,7 @@ fn a_visit_without_an_end_comes_back_from_a_flood() {
 }
 
 #[test]
-fn those_who_wait_are_accepted_one_in_a_turn_where_none_is_set() {
+fn with_accepts_of_zero_a_turn_still_accepts_one() {
     let mut rig = Rig::with(Options::default().budget(budget(None, 1 << 16, 0)), server());
     let peers: Vec<_> = (0..5).map(|_| rig.peer()).collect();
     let server = rig.server;
@@ -87,12 +87,12 @@ fn those_who_wait_are_accepted_one_in_a_turn_where_none_is_set() {
         assert_eq!(rig.endpoint.connections().server(server).http_count(), expected);
         rig.endpoint.poll(Some(Duration::ZERO), |_, event| panic!("{event:?}")).unwrap();
     }
-    rests(&mut rig, "nobody waits");
+    rests(&mut rig, "no connection waits");
     drop(peers);
 }
 
 #[test]
-fn limits_of_zero_turn_everybody_away_or_are_one_and_nothing_spins() {
+fn limits_of_zero_reject_all_or_act_as_one_and_nothing_spins() {
     let mut rig = Rig::new(server().max_connections(0));
     let mut peers: Vec<_> = (0..3).map(|_| rig.peer()).collect();
     peers.iter_mut().for_each(|peer| rig.end(peer));
@@ -103,17 +103,17 @@ fn limits_of_zero_turn_everybody_away_or_are_one_and_nothing_spins() {
     let mut rig = Rig::new(server().max_handshakes(0));
     let silent = rig.peer();
     let server_id = rig.server;
-    rig.until("the silent one", |rig| rig.endpoint.connections().server(server_id).http_count() == 1);
+    rig.until("the silent peer", |rig| rig.endpoint.connections().server(server_id).http_count() == 1);
     let mut waits = rig.peer();
     let address = rig.address();
     waits.send(&handshake(address, "/"));
-    rests(&mut rig, "max_handshakes 0, while one has asked nothing");
+    rests(&mut rig, "max_handshakes 0, while one has sent no request");
     assert_eq!(rig.endpoint.connections().server(server_id).http_count(), 1);
     drop(silent);
     assert!(rig.head(&mut waits).starts_with("HTTP/1.1 101"));
     rests(&mut rig, "max_handshakes 0");
 
-    // What is below the low mark counts for nothing.
+    // Output below the low mark does not count.
     let most = usize::MAX;
     for config in [server().memory_limit(Some(0)), server().max_connections(most).max_handshakes(most)] {
         let mut rig = Rig::new(config.max_per_address(Some(most)));
@@ -123,14 +123,14 @@ fn limits_of_zero_turn_everybody_away_or_are_one_and_nothing_spins() {
         rests(&mut rig, "no memory, or no limit");
     }
 
-    // This machine has no such limit.
+    // Loopback is exempt.
     let mut rig = Rig::new(server().max_per_address(Some(0)));
     rig.open("/");
     rests(&mut rig, "max_per_address 0");
 }
 
 #[test]
-fn a_stop_of_any_length_tells_the_first_and_spins_in_no_turn() {
+fn a_stop_of_any_length_notifies_the_first_and_never_spins() {
     const MAX: Duration = Duration::MAX;
     let far = Duration::from_secs(u64::MAX / 2);
     for (deadline, spread) in
@@ -150,7 +150,7 @@ fn a_stop_of_any_length_tells_the_first_and_spins_in_no_turn() {
         });
         assert_eq!((told[0].0, close_code(&told[0].1)), (CLOSE, 1001));
         rests(&mut rig, &what);
-        // A second call that has an end brings one.
+        // A second call with a finite deadline ends it.
         rig.endpoint.connections().server(server_id).stop(Duration::ZERO);
         rig.until("its end", |rig| matches!(rig.app.seen.last(), Some(Seen::Stopped(_))));
         open.clear();
@@ -158,7 +158,7 @@ fn a_stop_of_any_length_tells_the_first_and_spins_in_no_turn() {
 }
 
 #[test]
-fn a_client_that_fails_at_once_waits_whatever_its_policy() {
+fn an_immediate_failure_waits_under_any_policy() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}/", free.local_addr().unwrap());
     drop(free);
@@ -187,7 +187,7 @@ fn a_client_that_fails_at_once_waits_whatever_its_policy() {
 }
 
 #[test]
-fn a_client_whose_time_is_zero_fails_and_one_whose_time_has_no_end_connects() {
+fn a_zero_timeout_fails_and_an_infinite_one_connects() {
     let mut rig = Both::on(Bind::localhost(), Options::default());
     let url = rig.url("/");
     let none = ClientConfig::new().handshake_timeout(Duration::ZERO);
@@ -200,14 +200,14 @@ fn a_client_whose_time_is_zero_fails_and_one_whose_time_has_no_end_connects() {
 }
 
 #[test]
-fn topic_limits_of_zero_allow_no_topic_and_no_name() {
+fn topic_limits_of_zero_reject_every_topic_and_name() {
     let mut rig = Rig::new(server());
     let (_peer, id) = rig.open("/");
     let connections = rig.endpoint.connections();
     connections.topics().subscribe(id, "kept").unwrap();
     connections.topics().set_limits(0, usize::MAX);
     assert_eq!(connections.topics().subscribe(id, "more"), Err(TopicError::TooMany { limit: 0 }));
-    assert_eq!(connections.topics().publish("kept", &Frame::text("what is there stays")), 1);
+    assert_eq!(connections.topics().publish("kept", &Frame::text("existing topics stay")), 1);
     connections.topics().set_limits(usize::MAX, 0);
     assert_eq!(connections.topics().subscribe(id, "x"), Err(TopicError::NameTooLong { limit: 0 }));
     assert_eq!(connections.topics().subscribe(id, ""), Ok(true));

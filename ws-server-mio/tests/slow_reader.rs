@@ -11,7 +11,7 @@ fn config() -> ServerConfig {
 }
 
 #[test]
-fn a_send_is_congested_then_full_and_the_reader_drains_it() {
+fn sends_are_congested_then_full_until_the_reader_drains_them() {
     let mut rig = Rig::new(config());
     let (mut peer, id) = rig.open("/");
     let frame = Frame::binary(vec![1; 50_000]);
@@ -29,7 +29,7 @@ fn a_send_is_congested_then_full_and_the_reader_drains_it() {
     }
     assert!(congested);
     assert!(rig.endpoint.connections().queued(id) <= 1 << 20);
-    // It sends, too, and is not heard until it reads.
+    // It sends, too, and is not read until it reads.
     peer.stream.set_nonblocking(true).unwrap();
     for _ in 0..sent {
         assert_eq!(rig.frame(&mut peer).1.len(), 50_000);
@@ -40,7 +40,7 @@ fn a_send_is_congested_then_full_and_the_reader_drains_it() {
 }
 
 #[test]
-fn a_congested_peer_is_heard_all_the_same() {
+fn a_congested_peer_is_still_read() {
     let mut rig = Rig::new(config());
     let (mut peer, id) = rig.open("/");
     rig.app.silent = true;
@@ -56,7 +56,7 @@ fn a_congested_peer_is_heard_all_the_same() {
 }
 
 #[test]
-fn a_peer_that_takes_nothing_in_time_is_closed() {
+fn a_peer_that_reads_nothing_in_time_is_closed() {
     let mut rig = Rig::new(config().output_timeout(Duration::from_millis(30)));
     let (_peer, id) = rig.open("/");
     let large = Frame::binary(vec![1; 300_000]);
@@ -68,7 +68,7 @@ fn a_peer_that_takes_nothing_in_time_is_closed() {
 }
 
 #[test]
-fn a_broadcast_closes_who_is_too_slow_and_no_one_else() {
+fn a_broadcast_closes_only_slow_peers() {
     let mut rig = Rig::new(config().close_timeout(Duration::from_millis(30)));
     let (_slow, slow) = rig.open("/");
     let (mut fast, _) = rig.open("/");
@@ -89,7 +89,7 @@ fn an_echo_to_a_peer_that_floods_and_never_reads_is_bounded() {
     let mut rig = Rig::new(config());
     let (mut peer, id) = rig.open("/");
     let message = frame(BINARY, &vec![1; 100_000]);
-    // Far more than all buffers between us: reading stops, so the peer's own sending stalls.
+    // Far more than all buffers between the ends: reading stops, and the peer's sending stalls.
     let mut stalled = 0;
     while stalled < 20 {
         if peer.unsent.len() < 200_000 {
@@ -108,10 +108,10 @@ fn an_echo_to_a_peer_that_floods_and_never_reads_is_bounded() {
 /// At 10 KB/s that is 20 s.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_slow_reader_is_seen_to_take_something_at_least_every_200_kilobytes() {
+fn a_slow_reader_shows_progress_at_least_every_200_kilobytes() {
     use std::io::Read;
     let mut rig = Rig::new(ServerConfig::new());
-    // Segments as on a network, and what a reader's kernel gives one that never was fast.
+    // Segments as on a network, and the kernel buffer of a reader that was never fast.
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.set_tcp_mss(1400).unwrap();
     socket.set_recv_buffer_size(64 << 10).unwrap();
@@ -137,7 +137,7 @@ fn a_slow_reader_is_seen_to_take_something_at_least_every_200_kilobytes() {
         (read, unseen) = (read + 10_000, unseen + 10_000);
         rig.turn();
         if unseen == 200_000 {
-            // Kernels that are busy tell each other a moment later.
+            // Busy kernels notify each other a moment later.
             rig.until("progress", |rig| rig.endpoint.connections().queued(id) < queued);
         }
         let now = rig.endpoint.connections().queued(id);

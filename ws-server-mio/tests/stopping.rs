@@ -1,4 +1,4 @@
-//! How a server stops: whom it tells, when, and what is cut. The clock is given.
+//! How a server stops: the order of its Closes, their time, and what is cut. The clock is given.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod common;
@@ -15,7 +15,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn rig(config: ServerConfig) -> (Clock, Rig) {
     let clock = Clock::default();
     let given = clock.clone();
-    // Nothing here may end by itself meanwhile.
+    // Nothing here may end on its own meanwhile.
     let config = config.keep_alive(3600 * SECOND).answer_timeout(3600 * SECOND);
     (clock, Rig::with(Options::default().clock(move || given.now()), config))
 }
@@ -30,7 +30,7 @@ fn stopped(rig: &mut Rig) -> bool {
     rig.app.count(|seen| matches!(seen, Seen::Stopped(_))) == 1
 }
 
-/// A request that waits for its answer.
+/// A pending request.
 fn asked(rig: &mut Rig, request: &[u8]) -> (Peer, ws_server_mio::ConnectionId, ws_server_mio::Request) {
     let mut peer = rig.peer();
     peer.send(request);
@@ -46,7 +46,7 @@ fn error_of(rig: &Rig) -> Option<&Error> {
 }
 
 #[test]
-fn each_is_told_in_its_turn_and_the_others_are_served_as_ever() {
+fn each_is_closed_in_its_turn_and_the_rest_are_still_served() {
     let (clock, mut rig) = rig(ServerConfig::new());
     let mut open: Vec<_> = (0..8).map(|_| rig.open("/").0).collect();
     let address = rig.address();
@@ -62,7 +62,7 @@ fn each_is_told_in_its_turn_and_the_others_are_served_as_ever() {
     let stop =
         Stop::within(5 * SECOND).code(CloseCode::SERVICE_RESTART).reason("back soon").spread(10 * SECOND);
     rig.endpoint.connections().server(server).stop_with(stop);
-    rig.until("the last word", |rig| rig.app.count(|seen| matches!(seen, Seen::Stopping(_))) == 1);
+    rig.until("the last message", |rig| rig.app.count(|seen| matches!(seen, Seen::Stopping(_))) == 1);
     for told in 0..8 {
         if told > 0 {
             clock.pass(SECOND - Duration::from_millis(1));
@@ -74,7 +74,7 @@ fn each_is_told_in_its_turn_and_the_others_are_served_as_ever() {
         payload.extend_from_slice(b"back soon");
         assert_eq!(rig.frame(&mut open[told]), (CLOSE, payload.clone()));
         open[told].send(&frame(CLOSE, &payload));
-        // The loop wakes by itself for the next one, and not before.
+        // The loop wakes automatically for the next one, and not before.
         turns(&mut rig);
         assert_eq!(rig.endpoint.next_timeout(), Some(SECOND));
         for peer in &mut open[told + 1..] {
@@ -108,7 +108,7 @@ fn each_is_told_in_its_turn_and_the_others_are_served_as_ever() {
 }
 
 #[test]
-fn nobody_is_accepted_from_the_beginning_of_the_spread() {
+fn no_connection_is_accepted_once_the_spread_begins() {
     let (_, mut rig) = rig(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     let (mut last, _) = rig.open("/");
@@ -136,7 +136,7 @@ fn the_deadline_counts_from_the_end_of_the_spread() {
 }
 
 #[test]
-fn of_two_stops_the_earlier_deadline_and_the_shorter_spread_hold() {
+fn two_stops_use_the_earlier_deadline_and_the_shorter_spread() {
     for (first, second, end) in [(60, 5, 5), (5, 60, 5), (5, 5, 5)] {
         let (clock, mut rig) = rig(ServerConfig::new());
         let address = rig.address();
@@ -151,7 +151,7 @@ fn of_two_stops_the_earlier_deadline_and_the_shorter_spread_hold() {
         clock.pass(Duration::from_millis(1));
         rig.until("the end", stopped);
     }
-    // What is said stays, and the spread is over at once.
+    // The code and reason stay, and the spread is over at once.
     let (_, mut rig) = rig(ServerConfig::new());
     let mut open: Vec<_> = (0..4).map(|_| rig.open("/").0).collect();
     let server = rig.server;
@@ -168,7 +168,7 @@ fn of_two_stops_the_earlier_deadline_and_the_shorter_spread_hold() {
 }
 
 #[test]
-fn who_leaves_by_itself_in_the_spread_ends_it_early() {
+fn the_spread_ends_early_when_the_last_peer_leaves() {
     let (_, mut rig) = rig(ServerConfig::new());
     let open: Vec<_> = (0..4).map(|_| rig.open("/").0).collect();
     let server = rig.server;
@@ -179,7 +179,7 @@ fn who_leaves_by_itself_in_the_spread_ends_it_early() {
 }
 
 #[test]
-fn a_late_answer_is_given_after_the_stop_and_says_that_it_is_the_last() {
+fn a_late_answer_goes_out_after_the_stop_with_connection_close() {
     let (clock, mut rig) = rig(ServerConfig::new());
     let address = rig.address();
     let (mut peer, id, request) = asked(&mut rig, &get(address, "/report"));
@@ -197,7 +197,7 @@ fn a_late_answer_is_given_after_the_stop_and_says_that_it_is_the_last() {
 }
 
 #[test]
-fn an_answer_after_the_deadline_finds_nobody() {
+fn an_answer_after_the_deadline_is_rejected() {
     let (clock, mut rig) = rig(ServerConfig::new());
     let address = rig.address();
     let (mut peer, id, request) = asked(&mut rig, &get(address, "/report"));
@@ -212,7 +212,7 @@ fn an_answer_after_the_deadline_finds_nobody() {
 }
 
 #[test]
-fn a_download_goes_on_until_it_is_done_and_is_cut_at_the_deadline() {
+fn a_download_continues_until_done_and_is_cut_at_the_deadline() {
     let size = 8 << 20;
     let folder = Temp::new("stopping");
     folder.write("large", &vec![7; size]);
@@ -243,7 +243,7 @@ fn a_download_goes_on_until_it_is_done_and_is_cut_at_the_deadline() {
 }
 
 #[test]
-fn a_request_that_is_arriving_is_read_and_answered() {
+fn a_partial_request_is_still_read_and_answered() {
     let (_, mut rig) = rig(ServerConfig::new());
     let address = rig.address();
     let mut peer = rig.peer();
@@ -262,7 +262,7 @@ fn a_request_that_is_arriving_is_read_and_answered() {
 }
 
 #[test]
-fn an_answer_of_which_only_the_end_tells_is_reset_where_it_is_cut() {
+fn an_answer_delimited_by_eof_is_reset_when_cut() {
     for length in [None, Some(100)] {
         let (clock, mut rig) = rig(ServerConfig::new());
         let address = rig.address();
@@ -279,7 +279,7 @@ fn an_answer_of_which_only_the_end_tells_is_reset_where_it_is_cut() {
         rig.until("the end", stopped);
         rig.end(&mut peer);
         let expected = if length.is_none() { Err(ErrorKind::ConnectionReset) } else { Ok(()) };
-        assert_eq!(peer.ended, Some(expected), "a length tells by itself");
+        assert_eq!(peer.ended, Some(expected), "a length shows the cut");
         assert_eq!(rig.endpoint.connections().finish_body(id, body), Err(RespondError::NotOpen));
     }
 }

@@ -1,4 +1,4 @@
-//! Answers in pieces, over real sockets.
+//! Streaming responses over real sockets.
 
 mod common;
 use common::*;
@@ -35,7 +35,7 @@ fn events_reach_a_page_as_they_happen() {
         peer.got.clear();
     }
     drop(peer);
-    rig.until("that the page is gone", |rig| {
+    rig.until("that the page has left", |rig| {
         let sent = rig.endpoint.connections().send_body(id, &stream, sse::keep_alive());
         sent == Err(RespondError::NotOpen)
     });
@@ -43,7 +43,7 @@ fn events_reach_a_page_as_they_happen() {
 }
 
 #[test]
-fn a_stream_ends_and_the_connection_goes_on() {
+fn the_connection_outlives_a_finished_stream() {
     let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
@@ -63,7 +63,7 @@ fn a_stream_ends_and_the_connection_goes_on() {
 }
 
 #[test]
-fn a_slow_reader_is_waited_for() {
+fn a_slow_reader_gets_the_whole_stream() {
     let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
@@ -74,7 +74,7 @@ fn a_slow_reader_is_waited_for() {
     let body = rig.endpoint.connections().respond_streaming(id, request, head, None).unwrap();
     let piece = Bytes::from(vec![b'x'; 60_000]);
     let mut sent = 0;
-    // What the kernel takes is not ours to say; then the marks are felt.
+    // How much the kernel buffers is unknown; beyond that the marks apply.
     loop {
         match rig.endpoint.connections().send_body(id, &body, piece.clone()).unwrap() {
             Sent::Queued => sent += piece.len(),
@@ -91,7 +91,7 @@ fn a_slow_reader_is_waited_for() {
     let told = |rig: &Rig| rig.app.count(|seen| matches!(seen, Seen::Drained(_)));
     let before = told(&rig);
     for _ in 0..5 {
-        assert!(!rig.turn().more, "waiting is no work");
+        assert!(!rig.turn().more, "waiting makes no turn due");
     }
     assert_eq!(told(&rig), before);
     rig.until("that it has drained", |rig| {
@@ -108,7 +108,7 @@ fn a_slow_reader_is_waited_for() {
 }
 
 #[test]
-fn a_reader_that_stops_for_good_is_closed() {
+fn a_reader_that_stops_reading_is_closed() {
     let config = ServerConfig::new().output_timeout(Duration::from_millis(50));
     let mut rig = Rig::new(config);
     rig.app.hold = true;
@@ -140,8 +140,8 @@ fn a_server_that_stops_finishes_its_event_streams() {
 }
 
 #[test]
-fn streams_of_peers_that_are_gone_give_their_places_back() {
-    // By the end of their stream, by a reset, and with something said behind the request.
+fn streams_of_vanished_peers_free_their_slots() {
+    // By EOF, by a reset, and with bytes behind the request.
     for (resets, more) in [(false, ""), (true, ""), (false, "GET /next HTTP/1.1\r\n")] {
         let mut rig = Rig::new(ServerConfig::new().max_connections(50));
         rig.app.hold = true;
@@ -159,7 +159,7 @@ fn streams_of_peers_that_are_gone_give_their_places_back() {
                 socket2::SockRef::from(&peer.stream).set_linger(Some(Duration::ZERO)).unwrap();
             }
         }
-        // Each place was taken by somebody who is gone, and nothing more was sent to any of them.
+        // Each slot was held by a vanished peer, and nothing more was sent to any of them.
         rig.until("all ends", |rig| rig.app.closed().len() == 50);
         assert!(rig.app.closed().iter().all(|closed| closed.error.is_some()));
         assert_eq!(rig.endpoint.connections().stats().open, 0);

@@ -1,9 +1,9 @@
-//! How the source files depend on each other: no circle, but for what is inherent.
+//! Source files have no dependency cycles, apart from inherent ones.
 
 use ws_kit::modules::Arrows;
 
 #[test]
-fn source_files_depend_on_each_other_in_no_circle() {
-    // An extension is handed the connections, which hold it.
+fn source_files_have_no_dependency_cycles() {
+    // An extension receives the connections, which hold it.
     Arrows::read(env!("CARGO_MANIFEST_DIR")).without("extension", "connection").assert_no_circle();
 }

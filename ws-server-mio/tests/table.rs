@@ -10,11 +10,11 @@ use ws_server_mio::*;
 use ws_server_mio::{ClientConfig, ServerConfig};
 
 #[test]
-fn each_row_of_the_table_links_to_the_one_test_that_is_named_after_it() {
+fn each_row_of_the_table_links_to_its_test() {
     table::each_row_has_its_test("mio");
 }
 
-/// Names, each with a use of it that the compiler checks. None of it is run.
+/// Names, each with a use that the compiler checks. None of it runs.
 macro_rules! names {
     ($($name:literal: $use:expr;)*) => {{
         $(let _ = $use;)*

@@ -1,4 +1,4 @@
-//! Timers of the application, and turns until a point in time.
+//! Application timers, and turns until a point in time.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -22,14 +22,14 @@ fn turn(endpoint: &mut Endpoint) -> ws_server_mio::Turn {
     endpoint.poll(Some(Duration::ZERO), |_, event| panic!("{event:?}")).unwrap()
 }
 
-/// A job that notes its name.
+/// A job that records its name.
 fn note(notes: &Arc<Mutex<Vec<u32>>>, name: u32) -> impl FnOnce(&mut Connections) + Send + use<> {
     let notes = notes.clone();
     move |_| notes.lock().unwrap().push(name)
 }
 
 #[test]
-fn a_timer_runs_once_at_its_time_and_not_before() {
+fn a_timer_runs_once_and_not_early() {
     let (mut endpoint, clock) = endpoint(Options::default());
     assert_eq!(endpoint.next_timeout(), None);
     let notes = Arc::default();
@@ -50,7 +50,7 @@ fn a_timer_runs_once_at_its_time_and_not_before() {
 }
 
 #[test]
-fn timers_run_in_the_order_of_their_times_and_then_of_their_setting() {
+fn timers_run_in_the_order_of_time_then_of_creation() {
     let (mut endpoint, clock) = endpoint(Options::default());
     let notes = Arc::default();
     for (name, after) in [(1, 3), (2, 1), (3, 2), (4, 1), (5, 0)] {
@@ -62,7 +62,7 @@ fn timers_run_in_the_order_of_their_times_and_then_of_their_setting() {
 }
 
 #[test]
-fn a_timer_that_is_cancelled_does_not_run_and_drops_what_it_holds() {
+fn a_cancelled_timer_does_not_run_and_drops_its_captures() {
     let (mut endpoint, clock) = endpoint(Options::default());
     let held = Arc::new(());
     let holds = held.clone();
@@ -79,7 +79,7 @@ fn a_timer_that_is_cancelled_does_not_run_and_drops_what_it_holds() {
 }
 
 #[test]
-fn as_many_timers_wait_as_the_options_allow() {
+fn max_timers_limits_pending_timers() {
     assert_eq!(Options::default().get_max_timers(), 10_000);
     for limit in [0, 1, 3] {
         let (mut endpoint, clock) = endpoint(Options::default().max_timers(limit));
@@ -104,7 +104,7 @@ fn as_many_timers_wait_as_the_options_allow() {
 }
 
 #[test]
-fn no_duration_is_too_long() {
+fn the_longest_duration_does_not_overflow() {
     let (mut endpoint, clock) = endpoint(Options::default());
     let timer = endpoint.connections().after(Duration::MAX, |_| panic!("it runs")).unwrap();
     clock.pass(SECOND * 1_000_000);
@@ -113,7 +113,7 @@ fn no_duration_is_too_long() {
 }
 
 #[test]
-fn a_timer_has_all_connections_at_hand() {
+fn a_timer_can_use_all_connections() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     let say = move |connections: &mut Connections| drop(connections.send(id, "time is over"));
@@ -122,7 +122,7 @@ fn a_timer_has_all_connections_at_hand() {
 }
 
 #[test]
-fn a_timer_wakes_a_loop_that_waits() {
+fn a_timer_wakes_a_waiting_loop() {
     let mut endpoint = Endpoint::new().unwrap();
     let start = Instant::now();
     endpoint.connections().after(Duration::from_millis(30), Connections::exit).unwrap();
@@ -162,7 +162,7 @@ fn timers_run_within_the_budget_at_least_one_in_a_turn() {
 }
 
 #[test]
-fn a_timer_that_sets_itself_again_at_once_does_not_hold_the_turn() {
+fn a_timer_that_rearms_at_once_does_not_hold_the_turn() {
     fn again(connections: &mut Connections, count: Arc<AtomicUsize>) {
         count.fetch_add(1, Ordering::Relaxed);
         connections.after(Duration::ZERO, move |connections| again(connections, count)).unwrap();
@@ -177,7 +177,7 @@ fn a_timer_that_sets_itself_again_at_once_does_not_hold_the_turn() {
 }
 
 #[test]
-fn a_flood_does_not_keep_timers_away() {
+fn a_flood_does_not_starve_timers() {
     let clock = Clock::default();
     let given = clock.clone();
     let mut rig = Rig::with(Options::ui().clock(move || given.now()), ServerConfig::new().frame_rate(None));
@@ -204,7 +204,7 @@ fn a_flood_does_not_keep_timers_away() {
 }
 
 #[test]
-fn the_others_run_after_one_that_panics() {
+fn later_timers_run_after_a_panic() {
     let (mut endpoint, clock) = endpoint(Options::default());
     let notes = Arc::default();
     endpoint.connections().after(SECOND, |_| panic!("on purpose")).unwrap();
@@ -217,7 +217,7 @@ fn the_others_run_after_one_that_panics() {
 }
 
 #[test]
-fn what_timers_hold_goes_with_the_endpoint() {
+fn timers_are_dropped_with_the_endpoint() {
     let (mut endpoint, _clock) = endpoint(Options::default());
     let held = Arc::new(());
     let holds = held.clone();
@@ -227,7 +227,7 @@ fn what_timers_hold_goes_with_the_endpoint() {
 }
 
 #[test]
-fn turns_go_on_until_the_time_that_was_asked_for() {
+fn turns_continue_until_the_given_time() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     let Rig { endpoint, app, .. } = &mut rig;
@@ -247,7 +247,7 @@ fn turns_go_on_until_the_time_that_was_asked_for() {
 }
 
 #[test]
-fn a_time_that_is_past_is_one_turn() {
+fn a_past_time_runs_one_turn() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     peer.send(&frame(TEXT, b"x"));
@@ -259,7 +259,7 @@ fn a_time_that_is_past_is_one_turn() {
 }
 
 #[test]
-fn no_event_starts_after_the_time_though_there_is_no_budget() {
+fn no_event_starts_after_the_time_even_without_a_budget() {
     let clock = Clock::default();
     let given = clock.clone();
     let options = Options::default().clock(move || given.now());

@@ -11,7 +11,7 @@ fn rig() -> (Rig, String) {
     (Rig::new(ServerConfig::new().require_token(token)), text)
 }
 
-/// Sends a request with one more header field, and gives the answer's head.
+/// Sends a request with one more header field, and returns the answer's head.
 fn ask(rig: &mut Rig, mut request: Vec<u8>, field: &str) -> String {
     request.truncate(request.len() - 2);
     request.extend_from_slice(field.as_bytes());
@@ -31,7 +31,7 @@ fn cookie(head: &str) -> Option<&str> {
 }
 
 #[test]
-fn who_shows_no_token_gets_401_for_page_and_socket_and_the_application_hears_nothing() {
+fn without_the_token_page_and_socket_get_401_and_the_application_sees_nothing() {
     let (mut rig, token) = rig();
     let address = rig.address();
     for path in ["/", "/?token=wrong", &format!("/{token}"), &format!("/?Token={token}")] {
@@ -46,7 +46,7 @@ fn who_shows_no_token_gets_401_for_page_and_socket_and_the_application_hears_not
 }
 
 #[test]
-fn the_token_in_the_url_lets_in_and_its_cookie_does_from_then_on() {
+fn the_token_in_the_url_authenticates_and_then_its_cookie_does() {
     let (mut rig, token) = rig();
     let address = rig.address();
     let head = ask(&mut rig, get(address, &format!("/?a=b&token={token}")), "");
@@ -63,7 +63,7 @@ fn the_token_in_the_url_lets_in_and_its_cookie_does_from_then_on() {
 }
 
 #[test]
-fn no_cookie_of_another_page_locks_the_bearer_out() {
+fn a_foreign_cookie_does_not_lock_the_bearer_out() {
     let (mut rig, token) = rig();
     let address = rig.address();
     let own = format!("ws_token_{}={token}", address.port());
@@ -93,7 +93,7 @@ fn no_cookie_of_another_page_locks_the_bearer_out() {
 }
 
 #[test]
-fn a_page_that_is_opened_by_its_link_again_still_keeps_the_link_to_itself() {
+fn a_page_reopened_by_its_link_still_sends_no_referrer() {
     let (mut rig, token) = rig();
     let address = rig.address();
     let field = format!("Cookie: ws_token_{}={token}\r\n", address.port());
@@ -105,7 +105,7 @@ fn a_page_that_is_opened_by_its_link_again_still_keeps_the_link_to_itself() {
 }
 
 #[test]
-fn no_event_shows_the_token_when_it_is_printed() {
+fn no_event_prints_the_token() {
     let (mut rig, token) = rig();
     let address = rig.address();
     let (log, told) = std::sync::mpsc::channel();
@@ -126,7 +126,7 @@ fn no_event_shows_the_token_when_it_is_printed() {
 }
 
 #[test]
-fn a_socket_may_show_it_in_its_url_and_a_program_in_its_authorization() {
+fn a_socket_may_send_the_token_in_its_url_and_a_program_in_authorization() {
     let (mut rig, token) = rig();
     let address = rig.address();
     let head = ask(&mut rig, handshake(address, &format!("/?token={token}")), "");
@@ -136,7 +136,7 @@ fn a_socket_may_show_it_in_its_url_and_a_program_in_its_authorization() {
 }
 
 #[test]
-fn a_refused_connection_may_ask_again() {
+fn a_rejected_connection_may_retry() {
     let (mut rig, token) = rig();
     let address = rig.address();
     let mut peer = rig.peer();
@@ -146,7 +146,7 @@ fn a_refused_connection_may_ask_again() {
 }
 
 #[test]
-fn the_end_is_told_of_who_was_let_in_and_of_nobody_else() {
+fn closes_are_reported_of_authenticated_connections_only() {
     let (mut rig, token) = rig();
     let address = rig.address();
     for path in ["/", &format!("/?token={token}")] {
@@ -162,7 +162,7 @@ fn the_end_is_told_of_who_was_let_in_and_of_nobody_else() {
 }
 
 #[test]
-fn where_every_end_is_asked_for_a_strangers_is_told_too() {
+fn report_all_closes_includes_unauthenticated_connections() {
     let config = ServerConfig::new().report_all_closes(true);
     let mut rig = Rig::new(config.require_token(Token::from_random([3; 16])));
     let mut peer = rig.peer();
@@ -183,7 +183,7 @@ fn each_server_has_its_own_rule() {
 }
 
 #[test]
-fn a_token_that_is_set_later_is_required_from_then_on_and_harms_no_open_websocket() {
+fn a_token_set_later_is_required_from_then_on_but_not_of_open_websockets() {
     let mut rig = Rig::new(ServerConfig::new());
     let (address, server) = (rig.address(), rig.server);
     let (mut peer, _) = rig.open("/");
@@ -202,7 +202,7 @@ fn a_token_that_is_set_later_is_required_from_then_on_and_harms_no_open_websocke
 }
 
 #[test]
-fn a_configuration_that_can_allow_nobody_is_refused_and_changes_nothing() {
+fn a_configuration_that_allows_no_request_is_rejected_without_effect() {
     let mut rig = Rig::new(ServerConfig::new());
     let (address, server) = (rig.address(), rig.server);
     let config = ServerConfig::new().allow_origin("no origin").require_token(Token::from_random([3; 16]));

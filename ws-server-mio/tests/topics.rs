@@ -1,4 +1,4 @@
-//! Topics, and peers that are too slow for what is sent to many.
+//! Topics, and peers that are too slow for broadcasts.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod common;
@@ -40,7 +40,7 @@ fn a_topic_reaches_its_subscribers_on_every_kind_of_frame() {
 }
 
 #[test]
-fn who_is_not_open_cannot_subscribe_and_no_one_beyond_the_limits() {
+fn only_open_connections_subscribe_and_within_the_limits() {
     let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
@@ -64,12 +64,12 @@ fn slow_config() -> ServerConfig {
     ServerConfig::new().outbox(64 << 10, 256 << 10, 1 << 20)
 }
 
-/// A peer that does not read and is over its mark for good, and how many fillers it has to read.
+/// A peer that does not read and stays over its mark, and how many fillers it has to read.
 fn congested(rig: &mut Rig) -> (Peer, ConnectionId, usize) {
     let (peer, id) = rig.open("/slow");
     let filler = Frame::binary(vec![0; 100_000]);
     let (mut fillers, mut still) = (0, 0);
-    // The kernel's buffers take what they like, and may grow for a while.
+    // The kernel's buffers may grow for a while.
     while still < 20 {
         let before = rig.endpoint.connections().queued(id);
         if before <= 256 << 10 {
@@ -113,7 +113,7 @@ fn a_slow_peer_is_skipped_until_it_has_drained() {
 }
 
 #[test]
-fn of_each_key_a_slow_peer_gets_the_newest_once_it_has_drained() {
+fn a_drained_slow_peer_gets_the_newest_value_of_each_key() {
     let mut rig = Rig::new(slow_config());
     let (mut slow, id, fillers) = congested(&mut rig);
     let connections = rig.endpoint.connections();
@@ -134,7 +134,7 @@ fn of_each_key_a_slow_peer_gets_the_newest_once_it_has_drained() {
 }
 
 #[test]
-fn what_is_kept_for_a_peer_that_goes_is_dropped_with_it() {
+fn values_kept_for_a_peer_are_dropped_with_it() {
     let mut rig = Rig::new(slow_config());
     let (slow, id, _) = congested(&mut rig);
     let connections = rig.endpoint.connections();
@@ -148,7 +148,7 @@ fn what_is_kept_for_a_peer_that_goes_is_dropped_with_it() {
 }
 
 #[test]
-fn a_peer_that_is_behind_in_too_many_keys_is_closed() {
+fn a_peer_behind_on_too_many_keys_is_closed() {
     let mut rig = Rig::new(slow_config());
     let (_slow, id, _) = congested(&mut rig);
     let connections = rig.endpoint.connections();
@@ -163,7 +163,7 @@ fn a_peer_that_is_behind_in_too_many_keys_is_closed() {
 }
 
 #[test]
-fn by_default_a_subscriber_that_is_too_slow_is_closed_and_no_one_else() {
+fn by_default_only_slow_subscribers_are_closed() {
     let mut rig = Rig::new(slow_config());
     let (_slow, slow, _) = congested(&mut rig);
     let (mut fast, fast_id) = rig.open("/fast");
@@ -182,9 +182,9 @@ fn by_default_a_subscriber_that_is_too_slow_is_closed_and_no_one_else() {
     assert_eq!(state(&mut rig, fast_id), ws_server_mio::State::Open);
 }
 
-/// Where the high mark is the cap, a message may not fit though the mark was not reached.
+/// Where the high mark is the cap, a message may not fit although the mark was not reached.
 #[test]
-fn the_newest_is_kept_for_a_peer_whose_outbox_has_no_mark_below_its_cap() {
+fn the_newest_value_is_kept_even_if_the_high_mark_is_the_cap() {
     let mut rig = Rig::new(ServerConfig::new().outbox(64 << 10, 1 << 20, 1 << 20));
     let (mut peer, id) = rig.open("/");
     let filler = Frame::binary(vec![0; 100_000]);

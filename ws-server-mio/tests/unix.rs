@@ -1,4 +1,4 @@
-//! Servers on Unix sockets, and on listeners that were opened elsewhere.
+//! Servers on Unix sockets, and on listeners opened elsewhere.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use ws_server_mio::{Bind, Endpoint, ListenError, ServerConfig, Token};
 
-/// A directory of its own for each test, removed at its end.
+/// A temporary directory per test, removed when it ends.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -38,7 +38,7 @@ fn rig(bind: Bind, config: ServerConfig) -> Rig {
     Rig { endpoint, server, app: App::default() }
 }
 
-/// Sends, and turns until so much has come back.
+/// Sends, and runs turns until that much has come back.
 fn exchange(rig: &mut Rig, stream: &mut UnixStream, sent: &[u8], ends: &[u8]) -> Vec<u8> {
     stream.set_nonblocking(true).unwrap();
     let (mut left, mut got) = (sent, Vec::new());
@@ -100,7 +100,7 @@ fn a_close_over_a_unix_socket_is_clean() {
     open(&mut rig, &mut stream);
     let bye = frame(CLOSE, &1000u16.to_be_bytes());
     exchange(&mut rig, &mut stream, &bye, b"\x88\x02\x03\xe8");
-    // The server half-closes first; then it is for the client.
+    // The server half-closes first; then the client does.
     let mut rest = Vec::new();
     stream.set_nonblocking(false).unwrap();
     stream.read_to_end(&mut rest).unwrap();
@@ -110,7 +110,7 @@ fn a_close_over_a_unix_socket_is_clean() {
 }
 
 #[test]
-fn the_file_is_for_this_user_and_goes_when_the_server_stops() {
+fn the_file_is_private_and_removed_when_the_server_stops() {
     let directory = Directory::new("file");
     let path = directory.socket();
     let mut rig = rig(Bind::unix(&path), ServerConfig::new());
@@ -120,11 +120,11 @@ fn the_file_is_for_this_user_and_goes_when_the_server_stops() {
     rig.server = rig.endpoint.connections().listen(Bind::unix(&path), ServerConfig::new()).unwrap();
     assert!(path.exists());
     drop(rig);
-    assert!(!path.exists(), "it goes with the endpoint, too");
+    assert!(!path.exists(), "dropping the endpoint removes it, too");
 }
 
 #[test]
-fn a_file_that_a_dead_program_left_is_replaced_and_nothing_else() {
+fn only_a_dead_programs_socket_file_is_replaced() {
     let directory = Directory::new("stale");
     let path = directory.socket();
     drop(UnixListener::bind(&path).unwrap());
@@ -142,7 +142,7 @@ fn a_file_that_a_dead_program_left_is_replaced_and_nothing_else() {
 }
 
 #[test]
-fn the_file_of_another_server_stays() {
+fn another_servers_file_stays() {
     let directory = Directory::new("another");
     let path = directory.socket();
     let first = rig(Bind::unix(&path), ServerConfig::new());
@@ -163,7 +163,7 @@ fn a_unix_server_may_require_a_token() {
 }
 
 #[test]
-fn listeners_are_taken_from_outside() {
+fn existing_listeners_are_accepted() {
     let directory = Directory::new("outside");
     let mut rig = Rig::new(ServerConfig::new());
     let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -178,5 +178,5 @@ fn listeners_are_taken_from_outside() {
     rig.server = rig.endpoint.connections().listen_on(unix, ServerConfig::new()).unwrap();
     open(&mut rig, &mut UnixStream::connect(directory.socket()).unwrap());
     rig.endpoint.connections().server(rig.server).stop(Duration::ZERO);
-    assert!(directory.socket().exists(), "who made the file removes it");
+    assert!(directory.socket().exists(), "the creator of the file removes it");
 }

@@ -1,4 +1,4 @@
-//! What a server does by itself: it accepts valid upgrades, and answers requests that nobody answers.
+//! What a server does automatically: it accepts valid upgrades, and answers requests that the application drops.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -9,7 +9,7 @@ use ws_server_mio::{
     Bind, ConnectionId, Connections, Endpoint, Event, Extension, Frame, ServerConfig, ServerId, Token, web,
 };
 
-/// A server, and what its application was told.
+/// A server, and what was reported to its application.
 struct Site {
     endpoint: Endpoint,
     server: ServerId,
@@ -24,11 +24,11 @@ impl Site {
         Self { endpoint, server, told: Vec::new(), open: Vec::new() }
     }
 
-    /// Turns of an application that drops whatever it is asked, but for `/answered`.
-    fn until(&mut self, mut so: impl FnMut(&mut Self) -> bool) {
+    /// Turns of an application that drops every request, except for `/answered`.
+    fn until(&mut self, mut done: impl FnMut(&mut Self) -> bool) {
         let start = Instant::now();
-        while !so(self) {
-            assert!(start.elapsed() < Duration::from_secs(20), "in vain: {:?}", self.told);
+        while !done(self) {
+            assert!(start.elapsed() < Duration::from_secs(20), "timed out: {:?}", self.told);
             let Self { endpoint, told, open, .. } = self;
             endpoint
                 .poll(Some(Duration::from_millis(1)), |connections, event| match event {
@@ -83,7 +83,7 @@ impl Site {
 }
 
 #[test]
-fn valid_upgrades_are_accepted_on_every_path_and_the_application_sees_them_open() {
+fn valid_upgrades_are_accepted_on_every_path_and_reported_open() {
     let mut site = Site::new(ServerConfig::new());
     let peers: Vec<_> = ["/", "/a?b=c", "/a/b"].map(|path| site.upgrade(path)).into();
     assert!(peers.iter().all(|(_, head)| head.starts_with("HTTP/1.1 101 ")));
@@ -98,14 +98,14 @@ fn valid_upgrades_are_accepted_on_every_path_and_the_application_sees_them_open(
     assert!(site.told.contains(&r#"closed Some("/a/b")"#.to_owned()), "it is known up to then");
     site.until(|site| site.endpoint.connections().stats().open == 0);
     assert!(paths.iter().all(|id| site.endpoint.connections().path(*id).is_none()), "and no longer");
-    // Their places are used again.
+    // Their slots are reused.
     let _peer = site.upgrade("/");
     site.until(|site| site.open.len() == 4);
     assert_eq!(site.endpoint.connections().path(site.open[3]), Some("/"));
 }
 
 #[test]
-fn paths_of_256_bytes_are_kept_and_longer_ones_are_not() {
+fn paths_up_to_256_bytes_are_kept() {
     let mut site = Site::new(ServerConfig::new());
     for (len, is_kept) in [(256, true), (257, false)] {
         let path = "/".to_owned() + &"p".repeat(len - 1);
@@ -116,7 +116,7 @@ fn paths_of_256_bytes_are_kept_and_longer_ones_are_not() {
 }
 
 #[test]
-fn named_paths_alone_have_sockets_and_the_others_get_404() {
+fn only_named_paths_have_sockets_and_others_get_404() {
     let mut site = Site::new(ServerConfig::new().upgrade_paths(["/ws", "/feed"]));
     for path in ["/ws", "/feed?x"] {
         assert!(site.upgrade(path).1.starts_with("HTTP/1.1 101 "), "{path}");
@@ -135,7 +135,7 @@ fn named_paths_alone_have_sockets_and_the_others_get_404() {
 }
 
 #[test]
-fn plain_requests_that_nobody_answers_get_404_or_426_where_a_socket_is() {
+fn unanswered_plain_requests_get_404_or_426_on_a_socket_path() {
     let mut site = Site::new(ServerConfig::new().upgrade_paths(["/ws"]));
     for (path, status) in [("/", 404), ("/ws", 426), ("/ws?a", 426), ("/ws/", 404), ("/answered", 200)] {
         let head = site.get(path);
@@ -143,7 +143,7 @@ fn plain_requests_that_nobody_answers_get_404_or_426_where_a_socket_is() {
         assert_eq!(head.contains("Upgrade: websocket"), status == 426, "{head}");
     }
     assert_eq!(site.told.iter().filter(|told| told.starts_with("request")).count(), 5);
-    // Where every path is the socket's, that is what is missing.
+    // Where every path has a socket, an upgrade is what is missing.
     assert!(Site::new(ServerConfig::new()).get("/any").starts_with("HTTP/1.1 426 "));
     // Where the application decides, it alone knows.
     let mut decides = Site::new(ServerConfig::new().decide_upgrades(true));
@@ -151,7 +151,7 @@ fn plain_requests_that_nobody_answers_get_404_or_426_where_a_socket_is() {
 }
 
 #[test]
-fn a_connection_is_kept_alive_after_such_an_answer() {
+fn a_connection_stays_alive_after_an_automatic_answer() {
     let mut site = Site::new(ServerConfig::new().upgrade_paths(["/ws"]));
     let twice = |address| [get(address, "/one"), get(address, "/answered")].concat();
     let (mut peer, first) = site.ask(twice);
@@ -165,12 +165,12 @@ fn a_connection_is_kept_alive_after_such_an_answer() {
 }
 
 #[test]
-fn who_asks_to_decide_sees_upgrades_and_one_that_is_dropped_is_refused() {
+fn a_deciding_application_sees_upgrades_and_dropping_one_rejects_it() {
     let mut site = Site::new(ServerConfig::new().decide_upgrades(true));
     assert!(site.upgrade("/answered").1.starts_with("HTTP/1.1 101 "));
     assert!(site.upgrade("/dropped").1.starts_with("HTTP/1.1 503 "));
     assert!(site.told.contains(&"upgrade /dropped".to_owned()));
-    // On the paths that there are.
+    // On configured paths.
     let mut site = Site::new(ServerConfig::new().decide_upgrades(true).upgrade_paths(["/answered"]));
     assert!(site.upgrade("/answered").1.starts_with("HTTP/1.1 101 "));
     assert!(site.upgrade("/dropped").1.starts_with("HTTP/1.1 404 "));
@@ -178,7 +178,7 @@ fn who_asks_to_decide_sees_upgrades_and_one_that_is_dropped_is_refused() {
 }
 
 #[test]
-fn a_request_that_is_kept_is_not_answered_for_the_application() {
+fn a_kept_request_is_not_answered_automatically() {
     let mut rig = Rig::new(ServerConfig::new().upgrade_paths(["/ws"]));
     rig.app.hold = true;
     let (mut peer, address) = (rig.peer(), rig.address());
@@ -191,7 +191,7 @@ fn a_request_that_is_kept_is_not_answered_for_the_application() {
     let (id, request) = rig.app.requests.remove(0);
     rig.endpoint.connections().respond(id, request, ok("later")).unwrap();
     assert_eq!(rig.response(&mut peer), (200, "later".to_owned()));
-    // One that is dropped later is the application's own fault.
+    // A request dropped later is the application's fault.
     peer.send(&get(address, "/kept"));
     rig.until("the request", |rig| rig.app.requests.len() == 1);
     rig.app.requests.clear();
@@ -201,7 +201,7 @@ fn a_request_that_is_kept_is_not_answered_for_the_application() {
 }
 
 #[test]
-fn a_request_that_is_lost_in_a_panic_is_no_missing_page() {
+fn a_request_lost_in_a_panic_is_no_missing_page() {
     let mut site = Site::new(ServerConfig::new());
     let mut peer = site.peer(|address| get(address, "/"));
     let endpoint = &mut site.endpoint;
@@ -222,7 +222,7 @@ fn a_request_that_is_lost_in_a_panic_is_no_missing_page() {
 }
 
 #[test]
-fn nobody_is_accepted_without_the_token() {
+fn no_upgrade_is_accepted_without_the_token() {
     let token = Token::from_random([7; 16]);
     let text = token.as_str().to_owned();
     let mut site = Site::new(ServerConfig::new().require_token(token));
@@ -237,7 +237,7 @@ fn nobody_is_accepted_without_the_token() {
 }
 
 #[test]
-fn the_best_subprotocol_that_both_speak_is_chosen() {
+fn the_best_common_subprotocol_is_chosen() {
     let mut site = Site::new(ServerConfig::new().subprotocols(["chat.v2", "chat.v1"]));
     for (offered, chosen) in
         [("chat.v1, chat.v2", Some("chat.v2")), ("chat.v1", Some("chat.v1")), ("x", None)]
@@ -251,7 +251,7 @@ fn the_best_subprotocol_that_both_speak_is_chosen() {
 }
 
 #[test]
-fn a_configuration_that_is_set_later_holds_for_upgrades_from_then_on() {
+fn a_configuration_set_later_applies_to_later_upgrades() {
     let mut site = Site::new(ServerConfig::new());
     assert!(site.upgrade("/a").1.starts_with("HTTP/1.1 101 "));
     let (connections, server) = (site.endpoint.connections(), site.server);
@@ -265,13 +265,13 @@ struct Swallows;
 
 impl Extension for Swallows {
     fn filter<'a>(&mut self, _: &mut Connections, event: Event<'a>) -> Option<Event<'a>> {
-        assert!(!matches!(event, Event::Upgrade(..)), "nobody decides");
+        assert!(!matches!(event, Event::Upgrade(..)), "no upgrade is undecided");
         (!matches!(event, Event::Request(..))).then_some(event)
     }
 }
 
 #[test]
-fn what_an_extension_drops_is_answered_too() {
+fn requests_dropped_by_an_extension_are_answered_too() {
     let mut site = Site::new(ServerConfig::new().upgrade_paths(["/ws"]));
     site.endpoint.connections().set_extension(Swallows).unwrap();
     assert!(site.get("/answered").starts_with("HTTP/1.1 404 "));
@@ -281,7 +281,7 @@ fn what_an_extension_drops_is_answered_too() {
 }
 
 #[test]
-fn filters_of_a_broadcast_look_at_the_connections() {
+fn broadcast_filters_can_inspect_connections() {
     let mut site = Site::new(ServerConfig::new());
     let mut peers: Vec<_> = ["/a", "/b", "/a"].map(|path| site.upgrade(path).0).into();
     site.until(|site| site.open.len() == 3);

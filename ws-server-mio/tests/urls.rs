@@ -1,4 +1,4 @@
-//! What servers are called.
+//! The URLs of servers.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod common;
@@ -14,7 +14,7 @@ fn authority(url: &str) -> SocketAddr {
 }
 
 #[test]
-fn a_lan_url_can_be_opened_and_is_not_of_this_machine_alone() {
+fn a_lan_url_works_and_is_not_loopback() {
     let mut endpoint = Endpoint::new().unwrap();
     let server = endpoint.connections().listen(Bind::lan(), ServerConfig::new()).unwrap();
     let mut rig = Rig { endpoint, server, app: App::default() };
@@ -32,7 +32,7 @@ fn a_lan_url_can_be_opened_and_is_not_of_this_machine_alone() {
 }
 
 #[test]
-fn a_server_for_this_machine_has_no_lan_url() {
+fn a_loopback_server_has_no_lan_url() {
     let mut rig = Rig::new(ServerConfig::new());
     let port = rig.address().port();
     let connections = rig.endpoint.connections();
@@ -47,7 +47,7 @@ fn a_server_for_this_machine_has_no_lan_url() {
 }
 
 #[test]
-fn what_was_told_to_stop_has_no_url() {
+fn a_stopping_server_has_no_url() {
     let mut rig = Rig::new(ServerConfig::new());
     let server = rig.server;
     let connections = rig.endpoint.connections();

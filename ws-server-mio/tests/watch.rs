@@ -1,4 +1,4 @@
-//! A helper thread waits, and the host runs turns when it is woken.
+//! A helper thread waits, and the host runs turns when woken.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod common;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ws_server_mio::{Bind, Heartbeat, HeartbeatKind, ServerConfig};
 
 #[test]
-fn an_endpoint_that_is_driven_by_wake_ups_alone_serves() {
+fn wake_ups_alone_drive_an_endpoint() {
     let mut watched = Watched::new(Rig::new(ServerConfig::new()));
     let address = watched.rig.address();
     let mut peer = Peer::connect(address);
@@ -23,7 +23,7 @@ fn an_endpoint_that_is_driven_by_wake_ups_alone_serves() {
 }
 
 #[test]
-fn a_host_that_runs_no_turn_is_woken_once() {
+fn a_host_without_turns_is_woken_once() {
     let mut rig = Rig::new(ServerConfig::new());
     let mut peers: Vec<_> = (0..10).map(|_| rig.open("/").0).collect();
     let mut watched = Watched::new(rig);
@@ -35,7 +35,7 @@ fn a_host_that_runs_no_turn_is_woken_once() {
     let remote = watched.rig.endpoint.remote();
     std::thread::spawn(move || remote.run(|_| {}).unwrap()).join().unwrap();
     assert_eq!(watched.woken.try_recv(), Err(TryRecvError::Empty));
-    // Nor is a turn's own work a reason to be woken.
+    // Nor does a turn's own work wake.
     watched.drain();
     for k in 0..1000 {
         assert_eq!(watched.frame(&mut peers[k % 10]), (TEXT, k.to_string().into_bytes()));
@@ -43,7 +43,7 @@ fn a_host_that_runs_no_turn_is_woken_once() {
 }
 
 #[test]
-fn there_is_no_wake_up_before_a_turn_has_drained_and_one_after() {
+fn the_next_wake_up_follows_a_drained_turn() {
     let mut rig = Rig::with(short_turns(), ServerConfig::new());
     let (mut busy, _) = rig.open("/");
     let (mut other, _) = rig.open("/");
@@ -64,13 +64,13 @@ fn there_is_no_wake_up_before_a_turn_has_drained_and_one_after() {
         for _ in 0..100 {
             assert_eq!(watched.frame(&mut busy), (TEXT, b"busy".to_vec()));
         }
-        // What came last may have been read by a turn before it was told.
+        // A turn may have read the last input before its wake-up.
         watched.settle();
     }
 }
 
 #[test]
-fn turns_that_never_drain_hear_of_others() {
+fn turns_that_never_drain_still_serve_other_peers() {
     let mut rig = Rig::with(short_turns(), ServerConfig::new().frame_rate(None));
     let (mut flood, flooding) = rig.open("/");
     let (mut other, id) = rig.open("/");
@@ -102,7 +102,7 @@ fn turns_that_never_drain_hear_of_others() {
 }
 
 #[test]
-fn a_deadline_wakes_also_one_that_comes_before_what_the_thread_waits_for() {
+fn a_deadline_wakes_even_if_earlier_than_the_pending_wait() {
     let mut rig = Rig::new(ServerConfig::new());
     let _quiet = rig.open("/");
     let pongs = Heartbeat::frequent().kind(HeartbeatKind::Pong).idle(Duration::from_millis(20));
@@ -119,21 +119,21 @@ fn a_deadline_wakes_also_one_that_comes_before_what_the_thread_waits_for() {
 }
 
 #[test]
-fn a_deadline_wakes_once_a_host_that_runs_no_turn() {
+fn a_deadline_wakes_a_host_without_turns_once() {
     let pongs = Heartbeat::frequent().kind(HeartbeatKind::Pong).idle(Duration::from_millis(20));
     let mut rig = Rig::new(ServerConfig::new().heartbeat(pongs));
     let (mut peer, _) = rig.open("/");
     let mut watched = Watched::begin(rig);
     watched.next_wake();
     peer.send(&frame(TEXT, b"hello"));
-    // As if for long: a thread that called again would do so without end.
+    // As if for long: a thread that waited again would loop forever.
     assert_eq!(watched.woken.recv_timeout(Duration::from_millis(10)), Err(RecvTimeoutError::Timeout));
     watched.drain();
     watched.until("the echo", |_| peer.take_frame() == Some((TEXT, b"hello".to_vec())));
 }
 
 #[test]
-fn work_that_is_left_when_the_watch_begins_wakes() {
+fn work_left_when_the_watch_begins_wakes() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     rig.endpoint.connections().send(id, "queued").unwrap();
@@ -142,7 +142,7 @@ fn work_that_is_left_when_the_watch_begins_wakes() {
 }
 
 #[test]
-fn verbs_between_turns_wake_a_host_that_rests_and_once() {
+fn calls_between_turns_wake_an_idle_host_once() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     let mut watched = Watched::new(rig);
@@ -159,7 +159,7 @@ fn verbs_between_turns_wake_a_host_that_rests_and_once() {
 }
 
 #[test]
-fn jobs_of_other_threads_wake() {
+fn jobs_from_other_threads_wake() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     let mut watched = Watched::new(rig);
@@ -180,7 +180,7 @@ fn no_wake_up_is_lost_between_the_two_threads() {
     let mut rig = Rig::new(ServerConfig::new());
     let (peer, _) = rig.open("/");
     let mut watched = Watched::new(rig);
-    // Each waits for its answer before it goes on, so that the loop falls silent all the time.
+    // Each waits for its answer before it sends again, which makes the loop go idle all the time.
     let remote = watched.rig.endpoint.remote();
     let mut threads: Vec<_> = (0..THREADS)
         .map(|_| {
@@ -208,7 +208,7 @@ fn no_wake_up_is_lost_between_the_two_threads() {
         }
     }));
     while !threads.iter().all(std::thread::JoinHandle::is_finished) {
-        // Not to wait for a wake-up is for the end, when there are none.
+        // Polling without wake-ups is only for the end, when none come.
         if watched.woken.recv_timeout(Duration::from_millis(100)).is_ok() {
             watched.drain();
         }
@@ -217,7 +217,7 @@ fn no_wake_up_is_lost_between_the_two_threads() {
 }
 
 #[test]
-fn waiting_in_a_turn_works_beside_the_watch() {
+fn a_turn_may_wait_beside_the_watch() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     let Watched { mut rig, watch, woken } = Watched::new(rig);

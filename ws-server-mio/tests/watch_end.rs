@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use ws_server_mio::{ServerConfig, Watch};
 
 #[test]
-fn when_the_watch_is_dropped_the_endpoint_waits_and_has_missed_nothing() {
+fn after_the_watch_is_dropped_the_endpoint_waits_and_misses_nothing() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     for k in 0..100 {
         let watched = Watched::new(rig);
         peer.send(&frame(TEXT, k.to_string().as_bytes()));
-        // Handed over, and taken by nobody; or not even that.
+        // Handed over and not taken; or not even handed over.
         if k % 2 == 0 {
             watched.next_wake();
         }
@@ -32,7 +32,7 @@ fn when_the_watch_is_dropped_the_endpoint_waits_and_has_missed_nothing() {
 }
 
 #[test]
-fn a_watch_after_another_wakes_for_what_nobody_took() {
+fn a_second_watch_wakes_for_events_the_first_left() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     for k in 0..100 {
@@ -57,9 +57,9 @@ fn a_watch_outlives_its_endpoint_without_a_thread() {
 }
 
 #[test]
-fn a_second_watch_is_refused_while_the_first_lives() {
+fn a_second_watch_is_rejected_while_the_first_lives() {
     let mut watched = Watched::new(Rig::new(ServerConfig::new()));
-    let refused = watched.rig.endpoint.watch(|| panic!("it was refused"));
+    let refused = watched.rig.endpoint.watch(|| panic!("it was rejected"));
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::AlreadyExists);
     let (mut peer, _) = watched.rig.open("/");
     peer.send(&frame(TEXT, b"the first"));
@@ -71,14 +71,14 @@ fn a_second_watch_is_refused_while_the_first_lives() {
 }
 
 #[test]
-fn a_wake_that_waits_for_the_host_holds_neither_turns_nor_drops_up() {
+fn a_blocking_wake_delays_neither_turns_nor_drops() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     let (wake, woken) = mpsc::sync_channel(0);
     let (called, calls) = mpsc::channel();
     let watch = rig.endpoint.watch(move || {
         called.send(()).unwrap();
-        let _ = wake.send(()); // until somebody takes it, or nobody can
+        let _ = wake.send(()); // until the test takes it, or drops the receiver
     });
     peer.send(&frame(TEXT, b"first"));
     calls.recv_timeout(HANG).unwrap();
@@ -87,7 +87,7 @@ fn a_wake_that_waits_for_the_host_holds_neither_turns_nor_drops_up() {
     let start = Instant::now();
     let Rig { endpoint, app, .. } = &mut rig;
     let second = loop {
-        // For as long as it takes: it is the endpoint that waits in the kernel.
+        // For as long as it takes: the endpoint itself waits in the kernel.
         endpoint.poll(None, |connections, event| app.handle(connections, event)).unwrap();
         if let Some((_, second)) = peer.take_frame() {
             break second;
@@ -140,7 +140,7 @@ fn a_watch_may_be_dropped_by_its_own_wake() {
 }
 
 #[test]
-fn the_thread_only_waits_and_wakes() {
+fn the_watch_thread_only_waits_and_wakes() {
     let here = std::thread::current().id();
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
@@ -153,7 +153,7 @@ fn the_thread_only_waits_and_wakes() {
     let (thread, name) = told.recv_timeout(HANG).unwrap();
     assert_ne!(thread, here);
     assert_eq!(name.as_deref(), Some("ws-watch"));
-    // What a handler owns need not be for other threads.
+    // A handler's state need not be `Send`.
     let local = Rc::new(Cell::new(0));
     while local.get() == 0 {
         rig.endpoint.poll(Some(Duration::from_millis(1)), |_, _| local.set(local.get() + 1)).unwrap();

@@ -1,4 +1,4 @@
-//! Who is let in: the rules for `Host` and `Origin` as this adapter's listeners and clients bring them to life.
+//! Access rules for `Host` and `Origin`, through this adapter's listeners and clients.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -18,7 +18,7 @@ use ws_server_smol::{
 };
 use ws_server_smol::{InvalidAccess, InvalidConfig};
 
-/// Opens what asks for it; other requests are answered 426.
+/// Opens requested WebSockets; other requests are answered 426.
 async fn serve(mut http: HttpConnection<Socket>) {
     while let Some(incoming) = http.next().await {
         match incoming {
@@ -33,7 +33,7 @@ async fn serve(mut http: HttpConnection<Socket>) {
     }
 }
 
-/// Runs a script beside a server, and then stops it.
+/// Runs a script beside a server, and then stops the server.
 fn beside(server: &Server, script: impl Future<Output = ()>) {
     let scripted = async {
         script.await;
@@ -42,7 +42,7 @@ fn beside(server: &Server, script: impl Future<Output = ()>) {
     run(async { future::zip(server.serve(serve), scripted).await });
 }
 
-/// What answers a request: the status of the first response.
+/// The status of the first response to a request.
 async fn status(mut stream: Socket, request: &str) -> u16 {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut got = Vec::new();
@@ -69,10 +69,10 @@ fn ask(method: &str, fields: &str) -> String {
     format!("{method} / HTTP/1.1\r\n{fields}\r\n")
 }
 
-/// That of a request that reached the application.
+/// The status of a request that reached the application.
 const REACHED: u16 = 426;
 
-/// What no server starts with, and the name of what would do.
+/// Configurations that no server starts with, and the setting that each error names.
 fn mistakes() -> Vec<(ServerConfig, InvalidAccess, &'static str)> {
     let origin = |text: &str| InvalidAccess::Origin(text.to_owned());
     vec![
@@ -102,7 +102,7 @@ fn mistakes() -> Vec<(ServerConfig, InvalidAccess, &'static str)> {
 }
 
 fn is_refused<T>(listened: Result<T, ListenError>, expected: &InvalidAccess, names: &str) {
-    let Err(error) = listened else { panic!("it listens, with {expected}") };
+    let Err(error) = listened else { panic!("it listens despite {expected}") };
     assert!(error.to_string().contains(names), "{error}");
     assert!(
         matches!(&error, ListenError::Config(InvalidConfig::Access(invalid)) if invalid == expected),
@@ -111,7 +111,7 @@ fn is_refused<T>(listened: Result<T, ListenError>, expected: &InvalidAccess, nam
 }
 
 #[test]
-fn what_can_allow_nobody_is_an_error_of_every_way_to_listen() {
+fn rules_that_allow_no_request_are_rejected_by_every_way_to_listen() {
     for (config, expected, names) in mistakes() {
         for bind in [Bind::localhost(), Bind::any(), Bind::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))] {
             is_refused(Server::bind(bind.clone(), config.clone()), &expected, names);
@@ -125,11 +125,11 @@ fn what_can_allow_nobody_is_an_error_of_every_way_to_listen() {
         {
             let directory = unix::Directory::new("mistakes");
             is_refused(server.listen(Bind::unix(directory.socket())), &expected, names);
-            assert!(!directory.socket().exists(), "nothing is opened");
+            assert!(!directory.socket().exists(), "nothing opened");
             let own = std::os::unix::net::UnixListener::bind(directory.socket()).unwrap();
             is_refused(server.listen_on(own), &expected, names);
         }
-        // One that runs goes on where it is, by the rules it has.
+        // A running server continues where it is, by the rules it has.
         let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
         let address = server.local_addr();
         server.set_config(config);
@@ -143,7 +143,7 @@ fn what_can_allow_nobody_is_an_error_of_every_way_to_listen() {
 }
 
 #[test]
-fn files_schemes_and_hosts_that_are_empty_are_let_in_where_they_are_allowed() {
+fn file_schemes_and_empty_hosts_are_allowed_where_configured() {
     let allowed =
         ServerConfig::new().allow_file_origin().allow_scheme("Moz-Extension").allow_origin("qrc://");
     let random = "moz-extension://2c127fa4-62c7-7e4f-90e5-472b45eecfdc";
@@ -170,7 +170,7 @@ fn files_schemes_and_hosts_that_are_empty_are_let_in_where_they_are_allowed() {
     }
 }
 
-/// A listener on every interface, IPv6 alone or both families.
+/// A listener on every interface, IPv6 alone or dual-stack.
 fn every_interface(only_v6: bool) -> TcpListener {
     let socket = socket2::Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
     socket.set_only_v6(only_v6).unwrap();
@@ -180,7 +180,7 @@ fn every_interface(only_v6: bool) -> TcpListener {
 }
 
 #[test]
-fn a_page_of_localhost_may_use_the_socket_by_address_where_both_families_are_this_servers() {
+fn a_localhost_page_may_connect_by_address_where_the_server_owns_both_families() {
     let bound = |bind: Bind| Server::bind(bind, ServerConfig::new()).unwrap();
     let one = |ip: Ipv4Addr| bound(Bind::from(SocketAddr::from((ip, 0))));
     let own = |listener: TcpListener| {
@@ -238,7 +238,7 @@ mod unix {
     use std::sync::Arc;
     use ws_server_smol::Transport;
 
-    /// A directory of its own for each test, removed at its end.
+    /// A temporary directory per test, removed when it ends.
     pub(super) struct Directory(PathBuf);
 
     impl Directory {
@@ -260,7 +260,7 @@ mod unix {
     }
 
     #[test]
-    fn a_unix_socket_needs_no_name_and_a_page_still_does() {
+    fn a_unix_socket_needs_no_host_but_a_page_needs_an_allowed_origin() {
         for own in [false, true] {
             let directory = Directory::new(if own { "own" } else { "unix" });
             let path = directory.socket();
@@ -318,7 +318,7 @@ mod unix {
     }
 
     #[test]
-    fn a_stream_of_ones_own_is_told_what_it_is() {
+    fn a_custom_stream_gets_its_kind_from_the_application() {
         for (transport, expected) in [(Transport::unix(), REACHED), (Transport::default(), 421)] {
             run(async {
                 let (client, server) = Async::<UnixStream>::pair().unwrap();
@@ -333,7 +333,7 @@ mod unix {
 }
 
 #[test]
-fn over_tcp_a_host_is_named_as_ever() {
+fn over_tcp_the_host_is_still_required() {
     let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     let address = server.local_addr().unwrap();
     beside(&server, async {
@@ -352,7 +352,7 @@ fn over_tcp_a_host_is_named_as_ever() {
 }
 
 #[test]
-fn a_zone_in_a_host_is_tolerated_where_there_can_be_one() {
+fn a_zone_in_a_host_is_accepted_on_link_local_addresses_only() {
     let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     let address = server.local_addr().unwrap();
     beside(&server, async {
@@ -382,7 +382,7 @@ fn a_zone_in_a_host_is_tolerated_where_there_can_be_one() {
     });
 }
 
-/// A link-local address of this machine and the name of its interface; without one, says that this does not run here.
+/// A link-local address of this machine and the name of its interface; without one, prints that the test is skipped.
 fn link_local(test: &str) -> Option<(SocketAddrV6, String)> {
     let found = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
     let found = found.lines().find_map(|line| {
@@ -404,7 +404,7 @@ fn link_local(test: &str) -> Option<(SocketAddrV6, String)> {
 }
 
 #[test]
-fn a_client_reaches_a_link_local_address_by_its_zone_and_never_sends_it() {
+fn a_client_reaches_a_link_local_address_by_its_zone_and_never_sends_the_zone() {
     let Some((address, name)) = link_local("ws-server-smol: zones") else { return };
     let server = Server::bind(Bind::from(SocketAddr::from(address)), ServerConfig::new()).unwrap();
     let (ip, port, index) = (address.ip(), server.local_addr().unwrap().port(), address.scope_id());
@@ -430,7 +430,7 @@ fn a_client_reaches_a_link_local_address_by_its_zone_and_never_sends_it() {
 }
 
 #[test]
-fn a_zone_that_is_no_interface_is_named_by_the_failure() {
+fn an_unknown_zone_is_named_by_the_error() {
     let is_named = |failure: &ConnectError| {
         let text = failure.to_string();
         assert!(matches!(failure, ConnectError::Zone { .. }), "{failure:?}");

@@ -1,6 +1,6 @@
-//! The example `bridge`: calls in both directions, and a visitor that comes back by itself.
+//! The example `bridge`: calls in both directions, and a visitor that reconnects automatically.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 #[path = "../examples/bridge/main.rs"]
 #[allow(dead_code, unreachable_pub)] // its `main` is for the terminal
@@ -15,7 +15,7 @@ use std::time::Duration;
 use ws_server_smol::ClientRequest;
 use ws_server_smol::{Bind, ClientConfig, Server, Socket, WebSocket, connect};
 
-/// Says it as the page does, and gives the answer; calls are answered meanwhile.
+/// Makes the call as the page does, and returns the answer; calls are answered meanwhile.
 async fn ask(page: &mut WebSocket<Socket>, message: &str) -> Value {
     page.try_send(message).unwrap();
     loop {
@@ -40,7 +40,7 @@ async fn open(server: &Server) -> WebSocket<Socket> {
 }
 
 #[test]
-fn page_and_program_call_each_other_and_a_visitor_comes_back_by_itself() {
+fn page_and_program_call_each_other_and_a_visitor_reconnects() {
     let said = RefCell::new(Vec::new());
     let server = Server::bind(Bind::localhost().port(0), config()).unwrap();
     let address = server.local_addr().unwrap();
@@ -69,7 +69,7 @@ fn page_and_program_call_each_other_and_a_visitor_comes_back_by_itself() {
         ] {
             assert_eq!(ask(&mut page, &message).await["error"]["code"], code, "{message}");
         }
-        // Everybody else is asked: the visitor, and another page.
+        // All other peers get the call: the visitor, and another page.
         let mut other = open(&server).await;
         let survey = call(4, "survey", json!(["well?"]));
         let asks = async { Some(ask(&mut page, &survey).await) };
@@ -93,7 +93,7 @@ fn page_and_program_call_each_other_and_a_visitor_comes_back_by_itself() {
         let bridge = Bridge::default();
         let again = async {
             future::zip(bridge.serve(&server), script).await;
-            // The program starts anew, where it was.
+            // The program restarts on the same port.
             let server = Server::bind(Bind::from(address), config()).unwrap();
             future::or(bridge.serve(&server), has_said("2 + 3 = 5", 2)).await;
         };

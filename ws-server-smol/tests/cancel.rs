@@ -1,6 +1,6 @@
-//! Futures that are dropped at any await: no byte is lost, the order stays, and what was begun goes on.
+//! Futures dropped at any await: no byte is lost, the order stays, and what was begun continues.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use bytes::Bytes;
@@ -12,9 +12,9 @@ use std::sync::Arc;
 use ws_server_smol::{ClientRequest, CloseCode, Config, Delivery, Event, Frame, Message, Opcode, SendError};
 use ws_server_smol::{HttpConnection, Incoming, WebSocket, handshake};
 
-/// So many orders of everything.
+/// How many orders of each test run.
 const SEEDS: u64 = 200;
-/// A future is polled so many times at most before it is dropped, and each number below.
+/// A future is polled at most this often before it is dropped; likewise each number below.
 const POLLS: usize = 5;
 
 fn ends(seed: u64) -> (End, End) {
@@ -32,7 +32,7 @@ fn text(k: usize) -> String {
     format!("{k} {}", "x".repeat(k * 13 % 150))
 }
 
-/// Repeats it, however often it is dropped, until it is done.
+/// Repeats it, however often it is dropped, until it completes.
 macro_rules! insist {
     ($random:expr, $future:expr) => {
         loop {
@@ -40,21 +40,21 @@ macro_rules! insist {
             if let Some(value) = at_most(polls, $future).await {
                 break value;
             }
-            // Whoever gave up is not woken for it: it comes again by itself.
+            // A dropped future gets no wake-up: the task polls again unasked.
             futures_lite::future::yield_now().await;
         }
     };
 }
 
 #[test]
-fn next_send_flush_and_close() {
+fn next_send_flush_and_close_survive_drops() {
     for seed in 0..SEEDS {
         let (mut client, mut server) = pair(seed);
         let mut random = Random::new(seed);
         let mut tasks = Strict::new(seed);
         tasks.spawn("client", async move {
             for k in 0..20 {
-                // Polled once, it is queued, and flushing goes on elsewhere.
+                // After one poll the message is queued, and flushing continues elsewhere.
                 let polls = 1 + random.below(POLLS);
                 match at_most(polls, client.send(text(k))).await {
                     None => insist!(random, client.flush()).unwrap(),
@@ -85,7 +85,7 @@ fn next_send_flush_and_close() {
 }
 
 #[test]
-fn many_messages_one_after_the_other_and_pieces() {
+fn many_messages_and_fragments_survive_drops() {
     for seed in 0..SEEDS {
         let (client, server) = ends(seed);
         let pieces = Config::server().delivery(Delivery::Chunked { whole: 40 });
@@ -102,7 +102,7 @@ fn many_messages_one_after_the_other_and_pieces() {
         });
         let mut random = Random::new(seed + SEEDS);
         tasks.spawn("server", async move {
-            // Now joined, now as they come; within a message, only as it began.
+            // Now whole, now chunked; within a message, only as it began.
             for k in 0..20 {
                 if k % 2 == 0 {
                     let message = insist!(random, server.next()).unwrap().unwrap();
@@ -134,7 +134,7 @@ fn many_messages_one_after_the_other_and_pieces() {
 }
 
 #[test]
-fn a_sender_that_gave_up_has_sent_nothing() {
+fn a_dropped_send_has_sent_nothing() {
     for seed in 0..SEEDS {
         let (mut client, mut server) = pair(seed);
         let sender = client.sender();
@@ -159,7 +159,7 @@ fn a_sender_that_gave_up_has_sent_nothing() {
 }
 
 #[test]
-fn requests_answers_in_pieces_and_the_upgrade() {
+fn requests_streaming_responses_and_the_upgrade_survive_drops() {
     for seed in 0..SEEDS {
         let (mut client, server) = ends(seed);
         let mut random = Random::new(seed);
@@ -183,14 +183,14 @@ fn requests_answers_in_pieces_and_the_upgrade() {
                                 sent += 1;
                             }
                             if at_most(random.below(2), http.next()).await.is_some() {
-                                panic!("nothing is read behind an answer in pieces");
+                                panic!("nothing is read behind a streaming response");
                             }
                             futures_lite::future::yield_now().await;
                         }
                     }
                     Incoming::Request(request) => {
                         let answer = http::Response::new(Bytes::from(request.path().to_owned()));
-                        // Polled once, the answer is queued.
+                        // After one poll the answer is queued.
                         if let Some(done) =
                             at_most(1 + random.below(POLLS), http.respond(request, answer)).await
                         {
@@ -235,12 +235,12 @@ fn requests_answers_in_pieces_and_the_upgrade() {
 }
 
 #[test]
-fn a_handshake_that_is_given_up_on_either_side_ends_the_stream_and_hangs_nobody() {
+fn a_handshake_dropped_on_either_side_ends_the_stream() {
     for seed in 0..SEEDS {
         for polls in 0..12 {
             let (client, server) = ends(seed);
             let mut tasks = Strict::new(seed);
-            // Now the one gives up, now the other.
+            // Now one side gives up, now the other.
             let (of_client, of_server) =
                 if seed % 2 == 0 { (polls, usize::MAX) } else { (usize::MAX, polls) };
             tasks.spawn("client", async move {
@@ -266,13 +266,13 @@ fn a_handshake_that_is_given_up_on_either_side_ends_the_stream_and_hangs_nobody(
 }
 
 #[test]
-fn a_flush_waits_for_what_can_go_and_not_for_what_the_application_holds_back() {
+fn a_flush_does_not_wait_for_output_behind_an_unfinished_message() {
     let (client, server) = pipe(1000, 1);
     let (mut client, mut server) = websockets(client, server, Config::client(), Config::server());
     let mut tasks = Strict::new(1);
     tasks.spawn("client", async move {
         client.send(Frame::raw(Opcode::Text, false, "begun").unwrap()).await.unwrap();
-        // It waits behind the message that is unfinished.
+        // It waits behind the unfinished message.
         client.send("behind").await.unwrap();
         assert!(client.queued() > 0);
         client.send(Frame::raw(Opcode::Continuation, true, " done").unwrap()).await.unwrap();
@@ -289,14 +289,14 @@ fn a_flush_waits_for_what_can_go_and_not_for_what_the_application_holds_back() {
 }
 
 #[test]
-fn a_failed_write_is_told_as_the_end() {
+fn a_failed_write_is_reported_as_the_close() {
     for seed in 0..SEEDS {
         let (mut client, server) = pair(seed);
         let mut tasks = Strict::new(seed);
         tasks.spawn("client", async move {
             client.try_send(text(19)).unwrap();
             let end = client.next().await.unwrap().unwrap_err();
-            // What the peer said at last may have come before.
+            // The peer's last message may have arrived before.
             assert!(matches!(end.code, CloseCode::ABNORMAL | CloseCode::GOING_AWAY), "seed {seed}: {end}");
             assert!(end.error.is_some() && !end.clean, "seed {seed}: {end}");
             assert!(client.next().await.is_none());

@@ -1,6 +1,6 @@
-//! Clients: connecting, parting, and connecting again.
+//! Clients: connect, close, reconnect.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use async_executor::LocalExecutor;
@@ -21,7 +21,7 @@ use ws_server_smol::{
 };
 use ws_server_smol::{ClientRequest, CloseCode, Config, Initiator, ResponseError, State};
 
-/// Waits that a test can afford.
+/// Waits short enough for a test.
 fn soon() -> Reconnect {
     Reconnect::default().wait(Duration::from_millis(1), Duration::from_millis(4))
 }
@@ -30,7 +30,7 @@ fn again() -> ClientConfig {
     ClientConfig::default().reconnect(soon())
 }
 
-/// Refuses the next upgrade, and gives what was asked for.
+/// Rejects the next upgrade, and returns its request.
 async fn refuse(listener: &Async<TcpListener>, status: u16) -> String {
     let (stream, _) = listener.accept().await.unwrap();
     let mut http = HttpConnection::new(Socket::from(stream), Arc::new(Config::server()));
@@ -43,7 +43,7 @@ async fn refuse(listener: &Async<TcpListener>, status: u16) -> String {
 }
 
 #[test]
-fn it_connects_talks_and_parts() {
+fn a_client_connects_echoes_and_closes() {
     run(async {
         let (listener, address) = listener();
         let serve = async {
@@ -67,7 +67,7 @@ fn it_connects_talks_and_parts() {
 }
 
 #[test]
-fn what_a_server_says_that_refuses_is_seen_whole() {
+fn the_response_of_a_rejecting_server_is_reported_whole() {
     run(async {
         let (listener, address) = listener();
         let (_, failure) = future::zip(refuse(&listener, 403), async {
@@ -82,7 +82,7 @@ fn what_a_server_says_that_refuses_is_seen_whole() {
 }
 
 #[test]
-fn what_cannot_even_be_tried_is_said_at_once() {
+fn an_invalid_target_fails_at_once() {
     run(async {
         let untried = async |url: &str| match connect(url, ClientConfig::new()).await.unwrap_err() {
             ConnectError::Invalid(error) => error,
@@ -97,7 +97,7 @@ fn what_cannot_even_be_tried_is_said_at_once() {
 }
 
 #[test]
-fn localhost_means_both_families_and_where_nobody_listens_what_was_tried_is_told() {
+fn localhost_tries_both_families_and_the_error_lists_them() {
     run(async {
         for ip in [Ipv4Addr::LOCALHOST.into(), std::net::IpAddr::from(Ipv6Addr::LOCALHOST)] {
             let (v4, v6, port) = reserved();
@@ -126,7 +126,7 @@ fn localhost_means_both_families_and_where_nobody_listens_what_was_tried_is_told
 fn names_are_looked_up() {
     run(async {
         let (listener, address) = listener();
-        // A name to us, which the system's resolver knows without asking anybody.
+        // A name to us, which the system's resolver knows without a query.
         let url = format!("ws://127.1:{}/", address.port());
         let serve = async {
             let (stream, _) = listener.accept().await.unwrap();
@@ -137,7 +137,7 @@ fn names_are_looked_up() {
         };
         let (_, ws) = future::zip(serve, connect(url, ClientConfig::new())).await;
         assert_eq!(ws.unwrap().state(), State::Open);
-        // And one that it refuses without asking anybody: a label has at most 63 letters.
+        // And one that it rejects without a query: a label has at most 63 letters.
         let name = format!("{}.invalid", "a".repeat(64));
         match connect(format!("ws://{name}/"), ClientConfig::new()).await.unwrap_err() {
             ConnectError::Name { host, .. } => assert_eq!(host, name),
@@ -149,7 +149,7 @@ fn names_are_looked_up() {
 #[test]
 fn one_deadline_covers_the_whole_attempt() {
     run(async {
-        // It takes connections, and never answers.
+        // It accepts connections and never answers.
         let (_silent, address) = listener();
         let time = Duration::from_millis(60);
         let start = Instant::now();
@@ -165,10 +165,10 @@ fn one_deadline_covers_the_whole_attempt() {
     });
 }
 
-/// The queue of a listener is filled, so that the system leaves further connections unanswered.
+/// Fills a listener's backlog: the system leaves further connections unanswered.
 #[cfg(target_os = "linux")]
 #[test]
-fn an_address_that_does_not_answer_keeps_the_next_one_waiting_for_a_quarter_of_a_second() {
+fn a_silent_address_delays_the_next_by_a_quarter_of_a_second() {
     run(async {
         let (full, listens, port) = reserved();
         listens.listen(1).unwrap();
@@ -193,27 +193,27 @@ fn an_address_that_does_not_answer_keeps_the_next_one_waiting_for_a_quarter_of_a
 }
 
 #[test]
-fn an_attempt_that_is_given_up_leaves_no_socket() {
+fn a_dropped_attempt_leaves_no_socket() {
     run(async {
         let (listener, address) = listener();
         let url = format!("ws://{address}/");
-        // Dropped at each of its awaits: what the server saw of it ends.
+        // Dropped at each of its awaits: the server sees its connection end.
         for polls in 1..6 {
             let attempt = at_most(polls, connect(url.as_str(), ClientConfig::new()));
             let long = async {
                 async_io::Timer::after(Duration::from_millis(50)).await;
                 None
             };
-            assert!(future::or(attempt, long).await.is_none(), "nobody answers");
-            // A connection that the system had not made yet may never have come to be.
+            assert!(future::or(attempt, long).await.is_none(), "no answer");
+            // A connection that the system had not yet made may never have existed.
             let end = async {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                // Its end, or a reset.
+                // EOF, or a reset.
                 let _ = stream.read_to_end(&mut Vec::new()).await;
             };
             let never = async {
                 async_io::Timer::after(Duration::from_millis(if polls == 1 { 200 } else { 20_000 })).await;
-                assert_eq!(polls, 1, "it has been connected, and does not end");
+                assert_eq!(polls, 1, "it is still connected");
             };
             future::or(end, never).await;
         }
@@ -221,7 +221,7 @@ fn an_attempt_that_is_given_up_leaves_no_socket() {
 }
 
 #[test]
-fn the_same_client_connects_parts_and_connects_again() {
+fn the_same_client_connects_closes_and_reconnects() {
     run(async {
         let (listener, address) = listener();
         let mut client = Client::new(format!("ws://{address}/"), ClientConfig::new()).unwrap();
@@ -246,7 +246,7 @@ fn the_same_client_connects_parts_and_connects_again() {
                 assert!(client.closed().unwrap().clean);
                 assert!(client.next_connection().await.is_none(), "it rests, {round}");
                 if round == 2 {
-                    // While it is open: the old one is closed first.
+                    // While open: the old connection is closed first.
                     client.connect().await.unwrap();
                     assert_eq!(client.state(), ClientState::Open);
                 }
@@ -255,7 +255,7 @@ fn the_same_client_connects_parts_and_connects_again() {
         };
         future::zip(serve, ask).await;
         assert_eq!(ends.get(), 4);
-        // Where nobody is, it says so and rests, and can be sent elsewhere.
+        // Without a server it reports that and is idle, and can be sent elsewhere.
         drop(listener);
         assert!(matches!(client.connect().await, Err(ConnectError::Unreachable { .. })));
         assert_eq!(client.state(), ClientState::Idle);
@@ -263,7 +263,7 @@ fn the_same_client_connects_parts_and_connects_again() {
 }
 
 #[test]
-fn a_connection_that_is_open_gives_way_to_the_next() {
+fn an_open_connection_gives_way_to_the_next() {
     run(async {
         let (listener, address) = listener();
         let mut client = Client::new(format!("ws://{address}/"), again()).unwrap();
@@ -289,7 +289,7 @@ fn a_connection_that_is_open_gives_way_to_the_next() {
 }
 
 #[test]
-fn with_a_policy_it_comes_back_when_its_server_does_and_tells_of_it() {
+fn a_client_with_a_policy_reconnects_once_its_server_is_back_and_reports_each_attempt() {
     run(async {
         let (first, address) = listener();
         let mut client = Client::new(format!("ws://{address}/"), again()).unwrap();
@@ -320,7 +320,7 @@ fn with_a_policy_it_comes_back_when_its_server_does_and_tells_of_it() {
                 }
                 other => panic!("{other:?}"),
             }
-            // The server, step by step with what is told.
+            // The server, in step with the reports.
             match told.len() {
                 1 => {
                     let listener = first.take().unwrap();
@@ -352,13 +352,13 @@ fn with_a_policy_it_comes_back_when_its_server_does_and_tells_of_it() {
             ]
         );
         second.unwrap().join().unwrap();
-        // A code that is final: it rests.
+        // A no-retry code: it stays idle.
         assert_eq!((client.state(), client.closed().unwrap().code), (ClientState::Idle, CloseCode::POLICY));
         assert!(client.failure().is_none(), "the last attempt succeeded");
     });
 }
 
-/// Takes one connection and closes it; nobody listens any more when the peer hears of it.
+/// Accepts one connection and closes it; the listener is gone once the peer notices.
 fn serve_once(listener: Async<TcpListener>, code: CloseCode) {
     async_io::block_on(async {
         let mut ws = accept(&listener).await;
@@ -369,7 +369,7 @@ fn serve_once(listener: Async<TcpListener>, code: CloseCode) {
 }
 
 #[test]
-fn what_is_asked_for_can_be_renewed_before_each_attempt_and_attempts_have_an_end() {
+fn the_request_can_change_before_each_attempt_and_attempts_are_limited() {
     run(async {
         let (listener, address) = listener();
         let config = ClientConfig::default().reconnect(soon().attempts(2));
@@ -397,7 +397,7 @@ fn what_is_asked_for_can_be_renewed_before_each_attempt_and_attempts_have_an_end
 }
 
 #[test]
-fn a_refusal_that_asking_again_would_not_change_ends_it() {
+fn a_permanent_rejection_ends_reconnecting() {
     run(async {
         let (listener, address) = listener();
         let mut client = Client::new(format!("ws://{address}/"), again()).unwrap();
@@ -410,7 +410,7 @@ fn a_refusal_that_asking_again_would_not_change_ends_it() {
 }
 
 #[test]
-fn dropped_at_any_await_it_goes_on_with_what_it_had_begun() {
+fn dropped_at_any_await_it_resumes_what_it_had_begun() {
     run(async {
         let (listener, address) = listener();
         let mut client = Client::new(format!("ws://{address}/"), again()).unwrap();
@@ -451,7 +451,7 @@ fn dropped_at_any_await_it_goes_on_with_what_it_had_begun() {
 }
 
 #[test]
-fn it_parts_while_it_waits_or_connects() {
+fn a_client_closes_while_it_waits_or_connects() {
     run(async {
         let patient = Reconnect::default().wait(Duration::from_secs(3600), Duration::from_secs(3600));
         let config = ClientConfig::default().reconnect(patient);
@@ -460,7 +460,7 @@ fn it_parts_while_it_waits_or_connects() {
         while !matches!(client.next_event().await, Some(ClientEvent::Reconnecting { .. })) {}
         assert!(at_most(1, client.next_event()).await.is_none());
         assert_eq!(client.state(), ClientState::Waiting);
-        // Not before the hour is over, but at once where that is asked for.
+        // Not before the hour is over, but at once on request.
         assert!(client.connect().await.is_err());
         assert_eq!(client.state(), ClientState::Waiting);
         client.disconnect().await;
@@ -478,7 +478,7 @@ fn it_parts_while_it_waits_or_connects() {
 }
 
 #[test]
-fn headers_and_the_choice_of_a_subprotocol() {
+fn headers_and_subprotocols_are_exchanged() {
     run(async {
         let (listener, address) = listener();
         let request = ClientRequest::new(&format!("ws://{address}/a?b=c")).unwrap();
@@ -499,7 +499,7 @@ fn headers_and_the_choice_of_a_subprotocol() {
 }
 
 #[test]
-fn a_server_that_ends_in_the_handshake_is_a_failed_attempt() {
+fn an_eof_in_the_handshake_is_a_failed_attempt() {
     run(async {
         let (listener, address) = listener();
         let url = format!("ws://{address}/");
@@ -519,7 +519,7 @@ fn a_server_that_ends_in_the_handshake_is_a_failed_attempt() {
 
 #[cfg(unix)]
 #[test]
-fn a_unix_socket_takes_the_place_of_host_and_port() {
+fn a_unix_socket_replaces_host_and_port() {
     use std::os::unix::net::UnixListener;
     run(async {
         let directory = std::env::temp_dir().join(format!("ws-smol-clients-{}", std::process::id()));
@@ -550,7 +550,7 @@ fn a_unix_socket_takes_the_place_of_host_and_port() {
 }
 
 #[test]
-fn it_runs_on_one_thread_with_borrowed_things_and_moves_to_another_where_that_is_wanted() {
+fn a_client_may_borrow_on_one_thread_or_move_to_another() {
     fn is_send<T: Send>(value: T) -> T {
         value
     }

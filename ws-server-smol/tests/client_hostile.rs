@@ -1,6 +1,6 @@
-//! Servers that answer wrongly, for ever, or drop by drop; and what a client gives away of its random numbers.
+//! Servers that answer wrongly, endlessly, or drop by drop; and which random bytes a client reveals.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use common::pipe::{End, pipe};
@@ -31,7 +31,7 @@ async fn asks(stream: End, config: Config) -> Option<ConnectError> {
 const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
 
 #[test]
-fn nothing_but_the_request_is_sent_unless_the_answer_is_the_right_one() {
+fn nothing_follows_the_request_until_a_valid_answer() {
     for answer in [
         &format!("{SWITCH}Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello"),
         &format!("{SWITCH}\r\nhello"),
@@ -94,9 +94,9 @@ fn an_endless_answer_ends_at_a_limit() {
     }
 }
 
-/// Each byte is a sign of life, and no answer.
+/// Each byte is a sign of life, but no answer.
 #[test]
-fn an_answer_that_drips_ends_at_the_deadline() {
+fn a_dripping_answer_ends_at_the_deadline() {
     run(async {
         let (client, mut server) = pipe(1000, 1);
         let drips = async {
@@ -112,9 +112,9 @@ fn an_answer_that_drips_ends_at_the_deadline() {
     });
 }
 
-/// Both come from the system, for each connection anew (RFC 6455 §10.3).
+/// Both come from the system, fresh for each connection (RFC 6455 §10.3).
 #[test]
-fn no_two_clients_have_a_key_or_a_mask_in_common() {
+fn no_two_clients_share_a_key_or_a_mask() {
     let (mut keys, mut masks) = (HashSet::new(), HashSet::new());
     for _ in 0..100 {
         run(async {

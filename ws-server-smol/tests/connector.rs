@@ -1,4 +1,4 @@
-//! A client over streams that the application makes: the same policy, the same time, any stream.
+//! A client over streams that the application makes: the same policy and timeouts over any stream.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -19,7 +19,7 @@ use ws_server_smol::{
 
 const URL: &str = "wss://app.example/live";
 
-/// The other ends of what was made, and what was asked for.
+/// The other ends of the streams, and the requested targets.
 #[derive(Clone, Default)]
 struct Made(Arc<Mutex<(VecDeque<End>, Vec<String>)>>);
 
@@ -43,7 +43,7 @@ fn policy() -> ClientConfig {
 }
 
 #[test]
-fn streams_of_the_application_come_back_as_the_policy_says() {
+fn application_streams_reconnect_as_the_policy_says() {
     let made = Made::default();
     let told = Rc::new(RefCell::new(Vec::new()));
     let tells = |word: &str| told.borrow_mut().push(word.to_owned());
@@ -71,7 +71,7 @@ fn streams_of_the_application_come_back_as_the_policy_says() {
                 }
             }
         };
-        // Each is let go with another code; the last one is final.
+        // Each is closed with another code; the last one ends reconnecting.
         let serves = async {
             for code in [CloseCode::SERVICE_RESTART, CloseCode::POLICY] {
                 let end = loop {
@@ -95,7 +95,7 @@ fn streams_of_the_application_come_back_as_the_policy_says() {
 }
 
 #[test]
-fn a_connector_has_the_time_for_connecting() {
+fn a_connector_has_the_connect_timeout() {
     run(async {
         let config = ClientConfig::new().handshake_timeout(Duration::from_millis(20));
         let never = |_: ClientRequest| future::pending::<io::Result<End>>();
@@ -106,7 +106,7 @@ fn a_connector_has_the_time_for_connecting() {
 }
 
 #[test]
-fn a_call_that_is_dropped_leaves_the_attempt_to_the_next() {
+fn a_dropped_call_leaves_the_attempt_to_the_next() {
     run(async {
         let made = Made::default();
         made.0.lock().unwrap().1.push("the one that fails".into());
@@ -127,7 +127,7 @@ fn a_call_that_is_dropped_leaves_the_attempt_to_the_next() {
 }
 
 #[test]
-fn only_a_client_without_a_connector_refuses_tls() {
+fn only_a_client_without_a_connector_rejects_tls() {
     assert!(matches!(Client::new(URL, policy()), Err(InvalidTarget::TlsUnsupported)));
     let pending = |_: ClientRequest| future::pending::<io::Result<End>>();
     let mut client = Client::with_connector("ws://app.example/", policy(), pending).unwrap();

@@ -37,7 +37,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn a_message_goes_there_and_back_and_the_close_is_clean() {
+fn a_message_is_echoed_and_the_close_is_clean() {
     run(async {
         let (mut client, mut server) = open_pair().await;
         let served = async {
@@ -63,7 +63,7 @@ fn a_message_goes_there_and_back_and_the_close_is_clean() {
 }
 
 #[test]
-fn two_tasks_send_and_receive_and_nobody_hangs() {
+fn two_tasks_send_and_receive_without_deadlock() {
     let executor = LocalExecutor::new();
     run(executor.run(async {
         let (client, mut server) = open_pair().await;
@@ -109,7 +109,7 @@ fn a_websocket_is_forwarded_into_itself() {
 }
 
 #[test]
-fn a_forwarded_end_that_is_not_in_order_is_the_error() {
+fn forwarding_returns_the_error_of_an_unclean_close() {
     run(async {
         let (mut client, server) = open_pair().await;
         let (sink, stream) = futures_util::StreamExt::split(server);
@@ -123,7 +123,7 @@ fn a_forwarded_end_that_is_not_in_order_is_the_error() {
 }
 
 #[test]
-fn a_sender_of_another_thread_wakes_the_owner_and_waits_for_room() {
+fn a_sender_on_another_thread_wakes_the_owner_and_waits_for_room() {
     run(async {
         let (mut client, mut server) = open_pair().await;
         let sender = server.sender();
@@ -155,7 +155,7 @@ fn a_sender_of_another_thread_wakes_the_owner_and_waits_for_room() {
 }
 
 #[test]
-fn pages_and_the_socket_on_one_connection() {
+fn pages_and_then_the_socket_share_one_connection() {
     run(async {
         let (client, server) = pair().await;
         let serve = async move {
@@ -217,7 +217,7 @@ fn pages_and_the_socket_on_one_connection() {
 }
 
 #[test]
-fn what_ends_without_a_close_is_an_error_once() -> Result<(), Error> {
+fn an_end_without_a_close_is_an_error_once() -> Result<(), Error> {
     run(async {
         let (client, server) = pair().await;
         let mut server = WebSocket::upgraded(server, Arc::new(Config::server()), Role::Server);

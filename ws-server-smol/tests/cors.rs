@@ -1,4 +1,4 @@
-//! Pages of other origins: preflights, and whose pages may read which answer; and what may stand beside a token.
+//! Cross-origin pages: preflights, and which origins may read which answer; and what may accompany a token.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -27,10 +27,10 @@ fn with_token(config: ServerConfig) -> ServerConfig {
     config.require_token(Token::from_random([7; 16]))
 }
 
-/// What the application was asked, as it prints it.
+/// The requests that the application received, as printed.
 type Asked = RefCell<Vec<String>>;
 
-/// Answers everything, `/pieces` in pieces, `/own` with a field of its own, and drops `/drop`.
+/// Answers everything, `/pieces` as a streaming response, `/own` with its own header field, and drops `/drop`.
 async fn answer(mut http: HttpConnection<Socket>, asked: &Asked) {
     while let Some(incoming) = http.next().await {
         asked.borrow_mut().push(format!("{incoming:?}"));
@@ -56,7 +56,7 @@ async fn answer(mut http: HttpConnection<Socket>, asked: &Asked) {
     }
 }
 
-/// Runs a script beside such a server; what the application was asked.
+/// Runs a script beside such a server; returns the requests that the application received.
 fn serving(config: ServerConfig, script: impl AsyncFn(SocketAddr, &Asked)) {
     let server = Server::bind(Bind::localhost(), config).unwrap();
     let asked = Asked::default();
@@ -73,7 +73,7 @@ async fn tcp(address: SocketAddr) -> Socket {
     async_io::Async::<TcpStream>::connect(address).await.unwrap().into()
 }
 
-/// The next head that comes.
+/// The next head that arrives.
 async fn head(stream: &mut Socket) -> String {
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
@@ -84,7 +84,7 @@ async fn head(stream: &mut Socket) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-/// The head that answers this, on a connection of its own.
+/// The head of the answer to this, on a new connection.
 async fn ask(address: SocketAddr, line: &str, fields: impl AsRef<[u8]>) -> String {
     let mut stream = tcp(address).await;
     let first = format!("{line} HTTP/1.1\r\nHost: {address}\r\n");
@@ -93,7 +93,7 @@ async fn ask(address: SocketAddr, line: &str, fields: impl AsRef<[u8]>) -> Strin
     head(&mut stream).await
 }
 
-/// Waits while the connection is driven, on which the application is asked nothing.
+/// Waits while a connection is driven on which no request reaches the application.
 async fn beside<T>(http: &mut HttpConnection<Socket>, waiting: impl Future<Output = T>) -> T {
     let (mut next, mut waiting) = (pin!(http.next()), pin!(waiting));
     future::poll_fn(|cx| {
@@ -123,7 +123,7 @@ fn has_cors(head: &str) -> bool {
 }
 
 #[test]
-fn where_a_token_is_required_a_preflight_needs_none_and_the_application_hears_nothing() {
+fn a_preflight_needs_no_token_and_never_reaches_the_application() {
     serving(with_token(named()), async |at, asked| {
         for (from, is_allowed) in [(DEV, true), (EVIL, false)] {
             let answer = ask(at, "OPTIONS /api", origin(from) + PREFLIGHT).await;
@@ -137,13 +137,16 @@ fn where_a_token_is_required_a_preflight_needs_none_and_the_application_hears_no
         let answer = ask(at, "OPTIONS http://evil.example/", origin(DEV) + PREFLIGHT).await;
         assert!(answer.starts_with("HTTP/1.1 421 ") && !has_cors(&answer), "{answer}");
         let answer = ask(at, "OPTIONS /", origin(DEV)).await;
-        assert!(answer.starts_with("HTTP/1.1 401 "), "an OPTIONS that is no preflight needs it: {answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 401 "),
+            "an OPTIONS without preflight fields needs it: {answer}"
+        );
         assert!(asked.borrow().is_empty(), "{asked:?}");
     });
 }
 
 #[test]
-fn with_and_without_the_token_an_allowed_origin_may_read_the_answer_and_no_other_may() {
+fn only_an_allowed_origin_may_read_the_answer_with_or_without_a_token() {
     serving(with_token(named()), async |at, _| {
         let shown = format!("Cookie: name=Zo\u{eb}; ws_token_{}={TOKEN}\r\n", at.port());
         for fields in ["", UPGRADE] {
@@ -165,7 +168,7 @@ fn with_and_without_the_token_an_allowed_origin_may_read_the_answer_and_no_other
 }
 
 #[test]
-fn named_origins_are_let_in_and_any_origin_lets_nobody_in() {
+fn named_origins_may_open_sockets_but_any_origin_may_not() {
     let any = || ServerConfig::new().cors(Cors::new().any_origin());
     let cases = [(named(), DEV, true), (named(), EVIL, false), (any(), DEV, false), (any(), EVIL, false)];
     for (config, from, is_in) in cases {
@@ -183,7 +186,7 @@ fn named_origins_are_let_in_and_any_origin_lets_nobody_in() {
 }
 
 #[test]
-fn a_preflight_waits_for_its_turn_and_holds_the_place_of_a_handshake() {
+fn a_preflight_waits_for_its_turn_and_counts_as_a_handshake() {
     let server = Server::bind(Bind::localhost(), named().max_handshakes(1)).unwrap();
     let at = server.local_addr().unwrap();
     let preflight = format!("OPTIONS /api HTTP/1.1\r\nHost: {at}\r\n{}{PREFLIGHT}\r\n", origin(DEV));
@@ -195,7 +198,7 @@ fn a_preflight_waits_for_its_turn_and_holds_the_place_of_a_handshake() {
         let mut accepting = pin!(server.accept());
         let answered = beside(&mut http, head(&mut first)).await;
         assert!(answered.starts_with("HTTP/1.1 204 ") && readable(&answered), "{answered}");
-        assert!(once(accepting.as_mut()).await.is_pending(), "the first has asked nothing yet");
+        assert!(once(accepting.as_mut()).await.is_pending(), "the first has sent no request yet");
         first.write_all(format!("{get}{preflight}{get}").as_bytes()).await.unwrap();
         let Some(Incoming::Request(one)) = http.next().await else { panic!() };
         assert!(accepting.await.is_some());
@@ -211,7 +214,7 @@ fn a_preflight_waits_for_its_turn_and_holds_the_place_of_a_handshake() {
 }
 
 #[test]
-fn the_end_of_preflights_alone_is_told_to_nobody() {
+fn a_connection_with_only_preflights_reports_no_close() {
     let server = Server::bind(Bind::localhost(), named()).unwrap();
     let at = server.local_addr().unwrap();
     run(async {
@@ -228,7 +231,7 @@ fn the_end_of_preflights_alone_is_told_to_nobody() {
 }
 
 #[test]
-fn what_the_engine_answers_by_itself_is_readable_too() {
+fn automatic_answers_are_readable_too() {
     serving(named(), async |at, _| {
         for from in [DEV, EVIL] {
             for (line, fields, status) in [
@@ -248,7 +251,7 @@ fn what_the_engine_answers_by_itself_is_readable_too() {
 }
 
 #[test]
-fn what_the_application_answers_is_readable_in_pieces_too_and_stays_where_it_says_so_itself() {
+fn application_answers_are_readable_even_streamed_and_keep_their_own_fields() {
     serving(named(), async |at, _| {
         assert!(readable(&ask(at, "GET /pieces", origin(DEV)).await));
         assert!(!has_cors(&ask(at, "GET /pieces", origin(EVIL)).await));
@@ -264,7 +267,7 @@ fn what_the_application_answers_is_readable_in_pieces_too_and_stays_where_it_say
 }
 
 #[test]
-fn no_cookie_of_another_page_locks_the_bearer_out() {
+fn a_foreign_cookie_does_not_lock_the_bearer_out() {
     serving(with_token(ServerConfig::default()), async |at, _| {
         let own = format!("ws_token_{}={TOKEN}", at.port());
         for other in [&b"name=Zo\xc3\xab"[..], b"name=Zo\xeb", b"\xff", b"=", b"x", b"a=\"", b"", b"a b"] {
@@ -282,7 +285,7 @@ fn no_cookie_of_another_page_locks_the_bearer_out() {
 }
 
 #[test]
-fn a_page_that_is_opened_by_its_link_again_still_keeps_the_link_to_itself() {
+fn a_page_reopened_by_its_link_still_sends_no_referrer() {
     serving(with_token(ServerConfig::default()), async |at, _| {
         let shown = format!("Cookie: ws_token_{}={TOKEN}\r\n", at.port());
         for path in ["/", "/pieces"] {
@@ -299,7 +302,7 @@ fn a_page_that_is_opened_by_its_link_again_still_keeps_the_link_to_itself() {
 }
 
 #[test]
-fn nothing_that_comes_shows_the_token_when_it_is_printed() {
+fn no_request_or_event_prints_the_token() {
     serving(with_token(ServerConfig::default()), async |at, asked| {
         let line = format!("GET /page?token={TOKEN}");
         let fields = format!(

@@ -1,4 +1,4 @@
-//! Compression, agreed on and used by a server and its clients.
+//! Compression between a server and its clients.
 #![cfg(feature = "deflate")]
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
@@ -16,7 +16,7 @@ fn document() -> String {
     "{\"some\": \"json\", \"of\": \"many lines\"}\n".repeat(1000)
 }
 
-/// Echoes until the end. What is compressed is short where it waits for the wire.
+/// Echoes until the close. Messages are compressed when they go to the wire.
 async fn echo(mut http: HttpConnection<Socket>) {
     let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
     let mut ws = http.accept(upgrade).await.unwrap();
@@ -43,7 +43,7 @@ async fn client(server: &Server, config: ClientConfig) -> WebSocket<Socket> {
 }
 
 #[test]
-fn one_knows_what_was_agreed_on() {
+fn both_ends_know_what_was_negotiated() {
     with_echo(Deflate::new().context_takeover(false).window_bits(12), async |server| {
         let ws = client(server, ClientConfig::new().deflate(Deflate::new())).await;
         let terms = ws.compression().unwrap();
@@ -53,7 +53,7 @@ fn one_knows_what_was_agreed_on() {
 }
 
 #[test]
-fn messages_cross_compressed_and_come_out_as_they_went_in() {
+fn compressed_messages_arrive_unchanged() {
     with_echo(Deflate::new(), async |server| {
         let mut ws = client(server, ClientConfig::new().deflate(Deflate::new())).await;
         for _ in 0..3 {
@@ -63,7 +63,7 @@ fn messages_cross_compressed_and_come_out_as_they_went_in() {
 }
 
 #[test]
-fn a_broadcast_reaches_those_who_agreed_and_those_who_did_not() {
+fn a_broadcast_reaches_peers_with_and_without_compression() {
     with_echo(Deflate::new(), async |server| {
         let mut clients = Vec::new();
         for config in [
@@ -86,7 +86,7 @@ fn a_broadcast_reaches_those_who_agreed_and_those_who_did_not() {
 }
 
 #[test]
-fn who_does_not_ask_for_it_stays_plain() {
+fn a_client_that_does_not_offer_it_stays_uncompressed() {
     with_echo(Deflate::new(), async |server| {
         let mut ws = client(server, ClientConfig::new()).await;
         assert_eq!(ws.compression(), None);

@@ -1,4 +1,4 @@
-//! Both ways at once: no two ends wait for each other, with the defaults.
+//! Both directions at once: no deadlock, with the defaults.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
@@ -19,7 +19,7 @@ async fn ends() -> (Server, WebSocket<Socket>, WebSocket<Socket>) {
     (server, client, ws)
 }
 
-/// Sends so much at once, however it is answered.
+/// Sends this much at once, whatever the answer.
 fn at_once(ws: &mut WebSocket<Socket>, left: &mut usize) {
     while *left > 0 {
         ws.try_send(vec![7; CHUNK]).unwrap();
@@ -27,7 +27,7 @@ fn at_once(ws: &mut WebSocket<Socket>, left: &mut usize) {
     }
 }
 
-/// Sends until it is told that the outbox is over its mark.
+/// Sends until the outbox is reported over its mark.
 fn until_congested(ws: &mut WebSocket<Socket>, left: &mut usize) {
     while *left > 0 {
         *left -= 1;
@@ -37,7 +37,7 @@ fn until_congested(ws: &mut WebSocket<Socket>, left: &mut usize) {
     }
 }
 
-/// Sends until nothing more is taken.
+/// Sends until nothing more is accepted.
 fn until_full(ws: &mut WebSocket<Socket>, left: &mut usize) {
     while *left > 0 {
         match ws.try_send(vec![7; CHUNK]) {
@@ -48,7 +48,7 @@ fn until_full(ws: &mut WebSocket<Socket>, left: &mut usize) {
     }
 }
 
-/// Sends so many messages, more whenever the outbox has drained, and receives as many.
+/// Sends this many messages, more whenever the outbox has drained, and receives as many.
 async fn talks(ws: &mut WebSocket<Socket>, count: usize, send: fn(&mut WebSocket<Socket>, &mut usize)) {
     let (mut left, mut got) = (count, 0);
     send(ws, &mut left);
@@ -64,7 +64,7 @@ async fn talks(ws: &mut WebSocket<Socket>, count: usize, send: fn(&mut WebSocket
         }
     }
     assert_eq!(got, count);
-    // No event tells that the rest is written.
+    // No event reports that the rest is written.
     ws.flush().await.unwrap();
 }
 
@@ -83,17 +83,17 @@ fn both_ends_send_15_mib_at_once() {
 }
 
 #[test]
-fn both_ends_send_64_mib_until_congested_and_go_on_when_drained() {
+fn both_ends_send_64_mib_until_congested_and_resume_when_drained() {
     both(1024, until_congested);
 }
 
 #[test]
-fn both_ends_send_64_mib_until_full_and_go_on_when_drained() {
+fn both_ends_send_64_mib_until_full_and_resume_when_drained() {
     both(1024, until_full);
 }
 
 #[test]
-fn a_server_that_refills_whenever_it_has_drained_hears_stop() {
+fn a_server_that_refills_on_drained_still_receives_a_stop() {
     for send in [until_congested, until_full] {
         run(async {
             let (_server, mut client, mut ws) = ends().await;
@@ -123,14 +123,14 @@ fn a_server_that_refills_whenever_it_has_drained_hears_stop() {
                 }
             };
             let sent = future::or(refilling, reading).await;
-            // What it had queued when it was told, and not for as long as it goes on.
+            // Only what was queued before the stop.
             assert!(sent < 20 + 2 * (16 << 20) / CHUNK + 200, "{sent}");
         });
     }
 }
 
 #[test]
-fn an_echo_that_is_flooded_by_a_peer_that_never_reads_is_bounded_and_ends() {
+fn an_echo_flooded_by_a_peer_that_never_reads_is_bounded_and_ends() {
     run(async {
         let config = ServerConfig::new().output_timeout(std::time::Duration::from_millis(500));
         let server = Server::bind(Bind::localhost(), config).unwrap();

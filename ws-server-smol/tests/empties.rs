@@ -1,4 +1,4 @@
-//! Frames and messages that carry nothing, and compressed messages that break, over real sockets.
+//! Empty frames and messages, and broken compressed messages, over real sockets.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -21,8 +21,8 @@ fn both_ways() -> [Config; 2] {
     [Config::server(), Config::server().delivery(Delivery::Chunked { whole: 0 })]
 }
 
-/// All that a connection tells of these bytes, which are all that comes: the texts, pieces joined, and the end.
-fn told(role: Role, config: Config, bytes: &[u8]) -> (Vec<String>, Closed) {
+/// Everything that a connection reports of these bytes, its whole input: the texts, fragments joined, and the close.
+fn reported(role: Role, config: Config, bytes: &[u8]) -> (Vec<String>, Closed) {
     run(async {
         let (mut peer, stream) = pair().await;
         let mut ws = WebSocket::upgraded(stream, Arc::new(config), role);
@@ -58,13 +58,14 @@ async fn read_to_the_end(peer: &mut Socket) {
 }
 
 #[test]
-fn messages_whose_first_or_last_frame_is_empty_come_as_fast_as_they_are_sent() {
+fn messages_with_an_empty_first_or_last_frame_are_not_delayed() {
     for role in ROLES {
         for config in both_ways() {
             let tick = [frame(role, TEXT, b"tick"), frame(role, FIN | CONTINUATION, b"")].concat();
             let tock = [frame(role, TEXT, b""), frame(role, FIN | CONTINUATION, b"tock")].concat();
             let close = frame(role, FIN | 8, &1000_u16.to_be_bytes());
-            let (texts, closed) = told(role, config, &[[tick, tock].concat().repeat(1500), close].concat());
+            let (texts, closed) =
+                reported(role, config, &[[tick, tock].concat().repeat(1500), close].concat());
             assert_eq!(texts, ["tick", "tock"].repeat(1500));
             assert_eq!(closed.code, CloseCode::NORMAL);
         }
@@ -72,8 +73,8 @@ fn messages_whose_first_or_last_frame_is_empty_come_as_fast_as_they_are_sent() {
 }
 
 #[test]
-fn empty_messages_over_the_rate_all_come_in_order_and_then_the_end() {
-    // Each takes two seconds, so all of them at once.
+fn empty_messages_over_the_rate_arrive_in_order_before_the_close() {
+    // Each takes two seconds: run them concurrently.
     std::thread::scope(|scope| {
         for role in ROLES {
             for config in both_ways() {
@@ -83,9 +84,9 @@ fn empty_messages_over_the_rate_all_come_in_order_and_then_the_end() {
                         let once = once.clone();
                         scope.spawn(move || {
                             let x = frame(role, FIN | TEXT, b"x");
-                            // The last of all is one that waits.
+                            // The very last one has to wait.
                             let bytes = [once.repeat(3), x, once.repeat(2), end.clone()].concat();
-                            let (texts, closed) = told(role, config, &bytes);
+                            let (texts, closed) = reported(role, config, &bytes);
                             assert_eq!(texts, ["", "", "", "x", "", ""]);
                             assert_eq!(closed.code, if end.is_empty() { 1006 } else { 1000 }.into());
                         });
@@ -97,12 +98,12 @@ fn empty_messages_over_the_rate_all_come_in_order_and_then_the_end() {
 }
 
 #[test]
-fn a_close_behind_as_many_pings_as_the_rate_is_a_close() {
+fn a_close_behind_pings_at_the_rate_still_closes() {
     for role in ROLES {
         for rate in [0, 10] {
             let close = frame(role, FIN | 8, &1000_u16.to_be_bytes());
             let bytes = [frame(role, FIN | 9, b"").repeat(rate as usize), close].concat();
-            let (_, closed) = told(role, Config::server().frame_rate(Some(rate)), &bytes);
+            let (_, closed) = reported(role, Config::server().frame_rate(Some(rate)), &bytes);
             assert!(closed.clean && closed.code == CloseCode::NORMAL, "{closed}");
         }
     }
@@ -113,22 +114,22 @@ fn empty_frames_amid_a_message_end_the_connection_over_the_rate() {
     for role in ROLES {
         let flood = frame(role, CONTINUATION, b"").repeat(1000);
         let bytes = [frame(role, TEXT, b"a"), flood, frame(role, FIN | CONTINUATION, b"z")].concat();
-        // However slowly they come, they do not take a thousand seconds.
-        let (texts, closed) = told(role, Config::server().frame_rate(Some(1)), &bytes);
+        // However slowly they arrive, they take less than a thousand seconds.
+        let (texts, closed) = reported(role, Config::server().frame_rate(Some(1)), &bytes);
         assert!(texts.is_empty());
         assert_eq!(closed.sent, Some(CloseCode::POLICY));
-        let (texts, _) = told(role, Config::server().frame_rate(Some(1000)), &bytes);
+        let (texts, _) = reported(role, Config::server().frame_rate(Some(1000)), &bytes);
         assert_eq!(texts, ["az"]);
     }
 }
 
-/// "good, and plain" in a stored block, and then what is no block.
+/// "good, and plain" in a stored block, and then an invalid block.
 #[cfg(feature = "deflate")]
 const BROKEN: &[u8] = b"\x00\x0f\x00\xf0\xffgood, and plain\x06\x01\x02\x03";
 
 #[cfg(feature = "deflate")]
 #[test]
-fn what_is_good_of_a_compressed_message_that_breaks_is_told_first_whatever_reads_it_comes_in() {
+fn the_valid_part_of_a_broken_compressed_message_is_reported_first_however_it_is_read() {
     use ws_server_smol::{Deflate, HttpConnection, Incoming};
 
     const ASKED: &[u8] =

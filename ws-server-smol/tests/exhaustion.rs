@@ -1,6 +1,6 @@
-//! A process without a descriptor left.
+//! A process that runs out of file descriptors.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use async_io::{Async, Timer};
@@ -17,7 +17,7 @@ use ws_server_smol::{
     Bind, Client, ClientConfig, ClientEvent, ConnectError, Incoming, Server, ServerConfig, connect, http,
 };
 
-/// The shell lowers the limit for a process of its own, which runs the test of this name.
+/// The shell lowers the limit for a separate process, which runs the test of this name.
 fn with_few_descriptors(test: &str) {
     let me = std::env::current_exe().unwrap();
     let status = Command::new("sh")
@@ -35,7 +35,7 @@ fn all_that_are_left() -> Vec<File> {
 }
 
 #[test]
-fn a_server_that_cannot_accept_says_so_once_and_goes_on_when_it_can() {
+fn a_server_that_cannot_accept_reports_it_once_and_recovers() {
     with_few_descriptors("inner_server");
 }
 
@@ -61,7 +61,7 @@ fn inner_server() {
             get(&mut known).await;
             let mut late = Async::<TcpStream>::new(TcpStream::connect(address).unwrap()).unwrap();
             let files = all_that_are_left();
-            // It waits in the kernel, and who was there before is served.
+            // The next connection waits in the kernel, and existing ones are served.
             let asked = get(&mut late);
             let waits = async {
                 while told.load(Relaxed) == 0 {
@@ -92,7 +92,7 @@ async fn get(stream: &mut Async<TcpStream>) {
 }
 
 #[test]
-fn a_client_without_a_descriptor_says_so_and_comes_back_when_there_is_one() {
+fn a_client_without_a_descriptor_reports_it_and_recovers() {
     with_few_descriptors("inner_client");
 }
 
@@ -110,7 +110,7 @@ fn inner_client() {
             }
         });
         let asking = async {
-            // What the reactor needs for itself, it has from the beginning.
+            // The reactor opens its own descriptors at the start.
             Timer::after(Duration::ZERO).await;
             let mut files = all_that_are_left();
             let ConnectError::Unreachable { error, .. } =

@@ -1,5 +1,5 @@
-//! What peers make a server inflate: an order and no limit. Counted in bytes, never in time; and however busy the
-//! machine is.
+//! What peers make a server inflate: shares are ordered, not limited. Counted in bytes, never in time; and however busy
+//! the machine is.
 #![cfg(feature = "deflate")]
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
@@ -22,19 +22,19 @@ const MEBI: usize = 1 << 20;
 const PEERS: usize = 200;
 /// The first share of each, and the largest one.
 const SHARES: (usize, usize) = (16 * KIBI, 64 * KIBI);
-/// What is inflated at a time: so much more than its share one may have.
+/// How much is inflated at a time: a connection may exceed its share by this.
 const MORE: usize = 8 * KIBI;
 
 fn compressing(config: Config) -> Config {
     config.deflate(Deflate::new()).outbox(64 * KIBI, MEBI, 64 * MEBI)
 }
 
-/// All that is inflated is told at once: so it can be counted.
+/// All inflated bytes are reported at once, which makes them countable.
 fn in_pieces() -> Config {
     compressing(Config::server()).delivery(Delivery::Chunked { whole: 0 })
 }
 
-/// Both ends of a connection over streams in memory, by an opening handshake.
+/// Both ends of a connection over streams in memory, after an opening handshake.
 async fn open(config: &Arc<Config>) -> (WebSocket<End>, WebSocket<End>) {
     let (client, server) = pipe(16 * MEBI, 1);
     let accept = async {
@@ -52,7 +52,7 @@ async fn say(client: &mut WebSocket<End>, message: impl Into<Frame>) {
     client.flush().await.unwrap();
 }
 
-/// Whose bytes were told, and how many, in order.
+/// Whose bytes were reported, and how many, in order.
 type Told = Rc<RefCell<Vec<(usize, usize)>>>;
 
 async fn read(mut ws: WebSocket<End>, who: usize, told: Told) {
@@ -68,14 +68,14 @@ async fn read(mut ws: WebSocket<End>, who: usize, told: Told) {
     }
 }
 
-/// How many bytes of others were told from there on before this one was, and where that is.
+/// How many bytes of other peers were reported from there on before this one's, and where that is.
 fn before(told: &Told, from: usize, who: usize) -> Option<(usize, usize)> {
     let told = told.borrow();
     let at = from + told[from..].iter().position(|(other, _)| *other == who)?;
     Some((told[from..at].iter().map(|(_, len)| len).sum(), at))
 }
 
-/// How many bytes of each bomber were told.
+/// How many bytes of each bomb were reported.
 fn bytes_of_each(told: &[(usize, usize)]) -> [usize; PEERS] {
     let mut bytes = [0; PEERS];
     for (who, len) in told.iter().filter(|(who, _)| *who < PEERS) {
@@ -84,11 +84,11 @@ fn bytes_of_each(told: &[(usize, usize)]) -> [usize; PEERS] {
     bytes
 }
 
-/// Whether all shares are those of so many. On a machine that is busy, time cuts polls short: then some have shares from when
-/// fewer wanted one, which they use up later.
+/// Whether all shares are for that many peers. On a busy machine, time cuts polls short: some peers then keep shares
+/// from when fewer wanted one, and use them up later.
 #[derive(Default)]
 struct Settling {
-    /// What was told of each when the last one began to want more than its first share.
+    /// What was reported of each when the last one began to want more than its first share.
     all_want: Option<[usize; PEERS]>,
 }
 
@@ -105,7 +105,7 @@ impl Settling {
 }
 
 #[test]
-fn of_two_hundred_bombs_little_is_inflated_before_an_honest_message() {
+fn two_hundred_bombs_delay_an_honest_message_by_little() {
     let executor = LocalExecutor::new();
     let (told, config) = (Told::default(), Arc::new(in_pieces()));
     let mut bombers = Vec::new();
@@ -116,7 +116,7 @@ fn of_two_hundred_bombs_little_is_inflated_before_an_honest_message() {
             bombers.push(client);
             executor.spawn(read(server, who, told.clone())).detach();
         }
-        // It comes last everywhere.
+        // The honest peer comes last everywhere.
         let (mut client, server) = open(&config).await;
         say(&mut client, Frame::text("hello")).await;
         executor.spawn(read(server, PEERS, told.clone())).detach();
@@ -152,7 +152,7 @@ fn of_two_hundred_bombs_little_is_inflated_before_an_honest_message() {
 }
 
 #[test]
-fn of_joined_bombs_none_is_whole_before_an_honest_message() {
+fn an_honest_message_completes_before_any_joined_bomb() {
     let executor = LocalExecutor::new();
     let (told, config) = (Told::default(), Arc::new(compressing(Config::server())));
     let clients = run(async {
@@ -197,7 +197,7 @@ fn a_bomb_alone_is_inflated_in_few_polls() {
 }
 
 #[test]
-fn honest_peers_and_a_large_upload_share_by_turns() {
+fn honest_peers_and_a_large_upload_share_fairly() {
     let executor = LocalExecutor::new();
     let config = Arc::new(compressing(Config::server()));
     let (uploaded, chatted) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
@@ -237,7 +237,7 @@ fn honest_peers_and_a_large_upload_share_by_turns() {
             }
         });
         rounds += 1;
-        // All of them, and twice those that met the end of a share; and the upload between them.
+        // All of them, and twice those that used up their share; and the upload in between.
         for _ in 0..50 {
             executor.try_tick();
         }
@@ -249,7 +249,7 @@ fn honest_peers_and_a_large_upload_share_by_turns() {
 }
 
 #[test]
-fn sixteen_mebibytes_of_zeros_arrive_and_a_byte_more_is_too_big() {
+fn sixteen_mebibytes_of_zeros_arrive_and_one_more_byte_is_too_big() {
     let limit = 16 * MEBI;
     for (by_server, len) in [(false, limit), (false, limit + 1), (true, limit), (true, limit + 1)] {
         let server = Server::bind(

@@ -1,6 +1,6 @@
-//! A connection that always has something to do lets others run.
+//! A busy connection yields to other tasks.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use common::pipe::pipe;
@@ -10,7 +10,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 use ws_server_smol::{Config, Frame};
 
-/// How many tiny messages each poll of a reader takes, all of them there, with a handler for each.
+/// How many tiny messages each poll of a reader receives, all available, with a handler for each.
 fn messages_a_poll(count: usize, handle: impl Fn()) -> Vec<usize> {
     run(async {
         let (client, server) = pipe(1 << 20, 1);
@@ -43,14 +43,14 @@ fn messages_a_poll(count: usize, handle: impl Fn()) -> Vec<usize> {
 }
 
 #[test]
-fn a_poll_takes_no_more_than_sixteen_kibibytes_of_what_was_read() {
+fn a_poll_consumes_at_most_sixteen_kibibytes_of_input() {
     let frame = 7; // with its mask
     let polls = messages_a_poll(5000, || {});
     assert!(polls.iter().all(|messages| *messages <= (16 << 10) / frame + 1), "{polls:?}");
 }
 
 #[test]
-fn a_poll_ends_after_the_handler_in_which_its_time_was_over() {
+fn a_poll_ends_after_the_handler_that_exhausts_its_time() {
     let polls = messages_a_poll(10, || {
         let start = Instant::now();
         while start.elapsed() < Duration::from_micros(600) {}

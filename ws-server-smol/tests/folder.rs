@@ -1,6 +1,6 @@
-//! Files: what leads out of the folder, or is no file, is not there.
+//! Files: paths that leave the folder, or lead to no file, are not found.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use common::run;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use ws_server_smol::{Bind, Folder, Incoming, Server, ServerConfig, Socket};
 
-/// A folder with a secret beside it; it goes with the test.
+/// A folder with a secret beside it, removed when the test ends.
 struct Temp(PathBuf);
 
 impl Temp {
@@ -33,7 +33,7 @@ impl Drop for Temp {
 }
 
 #[test]
-fn nothing_leads_out_of_the_folder_and_nothing_but_files_is_opened() {
+fn nothing_leads_out_of_the_folder_and_only_files_are_opened() {
     let temp = Temp::new();
     let public = temp.0.join("public");
     symlink(temp.0.join("secret.txt"), public.join("out.txt")).unwrap();

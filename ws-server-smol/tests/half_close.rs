@@ -1,6 +1,6 @@
-//! How streams end: each half for itself, and nothing that was said last is lost.
+//! How streams end: each half separately, without losing the last bytes.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use async_io::Async;
@@ -25,7 +25,7 @@ fn client<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> WebSocket<S> {
     WebSocket::upgraded(stream, Arc::new(Config::client()), Role::Client { seed: [3; 32] })
 }
 
-/// Runs it over TCP, over a Unix socket, and over pipes that cut and that hold back.
+/// Runs it over TCP, over a Unix socket, and over pipes that cut and that hold writes.
 macro_rules! over_all {
     ($test:ident) => {
         run(async {
@@ -49,15 +49,15 @@ macro_rules! over_all {
 async fn the_server_ends_its_half_first<S: AsyncRead + AsyncWrite + Unpin>(mut raw: S, stream: S) {
     let mut ws = server(stream);
     let talks = async {
-        // The server's Close, and the end of its half, while ours is open.
+        // The server's Close, and EOF from it, while our half is open.
         let mut said = [0; 4];
         raw.read_exact(&mut said).await.unwrap();
         assert_eq!(said, [0x88, 2, 0x03, 0xe9]);
-        // What is on its way meanwhile is delivered, and what comes after our Close is drained: no reset.
+        // Messages in flight are delivered, and bytes after our Close are drained: no reset.
         raw.write_all(&masked(0x82, &[1; 6_000])).await.unwrap();
         raw.write_all(&masked(0x88, &[0x03, 0xe9])).await.unwrap();
         raw.flush().await.unwrap();
-        assert_eq!(raw.read(&mut [0]).await.unwrap(), 0, "its half has ended");
+        assert_eq!(raw.read(&mut [0]).await.unwrap(), 0, "its half is closed");
         raw.write_all(&[9; 6_000]).await.unwrap();
         raw.close().await.unwrap();
     };
@@ -73,7 +73,7 @@ async fn the_server_ends_its_half_first<S: AsyncRead + AsyncWrite + Unpin>(mut r
 }
 
 #[test]
-fn a_server_ends_its_half_and_drains_the_other() {
+fn a_server_half_closes_and_drains_the_other_half() {
     over_all!(the_server_ends_its_half_first);
 }
 
@@ -118,7 +118,7 @@ async fn the_peer_ends_without_a_close<S: AsyncRead + AsyncWrite + Unpin>(mut ra
     let talks = async {
         raw.write_all(&masked(0x81, b"last words")).await.unwrap();
         raw.close().await.unwrap();
-        // Its other half is open, and hears nothing more.
+        // Its other half is open, and receives nothing more.
         let mut rest = Vec::new();
         let _ = raw.read_to_end(&mut rest).await;
         rest
@@ -134,7 +134,7 @@ async fn the_peer_ends_without_a_close<S: AsyncRead + AsyncWrite + Unpin>(mut ra
 }
 
 #[test]
-fn a_peer_that_ends_without_a_close_is_heard_to_its_last_word() {
+fn input_before_an_eof_without_a_close_is_received() {
     over_all!(the_peer_ends_without_a_close);
 }
 
@@ -150,7 +150,7 @@ async fn the_last_answer_arrives<S: AsyncRead + AsyncWrite + Unpin>(mut raw: S, 
         raw.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
         raw.flush().await.unwrap();
         let (mut reads, mut writes) = futures_lite::io::split(raw);
-        // More comes that nobody asked for: it is drained, lest a reset eat the answer.
+        // Unexpected bytes follow: they are drained, because a reset would destroy the answer.
         let chatter = async {
             writes.write_all(&[b'y'; 1000]).await.unwrap();
             writes.flush().await.unwrap();
@@ -167,11 +167,11 @@ async fn the_last_answer_arrives<S: AsyncRead + AsyncWrite + Unpin>(mut raw: S, 
 }
 
 #[test]
-fn the_last_answer_of_an_http_connection_arrives_whole() {
+fn the_last_response_of_an_http_connection_arrives_whole() {
     over_all!(the_last_answer_arrives);
 }
 
-/// Then nothing more is awaited of it, and what was written last may still be held by the stream.
+/// Nothing more is expected of it then, and the stream may still hold the last write.
 async fn the_peer_has_ended_its_half<S: AsyncRead + AsyncWrite + Unpin>(raw: S, stream: S) {
     let serves = async {
         let mut http = HttpConnection::new(stream, Arc::new(Config::server()));
@@ -204,11 +204,11 @@ async fn the_peer_has_ended_its_half<S: AsyncRead + AsyncWrite + Unpin>(raw: S, 
 }
 
 #[test]
-fn what_was_said_last_arrives_at_a_peer_that_has_ended_its_half() {
+fn the_last_bytes_reach_a_half_closed_peer() {
     over_all!(the_peer_has_ended_its_half);
 }
 
-/// A stream that has these bytes, takes everything, and passes nothing on.
+/// A stream that has these bytes, accepts everything, and passes nothing on.
 struct Keeps(Vec<u8>);
 
 impl AsyncRead for Keeps {
@@ -235,7 +235,7 @@ impl AsyncWrite for Keeps {
 }
 
 #[test]
-fn a_stream_that_passes_nothing_on_is_not_waited_for_for_ever() {
+fn a_stream_that_passes_nothing_on_times_out() {
     run(async {
         let config = Arc::new(Config::server().close_timeout(Duration::from_millis(10)));
         for (said, is_clean) in
@@ -250,7 +250,7 @@ fn a_stream_that_passes_nothing_on_is_not_waited_for_for_ever() {
     });
 }
 
-async fn a_close_that_nobody_answers<S: AsyncRead + AsyncWrite + Unpin>(stream: S, raw: S) {
+async fn an_unanswered_close<S: AsyncRead + AsyncWrite + Unpin>(stream: S, raw: S) {
     let config = Config::client().close_timeout(Duration::from_millis(10));
     let mut ws = WebSocket::upgraded(stream, Arc::new(config), Role::Client { seed: [3; 32] });
     let closed = ws.close(CloseCode::NORMAL, "").await.unwrap();
@@ -260,20 +260,20 @@ async fn a_close_that_nobody_answers<S: AsyncRead + AsyncWrite + Unpin>(stream: 
 }
 
 #[test]
-fn a_close_that_nobody_answers_has_its_time() {
-    over_all!(a_close_that_nobody_answers);
+fn an_unanswered_close_times_out() {
+    over_all!(an_unanswered_close);
 }
 
 async fn dropped_it_says_so<S: AsyncRead + AsyncWrite + Unpin>(stream: S, mut raw: S) {
     drop(server(stream));
     let mut said = Vec::new();
     let _ = raw.read_to_end(&mut said).await;
-    // As far as that goes without waiting.
+    // As far as possible without waiting.
     assert!([0x88, 2, 0x03, 0xe9].starts_with(&said), "{said:?}");
 }
 
 #[test]
-fn dropped_while_open_it_tells_1001_as_far_as_that_goes_without_waiting() {
+fn dropped_while_open_it_sends_1001_without_waiting() {
     over_all!(dropped_it_says_so);
     run(async {
         let (stream, mut raw) = pair().await;
@@ -284,9 +284,9 @@ fn dropped_while_open_it_tells_1001_as_far_as_that_goes_without_waiting() {
     });
 }
 
-/// What was queued when it was dropped went out as far as that goes without waiting, whatever it was about to do.
+/// Whatever it was about to do, the output queued at the drop goes out as far as possible without waiting.
 #[test]
-fn dropped_while_it_ends_it_has_written_what_was_said_last() {
+fn dropped_while_closing_it_has_written_its_last_bytes() {
     run(async {
         let (stream, mut raw) = pair().await;
         let mut http = HttpConnection::new(stream, Arc::new(Config::server()));
@@ -321,11 +321,11 @@ async fn terminated_it_ends_both<S: AsyncRead + AsyncWrite + Unpin>(stream: S, m
     assert!(!sender.is_open());
     let end = ws.next().await.unwrap().unwrap_err();
     assert!(matches!(end.error, Some(Error::Aborted)), "{end}");
-    // It ends somewhere within; a socket may say so with a reset.
+    // It ends somewhere within; a socket may report that as a reset.
     let _ = raw.read_to_end(&mut Vec::new()).await;
 }
 
 #[test]
-fn terminated_it_ends_at_once() {
+fn an_abort_ends_at_once() {
     over_all!(terminated_it_ends_both);
 }

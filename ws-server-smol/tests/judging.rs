@@ -1,4 +1,4 @@
-//! What is said at the end, and what is read before it: codes, deadlines that have passed, and writes that fail.
+//! What is reported at the end, and what is read before it: codes, deadlines that have passed, and failed writes.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
@@ -24,7 +24,7 @@ fn server(stream: Socket, config: Config) -> WebSocket<Socket> {
     WebSocket::upgraded(stream, Arc::new(config), Role::Server)
 }
 
-/// How the stream of messages ends for who reads, and for who closed.
+/// How the stream of messages ends for the reader, and for the closing side.
 async fn ends(code: CloseCode, client_closes: bool) -> (Option<CloseCode>, Option<CloseCode>) {
     let (mut client, mut server) = open_pair().await;
     let (closer, other) = if client_closes { (&mut client, &mut server) } else { (&mut server, &mut client) };
@@ -41,7 +41,7 @@ async fn ends(code: CloseCode, client_closes: bool) -> (Option<CloseCode>, Optio
 }
 
 #[test]
-fn a_close_without_a_code_or_with_1000_or_1001_ends_the_stream_and_any_other_code_is_an_error() {
+fn no_code_1000_and_1001_end_the_stream_and_other_codes_are_errors() {
     run(async {
         for client_closes in [true, false] {
             for code in [1005, 1000, 1001] {
@@ -59,7 +59,7 @@ fn a_close_without_a_code_or_with_1000_or_1001_ends_the_stream_and_any_other_cod
     });
 }
 
-/// A server's end with a heartbeat of which the Ping is out, and the socket of its peer.
+/// A server's end whose heartbeat Ping is sent, and the socket of its peer.
 async fn pinged() -> (WebSocket<Socket>, Socket) {
     let (mut peer, stream) = pair().await;
     let heartbeat = Heartbeat::frequent().idle(20 * MILLI).pong_timeout(50 * MILLI);
@@ -78,7 +78,7 @@ async fn pinged() -> (WebSocket<Socket>, Socket) {
 }
 
 #[test]
-fn an_answer_that_came_in_time_counts_however_late_it_is_read() {
+fn a_pong_in_time_counts_however_late_it_is_read() {
     run(async {
         let (mut ws, mut peer) = pinged().await;
         peer.write_all(&[0x8a, 0x80, 0, 0, 0, 0]).await.unwrap();
@@ -89,7 +89,7 @@ fn an_answer_that_came_in_time_counts_however_late_it_is_read() {
 }
 
 #[test]
-fn who_said_nothing_in_time_is_dead_however_late_that_is_judged() {
+fn a_silent_peer_is_dead_however_late_that_is_checked() {
     run(async {
         let (mut ws, _peer) = pinged().await;
         thread::sleep(100 * MILLI);
@@ -99,13 +99,13 @@ fn who_said_nothing_in_time_is_dead_however_late_that_is_judged() {
 }
 
 #[test]
-fn a_close_that_was_answered_in_time_is_clean_however_late_it_is_read() {
+fn a_close_answered_in_time_is_clean_however_late_it_is_read() {
     run(async {
         let (mut peer, stream) = pair().await;
         let mut ws = server(stream, Config::server().close_timeout(50 * MILLI));
         ws.start_close(CloseCode::NORMAL, "").unwrap();
         assert!(once(pin!(ws.next())).await.is_pending());
-        // What was on its way, and then the answer.
+        // The bytes in flight, and then the answer.
         peer.write_all(&[0x81, 0x82, 0, 0, 0, 0, b'h', b'i']).await.unwrap();
         peer.write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]).await.unwrap();
         thread::sleep(100 * MILLI);
@@ -116,7 +116,7 @@ fn a_close_that_was_answered_in_time_is_clean_however_late_it_is_read() {
 }
 
 #[test]
-fn a_flush_in_the_closing_phase_judges_nothing_that_stands_unread() {
+fn a_flush_while_closing_does_not_time_out_unread_input() {
     run(async {
         let (peer, stream) = pipe(200, 1);
         let (mut peer, stream) = (peer.straight(), stream.straight());
@@ -131,12 +131,12 @@ fn a_flush_in_the_closing_phase_judges_nothing_that_stands_unread() {
         assert!(ws.flush().await.is_err());
         assert_eq!(ws.next().await.unwrap().unwrap().as_text(), Some("hi"));
         while let Some(Ok(_)) = ws.next().await {}
-        assert_eq!(ws.closed().unwrap().code, CloseCode::from(4000), "the peer said so");
+        assert_eq!(ws.closed().unwrap().code, CloseCode::from(4000), "as the peer sent");
     });
 }
 
 #[test]
-fn a_request_that_came_in_time_is_answered_however_late_it_is_read() {
+fn a_request_in_time_is_answered_however_late_it_is_read() {
     run(async {
         let (mut peer, stream) = pair().await;
         let config = Config::server().handshake_timeout(50 * MILLI);
@@ -169,7 +169,7 @@ fn a_flood_postpones_no_deadline() {
                     return closed;
                 }
             }
-            panic!("it ended in order")
+            panic!("it closed cleanly")
         };
         let closed = reading.or(flooding).await;
         assert!(matches!(closed.error, Some(Error::Timeout(Timeout::Close))), "{closed}");
@@ -177,7 +177,7 @@ fn a_flood_postpones_no_deadline() {
 }
 
 #[test]
-fn the_peers_close_counts_though_its_reset_is_met_by_a_write() {
+fn the_peers_close_counts_even_if_a_write_meets_its_reset() {
     run(async {
         let (listener, address) = listener();
         let mut peer = TcpStream::connect(address).unwrap();
@@ -185,7 +185,7 @@ fn the_peers_close_counts_though_its_reset_is_met_by_a_write() {
         peer.write_all(&[0x88, 0x86, 0, 0, 0, 0, 0x0f, 0xa5, b'g', b'o', b'n', b'e']).unwrap();
         SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
         drop(peer);
-        // The reset has come when a write fails; the Close stands unread before it.
+        // The reset has arrived when a write fails; the Close stands unread before it.
         for _ in 0..1_000 {
             ws.try_send(vec![7; 100_000]).unwrap();
             if ws.flush().await.is_err() {
@@ -199,7 +199,7 @@ fn the_peers_close_counts_though_its_reset_is_met_by_a_write() {
 }
 
 #[test]
-fn a_write_that_fails_is_found_by_a_flush() {
+fn a_failed_write_is_reported_by_a_flush() {
     run(async {
         let (client, server) = pipe(100, 1);
         let (mut client, server) = websockets(client, server, Config::client(), Config::server());
@@ -211,12 +211,12 @@ fn a_write_that_fails_is_found_by_a_flush() {
                 break flushed;
             }
         };
-        assert!(flushed.is_err(), "nothing of it is on its way");
+        assert!(flushed.is_err(), "nothing of it is in flight");
     });
 }
 
 #[test]
-fn where_one_half_flushes_and_the_other_reads_all_is_judged_as_by_who_reads() {
+fn with_split_halves_deadlines_apply_after_reading() {
     run(async {
         for finds in [Timeout::Heartbeat, Timeout::Output] {
             let (peer, stream) = pipe(1_000, 1);
@@ -226,7 +226,7 @@ fn where_one_half_flushes_and_the_other_reads_all_is_judged_as_by_who_reads() {
             let config = Config::server().heartbeat(heartbeat).output_timeout(soon(Timeout::Output));
             let mut ws = WebSocket::upgraded(stream.straight(), Arc::new(config), Role::Server);
             if finds == Timeout::Heartbeat {
-                // The Ping is in the hands of the kernel before more is queued than that takes.
+                // The kernel has the Ping before more is queued than it accepts.
                 async_io::Timer::after(5 * MILLI).await;
                 assert!(once(pin!(ws.next())).await.is_pending());
             }
@@ -235,7 +235,7 @@ fn where_one_half_flushes_and_the_other_reads_all_is_judged_as_by_who_reads() {
                 sink.feed(Message::Binary(vec![7; 10_000].into())).await.unwrap();
                 sink.flush().await
             };
-            // Whoever is woken first.
+            // Whichever is woken first.
             let (flushed, end) = future::zip(flushing, stream.next()).await;
             assert!(flushed.is_err());
             let end = end.unwrap().unwrap_err();

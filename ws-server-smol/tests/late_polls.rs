@@ -1,6 +1,6 @@
-//! A socket whose task is polled long after it was woken: what has come is read all the same.
+//! A task polled long after its socket woke it still reads the available input.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use common::{open_pair, run};
@@ -22,18 +22,18 @@ impl Wake for Flag {
 }
 
 #[test]
-fn a_task_that_is_polled_long_after_it_was_woken_reads_what_woke_it() {
+fn a_late_poll_reads_the_input_that_woke_it() {
     let (mut client, mut server) = run(open_pair());
     let flag = Arc::new(Flag::default());
     let waker = Waker::from(flag.clone());
     for n in 0..20 {
         let text = format!("message {n}");
         let mut next = pin!(server.next());
-        // All was read before: the kernel is asked to say when there is more.
+        // Everything was read before: the kernel reports when there is more.
         assert!(next.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         client.try_send(text.as_str()).unwrap();
         run(client.flush()).unwrap();
-        // It may be woken once or twice for other reasons.
+        // Spurious wake-ups may happen once or twice.
         let told = (0..5).find_map(|_| {
             while !flag.0.swap(false, SeqCst) {
                 thread::yield_now();

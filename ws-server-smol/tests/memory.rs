@@ -1,6 +1,6 @@
 //! What connections hold, and what a poll allocates.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use async_executor::LocalExecutor;
@@ -21,7 +21,7 @@ use ws_server_smol::{CloseCode, Config, Frame};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// So many connections, each with two ends here; fewer where the system allows no more descriptors.
+/// How many connections, each with two ends here; fewer where the system limits descriptors.
 fn connections() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = limits.lines().find(|line| line.starts_with("Max open files"));
@@ -29,9 +29,9 @@ fn connections() -> usize {
     2000.min((most - 50) / 2)
 }
 
-// One test, since the count is of all threads.
+// One test, because the count covers all threads.
 #[test]
-fn a_poll_allocates_the_message_alone_and_an_idle_connection_keeps_nothing_of_what_it_carried() {
+fn a_poll_allocates_only_the_message_and_an_idle_connection_keeps_no_buffers() {
     a_poll_allocates_the_message_alone();
     an_echo_over_a_socket_allocates_the_message_alone();
     an_idle_connection_keeps_nothing_of_what_it_carried();
@@ -42,7 +42,7 @@ fn a_poll_allocates_the_message_alone() {
         let (client, server) = pipe(1 << 20, 1);
         let (mut client, mut server) =
             websockets(client.straight(), server.straight(), Config::client(), Config::server());
-        // There, and back: the two messages that are received.
+        // There and back: the two received messages.
         for size in [10, 1000, 50_000] {
             // A large payload that the server shares with its frame has a counter too; the client masks a copy.
             let counters = if size > 1024 { 1 } else { 0 };
@@ -65,13 +65,13 @@ fn a_poll_allocates_the_message_alone() {
                     && change.bytes_allocated <= 2 * size + counters * 32;
                 exact += usize::from(round >= 20 && is_exact);
             }
-            // The count is of all threads, and now and then another one allocates.
+            // The count covers all threads, and now and then another one allocates.
             assert!(exact >= 15, "{size} bytes: {exact} of 20");
         }
     });
 }
 
-/// What the handler's own polls allocate; what the reactor does between them is its own affair.
+/// What the handler's own polls allocate; the reactor's allocations between them do not count.
 fn an_echo_over_a_socket_allocates_the_message_alone() {
     const ROUNDS: usize = 100;
     let sizes = [16_usize, 512, 16_000];
@@ -83,7 +83,7 @@ fn an_echo_over_a_socket_allocates_the_message_alone() {
         socket.write_all(upgrade).unwrap();
         socket.read_exact(&mut [0; 129]).unwrap();
         for size in sizes {
-            // Masked with zeros; what comes back has no mask.
+            // Masked with zeros; the echo has no mask.
             let mut request = vec![0x82, 0xfe, (size >> 8) as u8, size as u8];
             if size < 126 {
                 request = vec![0x82, 0x80 | size as u8];
@@ -118,7 +118,7 @@ fn an_echo_over_a_socket_allocates_the_message_alone() {
                 blocks += change.allocations + change.reallocations;
                 exact += usize::from(round >= ROUNDS && blocks == 1 && bytes == size);
             }
-            // The count is of all threads, and now and then another one allocates.
+            // The count covers all threads, and now and then another one allocates.
             assert!(exact >= ROUNDS * 8 / 10, "{size} bytes: {exact} of {ROUNDS}");
         }
         drop(ws);
@@ -133,7 +133,7 @@ fn an_idle_connection_keeps_nothing_of_what_it_carried() {
         let count = connections();
         let (mut clients, mut tasks) = (Vec::with_capacity(count), Vec::with_capacity(count));
         let region = Region::new(ALLOCATOR);
-        // What each end holds, its task and its share of the reactor included.
+        // What each end holds, including its task and its share of the reactor.
         let held = || {
             let change = region.change();
             (change.bytes_allocated as i64 - change.bytes_deallocated as i64) / count as i64 / 2
@@ -168,6 +168,6 @@ fn an_idle_connection_keeps_nothing_of_what_it_carried() {
             task.await;
         }
         let gone = held();
-        assert!(gone < 400, "{gone} bytes of each are left");
+        assert!(gone < 400, "{gone} bytes of each leaked");
     }));
 }

@@ -1,6 +1,6 @@
 //! The example `other_runtime`: nothing is tied to an executor or to its sockets.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 #[path = "../examples/other_runtime.rs"]
 #[allow(dead_code)] // its `main` is for the terminal
@@ -14,7 +14,7 @@ use ws_server_smol::handshake;
 use ws_server_smol::{CloseCode, Config};
 
 #[test]
-fn threads_of_the_standard_library_and_an_executor_of_ten_lines_will_do() {
+fn std_threads_and_a_ten_line_executor_suffice() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let server = thread::spawn(move || {

@@ -20,12 +20,12 @@ use ws_server_smol::{
 
 const CAUGHT: &str = "on purpose";
 
-/// Panics without a word on the terminal.
+/// Panics without output.
 fn fail() {
     resume_unwind(Box::new(CAUGHT));
 }
 
-/// What it gives, unless it panics on purpose.
+/// The result of `act`, unless it panics on purpose.
 fn catching<T>(act: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(act)) {
         Ok(done) => Some(done),
@@ -34,7 +34,7 @@ fn catching<T>(act: impl FnOnce() -> T) -> Option<T> {
     }
 }
 
-/// The same of a future.
+/// The same for a future.
 async fn catching_in<T>(future: impl Future<Output = T>) -> Option<T> {
     match AssertUnwindSafe(future).catch_unwind().await {
         Ok(done) => Some(done),
@@ -63,7 +63,7 @@ async fn echo(mut http: HttpConnection<Socket>) {
 }
 
 #[test]
-fn a_handler_that_panics_and_is_caught_costs_its_own_connection_alone() {
+fn a_caught_panic_in_a_handler_ends_its_connection_alone() {
     let server = server(ServerConfig::new());
     run(async {
         let serving = server.serve(async |http| _ = catching_in(echo(http)).await);
@@ -87,7 +87,7 @@ fn a_handler_that_panics_and_is_caught_costs_its_own_connection_alone() {
 }
 
 #[test]
-fn a_server_whose_serve_has_panicked_serves_again() {
+fn a_server_serves_again_after_serve_panicked() {
     let server = server(ServerConfig::new());
     run(async {
         let url = server.url("/").unwrap();
@@ -111,7 +111,7 @@ fn a_server_whose_serve_has_panicked_serves_again() {
     });
 }
 
-/// Panics over messages and pieces that contain "filter", at the ends that its owner wants, and at a stop.
+/// Panics on messages and fragments that contain "filter", at the chosen closes, and at a stop.
 #[derive(Clone, Default)]
 struct Fragile {
     closed: Arc<Mutex<usize>>,
@@ -147,7 +147,7 @@ impl Extension for Fragile {
 }
 
 #[test]
-fn an_extension_that_panics_over_an_event_costs_that_connection_and_serves_the_others() {
+fn an_extension_that_panics_on_an_event_loses_that_connection_alone() {
     for pieces in [false, true] {
         let mut config = ServerConfig::new();
         if pieces {
@@ -174,7 +174,7 @@ fn an_extension_that_panics_over_an_event_costs_that_connection_and_serves_the_o
             }
             client.flush().await.unwrap();
             assert!(catching_in(ws.next()).await.is_none());
-            // Not a message with a hole, and nothing behind it: the end.
+            // No message with a hole, and nothing behind it: the close.
             let end = ws.next().await.unwrap().unwrap_err();
             assert!(!end.clean);
             assert!(ws.next().await.is_none());
@@ -191,7 +191,7 @@ fn an_extension_that_panics_over_an_event_costs_that_connection_and_serves_the_o
 }
 
 #[test]
-fn an_extension_that_panics_at_an_end_leaves_the_server_in_order() {
+fn an_extension_that_panics_at_a_close_leaves_the_server_consistent() {
     let server = server(ServerConfig::new());
     let extension = Fragile { at_end: true, ..Fragile::default() };
     server.set_extension(extension.clone()).unwrap();
@@ -209,7 +209,7 @@ fn an_extension_that_panics_at_an_end_leaves_the_server_in_order() {
         let id = ws.id();
         drop(ws);
         assert_eq!(server.topics().of(id), [""; 0]);
-        // A WebSocket that is dropped tells the extension, too.
+        // A dropped WebSocket is reported to the extension, too.
         let (_client, ws) = connected(&server, ClientConfig::new()).await;
         assert!(catching(|| drop(ws)).is_none());
         assert_eq!((server.count(), server.stats().open), (0, 0));
@@ -218,7 +218,7 @@ fn an_extension_that_panics_at_an_end_leaves_the_server_in_order() {
 }
 
 #[test]
-fn a_stop_whose_hook_panics_is_gone_on_with_and_the_hook_stays() {
+fn a_stop_continues_after_its_hook_panics_and_keeps_the_hook() {
     // The extension's hook, or the application's.
     for at_stop in [true, false] {
         let server = server(ServerConfig::new());
@@ -234,7 +234,7 @@ fn a_stop_whose_hook_panics_is_gone_on_with_and_the_hook_stays() {
             assert!(catching_in(server.stop(Duration::from_secs(60))).await.is_none());
             assert_eq!(*called.lock().unwrap(), i32::from(!at_stop));
             assert!(!server.is_running());
-            // Another call tells the clients, at once.
+            // Another call notifies the clients, at once.
             let both = async {
                 let one = async { while client.next().await.is_some() {} };
                 future::zip(one, async { while ws.next().await.is_some() {} }).await;
@@ -253,7 +253,7 @@ fn a_stop_whose_hook_panics_is_gone_on_with_and_the_hook_stays() {
 }
 
 #[test]
-fn a_filter_that_panics_amid_a_broadcast_leaves_no_lock_behind() {
+fn a_filter_that_panics_in_a_broadcast_leaves_no_lock_behind() {
     let server = server(ServerConfig::new());
     run(async {
         let (mut client, ws) = connected(&server, ClientConfig::new()).await;
@@ -273,7 +273,7 @@ fn a_filter_that_panics_amid_a_broadcast_leaves_no_lock_behind() {
 }
 
 #[test]
-fn the_tasks_of_a_window_go_on_beside_one_that_panics() {
+fn tasks_of_a_window_survive_a_panic_in_another() {
     let executor = Rc::new(LocalExecutor::new());
     let (wake, woken) = mpsc::channel();
     let ticking = executor.clone();
@@ -304,11 +304,11 @@ fn the_tasks_of_a_window_go_on_beside_one_that_panics() {
         assert!(turn(&mut ui).unwrap().more);
     }
     assert!(count.get() > before);
-    assert_eq!(woken.try_iter().count(), 0, "it knows that more is to be done");
+    assert_eq!(woken.try_iter().count(), 0, "it knows that more is due");
 }
 
 #[test]
-fn a_future_of_a_window_that_panics_is_over() {
+fn a_panicking_future_of_a_window_is_done() {
     let (wake, woken) = mpsc::channel();
     let dropped = Rc::new(RefCell::new(false));
     struct Witness(Rc<RefCell<bool>>);

@@ -1,4 +1,4 @@
-//! Reading that is held back by the application, and two WebSockets of which each is read while the other takes.
+//! Reading paused by the application, and coupled WebSockets, each read only while the other accepts.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
@@ -22,7 +22,7 @@ const MILLI: Duration = Duration::from_millis(1);
 const CHUNK: usize = 64 << 10;
 
 #[test]
-fn a_paused_websocket_is_not_read_and_says_what_it_likes_until_it_is_resumed() {
+fn a_paused_websocket_sends_but_is_not_read_until_resumed() {
     run(async {
         let (mut client, mut server) = open_pair().await;
         server.pause();
@@ -41,7 +41,7 @@ fn a_paused_websocket_is_not_read_and_says_what_it_likes_until_it_is_resumed() {
 }
 
 #[test]
-fn resuming_from_elsewhere_wakes_the_task_that_waits() {
+fn a_resume_from_another_task_wakes_the_waiting_one() {
     let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(async {
         let (mut client, mut ws) = connected(&server, ClientConfig::new()).await;
@@ -67,14 +67,14 @@ fn resuming_from_elsewhere_wakes_the_task_that_waits() {
             assert_eq!(text(&mut ws).or(resuming).await, "question");
         }
         drop(ws);
-        // Of one that is gone nothing is found.
+        // A stale id finds nothing.
         server.pause(id);
         server.resume(id);
     });
 }
 
 #[test]
-fn while_reading_is_paused_no_heartbeat_is_judged_and_a_due_one_is_sent() {
+fn while_paused_heartbeats_are_sent_but_do_not_time_out() {
     run(async {
         let (mut peer, stream) = pair().await;
         let heartbeat = Heartbeat::frequent().idle(20 * MILLI).pong_timeout(20 * MILLI);
@@ -84,7 +84,7 @@ fn while_reading_is_paused_no_heartbeat_is_judged_and_a_due_one_is_sent() {
         let mut ping = [0; 2];
         let peer_sees = async {
             peer.read_exact(&mut ping).await.unwrap();
-            // It answers once, and that stands unread for longer than an answer may take.
+            // The peer answers once, and that stands unread for longer than an answer may take.
             peer.write_all(&[0x8a, 0x80, 0, 0, 0, 0]).await.unwrap();
             async_io::Timer::after(200 * MILLI).await;
         };
@@ -96,7 +96,7 @@ fn while_reading_is_paused_no_heartbeat_is_judged_and_a_due_one_is_sent() {
 }
 
 #[test]
-fn a_paused_websocket_finds_a_reset_by_writing_and_an_end_when_it_is_resumed() {
+fn a_paused_websocket_notices_a_reset_by_writing_and_eof_on_resume() {
     run(async {
         let (listener, address) = listener();
         for by_reset in [true, false] {
@@ -122,7 +122,7 @@ fn a_paused_websocket_finds_a_reset_by_writing_and_an_end_when_it_is_resumed() {
 }
 
 #[test]
-fn closing_ends_the_pause() {
+fn a_close_ends_the_pause() {
     run(async {
         let (mut client, mut server) = open_pair().await;
         server.pause();
@@ -132,7 +132,7 @@ fn closing_ends_the_pause() {
 }
 
 #[test]
-fn a_peer_that_takes_nothing_from_a_paused_websocket_is_found() {
+fn a_peer_that_reads_nothing_from_a_paused_websocket_is_noticed() {
     run(async {
         let (_client, server) = pair().await;
         let config = Arc::new(Config::server().output_timeout(100 * MILLI));
@@ -166,7 +166,7 @@ async fn legs(delivery: Delivery) -> Legs {
 }
 
 #[test]
-fn a_couple_passes_messages_on_in_order_both_ways_and_the_end() {
+fn a_couple_passes_messages_in_order_both_ways_and_the_close() {
     run(async {
         let Legs { front: (mut client, mut a), back: (mut b, mut server), .. } = legs(Delivery::Whole).await;
         let asking = async {
@@ -198,7 +198,7 @@ fn a_couple_passes_messages_on_in_order_both_ways_and_the_end() {
 }
 
 #[test]
-fn each_end_is_the_others_in_both_directions() {
+fn each_close_crosses_in_both_directions() {
     run(async {
         for from_front in [true, false] {
             for code in [1000, 1001, 1005, 1008, 1011, 1012, 4000] {
@@ -218,7 +218,7 @@ fn each_end_is_the_others_in_both_directions() {
                 };
                 future::zip(couple(&mut a, &mut b), future::zip(closing, hearing)).await;
             }
-            // Lost without a word.
+            // Lost without a Close.
             let Legs { front: (client, mut a), back: (mut b, server), .. } = legs(Delivery::Whole).await;
             let (lost, mut other) = if from_front { (client, server) } else { (server, client) };
             lost.sender().terminate();
@@ -238,7 +238,7 @@ fn each_end_is_the_others_in_both_directions() {
 }
 
 #[test]
-fn fragments_go_through_as_they_come_and_pings_stay_on_their_leg() {
+fn fragments_cross_as_they_arrive_and_pings_stay_on_their_leg() {
     run(async {
         let Legs { front: (mut client, mut a), back: (mut b, mut server), .. } =
             legs(Delivery::Chunked { whole: 0 }).await;
@@ -280,7 +280,7 @@ fn fragments_go_through_as_they_come_and_pings_stay_on_their_leg() {
 }
 
 #[test]
-fn what_a_couple_holds_is_bounded_while_a_reader_pauses_and_all_of_it_comes() {
+fn a_couple_buffers_a_bounded_amount_and_loses_nothing() {
     run(async {
         let Legs { front: (mut client, mut a), back: (mut b, mut server), .. } = legs(Delivery::Whole).await;
         let (to_client, to_server) = (a.sender(), b.sender());
@@ -297,7 +297,7 @@ fn what_a_couple_holds_is_bounded_while_a_reader_pauses_and_all_of_it_comes() {
             client.close(CloseCode::NORMAL, "").await.unwrap();
         };
         let hearing = async {
-            // It reads nothing, until nothing moves any more.
+            // It does not read, until nothing moves any more.
             let mut before = usize::MAX;
             while to_server.queued() != before || before == 0 {
                 before = to_server.queued();
@@ -316,13 +316,13 @@ fn what_a_couple_holds_is_bounded_while_a_reader_pauses_and_all_of_it_comes() {
             }
         };
         future::zip(couple(&mut a, &mut b), future::zip(sending, hearing)).or(watching).await;
-        // The high mark, what one read held, and the message that was over it.
+        // The high mark, what one read held, and the message that exceeded it.
         assert!(most < (1 << 20) + 4 * CHUNK, "{most}");
     });
 }
 
 #[test]
-fn two_floods_through_a_couple_let_others_run() {
+fn two_floods_through_a_couple_yield_to_other_tasks() {
     run(async {
         let Legs { front: (client, mut a), back: (mut b, server), .. } = legs(Delivery::Whole).await;
         async fn floods(mut ws: WebSocket<Socket>) {
@@ -348,7 +348,7 @@ fn two_floods_through_a_couple_let_others_run() {
 }
 
 #[test]
-fn a_couple_that_was_dropped_loses_nothing_and_holds_nothing_back() {
+fn a_dropped_couple_loses_nothing_and_holds_nothing_back() {
     run(async {
         for seed in 0..20 {
             let (client, front) = pipe(1_000, seed);
@@ -359,7 +359,7 @@ fn a_couple_that_was_dropped_loses_nothing_and_holds_nothing_back() {
             let (mut b, mut server) =
                 websockets(back, server, config(Config::client()), config(Config::server()));
             let passing = async {
-                // Dropped after each few polls, and begun again.
+                // Dropped after each few polls, and started again.
                 for polls in 1.. {
                     if common::at_most(polls % 7 + 1, couple(&mut a, &mut b)).await.is_some() {
                         break;
@@ -394,7 +394,7 @@ fn a_couple_that_was_dropped_loses_nothing_and_holds_nothing_back() {
 }
 
 #[test]
-fn while_the_second_side_connects_the_first_one_waits_and_nothing_is_lost() {
+fn a_connecting_side_holds_the_other_and_loses_nothing() {
     let (front, back) = (
         Server::bind(Bind::localhost(), ServerConfig::new()).unwrap(),
         Server::bind(Bind::localhost(), ServerConfig::new()).unwrap(),
@@ -416,7 +416,7 @@ fn while_the_second_side_connects_the_first_one_waits_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_couple_whose_one_side_is_over_ends_the_other() {
+fn a_couple_with_a_closed_side_ends_the_other() {
     run(async {
         let Legs { front: (mut client, mut a), back: (mut b, server), .. } = legs(Delivery::Whole).await;
         drop(server);

@@ -1,6 +1,6 @@
-//! First programs are short: those of the README, which are compiled as the crate's documentation.
+//! First programs are short: the README's, which are compiled as the crate's documentation.
 
-/// The programs of the README, in their order.
+/// The programs of the README, in order.
 fn programs() -> Vec<Vec<&'static str>> {
     let readme = include_str!("../README.md");
     let blocks = readme.split("```rust,no_run\n").skip(1).filter_map(|rest| rest.split("```").next());

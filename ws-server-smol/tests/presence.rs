@@ -1,4 +1,4 @@
-//! Presence: whoever hears that a connection has ended can tell the others of its topics.
+//! Presence: the handler of a close can notify the other subscribers of its topics.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -17,13 +17,13 @@ use ws_server_smol::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Left {
     topics: Vec<String>,
-    /// Subscribers of "room", and of "own", where it was alone.
+    /// Subscribers of "room", and of "own", which has no other.
     subscribers: [usize; 2],
-    /// How many got what was published to each.
+    /// How many received what was published to each.
     reached: [usize; 2],
 }
 
-/// Looks, and tells the others.
+/// Looks, and notifies the other subscribers.
 fn leave(server: &Server, id: ConnectionId) -> Left {
     let mut topics = server.topics().of(id);
     topics.sort();
@@ -51,7 +51,7 @@ impl Extension for Before {
     }
 }
 
-/// Ends one of two connections, and looks at what the extension, and then its owner, see.
+/// Ends one of two connections; returns what the extension, and then its owner, see.
 fn end(name: &str, end: impl AsyncFn(&Server, WebSocket<Socket>, ConnectionId)) {
     let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     let before = Before::default();
@@ -81,7 +81,7 @@ fn end(name: &str, end: impl AsyncFn(&Server, WebSocket<Socket>, ConnectionId)) 
 }
 
 #[test]
-fn the_topics_of_a_websocket_are_known_when_its_end_is_however_it_ends() {
+fn topics_are_known_when_a_close_is_reported_however_it_ends() {
     end("the peer's close", async |_, mut client, _| {
         client.close(CloseCode::NORMAL, "").await.unwrap();
     });
@@ -105,7 +105,7 @@ fn the_topics_of_a_websocket_are_known_when_its_end_is_however_it_ends() {
 }
 
 #[test]
-fn a_stop_leaves_the_topics_of_everyone_it_cuts_to_their_owners() {
+fn a_stop_leaves_the_topics_of_cut_connections_to_their_owners() {
     let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(async {
         let (_client, mut ws) = connected(&server, ClientConfig::new()).await;
@@ -122,7 +122,7 @@ fn a_stop_leaves_the_topics_of_everyone_it_cuts_to_their_owners() {
 }
 
 #[test]
-fn a_websocket_that_is_dropped_has_presence_for_the_extension() {
+fn a_dropped_websocket_has_presence_for_the_extension() {
     let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     let before = Before::default();
     server.set_extension(before.clone()).unwrap();
@@ -140,7 +140,7 @@ fn a_websocket_that_is_dropped_has_presence_for_the_extension() {
 }
 
 #[test]
-fn an_upgrade_that_is_refused_has_no_topics() {
+fn a_rejected_upgrade_has_no_topics() {
     let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(async {
         let refuse = async {
@@ -161,7 +161,7 @@ fn an_upgrade_that_is_refused_has_no_topics() {
 }
 
 #[test]
-fn a_websocket_that_is_closing_is_a_subscriber_that_nothing_reaches() {
+fn a_closing_websocket_is_subscribed_but_receives_nothing() {
     let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(async {
         let (_client, mut ws) = connected(&server, ClientConfig::new()).await;

@@ -1,4 +1,4 @@
-//! A send never hangs: it makes its own room, is driven by whoever polls beside it, or fails and says why.
+//! A send never hangs: it makes its own room, is driven by another task that polls, or fails and says why.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
@@ -28,7 +28,7 @@ async fn sends_much(sender: &Sender) -> usize {
     200
 }
 
-/// Reads so many messages.
+/// Reads that many messages.
 async fn reads<S>(ws: &mut WebSocket<S>, count: usize)
 where
     S: futures_lite::AsyncRead + futures_lite::AsyncWrite + Unpin,
@@ -39,7 +39,7 @@ where
 }
 
 #[test]
-fn the_task_that_should_poll_a_websocket_sends_by_a_sender_of_it() {
+fn the_polling_task_may_send_through_a_sender() {
     let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(async {
         let (client, ws) = connected(&server, ClientConfig::new()).await;
@@ -61,10 +61,10 @@ fn the_task_that_should_poll_a_websocket_sends_by_a_sender_of_it() {
 }
 
 #[test]
-fn a_send_beside_next_goes_on_in_either_order_over_any_stream() {
+fn a_send_beside_next_progresses_in_either_order_over_any_stream() {
     run(async {
         for order in 0..4 {
-            // Not a socket that a sender could write to: whoever polls `next` writes.
+            // Not a socket that a sender could write to: the task that polls `next` writes.
             let (client, server) = pipe(1 << 16, order);
             let (mut client, mut ws) =
                 websockets(client.straight(), server.straight(), Config::client(), Config::server());
@@ -137,7 +137,7 @@ fn impatient() -> ServerConfig {
 }
 
 #[test]
-fn where_nobody_polls_a_send_fails_in_time_and_has_queued_nothing() {
+fn without_a_poll_a_send_times_out_and_has_queued_nothing() {
     run(async {
         // Over a stream that a sender cannot write to.
         let (client, server) = pipe(1 << 12, 1);
@@ -167,7 +167,7 @@ fn where_nobody_polls_a_send_fails_in_time_and_has_queued_nothing() {
 }
 
 #[test]
-fn where_somebody_polls_the_output_deadline_judges() {
+fn with_a_poll_the_output_deadline_applies() {
     run(async {
         let server = Server::bind(Bind::localhost(), impatient()).unwrap();
         let (_client, mut ws) = connected(&server, ClientConfig::new()).await;
@@ -188,7 +188,7 @@ fn where_somebody_polls_the_output_deadline_judges() {
 }
 
 #[test]
-fn a_body_makes_its_own_room_and_is_an_error_where_nobody_polls() {
+fn a_body_makes_its_own_room_and_fails_without_a_poll() {
     run(async {
         for reads in [true, false] {
             let config = if reads { ServerConfig::new() } else { impatient() };
@@ -239,7 +239,7 @@ async fn proxy(mut a: WebSocket<Socket>, mut b: WebSocket<Socket>) {
 }
 
 #[test]
-fn the_obvious_proxy_between_two_that_talk_at_once_does_not_stick() {
+fn the_obvious_proxy_does_not_deadlock_between_two_busy_ends() {
     let front = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     let back = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(async {
@@ -263,7 +263,7 @@ fn the_obvious_proxy_between_two_that_talk_at_once_does_not_stick() {
                 }
             };
             let reading = async {
-                // It writes alone until all buffers on the way are full, there and back.
+                // It only writes until all buffers on the path are full, there and back.
                 let writes = async {
                     while ws.flush().await.is_ok() {
                         future::yield_now().await;
@@ -287,7 +287,7 @@ fn the_obvious_proxy_between_two_that_talk_at_once_does_not_stick() {
 }
 
 #[test]
-fn two_that_send_before_they_read_are_told_that_they_did_not_read() {
+fn two_ends_that_send_before_reading_get_an_error_that_says_so() {
     run(async {
         let (client, server) = common::pair().await;
         let config = |config: Config| config.output_timeout(Duration::from_millis(300));
@@ -319,7 +319,7 @@ fn two_that_send_before_they_read_are_told_that_they_did_not_read() {
 }
 
 #[test]
-fn a_sender_waits_no_longer_when_the_connection_ends() {
+fn a_waiting_sender_ends_with_its_connection() {
     run(async {
         let (_client, mut ws) = open_pair().await;
         let sender = ws.sender();

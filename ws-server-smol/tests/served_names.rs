@@ -1,6 +1,6 @@
-//! Folders serve honest names, links, pages and variants, and refuse those that lead elsewhere on some system.
+//! Folders serve honest names, links, pages and variants, and reject names that lead elsewhere on some system.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use common::run;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use ws_server_smol::{Bind, Folder, Incoming, Server, ServerConfig, Socket};
 
-/// A folder that goes with the test, below a hidden one.
+/// A folder below a hidden one, removed when the test ends.
 struct Temp(PathBuf);
 
 impl Temp {
@@ -86,7 +86,7 @@ fn path(name: &str) -> String {
 }
 
 #[test]
-fn honest_names_are_served_and_those_that_lead_elsewhere_on_some_system_are_refused() {
+fn honest_names_are_served_and_names_that_lead_elsewhere_on_some_system_rejected() {
     let temp = Temp::new("names");
     let honest = [
         "IMG_20200101_120000~2.jpg",
@@ -126,7 +126,7 @@ fn honest_names_are_served_and_those_that_lead_elsewhere_on_some_system_are_refu
 }
 
 #[test]
-fn of_an_empty_file_a_range_from_its_start_is_ignored() {
+fn a_range_from_the_start_of_an_empty_file_is_ignored() {
     let temp = Temp::new("emptied");
     temp.write("empty.txt", "");
     let folder = Folder::new(temp.root()).unwrap();
@@ -153,7 +153,7 @@ fn of_an_empty_file_a_range_from_its_start_is_ignored() {
 }
 
 #[test]
-fn links_inside_lead_to_hidden_places_and_never_to_secrets() {
+fn links_inside_may_reach_hidden_files_but_never_secrets() {
     let temp = Temp::new("hidden-links");
     let root = temp.root();
     for name in [".pnpm/x/index.html", ".pnpm/x/x.js", "..2026_01_01/conf.json", ".gitignore"] {
@@ -204,7 +204,7 @@ fn links_inside_lead_to_hidden_places_and_never_to_secrets() {
 }
 
 #[test]
-fn an_application_in_one_page_answers_whatever_navigates() {
+fn a_single_page_application_answers_every_navigation() {
     let temp = Temp::new("navigates");
     temp.write("index.html", "page");
     temp.write("hello.txt", "hello");
@@ -228,7 +228,7 @@ fn an_application_in_one_page_answers_whatever_navigates() {
     }
     let others =
         ask(&folder, &["GET /hello.txt\nAccept: text/html", "POST /users/john.doe\nAccept: text/html"]);
-    assert!(others[0].0 == 200 && !others[0].1.contains("vary"), "it is there for all");
+    assert!(others[0].0 == 200 && !others[0].1.contains("vary"), "it is served to all");
     assert_eq!(others[1].0, 405);
 }
 
@@ -237,7 +237,7 @@ fn set_time(path: &Path, time: SystemTime) {
 }
 
 #[test]
-fn a_compressed_file_that_is_older_is_not_sent() {
+fn an_outdated_compressed_file_is_not_sent() {
     let temp = Temp::new("ages");
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let second = Duration::from_secs(1);

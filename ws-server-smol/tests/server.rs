@@ -1,4 +1,4 @@
-//! A server: who comes, who is there, what is said to many, and how it stops.
+//! A server: its connections, broadcasts, and how it stops.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -28,7 +28,7 @@ fn localhost() -> Bind {
     Bind::localhost()
 }
 
-/// Opens the WebSocket that is asked for; other requests are answered 426.
+/// Opens requested WebSockets; other requests are answered 426.
 async fn opened(mut http: HttpConnection<Socket>) -> Option<WebSocket<Socket>> {
     loop {
         match http.next().await? {
@@ -38,7 +38,7 @@ async fn opened(mut http: HttpConnection<Socket>) -> Option<WebSocket<Socket>> {
     }
 }
 
-/// Echoes until the end.
+/// Echoes until the close.
 async fn echo(http: HttpConnection<Socket>) {
     let Some(mut ws) = opened(http).await else { return };
     while let Some(Ok(message)) = ws.next().await {
@@ -62,7 +62,7 @@ async fn client(server: &Server) -> WebSocket<Socket> {
     connect(server.url("/").unwrap(), ClientConfig::new()).await.unwrap()
 }
 
-/// Asks for a page, and waits for the end of the answer's head.
+/// Requests a page, and waits for the end of the answer's head.
 async fn get(stream: &mut Socket, path: &str, headers: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -79,7 +79,7 @@ async fn tcp(address: SocketAddr) -> Socket {
     async_io::Async::<TcpStream>::connect(address).await.unwrap().into()
 }
 
-/// Lets the others run until it is so.
+/// Lets other tasks run until the condition holds.
 async fn until(condition: impl Fn() -> bool) {
     while !condition() {
         future::yield_now().await;
@@ -87,7 +87,7 @@ async fn until(condition: impl Fn() -> bool) {
 }
 
 #[test]
-fn serve_runs_every_connection_in_one_future_and_ends_with_the_last_of_them() {
+fn serve_runs_every_connection_in_one_future_and_ends_with_the_last() {
     let server = Server::bind(localhost(), ServerConfig::new()).unwrap();
     let served = Cell::new(0);
     run(async {
@@ -122,7 +122,7 @@ fn serve_runs_every_connection_in_one_future_and_ends_with_the_last_of_them() {
 }
 
 #[test]
-fn a_task_for_each_connection_does_as_well_on_a_local_executor() {
+fn a_task_per_connection_works_on_a_local_executor() {
     let server = Server::bind(localhost(), ServerConfig::new()).unwrap();
     let executor = Rc::new(LocalExecutor::new());
     run(executor.run(async {
@@ -142,7 +142,7 @@ fn a_task_for_each_connection_does_as_well_on_a_local_executor() {
 }
 
 #[test]
-fn a_start_that_failed_is_tried_again_and_stopping_frees_the_port_even_while_somebody_accepts() {
+fn a_failed_start_can_be_retried_and_a_stop_frees_the_port_during_accept() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let at = taken.local_addr().unwrap();
     let server = Server::new(ServerConfig::new());
@@ -158,7 +158,7 @@ fn a_start_that_failed_is_tried_again_and_stopping_frees_the_port_even_while_som
     assert_eq!(server.http_url("/").unwrap(), format!("http://{at}/"));
     assert_eq!(server.lan_url("/"), None);
     run(async {
-        // Whoever accepts is not polled again before the port is taken anew.
+        // The accepting task is not polled again before the port is reused.
         let mut accepting = pin!(server.accept());
         assert!(once(accepting.as_mut()).await.is_pending());
         server.stop(LONG).await;
@@ -175,7 +175,7 @@ fn a_start_that_failed_is_tried_again_and_stopping_frees_the_port_even_while_som
 }
 
 #[test]
-fn localhost_is_served_in_both_families_and_listeners_may_be_handed_in() {
+fn localhost_is_served_in_both_families_and_existing_listeners_are_accepted() {
     let server = Server::bind(localhost(), ServerConfig::new()).unwrap();
     run(async {
         for url in server.urls("/") {
@@ -205,7 +205,7 @@ fn localhost_is_served_in_both_families_and_listeners_may_be_handed_in() {
 
 #[cfg(unix)]
 #[test]
-fn a_unix_socket_has_no_address_and_its_file_goes_with_the_server() {
+fn a_unix_socket_has_no_address_and_its_file_is_removed_with_the_server() {
     let path = std::env::temp_dir().join(format!("ws-server-smol-{}.sock", std::process::id()));
     let server = Server::bind(Bind::unix(&path), ServerConfig::new()).unwrap();
     assert!(server.is_running() && server.local_addr().is_none() && server.url("/").is_none());
@@ -223,7 +223,7 @@ fn a_unix_socket_has_no_address_and_its_file_goes_with_the_server() {
 }
 
 #[test]
-fn who_is_over_a_limit_is_turned_away_and_who_asks_nothing_keeps_others_waiting_only_for_a_while() {
+fn over_a_limit_is_rejected_and_silent_connections_delay_others_only_briefly() {
     let config = ServerConfig::default().max_connections(2);
     let server = Server::bind(localhost(), config).unwrap();
     run(async {
@@ -254,7 +254,7 @@ fn who_is_over_a_limit_is_turned_away_and_who_asks_nothing_keeps_others_waiting_
         let (mut first, _second) = (tcp(at).await, tcp(at).await);
         let mut asking = server.accept().await.unwrap();
         let mut accepting = pin!(server.accept());
-        assert!(once(accepting.as_mut()).await.is_pending(), "one has asked nothing yet");
+        assert!(once(accepting.as_mut()).await.is_pending(), "one has sent no request yet");
         first.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
         assert!(asking.next().await.is_some());
         assert!(accepting.await.is_some());
@@ -262,7 +262,7 @@ fn who_is_over_a_limit_is_turned_away_and_who_asks_nothing_keeps_others_waiting_
 }
 
 #[test]
-fn queries_by_id_are_answered_safely_when_the_connection_is_gone() {
+fn queries_by_a_stale_id_are_answered_safely() {
     with_echo(ServerConfig::new(), async |server| {
         let mut ws = client(server).await;
         assert_eq!(ask(&mut ws, "1").await, "1");
@@ -291,7 +291,7 @@ fn queries_by_id_are_answered_safely_when_the_connection_is_gone() {
 }
 
 #[test]
-fn a_broadcast_reaches_those_that_are_wanted_and_a_topic_its_subscribers() {
+fn a_broadcast_reaches_what_its_filter_accepts_and_a_topic_its_subscribers() {
     with_echo(ServerConfig::new(), async |server| {
         let mut clients = Vec::new();
         for n in 0..3 {
@@ -300,7 +300,7 @@ fn a_broadcast_reaches_those_that_are_wanted_and_a_topic_its_subscribers() {
         }
         let ids = server.ids();
         assert_eq!(ids.len(), 3);
-        // The filter may ask the server.
+        // The filter may query the server.
         let sent = server.broadcast_where(&Frame::text("all but one"), |id| {
             server.state(id) == State::Open && id != ids[1]
         });
@@ -332,7 +332,7 @@ fn a_broadcast_reaches_those_that_are_wanted_and_a_topic_its_subscribers() {
 }
 
 #[test]
-fn a_slow_peer_gets_the_newest_of_each_key_once_it_reads_and_one_that_may_miss_nothing_is_closed() {
+fn a_slow_peer_gets_the_newest_of_each_key_or_is_closed_if_it_may_miss_nothing() {
     let config = ServerConfig::new().outbox(1 << 10, 4 << 10, 64 << 10);
     with_echo(config, async |server| {
         let mut ws = client(server).await;
@@ -356,7 +356,7 @@ fn a_slow_peer_gets_the_newest_of_each_key_once_it_reads_and_one_that_may_miss_n
     });
 }
 
-/// Notes what it is told, and keeps messages that begin with "!".
+/// Records what it receives, and keeps messages that begin with "!".
 #[derive(Clone, Default)]
 struct Witness(Arc<Mutex<Vec<String>>>);
 
@@ -397,7 +397,7 @@ impl Extension for Witness {
 }
 
 #[test]
-fn an_extension_sees_messages_first_and_each_end_once_and_hears_of_the_stop_before_the_application() {
+fn an_extension_sees_messages_and_the_stop_first_and_each_close_once() {
     let server = Server::bind(localhost(), ServerConfig::new()).unwrap();
     let witness = Witness::default();
     server.set_extension(witness.clone()).unwrap();
@@ -450,7 +450,7 @@ fn an_extension_sees_messages_first_and_each_end_once_and_hears_of_the_stop_befo
 }
 
 #[test]
-fn the_deadline_of_a_stop_cuts_what_nobody_polls() {
+fn the_deadline_of_a_stop_cuts_unpolled_connections() {
     let server = Server::bind(localhost(), ServerConfig::new()).unwrap();
     run(async {
         let (ws, ours) =
@@ -467,7 +467,7 @@ fn the_deadline_of_a_stop_cuts_what_nobody_polls() {
             assert!(
                 matches!(&busy, ListenError::Io { error, .. } if error.kind() == ErrorKind::ResourceBusy)
             );
-            // The earlier deadline holds, for whoever waits; and a future that was dropped is of no account.
+            // The earlier deadline holds, whichever call waits; a dropped future does not count.
             server.stop(NONE).await;
             assert_eq!(once(stopping).await, Poll::Ready(()));
         }
@@ -476,7 +476,7 @@ fn the_deadline_of_a_stop_cuts_what_nobody_polls() {
         assert_eq!(ours.next().await.unwrap().unwrap_err().code, CloseCode::ABNORMAL);
         server.listen(localhost()).unwrap();
         drop(ours);
-        assert_eq!(server.count(), 0, "what is left of before counts no more");
+        assert_eq!(server.count(), 0, "leftovers of the earlier stop no longer count");
         let (_ws, ours) =
             future::zip(client(&server), async { opened(server.accept().await.unwrap()).await.unwrap() })
                 .await;
@@ -485,7 +485,7 @@ fn the_deadline_of_a_stop_cuts_what_nobody_polls() {
 }
 
 #[test]
-fn a_token_keeps_everybody_else_out_and_foreign_pages_are_refused_as_ever() {
+fn a_token_is_required_and_foreign_pages_are_still_rejected() {
     let config = ServerConfig::default().require_token(Token::from_random([7; 16]));
     with_echo(config, async |server| {
         let shown = "?token=BwcHBwcHBwcHBwcHBwcHBw";
@@ -510,12 +510,12 @@ fn a_token_keeps_everybody_else_out_and_foreign_pages_are_refused_as_ever() {
         peer.write_all(b"GET / HTTP/1.1\r\nHost: evil.test\r\n\r\n").await.unwrap();
         let mut head = [0; 12];
         peer.read_exact(&mut head).await.unwrap();
-        assert!(head.starts_with(b"HTTP/1.1 4"), "the rule for Host holds here too");
+        assert!(head.starts_with(b"HTTP/1.1 4"), "the rule for Host applies here too");
     });
 }
 
 #[test]
-fn files_of_a_folder_are_sent_whole_in_parts_and_to_a_peer_that_takes_its_time() {
+fn files_are_sent_whole_as_ranges_and_to_slow_peers() {
     let root = std::env::temp_dir().join(format!("ws-server-smol-files-{}", std::process::id()));
     std::fs::create_dir_all(&root).unwrap();
     let content: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();

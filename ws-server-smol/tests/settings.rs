@@ -1,4 +1,4 @@
-//! Settings at their ends: whatever an application sets, there is progress, and rest where there is nothing to do.
+//! Extreme settings: whatever an application sets, tasks make progress, and are idle when nothing is due.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -16,7 +16,7 @@ use ws_server_smol::{
 
 const MAX: Duration = Duration::MAX;
 
-/// More steps than anything here needs; a task that spins takes all of them.
+/// More steps than anything here needs; a task that spins uses all of them.
 const STEPS: usize = 5_000;
 
 fn config() -> ServerConfig {
@@ -27,7 +27,7 @@ fn server(config: ServerConfig) -> Server {
     Server::bind(Bind::localhost(), config).unwrap()
 }
 
-/// Runs turns of one step until nothing is woken; how many steps.
+/// Runs turns of one step until nothing is woken; returns how many steps.
 fn rests(ui: &mut UiDriver<'_>, what: &str) -> usize {
     let mut steps = 0;
     while steps < STEPS {
@@ -52,7 +52,7 @@ async fn echo(mut http: HttpConnection<Socket>) {
     }
 }
 
-/// Serves in turns of one step beside what a client does, and rests after that.
+/// Serves in turns of one step beside what a client does, and goes idle after that.
 fn serve(server: &Server, what: &str, client: impl Future<Output = ()>) {
     let (wake, woken) = mpsc::channel();
     let mut ui = UiDriver::new(server.serve(echo), move || _ = wake.send(()));
@@ -69,7 +69,7 @@ fn serve(server: &Server, what: &str, client: impl Future<Output = ()>) {
 }
 
 #[test]
-fn limits_of_zero_turn_everybody_away_or_are_one_and_nothing_spins() {
+fn limits_of_zero_reject_all_or_act_as_one_and_nothing_spins() {
     let none = server(config().max_connections(0));
     serve(&none, "max_connections 0", async {
         for _ in 0..3 {
@@ -105,7 +105,7 @@ fn limits_of_zero_turn_everybody_away_or_are_one_and_nothing_spins() {
 }
 
 #[test]
-fn a_stop_of_any_length_tells_the_first_and_has_no_end_before_its_time() {
+fn a_stop_of_any_length_notifies_the_first_and_does_not_end_early() {
     let far = Duration::from_secs(u64::MAX / 2);
     for (deadline, spread) in
         [(MAX, MAX), (MAX, Duration::ZERO), (Duration::ZERO, MAX), (far, far), (far, MAX)]
@@ -123,7 +123,7 @@ fn a_stop_of_any_length_tells_the_first_and_has_no_end_before_its_time() {
             let (closed, _) = future::zip(client.next(), async { while ws.next().await.is_some() {} }).await;
             assert!(closed.is_none());
             assert_eq!(client.closed().unwrap().code, CloseCode::GOING_AWAY);
-            // A second call that has an end brings one.
+            // A second call with a finite deadline ends it.
             server.stop(Duration::ZERO).await;
             stopping.await;
             again.await;
@@ -134,7 +134,7 @@ fn a_stop_of_any_length_tells_the_first_and_has_no_end_before_its_time() {
 }
 
 #[test]
-fn a_client_that_fails_at_once_waits_whatever_its_policy() {
+fn an_immediate_failure_waits_under_any_policy() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}/", free.local_addr().unwrap());
     drop(free);
@@ -152,7 +152,7 @@ fn a_client_that_fails_at_once_waits_whatever_its_policy() {
                         assert!(delay >= Duration::from_micros(500), "{delay:?}");
                         waits.set(waits.get() + 1);
                         if delay > Duration::from_secs(3600) {
-                            // It waits for ever, and nothing panics for it.
+                            // It waits forever, without a panic.
                             assert!(once(pin!(client.next_event())).await.is_pending());
                             return;
                         }
@@ -166,7 +166,7 @@ fn a_client_that_fails_at_once_waits_whatever_its_policy() {
 }
 
 #[test]
-fn a_client_whose_time_is_zero_fails_and_one_whose_time_has_no_end_connects() {
+fn a_zero_timeout_fails_and_an_infinite_one_connects() {
     let server = server(config());
     serve(&server, "a client", async {
         let url = server.url("/").unwrap();
@@ -178,7 +178,7 @@ fn a_client_whose_time_is_zero_fails_and_one_whose_time_has_no_end_connects() {
 }
 
 #[test]
-fn topic_limits_of_zero_allow_no_topic_and_no_name() {
+fn topic_limits_of_zero_reject_every_topic_and_name() {
     let server = server(config());
     run(async {
         let (_client, ws) = connected(&server, ClientConfig::new()).await;
@@ -186,7 +186,7 @@ fn topic_limits_of_zero_allow_no_topic_and_no_name() {
         server.topics().subscribe(id, "kept").unwrap();
         server.topics().set_limits(0, usize::MAX);
         assert_eq!(server.topics().subscribe(id, "more"), Err(TopicError::TooMany { limit: 0 }));
-        assert_eq!(server.topics().publish("kept", &Frame::text("what is there stays")), 1);
+        assert_eq!(server.topics().publish("kept", &Frame::text("existing topics stay")), 1);
         server.topics().set_limits(usize::MAX, 0);
         assert_eq!(server.topics().subscribe(id, "x"), Err(TopicError::NameTooLong { limit: 0 }));
         assert_eq!(server.topics().subscribe(id, ""), Ok(true));
@@ -194,7 +194,7 @@ fn topic_limits_of_zero_allow_no_topic_and_no_name() {
 }
 
 #[test]
-fn a_turn_takes_one_step_of_a_budget_of_zero_and_all_there_are_of_one_without_an_end() {
+fn a_zero_budget_runs_one_step_and_an_unlimited_one_all() {
     let count = Cell::new(0);
     let future = async {
         while count.get() < 10 {

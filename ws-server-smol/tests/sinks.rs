@@ -1,4 +1,4 @@
-//! A WebSocket as a sink: what `futures-util` does with it.
+//! A WebSocket as a sink, as `futures-util` uses it.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -10,7 +10,7 @@ use futures_util::{SinkExt, StreamExt};
 use ws_server_smol::{CloseCode, Config, Message};
 
 #[test]
-fn a_message_larger_than_the_room_waits_until_it_is_alone() {
+fn a_message_larger_than_the_outbox_waits_until_it_is_empty() {
     run(async {
         let (client, server) = pipe(4 << 10, 1);
         let small = Config::client().outbox(1 << 10, 8 << 10, 16 << 10);
@@ -62,7 +62,7 @@ fn every_size_around_the_room_that_is_left_is_taken() {
 }
 
 #[test]
-fn what_the_sink_has_taken_goes_before_what_is_sent_after_it() {
+fn messages_accepted_by_the_sink_precede_later_sends() {
     run(async {
         let (client, server) = pipe(4 << 10, 1);
         let small = Config::client().outbox(1 << 10, 8 << 10, 16 << 10);
@@ -86,7 +86,7 @@ fn what_the_sink_has_taken_goes_before_what_is_sent_after_it() {
 }
 
 #[test]
-fn an_echo_whose_peer_closes_right_behind_its_last_message_ends_in_order() {
+fn an_echo_whose_peer_closes_behind_its_last_message_ends_cleanly() {
     run(async {
         let (mut client, server) = open_pair().await;
         let (sink, stream) = server.split();
@@ -101,7 +101,7 @@ fn an_echo_whose_peer_closes_right_behind_its_last_message_ends_in_order() {
 }
 
 #[test]
-fn a_sink_that_was_closed_or_whose_end_is_known_is_an_error() {
+fn a_closed_sink_returns_an_error() {
     run(async {
         let (mut client, mut server) = open_pair().await;
         let (mut sink, mut stream) = (&mut server).split();
@@ -122,7 +122,7 @@ fn a_sink_that_was_closed_or_whose_end_is_known_is_an_error() {
 }
 
 #[test]
-fn text_and_bytes_become_the_message_that_a_sink_takes() {
+fn text_and_bytes_convert_into_sink_messages() {
     run(async {
         let (client, mut server) = open_pair().await;
         let (mut sink, _stream) = client.split();

@@ -1,4 +1,4 @@
-//! The machine slept: whoever notices has every peer asked once, however lively it was.
+//! The machine slept: the first connection to notice has every peer pinged once, however frequent its heartbeat.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
@@ -50,7 +50,7 @@ async fn answers(ws: &mut WebSocket<Socket>, others: &mut [&mut WebSocket<Socket
 }
 
 #[test]
-fn whoever_of_a_server_notices_has_all_of_its_clients_asked_once() {
+fn the_first_connection_to_notice_sleep_pings_all_clients_once() {
     let clocks = Clocks::new();
     let server = ws_server_smol::server_with_clocks(ServerConfig::new(), clocks.read());
     server.listen(Bind::localhost()).unwrap();
@@ -58,7 +58,7 @@ fn whoever_of_a_server_notices_has_all_of_its_clients_asked_once() {
         let (mut one, mut a) = connected(&server, ClientConfig::new()).await;
         let (mut other, mut b) = connected(&server, ClientConfig::new()).await;
         assert_eq!(answers(&mut a, &mut [&mut one, &mut b, &mut other]).await, 0);
-        // It was awake, and the wall clock was set right.
+        // It was awake, and the wall clock was corrected.
         clocks.pass(10 * SECOND, 2 * SECOND);
         assert_eq!(answers(&mut a, &mut [&mut one, &mut b, &mut other]).await, 0);
 
@@ -79,7 +79,7 @@ fn whoever_of_a_server_notices_has_all_of_its_clients_asked_once() {
 }
 
 #[test]
-fn a_client_asks_by_ping_even_where_its_heartbeat_is_one_way() {
+fn a_client_pings_even_if_its_heartbeat_is_one_way() {
     for (heartbeat, expected) in [(Heartbeat::client(), 1), (Heartbeat::frequent(), 1), (Heartbeat::off(), 0)]
     {
         let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();

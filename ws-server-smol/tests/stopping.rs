@@ -1,4 +1,4 @@
-//! How a server stops: whom it tells what and when, what goes on to its end, and what is cut and says so.
+//! How a server stops: its Closes and their order, what completes, and what is visibly cut.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
@@ -53,7 +53,7 @@ async fn asks(stream: &mut Socket, version: &str) {
     stream.write_all(request.as_bytes()).await.unwrap();
 }
 
-/// What comes, to the end of the stream, and then it ends, too; `None` where that is a reset.
+/// Reads to EOF, and then half-closes; `None` if a reset comes instead.
 async fn rest(mut stream: Socket) -> Option<Vec<u8>> {
     let (mut all, mut piece) = (Vec::new(), vec![0; 64 << 10]);
     loop {
@@ -66,7 +66,7 @@ async fn rest(mut stream: Socket) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn clients_are_told_one_after_the_other_and_served_as_ever_until_then() {
+fn clients_are_closed_one_after_another_and_served_until_then() {
     let server = local();
     run(async {
         let script = async {
@@ -79,7 +79,7 @@ fn clients_are_told_one_after_the_other_and_served_as_ever_until_then() {
                 Stop::within(LONG).code(CloseCode::SERVICE_RESTART).reason("back soon").spread(3_600 * LONG);
             let stopping = async {
                 server.stop_with(restart).await;
-                panic!("the others have an hour");
+                panic!("the rest have an hour");
             };
             let telling = async {
                 let closed = clients[0].next().await.unwrap().unwrap_err();
@@ -87,10 +87,10 @@ fn clients_are_told_one_after_the_other_and_served_as_ever_until_then() {
                 for ws in &mut clients[1..] {
                     assert_eq!(ask(ws, "still?").await, "still?");
                 }
-                assert!(!server.is_running(), "nobody is accepted");
+                assert!(!server.is_running(), "no connection is accepted");
             };
             telling.or(stopping).await;
-            // Another call is in a hurry, and goes on with those that are left: they are told the same.
+            // Another call is in a hurry, and continues with the remaining clients: they get the same Close.
             let rest = async {
                 for ws in &mut clients[1..] {
                     let closed = ws.next().await.unwrap().unwrap_err();
@@ -108,7 +108,7 @@ fn clients_are_told_one_after_the_other_and_served_as_ever_until_then() {
 }
 
 #[test]
-fn of_two_stops_the_first_says_the_code_and_the_reason() {
+fn of_two_stops_the_first_decides_code_and_reason() {
     let server = local();
     run(async {
         let script = async {
@@ -118,7 +118,7 @@ fn of_two_stops_the_first_says_the_code_and_the_reason() {
             let second = Stop::within(LONG).code(CloseCode::NORMAL).reason("something else");
             let told = async {
                 for ws in &mut clients {
-                    let Some(Err(closed)) = ws.next().await else { panic!("no end that explains itself") };
+                    let Some(Err(closed)) = ws.next().await else { panic!("the end without a Close") };
                     assert_eq!((closed.code, &*closed.reason), (CloseCode::SERVICE_RESTART, "back soon"));
                 }
             };
@@ -130,7 +130,7 @@ fn of_two_stops_the_first_says_the_code_and_the_reason() {
 }
 
 #[test]
-fn the_deadline_counts_from_the_end_of_the_spread_and_cuts_who_is_left() {
+fn the_deadline_counts_from_the_end_of_the_spread_and_cuts_the_rest() {
     let server = local();
     run(async {
         let (mut peer, ws) = connected(&server, ClientConfig::new()).await;
@@ -139,7 +139,7 @@ fn the_deadline_counts_from_the_end_of_the_spread_and_cuts_who_is_left() {
         let stopping = server.stop_with(Stop::within(50 * MILLI).spread(100 * MILLI));
         let (_, end) = future::zip(stopping, polled.next()).await;
         assert!(begun.elapsed() >= 150 * MILLI);
-        // Its peer never answers; one that nobody polls is cut all the same.
+        // Its peer never answers; an unpolled connection is cut all the same.
         let closed = end.unwrap().unwrap_err();
         assert!(matches!(closed.error, Some(Error::Stopped)), "{closed}");
         let closed = peer.next().await.unwrap().unwrap_err();
@@ -151,7 +151,7 @@ fn the_deadline_counts_from_the_end_of_the_spread_and_cuts_who_is_left() {
     });
 }
 
-/// A folder with one file; it goes with the test.
+/// A folder with one file, removed when the test ends.
 struct Temp(PathBuf);
 
 impl Temp {
@@ -175,7 +175,7 @@ async fn asks_for_file(stream: &mut Socket) {
     stream.write_all(b"GET /file.bin HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
 }
 
-/// A peer that has got the first thousand bytes of the answer.
+/// A peer that has received the first thousand bytes of the answer.
 async fn begins_download(server: &Server) -> Socket {
     let mut peer = tcp(server).await;
     asks_for_file(&mut peer).await;
@@ -183,7 +183,7 @@ async fn begins_download(server: &Server) -> Socket {
     peer
 }
 
-/// Serves the folder, and notes how each answer ended.
+/// Serves the folder, and records how each answer ended.
 async fn serves_files(server: &Server, folder: &Folder, results: &RefCell<Vec<Result<(), RespondError>>>) {
     server
         .serve(async |mut http| {
@@ -196,7 +196,7 @@ async fn serves_files(server: &Server, folder: &Folder, results: &RefCell<Vec<Re
 }
 
 #[test]
-fn a_download_that_has_begun_is_whole_after_a_stop() {
+fn a_download_in_progress_completes_after_a_stop() {
     let (server, temp) = (local(), Temp::new("whole", FILE));
     let (folder, results) = (Folder::new(&temp.0).unwrap(), RefCell::default());
     run(async {
@@ -228,7 +228,7 @@ fn a_download_that_the_deadline_cuts_is_an_error() {
 }
 
 #[test]
-fn a_file_that_becomes_shorter_is_an_error_and_the_peer_sees_that_it_was_cut() {
+fn a_file_that_shrinks_is_an_error_and_visibly_cut() {
     let (server, temp) = (local(), Temp::new("shorter", FILE));
     let (folder, results) = (Folder::new(&temp.0).unwrap(), RefCell::default());
     run(async {
@@ -245,7 +245,7 @@ fn a_file_that_becomes_shorter_is_an_error_and_the_peer_sees_that_it_was_cut() {
 }
 
 #[test]
-fn an_answer_that_is_given_late_is_given_within_the_deadline() {
+fn a_late_answer_is_sent_within_the_deadline() {
     let server = local();
     run(async {
         let stopping = Cell::new(false);
@@ -256,7 +256,7 @@ fn an_answer_that_is_given_late_is_given_within_the_deadline() {
                     while !stopping.get() {
                         future::yield_now().await;
                     }
-                    // It is worked out while the server stops already.
+                    // Its computation ends after the stop has begun.
                     Timer::after(100 * MILLI).await;
                     responder.respond(request, http::Response::new(Bytes::from("the report"))).unwrap();
                     std::future::pending().await
@@ -283,7 +283,7 @@ fn an_answer_that_is_given_late_is_given_within_the_deadline() {
     });
 }
 
-/// Answers without a length, and waits for its end; says how a piece is refused then.
+/// Answers without a length, and waits for the close; returns how a further piece is rejected.
 async fn streams(http: &mut HttpConnection<Socket>, kind: &str) -> RespondError {
     let Some(Incoming::Request(request)) = http.next().await else { panic!() };
     let head = http::Response::builder().header("content-type", kind).body(()).unwrap();
@@ -323,7 +323,7 @@ fn a_stop_ends_event_streams_at_once_and_cuts_other_streams_visibly_at_the_deadl
                     ("1.1", true) => assert!(end.unwrap().ends_with(b"0\r\n\r\n")),
                     ("1.1", false) => assert!(end.is_none_or(|end| !end.ends_with(b"0\r\n\r\n"))),
                     (_, whole) => {
-                        assert_eq!(end.is_some(), whole, "{kind}: only a reset tells that it was cut")
+                        assert_eq!(end.is_some(), whole, "{kind}: only a reset shows the cut")
                     }
                 }
             };

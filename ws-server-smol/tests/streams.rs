@@ -1,4 +1,4 @@
-//! Answers without a length whose peers have gone: found, told, and their places free.
+//! Responses without a length whose peers have gone: noticed, reported, and their slots freed.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
@@ -13,7 +13,7 @@ use ws_server_smol::{Bind, HttpConnection, Incoming, RespondError, Server, Serve
 
 const COUNT: usize = 100;
 
-/// Answers with a stream that says nothing after its first piece; gives what the next piece came to.
+/// Answers with a stream that is silent after its first piece; returns the result of the next piece.
 async fn events(http: &mut HttpConnection<Socket>) -> Result<(), RespondError> {
     let Some(Incoming::Request(request)) = http.next().await else { panic!() };
     let head = http::Response::builder().header("content-type", "text/event-stream").body(()).unwrap();
@@ -25,7 +25,7 @@ async fn events(http: &mut HttpConnection<Socket>) -> Result<(), RespondError> {
 }
 
 #[test]
-fn a_stream_whose_peer_has_gone_is_found_and_is_an_error_to_who_gives_it() {
+fn a_stream_whose_peer_has_gone_returns_an_error() {
     for by_reset in [false, true] {
         let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
         let refused = Cell::new(0);
@@ -59,7 +59,7 @@ fn a_stream_whose_peer_has_gone_is_found_and_is_an_error_to_who_gives_it() {
 }
 
 #[test]
-fn a_peer_that_ends_its_half_gets_the_rest_where_that_is_allowed() {
+fn a_half_closed_peer_gets_the_rest_if_allowed() {
     for allowed in [true, false] {
         let server = Server::bind(Bind::localhost(), ServerConfig::new().half_close(allowed)).unwrap();
         run(async {
@@ -100,7 +100,7 @@ fn a_peer_that_ends_its_half_gets_the_rest_where_that_is_allowed() {
 
 #[cfg(any(target_os = "android", target_os = "linux"))]
 #[test]
-fn a_quiet_peer_of_a_stream_is_asked_by_the_system_and_a_backlog_stays_with_us() {
+fn streams_use_tcp_keepalive_and_a_bounded_kernel_backlog() {
     let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(async {
         let socket = async_io::Async::<TcpStream>::connect(server.local_addr().unwrap()).await.unwrap();

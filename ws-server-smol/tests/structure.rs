@@ -1,10 +1,10 @@
-//! How the source files, and the folders, depend on each other: no circle, but for what is inherent.
+//! Source files and folders have no dependency cycles, apart from inherent ones.
 
 use ws_kit::modules::Arrows;
 
 #[test]
-fn source_files_and_folders_depend_on_each_other_in_no_circle() {
-    // An extension is handed the server, which holds it.
+fn source_files_and_folders_have_no_dependency_cycles() {
+    // An extension receives the server, which holds it.
     let files = Arrows::read(env!("CARGO_MANIFEST_DIR")).without("extension", "server");
     files.assert_no_circle();
     files.between_folders().assert_no_circle();

@@ -1,5 +1,5 @@
-//! The table "What it can do" of the README, as it concerns this crate: each of its rows has its test, and all its
-//! names exist. And its async example is the one that is compiled.
+//! The table "What it can do" of the README, for this crate: each of its rows has its test, and all its names exist.
+//! And its async example is the compiled one.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::collections::BTreeSet;
@@ -12,12 +12,12 @@ use ws_server_smol::ServerConfig;
 use ws_server_smol::*;
 
 #[test]
-fn each_row_of_the_table_links_to_the_one_test_that_is_named_after_it() {
+fn each_row_of_the_table_links_to_its_test() {
     table::each_row_has_its_test("smol");
 }
 
 #[test]
-fn the_async_example_of_the_main_readme_is_the_one_that_is_compiled() {
+fn the_async_example_of_the_main_readme_is_compiled() {
     let example = |readme: &str, fence: &str| {
         let example = readme.split(fence).nth(1).unwrap().split("```").next().unwrap();
         assert!(example.contains(".serve(async"));
@@ -27,7 +27,7 @@ fn the_async_example_of_the_main_readme_is_the_one_that_is_compiled() {
     assert_eq!(example(&table::file("README.md"), "```rust,ignore\n"), compiled);
 }
 
-/// Names, each with a use of it that the compiler checks. None of it is run.
+/// Names, each with a use that the compiler checks. None of it runs.
 macro_rules! names {
     ($($name:literal: $use:expr;)*) => {{
         $(let _ = $use;)*

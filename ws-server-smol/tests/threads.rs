@@ -1,7 +1,7 @@
 //! Which threads there are: the caller's, the one of `async-io` that waits, and, for names and files alone, those of
 //! `blocking`.
 //!
-//! Without the test harness, which has threads of its own.
+//! Runs without the test harness, which has threads.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a panic is how a test fails
 
 use async_io::block_on;
@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 use ws_server_smol::{Bind, ClientConfig, HttpConnection, Incoming, Server, ServerConfig, Socket, connect};
 
-/// The names of all threads but this one; `None` where the system does not show them.
+/// The names of all other threads; `None` where the system does not show them.
 fn others() -> Option<Vec<String>> {
     let me = std::fs::read_link("/proc/thread-self").ok()?;
     let tasks = std::fs::read_dir("/proc/self/task").ok()?;
@@ -50,7 +50,7 @@ fn main() {
         }
         assert_eq!(others().unwrap(), ["async-io"], "for literals and localhost");
 
-        // A name to us, which the system's resolver knows without asking anybody.
+        // A name to us, which the system's resolver knows without a query.
         visit(format!("ws://127.1:{port}/")).await;
         let names = others().unwrap();
         assert!(names.iter().all(|name| name == "async-io" || name.starts_with("blocking")), "{names:?}");

@@ -1,6 +1,6 @@
-//! Futures inside a loop that is not theirs.
+//! Futures inside a foreign event loop.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use async_executor::LocalExecutor;
 use futures_lite::future;
@@ -31,7 +31,7 @@ impl Notices {
     }
 }
 
-/// A clock that moves when it is told to.
+/// A clock that moves only when set.
 #[derive(Clone)]
 struct Clock(Rc<Cell<Instant>>);
 
@@ -51,7 +51,7 @@ impl Clock {
 }
 
 #[test]
-fn a_turn_ends_when_its_budget_is_spent_however_many_tasks_never_rest() {
+fn a_turn_ends_with_its_budget_however_many_tasks_are_busy() {
     let (clock, notices) = (Clock::new(), Notices::default());
     let executor = Rc::new(LocalExecutor::new());
     let runs = Rc::new(RefCell::new(vec![0; 300]));
@@ -80,7 +80,7 @@ fn a_turn_ends_when_its_budget_is_spent_however_many_tasks_never_rest() {
 }
 
 #[test]
-fn many_wake_ups_are_one_notice_until_a_turn_has_nothing_left_to_do() {
+fn many_wake_ups_notify_once_until_a_turn_goes_idle() {
     let notices = Notices::default();
     let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
     let polls = Rc::new(Cell::new(0));
@@ -95,7 +95,7 @@ fn many_wake_ups_are_one_notice_until_a_turn_has_nothing_left_to_do() {
 
     let first = ui.turn(MILLISECOND);
     assert_eq!((first.steps, first.more), (1, false), "unasked");
-    assert_eq!(ui.turn(MILLISECOND).steps, 0, "nothing to do is not polled");
+    assert_eq!(ui.turn(MILLISECOND).steps, 0, "an idle task is not polled");
     for round in 1..=3 {
         for _ in 0..1000 {
             wake();
@@ -106,7 +106,7 @@ fn many_wake_ups_are_one_notice_until_a_turn_has_nothing_left_to_do() {
 }
 
 #[test]
-fn who_wakes_itself_while_it_is_polled_is_polled_again_and_no_wake_up_is_lost() {
+fn a_task_that_wakes_itself_is_polled_again_and_no_wake_up_is_lost() {
     let notices = Notices::default();
     let mut left = 10;
     let future = future::poll_fn(move |cx| {
@@ -126,7 +126,7 @@ fn who_wakes_itself_while_it_is_polled_is_polled_again_and_no_wake_up_is_lost() 
 }
 
 #[test]
-fn a_task_that_another_thread_or_a_timer_wakes_gets_its_turn() {
+fn a_task_woken_by_a_thread_or_a_timer_gets_its_turn() {
     let executor = Rc::new(LocalExecutor::new());
     let heard = Rc::new(Cell::new(0));
     let (news, told) = std::sync::mpsc::channel();

@@ -1,4 +1,4 @@
-//! `upgrade` and `upgrade_or`: a WebSocket, and what plain requests are answered on the way.
+//! `upgrade` and `upgrade_or`: a WebSocket, and the answers to plain requests before it.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -35,7 +35,7 @@ async fn echo(http: HttpConnection) -> Result<(), WebSocketError> {
     Ok(())
 }
 
-/// The answer to some bytes, to the end of the connection.
+/// The answer to these bytes, to the end of the connection.
 async fn raw(server: &Server, bytes: &str) -> String {
     let stream = async_io::Async::<std::net::TcpStream>::connect(server.local_addr().unwrap()).await.unwrap();
     let mut socket = Socket::from(stream);
@@ -62,7 +62,7 @@ fn a_websocket_opens_and_plain_requests_before_it_get_426() {
 }
 
 #[test]
-fn a_page_and_the_socket_on_one_connection() {
+fn a_page_and_then_the_socket_share_one_connection() {
     let page_and_echo = async |http: HttpConnection| -> Result<(), Error> {
         let mut asked = 0;
         let page = async |request: &Request| {
@@ -85,12 +85,12 @@ fn a_page_and_the_socket_on_one_connection() {
         let answer = raw(server, requests).await;
         let statuses: Vec<_> = answer.split("HTTP/1.1 ").skip(1).map(|part| &part[..3]).collect();
         assert_eq!(statuses, ["200", "404", "101"]);
-        assert_eq!(answer.matches("\u{fffd}\u{1}2").count(), 3, "two were asked before");
+        assert_eq!(answer.matches("\u{fffd}\u{1}2").count(), 3, "two were requested before");
     });
 }
 
 #[test]
-fn who_leaves_without_a_websocket_is_none_and_costs_no_other() {
+fn a_peer_that_leaves_without_an_upgrade_is_none_and_affects_no_other() {
     let ended = std::cell::Cell::new(0);
     let handler = async |http: HttpConnection| {
         assert!(http.peer_addr().is_some_and(|peer| peer.ip().is_loopback()));
@@ -148,7 +148,7 @@ fn a_websocket_knows_the_path_at_which_it_was_accepted() {
 }
 
 #[test]
-fn only_the_paths_that_are_named_have_a_websocket() {
+fn only_named_paths_have_a_websocket() {
     let config = ServerConfig::new().upgrade_paths(["/ws"]).subprotocols(["chat.v2", "chat.v1"]);
     let server = Server::bind(Bind::localhost(), config).unwrap();
     let upgrade = |path: &str| {

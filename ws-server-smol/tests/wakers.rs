@@ -1,7 +1,7 @@
-//! Nobody waits for a wake-up that never comes: over tiny pipes, under an executor that polls whom was woken and
-//! nobody else, in thousands of orders.
+//! No task waits for a wake-up that never comes: over tiny pipes, under an executor that polls only woken tasks, in
+//! thousands of orders.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use common::pipe::{End, pipe};
@@ -14,10 +14,10 @@ use std::rc::Rc;
 use ws_server_smol::{CloseCode, Config, Frame, Message, State};
 use ws_server_smol::{WebSocket, couple};
 
-/// So many orders of everything.
+/// How many orders of each test run.
 const SEEDS: u64 = 300;
 
-/// Two ends whose outboxes and pipes are tiny; every third seed has streams that hold bytes back.
+/// Two ends with tiny outboxes and pipes; every third seed has streams that hold bytes back.
 fn tiny(seed: u64) -> (WebSocket<End>, WebSocket<End>) {
     let (client, server) = pipe(1 + Random::new(seed).below(40), seed);
     let (client, server) =
@@ -62,7 +62,7 @@ fn halves_in_two_tasks_send_and_receive() {
 }
 
 #[test]
-fn both_sides_send_and_receive_at_once() {
+fn both_sides_send_and_receive_concurrently() {
     for seed in 0..SEEDS {
         let (client, server) = tiny(seed);
         let mut tasks = Strict::new(seed);
@@ -122,7 +122,7 @@ fn senders_of_several_tasks_wait_for_room_and_keep_their_order() {
 }
 
 #[test]
-fn whoever_flushes_learns_that_another_task_has_ended_the_connection() {
+fn a_flush_learns_that_another_task_ended_the_connection() {
     for seed in 0..SEEDS {
         let (mut client, _server) = tiny(seed);
         let sender = client.sender();
@@ -132,7 +132,7 @@ fn whoever_flushes_learns_that_another_task_has_ended_the_connection() {
         tasks.spawn("flushes", async move {
             client.try_send("x".repeat(200)).unwrap();
             begun.set(true);
-            // Nobody reads: it would wait for ever.
+            // The peer does not read: it would wait forever.
             assert!(client.flush().await.is_err());
             assert_eq!(client.state(), State::Closed);
             assert!(client.next().await.unwrap().is_err());
@@ -149,7 +149,7 @@ fn whoever_flushes_learns_that_another_task_has_ended_the_connection() {
 }
 
 #[test]
-fn a_half_that_closes_takes_no_wake_up_and_no_message_from_the_one_that_reads() {
+fn a_closing_half_takes_no_wake_up_and_no_message_from_the_reading_half() {
     for seed in 0..SEEDS {
         let (client, mut server) = tiny(seed);
         let (mut sink, mut stream) = futures_util::StreamExt::split(client);
@@ -176,7 +176,7 @@ fn a_half_that_closes_takes_no_wake_up_and_no_message_from_the_one_that_reads() 
 }
 
 #[test]
-fn a_task_that_gave_up_flushing_takes_no_wake_up_with_it() {
+fn a_dropped_flush_takes_no_wake_up_with_it() {
     for seed in 0..SEEDS {
         let (client, mut server) = tiny(seed);
         let (mut sink, mut stream) = futures_util::StreamExt::split(client);
@@ -207,7 +207,7 @@ fn a_task_that_gave_up_flushing_takes_no_wake_up_with_it() {
 }
 
 #[test]
-fn a_couple_passes_everything_on_and_the_end() {
+fn a_couple_passes_everything_and_the_close() {
     for seed in 0..SEEDS / 3 {
         let ((mut client, mut a), (host, mut b)) = (tiny(seed), tiny(seed + 1));
         let paused = if seed.is_multiple_of(2) { a.sender() } else { b.sender() };
@@ -250,7 +250,7 @@ fn a_couple_passes_everything_on_and_the_end() {
 }
 
 #[test]
-fn a_couple_of_which_one_side_was_over_ends_the_other() {
+fn a_couple_ends_the_open_side_if_the_other_is_closed() {
     for seed in 0..SEEDS {
         let ((mut client, mut a), (mut host, mut b)) = (tiny(seed), tiny(seed + 1));
         let mut tasks = Strict::new(seed);
@@ -263,7 +263,7 @@ fn a_couple_of_which_one_side_was_over_ends_the_other() {
         });
         tasks.spawn("couples", async move {
             while b.next_event().await.is_some() {}
-            // Its turn comes before or after that of the one that goes on.
+            // Its turn comes before or after that of the continuing one.
             let (first, second) = if seed.is_multiple_of(2) { (&mut a, &mut b) } else { (&mut b, &mut a) };
             couple(first, second).await;
         });

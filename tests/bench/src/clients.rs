@@ -1,4 +1,4 @@
-//! Many clients of ours on one endpoint: what it costs to connect them, to keep them, and to talk.
+//! Many of our clients on one endpoint: the cost of connecting, keeping and using them.
 
 use crate::idle::{SETTLE, Server};
 use crate::system;
@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use ws_server_mio::{ClientConfig, Connections, Endpoint, Event, Options};
 
 const CLIENTS: u64 = 1_000;
-/// Connections that are on their way at a time: a listener's queue is short.
+/// Connections in flight at a time: a listener's backlog is short.
 const AT_A_TIME: usize = 64;
-/// Only a hang takes so long.
+/// Only a hang takes this long.
 const HANG: Duration = Duration::from_secs(60);
 const MESSAGE: &[u8] = b"sixteen bytes ..";
 
@@ -47,7 +47,7 @@ impl App {
             Event::Message(id, message) => {
                 self.echoes += 1;
                 if message.as_bytes() != MESSAGE {
-                    self.faults.push("an echo of something else".into());
+                    self.faults.push("a wrong echo".into());
                 }
                 if self.talking
                     && let Err(error) = connections.send(id, message)
@@ -62,12 +62,12 @@ impl App {
     }
 }
 
-/// Turns until it is so, or something went wrong.
-fn until(endpoint: &mut Endpoint, app: &mut App, so: impl Fn(&App) -> bool) -> io::Result<()> {
+/// Runs turns until the condition holds, or something went wrong.
+fn until(endpoint: &mut Endpoint, app: &mut App, done: impl Fn(&App) -> bool) -> io::Result<()> {
     let start = Instant::now();
-    while !so(app) {
+    while !done(app) {
         if start.elapsed() > HANG {
-            app.faults.push("waited in vain".into());
+            app.faults.push("timed out".into());
         }
         if let Some(fault) = app.faults.first() {
             return Err(io::Error::other(fault.clone()));
@@ -98,7 +98,7 @@ pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
         faults: Vec::new(),
     };
     let settled = |since: Instant| move |_: &App| since.elapsed() >= SETTLE;
-    // The first client brings what is there once.
+    // The first client pays the one-time costs.
     app.connect(endpoint.connections());
     until(&mut endpoint, &mut app, |app| app.open == app.wanted)?;
     until(&mut endpoint, &mut app, settled(Instant::now()))?;
@@ -126,7 +126,7 @@ pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
     until(&mut endpoint, &mut app, |_| start.elapsed() >= time)?;
     let (talking, echoes) = (system::process_time(pid)? - cpu, app.echoes);
     app.talking = false;
-    // One of each client is still on its way.
+    // One message of each client is still in flight.
     until(&mut endpoint, &mut app, |app| app.echoes >= echoes + sent)?;
 
     let micros = |time: Duration, count: u64| format!("{:.2}", time.as_secs_f64() * 1e6 / count as f64);

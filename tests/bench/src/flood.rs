@@ -1,5 +1,5 @@
-//! The peers of `frames`, in a process of their own: each sends numbered messages as fast as it is answered, and
-//! checks what comes back.
+//! The peers of `frames`, in a separate process: each sends numbered messages as fast as it gets echoes, and checks
+//! those.
 //!
 //! ```text
 //!  parent:  ──────── "go" ─────────── "stop" ───────────────────────▶
@@ -19,25 +19,25 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-/// So many bytes of a client may be unanswered: always more than a turn can do, and soon drained at the end.
+/// How many bytes of a client may be unanswered: always more than a turn can do, and soon drained at the end.
 const UNANSWERED: u64 = 256 << 10;
-/// A peer with this much unwritten makes no more messages for now.
+/// A peer with this much unwritten pauses.
 const WRITE_AT_ONCE: usize = 16 << 10;
-/// After so long without any answer, what is missing is lost.
+/// After this long without any echo, missing ones are lost.
 const LOST_AFTER: Duration = Duration::from_secs(10);
 
 const GO: u8 = 1;
 const STOP: u8 = 2;
 
-/// How it went for one client.
+/// The result of one client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub sent: u64,
-    /// Answered before the flood was told to stop.
+    /// Answered before the flood was stopped.
     pub served: u64,
     /// Answered in the end.
     pub answered: u64,
-    /// Answered with something else than the next message that was due.
+    /// Answered with anything but the next expected message.
     pub wrong: u64,
 }
 
@@ -86,7 +86,7 @@ impl Flood {
         writeln!(self.orders, "{order}")
     }
 
-    /// Works until the peers say this, and answers what they said before.
+    /// Works until the peers print this, and answers their earlier requests.
     pub fn until(&self, last: &str, mut work: impl FnMut() -> io::Result<()>) -> io::Result<Vec<String>> {
         let mut said = Vec::new();
         loop {
@@ -109,7 +109,7 @@ impl Flood {
 
 impl Drop for Flood {
     fn drop(&mut self) {
-        // It ends by itself when it has said all; where it has not, it is of no use any more.
+        // It exits once it has printed everything; otherwise it is useless by now.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -128,7 +128,7 @@ impl Client {
     fn connect(server: SocketAddr, index: usize, size: usize) -> io::Result<Self> {
         let mut peer = Peer::connect(server, index)?;
         peer.shake_hands(server)?;
-        // The number of the message, the number of the client, and something to fill it.
+        // The number of the message, the number of the client, and filler.
         let mut payload = vec![b'.'; size.max(16)];
         payload[..8].copy_from_slice(&[0; 8]);
         payload[8..16].copy_from_slice(&(index as u64).to_le_bytes());
@@ -220,7 +220,7 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Follows the parent's orders. When the parent has gone, so does this process.
+/// Follows the parent's orders, and exits when the parent has gone.
 fn obey(waker: Waker) -> Arc<AtomicU8> {
     let phase = Arc::new(AtomicU8::new(0));
     let told = phase.clone();

@@ -1,4 +1,4 @@
-//! What any server pays: an echo on plain mio TCP, with no protocol at all.
+//! The cost of any server: an echo on plain mio TCP, without a protocol.
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
@@ -44,7 +44,7 @@ impl Connection {
     }
 }
 
-/// The server's process. It prints its address, and serves until it is killed.
+/// The server's process. It prints its address, and serves until killed.
 pub fn serve() -> Result<(), Box<dyn Error>> {
     crate::system::raise_descriptors();
     let mut poll = Poll::new()?;

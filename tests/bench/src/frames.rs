@@ -1,4 +1,4 @@
-//! Frames of a window that are painted in time, while peers flood the endpoint in the same thread.
+//! A window's frames painted in time, while peers flood the endpoint in the same thread.
 
 use crate::flood::{Flood, Tally};
 use crate::system::{self, Stolen};
@@ -39,7 +39,7 @@ impl Readings {
         self.0.1.store(0, Ordering::Relaxed);
     }
 
-    /// How far into its turn the endpoint last looked at the clock.
+    /// How far into its turn the endpoint last read the clock.
     fn since_turn_began(&self) -> Duration {
         let (_, first, last) = &*self.0;
         Duration::from_nanos(last.load(Ordering::Relaxed) - first.load(Ordering::Relaxed))
@@ -50,7 +50,7 @@ impl Readings {
 #[derive(Default)]
 struct App {
     work: Duration,
-    /// The budget in time, if there is one.
+    /// The time budget, if any.
     time: Option<Duration>,
     messages: u64,
     refused: u64,
@@ -78,13 +78,13 @@ fn busy(time: Duration) {
     }
 }
 
-/// What a run of frames came to.
+/// The result of a run of frames.
 #[derive(Default)]
 struct Run {
-    /// How late each frame began, and without what was stolen.
+    /// How late each frame began, and the same without stolen time.
     late: Vec<Duration>,
     own: Vec<Duration>,
-    /// How long it went on: as long as asked, and the last turn to its end.
+    /// How long it ran: as long as requested, and the last turn to its end.
     lasted: Duration,
     turns: u64,
     events: u64,
@@ -109,7 +109,7 @@ fn frames(endpoint: &mut Endpoint, app: &mut App, readings: &Readings, time: Dur
     let mut more = true;
     while due < start + time {
         let now = Instant::now();
-        // What the last step took, and what of that other processes took.
+        // The duration of the last step, and how much of it other processes took.
         let (wall, total) = (now - before.0, stolen.time());
         let step_stolen = total - before.1;
         before = (now, total);
@@ -118,7 +118,7 @@ fn frames(endpoint: &mut Endpoint, app: &mut App, readings: &Readings, time: Dur
             run.worst_own = run.worst_own.max(wall.saturating_sub(step_stolen));
         }
         if now >= due {
-            // Of several that are due, one is painted, and the others are missed.
+            // If several are due, one is painted, and the rest are missed.
             while due <= now {
                 run.late.push(now - due);
                 run.own.push((now - due).saturating_sub(step_stolen));
@@ -163,7 +163,7 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// What the counts must be, whatever the machine does.
+/// Exact counts, whatever the machine does.
 fn faults(tallies: &[Tally], clients: usize, refused: u64, late: u64) -> Vec<String> {
     let mut faults = Vec::new();
     let mut count = |what: &str, n: u64| {
@@ -174,7 +174,7 @@ fn faults(tallies: &[Tally], clients: usize, refused: u64, late: u64) -> Vec<Str
     count("messages lost", lost(tallies));
     count("answers wrong", tallies.iter().map(|tally| tally.wrong).sum());
     count("answers refused", refused);
-    count("clients without a word", (clients - tallies.len()) as u64);
+    count("silent clients", (clients - tallies.len()) as u64);
     count("clients not served", tallies.iter().filter(|tally| tally.served == 0).count() as u64);
     count("events after the time was over", late);
     faults
@@ -227,7 +227,7 @@ pub fn run(quick: bool, work: u64) -> Result<(), Box<dyn Error>> {
             let address = endpoint.connections().server(server).local_addr().ok_or("no address")?;
             let mut app = App { work: Duration::from_micros(work), time: time_budget, ..App::default() };
             let mut flood = Flood::start(address, clients, size)?;
-            // Opening and draining are no part of what is measured.
+            // Opening and draining are not measured.
             let turn = |app: &mut App, endpoint: &mut Endpoint| {
                 let wait = Some(Duration::from_millis(1));
                 endpoint.poll(wait, |connections, event| app.handle(&readings, connections, event)).map(drop)

@@ -1,4 +1,4 @@
-//! What connections cost that do nothing: resident memory, and CPU.
+//! The cost of idle connections: resident memory, and CPU.
 
 use crate::peer::{BINARY, Peer, append};
 use crate::system;
@@ -13,17 +13,17 @@ use std::time::{Duration, Instant};
 use ws_server_mio::{Bind, Endpoint, Event, Heartbeat, Options, ServerConfig};
 
 const CLIENTS: u64 = 10_000;
-/// Connections that are on their way at a time: a listener's queue is short.
+/// Connections in flight at a time: a listener's backlog is short.
 const AT_A_TIME: usize = 64;
 const MESSAGE: usize = 16 << 10;
-/// A server has settled when it has been left alone for so long: what a busy time needed is freed.
+/// A server has settled when left alone for this long: memory of a busy time is freed.
 pub const SETTLE: Duration = Duration::from_millis(500);
-/// Longer than a handshake may take: each connection has had the timer of its own by then.
+/// Longer than a handshake may take: each connection's timer has run by then.
 const HANDSHAKES: Duration = Duration::from_secs(11);
-/// Only a hang takes so long.
+/// Only a hang takes this long.
 const HANG: Duration = Duration::from_secs(60);
 
-/// The server's process: with the heartbeat of this name. It prints its address, and serves until it is killed.
+/// The server's process, with the heartbeat of this name. It prints its address, and serves until killed.
 pub fn serve(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     system::raise_descriptors();
     let config = match arguments {
@@ -42,7 +42,7 @@ pub fn serve(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A server in a process of its own.
+/// A server in a separate process.
 pub struct Server {
     child: Child,
     pid: Pid,
@@ -73,7 +73,7 @@ struct Crowd {
     events: Events,
     peers: Vec<Peer>,
     buffer: Vec<u8>,
-    /// Bytes that came back of messages.
+    /// Echoed bytes.
     echoed: usize,
     raw: bool,
 }
@@ -102,7 +102,7 @@ impl Crowd {
         Ok(())
     }
 
-    /// Half of them send a message, one after the other, and get it back.
+    /// Half of them send a message, one after another, and read the echo.
     fn talk(&mut self) -> io::Result<()> {
         let message = vec![b'm'; MESSAGE];
         for index in (0..self.peers.len()).step_by(2) {
@@ -118,18 +118,18 @@ impl Crowd {
         Ok(())
     }
 
-    fn until(&mut self, what: &str, so: impl Fn(&Self) -> bool) -> io::Result<()> {
+    fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) -> io::Result<()> {
         let start = Instant::now();
-        while !so(self) {
+        while !done(self) {
             if start.elapsed() > HANG {
-                return Err(io::Error::other(format!("waited in vain for {what}")));
+                return Err(io::Error::other(format!("timed out waiting for {what}")));
             }
             self.turn(Duration::from_secs(1))?;
         }
         Ok(())
     }
 
-    /// Answers what pings come for as long as this.
+    /// Answers pings for this long.
     fn idle(&mut self, time: Duration) -> io::Result<()> {
         let end = Instant::now() + time;
         while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
@@ -172,7 +172,7 @@ const CASES: [Case; 3] = [
 
 pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
     let wanted = clients.unwrap_or(if quick { 1_000 } else { CLIENTS });
-    // Longer than the heartbeat's 25 s, so that each connection has one.
+    // Longer than the heartbeat's 25 s: each connection gets one.
     let time = Duration::from_secs(if quick { 1 } else { 30 });
     let descriptors = system::raise_descriptors();
     let clients = wanted.min(descriptors.saturating_sub(64));
@@ -190,7 +190,7 @@ pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
     for case in CASES {
         let server = Server::start(case.server)?;
         let mut crowd = Crowd::new(case.raw)?;
-        // The first connection brings what is there once.
+        // The first connection pays the one-time costs.
         crowd.open(server.address, 1)?;
         crowd.idle(SETTLE)?;
         let (empty, before) = (system::resident(server.pid)?, system::process_time(server.pid)?);
@@ -208,7 +208,7 @@ pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
         crowd.talk()?;
         crowd.idle(SETTLE)?;
         let talked = each(system::resident(server.pid)?);
-        // The side that ends first keeps its ports for a minute: not the one that needs so many.
+        // The side that closes first keeps its ports for a minute: not the one with so many.
         drop(server);
         table.row(vec![
             case.name.to_owned(),

@@ -40,7 +40,7 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         "frames" => frames::run(quick, number("--work")?.unwrap_or(0)),
         "idle" => idle::run(quick, number("--clients")?),
         "clients" => clients::run(quick, number("--clients")?),
-        // What the commands above run in other processes.
+        // The processes that the commands above start.
         "flood" => flood::run(&arguments[1..]),
         "serve-idle" => idle::serve(&arguments[1..]),
         "serve-floor" => floor::serve(),

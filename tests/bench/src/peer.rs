@@ -1,26 +1,26 @@
-//! A client that knows just enough of RFC 6455 to load a server: its own code, so that what it checks is not
-//! checked by what it tests.
+//! A client that knows just enough of RFC 6455 to load a server: separate code, because the code under test must not
+//! check itself.
 
 use mio::net::TcpStream;
 use socket2::{Domain, Socket, Type};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// As many connections come from one address: ports are scarce, and others use them too.
+/// This many connections come from one address: ports are scarce, and other programs use them too.
 const PER_ADDRESS: usize = 2_000;
 pub const BINARY: u8 = 0x82;
 pub const PING: u8 = 0x89;
 pub const PONG: u8 = 0x8a;
-/// Any key will do that is not zero.
+/// Any non-zero key will do.
 pub const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// One connection that never blocks.
+/// One non-blocking connection.
 pub struct Peer {
     pub stream: TcpStream,
-    /// What came and makes no whole frame yet.
+    /// Received bytes that do not form a whole frame yet.
     inbox: Vec<u8>,
     outbox: Vec<u8>,
-    /// The switch of protocols has come.
+    /// The 101 response has arrived.
     pub open: bool,
 }
 
@@ -38,7 +38,7 @@ impl Peer {
         Ok(Self { stream, inbox: Vec::new(), outbox: Vec::new(), open: false })
     }
 
-    /// Asks for a WebSocket.
+    /// Requests a WebSocket.
     pub fn shake_hands(&mut self, server: SocketAddr) -> io::Result<()> {
         self.outbox.extend_from_slice(
             format!(
@@ -50,12 +50,12 @@ impl Peer {
         self.flush()
     }
 
-    /// What is to be written, to append to.
+    /// The pending output, to append to.
     pub fn outbox(&mut self) -> &mut Vec<u8> {
         &mut self.outbox
     }
 
-    /// Writes what the socket takes.
+    /// Writes what the socket accepts.
     pub fn flush(&mut self) -> io::Result<()> {
         let mut sent = 0;
         while sent < self.outbox.len() {
@@ -72,7 +72,7 @@ impl Peer {
         Ok(())
     }
 
-    /// Reads what has come, into `buffer` first, and gives each frame: its first byte and its payload.
+    /// Reads available input, into `buffer` first, and passes on each frame: its first byte and its payload.
     pub fn read(&mut self, buffer: &mut [u8], mut frame: impl FnMut(u8, &[u8])) -> io::Result<()> {
         loop {
             let n = match self.stream.read(buffer) {
@@ -96,7 +96,7 @@ impl Peer {
         }
     }
 
-    /// Reads what has come, from a server that knows no frames; answers how many bytes.
+    /// Reads available input from a server without frames; returns how many bytes.
     pub fn read_raw(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut read = 0;
         loop {
@@ -109,7 +109,7 @@ impl Peer {
         }
     }
 
-    /// Answers how many bytes made whole frames.
+    /// Returns how many bytes formed whole frames.
     fn take(&mut self, bytes: &[u8], frame: &mut impl FnMut(u8, &[u8])) -> io::Result<usize> {
         let mut used = 0;
         if !self.open {
@@ -136,7 +136,7 @@ impl Peer {
     }
 }
 
-/// Of a frame that a server sent: its first byte, where the payload is, and how long that is.
+/// For a frame from a server: its first byte, the offset of the payload, and its length.
 fn header(bytes: &[u8]) -> Option<(u8, usize, usize)> {
     let (first, second) = (*bytes.first()?, *bytes.get(1)?);
     Some(match second {

@@ -1,4 +1,4 @@
-//! What is asked of the system: cores, descriptors, time and memory of processes. Linux.
+//! System queries: cores, descriptors, time and memory of processes. Linux.
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -7,19 +7,19 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
-/// Pins this process to the first (0) or the second (1) of its cores, where it has as many.
+/// Pins this process to the first (0) or the second (1) of its cores, if it has that many.
 pub fn pin(which: usize) {
     let Ok(all) = sched_getaffinity(None) else { return };
     let mut cores = (0..CpuSet::MAX_CPU).filter(|core| all.is_set(*core));
     if let Some(core) = cores.nth(which) {
         let mut one = CpuSet::new();
         one.set(core);
-        // Unpinned it is less steady, and works.
+        // Unpinned it is less steady, but works.
         let _ = sched_setaffinity(None, &one);
     }
 }
 
-/// Allows this process as many descriptors as it may have; answers how many.
+/// Raises this process's descriptor limit to the maximum; returns how many.
 pub fn raise_descriptors() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
@@ -30,7 +30,7 @@ pub fn raise_descriptors() -> u64 {
     now.unwrap_or(u64::MAX)
 }
 
-/// How long this thread has been ready to run and had no core.
+/// How long this thread has been ready to run without a core.
 pub struct Stolen(Option<File>);
 
 impl Stolen {

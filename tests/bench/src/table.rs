@@ -1,4 +1,4 @@
-//! Rows under a head, each column as wide as its widest cell.
+//! Rows under a header, each column as wide as its widest cell.
 
 pub struct Table {
     rows: Vec<Vec<String>>,

@@ -1,7 +1,7 @@
-//! The desktop example, seen from both sides: its window on a virtual display, its page in a browser, and the
-//! library's own client driving the browser.
+//! The desktop example, from both sides: its window on a virtual display, its page in a browser, and the library's own
+//! client driving the browser.
 //!
-//! `run.sh` builds what is needed and starts it. `SCREENSHOTS=FOLDER` keeps pictures: the pages as `.png`, the
+//! `run.sh` builds the prerequisites and starts it. `SCREENSHOTS=FOLDER` keeps pictures: the pages as `.png`, the
 //! window as `.xwd`.
 
 #![allow(clippy::print_stdout)] // it is a test
@@ -61,7 +61,7 @@ impl Sum {
     }
 }
 
-/// Everybody who takes part. Dropped in this order.
+/// All participants. Dropped in this order.
 struct Stage {
     net: Net,
     _browser: Process,
@@ -96,16 +96,16 @@ impl Stage {
         Picture::take(self.scratch.path())
     }
 
-    /// Waits until the tiles have so many pixels, twice in a row: a picture may be taken while it is drawn. What
-    /// has just spoken glows in another colour.
-    fn tiles_until(&mut self, so: impl Fn(usize) -> bool) -> Outcome<usize> {
+    /// Waits until the tiles have this many pixels, twice in a row: a picture may be taken while it is drawn. A tile
+    /// that has just been active glows in another colour.
+    fn tiles_until(&mut self, done: impl Fn(usize) -> bool) -> Outcome<usize> {
         let folder = self.scratch.path().to_owned();
         let mut last = 0;
         self.net.until("the tiles", |_| {
             let pixels = Picture::take(&folder).ok()?.part(TILES.0, TILES.1);
             let tiles = pixels.into_iter().filter(|pixel| *pixel == TILE).count();
             let twice = tiles == std::mem::replace(&mut last, tiles);
-            (twice && so(tiles)).then_some(tiles)
+            (twice && done(tiles)).then_some(tiles)
         })
     }
 
@@ -132,13 +132,13 @@ fn play(stage: &mut Stage, sum: &mut Sum) {
     let story: [(&str, Act); 9] = [
         ("the window draws frame after frame", frames_grow),
         ("the curve in the window moves", curve_moves),
-        ("the page opens, shows what the window tells, and gets a tile", page_opens),
+        ("the page opens, shows the window's state, and gets a tile", page_opens),
         ("the slider in the page moves the wave in the window", slider_arrives),
         ("mouse, wheel and keys in the window move the sliders in the page", window_arrives),
-        ("the program goes on serving while its window is not shown", hidden),
+        ("the program keeps serving while its window is hidden", hidden),
         ("fifty flooding sockets get all their answers, and no frame waits for more than a turn", flood),
-        ("closing the window tells everybody 1001", closing),
-        ("page and client come back when the window does", coming_back),
+        ("closing the window sends 1001 to every connection", closing),
+        ("page and client reconnect when the window is back", coming_back),
     ];
     for (name, act) in story {
         sum.add(name, act(stage));
@@ -149,8 +149,8 @@ fn number(state: &Value, field: &str) -> f64 {
     state[field].as_f64().unwrap_or(f64::NAN)
 }
 
-fn expect(so: bool, what: impl FnOnce() -> String) -> Outcome<()> {
-    if so { Ok(()) } else { Err(what().into()) }
+fn expect(condition: bool, what: impl FnOnce() -> String) -> Outcome<()> {
+    if condition { Ok(()) } else { Err(what().into()) }
 }
 
 fn frames_grow(stage: &mut Stage) -> Outcome<()> {
@@ -168,7 +168,7 @@ fn curve_moves(stage: &mut Stage) -> Outcome<()> {
     stage.net.until("another picture", |_| {
         let now = Picture::take(&folder).ok()?.part(WAVE.0, WAVE.1);
         let changed = now.iter().zip(&before).filter(|(now, before)| now != before).count();
-        // A curve that has moved, not a few pixels of something else.
+        // A curve that has moved, not a few unrelated pixels.
         (changed > 1000).then_some(())
     })
 }
@@ -196,7 +196,7 @@ fn slider_arrives(stage: &mut Stage) -> Outcome<()> {
         let wanted = stage.net.page(&format!("document.getElementById('{id}').valueAsNumber"))?;
         let wanted = wanted.as_f64().ok_or("the slider has no value")?;
         expect((wanted - before).abs() > 0.5, || format!("{id} stayed at {wanted}"))?;
-        // The program has numbers of 32 bits.
+        // The program has 32-bit numbers.
         stage.net.state_until(id, |state| (number(state, id) - wanted).abs() < 0.01)?;
     }
     Ok(())
@@ -204,7 +204,7 @@ fn slider_arrives(stage: &mut Stage) -> Outcome<()> {
 
 fn window_arrives(stage: &mut Stage) -> Outcome<()> {
     let window = stage.window.clone();
-    // Each does something to one of the two, and the page must follow.
+    // Each changes one of the two, and the page must follow.
     let ways = [
         (
             "amplitude",
@@ -221,7 +221,7 @@ fn window_arrives(stage: &mut Stage) -> Outcome<()> {
         stage.display.hands(&way)?;
         let state =
             stage.net.state_until(&format!("{way}: a change"), |state| number(state, id) != before)?;
-        // More changes may be on their way: the page shows the newest in the end.
+        // More changes may be in flight: in the end the page shows the newest.
         stage.net.page_until(&format!(
             "Math.abs(document.getElementById('{id}').valueAsNumber - state.{id}) < 0.51 && state.{id} !== {before}"
         ))?;
@@ -245,7 +245,7 @@ fn flood(stage: &mut Stage) -> Outcome<()> {
     let share = |from: &Value, to: &Value| {
         (number(to, "frames") - number(from, "frames")) / (number(to, "due") - number(from, "due"))
     };
-    // What this machine makes of sixty frames a second when nobody floods: three seconds by the program's count.
+    // This machine's rate at sixty frames a second without a flood: three seconds by the program's count.
     let start = stage.net.state().clone();
     let quiet_end = number(&start, "due") + 180.0;
     let quiet = stage.net.state_until("a quiet while", |state| number(state, "due") >= quiet_end)?;
@@ -274,10 +274,9 @@ fn flood(stage: &mut Stage) -> Outcome<()> {
     expect(told["opened"] == 50 && told["answered"] == 50 && sent > 0.0 && sent == back, || {
         format!("{told}")
     })?;
-    // This is exact: between the asking for a frame and its drawing there is one turn.
+    // This is exact: one turn lies between requesting a frame and drawing it.
     expect(number(&end, "waited") <= 1.0, || format!("a frame waited for {} turns", end["waited"]))?;
-    // This is a guard against a window that stands still: how many frames there are depends on what else the
-    // machine does.
+    // This guards against a frozen window: how many frames there are depends on the rest of the machine.
     let flood_share = share(&begin, &end);
     expect(flood_share >= 0.25 * quiet_share, || format!("{flood_share} of the frames, quiet {quiet_share}"))
 }
@@ -285,7 +284,7 @@ fn flood(stage: &mut Stage) -> Outcome<()> {
 fn closing(stage: &mut Stage) -> Outcome<()> {
     stage.display.hands("key Escape")?;
     let code = stage.net.live_closed()?;
-    expect(code == 1001, || format!("our client was told {code}"))?;
+    expect(code == 1001, || format!("our client received {code}"))?;
     let status = stage.app.wait()?;
     expect(status.success(), || format!("the program ended with {status}"))?;
     stage.net.page_until("document.body.dataset.state === 'closed'")

@@ -1,5 +1,5 @@
-//! The library's own client, twice on one endpoint: as a page that listens to the example, and as the one who
-//! drives the browser by the DevTools protocol.
+//! The library's own client, twice on one endpoint: as a page that listens to the example, and as the driver of the
+//! browser by the DevTools protocol.
 
 use crate::Outcome;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ws_server_mio::Message;
 use ws_server_mio::{ClientConfig, ClientId, Connections, Endpoint, Event, Reconnect};
 
-/// Whatever is waited for; only a hang is cut by this.
+/// The limit of every wait; it only cuts a hang.
 const HANG: Duration = Duration::from_secs(60);
 
 pub(crate) struct Net {
@@ -20,14 +20,14 @@ pub(crate) struct Net {
     session: String,
 }
 
-/// What the two have heard.
+/// What the two have received.
 #[derive(Default)]
 struct Heard {
     /// The newest state of the example.
     state: Value,
-    /// How many states there were.
+    /// How many states arrived.
     states: u64,
-    /// What the live connection was closed with.
+    /// The code with which the live connection closed.
     closed: Option<u16>,
     answers: HashMap<u64, Value>,
     failure: Option<String>,
@@ -38,7 +38,7 @@ impl Net {
     pub(crate) fn new(live: &str, devtools: &str) -> Outcome<Self> {
         let mut endpoint = Endpoint::new()?;
         let connections = endpoint.connections();
-        // The one comes back by itself, as the page does.
+        // The live connection reconnects automatically, as the page does.
         let policy = ClientConfig::new().reconnect(Reconnect::default());
         let live = connections.connect(live, policy)?;
         let devtools = connections.connect(devtools, ClientConfig::new())?;
@@ -51,7 +51,7 @@ impl Net {
         Ok(net)
     }
 
-    /// Turns until there is what is waited for.
+    /// Runs turns until the value is available.
     pub(crate) fn until<T>(
         &mut self,
         what: &str,
@@ -66,7 +66,9 @@ impl Net {
                 return Err(failure.into());
             }
             if start.elapsed() > HANG {
-                return Err(format!("waited in vain for {what}; the last state: {}", self.heard.state).into());
+                return Err(
+                    format!("timed out waiting for {what}; the last state: {}", self.heard.state).into()
+                );
             }
             let Self { endpoint, heard, live, devtools, .. } = self;
             endpoint.poll(Some(Duration::from_millis(50)), |connections, event| {
@@ -80,21 +82,21 @@ impl Net {
         &self.heard.state
     }
 
-    /// Waits for a state that comes after this and is as it should be.
-    pub(crate) fn state_until(&mut self, what: &str, so: impl Fn(&Value) -> bool) -> Outcome<Value> {
+    /// Waits for a later state that satisfies the condition.
+    pub(crate) fn state_until(&mut self, what: &str, done: impl Fn(&Value) -> bool) -> Outcome<Value> {
         let before = self.heard.states;
         self.until(what, |net| {
             let fresh = net.heard.states > before;
-            (fresh && so(&net.heard.state)).then(|| net.heard.state.clone())
+            (fresh && done(&net.heard.state)).then(|| net.heard.state.clone())
         })
     }
 
-    /// Waits until the example has closed the live connection; its code.
+    /// Waits until the example has closed the live connection; returns its code.
     pub(crate) fn live_closed(&mut self) -> Outcome<u16> {
-        self.until("the end of the live connection", |net| net.heard.closed.take())
+        self.until("the close of the live connection", |net| net.heard.closed.take())
     }
 
-    /// Opens a page, which calls speak to from then on.
+    /// Opens a page, which later calls address.
     pub(crate) fn open_page(&mut self, url: &str) -> Outcome<()> {
         let target = self.call("Target.createTarget", json!({ "url": "about:blank" }))?;
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
@@ -121,7 +123,7 @@ impl Net {
         }
     }
 
-    /// The value of an expression in the page; of a promise, what it comes to.
+    /// The value of an expression in the page; of a promise, its result.
     pub(crate) fn page(&mut self, expression: &str) -> Outcome<Value> {
         let params = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
         let answer = self.call("Runtime.evaluate", params)?;
@@ -131,7 +133,7 @@ impl Net {
         }
     }
 
-    /// Waits until an expression is true in the page: it looks whenever the browser draws.
+    /// Waits until an expression is true in the page, which evaluates it with every animation frame.
     pub(crate) fn page_until(&mut self, expression: &str) -> Outcome<()> {
         let look = format!(
             "new Promise((so) => (function look() {{ ({expression}) ? so(true) : requestAnimationFrame(look); }})())"
@@ -139,7 +141,7 @@ impl Net {
         self.page(&look).map(drop).map_err(|error| format!("{expression}: {error}").into())
     }
 
-    /// Presses the mouse on a part of the page, at a share of its width.
+    /// Presses the mouse on an element of the page, at a fraction of its width.
     pub(crate) fn click(&mut self, id: &str, share: f64) -> Outcome<()> {
         self.page(&format!("document.getElementById('{id}').scrollIntoView({{ block: 'center' }})"))?;
         let place = self.page(&format!(
@@ -168,7 +170,7 @@ impl Heard {
                         self.state = json;
                         self.states += 1;
                     }
-                    // Answers have an id, events have none.
+                    // Answers have an id, events do not.
                     _ => {
                         if let Some(id) = json["id"].as_u64() {
                             self.answers.insert(id, json);

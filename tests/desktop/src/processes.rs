@@ -1,4 +1,4 @@
-//! The programs that take part: a display, the example, a browser, and xdotool for hands.
+//! The programs that take part: a display, the example, a browser, and xdotool for input.
 
 use crate::Outcome;
 use std::ffi::OsStr;
@@ -11,14 +11,14 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// When a program has not said what it should by then, it hangs.
+/// A program that has not printed its line by then hangs.
 const HANG: Duration = Duration::from_secs(60);
 
 /// A program that ends when this is dropped.
 pub(crate) struct Process(Child);
 
 impl Process {
-    /// Starts a program, and waits until a line of what it writes has what `find` looks for.
+    /// Starts a program, and waits for a line of output in which `find` finds its value.
     fn start<T: Send + 'static>(
         command: &mut Command,
         on_stderr: bool,
@@ -41,7 +41,7 @@ impl Process {
         };
         let process = Self(child);
         let (tell, told) = mpsc::channel();
-        // It reads on to the end, lest the program waits for a reader.
+        // It reads to EOF: the program must not block on a full pipe.
         thread::spawn(move || {
             for line in BufReader::new(output?).lines().map_while(Result::ok) {
                 if let Some(found) = find(&line) {
@@ -54,7 +54,7 @@ impl Process {
         Ok((process, found))
     }
 
-    /// Waits until the program has ended by itself.
+    /// Waits until the program has exited on its own.
     pub(crate) fn wait(&mut self) -> Outcome<ExitStatus> {
         let start = Instant::now();
         loop {
@@ -76,7 +76,7 @@ impl Drop for Process {
     }
 }
 
-/// A folder that is gone with this.
+/// A folder, removed when this is dropped.
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
@@ -104,7 +104,7 @@ pub(crate) struct Display {
 }
 
 impl Display {
-    /// What it shows is in a file in `folder`.
+    /// Its contents are in a file in `folder`.
     pub(crate) fn start(folder: &Path) -> Outcome<Self> {
         let mut command = Command::new("Xvfb");
         command
@@ -114,14 +114,14 @@ impl Display {
         Ok(Self { _xvfb: xvfb, name: format!(":{number}") })
     }
 
-    /// Starts the example, on a port that it chooses if `port` is 0; the port.
+    /// Starts the example, on a port that it chooses if `port` is 0; returns the port.
     pub(crate) fn run(&self, example: &OsStr, port: u16) -> Outcome<(Process, u16)> {
         let mut command = Command::new(example);
         command.arg(port.to_string()).env("DISPLAY", &self.name).env_remove("WAYLAND_DISPLAY");
         Process::start(&mut command, false, |line| line.rsplit_once(':')?.1.trim_matches('/').parse().ok())
     }
 
-    /// Does something with mouse or keyboard, through the X server; what xdotool says.
+    /// Sends mouse or keyboard input through the X server; returns the output of xdotool.
     pub(crate) fn hands(&self, arguments: &str) -> Outcome<String> {
         let output =
             Command::new("xdotool").args(arguments.split(' ')).env("DISPLAY", &self.name).output()?;
@@ -132,7 +132,7 @@ impl Display {
     }
 }
 
-/// Starts Chromium; the address of its DevTools.
+/// Starts Chromium; returns the address of its DevTools.
 pub(crate) fn chromium(profile: &Path) -> Outcome<(Process, String)> {
     let program = std::env::var_os("CHROMIUM").unwrap_or("/usr/bin/chromium".into());
     let mut command = Command::new(program);
@@ -147,7 +147,7 @@ pub(crate) fn chromium(profile: &Path) -> Outcome<(Process, String)> {
     })
 }
 
-/// Asks for a path of the example by plain HTTP; the body.
+/// Requests a path of the example by plain HTTP; returns the body.
 pub(crate) fn get(port: u16, path: &str) -> Outcome<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(HANG))?;

@@ -1,11 +1,11 @@
-//! What the display shows. Xvfb keeps it in a file, in the format of xwd.
+//! The contents of the display. Xvfb keeps it in a file, in the xwd format.
 
 use crate::Outcome;
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
-/// Fields of the file's header, as numbers of 32 bits in network order.
+/// Fields of the file's header, as 32-bit numbers in network order.
 const HEADER_SIZE: usize = 0;
 const BYTE_ORDER: usize = 7;
 const BITS_PER_PIXEL: usize = 11;
@@ -25,7 +25,7 @@ impl Picture {
     pub(crate) fn take(folder: &Path) -> Outcome<Self> {
         let data = fs::read(folder.join("Xvfb_screen0"))?;
         let field = |n: usize| -> Outcome<usize> {
-            let bytes = data.get(4 * n..4 * n + 4).ok_or("the picture is cut short")?;
+            let bytes = data.get(4 * n..4 * n + 4).ok_or("the picture is truncated")?;
             Ok(u32::from_be_bytes(bytes.try_into()?) as usize)
         };
         if field(BITS_PER_PIXEL)? != 32 || field(BYTE_ORDER)? != 0 {

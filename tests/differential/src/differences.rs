@@ -1,4 +1,4 @@
-//! Where the others do not say what we say, by the rule that it is about. Each has the smallest bytes that show it.
+//! Where the other implementations differ from ours, by the rule in question. Each has the smallest bytes that show it.
 
 use crate::ours::{self, Ours};
 use crate::rng::Rng;
@@ -12,20 +12,20 @@ use ws_proto::ProtocolError::{
 pub(crate) struct Case<'a> {
     pub(crate) ours: &'a Ours,
     pub(crate) theirs: &'a Outcome,
-    /// What they say where they are given the rest of the frame that they wait for.
+    /// What they answer given the rest of the frame that they wait for.
     pub(crate) completed: Option<&'a Outcome>,
-    /// That rest is too long to be given.
+    /// That rest is too long to be generated.
     pub(crate) is_endless: bool,
 }
 
 impl Case<'_> {
-    /// They only wait for the rest of the frame to say the same.
-    fn is_told_later(&self) -> bool {
+    /// They only need the rest of the frame to answer the same.
+    fn is_reported_later(&self) -> bool {
         self.completed == Some(&self.ours.outcome)
     }
 
-    /// They wait for a frame that says of itself that it is very long, though its header shows the fault.
-    fn is_told_much_later(&self) -> bool {
+    /// They wait for a frame that declares a huge length, though its header shows the fault.
+    fn is_reported_much_later(&self) -> bool {
         let is_header = self.ours.outcome.close == Some(1002);
         self.is_endless && is_header && self.theirs.close.is_none() && self.hear_the_same()
     }
@@ -34,7 +34,7 @@ impl Case<'_> {
         self.theirs.messages == self.ours.outcome.messages && self.theirs.pongs == self.ours.outcome.pongs
     }
 
-    /// What is a fault to us is none to them; what they hear before it is the same.
+    /// A fault to us is none to them; everything received before it is the same.
     fn they_go_on(&self) -> bool {
         self.theirs.messages.starts_with(&self.ours.outcome.messages)
             && self.theirs.pongs.starts_with(&self.ours.outcome.pongs)
@@ -47,13 +47,13 @@ impl Case<'_> {
 
 pub(crate) struct Difference {
     pub(crate) with: Other,
-    /// The section, and who does what.
+    /// The section, and which implementation does what.
     pub(crate) rule: &'static str,
     role: Role,
     input: &'static [u8],
     ours: &'static str,
     theirs: &'static str,
-    /// Whether a case is such a one.
+    /// Whether a case matches.
     pub(crate) is: fn(&Case<'_>) -> bool,
 }
 
@@ -63,16 +63,16 @@ use Role::{Client, Server};
 pub(crate) const DIFFERENCES: [Difference; 11] = [
     Difference {
         with: Tungstenite,
-        rule: "§7.1.7 does not say when: a fault is told once the frame is whole",
+        rule: "§7.1.7 does not say when: a fault is reported once the frame is whole",
         role: Client,
         input: b"\x91\x01",
         ours: "close 1002",
         theirs: "waits",
-        is: |case| case.is_told_later() || case.is_told_much_later(),
+        is: |case| case.is_reported_later() || case.is_reported_much_later(),
     },
     Difference {
         with: Tungstenite,
-        rule: "§5.2, the minimal number of bytes MUST be used for a length: any is taken",
+        rule: "§5.2, the minimal number of bytes MUST be used for a length: any is accepted",
         role: Client,
         input: b"\x82\x7e\x00\x01x",
         ours: "close 1002",
@@ -81,7 +81,7 @@ pub(crate) const DIFFERENCES: [Difference; 11] = [
     },
     Difference {
         with: Tungstenite,
-        rule: "§5.5, a control frame has at most 125 bytes: a longer form of a shorter length is taken",
+        rule: "§5.5, a control frame has at most 125 bytes: a longer form of a shorter length is accepted",
         role: Client,
         input: b"\x89\x7e\x00\x01x",
         ours: "close 1002",
@@ -117,7 +117,7 @@ pub(crate) const DIFFERENCES: [Difference; 11] = [
     },
     Difference {
         with: Tungstenite,
-        rule: "§7.1.7 does not say which: of a Close with a wrong code and a reason that is no UTF-8 the reason counts",
+        rule: "§7.1.7 does not say which: of a Close with a wrong code and an invalid UTF-8 reason the reason counts",
         role: Client,
         input: b"\x88\x03\x03\xec\xff",
         ours: "close 1002",
@@ -126,12 +126,12 @@ pub(crate) const DIFFERENCES: [Difference; 11] = [
     },
     Difference {
         with: Wsproto,
-        rule: "§7.1.7 does not say when: a fault is told once the header is whole",
+        rule: "§7.1.7 does not say when: a fault is reported once the header is whole",
         role: Client,
         input: b"\x91",
         ours: "close 1002",
         theirs: "waits",
-        is: |case| case.is_told_later() || case.is_told_much_later(),
+        is: |case| case.is_reported_later() || case.is_reported_much_later(),
     },
     Difference {
         with: Wsproto,
@@ -153,7 +153,7 @@ pub(crate) const DIFFERENCES: [Difference; 11] = [
     },
     Difference {
         with: Wsproto,
-        rule: "§7.4.2 again: 1014 with a reason that is no UTF-8",
+        rule: "§7.4.2 again: 1014 with an invalid UTF-8 reason",
         role: Client,
         input: b"\x88\x03\x03\xf6\xff",
         ours: "close 1007",

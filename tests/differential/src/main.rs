@@ -1,8 +1,9 @@
 //! The same bytes to three implementations of RFC 6455: `ws-proto`, `tungstenite`, and `wsproto` from PyPI. They must
-//! hear the same messages, answer the same pings, and end with the same close code. Where they do not, the difference
-//! is one of those that `differences` lists, each by the rule that it is about; any other fails.
+//! receive the same messages, answer the same pings, and end with the same close code. Any difference must be one that
+//! `differences` lists, each with its rule; any other fails.
 //!
-//! `run.sh` runs it. `SEEDS=1000000` runs so many streams of bytes; `SEED=7` that one, and tells what each made of it.
+//! `run.sh` runs it. `SEEDS=1000000` runs that many streams of bytes; `SEED=7` runs that one, and prints what each made
+//! of it.
 #![allow(clippy::print_stdout)] // it is a test
 
 mod differences;
@@ -19,12 +20,12 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
-/// How many streams are tried where nobody asks for more.
+/// How many streams are tried by default.
 const SEEDS: u64 = 10_000;
-/// What a message may have; `wsproto` has no such limit.
+/// The maximum size of a message; `wsproto` has no such limit.
 pub(crate) const MESSAGE_LIMIT: usize = 100_000;
 
-/// Which end reads: a server reads masked frames, a client those without a mask (§5.1).
+/// Which end reads: a server reads masked frames, a client unmasked ones (§5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Server,
@@ -38,7 +39,7 @@ pub(crate) struct Outcome {
     pub(crate) messages: Vec<(bool, Vec<u8>)>,
     /// The payloads of the pings that it answered.
     pub(crate) pongs: Vec<Vec<u8>>,
-    /// The code of the Close that it sends; none where it waits for more.
+    /// The code of the Close that it sends; none if it waits for more.
     pub(crate) close: Option<u16>,
 }
 
@@ -57,7 +58,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Bytes, if they are not too many.
+/// Bytes, if there are not too many.
 fn short(data: &[u8]) -> String {
     let begin = data[..data.len().min(20)].escape_ascii();
     if data.len() > 20 { format!("{begin}… ({} bytes)", data.len()) } else { begin.to_string() }
@@ -71,7 +72,7 @@ pub(crate) enum Other {
 
 const OTHERS: [Other; 2] = [Other::Tungstenite, Other::Wsproto];
 
-/// The two others.
+/// The two other implementations.
 pub(crate) struct Others {
     wsproto: wsproto::Wsproto,
 }
@@ -118,7 +119,7 @@ fn run() -> Result<usize, Box<dyn Error>> {
     }
     let seeds = number("SEEDS")?.unwrap_or(SEEDS);
     let mut counts = [0; DIFFERENCES.len()];
-    // Those that are not listed, by what was said, with how many and the first seed.
+    // Unlisted differences, by the answers, with their number and the first seed.
     let (mut unknown, mut ended) = (BTreeMap::<_, (u64, u64)>::new(), 0);
     for seed in 0..seeds {
         let (role, bytes, ours) = read_ours(seed)?;
@@ -162,7 +163,7 @@ fn number(name: &str) -> Result<Option<u64>, Box<dyn Error>> {
     Ok(std::env::var(name).ok().map(|text| text.parse()).transpose()?)
 }
 
-/// The stream of a seed, and what we make of it, in a whole and cut anywhere.
+/// The stream of a seed, and what we make of it, in one piece and cut anywhere.
 fn read_ours(seed: u64) -> Result<(Role, Vec<u8>, ours::Ours), Box<dyn Error>> {
     let mut rng = Rng::new(seed);
     let role = rng.pick(&[Role::Server, Role::Client]);
@@ -179,7 +180,7 @@ fn read_ours(seed: u64) -> Result<(Role, Vec<u8>, ours::Ours), Box<dyn Error>> {
 
 enum Explained {
     Same,
-    /// One of the list.
+    /// A listed difference.
     Listed(usize),
     /// The code of their Close, and of that with the rest of the frame.
     Not {
@@ -199,7 +200,7 @@ fn explain(
     if theirs == ours.outcome {
         return Ok(Explained::Same);
     }
-    // With what it waits for, it may say the same.
+    // Given what it waits for, it may answer the same.
     let rest = streams::rest(bytes, last_frame(bytes));
     let is_endless = rest.is_none();
     let completed = match (theirs.close, rest) {
@@ -212,7 +213,7 @@ fn explain(
     Ok(listed.map_or(Explained::Not { close: theirs.close, completed }, Explained::Listed))
 }
 
-/// Where the last frame begins, of which something is missing.
+/// Where the last, incomplete frame begins.
 fn last_frame(bytes: &[u8]) -> usize {
     let mut at = 0;
     while let Some(len) = streams::frame_length(&bytes[at..]).filter(|len| *len <= bytes.len() - at) {
@@ -224,7 +225,7 @@ fn last_frame(bytes: &[u8]) -> usize {
     at
 }
 
-/// Leaves out whatever is not needed for the difference.
+/// Removes what the difference does not need.
 fn shrink(others: &mut Others, role: Role, bytes: Vec<u8>, with: Other) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut smallest = bytes;
     loop {

@@ -10,7 +10,7 @@ use ws_proto::{Config, Connection, Event, ProtocolError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ours {
     pub(crate) outcome: Outcome,
-    /// What was wrong with the stream.
+    /// The fault of the stream.
     pub(crate) error: Option<ProtocolError>,
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn read(role: Role, bytes: &[u8], rng: &mut Rng) -> Result<Ours, Box<
         while let Some(event) = connection.handle_input(now, &mut input) {
             match event {
                 Event::Message(message) => messages.push((message.is_text(), message.as_bytes().to_vec())),
-                event => return Err(format!("{event:?} was told").into()),
+                event => return Err(format!("{event:?} was reported").into()),
             }
         }
         rest = behind;
@@ -45,7 +45,7 @@ pub(crate) fn read(role: Role, bytes: &[u8], rng: &mut Rng) -> Result<Ours, Box<
     }
     connection.abort(now, ws_proto::Error::Aborted);
     let Some(Event::Closed(closed)) = connection.poll_event(now) else {
-        return Err("the end was not told".into());
+        return Err("the close was not reported".into());
     };
     let error = match &closed.error {
         Some(ws_proto::Error::Protocol(error)) => Some(*error),

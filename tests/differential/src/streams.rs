@@ -1,9 +1,9 @@
-//! Streams of frames, good ones and such with faults.
+//! Streams of frames, valid and faulty ones.
 
 use crate::rng::Rng;
 use crate::{MESSAGE_LIMIT, Role};
 
-/// A stream for whoever reads in this role. Most have a fault.
+/// A stream for a reader in this role. Most have a fault.
 pub(crate) fn stream(role: Role, rng: &mut Rng) -> Vec<u8> {
     let mut bytes = Vec::new();
     let has_fault = rng.percent(50);
@@ -20,7 +20,7 @@ pub(crate) fn stream(role: Role, rng: &mut Rng) -> Vec<u8> {
     bytes
 }
 
-/// A frame with the shortest length, masked where a server reads it.
+/// A frame with the shortest length form, masked where a server reads it.
 fn frame(role: Role, first: u8, payload: &[u8], rng: &mut Rng) -> Vec<u8> {
     let form = match payload.len() {
         0..=125 => 0,
@@ -127,7 +127,7 @@ fn close(role: Role, rng: &mut Rng, out: &mut Vec<u8>) {
     out.extend(frame(role, 0x88, &body, rng));
 }
 
-/// Something that breaks one rule.
+/// Breaks one rule.
 fn fault(role: Role, rng: &mut Rng, out: &mut Vec<u8>) {
     let is_masked = role == Role::Server;
     let some = payload(rng.percent(50), rng);
@@ -136,7 +136,7 @@ fn fault(role: Role, rng: &mut Rng, out: &mut Vec<u8>) {
         0 => out.extend(frame(role, 0x81 | rng.pick(&[0x10, 0x20, 0x40, 0x70]), &some, rng)),
         1 => out.extend(frame(role, 0x80 | rng.pick(&[3, 4, 7, 11, 12, 15]), &some, rng)),
         2 => out.extend(framed(!is_masked, 0x82, if len > 125 { 8 } else { 0 }, len, &some, rng)),
-        // Longer forms of a length than it needs.
+        // Length forms longer than needed.
         3 => out.extend(framed(is_masked, 0x82, rng.pick(&[2, 8]), len & 0xffff, &some, rng)),
         4 => out.extend(framed(is_masked, 0x82, 8, rng.next() | 1 << 63, &some, rng)),
         5 => out.extend(framed(is_masked, 0x82, 8, rng.next() >> rng.below(60), &some, rng)),
@@ -148,7 +148,7 @@ fn fault(role: Role, rng: &mut Rng, out: &mut Vec<u8>) {
             out.extend(frame(role, rng.pick(&[0x81, 2]), &some, rng));
         }
         10 => {
-            // No UTF-8: cut, or broken.
+            // Invalid UTF-8: cut, or broken.
             let mut text = payload(true, rng);
             let at = rng.below(text.len() + 1);
             text.insert(at, rng.pick(&[0xff, 0x80, 0xc0, 0xed, 0xf5]));
@@ -159,12 +159,12 @@ fn fault(role: Role, rng: &mut Rng, out: &mut Vec<u8>) {
     }
 }
 
-/// Changes something without any regard for frames.
+/// Changes something without regard for frames.
 fn mutate(rng: &mut Rng, bytes: &mut Vec<u8>) {
     if bytes.is_empty() {
         return;
     }
-    // The begin of a stream has more of its structure.
+    // The beginning of a stream has more of its structure.
     let most = if rng.percent(50) { bytes.len().min(20) } else { bytes.len() };
     let at = rng.below(most);
     match rng.below(7) {
@@ -182,7 +182,7 @@ fn mutate(rng: &mut Rng, bytes: &mut Vec<u8>) {
     }
 }
 
-/// How long the frame is that begins here, as its header says; `None` where not even that is whole.
+/// The length of the frame that begins here, by its header; `None` if that is incomplete.
 pub(crate) fn frame_length(bytes: &[u8]) -> Option<usize> {
     let second = *bytes.get(1)?;
     let form = match second & 0x7f {
@@ -199,7 +199,7 @@ pub(crate) fn frame_length(bytes: &[u8]) -> Option<usize> {
     usize::try_from(len).ok()?.checked_add(header)
 }
 
-/// What is missing of the frame that begins at `at`, as zeros; `None` where that is too much to give.
+/// The missing bytes of the frame that begins at `at`, as zeros; `None` if they are too many to generate.
 pub(crate) fn rest(bytes: &[u8], at: usize) -> Option<Vec<u8>> {
     let mut whole = bytes[at..].to_vec();
     let before = whole.len();

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use tungstenite::protocol::{self, WebSocketConfig};
 use tungstenite::{Error, Message, WebSocket};
 
-/// Bytes to read, and what is written.
+/// Bytes to read, and the written output.
 struct Stream<'a> {
     input: &'a [u8],
     output: Vec<u8>,
@@ -38,7 +38,7 @@ pub(crate) fn read(role: Role, bytes: &[u8]) -> Outcome {
         WebSocketConfig::default().max_message_size(Some(MESSAGE_LIMIT)).max_frame_size(Some(MESSAGE_LIMIT));
     let mut socket = WebSocket::from_raw_socket(stream, role, Some(config));
     let mut messages = Vec::new();
-    // It names its faults, and leaves it to its user to send a Close for them.
+    // It names its faults, and leaves sending a Close to its user.
     let fault = loop {
         match socket.read() {
             Ok(Message::Text(text)) => messages.push((true, text.as_bytes().to_vec())),

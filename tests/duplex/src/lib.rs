@@ -1,12 +1,12 @@
-//! What each end says and hears in the exchanges of this folder, whatever library it is written with.
+//! What each end sends and receives in the exchanges of this folder, whichever library it uses.
 //!
 //! A program is started as `PROGRAM server SCENARIO COUNT LENGTH`, prints its URL, and serves until it is killed; or as
 //! `PROGRAM client SCENARIO COUNT LENGTH URL`. LENGTH is that of each message in bytes; its first four are its number.
 //!
 //! When a WebSocket has ended, the program prints one line: `end`, how many messages it sent and received, the close
-//! code, the reason, and what explains the end, with tabs between them.
+//! code, the reason, and the explanation of the close, with tabs between them.
 
-#![allow(clippy::print_stdout)] // it is for the program that started this one
+#![allow(clippy::print_stdout)] // output for the parent program
 
 pub mod ours;
 
@@ -17,46 +17,46 @@ use std::fmt::Display;
 pub const KEPT: usize = 512 << 10;
 const ALL: &str = "all";
 
-/// What one end does. Every setting has its default, but for the heartbeats of `Give` and `Take`.
+/// The behaviour of one end. Every setting has its default, except the heartbeats of `Give` and `Take`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
-    /// Sends COUNT messages as soon as it is open, whatever a send answers, and gets as many.
+    /// Sends COUNT messages as soon as it is open, whatever a send answers, and receives as many.
     Burst,
-    /// The same with back-pressure, as the documentation teaches it.
+    /// The same with back-pressure, as documented.
     Book,
-    /// Sends COUNT messages as soon as it is open, and gets each of them back.
+    /// Sends COUNT messages as soon as it is open, and receives each of them back.
     Upload,
-    /// Sends back what comes.
+    /// Echoes.
     Echo,
-    /// Sends COUNT messages as soon as it is open, and waits for the end.
+    /// Sends COUNT messages as soon as it is open, and waits for the close.
     Feed,
-    /// Sends until `Full`, again at each `Drained`, until "stop" comes.
+    /// Sends until `Full`, again at each `Drained`, until "stop" arrives.
     Full,
-    /// Sends until `Congested`, again at each `Drained`, until "stop" comes.
+    /// Sends until `Congested`, again at each `Drained`, until "stop" arrives.
     Congested,
-    /// Keeps [`KEPT`] bytes queued until "stop" comes.
+    /// Keeps [`KEPT`] bytes queued until "stop" arrives.
     Kept,
     /// Sends COUNT messages with a fast heartbeat.
     Give,
-    /// Gets COUNT messages with a fast heartbeat.
+    /// Receives COUNT messages with a fast heartbeat.
     Take,
-    /// An HTTP server of at most COUNT connections; `/events` is a stream in which nothing happens.
+    /// An HTTP server of at most COUNT connections; `/events` is an idle stream.
     Events,
 }
 
-/// What an end is to do after a message.
+/// What an end does after a message.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
     Nothing,
     /// Sends this text.
     Say(&'static str),
-    /// Sends back what came.
+    /// Echoes.
     Echo,
     /// Closes with 1000.
     Close,
 }
 
-/// What was said and heard on one connection.
+/// What was sent and received on one connection.
 #[derive(Debug)]
 pub struct Talk {
     pub scenario: Scenario,
@@ -86,7 +86,7 @@ impl Talk {
         }
     }
 
-    /// The next message to send, its number in front; `None` when all were taken.
+    /// The next message to send, its number in front; `None` when all were accepted.
     pub fn say(&self) -> Option<Vec<u8>> {
         let goes_on = match self.scenario {
             Scenario::Burst | Scenario::Book | Scenario::Upload | Scenario::Feed | Scenario::Give => {
@@ -103,12 +103,12 @@ impl Talk {
         Some(message)
     }
 
-    /// The message was taken.
+    /// The message was accepted.
     pub fn said(&mut self) {
         self.sent += 1;
     }
 
-    /// A message came, the bytes of a text or of a binary message.
+    /// A message arrived, the bytes of a text or of a binary message.
     pub fn heard(&mut self, message: &[u8]) -> Step {
         if message == ALL.as_bytes() {
             self.told = true;
@@ -150,7 +150,7 @@ impl Talk {
     /// Whether this end is the one that closes, and may do so now.
     fn is_done(&self) -> bool {
         match self.scenario {
-            // Both got everything; whoever hears of it last is the client, since it closes.
+            // Both received everything; the client knows last, since it closes.
             Scenario::Burst | Scenario::Book => self.client && self.has_all() && self.told,
             Scenario::Upload => self.has_all(),
             Scenario::Give => self.told,
@@ -170,7 +170,7 @@ pub struct Arguments {
     pub scenario: Scenario,
     pub count: u32,
     pub length: usize,
-    /// Of a client.
+    /// For a client.
     pub url: Option<String>,
 }
 

@@ -9,7 +9,7 @@ use ws_host::client::ClientConfig;
 use ws_host::server::ServerConfig;
 use ws_proto::{Config, Heartbeat};
 
-/// The settings of a server: the defaults, where the scenario is about nothing else.
+/// The settings of a server: the defaults, unless the scenario is about something else.
 pub fn server(arguments: &Arguments) -> ServerConfig {
     let config = ServerConfig::new().connection(connection(arguments.scenario, Config::server()));
     match arguments.scenario {
@@ -19,7 +19,7 @@ pub fn server(arguments: &Arguments) -> ServerConfig {
     }
 }
 
-/// The listener of a server whose kernel holds little of what waits to be sent, as on a line that is no loopback.
+/// The listener of a server whose kernel buffers little pending output, as on a line that is no loopback.
 pub fn narrow_listener() -> io::Result<TcpListener> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     // Each connection inherits it.
@@ -27,15 +27,15 @@ pub fn narrow_listener() -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// The settings of a client: the defaults, but for a heartbeat where the scenario is about one.
+/// The settings of a client: the defaults, except for a heartbeat where the scenario is about one.
 pub fn client(arguments: &Arguments) -> ClientConfig {
     ClientConfig::new().connection(connection(arguments.scenario, Config::client()))
 }
 
 fn connection(scenario: Scenario, config: Config) -> Config {
     match scenario {
-        // `Heartbeat::frequent` 2.5 times as fast, as is the link between the ends compared to the slow one that it stands
-        // for.
+        // `Heartbeat::frequent` 2.5 times as fast, as is the link between the ends compared to the slow link that it
+        // models.
         Scenario::Give | Scenario::Take => {
             let heartbeat = Heartbeat::frequent();
             config.heartbeat(heartbeat.idle(Duration::from_secs(10)).pong_timeout(Duration::from_secs(8)))

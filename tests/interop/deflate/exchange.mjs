@@ -1,11 +1,11 @@
-// Messages out, and the same messages back: what the peers in JavaScript share, a page too.
+// Messages out, and the same messages back: shared by the JavaScript peers, including a page.
 
 const MESSAGES_ON_WAY = 32; // at most
 const BYTES_ON_WAY = 256 * 1024; // at most
 const PAUSE_EVERY = 100; // messages
 const PAUSE = 2; // ms
 const TO_ALL_EVERY = 8; // messages
-const REMEMBERED = 64; // messages that may be taken up again
+const REMEMBERED = 64; // messages that may be repeated
 const WORDS = [
   'alpha', 'beta', 'gamma', 'delta', '{"id":', '"name":"', '",', '}', 'true', 'null', ' ', '\n', '0', '17', '3.25',
   '\u00e9', '\u6c34', '\u{1f600}', 'the quick brown fox jumps over the lazy dog',
@@ -28,12 +28,12 @@ function random(seed) {
 }
 
 /**
- * Seeded messages: most are short, some have up to 64 KiB; text and bytes, of words, of noise, or of what was sent
- * before. As a member of a room, it marks each with its own digit: those that begin with `*`, one of eight, go to all; and
- * it takes note of what the others send.
+ * Seeded messages: most are short, some have up to 64 KiB; text and bytes, of words, of noise, or of earlier
+ * messages. As a member of a room, it marks each with its own digit: those that begin with `*`, one in eight, go to
+ * all; and it records what other members send.
  */
 export class Exchange {
-  /** `digest` makes of a message what it is told by. */
+  /** `digest` returns what identifies a message. */
   constructor(seed, count, { member = '', members = 1, digest } = {}) {
     Object.assign(this, { seed, count, member, members, digest, random: random(seed) });
     this.made = 0;
@@ -52,7 +52,7 @@ export class Exchange {
     return this.made === this.count && this.onWay.length === 0 && this.heardCount === others;
   }
 
-  /** Calls `send` with the pieces of each message that may go now. */
+  /** Calls `send` with the fragments of each message that may go now. */
   async sendMore(send) {
     if (this.sending) return;
     this.sending = true;
@@ -79,7 +79,7 @@ export class Exchange {
     return this.pieces(message);
   }
 
-  /** A string or bytes came back; throws when it is not what was due. */
+  /** A string or bytes came back; throws when it is not the expected message. */
   received(message) {
     if (this.member) {
       const sender = typeof message === 'string' ? message[1] : String.fromCharCode(message[1]);
@@ -124,7 +124,7 @@ export class Exchange {
     return made;
   }
 
-  /** Cuts one of four messages into up to five, some of which may be empty. A text is cut between characters. */
+  /** Cuts one in four messages into up to five, some perhaps empty. A text is cut between characters. */
   pieces(message) {
     const count = this.random(4) === 0 ? 1 + this.random(4) : 0;
     const inside = (at) => typeof message === 'string' && (message.charCodeAt(at) & 0xfc00) === 0xdc00;

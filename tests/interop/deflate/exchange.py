@@ -1,4 +1,4 @@
-"""Messages out, and the same messages back: what the peers in Python share."""
+"""Messages out, and the same messages back: shared by the Python peers."""
 
 import asyncio
 import hashlib
@@ -12,7 +12,7 @@ from collections import deque
 MESSAGES_ON_WAY, BYTES_ON_WAY = 32, 256 * 1024  # at most
 PAUSE_EVERY, PAUSE = 100, 0.002  # messages; seconds
 TO_ALL_EVERY = 8  # messages
-REMEMBERED = 64 * 1024  # bytes of the last messages that may be taken up again
+REMEMBERED = 64 * 1024  # bytes of the last messages that may be repeated
 WORDS = [
     "alpha", "beta", "gamma", "delta", '{"id":', '"name":"', '",', "}", "true", "null", " ", "\n", "0", "17", "3.25",
     "\u00e9", "\u6c34", "\U0001f600", "the quick brown fox jumps over the lazy dog",
@@ -39,9 +39,9 @@ def to_all(count):
 
 
 class Exchange:
-    """Seeded messages: most are short, some have up to 64 KiB; text and bytes, of words, of noise, or of what was sent
-    before. As a member of a room, it marks each with its own digit: those that begin with `*`, one of eight, go to all;
-    and it takes note of what the others send."""
+    """Seeded messages: most are short, some have up to 64 KiB; text and bytes, of words, of noise, or of earlier
+    messages. As a member of a room, it marks each with its own digit: those that begin with `*`, one in eight, go to
+    all; and it records what other members send."""
 
     def __init__(self, seed, count, member="", members=1):
         self.random = random.Random(seed)
@@ -51,10 +51,10 @@ class Exchange:
         self.on_way = deque()
         self.remembered = b""
         self.sent_to_all = []  # digests
-        self.heard = {}  # the same of the others
+        self.heard = {}  # the same of other members
 
     def next(self):
-        """The next message, in pieces; None while those on their way are enough, and when it was the last."""
+        """The next message, in fragments; None while enough are in flight, and after the last."""
         pauses = self.made and self.made % PAUSE_EVERY == 0
         full = len(self.on_way) >= MESSAGES_ON_WAY or self.bytes_on_way >= BYTES_ON_WAY
         if self.made == self.count or full or pauses and self.on_way:
@@ -112,14 +112,14 @@ class Exchange:
         return made
 
     def pieces(self, message):
-        """Cuts one of four messages into up to five, some of which may be empty."""
+        """Cuts one in four messages into up to five fragments, some of which may be empty."""
         count = self.random.randint(1, 4) if self.random.randrange(4) == 0 else 0
         cuts = [0, *sorted(self.random.randint(0, len(message)) for _ in range(count)), len(message)]
         return [message[a:b] for a, b in zip(cuts, cuts[1:])]
 
 
 async def exchange_all(exchange, send, receive):
-    """`send` takes a message in pieces, `receive` gives one."""
+    """`send` sends a message in fragments, `receive` returns one."""
     progress = asyncio.Event()
 
     async def sender():
@@ -142,7 +142,7 @@ async def exchange_all(exchange, send, receive):
 
 
 async def enter(send, receive):
-    """Says that it is in the room, and waits until the others are."""
+    """Announces itself in the room, and waits for the other members."""
     await send(["=?"])
     assert await receive() == "=?"
     print("ready", flush=True)
@@ -151,7 +151,7 @@ async def enter(send, receive):
 
 def run(client):
     """A client program: URL SEED COUNT TERMS [MEMBER MEMBERS]. Calls `client(url, exchange, terms, in_room)`; prints how
-    many bytes came back, or in a room what was sent to all and heard of the others."""
+    many bytes came back, or in a room what was sent to all and received from other members."""
     url, seed, count, terms, *room = sys.argv[1:]
     exchange = Exchange(int(seed), int(count), *room[:1], *map(int, room[1:]))
     asyncio.run(client(url, exchange, parse_terms(terms), bool(room)))

@@ -1,11 +1,11 @@
-"""Everybody meets everybody: clients send random messages to an echo and compare what comes back, under all terms of
-permessage-deflate, with at least one side ours. The tap of ../../conformance reads along: who agreed on what, that each
-message keeps to it, and how much went over the wire.
+"""All pairs: clients send random messages to an echo and compare the echoes, under all terms of permessage-deflate,
+with at least one side ours. The tap of ../../conformance reads along: what each pair negotiated, that each message
+keeps to it, and how much crossed the wire.
 
 usage: matrix.py [--all] [--messages=N] [--seed=N] [--only=TEXT]
   --all         all the terms, not some of them
-  --messages=N  of each client. 500
-  --only=TEXT   the meetings that have this in their names, with the seeds that they have among all
+  --messages=N  of each client; default 500
+  --only=TEXT   the meetings whose names contain this, with the same seeds as in a full run
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from tap import Tap
 
 FLAGS = ["server_no_context_takeover", "client_no_context_takeover"]
 BITS = ["server_max_window_bits", "client_max_window_bits"]
-# Windows of both sides, and who does without context takeover: each value meets each of all the others.
+# Windows of both sides, and which side does without context takeover: each value meets each of all the others.
 PAIRS = [
     (9, 9, "client"), (9, 12, "server"), (9, 15, ""),
     (12, 9, "server"), (12, 12, ""), (12, 15, "client"),
@@ -38,7 +38,7 @@ def all_terms():
 
 
 def plan(everything):
-    """(server, its terms, [(client, its terms)]) with all who meet on one server."""
+    """(server, its terms, [(client, its terms)]) with all clients of one server."""
     terms = list(all_terms())
     offered = ["", *terms] if everything else ["", *terms[:2], terms[-1]]
     chosen = [*FLAGS, NEITHER, SMALL, SMALL_TOO, f"{SMALL}; {NEITHER}"] if everything else [f"{SMALL}; {NEITHER}"]
@@ -54,7 +54,7 @@ def plan(everything):
         yield kind, "", [(peer, terms) for peer in ("mio", "smol") for terms in [*offered, "release"]]
         for terms in chosen:
             yield kind, terms, [("mio", ""), ("smol", "")]
-    for peer in ("mio", "smol"):  # one after the other: it serves one at a time
+    for peer in ("mio", "smol"):  # one after another: it serves one at a time
         yield "tungstenite", "none", [(peer, "")]
 
 
@@ -69,7 +69,7 @@ def equal(what, got, wanted):
 
 
 def judge(sides, count, size, asked, is_compressed):
-    """What both sent, by what the tap saw; `asked` has what each of them asked for."""
+    """What both sent, by what the tap saw; `asked` has what each of them requested."""
     for side in sides:
         equal(f"messages of the {side.tested}", side.messages, count)
         equal(f"bytes of the {side.tested}", side.size, size)
@@ -89,7 +89,7 @@ def judge(sides, count, size, asked, is_compressed):
 
 
 async def meeting(port, kind, server_terms, peer, terms, seed, count):
-    """Runs a client; what the tap saw of both sides."""
+    """Runs a client; returns what the tap saw of both sides."""
     async with Tap("127.0.0.1", port, "server", "client") as tap:
         process = await client(peer, f"ws://127.0.0.1:{tap.port}/", seed, count, terms)
         size = int(await end_of(process))
@@ -128,7 +128,7 @@ async def main():
         async with at_once:
             try:
                 sides = await meeting(port, kind, server_terms, peer, terms, seed, count)
-            except Exception as fault:  # it is this check's
+            except Exception as fault:  # the failure of this check
                 check(name, raise_it, fault)
                 return
         seen[kind, peer].append(sides)
@@ -152,7 +152,7 @@ async def main():
         except Exception as fault:  # the server's
             check(f"server {kind} ({server_terms})", raise_it, fault)
     if not met:
-        sys.exit("nobody meets")
+        sys.exit("no pair matches")
     print_table(seen)
     finish(f"permessage-deflate, {met} meetings of {count} messages")
 

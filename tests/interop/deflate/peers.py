@@ -1,4 +1,4 @@
-"""The programs that meet each other here, and how they are started."""
+"""The programs that meet here, and how they are started."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ def python(script):
     return [sys.executable, str(HERE / script)]
 
 
-# What is started to be a server with certain terms; the examples take those that a client offers.
+# The commands of servers with certain terms; the examples accept those that a client offers.
 SERVERS = {
     "echo": lambda terms: [BUILT / "examples/echo", "0", "deflate"],
     "async_echo": lambda terms: [BUILT / "examples/async_echo", "0", "deflate"],
@@ -32,7 +32,7 @@ SERVERS = {
     "websockets": lambda terms: [*python("websockets_server.py"), terms],
     "tungstenite": lambda terms: [BUILT / "deflate_tungstenite", "server"],
 }
-# What follows is URL SEED COUNT TERMS.
+# Followed by URL SEED COUNT TERMS.
 CLIENTS = {
     "mio": [BUILT / "deflate_client", "mio"],
     "smol": [BUILT / "deflate_client", "smol"],
@@ -47,7 +47,7 @@ OURS = {"echo", "async_echo", "mio", "smol"}
 
 @asynccontextmanager
 async def server(kind, terms):
-    """A server while it runs: its port. That it ends before is an error."""
+    """A running server: its port. An early exit is an error."""
     process = await asyncio.create_subprocess_exec(*SERVERS[kind](terms), stdout=PIPE)
     try:
         address = (await asyncio.wait_for(process.stdout.readline(), GUARD)).decode()
@@ -67,7 +67,7 @@ async def client(kind, url, seed, count, terms, *more):
 
 
 async def end_of(process, given=None):
-    """What a client still prints; an error when it fails."""
+    """The remaining output of a client; an error if it fails."""
     try:
         out, words = await asyncio.wait_for(process.communicate(given), GUARD)
     except TimeoutError:

@@ -1,8 +1,8 @@
-"""A room of five who agreed on different terms of permessage-deflate: what goes to all is compressed once for those whose
-terms are alike, and to each there goes, in between, what it gets back alone. Nobody may get anything but what was sent.
+"""A room of five members with different terms of permessage-deflate: a message to all is compressed once for members
+with equal terms, and echoes to single members come in between. Every member must receive exactly what was sent.
 
 usage: room.py [--messages=N] [--seed=N]
-  --messages=N  of each member, one of eight to all. 300
+  --messages=N  of each member, one in eight to all; default 300
 """
 
 import asyncio
@@ -25,7 +25,7 @@ MEMBERS = [
 
 
 async def meeting(adapter, terms, seed, count):
-    """What each sent to all, and heard of each other; and what the tap saw of the server."""
+    """What each sent to all, and received from each other; and what the tap saw of the server."""
     async with server(adapter, terms) as port, Tap("127.0.0.1", port, "server") as tap:
         url = f"ws://127.0.0.1:{tap.port}/room"
         processes = [
@@ -51,12 +51,12 @@ def judge(told, tap, count):
                 sent, heard = told[sender]["sent"], told[receiver]["heard"][str(sender)]
                 equal(len(sent), to_all(count))
                 differ = [place for place, (a, b) in enumerate(zip(sent, heard, strict=True)) if a != b]
-                assert not differ, f"what {sender} sent and {receiver}, {kind}, heard differs: {differ[:5]}"
+                assert not differ, f"what {sender} sent and {receiver}, {kind}, received differs: {differ[:5]}"
     equal(tap.faults, [])
     sides = [side for side, in tap.ended]
     equal(len(sides), len(MEMBERS))
     for side in sides:
-        to_it = 1 + count + (len(MEMBERS) - 1) * to_all(count)  # "=?", its own, those of the others
+        to_it = 1 + count + (len(MEMBERS) - 1) * to_all(count)  # "=?", its own, those of other members
         equal(side.messages, to_it)
         if side.terms is None:
             equal(side.compressed, 0)

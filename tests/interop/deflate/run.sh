@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# permessage-deflate with peers that others wrote, and with many at once.
+# permessage-deflate with peers of other libraries, and with many at once.
 #
 # usage: run.sh [all]
 #   Alone, some terms and 500 messages each, which takes less than a minute; with `all`, more terms and 10,000 messages
@@ -27,7 +27,7 @@ all)
     "$python" "$here/room.py"
     ;;
 *)
-    echo "what is $1?" >&2
+    echo "unknown argument $1" >&2
     exit 2
     ;;
 esac

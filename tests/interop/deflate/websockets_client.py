@@ -10,7 +10,7 @@ async def client(url, exchange, terms, in_room):
     async with connect(url, compression=None, extensions=[factory], max_size=None, proxy=None) as socket:
         if in_room:
             await enter(socket.send, socket.recv)
-        # One piece is a message in one frame; several are sent as they are.
+        # One fragment is a message in one frame; several are sent as they are.
         await exchange_all(exchange, lambda pieces: socket.send(pieces[0] if len(pieces) == 1 else pieces), socket.recv)
 
 

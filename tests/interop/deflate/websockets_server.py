@@ -1,4 +1,4 @@
-"""`websockets` from PyPI as a server that echoes, some messages in two pieces: TERMS. Prints its address."""
+"""`websockets` from PyPI as a server that echoes, some messages in two fragments: TERMS. Prints its address."""
 
 import asyncio
 import sys
@@ -15,7 +15,7 @@ async def echo(socket):
             half = len(message) // 2
             await socket.send([message[:half], message[half:]] if len(message) % 3 == 0 else message)
     except ConnectionClosed:
-        pass  # who breaks off says so
+        pass  # the client reports why it broke off
 
 
 async def main():

@@ -1,5 +1,5 @@
 // `ws` from npm as a client: URL SEED COUNT TERMS [MEMBER MEMBERS]. Prints how many bytes came back, or in a room what
-// was sent to all and heard of the others.
+// was sent to all and received from other members.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -15,7 +15,7 @@ const exchange = new Exchange(Number(seed), Number(count), { member, members: Nu
 const socket = new WebSocket(url, { maxPayload: 0, perMessageDeflate: perMessageDeflate(terms) });
 await once(socket, 'open');
 
-// Every message has its place, whether somebody waits for it or not.
+// Messages are queued, whether a caller waits for them or not.
 let greeted = !member;
 let greet;
 const send = (pieces) => pieces.forEach((piece, i) => socket.send(piece, { fin: i === pieces.length - 1 }));
@@ -52,5 +52,5 @@ socket.removeAllListeners('close');
 socket.close(1000);
 assert.equal((await once(socket, 'close'))[0], 1000);
 const told = member ? JSON.stringify({ sent: exchange.sentToAll, heard: exchange.heard }) : exchange.bytes;
-// A pipe takes 64 KiB at a time.
+// A pipe holds 64 KiB at a time.
 process.stdout.write(`${told}\n`, () => process.exit(0));

@@ -1,4 +1,4 @@
-// `ws` from npm as a server that echoes, some messages in two pieces: TERMS. Prints its address.
+// `ws` from npm as a server that echoes, some messages in two fragments: TERMS. Prints its address.
 import { WebSocketServer } from 'ws';
 import { perMessageDeflate } from './ws_terms.mjs';
 
@@ -7,7 +7,7 @@ const server = new WebSocketServer({
 });
 server.on('listening', () => console.log(`ws://127.0.0.1:${server.address().port}/`));
 server.on('connection', (socket) => {
-  socket.on('error', () => {}); // who breaks off says so
+  socket.on('error', () => {}); // the client reports why it broke off
   socket.on('message', (data, binary) => {
     const half = Math.floor(data.length / 2);
     if (data.length % 3 !== 0) {

@@ -1,5 +1,5 @@
-// A browser of the system's, without a window, as a client of each URL that it is given: it visits the page that our
-// server has there, and the page follows. It stays until it is ended.
+// A system browser, headless, as a client of each given URL: it visits the page that our server has there, and the page
+// follows. It runs until killed.
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,7 +17,7 @@ const VISIT = {
     const executable = process.env.FIREFOX ?? '/usr/bin/firefox-esr';
     const [version] = /\d\S*/.exec(execFileSync(executable, ['--version']));
     const profile = mkdtempSync(join(tmpdir(), 'firefox-'));
-    // Nothing of its own on its first start, and no word to anybody else.
+    // No first-run activity, and no network traffic of its own.
     const settings = {
       'app.normandy.enabled': false,
       'app.update.enabled': false,

@@ -1,4 +1,4 @@
-"""libcurl, by way of `pycurl` from PyPI, as a client of each URL that it is given."""
+"""libcurl, by way of `pycurl` from PyPI, as a client of each given URL."""
 
 import select
 import sys
@@ -14,11 +14,11 @@ class Peer:
     def __init__(self, url):
         self.curl = pycurl.Curl()
         self.headers = {}
-        self.parts = b""  # of a message that is not whole yet
+        self.parts = b""  # of an incomplete message
         self.curl.setopt(pycurl.URL, url)
         self.curl.setopt(pycurl.PROXY, "")
         self.curl.setopt(pycurl.CONNECT_ONLY, 2)  # a WebSocket, by its handshake
-        # A Pong that libcurl makes by itself waits until something else is sent.
+        # An automatic Pong of libcurl waits until something else is sent.
         self.curl.setopt(pycurl.WS_OPTIONS, pycurl.WS_NOAUTOPONG)
         self.curl.setopt(pycurl.HTTPHEADER, ["Sec-WebSocket-Protocol: matrix"])
         self.curl.setopt(pycurl.HEADERFUNCTION, self.header)
@@ -62,7 +62,7 @@ class Peer:
                 return whole, frame.flags
 
     def follow(self):
-        """Until the end; its code."""
+        """Reads until the end; returns its code."""
         version = pycurl.version_info()[1]
         subprotocol = self.headers.get("sec-websocket-protocol", "")
         extensions = self.headers.get("sec-websocket-extensions", "")
@@ -86,7 +86,7 @@ class Peer:
                 self.send(data, pycurl.WS_BINARY)
 
     def act(self, data):
-        """Does what a text asks for; whether that was to close."""
+        """Does what a text asks for; returns whether that was to close."""
         command, _, rest = data.partition(b" ")
         if command == b"/close":
             code, _, reason = rest.partition(b" ")
@@ -112,7 +112,7 @@ def client(url):
         try:
             peer.curl.perform()
         except pycurl.error:
-            return  # nobody is there any more
+            return  # no peer left
         try:
             code = peer.follow()
         except pycurl.error:

@@ -1,4 +1,4 @@
-// undici as a client of each URL that it is given.
+// undici as a client of each given URL.
 import { createRequire } from 'node:module';
 import { WebSocket } from 'undici';
 import { follow } from '../ours/page/web.mjs';

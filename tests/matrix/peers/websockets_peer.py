@@ -1,4 +1,4 @@
-"""`websockets` from PyPI: a client of each URL that it is given, or, without one, a server."""
+"""`websockets` from PyPI: a client of each given URL, or, without one, a server."""
 
 import sys
 import threading
@@ -10,11 +10,11 @@ from websockets.sync.server import serve
 
 ENOUGH = 1000
 ended = ""
-one_at_a_time = threading.Lock()  # the next is told how this one ended
+one_at_a_time = threading.Lock()  # the next one reports how this one ended
 
 
 def follow(socket):
-    """Until the end; its code."""
+    """Reads until the end; returns its code."""
     global ended
     extensions = ", ".join(extension.name for extension in socket.protocol.extensions)
     hello = f"hello\nversion: {websockets.__version__}\nsubprotocol: {socket.subprotocol or ''}"
@@ -53,7 +53,7 @@ def client(url):
             with connect(url, origin=origin, subprotocols=["matrix"], max_size=None, proxy=None) as socket:
                 code = follow(socket)
         except (OSError, InvalidHandshake):
-            return  # nobody is there any more
+            return  # no peer left
         if code == ENOUGH:
             return
 

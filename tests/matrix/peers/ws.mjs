@@ -1,4 +1,4 @@
-// `ws` from npm: a client of each URL that it is given, or, without one, a server.
+// `ws` from npm: a client of each given URL, or, without one, a server.
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { WebSocket, WebSocketServer } from 'ws';
@@ -7,7 +7,7 @@ const { version } = createRequire(import.meta.url)('ws/package.json');
 const ENOUGH = 1000;
 let ended = '';
 
-/** Follows until the end; its code. */
+/** Follows until the end; returns its code. */
 async function follow(socket) {
   const hello = ['hello', `version: ${version}`, `subprotocol: ${socket.protocol}`];
   socket.send([...hello, `extensions: ${socket.extensions}`, ended].join('\n'));
@@ -39,7 +39,7 @@ async function client(url) {
     try {
       await once(socket, 'open');
     } catch {
-      return; // nobody is there any more
+      return; // no peer left
     }
     code = await follow(socket);
   } while (code !== ENOUGH);
@@ -49,7 +49,7 @@ function server() {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: true });
   let last = Promise.resolve();
   server.on('connection', (socket) => {
-    socket.pause(); // until the one before has ended, of which it is told
+    socket.pause(); // until the previous one has ended, which it reports
     last = last.then(() => {
       socket.resume();
       return follow(socket);

@@ -1,4 +1,4 @@
-"""`wsproto` from PyPI over blocking sockets: a client of each URL that it is given, or, without one, a server."""
+"""`wsproto` from PyPI over blocking sockets: a client of each given URL, or, without one, a server."""
 
 import socket
 import sys
@@ -23,7 +23,7 @@ class Peer:
         self.stream.sendall(self.wire.send(event))
 
     def events(self):
-        """What comes, until the end of the stream."""
+        """Input, until the end of the stream."""
         while True:
             try:
                 data = self.stream.recv(1 << 16)
@@ -40,7 +40,7 @@ class Peer:
         self.send(events.TextMessage(f"{hello}\nextensions: {extensions}\n{Peer.ended}"))
 
     def follow(self):
-        """Until the end; its code, and none where there never was a handshake."""
+        """Reads until the end; returns its code, and none if there never was a handshake."""
         code = None
         for event in self.events():
             match event:
@@ -66,7 +66,7 @@ class Peer:
                     code = event.code
                     Peer.ended = f"ended: {code} {event.reason or ''}"
                     if not self.wire.client:
-                        break  # it is the server who ends the stream
+                        break  # the server ends the stream
         self.stream.close()
         return code
 
@@ -94,7 +94,7 @@ def client(url):
         try:
             stream = socket.create_connection((where.hostname, where.port))
         except OSError:
-            return  # nobody is there any more
+            return  # no peer left
         peer = Peer(stream, wsproto.ConnectionType.CLIENT)
         extensions = [PerMessageDeflate()]
         peer.send(events.Request(where.netloc, where.path, extensions, subprotocols=["matrix"]))

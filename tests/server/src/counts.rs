@@ -1,22 +1,22 @@
-//! What a server has counted, for `GET /counts`.
+//! A server's counts, for `GET /counts`.
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// All of it goes up, but what says `most` or `open`.
+/// All only increase, except `most` and `open`.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// How often the loop, or the one future of all, has run.
+    /// How often the loop, or the single future, has run.
     pub turns: AtomicU64,
-    /// WebSockets whose opening was told.
+    /// WebSockets reported open.
     pub opened: AtomicU64,
-    /// WebSockets whose end was told.
+    /// WebSockets reported closed.
     pub ended: AtomicU64,
-    /// Messages that came.
+    /// Received messages.
     pub messages: AtomicU64,
-    /// The most requests of one connection that waited for their answers at once.
+    /// The most requests of one connection that were pending at once.
     pub most_waiting: AtomicU64,
-    /// How often it was told that connections cannot be accepted.
+    /// How many failed accepts were reported.
     pub accept_failed: AtomicU64,
 }
 
@@ -25,7 +25,7 @@ pub fn add(count: &AtomicU64) {
 }
 
 impl Counts {
-    /// A line for each; `open` and `accepted` are known to the server.
+    /// A line for each; `open` and `accepted` come from the server.
     pub fn page(&self, open: usize, accepted: u64) -> String {
         let mut page = format!("open {open}\naccepted {accepted}\n");
         for (name, count) in [

@@ -1,7 +1,7 @@
-//! What the servers and clients of the tests share: how they are set, what a server answers, what is counted.
+//! Shared by the servers and clients of the tests: options, answers, counts.
 //!
-//! They differ from the examples in what can be set from outside, so that a test need not wait for deadlines of half
-//! a minute, and in what they tell of themselves.
+//! Unlike the examples, they can be configured from outside, which spares tests deadlines of half a minute, and they
+//! report on themselves.
 
 pub mod counts;
 pub mod options;

@@ -1,5 +1,5 @@
-//! What the environment sets: `OPTIONS="message_limit=65536 output=2000 heartbeat=500/500"`. Times are in milliseconds; what
-//! is not named has the library's default.
+//! Options from the environment: `OPTIONS="message_limit=65536 output=2000 heartbeat=500/500"`. Times are in
+//! milliseconds; anything else has the library's default.
 
 use std::error::Error;
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub fn client() -> Result<ClientConfig, Box<dyn Error>> {
 }
 
 fn pairs(options: &str) -> Result<Vec<(&str, &str)>, String> {
-    let pair = |word: &'_ str| format!("{word} is no name=value");
+    let pair = |word: &'_ str| format!("{word} is not name=value");
     options.split_whitespace().map(|word| word.split_once('=').ok_or_else(|| pair(word))).collect()
 }
 

@@ -1,4 +1,4 @@
-//! What a server answers to plain HTTP, and where its sockets are.
+//! A server's answers to plain HTTP, and the paths of its sockets.
 
 use std::time::Duration;
 use ws_host::web::{self, Assets, Found, Routes};
@@ -6,11 +6,11 @@ use ws_proto::handshake::upgrade_required;
 use ws_server_mio::Bytes;
 use ws_server_mio::http::{Request, Response, StatusCode};
 
-/// `/ws` echoes; `/talk` says something whenever there is room.
+/// `/ws` echoes; `/talk` sends whenever there is room.
 pub const SOCKETS: [&str; 2] = ["/ws", "/talk"];
-/// After so long, what is answered later is answered.
+/// The delay of late answers.
 pub const LATER: Duration = Duration::from_millis(50);
-/// The pieces of `/pieces`.
+/// The chunks of `/pieces`.
 pub const PIECES: [&str; 3] = ["one ", "two ", "three"];
 
 /// How a request is answered.

@@ -1,15 +1,15 @@
-//! The numbered messages of a client that counts, and what `/talk` says.
+//! The numbered messages of a counting client, and the output of `/talk`.
 
 use std::collections::VecDeque;
 use ws_proto::Message;
 
-/// What `/talk` says: large enough to fill buffers soon.
+/// The message of `/talk`: large enough to fill buffers soon.
 pub fn word() -> Vec<u8> {
     vec![b'x'; 16 << 10]
 }
 
-/// Messages from 1 to `count`, each of which is to come back: in order, whole, and once. What has come back is done,
-/// whatever becomes of the connection; what has not is said again on the next one.
+/// Messages from 1 to `count`, each of which must come back: in order, whole, and once. An echoed message is done,
+/// whatever happens to the connection; all others are sent again on the next one.
 pub struct Talk {
     count: u64,
     size: usize,
@@ -30,7 +30,7 @@ impl Talk {
         Ok((url, talk))
     }
 
-    /// A new connection: it begins behind what has come back.
+    /// A new connection: it begins after the last echoed message.
     pub fn opened(&mut self) {
         println!("open, {} acknowledged", self.acknowledged);
         self.in_flight.clear();
@@ -41,7 +41,7 @@ impl Talk {
         format!("{number:010} {}", "x".repeat(self.size))
     }
 
-    /// What is to be sent now, if anything.
+    /// The next message to send now, if any.
     pub fn say(&mut self) -> Option<String> {
         if self.in_flight.len() >= self.window || self.next > self.count {
             return None;
@@ -52,7 +52,7 @@ impl Talk {
         Some(self.message(number))
     }
 
-    /// An echo came; says whether it was the last. What is no text, the server says by itself.
+    /// An echo arrived; returns whether it was the last. Binary messages come from the server unprompted.
     pub fn heard(&mut self, echo: &Message<'_>) -> Result<bool, String> {
         let Some(echo) = echo.as_text() else { return Ok(false) };
         let expected = self.in_flight.pop_front().ok_or("an echo of nothing")?;
@@ -64,7 +64,7 @@ impl Talk {
     }
 }
 
-/// A client that can connect again looks for its server often.
+/// A client with a retry policy looks for its server often.
 pub fn reconnect() -> ws_host::client::Reconnect {
     let millisecond = std::time::Duration::from_millis(1);
     ws_host::client::Reconnect::default().wait(20 * millisecond, 200 * millisecond)

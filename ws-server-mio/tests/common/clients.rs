@@ -1,4 +1,4 @@
-//! A server and its clients on one endpoint, with a clock that is given.
+//! A server and its clients on one endpoint, with a given clock.
 
 use super::{Clock, ok};
 use socket2::{Domain, Socket, Type};
@@ -11,13 +11,13 @@ use ws_server_mio::{
     ServerId, http,
 };
 
-/// What the server was asked.
+/// The requests that the server received.
 pub struct Asked {
     pub path_and_query: String,
     pub headers: http::HeaderMap,
 }
 
-/// What the application was told and has not looked at.
+/// Reports that the application has not looked at yet.
 #[derive(Default)]
 pub struct Told {
     pub upgrades: Vec<Asked>,
@@ -36,7 +36,7 @@ pub struct Both {
     pub server: ServerId,
     pub clock: Clock,
     pub told: Told,
-    /// The server refuses upgrades with this status.
+    /// The server rejects upgrades with this status.
     pub refuse: Option<u16>,
     /// The subprotocol that the server chooses.
     pub choose: Option<&'static str>,
@@ -74,12 +74,12 @@ impl Both {
         }
     }
 
-    /// A server on `[::1]`, and a socket that keeps its port on 127.0.0.1, where nobody listens yet.
+    /// A server on `[::1]`, and a socket that reserves its port on 127.0.0.1 without listening.
     pub fn on_v6_alone() -> (Self, Socket) {
         let try_one = |_| {
             let rig = Self::on(Bind::from(SocketAddr::from((Ipv6Addr::LOCALHOST, 0))), Options::default());
             let other = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-            // Another program may have it.
+            // Another program may hold it.
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, rig.server_address().port()));
             other.bind(&address.into()).is_ok().then_some((rig, other))
         };
@@ -119,7 +119,7 @@ impl Both {
             }
             event => match event.connection().map(|id| (id, connections.client_of(id))) {
                 Some((id, Some(client))) => told.of_client(client, id, event),
-                Some((id, None)) if connections.server_of(id).is_none() => told.of_nobody(id, event),
+                Some((id, None)) if connections.server_of(id).is_none() => told.without_client(id, event),
                 _ => match event {
                     Event::Upgrade(id, mut upgrade) => {
                         let path_and_query = upgrade.uri().to_string();
@@ -151,11 +151,11 @@ impl Both {
         }
     }
 
-    /// Turns until something is so.
-    pub fn until(&mut self, what: &str, mut so: impl FnMut(&mut Self) -> bool) {
+    /// Runs turns until the condition holds.
+    pub fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
         let start = Instant::now();
-        while !so(self) {
-            assert!(start.elapsed() < HANG, "waited in vain for {what}");
+        while !done(self) {
+            assert!(start.elapsed() < HANG, "timed out waiting for {what}");
             self.turn();
         }
     }
@@ -169,7 +169,7 @@ impl Both {
         taken.unwrap()
     }
 
-    /// Turns until the client's connection opens.
+    /// Runs turns until the client's connection opens.
     pub fn opened(&mut self, client: ClientId) -> ConnectionId {
         self.take("an open connection", |told| take(&mut told.opened, |(of, _)| *of == client)).1
     }
@@ -179,7 +179,7 @@ impl Both {
     }
 
     pub fn reconnecting(&mut self, client: ClientId) -> (u32, Duration) {
-        let what = "word of another attempt";
+        let what = "a report of another attempt";
         let (_, attempt, delay) =
             self.take(what, |told| take(&mut told.reconnecting, |(of, ..)| *of == client));
         (attempt, delay)
@@ -211,11 +211,11 @@ impl Told {
                 self.opened.push((client, id));
                 self.responses.push(*response);
             }
-            event => self.of_nobody(id, event),
+            event => self.without_client(id, event),
         }
     }
 
-    fn of_nobody(&mut self, id: ConnectionId, event: Event<'_>) {
+    fn without_client(&mut self, id: ConnectionId, event: Event<'_>) {
         match event {
             Event::Message(_, Message::Text(text)) => self.texts.push_back((id, text.into_owned())),
             Event::Closed(_, closed) => self.client_closed.push((id, closed)),

@@ -1,11 +1,11 @@
-//! A folder, and a server that answers from it.
+//! A folder, and a server that serves it.
 
 use super::{Peer, Rig};
 use std::fs;
 use std::path::{Path, PathBuf};
 use ws_server_mio::{ConnectionId, Event, Folder, Options, ServerConfig};
 
-/// A folder that goes with the test.
+/// A folder, removed when the test ends.
 pub struct Temp(pub PathBuf);
 
 impl Temp {
@@ -77,7 +77,7 @@ impl Served {
         peer
     }
 
-    /// The head and the body of the answer, by its `Content-Length`.
+    /// The head and the body of an answer, by its `Content-Length`.
     pub fn ask(&mut self, request: &str) -> (String, Vec<u8>) {
         let mut peer = self.send(request);
         for _ in 0..5_000 {

@@ -30,7 +30,7 @@ impl Clock {
     }
 }
 
-/// What the application was told.
+/// The events reported to the application.
 #[derive(Debug)]
 pub enum Seen {
     Request(ConnectionId, String),
@@ -48,7 +48,7 @@ pub enum Seen {
     AcceptFailed(ServerId),
 }
 
-/// Sees each event before the application does what it does.
+/// Sees each event before the application acts on it.
 pub type Hook = Box<dyn FnMut(&mut Connections, &Event<'_>) + Send>;
 
 /// An application that accepts, echoes and answers, or holds what it should decide.
@@ -97,7 +97,7 @@ impl App {
                     Message::Text(text) => self.seen.push(Seen::Text(id, text.to_string())),
                     Message::Binary(data) => self.seen.push(Seen::Binary(id, data.to_vec())),
                 }
-                // Of two ends of ours one must not answer.
+                // Two of our ends must not echo each other.
                 if !self.silent && connections.server_of(id).is_some() {
                     let _ = connections.send(id, message);
                 }
@@ -136,7 +136,7 @@ pub struct Rig {
     pub app: App,
 }
 
-/// Nothing here takes seconds; only a hang is cut by this.
+/// Nothing here takes seconds; this only cuts a hang.
 const HANG: Duration = Duration::from_secs(20);
 
 impl Rig {
@@ -162,16 +162,16 @@ impl Rig {
             .unwrap()
     }
 
-    /// Turns until something is so.
-    pub fn until(&mut self, what: &str, mut so: impl FnMut(&mut Self) -> bool) {
+    /// Runs turns until the condition holds.
+    pub fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
         let start = Instant::now();
-        while !so(self) {
-            assert!(start.elapsed() < HANG, "waited in vain for {what}; seen: {:?}", self.app.seen);
+        while !done(self) {
+            assert!(start.elapsed() < HANG, "timed out waiting for {what}; seen: {:?}", self.app.seen);
             self.turn();
         }
     }
 
-    /// A peer that has connected, and nothing more.
+    /// A connected peer, before any request.
     pub fn peer(&mut self) -> Peer {
         Peer::connect(self.address())
     }
@@ -188,7 +188,7 @@ impl Rig {
         (peer, self.app.open_ids()[before])
     }
 
-    /// Turns until a handshake is answered; the head of the answer.
+    /// Runs turns until a handshake is answered; returns the head of the answer.
     pub fn head(&mut self, peer: &mut Peer) -> String {
         let mut head = None;
         self.until("a head", |_| {
@@ -198,7 +198,7 @@ impl Rig {
         head.unwrap()
     }
 
-    /// Turns until the peer has a frame.
+    /// Runs turns until the peer has a frame.
     pub fn frame(&mut self, peer: &mut Peer) -> (u8, Vec<u8>) {
         let mut frame = None;
         self.until("a frame", |_| {
@@ -208,7 +208,7 @@ impl Rig {
         frame.unwrap()
     }
 
-    /// Turns until the peer has a whole HTTP response with a `Content-Length`.
+    /// Runs turns until the peer has a whole HTTP response with a `Content-Length`.
     pub fn response(&mut self, peer: &mut Peer) -> (u16, String) {
         let mut response = None;
         self.until("a response", |_| {
@@ -218,7 +218,7 @@ impl Rig {
         response.unwrap()
     }
 
-    /// Turns until the peer has read the end of the stream, or a reset.
+    /// Runs turns until the peer reads EOF or a reset.
     pub fn end(&mut self, peer: &mut Peer) {
         self.until("the end", |_| {
             peer.read();

@@ -1,4 +1,4 @@
-//! A host that runs turns when it is woken.
+//! A host that runs turns when woken.
 
 use super::{Peer, Rig};
 use std::cell::Cell;
@@ -8,7 +8,7 @@ use ws_server_mio::{Budget, Options, Turn, Watch};
 
 pub const HANG: Duration = Duration::from_secs(20);
 
-/// A rig whose wake-ups come by a channel.
+/// A rig whose wake-ups come through a channel.
 pub struct Watched {
     pub rig: Rig,
     pub watch: Watch,
@@ -30,11 +30,11 @@ impl Watched {
         Self { rig, watch: watch.unwrap(), woken }
     }
 
-    /// Until all that the kernel has to tell was told: a job's wake-up comes after it.
+    /// Waits until the kernel has reported everything: a job's wake-up comes after it.
     pub fn settle(&mut self) {
         let (tell, told) = mpsc::channel();
         self.rig.endpoint.remote().run(move |_| tell.send(()).unwrap()).unwrap();
-        self.until("what was to be told", |_| told.try_recv().is_ok());
+        self.until("everything reported", |_| told.try_recv().is_ok());
         assert_eq!(self.woken.try_recv(), Err(TryRecvError::Empty));
     }
 
@@ -51,11 +51,11 @@ impl Watched {
         self.woken.recv_timeout(HANG).unwrap();
     }
 
-    /// Runs no turn but after a wake-up, until something is so.
-    pub fn until(&mut self, what: &str, mut so: impl FnMut(&mut Self) -> bool) {
+    /// Runs turns only after wake-ups, until the condition holds.
+    pub fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
         let start = Instant::now();
-        while !so(self) {
-            assert!(start.elapsed() < HANG, "waited in vain for {what}; seen: {:?}", self.rig.app.seen);
+        while !done(self) {
+            assert!(start.elapsed() < HANG, "timed out waiting for {what}; seen: {:?}", self.rig.app.seen);
             match self.woken.recv_timeout(Duration::from_millis(1)) {
                 Ok(()) => self.drain(),
                 Err(end) => assert_eq!(end, RecvTimeoutError::Timeout, "the watch has ended"),
@@ -73,7 +73,7 @@ impl Watched {
     }
 }
 
-/// Turns of four events, by a clock that moves with each reading and not otherwise.
+/// Turns of four events, by a clock that moves only with each reading.
 pub fn short_turns() -> Options {
     let (start, readings) = (Instant::now(), Cell::new(0));
     let budget = Budget::ui().time(Duration::from_micros(4));

@@ -1,4 +1,4 @@
-//! How the end of one leg ends the other.
+//! How the end of one leg ends the other leg.
 
 use crate::common::*;
 use crate::proxy::{Proxy, plain};
@@ -13,7 +13,7 @@ fn close(code: u16, reason: &str) -> Vec<u8> {
 }
 
 #[test]
-fn the_code_and_the_reason_of_either_peer_reach_the_other() {
+fn code_and_reason_cross_in_both_directions() {
     for (payload, told) in [
         (close(4005, "gone"), "closed 4005 gone"),
         (close(1000, ""), "closed 1000"),
@@ -48,7 +48,7 @@ fn the_code_and_the_reason_of_either_peer_reach_the_other() {
 }
 
 #[test]
-fn a_leg_that_is_lost_is_1001_to_a_server_and_1011_to_a_client() {
+fn a_lost_leg_is_1001_to_a_server_and_1011_to_a_client() {
     for reset in [false, true] {
         let lose = |peer: Peer| {
             if reset {
@@ -73,7 +73,7 @@ fn a_client_that_cannot_connect_ends_the_other_side_with_1011() {
     for forgets in [true, false] {
         let mut proxy = Proxy::new();
         proxy.app.forgets = forgets;
-        // A port where nobody listens any more.
+        // A port without a listener.
         let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         proxy.app.upstream = format!("ws://{gone}/");
         let mut client = proxy.client();
@@ -88,7 +88,7 @@ fn a_client_that_cannot_connect_ends_the_other_side_with_1011() {
 }
 
 #[test]
-fn a_host_that_refuses_ends_the_other_side_with_1011() {
+fn a_host_that_rejects_ends_the_other_side_with_1011() {
     let mut proxy = Proxy::new();
     let mut client = proxy.client();
     let (mut host, _) = proxy.asked();
@@ -98,21 +98,21 @@ fn a_host_that_refuses_ends_the_other_side_with_1011() {
 }
 
 #[test]
-fn a_client_with_a_policy_may_try_again_before_the_other_side_is_given_up() {
+fn a_client_with_a_policy_may_retry_before_the_other_side_closes() {
     let policy = || Reconnect::default().wait(Duration::from_millis(1), Duration::from_millis(2));
     let mut proxy = Proxy::with(ServerConfig::new(), ClientConfig::default().reconnect(policy()));
     let mut client = proxy.client();
     let (mut host, _) = proxy.asked();
     client.send(&frame(TEXT, b"for whoever comes"));
     host.send(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
-    // The application removes clients that fail, unless told otherwise.
+    // The application removes failing clients, unless the test says otherwise.
     proxy.app.forgets = false;
     let (mut host, key) = proxy.asked();
     proxy.answer(&mut host, &key);
     assert_eq!(proxy.frame(&mut host), (TEXT, b"for whoever comes".to_vec()));
     assert_eq!(proxy.app.count("failed"), 1);
 
-    // With the connection the coupling ends; the client comes back alone.
+    // The coupling ends with the connection; the client reconnects alone.
     host.send(&plain(CLOSE, &close(1012, "")));
     assert_eq!(proxy.frame(&mut host).0, CLOSE);
     drop(host);
@@ -124,7 +124,7 @@ fn a_client_with_a_policy_may_try_again_before_the_other_side_is_given_up() {
 }
 
 #[test]
-fn a_client_that_is_told_to_stop_trying_ends_the_other_side() {
+fn a_client_that_stops_retrying_ends_the_other_side() {
     // Once while it connects, and once while it waits for its next attempt.
     for waits in [false, true] {
         let policy = Reconnect::default().wait(Duration::from_secs(600), Duration::from_secs(600));
@@ -145,13 +145,13 @@ fn a_client_that_is_told_to_stop_trying_ends_the_other_side() {
 }
 
 #[test]
-fn a_client_that_tries_for_somebody_who_is_gone_is_disconnected() {
+fn a_connecting_client_whose_partner_is_gone_is_disconnected() {
     let mut proxy = Proxy::new();
     proxy.app.forgets = false;
     let client = proxy.client();
     let (mut host, _) = proxy.asked();
     let front = proxy.app.front[0];
-    // It is held, so that only a reset is seen.
+    // The leg is held: only a reset is seen.
     SockRef::from(&client.stream).set_linger(Some(Duration::ZERO)).unwrap();
     drop(client);
     proxy.until("its end", |proxy| proxy.app.count("failed") == 1);
@@ -164,7 +164,7 @@ fn a_client_that_tries_for_somebody_who_is_gone_is_disconnected() {
 }
 
 #[test]
-fn a_leg_that_is_left_may_have_another_partner() {
+fn a_remaining_leg_may_get_another_partner() {
     let mut proxy = Proxy::new();
     let (mut client, first) = proxy.pair();
     let front = proxy.app.front[0];
@@ -178,17 +178,17 @@ fn a_leg_that_is_left_may_have_another_partner() {
     client.send(&frame(TEXT, b"who is there?"));
     proxy.answer(&mut host, &key);
     assert_eq!(proxy.frame(&mut host), (TEXT, b"who is there?".to_vec()));
-    assert_eq!(client.take_frame(), None, "nobody closed it");
+    assert_eq!(client.take_frame(), None, "it is still open");
 }
 
 #[test]
-fn a_close_of_the_application_goes_over_with_what_the_peer_answers() {
+fn a_close_by_the_application_crosses_with_the_peers_answer() {
     let mut proxy = Proxy::new();
     let (mut client, mut host) = proxy.pair();
     let front = proxy.app.front[0];
     proxy.connections().close(front, CloseCode::from(4001), "enough").unwrap();
     assert_eq!(proxy.frame(&mut client), (CLOSE, close(4001, "enough")));
-    // Data before the answer is nobody's any more, but the other leg's.
+    // Data before the answer belongs to the other leg alone.
     client.send(&[frame(TEXT, b"one more"), frame(CLOSE, &close(4001, ""))].concat());
     assert_eq!(proxy.frame(&mut host), (TEXT, b"one more".to_vec()));
     proxy.end(&mut client);

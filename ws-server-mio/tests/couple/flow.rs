@@ -6,7 +6,7 @@ use std::io::Read;
 
 const MESSAGE: usize = 64 << 10;
 const COUNT: usize = (64 << 20) / MESSAGE;
-/// Where the engine stops taking from the other leg, and what one message adds.
+/// Where the engine stops reading from the other leg, and what one message adds.
 const HELD: usize = (1 << 20) + MESSAGE + 64;
 
 /// What the endpoint holds for both legs.
@@ -15,7 +15,7 @@ fn queued(proxy: &mut Proxy) -> usize {
     ids.into_iter().map(|id| proxy.connections().queued(id)).sum()
 }
 
-/// Reads what is there, up to a bound, and says how many messages ended with it.
+/// Reads what is available, up to a bound; returns how many messages ended with it.
 fn take(peer: &mut Peer) -> usize {
     let mut buffer = vec![0; 4 * MESSAGE];
     while peer.got.len() < 4 * MESSAGE {
@@ -25,7 +25,7 @@ fn take(peer: &mut Peer) -> usize {
         }
     }
     let (mut at, mut messages) = (0, 0);
-    // All are of one length: 10 bytes of header, and 4 of a mask.
+    // All have one length: 10 bytes of header, and 4 of a mask.
     while let Some(second) = peer.got.get(at + 1) {
         let len = 10 + 4 * usize::from(second >> 7) + MESSAGE;
         if peer.got.len() < at + len {
@@ -39,7 +39,7 @@ fn take(peer: &mut Peer) -> usize {
     messages
 }
 
-/// Sends as far as it goes, and says how many messages are on their way.
+/// Sends as far as possible; returns how many messages are in flight.
 fn feed(peer: &mut Peer, message: &[u8], sent: &mut usize, count: usize) {
     while *sent < count && peer.flush() {
         peer.send(message);
@@ -56,7 +56,7 @@ fn a_slow_reader_slows_the_sender_and_the_proxy_holds_little() {
         let payload = vec![7; MESSAGE];
         let message = if from_client { frame(BINARY, &payload) } else { plain(BINARY, &payload) };
         let (mut sent, mut still) = (0, 0);
-        // Nobody reads at the other end, until nothing moves any more.
+        // The other end does not read, until nothing moves any more.
         while still < 100 {
             let before = (sent, from.unsent.len());
             feed(&mut from, &message, &mut sent, COUNT);
@@ -64,7 +64,7 @@ fn a_slow_reader_slows_the_sender_and_the_proxy_holds_little() {
             assert!(queued(&mut proxy) <= HELD, "{}", queued(&mut proxy));
             still = if before == (sent, from.unsent.len()) { still + 1 } else { 0 };
         }
-        assert!(sent < COUNT, "the kernel holds it all: this shows nothing");
+        assert!(sent < COUNT, "the kernel holds it all: this proves nothing");
         assert!(queued(&mut proxy) > 64 << 10, "it waits until that has drained");
         let mut got = 0;
         proxy.until("everything", |proxy| {
@@ -78,7 +78,7 @@ fn a_slow_reader_slows_the_sender_and_the_proxy_holds_little() {
 }
 
 #[test]
-fn a_reset_is_found_while_a_leg_is_held() {
+fn a_reset_is_noticed_while_a_leg_is_held() {
     let mut proxy = Proxy::new();
     let (mut client, host) = proxy.pair();
     let message = frame(BINARY, &vec![7; MESSAGE]);
@@ -96,7 +96,7 @@ fn a_reset_is_found_while_a_leg_is_held() {
 }
 
 #[test]
-fn both_ways_at_once_nothing_waits_for_the_other() {
+fn both_directions_at_once_do_not_deadlock() {
     let mut proxy = Proxy::new();
     let (mut client, mut host) = proxy.pair();
     let payload = vec![7; MESSAGE];

@@ -1,4 +1,4 @@
-//! Two connections as one.
+//! Two coupled connections.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 #[path = "../common/mod.rs"]
@@ -16,7 +16,7 @@ use ws_server_mio::{
 };
 
 #[test]
-fn messages_go_over_in_order_both_ways_and_the_application_sees_none() {
+fn messages_cross_in_order_both_ways_past_the_application() {
     let mut proxy = Proxy::new();
     let (mut client, mut host) = proxy.pair();
     let texts: Vec<_> = (0..100).map(|k: i32| k.to_string()).collect();
@@ -31,12 +31,12 @@ fn messages_go_over_in_order_both_ways_and_the_application_sees_none() {
 }
 
 #[test]
-fn fragments_go_over_while_they_arrive_where_they_are_asked_for() {
+fn chunked_messages_cross_while_they_arrive() {
     let pieces = Delivery::Chunked { whole: 0 };
     let client = ClientConfig::new().delivery(pieces);
     let mut proxy = Proxy::with(ServerConfig::new().delivery(pieces), client);
     let (mut client, mut host) = proxy.pair();
-    // The first is there before the last is sent, and a ping between them is nobody else's.
+    // The first arrives before the last is sent, and a ping in between does not cross.
     client.send(&frame(0x01, b"one "));
     assert_eq!(proxy.frame(&mut host), (0x01, b"one ".to_vec()));
     client.send(&[frame(PING, b"?"), frame(0x00, b"two "), frame(0x80, b"three")].concat());
@@ -51,7 +51,7 @@ fn fragments_go_over_while_they_arrive_where_they_are_asked_for() {
 }
 
 #[test]
-fn a_message_that_is_joined_on_one_leg_goes_over_whole() {
+fn a_message_joined_on_one_leg_crosses_whole() {
     let client = ClientConfig::new().delivery(Delivery::Chunked { whole: 0 });
     let mut proxy = Proxy::with(ServerConfig::new(), client);
     let (mut client, mut host) = proxy.pair();
@@ -79,9 +79,9 @@ fn pings_and_pongs_stay_on_their_leg() {
 
 #[cfg(feature = "deflate")]
 #[test]
-fn compression_is_each_legs_own() {
+fn each_leg_negotiates_its_own_compression() {
     use ws_server_mio::Deflate;
-    // The client offers none; the host is one of ours, which agrees.
+    // The client offers none; the host is one of our servers, which agrees.
     let mut proxy =
         Proxy::with(ServerConfig::new().deflate(Deflate::new()), ClientConfig::new().deflate(Deflate::new()));
     let mut other = Rig::new(ServerConfig::new().deflate(Deflate::new()));
@@ -100,11 +100,11 @@ fn compression_is_each_legs_own() {
     assert!(proxy.connections().compression(front).is_none());
     assert!(proxy.connections().compression(back).is_some());
     let bytes = proxy.connections().stats().bytes_out;
-    assert!(bytes < text.len() as u64 + 2000, "{bytes}: it went on compressed");
+    assert!(bytes < text.len() as u64 + 2000, "{bytes}: it crossed compressed");
 }
 
 #[test]
-fn a_leg_that_connects_still_holds_the_other_and_loses_nothing() {
+fn a_connecting_leg_holds_the_other_and_loses_nothing() {
     let mut proxy = Proxy::new();
     let mut client = proxy.client();
     let (mut host, key) = proxy.asked();
@@ -118,14 +118,14 @@ fn a_leg_that_connects_still_holds_the_other_and_loses_nothing() {
 }
 
 #[test]
-fn what_the_host_says_first_waits_for_a_client_that_is_let_in_later() {
+fn early_data_of_the_host_waits_for_a_client_accepted_later() {
     let mut proxy = Proxy::new();
     proxy.app.couples = false;
     let upstream = proxy.app.upstream.clone();
     let upstream = proxy.connections().connect(upstream.as_str(), ClientConfig::new()).unwrap();
     let (mut host, key) = proxy.asked();
     proxy.answer(&mut host, &key);
-    // Its upgrade is not decided when the two are coupled.
+    // Its upgrade is still undecided when the two are coupled.
     proxy.app.holds = true;
     let mut client = Peer::connect(proxy.address);
     client.send(&handshake(proxy.address, "/"));
@@ -141,7 +141,7 @@ fn what_the_host_says_first_waits_for_a_client_that_is_let_in_later() {
 }
 
 #[test]
-fn who_is_gone_itself_or_coupled_already_is_refused_and_nothing_changes() {
+fn closed_identical_and_already_coupled_legs_are_rejected_without_effect() {
     let mut proxy = Proxy::new();
     let (mut client, mut host) = proxy.pair();
     let (front, back, connecting) = (proxy.app.front[0], proxy.app.back[0], proxy.app.clients[0]);
@@ -171,7 +171,7 @@ fn who_is_gone_itself_or_coupled_already_is_refused_and_nothing_changes() {
     proxy.until("a message", |proxy| proxy.app.told.iter().any(|told| told.starts_with("front message")));
 }
 
-/// Keeps what begins with "!", and notes what comes.
+/// Keeps messages that begin with "!", and records all.
 struct Filter;
 
 impl Extension for Filter {
@@ -200,7 +200,7 @@ fn an_extension_filters_each_message_first() {
 }
 
 #[test]
-fn what_the_application_sends_stands_between_what_goes_over() {
+fn application_messages_interleave_with_coupled_messages() {
     let mut proxy = Proxy::new();
     let (mut client, mut host) = proxy.pair();
     let back = proxy.app.back[0];
@@ -211,7 +211,7 @@ fn what_the_application_sends_stands_between_what_goes_over() {
 }
 
 #[test]
-fn a_pause_of_the_application_outlasts_what_the_coupling_holds() {
+fn an_application_pause_outlasts_the_coupling() {
     let mut proxy = Proxy::new();
     let mut client = proxy.client();
     let front = proxy.app.front[0];

@@ -1,4 +1,4 @@
-//! A proxy on one endpoint, a client before it and a host behind it, both by hand.
+//! A proxy on one endpoint between a scripted client and a scripted host.
 
 use crate::common::*;
 use std::net::{SocketAddr, TcpListener};
@@ -16,23 +16,23 @@ pub(crate) struct Proxy {
     pub(crate) app: App,
 }
 
-/// Couples each connection that comes with one to the host.
+/// Couples each incoming connection with a client to the host.
 pub(crate) struct App {
     pub(crate) upstream: String,
     pub(crate) config: ClientConfig,
-    /// What was told, in words.
+    /// The reported events, in words.
     pub(crate) told: Vec<String>,
-    /// The connections of the server, as they came, and those of the clients, as they opened.
+    /// The server's connections in order of arrival, and the clients' in order of opening.
     pub(crate) front: Vec<ConnectionId>,
     pub(crate) back: Vec<ConnectionId>,
     pub(crate) clients: Vec<ClientId>,
     /// Whether it couples, and forgets clients that have ended.
     pub(crate) couples: bool,
     pub(crate) forgets: bool,
-    /// It keeps what asks to be let in.
+    /// It holds upgrade requests.
     pub(crate) holds: bool,
     pub(crate) upgrades: Vec<(ConnectionId, Upgrade)>,
-    /// At the next end these are coupled.
+    /// At the next close these are coupled.
     pub(crate) next: Option<(ConnectionId, ClientId)>,
 }
 
@@ -136,15 +136,15 @@ impl Proxy {
         }
     }
 
-    pub(crate) fn until(&mut self, what: &str, mut so: impl FnMut(&mut Self) -> bool) {
+    pub(crate) fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
         let start = Instant::now();
-        while !so(self) {
-            assert!(start.elapsed() < HANG, "waited in vain for {what}; told: {:?}", self.app.told);
+        while !done(self) {
+            assert!(start.elapsed() < HANG, "timed out waiting for {what}; reported: {:?}", self.app.told);
             self.turn();
         }
     }
 
-    /// A client that is let in.
+    /// A client that is accepted.
     pub(crate) fn client(&mut self) -> Peer {
         let mut peer = Peer::connect(self.address);
         peer.send(&handshake(self.address, "/"));
@@ -152,7 +152,7 @@ impl Proxy {
         peer
     }
 
-    /// The proxy's connection at the host, which has not answered its request; and the key of that.
+    /// The proxy's connection at the host, its request still unanswered, and the key of that request.
     pub(crate) fn asked(&mut self) -> (Peer, String) {
         let mut stream = None;
         self.until("a connection at the host", |proxy| {
@@ -170,7 +170,7 @@ impl Proxy {
         (peer, key.to_owned())
     }
 
-    /// The host lets the proxy in.
+    /// The host accepts the proxy.
     pub(crate) fn answer(&mut self, host: &mut Peer, key: &str) {
         let open = self.app.back.len();
         host.send(switch(key).as_bytes());

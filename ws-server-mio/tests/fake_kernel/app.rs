@@ -1,4 +1,4 @@
-//! The application: it echoes, broadcasts, answers now and later, closes, and keeps a record of it all.
+//! The application: it echoes, broadcasts, answers now and later, closes, and records everything.
 
 use super::behaviour::{Behaviour, refills};
 use super::bulk::Bulk;
@@ -15,7 +15,7 @@ use ws_server_mio::{
     ResponseBody, Sent, SlowPeer, State, Upgrade,
 };
 
-/// What messages and bodies are cut from.
+/// The source bytes of messages and bodies.
 pub(super) static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut rng = Rng::new(0);
     (0..400_000).map(|_| b'a' + rng.below(26) as u8).collect()
@@ -29,7 +29,7 @@ pub(super) fn content(peer: usize, n: usize, len: usize) -> &'static [u8] {
 
 pub(super) const FILE: &str = "book.txt";
 
-/// The file that is served; its folder goes with the test.
+/// The file that is served; its folder is removed with the test.
 pub(super) struct Shelf {
     pub(super) path: PathBuf,
     pub(super) folder: Folder,
@@ -42,37 +42,37 @@ impl Drop for Shelf {
     }
 }
 
-/// What was queued for a peer.
+/// A message queued for a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Said {
     Echo(usize),
     News(usize),
-    /// Nobody asked for it; of this length.
+    /// Unrequested; of this length.
     Bulk(usize),
 }
 
-/// What is known of one peer.
+/// The record of one peer.
 #[derive(Default)]
 pub(super) struct Record {
     pub(super) id: Option<ConnectionId>,
-    /// The lengths of the messages that it sent.
+    /// The lengths of the messages that the peer sent.
     pub(super) lengths: Vec<usize>,
     pub(super) heard: usize,
     pub(super) said: Vec<Said>,
-    /// The newest of what only the newest matters of.
+    /// The last value sent by `LatestByKey`.
     pub(super) latest: usize,
     pub(super) open: bool,
     pub(super) closed: Option<Box<Closed>>,
-    /// The application ended it, or refused it.
+    /// The application closed or rejected it.
     pub(super) cut: bool,
     piece: Vec<u8>,
-    /// What it is still to be sent.
+    /// What remains to be sent to it.
     pub(super) bulk: Option<Bulk>,
-    /// It asked for no more.
+    /// It asked to send no more.
     pub(super) stopped: bool,
-    /// The application holds reading back.
+    /// The application has paused reading.
     pub(super) paused: bool,
-    /// How many requests of its were told.
+    /// How many of its requests were reported.
     pub(super) asked: usize,
     pub(super) stream: Option<(ConnectionId, ResponseBody)>,
 }
@@ -88,7 +88,7 @@ pub(super) struct App<'s> {
     pub(super) records: Vec<Record>,
     pub(super) ids: BTreeMap<ConnectionId, usize>,
     pub(super) events: u64,
-    /// How often it does something beside echoing, in percent.
+    /// How often it does something besides echoing, in percent.
     pub(super) wild: usize,
     pub(super) stopping: bool,
     pub(super) stopped: bool,
@@ -102,12 +102,12 @@ pub(super) struct App<'s> {
     latest: usize,
     shelf: &'s Shelf,
     pub(super) behaviour: Behaviour,
-    /// Messages are answered with themselves.
+    /// It echoes messages.
     echoes: bool,
     /// How much may be sent to one peer.
     pub(super) most: usize,
     time: Time,
-    /// Its handlers take their time now.
+    /// Its handlers are slow now.
     pub(super) is_slow: bool,
 }
 
@@ -146,7 +146,7 @@ impl<'s> App<'s> {
         }
     }
 
-    /// Handles an event, and may panic right after that.
+    /// Handles an event, and may panic right after.
     pub(super) fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
         self.react(connections, event);
         if self.behaviour.panics && self.rng.percent(5) {
@@ -181,9 +181,9 @@ impl<'s> App<'s> {
     }
 
     fn happened(&mut self, connections: &mut Connections, id: ConnectionId, event: Event<'_>) {
-        assert!(!self.stopped, "told of a connection of a server that has stopped");
+        assert!(!self.stopped, "reported a connection of a stopped server");
         if let Some(peer) = self.ids.get(&id) {
-            assert!(self.records[*peer].closed.is_none(), "told something after the end");
+            assert!(self.records[*peer].closed.is_none(), "reported something after the close");
         }
         match event {
             Event::Request(_, request) => self.request(connections, id, request),
@@ -242,7 +242,7 @@ impl<'s> App<'s> {
         &mut self.records[self.ids[&id]]
     }
 
-    /// Whose connection this is stands in the path: `/kind/peer/…`.
+    /// The path names the connection's peer: `/kind/peer/…`.
     fn meet(&mut self, id: ConnectionId, path: &str) -> usize {
         let peer: usize = path.split('/').nth(2).unwrap().parse().unwrap();
         self.ids.insert(id, peer);
@@ -252,7 +252,7 @@ impl<'s> App<'s> {
     }
 
     fn request(&mut self, connections: &mut Connections, id: ConnectionId, request: Request) {
-        // A file's name is in the path.
+        // The path contains a file's name.
         let path = match request.query() {
             Some(query) => format!("/file/{query}"),
             None => request.path().to_owned(),
@@ -290,7 +290,7 @@ impl<'s> App<'s> {
             return record.bulk.iter_mut().for_each(Bulk::end);
         }
         let n = record.heard;
-        assert!(n < record.lengths.len(), "a message that nobody sent");
+        assert!(n < record.lengths.len(), "a message that was never sent");
         assert!(
             message.as_bytes() == content(peer, n, record.lengths[n]),
             "message {n} of peer {peer} differs"
@@ -310,7 +310,7 @@ impl<'s> App<'s> {
         (!open.is_empty()).then(|| self.rng.pick(&open))
     }
 
-    /// Something that no peer asked for.
+    /// Something unrequested.
     pub(super) fn act(&mut self, connections: &mut Connections) {
         match self.rng.below(100) {
             0..50 => self.tell_news(connections),
@@ -357,7 +357,7 @@ impl<'s> App<'s> {
             connections.ids().filter(|id| connections.state(*id) == State::Open).collect();
         let mut reached = 0;
         for id in &listeners {
-            // Who is too slow for it is closed.
+            // Closes peers that are too slow for it.
             if connections.topics().send_to(&frame, [*id]) == 1 {
                 reached += 1;
                 self.record(*id).said.push(Said::News(seq));
@@ -368,7 +368,7 @@ impl<'s> App<'s> {
         assert!(reached <= listeners.len());
     }
 
-    /// A feed: something short for everybody, whatever the send answers.
+    /// A feed: something short for every peer, whatever the send answers.
     pub(super) fn feed(&mut self, connections: &mut Connections) {
         let open: Vec<_> = self.ids.iter().map(|(id, peer)| (*id, *peer)).collect();
         for (id, peer) in open {
@@ -380,19 +380,19 @@ impl<'s> App<'s> {
         self.feed_streams(connections);
     }
 
-    /// Whether it put anything off.
+    /// Whether anything is postponed.
     pub(super) fn has_later(&self) -> bool {
         !self.later.is_empty()
     }
 
-    /// Does what it put off; says whether there was anything.
+    /// Does the postponed work; returns whether there was any.
     pub(super) fn go_on(&mut self, connections: &mut Connections) -> bool {
         if self.later.is_empty() {
             return false;
         }
         let at = self.rng.below(self.later.len());
         match self.later.swap_remove(at) {
-            // Whoever waits may be gone by now.
+            // The peer may be gone by now.
             Later::Upgrade(id, upgrade) => drop(connections.accept(id, upgrade)),
             Later::Request(id, request, response) => drop(connections.respond(id, request, response)),
             Later::Body(id, body, []) => drop(connections.finish_body(id, body)),

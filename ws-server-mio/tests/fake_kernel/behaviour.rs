@@ -6,37 +6,37 @@ use std::time::Duration;
 use ws_proto::Config;
 use ws_server_mio::{Delivery, Heartbeat};
 
-/// What they do beside echoing, closing and breaking; nothing of it by default.
+/// What they do besides echoing, closing and breaking; nothing of it by default.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Behaviour {
-    /// Any of the others.
+    /// Any of the variants below.
     pub(super) users: bool,
-    /// Both ends send much by `send` alone.
+    /// Both ends send much, with `send` alone.
     pub(super) bulk: bool,
-    /// The server sends more at each `Drained`, until it is told to stop.
+    /// The server sends more at each `Drained`, until asked to stop.
     pub(super) refill: bool,
     /// Feeds that are faster than heartbeats, to peers that die.
     pub(super) feed: bool,
-    /// Event streams, logs without an end, and peers that leave them.
+    /// Event streams, endless logs, and peers that leave them.
     pub(super) streams: bool,
-    /// A stop amid answers, some of which are late.
+    /// A stop amid answers, some of them late.
     pub(super) stops: bool,
-    /// Peers that say why they go, and are gone.
+    /// Peers that send a Close, and vanish.
     pub(super) farewells: bool,
-    /// The application holds reading back.
+    /// The application pauses reading.
     pub(super) pauses: bool,
-    /// Handlers take their time.
+    /// Slow handlers.
     pub(super) slow: bool,
-    /// Handlers panic, and are caught.
+    /// Handlers panic, and the application catches it.
     pub(super) panics: bool,
-    /// Settings at their ends.
+    /// Settings at their extremes.
     pub(super) extremes: bool,
-    /// All connections together may hold only so much.
+    /// A limit on the memory of all connections together.
     pub(super) memory: Option<usize>,
 }
 
 impl Behaviour {
-    /// Any of it together.
+    /// Any combination.
     pub(super) fn mixed(rng: &mut Rng) -> Self {
         let mut some = || rng.percent(40);
         Self {
@@ -55,7 +55,7 @@ impl Behaviour {
         }
     }
 
-    /// A server's or a client's rules. Nothing that an honest peer does ends a connection by them.
+    /// The rules of a server or a client. They end no connection of an honest peer.
     pub(super) fn config(&self, mut config: Config, rng: &mut Rng) -> Config {
         let weeks = Duration::from_secs(2_000_000);
         let minute = Duration::from_secs(60);
@@ -84,10 +84,10 @@ impl Behaviour {
         config
     }
 
-    /// The heartbeat of the server: how often, and how long an answer may take.
+    /// The heartbeat of the server: its interval, and how long an answer may take.
     pub(super) fn heartbeat(&self, rng: &mut Rng) -> Option<(Duration, Duration)> {
         let seconds = |interval, answer| Some((Duration::from_secs(interval), Duration::from_secs(answer)));
-        // A loop that is busy for a second with its handlers must not ask for answers within one.
+        // A loop whose handlers take a second must not expect answers within one.
         let is_quick = self.feed && !self.slow;
         match rng.below(5) {
             0 if is_quick => seconds(1, 1),
@@ -98,7 +98,7 @@ impl Behaviour {
         }
     }
 
-    /// So much is sent by an end that sends much; now and then nothing.
+    /// How much an end sends that sends much; now and then nothing.
     pub(super) fn bulk_of(&self, rng: &mut Rng, most: usize) -> Option<Bulk> {
         if !self.bulk || rng.percent(20) {
             return None;
@@ -115,7 +115,7 @@ impl Behaviour {
     }
 }
 
-/// What is sent for as long as nobody asks to stop.
+/// What is sent until a stop is asked for.
 pub(super) fn refills(rng: &mut Rng, most: usize) -> Bulk {
     let until = rng.pick(&[Until::Congested, Until::Full]);
     Bulk::new(until, rng.pick(&[1000, 20_000]).min(most), usize::MAX)
@@ -129,7 +129,7 @@ pub(super) fn ping(beat: Option<(Duration, Duration)>) -> Heartbeat {
     }
 }
 
-/// Settings at 0, at 1 and at their greatest.
+/// Settings at 0, at 1 and at their maximum.
 fn extremes(mut config: Config, rng: &mut Rng) -> Config {
     let mut size = || rng.pick(&[0, 1, usize::MAX]);
     config = config.outbox(size(), size(), size());
@@ -138,7 +138,7 @@ fn extremes(mut config: Config, rng: &mut Rng) -> Config {
     if rng.percent(30) {
         config = config.message_rate(Some(rng.pick(&[100, u16::MAX])));
     }
-    // One that is paced takes little in a second.
+    // A throttled peer reads little in a second.
     config = config.min_output_rate(0);
     if rng.percent(30) {
         config = config.output_timeout(Duration::MAX);

@@ -1,4 +1,4 @@
-//! Much, sent by `send` alone: by the application to its peers, and by peers to the server.
+//! Bulk data, sent with `send` alone: by the application to its peers, and by peers to the server.
 
 use super::app::{App, Said, content};
 use super::web_socket::WebSocket;
@@ -8,13 +8,13 @@ use ws_server_mio::{ConnectionId, Connections, SendError, Sent};
 /// When a sender waits for `Drained`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Until {
-    /// What the send answers is ignored.
+    /// Ignores what the send answers.
     Never,
     Congested,
     Full,
 }
 
-/// What is left to send.
+/// What remains to be sent.
 #[derive(Clone, Debug)]
 pub(super) struct Bulk {
     until: Until,
@@ -22,7 +22,7 @@ pub(super) struct Bulk {
     left: usize,
 }
 
-/// The numbers of messages that are not asked for, apart from the others'.
+/// The numbers of unrequested messages, disjoint from all other numbers.
 pub(super) const BULK: usize = 5000;
 
 impl Bulk {
@@ -34,7 +34,7 @@ impl Bulk {
         self.left = 0;
     }
 
-    /// Sends on until there is a reason to wait.
+    /// Sends until there is a reason to wait.
     fn go_on(&mut self, mut send: impl FnMut(usize) -> Result<Sent, SendError>) {
         while self.left > 0 {
             match send(self.len) {
@@ -44,7 +44,7 @@ impl Bulk {
                         return;
                     }
                 }
-                // It is lost, and nobody cares.
+                // The message is lost, by design.
                 Err(SendError::Full) if self.until == Until::Never => self.left -= 1,
                 Err(SendError::Full) => return,
                 Err(_) => self.left = 0,
@@ -69,7 +69,7 @@ impl App<'_> {
         record.bulk = Some(bulk);
     }
 
-    /// Nothing more is sent than what was begun.
+    /// Sends nothing more than what was begun.
     pub(super) fn end_refills(&mut self) {
         if std::mem::take(&mut self.behaviour.refill) {
             self.records.iter_mut().filter_map(|record| record.bulk.as_mut()).for_each(Bulk::end);

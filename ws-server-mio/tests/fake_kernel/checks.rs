@@ -1,4 +1,4 @@
-//! What is true after every turn.
+//! Invariants after every turn.
 
 use super::kernel::Kernel;
 use std::collections::BTreeMap;
@@ -7,10 +7,10 @@ use ws_proto::State;
 use ws_server_mio::Connections;
 use ws_server_mio::inspect::{self, flag};
 
-/// The longest message there is, and what stands beside messages: control frames, the switch.
+/// The longest message, and what precedes messages: control frames, the switch.
 const BESIDE: usize = 200_000;
 
-/// Whatever needs the loop is on one of its lists, and whatever is counted is there.
+/// Whatever needs the loop is on one of its lists, and every count matches.
 pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
     let kernel = kernel.lock();
     let sockets: BTreeMap<_, _> = kernel.tokens().collect();
@@ -36,20 +36,14 @@ pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
         }
         let may_read = live.has(flag::READABLE | flag::LEFTOVER) && !live.connection.is_paused();
         let waits = may_read || live.connection.shares().is_used();
-        assert!(!waits || live.has(flag::QUEUED), "slot {slot} may be read, and waits on no list");
+        assert!(!waits || live.has(flag::QUEUED), "slot {slot} is readable but on no list");
         let is_written = live.connection.outbox().is_empty();
-        assert!(
-            is_written || !live.has(flag::WRITABLE),
-            "slot {slot} may be written to, and waits on no list"
-        );
-        if kernel.is_told(id) {
+        assert!(is_written || !live.has(flag::WRITABLE), "slot {slot} is writable but on no list");
+        if kernel.is_reported(id) {
             let level = kernel.level(id);
             let readable = level.readable && !kernel.sockets[id].end_told;
-            assert!(live.has(flag::READABLE) || !readable, "slot {slot}: what can be read is forgotten");
-            assert!(
-                live.has(flag::WRITABLE) || !level.writable,
-                "slot {slot}: that it takes more is forgotten"
-            );
+            assert!(live.has(flag::READABLE) || !readable, "slot {slot}: readable input is forgotten");
+            assert!(live.has(flag::WRITABLE) || !level.writable, "slot {slot}: room for output is forgotten");
         }
         if live.connection.state() == State::Open {
             let most = live.connection.config().get_outbox_cap().saturating_add(BESIDE);
@@ -57,7 +51,7 @@ pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
         }
         let deadline = live.connection.poll_timeout();
         let is_judged = live.connection.config().get_output_timeout() < Duration::MAX;
-        assert!(is_written || deadline.is_some() || !is_judged, "slot {slot} may stall for ever");
+        assert!(is_written || deadline.is_some() || !is_judged, "slot {slot} may stall forever");
         if let Some(deadline) = deadline {
             assert!(live.has_timer_by(deadline), "slot {slot} has no timer");
         }
@@ -70,13 +64,16 @@ pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
         assert_eq!(count, [admission.connections(), server.http, server.websockets, admission.handshakes()]);
         assert!(admission.connections() > 0 || admission.addresses() == 0, "an address stays counted");
         for (place, ready) in server.ready.iter().enumerate() {
-            assert!(*ready || !kernel.waiting(place), "who waits at listener {place} is forgotten");
+            assert!(
+                *ready || !kernel.waiting(place),
+                "a connection waiting at listener {place} is forgotten"
+            );
         }
     }
 }
 
-/// What all connections hold together is within the limit, but for what each may hold at any time: what is below its high
-/// mark, and the message that goes over it.
+/// All connections together stay within the memory limit, apart from what each may always hold: its output below its
+/// high mark, and the message that crosses it.
 pub(super) fn holds_no_more_than(connections: &mut Connections, limit: usize) {
     let (mut held, mut most) = (0, limit);
     inspect::each_slot(connections, |live| {

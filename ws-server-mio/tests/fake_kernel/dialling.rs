@@ -5,7 +5,7 @@ use super::wire::{Fate, Link, Signal, Socket, Target};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
-/// What comes of connecting to somebody.
+/// The outcome of a connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mood {
     Up,
@@ -14,7 +14,7 @@ pub(super) enum Mood {
     /// Known later.
     Refuses(ErrorKind),
     Silent,
-    /// Nobody listens, and the port is the one that the system gave to who connects.
+    /// No listener, and the port is the one that the system gave to the connecting socket.
     Mirror,
 }
 
@@ -31,7 +31,7 @@ pub(super) const MOODS: [Mood; 10] = [
     Mood::Mirror,
 ];
 
-/// Who connects, as its own kernel calls it.
+/// The connecting socket, as the peer's kernel calls it.
 const HERE: ([u8; 4], u16) = ([192, 0, 2, 200], 50_000);
 
 /// What the loop calls.
@@ -47,7 +47,7 @@ impl Inner {
         let link = match (mood, target) {
             (Mood::Fails(kind), _) => return Err(kind.into()),
             (Mood::Up | Mood::Mirror, None) => Link::Up,
-            // That of a Unix socket is known at once.
+            // The outcome on a Unix socket is known at once.
             (_, None) => return Err(self.rng.pick(&[ErrorKind::NotFound, ErrorKind::WouldBlock]).into()),
             (Mood::Up | Mood::Mirror, _) if self.rng.percent(20) => Link::Up,
             (Mood::Up | Mood::Mirror, _) => Link::Begun(Fate::Connects),
@@ -61,13 +61,13 @@ impl Inner {
         Ok(self.sockets.len() - 1)
     }
 
-    /// Where there is no more memory for watching it, the system says so.
+    /// Out of memory for watching it, the system reports that.
     pub(super) fn may_watch(&mut self, id: usize) -> io::Result<()> {
         let refused = self.sockets[id].target.is_some() && self.rng.percent(self.faults / 10);
         if refused { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
-    /// While the loop looks what has come of it.
+    /// While the loop checks the outcome.
     pub(super) fn connect_goes_on(&mut self, id: usize) {
         if self.sockets[id].target.is_some() && self.rng.percent(self.faults) {
             self.progress(id, false);
@@ -93,7 +93,7 @@ impl Inner {
         Ok(socket.target.flatten().filter(|_| socket.mirror).unwrap_or(HERE.into()))
     }
 
-    /// Everybody can be reached.
+    /// Every host is reachable.
     pub(super) fn be_reachable(&mut self) {
         self.moods.clear();
     }

@@ -1,4 +1,4 @@
-//! How a run ends: the network is fair again, everybody parts, and nothing is left.
+//! How a run ends: the network is fair again, all peers close, and nothing leaks.
 
 use super::peer::{Health, Kind, Peer};
 use super::world::World;
@@ -7,10 +7,10 @@ use ws_proto::{CloseCode, Moment};
 use ws_server_mio::inspect;
 
 impl World<'_> {
-    /// Everything arrives, and everybody reads, until nobody has anything to do; no time passes for it.
+    /// Everything arrives and every peer reads, until nothing is left to do; no time passes.
     pub(super) fn quiet(&mut self) {
         for round in 0.. {
-            assert!(round < 200_000, "it goes on for ever");
+            assert!(round < 200_000, "it never ends");
             let mut moved = false;
             for id in 0..self.peers.len() {
                 self.kernel.lock().progress(id, true);
@@ -20,7 +20,7 @@ impl World<'_> {
                 moved = true;
             }
             moved |= self.pump();
-            // What users put off takes time.
+            // Postponed work takes time.
             if !self.behaviour.users {
                 moved |= self.app.go_on(self.endpoint.connections());
             }
@@ -30,7 +30,7 @@ impl World<'_> {
         }
     }
 
-    /// Time passes until the next deadline of anybody; says whether there is one within that time.
+    /// Time passes until the next deadline; returns whether there is one within that time.
     pub(super) fn pass(&mut self, most: Duration) -> bool {
         let now = self.time.now();
         if self.app.has_later() && self.behaviour.users && self.later_at.is_none() {
@@ -49,7 +49,7 @@ impl World<'_> {
         true
     }
 
-    /// The network is fair, and descriptors are back: whoever did nothing wrong gets all that it may expect.
+    /// The network is fair, and descriptors are back: every correct peer gets all that it may expect.
     pub(super) fn settle(&mut self) {
         self.trace(|| "settle".to_owned());
         self.be_fair();
@@ -58,7 +58,7 @@ impl World<'_> {
             self.peers.iter_mut().for_each(|peer| peer.rate = None);
         }
         self.quiet();
-        // Who waits for a descriptor, for the end of another's handshake or for the next second, gets its turn.
+        // Peers that wait for a descriptor, for another's handshake or for the next second get their turn.
         let (rounds, patience) = if self.behaviour.users { (20_000, 61) } else { (1000, 11) };
         for _ in 0..rounds {
             let waits = |peer: &Peer| peer.health == Health::Good && !peer.is_content(&self.app);
@@ -77,7 +77,7 @@ impl World<'_> {
         }
     }
 
-    /// Everybody reads, and the kernel's buffers are of the usual size.
+    /// Every peer reads, and the kernel's buffers have their usual size.
     pub(super) fn be_fair(&mut self) {
         self.kernel.lock().be_fair();
         for peer in &mut self.peers {
@@ -123,7 +123,7 @@ impl World<'_> {
         assert!(stopped <= begun.max(since + deadline) + slack, "it stopped too late");
     }
 
-    /// Of those who did nothing wrong, whoever has left closed in order, and got everything before.
+    /// Of the correct peers, each that has left closed in order, and received everything before that.
     fn ends_are_in_order(&mut self) {
         let turned_away = self.endpoint.connections().stats().rejected > 0;
         let excused = self.hasty || turned_away || self.stop.is_some() || self.behaviour.memory.is_some();
@@ -132,7 +132,7 @@ impl World<'_> {
             match &peer.kind {
                 Kind::WebSocket(socket) => {
                     let closed = socket.closed.as_ref().unwrap();
-                    // One that is closed for want of memory is told so ahead of what waits for it.
+                    // A connection closed for want of memory gets its Close ahead of queued messages.
                     let overtakes = [CloseCode::TRY_AGAIN_LATER, CloseCode::TOO_BIG].contains(&closed.code);
                     if closed.clean && !overtakes {
                         assert_eq!(socket.got, record.said.len(), "peer {} got less", peer.number);
@@ -143,7 +143,7 @@ impl World<'_> {
                         assert_eq!(
                             record.heard,
                             record.lengths.len(),
-                            "less of peer {} was heard",
+                            "less of peer {} was received",
                             peer.number
                         );
                     }
@@ -176,7 +176,7 @@ impl World<'_> {
         let accepted = || kernel.sockets.iter().filter(|socket| socket.accepted);
         assert!(accepted().all(|socket| socket.closed));
         assert_eq!(stats.open, 0);
-        // Each listener asks for descriptors ten times a second.
+        // Each listener retries ten times a second.
         let asked = self.time.now().since(Moment::default()).as_millis() as u64 / 100 + 1;
         assert!(kernel.refusals <= asked * kernel.listeners.len() as u64, "{} refusals", kernel.refusals);
         assert_eq!(stats.accepted + stats.rejected, accepted().count() as u64);
@@ -185,7 +185,7 @@ impl World<'_> {
         for peer in &self.peers {
             let (record, socket) = (&self.app.records[peer.number], &kernel.sockets[peer.socket]);
             let Some(closed) = &record.closed else {
-                assert!(record.id.is_none(), "the end of peer {} was never told", peer.number);
+                assert!(record.id.is_none(), "the close of peer {} was never reported", peer.number);
                 continue;
             };
             assert_eq!(closed.bytes_sent, socket.bytes_written);

@@ -1,19 +1,18 @@
-//! A kernel that does not exist. It answers as a real one may, and seldom does; what a real one promises, it
-//! keeps.
+//! A fake kernel. It answers as a real one may, and seldom does; what a real one promises, it keeps.
 //!
 //! ```text
 //!  peer ── send ──▶ wire ── arrives, sooner or later ──▶ inbox ── read ──▶ the loop
 //!       ◀─ receive ─────────────────────────────────── outbox ◀─ write ──
 //! ```
 //!
-//! Promised, of a system whose readiness comes in edges (epoll, kqueue): whatever arrives after the last event
-//! was fetched makes another one, and so does room after a write that was refused or cut short; an event shows
-//! the whole state at the time it is fetched; the end of the stream and an error show themselves as such in
-//! every event from then on. Of a system that must be armed (Windows, as mio has it): a kind of readiness is
-//! told once, and again only when a read or a write was answered `WouldBlock` since.
+//! Promised, of a system with edge-triggered readiness (epoll, kqueue): whatever arrives after the last event was
+//! fetched causes another one, and so does room after a write that was refused or cut short; an event shows the whole
+//! state at the time it is fetched; EOF and errors show as such in every event from then on. Of a system that must be
+//! armed (Windows, as mio has it): each kind of readiness is reported once, and again only after a read or a write has
+//! returned `WouldBlock`.
 //!
-//! Not promised: when anything arrives, in which order sockets are told of, that what was ready still is, that a
-//! call is not interrupted.
+//! Not promised: when anything arrives, in which order sockets are reported, that readiness still holds, that a call is
+//! not interrupted.
 
 use super::dialling::Mood;
 use super::rng::Rng;
@@ -37,25 +36,25 @@ pub(super) struct Inner {
     pub(super) rng: Rng,
     pub(super) sockets: Vec<Socket>,
     pub(super) listeners: Vec<Listener>,
-    /// Readiness must be armed again, as on Windows.
+    /// Readiness must be re-armed, as on Windows.
     pub(super) armed_system: bool,
-    /// What came before a reset can still be read, as on Linux.
+    /// Input before a reset can still be read, as on Linux.
     pub(super) reset_keeps: bool,
     /// How often something goes wrong, in percent.
     pub(super) faults: usize,
     pub(super) no_descriptors: bool,
     /// It reports room and opens windows as Linux does.
     pub(super) linux: bool,
-    /// How often it said so.
+    /// How often it did so.
     pub(super) refusals: u64,
-    /// Another thread wants the loop to wake.
+    /// Another thread asks the loop to wake.
     pub(super) woken: bool,
-    /// What the loop was told last, and what it is told next of sockets that are gone.
+    /// What was last reported to the loop, and what will be reported about sockets that are gone.
     pub(super) told: Vec<(Token, Readiness)>,
     pub(super) stale: Vec<(Token, Readiness)>,
     /// Calls of the loop into the kernel.
     pub(super) calls: u64,
-    /// What is the matter with whom the loop may connect to; with all others, nothing.
+    /// Special outcomes by target of a connect; for all other targets, none.
     pub(super) moods: BTreeMap<Target, Mood>,
 }
 
@@ -87,12 +86,12 @@ impl Kernel {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A run that has failed is still taken down.
+        // Teardown runs even after a failure.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What the loop calls. A call may find that the world has moved on meanwhile.
+/// The loop's calls. A call may find that the world has moved on meanwhile.
 impl Inner {
     fn call(&mut self, id: usize) -> io::Result<()> {
         self.calls += 1;
@@ -115,7 +114,7 @@ impl Inner {
         self.may_watch(id)?;
         let socket = &mut self.sockets[id];
         socket.token = Some(token);
-        // The present state makes the first event.
+        // The present state causes the first event.
         socket.edge = true;
         socket.armed = ALL;
         Ok(())
@@ -130,7 +129,7 @@ impl Inner {
         if n > 0 {
             if rng.percent(*faults) {
                 n = rng.within(1, n);
-                // The rest came just after: an event will tell, where it is told in edges.
+                // The rest arrived just after: an edge-triggered system will report it.
                 socket.edge |= !*armed_system && n < socket.inbox.len();
             }
             buffer[..n].copy_from_slice(socket.inbox.take(n));
@@ -140,7 +139,7 @@ impl Inner {
             }
             return Ok(n);
         }
-        // An error is told once; what is left of the connection is its end.
+        // An error is reported once; then the connection reads EOF.
         if socket.reset == Signal::Arrived && mem::take(&mut socket.error) {
             return Err(socket.kind.into());
         }
@@ -165,7 +164,7 @@ impl Inner {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let asked: usize = slices.iter().map(|slice| slice.len()).sum();
-        assert!(asked > 0, "a write of nothing");
+        assert!(asked > 0, "an empty write");
         let mut n = asked.min(socket.room());
         if rng.percent(*faults) {
             n = rng.within(0, n);
@@ -197,7 +196,7 @@ impl Inner {
             return Err(io::ErrorKind::NotConnected.into());
         }
         socket.shut = true;
-        // The change of state may be told, and may not.
+        // The change of state may be reported, or not.
         socket.edge |= self.rng.percent(50);
         Ok(())
     }
@@ -214,7 +213,7 @@ impl Inner {
         let socket = &mut self.sockets[id];
         assert!(!mem::replace(&mut socket.closed, true));
         socket.token = None;
-        // What came and was not read: the peer learns that it was lost.
+        // Unread input: the peer learns that it was lost.
         socket.aborted |= !socket.inbox.is_empty();
     }
 
@@ -252,7 +251,7 @@ impl Inner {
     }
 }
 
-/// What the waiting fetches.
+/// What the next wait fetches.
 impl Inner {
     /// Whether it would fetch anything.
     pub(super) fn has_events(&self) -> bool {
@@ -278,18 +277,17 @@ impl Inner {
         !listener.backlog.is_empty() && if self.armed_system { listener.armed } else { listener.edge }
     }
 
-    /// Whether the loop was told all there is of this socket, so that it must remember by itself.
-    pub(super) fn is_told(&self, id: usize) -> bool {
+    /// Whether everything about this socket was reported, and the loop must remember it.
+    pub(super) fn is_reported(&self, id: usize) -> bool {
         self.event(&self.sockets[id]).is_none()
     }
 
-    /// What the loop would be told of it.
+    /// What would be reported about it.
     pub(super) fn level(&self, id: usize) -> Readiness {
         self.sockets[id].level(self.armed_system)
     }
 
-    /// Fetches events: not always all, in any order, one socket's perhaps in two, and now and then one for
-    /// nothing.
+    /// Fetches events: not always all, in any order, perhaps two for one socket, and now and then a spurious one.
     pub(super) fn wait(&mut self) -> Vec<(Token, Readiness)> {
         let mut events = Vec::new();
         for place in 0..self.listeners.len() {
@@ -332,7 +330,7 @@ impl Inner {
         tokens.filter_map(|(id, socket)| socket.token.map(|Token(token)| (token, id)))
     }
 
-    /// Whether somebody waits to be accepted there, and the loop was told.
+    /// Whether a connection waits to be accepted there, and the loop was notified.
     pub(super) fn waiting(&self, place: usize) -> bool {
         let listener = &self.listeners[place];
         !listener.backlog.is_empty() && !self.is_ready(listener)
@@ -343,7 +341,7 @@ impl Inner {
         self.sockets[id].progress(&mut self.rng, all, self.reset_keeps);
     }
 
-    /// Descriptors are back, and buffers are of the usual size.
+    /// Descriptors are back, and buffers have their usual size.
     pub(super) fn be_fair(&mut self) {
         self.no_descriptors = false;
         for socket in &mut self.sockets {
@@ -352,7 +350,7 @@ impl Inner {
         }
     }
 
-    /// The listeners that there are to be, which get their tokens later.
+    /// The planned listeners, which get their tokens later.
     pub(super) fn prepare_listeners(&mut self, count: usize) {
         let listener = || Listener { backlog: VecDeque::new(), edge: false, armed: true, token: Token(0) };
         self.listeners = (0..count).map(|_| listener()).collect();

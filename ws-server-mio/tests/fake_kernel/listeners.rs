@@ -1,4 +1,4 @@
-//! Several listeners, of which one is flooded, or fails.
+//! Several listeners, of which one is flooded or fails.
 
 use super::script::{Accept, Script};
 use mio::Token;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ws_server_mio::sys::{Accepted, Socket};
 use ws_server_mio::{Budget, Endpoint, Options, ServerConfig};
 
-/// A peer that says nothing.
+/// A silent peer.
 struct Silent;
 
 impl Socket for Silent {
@@ -39,7 +39,7 @@ fn silent() -> io::Result<Accepted> {
 }
 
 #[test]
-fn a_flooded_listener_does_not_keep_the_others_from_accepting() {
+fn a_flooded_listener_does_not_starve_other_listeners() {
     let budget = Budget::server().accepts(1);
     let script = Script::default();
     let mut endpoint = script.endpoint(Options::default().budget(budget));
@@ -61,7 +61,7 @@ fn a_flooded_listener_does_not_keep_the_others_from_accepting() {
 }
 
 #[test]
-fn a_listener_that_failed_on_a_crowded_server_is_not_asked_in_vain() {
+fn a_failed_listener_is_not_retried_while_the_server_is_full() {
     let clock = Arc::new(Mutex::new(Instant::now()));
     let time = clock.clone();
     let script = Script::default();
@@ -81,7 +81,7 @@ fn a_listener_that_failed_on_a_crowded_server_is_not_asked_in_vain() {
     assert!(!turn(&mut endpoint).more);
     assert!(endpoint.next_timeout().is_some_and(|wait| wait > Duration::from_secs(9)), "it does not spin");
     assert_eq!(asked.load(Ordering::Relaxed), 1);
-    // The silent one's time is over: there is room again.
+    // The silent peer timed out: there is room again.
     *clock.lock().unwrap() += Duration::from_secs(10);
     turn(&mut endpoint);
     *clock.lock().unwrap() += Duration::from_secs(10);

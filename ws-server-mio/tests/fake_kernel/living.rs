@@ -1,4 +1,4 @@
-//! Time passes for those who are connected: feeds, peers that die, leave and ask to stop, and a stop amid it all.
+//! Time passes for connected peers: feeds, peers that die, leave and ask to stop, and a stop amid it all.
 
 use super::peer::{FAREWELL, Health, Kind, SLOW};
 use super::wire::Signal;
@@ -8,9 +8,9 @@ use std::time::Duration;
 use ws_proto::State;
 use ws_server_mio::inspect;
 
-/// How late something may be found: timers are coarse, and handlers slow.
+/// How late something may be noticed: timers are coarse, and handlers slow.
 const SLACK: Duration = Duration::from_millis(1500);
-/// How soon the application hears what its peer says, and of a stream that nobody reads.
+/// How soon the application receives what its peer sends, and notices an abandoned stream.
 const SOON: Duration = Duration::from_millis(1200);
 
 impl World<'_> {
@@ -58,7 +58,7 @@ impl World<'_> {
         self.feed_at = None;
         self.app.is_slow = false;
         self.resume_all();
-        // Whoever left, and is to be found by nothing else, ends its connection for good.
+        // Peers that left unnoticeably close their connection for good.
         for peer in &mut self.peers {
             if let Kind::Stream(reader) = &mut peer.kind
                 && reader.gone.is_some()
@@ -69,7 +69,7 @@ impl World<'_> {
         self.quiet();
     }
 
-    /// Somebody does what users do.
+    /// Some peer acts as users do.
     fn happen(&mut self) {
         if self.peers.is_empty() {
             return;
@@ -99,7 +99,7 @@ impl World<'_> {
         self.trace(|| format!("peer {at} did: {:?}", peer.health));
     }
 
-    /// The application reads on from all.
+    /// The application resumes reading from all.
     fn resume_all(&mut self) {
         for at in 0..self.peers.len() {
             let paused = self.app.records[at].paused;
@@ -120,7 +120,7 @@ impl World<'_> {
         }
     }
 
-    /// Requests whose answers a stop meets on their way.
+    /// Requests whose answers are in flight at a stop.
     pub(super) fn ask_amid(&mut self) {
         for peer in &mut self.peers {
             if let Kind::Http(replies) = &mut peer.kind
@@ -142,7 +142,7 @@ impl World<'_> {
         }
     }
 
-    /// What must be true at any time.
+    /// Invariants at any time.
     pub(super) fn judge(&mut self) {
         let now = self.time.now();
         let mut states = BTreeMap::new();
@@ -154,30 +154,34 @@ impl World<'_> {
             let record = &self.app.records[peer.number];
             let (Some(id), false) = (record.id, record.cut) else { continue };
             let socket = &kernel.sockets[peer.socket];
-            let is_told = record.closed.is_some();
+            let is_reported = record.closed.is_some();
             let connection = states.get(&id);
-            // One that asked for no more is heard, however much is sent to it.
+            // A peer that asked for no more is received, however much is sent to it.
             if let Some((end, arrived)) = &mut peer.asks_to_stop
                 && peer.health == Health::Good
                 && !record.stopped
-                && !is_told
+                && !is_reported
             {
                 if socket.bytes_read + socket.inbox.len() as u64 >= *end {
                     arrived.get_or_insert(now);
                 }
                 let is_late = arrived.is_some_and(|at| now > at + SOON) && !record.paused;
-                assert!(!is_late, "what peer {} asks is not heard", peer.number);
+                assert!(!is_late, "the request of peer {} is not received", peer.number);
             }
-            // Whoever leaves a stream is found.
+            // An abandoned stream is noticed.
             if let Kind::Stream(reader) = &peer.kind
                 && let Some((gone, by_fin)) = reader.gone
                 && !(by_fin && self.half_close)
             {
-                assert!(is_told || now <= gone + SOON, "peer {} has left its stream, unnoticed", peer.number);
+                assert!(
+                    is_reported || now <= gone + SOON,
+                    "peer {} has left its stream, unnoticed",
+                    peer.number
+                );
                 let error = record.closed.as_ref().is_none_or(|closed| closed.error.is_some());
-                assert!(error, "the stream of peer {} was cut, and that is no error", peer.number);
+                assert!(error, "the stream of peer {} was cut without an error", peer.number);
             }
-            // One that is dead is found in its time.
+            // A dead peer is noticed in time.
             let heard = peer.heard.replace(socket.bytes_read) != Some(socket.bytes_read);
             let held = connection.is_some_and(|(is_paused, _)| *is_paused);
             if heard || held || peer.health != Health::Vanished {
@@ -185,19 +189,19 @@ impl World<'_> {
             }
             if let (Some((interval, answer)), Some(silent)) = (self.beat, peer.silent)
                 && connection.is_some_and(|(_, state)| *state == State::Open)
-                && !is_told
+                && !is_reported
             {
                 assert!(now <= silent + interval + answer + SLACK, "peer {} is dead, unnoticed", peer.number);
             }
-            // A reset is found at once, read or not.
-            if socket.reset == Signal::Arrived && !kernel.armed_system && record.open && !is_told {
+            // A reset is noticed at once, paused or not.
+            if socket.reset == Signal::Arrived && !kernel.armed_system && record.open && !is_reported {
                 let since = *peer.reset_at.get_or_insert(now);
                 assert!(now <= since + SOON, "peer {} has reset its connection, unnoticed", peer.number);
             }
         }
     }
 
-    /// Each answer that was due is whole, or its connection ended with an error.
+    /// Each pending answer is whole, or its connection ended with an error.
     pub(super) fn answers_are_whole_or_errors(&self) {
         for peer in self.peers.iter().filter(|peer| peer.health == Health::Good) {
             let record = &self.app.records[peer.number];
@@ -219,7 +223,7 @@ impl World<'_> {
         }
     }
 
-    /// The code and the reason are those that the peer gave, whatever broke afterwards.
+    /// The code and the reason are the peer's, whatever broke afterwards.
     pub(super) fn codes_are_the_peers(&self) {
         let kernel = self.kernel.lock();
         for peer in &self.peers {

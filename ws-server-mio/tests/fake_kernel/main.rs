@@ -1,4 +1,4 @@
-//! What the system may answer, and seldom does: the loop over sockets that are not real.
+//! What the system may answer, and seldom does: the loop over fake sockets.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test fails
 #![allow(clippy::print_stdout)] // what happens in one run, where it is asked for
 
@@ -33,15 +33,15 @@ use std::thread;
 use world::World;
 use ws_kit::seeds::{number, words};
 
-/// What a handler panics with that is to be caught.
+/// The payload of a handler's panic that is to be caught.
 const CAUGHT: &str = "a handler panics";
 
-/// Panics without a word on the terminal.
+/// Panics without output.
 fn panic_in_handler() {
     resume_unwind(Box::new(CAUGHT));
 }
 
-/// What a turn did, unless a handler panicked in it.
+/// The outcome of a turn, unless a handler panicked in it.
 fn catching<T>(turn: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(turn)) {
         Ok(done) => Some(done),
@@ -50,8 +50,8 @@ fn catching<T>(turn: impl FnOnce() -> T) -> Option<T> {
     }
 }
 
-/// Each seed is a run of its own. `SEED=7` does that one, and says what happens in it; `SEEDS=100000` does so
-/// many; `COUNT=1` does all, whatever fails, and says how often and how.
+/// Each seed is a separate run. `SEED=7` runs that one, and traces it; `SEEDS=100000` runs that many; `COUNT=1` runs
+/// all despite failures, and counts them by kind.
 fn runs(seeds: u64, run: impl Fn(u64, bool) + Sync) {
     if let Some(seed) = number("SEED") {
         return run(seed, true);
@@ -68,7 +68,7 @@ fn runs(seeds: u64, run: impl Fn(u64, bool) + Sync) {
                     let Err(cause) = catch_unwind(AssertUnwindSafe(|| run(seed, false))) else { continue };
                     assert!(counts, "run it again with SEED={seed}");
                     let text = words(&*cause);
-                    // Of whom it is, does not matter here.
+                    // The peer does not matter here.
                     let kind = text.lines().next().unwrap_or("").replace(|c: char| c.is_ascii_digit(), "");
                     failures.lock().unwrap().entry(kind).or_default().push(seed);
                 }
@@ -83,7 +83,7 @@ fn runs(seeds: u64, run: impl Fn(u64, bool) + Sync) {
 }
 
 #[test]
-fn whatever_the_kernel_answers_nothing_is_lost_forgotten_or_left() {
+fn nothing_is_lost_forgotten_or_leaked_whatever_the_kernel_answers() {
     let shelf = setting::shelf();
     runs(2000, |seed, trace| World::new(seed, &shelf, trace, Behaviour::default()).run());
 }
@@ -98,57 +98,57 @@ fn users(seeds: u64, behaviour: impl Fn(&mut rng::Rng) -> Behaviour + Sync) {
 }
 
 #[test]
-fn two_ends_that_both_send_never_wait_for_each_other() {
+fn two_ends_that_both_send_never_deadlock() {
     users(80, |_| Behaviour { bulk: true, ..Behaviour::default() });
 }
 
 #[test]
-fn a_peer_is_heard_however_much_is_sent_to_it() {
+fn a_peer_is_read_however_much_is_sent_to_it() {
     users(40, |_| Behaviour { refill: true, ..Behaviour::default() });
 }
 
 #[test]
-fn dead_peers_are_found_while_they_are_fed() {
+fn dead_peers_are_found_while_being_sent_to() {
     users(100, |_| Behaviour { feed: true, ..Behaviour::default() });
 }
 
 #[test]
-fn a_stop_cuts_no_answer_unseen() {
+fn a_stop_cuts_no_answer_silently() {
     users(80, |_| Behaviour { stops: true, streams: true, ..Behaviour::default() });
 }
 
 #[test]
-fn whoever_leaves_a_stream_is_found() {
+fn a_peer_that_leaves_a_stream_is_noticed() {
     users(60, |_| Behaviour { streams: true, ..Behaviour::default() });
 }
 
 #[test]
-fn the_close_code_is_the_peers_whatever_breaks_afterwards() {
+fn the_close_code_is_the_peers_whatever_breaks_later() {
     users(100, |_| Behaviour { farewells: true, ..Behaviour::default() });
 }
 
 #[test]
-fn reading_that_is_held_back_loses_nobody() {
+fn pausing_reads_loses_no_peer() {
     users(100, |_| Behaviour { pauses: true, feed: true, ..Behaviour::default() });
 }
 
 #[test]
-fn a_handler_that_panics_and_is_caught_harms_no_connection() {
+fn a_caught_panic_in_a_handler_harms_no_connection() {
     users(60, |_| Behaviour { panics: true, bulk: true, ..Behaviour::default() });
 }
 
 #[test]
-fn all_connections_together_hold_no_more_than_they_may() {
+fn all_connections_together_stay_within_the_memory_limit() {
     let memory = Some(300_000);
     users(40, |_| Behaviour { memory, bulk: true, ..Behaviour::default() });
 }
 
 #[test]
-fn settings_at_their_ends_lose_nothing() {
+fn extreme_settings_lose_nothing() {
     users(60, |_| Behaviour { extremes: true, bulk: true, ..Behaviour::default() });
 }
 
 #[test]
-fn whatever_users_do_nothing_is_lost_forgotten_or_left() {
+fn nothing_is_lost_forgotten_or_leaked_whatever_users_do() {
     users(150, Behaviour::mixed);
 }

@@ -1,5 +1,4 @@
-//! The peers at the other end of the fake sockets: WebSocket clients, HTTP clients, and those that only
-//! send bytes.
+//! The peers at the other end of the fake sockets: WebSocket clients, HTTP clients, and peers that only send bytes.
 
 use super::app::{App, content};
 use super::kernel::Kernel;
@@ -11,13 +10,13 @@ use super::web_socket::WebSocket;
 use std::time::Duration;
 use ws_proto::{CloseCode, Frame, IoAction, Moment, Opcode, State};
 
-/// How a peer behaves; whoever is not `Good` breaks its connection.
+/// How a peer behaves; a peer that is not `Good` breaks its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Health {
     Good,
     /// It did something that ends a connection.
     Broken,
-    /// Nothing comes from it any more, not even an end.
+    /// Nothing arrives from it any more, not even EOF.
     Vanished,
 }
 
@@ -32,31 +31,31 @@ pub(super) struct Peer {
     pub(super) left: bool,
     ended: bool,
     pub(super) kind: Kind,
-    /// It reads a tenth of that each tenth of a second, and not before this.
+    /// It reads a tenth of that each tenth of a second, starting at this time.
     pub(super) rate: Option<usize>,
     reads_at: Option<Moment>,
-    /// It said why it goes: the end of its Close in what it has sent.
+    /// It sent a Close: the offset in its output where that ends.
     pub(super) farewell: Option<u64>,
-    /// It asked the application to stop: the end of that in what it has sent, and when it had arrived.
+    /// It asked the application to stop: the offset in its output where that ends, and when it had arrived.
     pub(super) asks_to_stop: Option<(u64, Option<Moment>)>,
-    /// How much of it was read, and when nothing hid what it says for the last time.
+    /// How much of its output was read, and when nothing last hid its last message.
     pub(super) heard: Option<u64>,
     pub(super) silent: Option<Moment>,
-    /// Since when its reset could be found.
+    /// Since when its reset is noticeable.
     pub(super) reset_at: Option<Moment>,
 }
 
 /// What a slow reader reads in a second.
 pub(super) const SLOW: usize = 40_000;
 
-/// The code and the reason of a peer that says why it goes.
+/// The code and the reason of a peer that sends a Close and vanishes.
 pub(super) const FAREWELL: (u16, &str) = (4005, "gone");
 
 pub(super) enum Kind {
     WebSocket(Box<WebSocket>),
     Http(Replies),
     Stream(Reader),
-    /// Bytes, and no interest in what comes back.
+    /// Bytes, without interest in the answer.
     Raw(Vec<u8>),
 }
 
@@ -83,7 +82,7 @@ impl Peer {
         }
     }
 
-    /// Sends its next message, if it has a WebSocket that is open; of one, two or three fragments.
+    /// Sends its next message in one, two or three fragments, if it has an open WebSocket.
     pub(super) fn say(&mut self, app: &mut App<'_>, len: usize, fragments: usize) {
         let Kind::WebSocket(socket) = &mut self.kind else { return };
         if !socket.open || socket.closes || self.left {
@@ -97,7 +96,7 @@ impl Peer {
         lengths.push(len);
         let text = lengths.len().is_multiple_of(3);
         let opcode = if text { Opcode::Text } else { Opcode::Binary };
-        // One with a small outbox may be at its cap.
+        // A peer with a small outbox may be at its cap.
         if fragments == 1 || socket.connection.config().get_outbox_cap() < 64 << 20 {
             let frame = Frame::raw(opcode, true, data).unwrap();
             if socket.connection.send(&frame).is_err() {
@@ -130,7 +129,7 @@ impl Peer {
         }
     }
 
-    /// It says why it goes, as soon as nothing else is in the way, and is gone.
+    /// Sends a Close as soon as nothing else is in the way, and vanishes.
     pub(super) fn say_farewell(&mut self, kernel: &Kernel, now: Moment, by_reset: bool) {
         let Kind::WebSocket(socket) = &mut self.kind else { return };
         let connection = &mut socket.connection;
@@ -153,7 +152,7 @@ impl Peer {
         }
     }
 
-    /// It has what it wanted of its stream.
+    /// It is done with its stream.
     pub(super) fn leave_stream(&mut self, kernel: &Kernel, now: Moment, by_reset: bool) {
         let Kind::Stream(reader) = &mut self.kind else { return };
         if !reader.has_begun() || !reader.requests.is_empty() || reader.ended {
@@ -180,7 +179,7 @@ impl Peer {
         }
     }
 
-    /// It ends its stream in the middle of whatever there is.
+    /// Ends its stream in the middle of anything.
     pub(super) fn half_close(&mut self, kernel: &Kernel) {
         if !self.ended {
             self.ended = true;
@@ -210,7 +209,7 @@ impl Peer {
     }
 
     pub(super) fn timeout(&self) -> Option<Moment> {
-        // Whoever breaks its own stream in the middle goes by no clock.
+        // A peer that breaks its own stream follows no clock.
         let is_broken = self.ended && self.health == Health::Broken;
         if self.left || is_broken || self.health == Health::Vanished {
             return None;
@@ -222,7 +221,7 @@ impl Peer {
         timer.into_iter().chain(self.reads_at.filter(|_| self.reads)).min()
     }
 
-    /// What its socket gives it now.
+    /// The next bytes from its socket.
     fn read(&mut self, kernel: &Kernel, now: Moment) -> Received {
         self.reads_at.take_if(|at| *at <= now);
         if self.reads_at.is_some() || matches!(&self.kind, Kind::WebSocket(socket) if !socket.reads()) {
@@ -235,7 +234,7 @@ impl Peer {
         received
     }
 
-    /// Reads, writes, and checks what came; says whether anything moved.
+    /// Reads, writes, and checks what arrived; returns whether anything moved.
     pub(super) fn pump(&mut self, kernel: &Kernel, now: Moment, app: &mut App<'_>) -> bool {
         if self.left || self.health == Health::Vanished {
             return false;
@@ -320,7 +319,7 @@ impl Peer {
         moved
     }
 
-    /// Whether it has all that it may expect while nobody ends anything.
+    /// Whether it has all that it may expect while no end closes.
     pub(super) fn is_content(&self, app: &App<'_>) -> bool {
         let record = &app.records[self.number];
         match &self.kind {

@@ -18,7 +18,7 @@ impl Inner {
         id
     }
 
-    /// How many bytes the peer's socket takes now.
+    /// How many bytes the peer's socket accepts now.
     pub(super) fn send(&mut self, id: usize, bytes: &[u8]) -> usize {
         let socket = &mut self.sockets[id];
         assert!(socket.fin == Signal::No && !socket.gone, "the test sends after its end");
@@ -53,7 +53,7 @@ impl Inner {
         self.sockets[id].gone = true;
     }
 
-    /// The peer resets the connection; what was on its way may be lost.
+    /// The peer resets the connection; bytes in flight may be lost.
     pub(super) fn reset(&mut self, id: usize) {
         let Self { rng, sockets, .. } = self;
         let socket = &mut sockets[id];
@@ -66,7 +66,7 @@ impl Inner {
         socket.outbox.clear();
     }
 
-    /// The peer resets the connection when all that it sent has had time to arrive.
+    /// The peer resets the connection once everything it sent had time to arrive.
     pub(super) fn reset_late(&mut self, id: usize) {
         self.progress(id, true);
         let socket = &mut self.sockets[id];
@@ -82,7 +82,7 @@ impl Inner {
         let Self { rng, sockets, .. } = self;
         let socket = &mut sockets[id];
         if socket.closed && !socket.wire.is_empty() {
-            // What arrives at a closed socket is answered with a reset.
+            // Bytes that arrive at a closed socket are answered with a reset.
             socket.aborted = true;
             socket.wire.clear();
         }
@@ -103,7 +103,7 @@ impl Inner {
     }
 }
 
-/// What a peer's read gives.
+/// The result of a peer's read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Received {
     Bytes(Vec<u8>),

@@ -1,4 +1,4 @@
-//! An HTTP client: what it asks, and whether it is answered so.
+//! An HTTP client: its requests, and whether the answers match.
 
 use super::app::{FILE, content};
 use super::remote_peer::Received;
@@ -6,7 +6,7 @@ use super::rng::Rng;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Whose request this was, which, and of which kind.
+/// The peer, the number and the kind of a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
     kind: &'static str,
@@ -18,10 +18,10 @@ pub(super) struct Replies {
     peer: usize,
     asked: usize,
     file: Arc<Vec<u8>>,
-    /// What is still to be sent.
+    /// What remains to be sent.
     pub(super) requests: Vec<u8>,
     pub(super) expected: VecDeque<Asked>,
-    /// How many answers came whole.
+    /// How many answers arrived whole.
     pub(super) whole: usize,
     pub(super) half_closes: bool,
     /// It may do so before everything is answered.
@@ -29,9 +29,9 @@ pub(super) struct Replies {
     bytes: Vec<u8>,
     /// It may be cut off for being slow, and was.
     hasty: bool,
-    /// Handlers panic, and are caught.
+    /// Handlers panic, and the application catches it.
     panics: bool,
-    /// What is answered does not matter any more.
+    /// The answers no longer matter.
     pub(super) given_up: bool,
     /// The server has ended the connection; whether by a reset.
     pub(super) ended: Option<bool>,
@@ -75,7 +75,7 @@ impl Replies {
         self.requests.extend_from_slice(body);
     }
 
-    /// Whether it ends its half now.
+    /// Whether it half-closes now.
     pub(super) fn ends(&self) -> bool {
         self.half_closes && self.requests.is_empty() && (self.early || self.expected.is_empty())
     }
@@ -94,10 +94,10 @@ impl Replies {
             self.expected.pop_front();
             self.whole += 1;
         }
-        assert!(!self.expected.is_empty() || self.bytes.is_empty(), "answered and not asked");
+        assert!(!self.expected.is_empty() || self.bytes.is_empty(), "an answer without a request");
     }
 
-    /// Takes one answer, if it is there, and checks it.
+    /// Takes one answer, if available, and checks it.
     fn take(&mut self, asked: Asked) -> bool {
         let Some(end) = self.bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4) else {
             return false;
@@ -126,7 +126,7 @@ impl Replies {
         };
         match asked.kind {
             "drop" => {
-                // Lost in a panic, it is no missing page.
+                // A request lost in a panic is no missing page.
                 let lost = self.panics && head.starts_with("http/1.1 503");
                 assert!(lost || head.starts_with("http/1.1 404"), "{head}");
             }
@@ -141,7 +141,7 @@ impl Replies {
     }
 }
 
-/// A chunked body, once it is whole, and how long it was on the wire.
+/// A chunked body, once whole, and its length on the wire.
 fn chunked(mut bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     let from = bytes.len();
     let mut body = Vec::new();

@@ -1,4 +1,4 @@
-//! A system whose answers are scripted: listeners that are given, and readiness that is told.
+//! A system with scripted answers: given listeners, and given readiness.
 
 use mio::Token;
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ use ws_server_mio::inspect;
 use ws_server_mio::sys::{Accepted, Answer, Listener, Poller, Readiness, Socket, System, Wake};
 use ws_server_mio::{Bind, Endpoint, ListenError, Options, ServerConfig, ServerId};
 
-/// What a listener answers.
+/// A listener's answer.
 pub(super) type Accept = Box<dyn FnMut() -> io::Result<Accepted> + Send>;
 
 #[derive(Clone, Default)]
@@ -20,7 +20,7 @@ pub(super) struct Script(Arc<Mutex<State>>);
 struct State {
     /// The listeners that are opened next.
     listeners: VecDeque<Vec<Accept>>,
-    /// What the loop is told next.
+    /// The next readiness reported to the loop.
     ready: Vec<(Token, Readiness)>,
 }
 
@@ -29,7 +29,7 @@ impl Script {
         Endpoint::with_system(options, self.clone()).unwrap()
     }
 
-    /// A server on listeners that answer so. Somebody waits at each of them.
+    /// A server on listeners with these answers. A connection waits at each of them.
     pub(super) fn serve(
         &self,
         endpoint: &mut Endpoint,
@@ -40,7 +40,7 @@ impl Script {
         endpoint.connections().listen(Bind::localhost(), config).unwrap()
     }
 
-    /// Tells the loop of the only connection there is.
+    /// Reports readiness of the only connection.
     pub(super) fn tell(&self, endpoint: &mut Endpoint, readiness: Readiness) {
         let mut slot = None;
         inspect::each_slot(endpoint.connections(), |live| slot = Some(live.id));

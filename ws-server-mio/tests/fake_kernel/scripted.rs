@@ -20,7 +20,7 @@ struct State {
     unwatched: bool,
     bytes: Vec<u8>,
     error: Option<io::ErrorKind>,
-    /// It takes nothing.
+    /// It accepts no output.
     full: bool,
     /// What writes were offered.
     offered: Vec<usize>,
@@ -58,7 +58,7 @@ impl Socket for Fake {
     }
 }
 
-/// A server on listeners that give these, one after another, and then nobody.
+/// A server on listeners that yield these sockets one after another, and then none.
 fn serve(
     script: &Script,
     endpoint: &mut Endpoint,
@@ -80,7 +80,7 @@ fn turn(endpoint: &mut Endpoint, handler: impl FnMut(&mut Connections, Event<'_>
 }
 
 #[test]
-fn a_socket_that_cannot_be_watched_is_told_and_counts_nowhere() {
+fn a_socket_that_cannot_be_watched_is_reported_and_not_counted() {
     let script = Script::default();
     let mut endpoint = script.endpoint(Options::default());
     let fake = Fake::default();
@@ -100,7 +100,7 @@ fn a_socket_that_cannot_be_watched_is_told_and_counts_nowhere() {
 }
 
 #[test]
-fn a_body_that_waits_for_its_turn_is_no_reason_to_write() {
+fn a_body_waiting_for_its_turn_causes_no_write() {
     let script = Script::default();
     let mut endpoint = script.endpoint(Options::default());
     let fake = Fake::default();
@@ -129,7 +129,7 @@ fn a_body_that_waits_for_its_turn_is_no_reason_to_write() {
 }
 
 #[test]
-fn a_file_without_room_in_a_small_outbox_asks_for_no_turns() {
+fn a_file_without_room_in_a_small_outbox_makes_no_turn_due() {
     let script = Script::default();
     let mut endpoint = script.endpoint(Options::default());
     let fake = Fake::default();
@@ -160,7 +160,7 @@ fn a_file_without_room_in_a_small_outbox_asks_for_no_turns() {
 }
 
 #[test]
-fn an_error_that_comes_with_bytes_is_found_behind_them() {
+fn an_error_behind_bytes_is_reported_after_them() {
     let script = Script::default();
     let mut endpoint = script.endpoint(Options::default());
     let fake = Fake::default();
@@ -185,7 +185,7 @@ fn an_error_that_comes_with_bytes_is_found_behind_them() {
 }
 
 #[test]
-fn a_reset_is_found_while_nobody_reads() {
+fn a_reset_is_noticed_without_reads() {
     let script = Script::default();
     let mut endpoint = script.endpoint(Options::default());
     let fake = Fake::default();

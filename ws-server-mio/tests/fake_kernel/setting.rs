@@ -1,4 +1,4 @@
-//! What a run is given: time, rules, and something to serve.
+//! The environment of a run: time, rules, and a file to serve.
 
 use super::app::{FILE, PATTERN, Shelf};
 use super::rng::Rng;
@@ -9,7 +9,7 @@ use ws_proto::Config;
 use ws_proto::Moment;
 use ws_server_mio::{Delivery, Folder, Heartbeat};
 
-/// Time that passes only when it is told to, and a little with every look at the clock.
+/// Time that passes only when advanced, and a little with every clock reading.
 #[derive(Clone)]
 pub(super) struct Time {
     origin: Instant,
@@ -24,7 +24,7 @@ impl Time {
         Self { origin: Instant::now(), nanos: Arc::default(), wall: Arc::default(), step }
     }
 
-    /// As the endpoint counts it: it first looks before any time passes.
+    /// As the endpoint counts it: its first reading precedes any time.
     pub(super) fn now(&self) -> Moment {
         Moment::from_nanos(self.nanos.load(Ordering::Relaxed))
     }
@@ -48,7 +48,7 @@ impl Time {
     }
 }
 
-/// Somewhere to serve a file from.
+/// The folder of the served file.
 pub(super) fn shelf() -> Shelf {
     static SHELVES: AtomicU64 = AtomicU64::new(0);
     let number = SHELVES.fetch_add(1, Ordering::Relaxed);
@@ -59,9 +59,9 @@ pub(super) fn shelf() -> Shelf {
     Shelf { folder: Folder::new(&path).unwrap().at("/file"), path, content }
 }
 
-/// The rules of connections: marks so low that they are reached, floods that are paced, times that pass.
+/// The rules of connections: marks low enough to be reached, throttled floods, short timeouts.
 pub(super) fn config(mut config: Config, rng: &mut Rng, hasty: bool) -> Config {
-    // Its HTTP clients end their half as soon as they have asked.
+    // Its HTTP clients half-close right after the request.
     config = config.half_close(true);
     config = match rng.below(4) {
         0 => config.outbox(100, 500, 5000),

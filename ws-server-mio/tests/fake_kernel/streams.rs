@@ -1,4 +1,4 @@
-//! Answers without a length that never end by themselves: event streams and logs, and those that read them.
+//! Responses without a length that never end: event streams and logs, and their readers.
 
 use super::app::App;
 use super::remote_peer::Received;
@@ -9,7 +9,7 @@ use ws_server_mio::{ConnectionId, Connections, Request};
 
 /// A client that reads one.
 pub(super) struct Reader {
-    /// What is still to be sent.
+    /// What remains to be sent.
     pub(super) requests: Vec<u8>,
     pub(super) is_event_stream: bool,
     bytes: Vec<u8>,
@@ -24,7 +24,7 @@ impl Reader {
         let is_event_stream = rng.percent(60);
         let kind = if is_event_stream { "events" } else { "log" };
         let mut requests = format!("GET /{kind}/{peer}/0/0 HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes();
-        // Something that stands behind it hides no end.
+        // A request behind it hides no end.
         requests.resize(requests.len() + rng.pick(&[0, 0, 1, 100, 10_000]), b'x');
         Self { requests, is_event_stream, bytes: Vec::new(), gone: None, ended: false }
     }
@@ -41,7 +41,7 @@ impl Reader {
         self.bytes.starts_with(b"HTTP/1.1 200")
     }
 
-    /// Whether the last chunk came.
+    /// Whether the last chunk arrived.
     pub(super) fn is_finished(&self) -> bool {
         self.bytes.ends_with(b"\r\n0\r\n\r\n")
     }
@@ -61,7 +61,7 @@ impl App<'_> {
         self.record(id).stream = Some((id, body));
     }
 
-    /// Says something on every stream.
+    /// Sends on every stream.
     pub(super) fn feed_streams(&mut self, connections: &mut Connections) {
         for record in &mut self.records {
             if let Some((id, body)) = &record.stream {

@@ -1,4 +1,4 @@
-//! The system as the fake kernel has it: the loop's side of its sockets and listeners, of waiting, of names.
+//! The fake kernel as a `System`: the loop's side of its sockets and listeners, of waiting, of names.
 
 use super::kernel::Kernel;
 use super::rng::Rng;
@@ -10,18 +10,18 @@ use std::time::Duration;
 use ws_server_mio::sys::{Accepted, Answer, Listener, Poller, Readiness, Socket, System, WAKER, Wake};
 use ws_server_mio::{Bind, ListenError};
 
-/// A name that is being looked up, and what takes the answer.
+/// A pending lookup, and the receiver of its answer.
 pub(super) type Question = (String, Answer);
 
 pub(super) struct FakeSystem {
     kernel: Kernel,
-    /// Random numbers that can be had again.
+    /// Reproducible randomness.
     chance: Rng,
     questions: SyncSender<Question>,
 }
 
 impl FakeSystem {
-    /// The names that are asked for come to the channel, which has this capacity.
+    /// Requested names go to the channel, which has this capacity.
     pub(super) fn new(kernel: &Kernel, chance: Rng, queue: usize) -> (Self, Receiver<Question>) {
         let (questions, asked) = sync_channel(queue);
         (Self { kernel: kernel.clone(), chance, questions }, asked)
@@ -65,7 +65,7 @@ struct Waits(Kernel);
 
 impl Poller for Waits {
     fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<(Token, Readiness)>) -> io::Result<()> {
-        assert_eq!(timeout, Some(Duration::ZERO), "nobody else would go on meanwhile");
+        assert_eq!(timeout, Some(Duration::ZERO), "nothing else would run meanwhile");
         let mut kernel = self.0.lock();
         let events = kernel.wait();
         ready.extend(&events);
@@ -123,7 +123,7 @@ impl Drop for FakeSocket {
     }
 }
 
-/// The listener at this place.
+/// The listener at this index.
 struct Listens {
     kernel: Kernel,
     place: usize,

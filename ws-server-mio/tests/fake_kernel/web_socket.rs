@@ -1,4 +1,4 @@
-//! A WebSocket client at the other end: an engine of the same kind, driven as an adapter drives it.
+//! A remote WebSocket client: an engine of the same kind, driven as an adapter drives it.
 
 use super::app::{App, Said, content};
 use super::behaviour::Behaviour;
@@ -12,13 +12,13 @@ use ws_proto::{ClientRequest, Closed, Config, Connection, Error, Event, Heartbea
 pub(super) struct WebSocket {
     pub(super) connection: Connection,
     pub(super) open: bool,
-    /// How many of what the server said it has got.
+    /// How many of the server's messages it received.
     pub(super) got: usize,
     pub(super) latest: usize,
     pub(super) closes: bool,
     pub(super) closed: Option<Box<Closed>>,
     pub(super) bulk: Option<Bulk>,
-    /// What was read and not used: the engine held reading back.
+    /// Bytes read and not yet consumed: the engine paused reading.
     rest: Vec<u8>,
     fragment: Vec<u8>,
 }
@@ -35,7 +35,7 @@ impl WebSocket {
         let seed = [rng.next() as u8; 32];
         let mut bulk = None;
         if behaviour.users {
-            // Now and then one that reads whatever it has to say.
+            // Now and then one that reads whatever it has to send.
             if rng.percent(75) {
                 config = behaviour.config(Config::client(), rng).handshake_timeout(hour).close_timeout(hour);
             }
@@ -58,7 +58,7 @@ impl WebSocket {
         }
     }
 
-    /// Whether it would use what its socket has for it.
+    /// Whether it would consume input from its socket.
     pub(super) fn reads(&self) -> bool {
         self.rest.is_empty() && !self.connection.is_paused()
     }
@@ -109,7 +109,9 @@ impl WebSocket {
             self.latest = latest;
             return;
         }
-        let Some(said) = record.said.get(self.got) else { panic!("peer {number} got what nobody said") };
+        let Some(said) = record.said.get(self.got) else {
+            panic!("peer {number} received what was never sent")
+        };
         let is_so = match *said {
             Said::Echo(n) => message.as_bytes() == content(number, n, record.lengths[n]),
             Said::News(seq) => message.as_text() == Some(&*format!("news {seq}")),
@@ -119,7 +121,7 @@ impl WebSocket {
         self.got += 1;
     }
 
-    /// What something else than its input caused.
+    /// Events caused by anything but its input.
     pub(super) fn poll(&mut self, now: Moment, number: usize, app: &mut App<'_>) {
         while let Some(event) = self.connection.poll_event(now) {
             self.happened(event, number, app);

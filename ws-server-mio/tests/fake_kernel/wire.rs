@@ -1,4 +1,4 @@
-//! What is on its way between a peer and the loop.
+//! What is in flight between a peer and the loop.
 
 use super::rng::Rng;
 use mio::Token;
@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use ws_server_mio::sys::Readiness;
 
-/// Bytes in order; taken from the front without moving the rest.
+/// Bytes in order; taking from the front does not move the rest.
 #[derive(Default)]
 pub(super) struct Pipe {
     bytes: Vec<u8>,
@@ -45,7 +45,7 @@ impl Pipe {
     }
 }
 
-/// Something that the peer did once: its FIN, its RST.
+/// An event that the peer caused once: its FIN, its RST.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
     No,
@@ -59,25 +59,25 @@ pub(super) struct Socket {
     pub(super) inbox: Pipe,
     pub(super) fin: Signal,
     pub(super) reset: Signal,
-    /// The error that the reset left, until somebody is told.
+    /// The error that the reset left, until it is reported.
     pub(super) error: bool,
     pub(super) outbox: Pipe,
     pub(super) outbox_size: usize,
     pub(super) inbox_size: usize,
-    /// A write was refused, or cut short; an edge is owed.
+    /// A write was refused, or cut short; an edge is due.
     pub(super) starved: bool,
     /// The loop has half-closed.
     pub(super) shut: bool,
     pub(super) accepted: bool,
-    /// The loop has read to the end.
+    /// The loop has read to EOF.
     pub(super) end_told: bool,
     /// The loop has dropped it.
     pub(super) closed: bool,
-    /// Not orderly: the peer is sent a RST for it.
+    /// Not orderly: the peer receives a RST.
     pub(super) aborted: bool,
-    /// The peer was reached by that: bytes behind it are lost.
+    /// That reset reached the peer: bytes behind it are lost.
     pub(super) cut: bool,
-    /// The peer has closed its socket: what is sent to it, it answers with RST.
+    /// The peer has closed its socket, and answers output with RST.
     pub(super) gone: bool,
     pub(super) token: Option<Token>,
     pub(super) edge: bool,
@@ -85,25 +85,25 @@ pub(super) struct Socket {
     pub(super) bytes_read: u64,
     pub(super) bytes_written: u64,
     pub(super) link: Link,
-    /// Where the loop connects it to; `None` for one that it accepts.
+    /// The target of the loop's connect; `None` for an accepted socket.
     pub(super) target: Option<Target>,
     /// It is connected to itself.
     pub(super) mirror: bool,
-    /// What the error is.
+    /// The kind of the error.
     pub(super) kind: io::ErrorKind,
-    /// Bytes that the peer's socket took.
+    /// Bytes that the peer's socket accepted.
     pub(super) bytes_sent: u64,
-    /// How many of them could be read when the reset arrived.
+    /// How many of them were readable when the reset arrived.
     pub(super) reached: u64,
-    /// It does as Linux does.
+    /// It behaves as Linux does.
     pub(super) linux: Option<Linux>,
 }
 
 /// How Linux reports room and opens windows.
 pub(super) struct Linux {
-    /// The unsent mark (`TCP_NOTSENT_LOWAT`): over it nothing is taken, below its half there is room again.
+    /// The unsent mark (`TCP_NOTSENT_LOWAT`): above it no write is accepted, below its half there is room again.
     pub(super) mark: usize,
-    /// What the peer's kernel has, and how much that may be.
+    /// The bytes in the peer's kernel, and their limit.
     pub(super) at_peer: Pipe,
     pub(super) window: usize,
 }
@@ -115,14 +115,14 @@ fn opens(size: usize, held: usize) -> bool {
     size.saturating_sub(held) >= SEGMENT.min(size.div_ceil(2))
 }
 
-/// What the loop connects to: an address, or a Unix socket.
+/// The target of a connect: an address, or a Unix socket.
 pub(super) type Target = Option<SocketAddr>;
 
 /// Whether it is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Link {
     Up,
-    /// Not yet; what will come of it.
+    /// Not yet; its outcome.
     Begun(Fate),
     Failed,
 }
@@ -131,14 +131,14 @@ pub(super) enum Link {
 pub(super) enum Fate {
     Connects,
     Fails(io::ErrorKind),
-    /// Nobody answers.
+    /// No answer.
     Silence,
 }
 
 pub(super) const ALL: Readiness =
     Readiness { readable: true, writable: true, read_closed: true, error: true };
 
-/// Of buffers.
+/// Buffer sizes.
 const SIZES: [usize; 7] = [1, 7, 100, 1000, 4096, 20_000, 100_000];
 
 impl Socket {
@@ -176,27 +176,27 @@ impl Socket {
         }
     }
 
-    /// As Linux has it, from here on.
+    /// Behaves as Linux does, from here on.
     pub(super) fn on_linux(&mut self, rng: &mut Rng) {
         let mark = rng.pick(&[usize::MAX, 16_384, 131_072]);
         let window = rng.pick(&[1000, 20_000, 65_536]);
         self.linux = Some(Linux { mark, at_peer: Pipe::default(), window });
     }
 
-    /// How much a write takes now.
+    /// How much a write accepts now.
     pub(super) fn room(&self) -> usize {
         let room = self.outbox_size - self.outbox.len();
         let mark = self.linux.as_ref().map_or(usize::MAX, |linux| linux.mark);
         room.min(mark.saturating_sub(self.outbox.len()))
     }
 
-    /// Whether there is so much room again that it is told: a third of the buffer, below half the unsent mark.
+    /// Whether there is enough room to report it: a third of the buffer, below half the unsent mark.
     fn is_roomy(&self) -> bool {
         let mark = self.linux.as_ref().map_or(usize::MAX, |linux| linux.mark);
         (self.outbox_size - self.outbox.len()) * 3 >= self.outbox_size && self.outbox.len() < mark.div_ceil(2)
     }
 
-    /// What the peer's read gives, at most so much of it.
+    /// The result of the peer's read, limited to this length.
     pub(super) fn take(&mut self, most: usize) -> &[u8] {
         let Some(Linux { at_peer, window, .. }) = &mut self.linux else {
             return self.outbox.take(self.outbox.len().min(most));
@@ -208,12 +208,12 @@ impl Socket {
         at_peer.take(at_peer.len().min(most))
     }
 
-    /// Whether the peer has yet to read something.
+    /// Whether the peer has anything left to read.
     pub(super) fn is_unread(&self) -> bool {
         !self.outbox.is_empty() || self.linux.as_ref().is_some_and(|linux| !linux.at_peer.is_empty())
     }
 
-    /// What the loop would be told now.
+    /// What would be reported to the loop now.
     pub(super) fn level(&self, armed_system: bool) -> Readiness {
         if let Link::Begun(_) = self.link {
             return Readiness::default();
@@ -228,7 +228,7 @@ impl Socket {
         }
     }
 
-    /// What comes of connecting.
+    /// The outcome of a connect.
     fn learn(&mut self, fate: Fate) {
         match fate {
             Fate::Connects => self.link = Link::Up,
@@ -241,7 +241,7 @@ impl Socket {
         self.edge = true;
     }
 
-    /// What came, or went, while nobody looked.
+    /// What arrived, or left, unobserved.
     pub(super) fn progress(&mut self, rng: &mut Rng, all: bool, keeps: bool) {
         if let Link::Begun(fate) = self.link {
             if !self.closed && (all || rng.percent(50)) {

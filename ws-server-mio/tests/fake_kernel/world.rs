@@ -1,4 +1,4 @@
-//! One run: a script of peers, time and failures from a seed, and what must be true of it.
+//! One run: a script of peers, time and failures from a seed, and the invariants that it checks.
 
 use super::app::{App, Shelf};
 use super::behaviour::{Behaviour, ping};
@@ -17,7 +17,7 @@ use ws_proto::{Config, Moment, WallClock};
 use ws_server_mio::inspect;
 use ws_server_mio::{Bind, Budget, Endpoint, Options, ServerConfig, ServerId};
 
-/// Turns in a row that do nothing though something asked for them.
+/// Consecutive turns that do nothing although one was due.
 const SPINS: usize = 64;
 
 pub(super) struct World<'s> {
@@ -28,7 +28,7 @@ pub(super) struct World<'s> {
     pub(super) server: ServerId,
     pub(super) app: App<'s>,
     pub(super) peers: Vec<Peer>,
-    /// Deadlines are so short that whoever is slow is cut.
+    /// Deadlines are short enough to cut slow peers.
     pub(super) hasty: bool,
     pub(super) largest: usize,
     pub(super) spins: usize,
@@ -37,9 +37,9 @@ pub(super) struct World<'s> {
     pub(super) shelf: &'s Shelf,
     pub(super) trace: bool,
     pub(super) behaviour: Behaviour,
-    /// The heartbeat: how often, and how long an answer may take.
+    /// The heartbeat: its interval, and how long an answer may take.
     pub(super) beat: Option<(Duration, Duration)>,
-    /// When something is fed next, and when what was put off is done.
+    /// When the next feed is due, and when the postponed work is.
     pub(super) feed_at: Option<Moment>,
     pub(super) later_at: Option<Moment>,
     pub(super) half_close: bool,
@@ -53,7 +53,7 @@ impl<'s> World<'s> {
         let time = Time::new(if bounded { rng.pick(&[100, 1000, 10_000]) } else { 0 });
         let mut per_visit = rng.pick(&[1, 20, 1000, 16 << 10, 256 << 10]);
         if behaviour.slow {
-            // So that it is the handlers that are slow, and not the reading of what has come.
+            // This makes the handlers slow, and not the reading.
             per_visit = per_visit.max(16 << 10);
         }
         let budget = Budget::server().bytes_per_visit(per_visit).accepts(rng.pick(&[1, 2, 1024]));
@@ -135,7 +135,7 @@ impl<'s> World<'s> {
         }
     }
 
-    /// Whether anything asks for a turn.
+    /// Whether a turn is due.
     pub(super) fn is_called(&self) -> bool {
         self.kernel.lock().has_events() || self.endpoint.next_timeout() == Some(Duration::ZERO)
     }
@@ -153,19 +153,19 @@ impl<'s> World<'s> {
                 app.handle(connections, event);
             })
         };
-        // The application catches what its handlers throw, and runs another turn.
+        // The application catches its handlers' panics, and runs another turn.
         if catching(&mut turn).is_some_and(|turn| turn.unwrap().more) {
             assert_eq!(self.endpoint.next_timeout(), Some(Duration::ZERO));
         }
         let told = std::mem::take(&mut self.kernel.lock().told);
-        self.trace(|| format!("told {told:?}"));
+        self.trace(|| format!("reported {told:?}"));
         check(self.endpoint.connections(), &self.kernel);
         if let Some(limit) = self.behaviour.memory {
             holds_no_more_than(self.endpoint.connections(), limit);
         }
         let did = before != (self.kernel.lock().calls, self.app.events) || !told.is_empty();
         self.spins = if did { 0 } else { self.spins + 1 };
-        assert!(self.spins < SPINS, "turns are asked for, and nothing is done in them");
+        assert!(self.spins < SPINS, "turns are due, and do nothing");
     }
 
     pub(super) fn advance(&mut self, by: Duration) {
@@ -183,7 +183,7 @@ impl<'s> World<'s> {
         moved
     }
 
-    /// One act of somebody.
+    /// One random act.
     fn step(&mut self) {
         match self.rng.below(100) {
             0..8 => self.come(),
@@ -227,7 +227,7 @@ impl<'s> World<'s> {
             6..12 => self.app.tell_news(self.endpoint.connections()),
             12..16 => inspect::free_memory(self.endpoint.connections()),
             16 => {
-                // The machine sleeps; that is seen once a second.
+                // The machine sleeps; that is checked once a second.
                 self.time.sleep();
                 self.advance(Duration::from_millis(if self.hasty { 1000 } else { 1 }));
             }
@@ -275,7 +275,7 @@ impl<'s> World<'s> {
         self.peers.push(peer);
     }
 
-    /// Some peer does something.
+    /// Some peer acts.
     fn act(&mut self) {
         if self.peers.is_empty() {
             return self.come();
@@ -305,7 +305,7 @@ impl<'s> World<'s> {
                     replies.half_closes = true;
                 }
             }
-            // The rest breaks something.
+            // The remaining cases break something.
             92 => {
                 peer.health = Health::Broken;
                 peer.half_close(kernel);

@@ -1,4 +1,4 @@
-//! Clients: they connect, part and connect again, and their heartbeat.
+//! Clients: they connect, close and reconnect, and their heartbeat.
 
 use super::common::*;
 use super::{Clock, SECOND};
@@ -17,7 +17,7 @@ fn state(rig: &mut Rig, client: ClientId) -> ClientState {
     rig.endpoint.connections().client(client).state()
 }
 
-/// Turns until the client is open, with another connection than before.
+/// Runs turns until the client is open, with another connection than before.
 fn opened(rig: &mut Rig, client: ClientId, before: Option<ConnectionId>) -> ConnectionId {
     rig.until("an open client", |rig| {
         let now = rig.endpoint.connections().client(client).connection();
@@ -40,7 +40,7 @@ fn closed_of(rig: &Rig, id: ConnectionId) -> &Closed {
     ends[0]
 }
 
-/// A server, and what keeps its port while it is away.
+/// A server, and a socket that reserves its port while it is stopped.
 fn rig(clock: &Clock) -> (Rig, Option<socket2::Socket>) {
     let (kept, port) = ws_kit::ports::kept();
     let mut rig = Rig::with(clock.options(), ServerConfig::new());
@@ -53,12 +53,12 @@ fn rig(clock: &Clock) -> (Rig, Option<socket2::Socket>) {
 }
 
 #[test]
-fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once_or_by_policy() {
+fn row_21_a_client_reconnects_as_the_same_object_at_once_or_by_policy() {
     let clock = Clock::new();
     let (mut rig, _reserved) = rig(&clock);
     let (server, port) = (rig.server, rig.address().port());
     let url = rig.endpoint.connections().server(server).url("/chat?room=7").unwrap();
-    assert!(url.starts_with("ws://localhost:"), "a name, for which nothing is looked up: {url}");
+    assert!(url.starts_with("ws://localhost:"), "a name that needs no lookup: {url}");
     let (keys, told) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
     let (offered, noted) = (keys.clone(), told.clone());
     rig.app.also = Some(Box::new(move |_, event| match event {
@@ -76,25 +76,21 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
         _ => {}
     }));
 
-    // Connect; it is a connection as any other, and server and client share the thread.
+    // Connect; it is an ordinary connection, and server and client share the thread.
     let client = rig.endpoint.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
     assert_eq!(state(&mut rig, client), ClientState::Connecting);
     let first = opened(&mut rig, client, None);
     assert_eq!(rig.app.count(|seen| matches!(seen, Seen::Upgrade(_, path) if path == "/chat")), 1);
     let connections = rig.endpoint.connections();
     assert_eq!(connections.client_of(first), Some(client));
-    assert_eq!(
-        connections.server(server).count(),
-        1,
-        "the server's end; the client's is none of its clients"
-    );
+    assert_eq!(connections.server(server).count(), 1, "the server's end; the client's end is not counted");
     assert!(connections.ids().all(|id| id != first));
     connections.send(first, "hello").unwrap();
     rig.until("the echo", |rig| {
         rig.app.count(|seen| matches!(seen, Seen::Text(id, text) if *id == first && text == "hello")) == 1
     });
 
-    // Close; connect again; and once more while it is open: the same object, another connection, a new key.
+    // Close; reconnect; and once more while open: the same object, another connection, a new key.
     rig.endpoint.connections().client(client).disconnect();
     rig.until("rest", |rig| state(rig, client) == ClientState::Idle);
     let closed = closed_of(&rig, first);
@@ -105,9 +101,9 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
     let third = opened(&mut rig, client, Some(second));
     assert!(closed_of(&rig, second).clean);
     assert!(first != second && second != third);
-    assert!(told.lock().unwrap().is_empty(), "nothing of that is the policy's");
+    assert!(told.lock().unwrap().is_empty(), "the policy caused none of that");
 
-    // By policy, when the server goes: each wait is twice the last, up to the longest, and a random part of it.
+    // By policy, when the server stops: each wait doubles, up to the longest, with random jitter.
     let policy = Reconnect::default().wait(SECOND, 4 * SECOND);
     let config = ClientConfig::new().reconnect(policy);
     rig.endpoint.connections().client(client).set_config(config).unwrap();
@@ -122,7 +118,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
         let (of, attempt, delay) = told.pop().unwrap();
         assert_eq!((of, attempt), (client, k as u32 + 1));
         assert!(delay >= whole * SECOND / 2 && delay <= whole * SECOND, "{delay:?} of {whole} s");
-        assert_eq!(told.len(), k.min(1), "what failed is told before, once there was an attempt");
+        assert_eq!(told.len(), k.min(1), "a failure is reported first, after an attempt");
         clock.pass(delay - Duration::from_millis(1));
         rig.turn();
         assert_eq!(state(&mut rig, client), ClientState::Waiting, "not before its time");
@@ -137,9 +133,9 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
     assert_ne!(fourth, third);
     let keys = keys.lock().unwrap();
     assert_eq!(keys.len(), 4);
-    assert!((1..4).all(|k| !keys[..k].contains(&keys[k])), "a key for each attempt");
+    assert!((1..4).all(|k| !keys[..k].contains(&keys[k])), "a fresh key for each attempt");
 
-    // What cannot be is told at once, and nothing is sent in the clear that should not be.
+    // Invalid targets fail at once, and nothing secret is sent in the clear.
     let connections = rig.endpoint.connections();
     assert_eq!(
         connections.connect("wss://localhost/", ClientConfig::new()),
@@ -156,7 +152,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
     });
 }
 
-/// A server by hand, which shows what a client sends.
+/// A scripted server that shows what a client sends.
 struct Host(TcpListener);
 
 impl Host {
@@ -207,7 +203,7 @@ fn quiet(clock: &Clock, rig: &mut Rig, time: Duration) {
 }
 
 #[test]
-fn row_22_a_clients_heartbeat_is_a_one_way_pong_or_a_ping_as_it_was_set_at_the_last_connect() {
+fn row_22_a_clients_heartbeat_is_a_pong_or_a_ping_as_set_at_the_last_connect() {
     let clock = Clock::new();
     let mut rig = Rig::with(clock.options(), ServerConfig::new());
     let host = Host::new();
@@ -215,14 +211,14 @@ fn row_22_a_clients_heartbeat_is_a_one_way_pong_or_a_ping_as_it_was_set_at_the_l
     let client = rig.endpoint.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
     let mut peer = host.accept(&mut rig, client);
 
-    // By default an empty Pong after half a quiet minute, which nobody answers, again and again.
+    // By default an empty Pong after half an idle minute, without an answer, repeatedly.
     for _ in 0..10 {
         quiet(&clock, &mut rig, 29 * SECOND);
         clock.pass(SECOND);
         assert_eq!(rig.frame(&mut peer), (PONG, Vec::new()));
     }
 
-    // What is set now, takes effect at the next connect.
+    // A change takes effect at the next connect.
     let ping = Heartbeat::client().kind(HeartbeatKind::Ping).idle(10 * SECOND).payload("there?");
     rig.endpoint.connections().client(client).set_config(ClientConfig::new().heartbeat(ping)).unwrap();
     quiet(&clock, &mut rig, 29 * SECOND);
@@ -252,7 +248,7 @@ fn row_22_a_clients_heartbeat_is_a_one_way_pong_or_a_ping_as_it_was_set_at_the_l
     rig.until("its end", |rig| state(rig, client) == ClientState::Idle);
     assert!(matches!(closed_of(&rig, id).error, Some(Error::Timeout(Timeout::Heartbeat))));
 
-    // Some servers bear no heartbeat at all.
+    // Some servers tolerate no heartbeat at all.
     rig.endpoint
         .connections()
         .client(client)

@@ -1,4 +1,4 @@
-//! Ends: whose they are, what is told of them, and when.
+//! Closes: the connection, the report, and its time.
 
 use super::common::*;
 use super::{Clock, Log, SECOND, Witness};
@@ -45,7 +45,7 @@ const ALL: [How; 8] = [
     How::ServerStops,
 ];
 
-/// Ends a connection, after a message, and turns until that was told.
+/// Ends a connection, after a message, and runs turns until that is reported.
 fn end(how: How, clock: &Clock, rig: &mut Rig) -> ConnectionId {
     let (mut peer, id) = rig.open("/");
     peer.send(&frame(TEXT, b"one"));
@@ -93,12 +93,12 @@ fn closed_of(rig: &Rig, id: ConnectionId) -> &ws_server_mio::Closed {
     assert_eq!(ends, 1, "{all:?}");
     match all.last() {
         Some(Seen::Closed(_, closed)) => closed,
-        other => panic!("{other:?} came after the end"),
+        other => panic!("{other:?} came after the close"),
     }
 }
 
 #[test]
-fn row_10_a_close_brings_its_code_and_its_reason_where_there_is_one() {
+fn row_10_a_close_has_its_code_and_its_reason_if_any() {
     let mut rig = Rig::new(ServerConfig::new());
     for (body, code, reason) in [
         (&b"\x0f\xa1so long"[..], CloseCode::from(4001), "so long"),
@@ -122,7 +122,7 @@ fn row_10_a_close_brings_its_code_and_its_reason_where_there_is_one() {
 }
 
 #[test]
-fn row_11_closed_is_told_exactly_once_and_last_whatever_ended_it_and_to_the_extension_first() {
+fn row_11_closed_is_reported_exactly_once_last_and_to_the_extension_first() {
     for how in ALL {
         let clock = Clock::new();
         let mut rig = Rig::with(clock.options(), ServerConfig::new().heartbeat(Heartbeat::frequent()));
@@ -140,7 +140,8 @@ fn row_11_closed_is_told_exactly_once_and_last_whatever_ended_it_and_to_the_exte
         assert_eq!(rig.endpoint.connections().server(rig.server).count(), 0, "{how:?}");
     }
 
-    // Plain HTTP is counted. Who asked something has its end told; who did not, where that is asked for.
+    // Plain HTTP is counted. The close of a connection that sent a request is reported; any other only where
+    // configured.
     for (config, expected) in [(ServerConfig::new(), 1), (ServerConfig::new().report_all_closes(true), 2)] {
         let mut rig = Rig::new(config);
         let silent = rig.peer();
@@ -183,7 +184,7 @@ fn row_12_an_error_says_which_connection_and_what_happened() {
 }
 
 #[test]
-fn row_16_one_connection_is_closed_by_its_id_with_code_and_reason() {
+fn row_16_a_connection_is_closed_by_id_with_code_and_reason() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     let (mut other, other_id) = rig.open("/other");
@@ -202,7 +203,7 @@ fn row_16_one_connection_is_closed_by_its_id_with_code_and_reason() {
     assert!(closed.clean && closed.initiator == Initiator::Local);
     assert_eq!(closed.sent, Some(CloseCode::from(4100)));
 
-    // The other one is none the worse.
+    // The other connection is unaffected.
     other.send(&frame(TEXT, b"still here"));
     assert_eq!(rig.frame(&mut other), (TEXT, b"still here".to_vec()));
     assert_eq!(rig.endpoint.connections().state(other_id), State::Open);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ws_proto::{Error, Timeout};
 use ws_server_mio::{Bind, Heartbeat, HeartbeatKind, ServerConfig};
 
-/// Time passes, and nothing is sent to anybody.
+/// Time passes, and nothing is sent.
 fn quiet(clock: &Clock, rig: &mut Rig, time: Duration) {
     let before = rig.endpoint.connections().stats().bytes_out;
     clock.pass(time);
@@ -17,10 +17,10 @@ fn quiet(clock: &Clock, rig: &mut Rig, time: Duration) {
 }
 
 #[test]
-fn row_20_a_heartbeat_goes_to_every_client_as_it_was_set_at_the_start_and_finds_the_dead() {
+fn row_20_a_heartbeat_goes_to_every_client_as_set_at_the_start_and_finds_dead_peers() {
     let minute = 60 * SECOND;
 
-    // By default an empty Ping, when nothing was heard for half an hour.
+    // By default an empty Ping, after half an hour without input.
     let clock = Clock::new();
     let mut rig = Rig::with(clock.options(), ServerConfig::new());
     let (mut alive, id) = rig.open("/");
@@ -30,7 +30,7 @@ fn row_20_a_heartbeat_goes_to_every_client_as_it_was_set_at_the_start_and_finds_
     assert_eq!(rig.frame(&mut alive), (PING, Vec::new()));
     assert_eq!(rig.frame(&mut dead), (PING, Vec::new()));
 
-    // Who answers lives on, and the time it took is known. Who does not is found and closed.
+    // A peer that answers lives on, and its round-trip time is known. A peer that does not is closed.
     alive.send(&frame(PONG, b""));
     rig.until("the answer", |rig| rig.app.count(|seen| matches!(seen, Seen::Pong(of) if *of == id)) == 1);
     quiet(&clock, &mut rig, 29 * SECOND);
@@ -41,7 +41,7 @@ fn row_20_a_heartbeat_goes_to_every_client_as_it_was_set_at_the_start_and_finds_
         if *of == dead_id && matches!(closed.error, Some(Error::Timeout(Timeout::Heartbeat))))));
     rig.end(&mut dead);
 
-    // A change takes effect at the next start: the server that runs keeps what it has.
+    // A change takes effect at the next start: the running server keeps its own.
     let mut config = ServerConfig::new()
         .heartbeat(Heartbeat::server().kind(HeartbeatKind::Pong).idle(10 * SECOND).payload("still here"));
     let first = rig.endpoint.connections().listen(Bind::localhost(), config.clone()).unwrap();
@@ -54,7 +54,7 @@ fn row_20_a_heartbeat_goes_to_every_client_as_it_was_set_at_the_start_and_finds_
     for _ in 0..3 {
         quiet(&clock, &mut rig, 9 * SECOND);
         clock.pass(SECOND);
-        assert_eq!(rig.frame(&mut one_way), (PONG, b"still here".to_vec()), "which nobody has to answer");
+        assert_eq!(rig.frame(&mut one_way), (PONG, b"still here".to_vec()), "which needs no answer");
     }
     drop((alive, one_way));
     rig.until("their ends", |rig| rig.app.closed().len() == 3);
@@ -62,7 +62,7 @@ fn row_20_a_heartbeat_goes_to_every_client_as_it_was_set_at_the_start_and_finds_
     off.send(&frame(TEXT, b"a day later"));
     assert_eq!(rig.frame(&mut off), (TEXT, b"a day later".to_vec()));
 
-    // The preset for proxies, which cut after a quiet minute.
+    // The preset for proxies, which cut after an idle minute.
     let clock = Clock::new();
     let mut rig = Rig::with(clock.options(), ServerConfig::new().heartbeat(Heartbeat::frequent()));
     let (mut proxied, _) = rig.open("/");

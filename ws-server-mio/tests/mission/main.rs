@@ -1,5 +1,5 @@
-//! What the project promises, row by row: each function is named after a row of the table in the README, and
-//! proves it over real sockets.
+//! The project's promises, row by row: each function is named after a row of the table in the README, and proves it
+//! over real sockets.
 //!
 //! Each is a script of what people do and see. What takes time runs by a given clock.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
@@ -23,7 +23,7 @@ use ws_server_mio::{Bind, Connections, Endpoint, Event, Extension, Options, Serv
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A clock that moves when it is told to.
+/// A clock that moves only when set.
 #[derive(Clone)]
 struct Clock(Arc<Mutex<Instant>>);
 
@@ -50,7 +50,7 @@ impl Clock {
     }
 }
 
-/// Who was told of what, in its order.
+/// Reports in order, with their receivers.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -72,14 +72,14 @@ impl Log {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 
-    /// Notes from now on what the application is told.
+    /// Records from now on what is reported to the application.
     fn watch(&self, app: &mut App) {
         let log = self.clone();
         app.also = Some(Box::new(move |_, event| log.note("application", event)));
     }
 }
 
-/// An extension that notes all it sees, and keeps messages that begin with "!".
+/// An extension that records all it sees, and keeps messages that begin with "!".
 struct Witness(Log);
 
 impl Extension for Witness {

@@ -1,4 +1,4 @@
-//! What arrives: messages, their pieces, and who sees them first.
+//! Incoming messages, their fragments, and who sees them first: the extension.
 
 use super::common::*;
 use super::{Log, Witness};
@@ -29,12 +29,12 @@ fn row_07_whole_messages_arrive_as_text_or_binary() {
 }
 
 #[test]
-fn row_08_pieces_come_as_they_arrive_where_asked_for_and_unfragmented_messages_stay_whole() {
+fn row_08_chunked_delivery_passes_fragments_on_and_unfragmented_messages_whole() {
     let mut rig = Rig::new(ServerConfig::new().delivery(Delivery::Chunked { whole: 1 << 20 }));
     let (mut peer, id) = rig.open("/");
     in_three(&mut peer);
     peer.send(&[frame(TEXT, b"unfragmented"), frame(BINARY, &[7; 100_000])].concat());
-    assert_eq!(rig.frame(&mut peer), (TEXT, b"unfragmented".to_vec()), "that is a message");
+    assert_eq!(rig.frame(&mut peer), (TEXT, b"unfragmented".to_vec()), "a whole message");
     assert_eq!(rig.frame(&mut peer), (BINARY, vec![7; 100_000]), "and that");
     let pieces: Vec<_> = rig
         .app
@@ -51,7 +51,7 @@ fn row_08_pieces_come_as_they_arrive_where_asked_for_and_unfragmented_messages_s
 }
 
 #[test]
-fn row_09_an_extension_sees_messages_first_and_may_keep_them_and_is_set_once() {
+fn row_09_an_extension_is_set_once_sees_messages_first_and_may_keep_them() {
     let mut rig = Rig::new(ServerConfig::new());
     let log = Log::default();
     rig.endpoint.connections().set_extension(Witness(log.clone())).unwrap();

@@ -27,7 +27,7 @@ fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pi
     browser.read();
     assert!(browser.got.is_empty());
 
-    // Whichever is answered first, the answers come in the order of the requests.
+    // Answers go out in the order of the requests, not in that of answering.
     while let Some((id, request)) = rig.app.requests.pop() {
         let body = format!("{} {} {:?}", request.method(), request.path(), request.body());
         rig.endpoint.connections().respond(id, request, ok(body)).unwrap();
@@ -36,7 +36,7 @@ fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pi
         assert_eq!(rig.response(&mut browser), (200, expected.to_owned()));
     }
 
-    // The same connection asks again, and is answered at once.
+    // The same connection sends another request, and is answered at once.
     rig.app.hold = false;
     browser.send(&get(address, "/more"));
     assert_eq!(rig.response(&mut browser), (200, "hello".to_owned()));
@@ -44,7 +44,7 @@ fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pi
 }
 
 #[test]
-fn row_05_an_upgrade_shows_what_is_asked_and_is_accepted_changed_refused_or_closed() {
+fn row_05_an_upgrade_shows_its_request_and_is_accepted_changed_rejected_or_closed() {
     let mut rig = Rig::new(ServerConfig::new().allow_origin("https://app.example"));
     rig.app.hold = true;
     let address = rig.address();
@@ -58,7 +58,7 @@ fn row_05_an_upgrade_shows_what_is_asked_and_is_accepted_changed_refused_or_clos
         (peer, id, upgrade)
     };
 
-    // What is asked; a header and a subprotocol of the application's choice in the answer.
+    // The request; a header and a subprotocol of the application's choice in the answer.
     let (mut peer, id, mut upgrade) = ask(&mut rig);
     assert_eq!((upgrade.method(), upgrade.path()), (&http::Method::GET, "/room"));
     assert_eq!((upgrade.query(), upgrade.origin()), (Some("name=sun"), Some("https://app.example")));
@@ -73,13 +73,13 @@ fn row_05_an_upgrade_shows_what_is_asked_and_is_accepted_changed_refused_or_clos
     assert!(head.contains("\r\nset-cookie: seat=3\r\n"), "{head}");
     assert!(head.contains("\r\nsec-websocket-protocol: chat\r\n"), "{head}");
 
-    // Nothing changed: it goes on, and no subprotocol is spoken.
+    // No change: it is accepted, and no subprotocol is chosen.
     let (mut peer, id, upgrade) = ask(&mut rig);
     rig.endpoint.connections().accept(id, upgrade).unwrap();
     let head = rig.head(&mut peer).to_lowercase();
     assert!(head.starts_with("http/1.1 101 ") && !head.contains("sec-websocket-protocol"), "{head}");
 
-    // Refused with a status and a body, or closed without a word.
+    // Rejected with a status and a body, or closed without an answer.
     let (mut peer, id, upgrade) = ask(&mut rig);
     let no = http::Response::builder().status(403).body(Bytes::from("members only")).unwrap();
     rig.endpoint.connections().respond(id, upgrade, no).unwrap();
@@ -92,7 +92,7 @@ fn row_05_an_upgrade_shows_what_is_asked_and_is_accepted_changed_refused_or_clos
 }
 
 #[test]
-fn row_06_open_is_told_once_the_switch_is_done_and_sending_works_from_then_on() {
+fn row_06_open_is_reported_after_the_switch_and_sending_works_from_then_on() {
     let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
@@ -115,13 +115,13 @@ fn row_06_open_is_told_once_the_switch_is_done_and_sending_works_from_then_on() 
     }));
     rig.endpoint.connections().accept(id, upgrade).unwrap();
     assert!(rig.head(&mut peer).starts_with("HTTP/1.1 101 "));
-    assert_eq!(rig.frame(&mut peer), (TEXT, b"welcome".to_vec()), "the first word behind the switch");
+    assert_eq!(rig.frame(&mut peer), (TEXT, b"welcome".to_vec()), "the first message behind the switch");
     assert_eq!(rig.app.open_ids(), [id]);
     assert_eq!(*switched.lock().unwrap(), [http::StatusCode::SWITCHING_PROTOCOLS]);
 }
 
 #[test]
-fn row_23_keys_are_made_and_their_answers_derived_and_checked() {
+fn row_23_keys_are_generated_and_their_answers_derived_and_checked() {
     let mine = key(*b"the sample nonce");
     assert_eq!(mine, "dGhlIHNhbXBsZSBub25jZQ==", "Base64 of 16 bytes");
     assert!(is_valid_key(&mine) && !is_valid_key("dGhlIHNhbXBsZQ=="));
@@ -130,7 +130,7 @@ fn row_23_keys_are_made_and_their_answers_derived_and_checked() {
     assert!(verify(&mine, &answer));
     assert!(!verify(&key([0; 16]), &answer) && !verify(&mine, "") && !verify(&mine, &mine));
 
-    // And so does a server answer.
+    // And a server answers the same.
     let mut rig = Rig::new(ServerConfig::new());
     let mut peer = rig.peer();
     peer.send(&handshake(rig.address(), "/"));

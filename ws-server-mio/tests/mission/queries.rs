@@ -1,4 +1,4 @@
-//! What can be asked by id, and how many there are.
+//! Queries by id, and counts.
 
 use super::common::*;
 use ws_server_mio::{CloseCode, ConnectionId, Event, Frame, SendError, ServerConfig, State};
@@ -7,7 +7,7 @@ use ws_server_mio::{CloseCode, ConnectionId, Event, Frame, SendError, ServerConf
 struct Seat(u32);
 
 #[test]
-fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
+fn row_17_queries_by_id_report_this_connection_and_never_another() {
     let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
@@ -19,7 +19,7 @@ fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
     rig.endpoint.connections().accept(id, upgrade).unwrap();
     rig.head(&mut peer);
 
-    // Open and ready to send, where both ends are, whose it is, and what the application keeps with it.
+    // Open and ready to send, the addresses of both ends, the role, and the application's data.
     let address = rig.address();
     let server = rig.server;
     let connections = rig.endpoint.connections();
@@ -28,7 +28,7 @@ fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
     assert_eq!(connections.peer_addr(id), Some(peer.stream.local_addr().unwrap()));
     assert_eq!(connections.local_addr(id), Some(address));
     assert_eq!(connections.server_of(id), Some(server));
-    assert_eq!(connections.latency(id), None, "nothing was asked yet");
+    assert_eq!(connections.latency(id), None, "no Ping was sent yet");
     assert_eq!(connections.data::<Seat>(id), None);
     assert!(connections.set_data(id, Seat(3)));
     connections.data_mut::<Seat>(id).unwrap().0 += 1;
@@ -46,10 +46,10 @@ fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
     drop(peer);
     rig.until("its end", |rig| rig.app.closed().len() == 1);
 
-    // Another takes its place. The old id finds nobody: neither what was, nor the other.
+    // Another connection takes its slot. The old id finds nothing: neither the old connection, nor the new one.
     let (_other, new) = rig.open("/");
     let slot = |id: ConnectionId| id.to_string().split('.').next().map(str::to_owned);
-    assert!(new != id && slot(new) == slot(id), "{id} and {new} are one place");
+    assert!(new != id && slot(new) == slot(id), "{id} and {new} share a slot");
     let connections = rig.endpoint.connections();
     assert!(connections.data::<Seat>(new).is_none() && connections.set_data(new, Seat(5)));
     assert_eq!(connections.state(id), State::Closed);
@@ -65,7 +65,7 @@ fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
 }
 
 #[test]
-fn row_18_clients_count_from_their_upgrade_to_their_end() {
+fn row_18_clients_count_from_their_upgrade_to_their_close() {
     let mut rig = Rig::new(ServerConfig::new());
     let count = |rig: &mut Rig| rig.endpoint.connections().server(rig.server).count();
     let mut page = rig.peer();
@@ -91,7 +91,7 @@ fn row_18_clients_count_from_their_upgrade_to_their_end() {
     assert_eq!(rig.frame(&mut peer).0, CLOSE);
     assert_eq!(count(&mut rig), 2, "closing");
 
-    // Not closed: at that very event, it is no client any more.
+    // Not closed: at that very event, it no longer counts.
     let server = rig.server;
     rig.app.also = Some(Box::new(move |connections, event| {
         if let Event::Closed(_, _) = event {

@@ -1,10 +1,10 @@
-//! What is sent: to one, as a raw frame, to all.
+//! Sending: to one, as a raw frame, to all.
 
 use super::common::*;
 use ws_server_mio::{CloseCode, Frame, Opcode, SendError, Sent, ServerConfig, State};
 
 #[test]
-fn row_13_a_send_says_whether_it_was_taken_is_over_the_mark_or_was_refused() {
+fn row_13_a_send_returns_whether_it_was_accepted_is_over_the_mark_or_was_rejected() {
     let mut rig = Rig::new(ServerConfig::new().outbox(100, 1000, 10_000));
     let (mut peer, id) = rig.open("/");
     let connections = rig.endpoint.connections();
@@ -13,7 +13,7 @@ fn row_13_a_send_says_whether_it_was_taken_is_over_the_mark_or_was_refused() {
     assert_eq!(connections.send(id, vec![0; 2000]), Ok(Sent::Congested));
     assert_eq!(connections.send(id, vec![0; 9000]), Err(SendError::Full));
 
-    // What was refused is not sent; all else is, and the room is told of.
+    // A rejected message is not sent; all others are, and `Drained` follows.
     assert_eq!(rig.frame(&mut peer), (TEXT, b"text".to_vec()));
     assert_eq!(rig.frame(&mut peer), (BINARY, vec![1, 2]));
     assert_eq!(rig.frame(&mut peer), (BINARY, vec![0; 2000]));
@@ -21,27 +21,27 @@ fn row_13_a_send_says_whether_it_was_taken_is_over_the_mark_or_was_refused() {
     assert_eq!(rig.endpoint.connections().send(id, "again"), Ok(Sent::Queued));
     assert_eq!(rig.frame(&mut peer), (TEXT, b"again".to_vec()));
 
-    // To who is not open, nothing is sent.
+    // A connection that is not open gets nothing.
     rig.endpoint.connections().close(id, CloseCode::NORMAL, "").unwrap();
     assert_eq!(rig.endpoint.connections().send(id, "late"), Err(SendError::NotOpen));
     assert_eq!(rig.frame(&mut peer).0, CLOSE);
 }
 
 #[test]
-fn row_14_raw_frames_are_sent_as_they_are_and_refused_where_they_would_break_the_protocol() {
+fn row_14_raw_frames_are_sent_verbatim_and_rejected_where_they_would_break_the_protocol() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     let connections = rig.endpoint.connections();
     let raw = |opcode, fin, payload: &[u8]| Frame::raw(opcode, fin, payload.to_vec());
     let umlaut = "\u{f6}".as_bytes();
 
-    // By itself: control frames that are long or in pieces, a text that is none, a Close without its handshake.
+    // In themselves: long or fragmented control frames, a text that is not UTF-8, a Close without its handshake.
     assert_eq!(raw(Opcode::Ping, true, &[0; 126]), Err(SendError::ControlTooLong(126)));
     assert_eq!(raw(Opcode::Pong, false, b""), Err(SendError::FragmentOrder));
     assert_eq!(raw(Opcode::Text, true, &umlaut[..1]), Err(SendError::NotUtf8));
     assert_eq!(raw(Opcode::Close, true, b"\x03\xe8"), Err(SendError::CloseFrame));
 
-    // Where it stands: a continuation of nothing, a new message inside another, half a character at the end.
+    // In context: a continuation of nothing, a new message inside another, half a character at the end.
     let mut send = |frame: Frame| connections.send(id, &frame);
     assert_eq!(send(raw(Opcode::Continuation, true, b"").unwrap()), Err(SendError::FragmentOrder));
     assert_eq!(send(raw(Opcode::Text, false, &umlaut[..1]).unwrap()), Ok(Sent::Queued));
@@ -53,7 +53,7 @@ fn row_14_raw_frames_are_sent_as_they_are_and_refused_where_they_would_break_the
     assert_eq!(send(raw(Opcode::Binary, true, &[1]).unwrap()), Ok(Sent::Queued));
     assert_eq!(send(raw(Opcode::Pong, true, b"alive").unwrap()), Ok(Sent::Queued));
 
-    // The peer has what was taken, frame by frame, and the connection goes on. Pings and Pongs may overtake the rest.
+    // The peer has the accepted frames, one by one, and the connection goes on. Pings and Pongs may overtake the rest.
     let frames: Vec<_> = (0..6).map(|_| rig.frame(&mut peer)).collect();
     let (control, data): (Vec<_>, Vec<_>) = frames.into_iter().partition(|(first, _)| first & 8 != 0);
     assert_eq!(control, [(PING, b"between".to_vec()), (PONG, b"alive".to_vec())]);
@@ -64,7 +64,7 @@ fn row_14_raw_frames_are_sent_as_they_are_and_refused_where_they_would_break_the
 }
 
 #[test]
-fn row_15_a_broadcast_goes_to_every_open_connection_and_to_nobody_else() {
+fn row_15_a_broadcast_goes_to_every_open_connection_and_no_other() {
     let mut rig = Rig::new(ServerConfig::new());
     let mut open: Vec<_> = (0..3).map(|_| rig.open("/")).collect();
     let (mut closing, closing_id) = rig.open("/closing");
@@ -77,7 +77,7 @@ fn row_15_a_broadcast_goes_to_every_open_connection_and_to_nobody_else() {
     undecided.send(&handshake(rig.address(), "/undecided"));
     rig.until("the upgrade", |rig| rig.app.upgrades.len() == 1);
 
-    // One frame, made and encoded once, for all of them.
+    // One frame, encoded once, for all of them.
     for news in [Frame::text("news"), Frame::binary(vec![7; 100_000])] {
         assert_eq!(rig.endpoint.connections().broadcast(&news), 3);
         for (peer, _) in &mut open {

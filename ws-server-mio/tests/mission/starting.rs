@@ -1,4 +1,4 @@
-//! Servers: start, stop, one thread, what they are called.
+//! Servers: start, stop, one thread, addresses.
 
 use super::common::*;
 use super::{Clock, Log, SECOND, Witness, serving};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use ws_server_mio::http::Uri;
 use ws_server_mio::{Bind, Event, ListenError, Options, Sent, ServerConfig};
 
-/// The address of this machine at which a server can be reached.
+/// The address of this machine at which a server is reachable.
 fn here(rig: &mut Rig) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, rig.address().port()))
 }
@@ -20,7 +20,7 @@ fn answers(rig: &mut Rig, address: SocketAddr) {
 }
 
 #[test]
-fn row_01_start_finds_a_free_port_by_itself_above_1024_and_a_failed_start_can_be_tried_again() {
+fn row_01_start_finds_a_free_port_above_1024_and_a_failed_start_can_be_retried() {
     // One word each; the default is every interface.
     for (bind, this_machine_only) in
         [(Bind::default(), false), (Bind::any(), false), (Bind::lan(), false), (Bind::localhost(), true)]
@@ -36,7 +36,7 @@ fn row_01_start_finds_a_free_port_by_itself_above_1024_and_a_failed_start_can_be
         }
     }
 
-    // A port that is taken is told, with what was tried and what helps; of a range, the next one is used.
+    // A port in use is reported, with what was tried and what helps; of a range, the next one is used.
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let at = taken.local_addr().unwrap();
     let mut rig = serving(Bind::localhost(), ServerConfig::new());
@@ -54,7 +54,7 @@ fn row_01_start_finds_a_free_port_by_itself_above_1024_and_a_failed_start_can_be
     let error = rig.endpoint.connections().listen(elsewhere, ServerConfig::new()).unwrap_err();
     assert!(matches!(&error, ListenError::NotHere { tried } if tried[..] == [elsewhere]), "{error:?}");
 
-    // What failed is tried again, on the same endpoint, once there is room.
+    // A failed start is retried, on the same endpoint, once there is room.
     drop(taken);
     rig.server = rig.endpoint.connections().listen(exact, ServerConfig::new()).unwrap();
     assert_eq!(rig.address(), at);
@@ -62,7 +62,7 @@ fn row_01_start_finds_a_free_port_by_itself_above_1024_and_a_failed_start_can_be
 }
 
 #[test]
-fn row_02_stop_lets_the_extension_then_the_application_speak_tells_1001_within_a_deadline_and_starts_again() {
+fn row_02_stop_calls_extension_and_application_sends_1001_within_a_deadline_and_can_start_again() {
     let clock = Clock::new();
     let mut rig = Rig::with(clock.options(), ServerConfig::new().close_timeout(60 * SECOND));
     let log = Log::default();
@@ -71,7 +71,7 @@ fn row_02_stop_lets_the_extension_then_the_application_speak_tells_1001_within_a
     let (mut silent, _) = rig.open("/silent");
     let (old, address) = (rig.server, rig.address());
 
-    // Before it stops, clients are open: a last word is still possible.
+    // Before it stops, clients are open: a last message is still possible.
     let application = log.clone();
     rig.app.also = Some(Box::new(move |connections, event| {
         application.note("application", event);
@@ -91,15 +91,15 @@ fn row_02_stop_lets_the_extension_then_the_application_speak_tells_1001_within_a
         assert_eq!((first, close_code(&payload)), (CLOSE, 1001));
     }
 
-    // Who answers is gone at once, who does not is cut at the earlier deadline.
+    // A peer that answers closes at once, any other is cut at the earlier deadline.
     polite.send(&frame(CLOSE, &1001u16.to_be_bytes()));
     rig.end(&mut polite);
     drop(polite);
-    rig.until("the polite one's end", |rig| rig.app.closed().len() == 1);
+    rig.until("the polite peer's close", |rig| rig.app.closed().len() == 1);
     assert!(rig.app.closed()[0].clean);
     clock.pass(SECOND);
     rig.turn();
-    assert_eq!(rig.app.closed().len(), 1, "the deadline is not yet there");
+    assert_eq!(rig.app.closed().len(), 1, "before the deadline");
     clock.pass(SECOND);
     rig.until("its end", |rig| matches!(rig.app.seen.last(), Some(Seen::Stopped(server)) if *server == old));
     rig.end(&mut silent);
@@ -108,7 +108,7 @@ fn row_02_stop_lets_the_extension_then_the_application_speak_tells_1001_within_a
         told.iter().flat_map(|what| [format!("extension: {what}"), format!("application: {what}")]).collect();
     assert_eq!(log.take(), expected);
 
-    // Once more is harmless, and the same endpoint starts again, on the same port.
+    // A second call is harmless, and the same endpoint starts again, on the same port.
     rig.endpoint.connections().server(old).stop(Duration::ZERO);
     rig.turn();
     assert_eq!(log.take(), [""; 0]);
@@ -118,16 +118,16 @@ fn row_02_stop_lets_the_extension_then_the_application_speak_tells_1001_within_a
     rig.open("/again");
 }
 
-/// That no thread is made, the test `hygiene` proves: it has a process of its own to count in.
+/// The test `hygiene` proves that no thread is started: it counts in a separate process.
 #[test]
 fn row_03_one_thread_where_a_turn_has_a_budget_and_never_blocks() {
     let clock = Clock::new();
     let mut rig = Rig::with(clock.on(Options::ui()), ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     let nothing = rig.endpoint.poll(Some(Duration::ZERO), |_, _| panic!("nothing happens")).unwrap();
-    assert_eq!((nothing.events, nothing.more), (0, false), "and it did not wait for it");
+    assert_eq!((nothing.events, nothing.more), (0, false), "it did not wait");
 
-    // Each call of the handler takes 300 µs, of which a turn of 1 ms has four, the last one begun in time.
+    // Each call of the handler takes 300 µs; a turn of 1 ms has four, the last one begun in time.
     let all: Vec<u8> = (0..40).flat_map(|_| frame(TEXT, b"x")).collect();
     peer.send(&all);
     let (me, mut heard, mut full) = (thread::current().id(), 0, 0);
@@ -154,7 +154,7 @@ fn row_03_one_thread_where_a_turn_has_a_budget_and_never_blocks() {
 }
 
 #[test]
-fn row_19_bound_address_and_urls_that_can_be_opened_and_none_once_it_stops() {
+fn row_19_bound_address_and_urls_can_be_opened_and_are_none_once_it_stops() {
     let authority = |url: &str| -> (String, u16) {
         let uri: Uri = url.parse().unwrap();
         (uri.host().unwrap().to_owned(), uri.port_u16().unwrap())
@@ -173,7 +173,7 @@ fn row_19_bound_address_and_urls_that_can_be_opened_and_none_once_it_stops() {
         }
         assert_eq!(connections.server(server).url(""), Some(format!("ws://{host}:{port}/")));
 
-        // The address of this machine in the network, on request, where there is one and the server is on it.
+        // The address of this machine in the network, on request, if it has one and the server listens there.
         let lan = connections.server(server).lan_url("chat");
         assert_eq!(
             connections.server(server).lan_http_url("chat"),

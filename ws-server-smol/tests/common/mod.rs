@@ -1,7 +1,7 @@
-//! What the tests share: sockets, pipes in memory, and an executor that forgives nothing.
+//! Shared test helpers: sockets, pipes in memory, and a strict executor.
 
 #![allow(dead_code, unreachable_pub)] // each test takes what it needs
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 pub mod peer;
 pub mod pipe;
@@ -18,7 +18,7 @@ use ws_kit::random::Xorshift;
 use ws_server_smol::{ClientConfig, HttpConnection, Incoming, Message, Server, Socket, WebSocket, connect};
 use ws_server_smol::{Config, Role};
 
-/// Numbers that are the same for the same seed.
+/// Reproducible randomness: the same numbers for the same seed.
 #[derive(Clone, Debug)]
 pub struct Random(Xorshift);
 
@@ -37,7 +37,7 @@ impl Random {
     }
 }
 
-/// Runs it to its end, which must come.
+/// Runs the future to completion, which must come.
 pub fn run<T>(future: impl Future<Output = T>) -> T {
     let hang = async {
         async_io::Timer::after(Duration::from_secs(60)).await;
@@ -46,7 +46,7 @@ pub fn run<T>(future: impl Future<Output = T>) -> T {
     block_on(future.or(hang))
 }
 
-/// Polls at most so many times, and drops what is not done by then.
+/// Polls at most this often, and drops the future if it is still pending.
 pub async fn at_most<F: Future>(mut polls: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     future::poll_fn(|cx| {
@@ -63,7 +63,7 @@ pub async fn at_most<F: Future>(mut polls: usize, future: F) -> Option<F::Output
     .await
 }
 
-/// Whether it is done when it is polled once.
+/// Whether a single poll completes it.
 pub async fn once<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::Output> {
     future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
@@ -87,7 +87,7 @@ pub async fn open_pair() -> (WebSocket<Socket>, WebSocket<Socket>) {
     websockets(client, server, Config::client(), Config::server())
 }
 
-/// A client and a server whose handshake is done.
+/// A client and a server after their handshake.
 pub fn websockets<S>(
     client: S,
     server: S,
@@ -104,7 +104,7 @@ where
     )
 }
 
-/// Accepts the next WebSocket that comes.
+/// Accepts the next WebSocket.
 pub async fn accept(listener: &Async<TcpListener>) -> WebSocket<Socket> {
     let (stream, _) = listener.accept().await.unwrap();
     let mut http = HttpConnection::new(Socket::from(stream), Arc::new(Config::server()));
@@ -114,7 +114,7 @@ pub async fn accept(listener: &Async<TcpListener>) -> WebSocket<Socket> {
     }
 }
 
-/// The next message, a text.
+/// The next message, as text.
 pub async fn text(ws: &mut WebSocket<Socket>) -> String {
     match ws.next().await.unwrap().unwrap() {
         Message::Text(text) => text.into_owned(),
@@ -122,13 +122,13 @@ pub async fn text(ws: &mut WebSocket<Socket>) -> String {
     }
 }
 
-/// What comes next once this was sent.
+/// The answer to these bytes.
 pub async fn ask(ws: &mut WebSocket<Socket>, question: &str) -> String {
     ws.try_send(question).unwrap();
     text(ws).await
 }
 
-/// The WebSocket that the next client of a server asks for.
+/// The WebSocket that the next client of a server requests.
 pub async fn upgraded(server: &Server) -> WebSocket<Socket> {
     let mut http = server.accept().await.unwrap();
     match http.next().await.unwrap() {
@@ -137,7 +137,7 @@ pub async fn upgraded(server: &Server) -> WebSocket<Socket> {
     }
 }
 
-/// A client and a server's end of one connection, both driven by nobody yet.
+/// A client and the server's end of one connection, neither of them polled yet.
 pub async fn connected(server: &Server, config: ClientConfig) -> (WebSocket<Socket>, WebSocket<Socket>) {
     let (client, server) = future::zip(connect(server.url("/").unwrap(), config), upgraded(server)).await;
     (client.unwrap(), server)

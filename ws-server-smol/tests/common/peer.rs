@@ -1,16 +1,16 @@
-//! The strict peer, of which what it reads is awaited: meanwhile the others run.
+//! The strict peer with async reads: other tasks run meanwhile.
 
 use futures_lite::future;
 pub use ws_kit::peer::*;
 
-/// Lets the others run until it is so.
-pub async fn until(mut so: impl FnMut() -> bool) {
-    while !so() {
+/// Lets other tasks run until the condition holds.
+pub async fn until(mut done: impl FnMut() -> bool) {
+    while !done() {
         future::yield_now().await;
     }
 }
 
-/// Lets the others run until it is there.
+/// Lets other tasks run until the value is available.
 pub async fn got<T>(mut look: impl FnMut() -> Option<T>) -> T {
     loop {
         match look() {
@@ -24,9 +24,9 @@ pub trait PeerExt {
     async fn head(&mut self) -> String;
     async fn frame(&mut self) -> (u8, Vec<u8>);
     async fn response(&mut self) -> (u16, String);
-    /// Reads to the end of the stream, or a reset.
+    /// Reads to EOF, or a reset.
     async fn end(&mut self);
-    /// All that comes until the end, of which there must be one.
+    /// Everything until EOF, which must come.
     async fn all(&mut self) -> String;
 }
 

@@ -1,4 +1,4 @@
-//! Streams in memory: bounded, cut anywhere, and each step decided by a seed.
+//! Streams in memory: bounded, cut anywhere, each step decided by a seed.
 
 use super::Random;
 use futures_lite::{AsyncRead, AsyncWrite};
@@ -17,9 +17,9 @@ struct Lane {
     ended: bool,
     /// The reader is gone.
     unread: bool,
-    /// The writer has gone by a reset: behind its bytes stands an error.
+    /// The writer left by a reset: an error follows its bytes.
     reset: bool,
-    /// The last one that waited, as the contract has it.
+    /// The last waker, as the contract has it.
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -28,17 +28,17 @@ struct Lane {
 pub struct End {
     incoming: Arc<Mutex<Lane>>,
     outgoing: Arc<Mutex<Lane>>,
-    /// A stream that keeps what is written until it is flushed, as TLS may.
+    /// A stream that holds writes until flushed, as TLS may.
     holds: bool,
     held: VecDeque<u8>,
     random: Random,
-    /// Whether it makes detours: short reads and writes, and waiting for nothing.
+    /// Whether it varies: short reads and writes, and spurious `Pending`.
     cuts: bool,
-    /// It reads no more at once.
+    /// At most this much per read.
     sip: usize,
 }
 
-/// Two ends of which each takes at most so many bytes before the other reads.
+/// Two ends, each of which buffers at most this many bytes until the other reads.
 pub fn pipe(capacity: usize, seed: u64) -> (End, End) {
     let lane = || Arc::new(Mutex::new(Lane { capacity, ..Lane::default() }));
     let (one, other) = (lane(), lane());
@@ -55,13 +55,13 @@ pub fn pipe(capacity: usize, seed: u64) -> (End, End) {
 }
 
 impl End {
-    /// Keeps what is written until it is flushed.
+    /// Holds writes until flushed.
     pub fn holding(mut self) -> Self {
         self.holds = true;
         self
     }
 
-    /// Takes and gives as much as it can.
+    /// Reads and writes as much as possible.
     pub fn straight(mut self) -> Self {
         self.cuts = false;
         self
@@ -78,7 +78,7 @@ impl End {
         self.outgoing.lock().unwrap().reset = true;
     }
 
-    /// Makes a detour now and then: it waits for nothing, and is woken at once.
+    /// Varies now and then: returns `Pending`, and wakes at once.
     fn detour(&mut self, cx: &mut Context<'_>) -> bool {
         let detour = self.cuts && self.random.below(4) == 0;
         if detour {
@@ -91,7 +91,7 @@ impl End {
         if self.cuts && most > 1 { 1 + self.random.below(most) } else { most }
     }
 
-    /// Moves what is held on.
+    /// Passes on what is held.
     fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut lane = self.outgoing.lock().unwrap();
         while let Some(byte) = self.held.pop_front() {
@@ -182,7 +182,7 @@ impl AsyncWrite for End {
         Poll::Ready(Ok(n))
     }
 
-    /// As a socket does, where it takes as much as it can.
+    /// As a socket that accepts as much as it can.
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

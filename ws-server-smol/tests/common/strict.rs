@@ -1,4 +1,4 @@
-//! An executor that polls a task only when the waker of its last poll was called, in an order that a seed decides.
+//! An executor that polls a task only after the waker of its last poll was called, in an order that a seed decides.
 
 use super::Random;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ struct Task {
     polls: AtomicUsize,
 }
 
-/// The waker of one poll. The wakers of earlier polls wake nobody: a future that relies on one is wrong.
+/// The waker of one poll. Wakers of earlier polls do nothing: a future that relies on one is wrong.
 struct OfPoll {
     task: Arc<Task>,
     poll: usize,
@@ -34,12 +34,12 @@ impl Wake for OfPoll {
 
 type Future<'a> = Pin<Box<dyn std::future::Future<Output = ()> + 'a>>;
 
-/// Tasks, and nothing else that could wake them: what waits when nobody was woken waits for ever.
+/// Only tasks can wake each other: if none is woken, all wait forever.
 pub struct Strict<'a> {
     tasks: Vec<(&'static str, Future<'a>, Arc<Task>)>,
     random: Random,
     seed: u64,
-    /// How long a timer may take to wake somebody.
+    /// How long a timer may take to wake a task.
     timers: Duration,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Strict<'a> {
         Self { tasks: Vec::new(), random: Random::new(seed), seed, timers: Duration::ZERO }
     }
 
-    /// Tasks that timers may wake, too: when nobody was woken, that is waited for at most so long.
+    /// Timers may wake tasks, too: if none is woken, the executor waits at most this long.
     pub fn with_timers(seed: u64, timers: Duration) -> Self {
         Self { timers, ..Self::new(seed) }
     }
@@ -62,7 +62,7 @@ impl<'a> Strict<'a> {
         self.tasks.push((name, Box::pin(future), Arc::new(task)));
     }
 
-    /// Runs all tasks to their end.
+    /// Runs all tasks to completion.
     pub fn run(mut self) {
         while !self.tasks.is_empty() {
             let mut woken = self.woken();
@@ -73,7 +73,7 @@ impl<'a> Strict<'a> {
             }
             if woken.is_empty() {
                 let names: Vec<_> = self.tasks.iter().map(|(name, ..)| *name).collect();
-                panic!("nobody will ever wake {names:?}; seed {}", self.seed);
+                panic!("nothing will ever wake {names:?}; seed {}", self.seed);
             }
             let k = woken[self.random.below(woken.len())];
             let (_, future, task) = &mut self.tasks[k];

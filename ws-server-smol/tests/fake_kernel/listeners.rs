@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use ws_server_smol::sys::Accept;
 use ws_server_smol::{HttpConnection, Server, ServerConfig, Socket, listen_on_fakes};
 
-/// Who accepts lets others run after so many.
+/// Accepting yields after this many.
 const BURST: usize = 16;
 
 struct Fake<F>(F, Arc<AtomicUsize>);
@@ -25,13 +25,13 @@ impl<F: Fn() -> io::Result<Socket> + Send> Accept for Fake<F> {
 
 type Counted = (Box<dyn Accept>, Arc<AtomicUsize>);
 
-/// A listener that answers always the same, and counts.
+/// A listener that always gives the same answer, and counts.
 fn fake(answer: impl Fn() -> io::Result<Socket> + Send + 'static) -> Counted {
     let count = Arc::new(AtomicUsize::new(0));
     (Box::new(Fake(answer, count.clone())), count)
 }
 
-/// There is always one more.
+/// Another connection is always pending.
 fn flood() -> Counted {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -47,13 +47,13 @@ fn serving(listeners: Vec<Box<dyn Accept>>) -> Server {
     server
 }
 
-/// One step of accepting: a connection, or `Pending` where it lets others run.
+/// One step of accepting: a connection, or `Pending` where it yields.
 fn step(server: &Server) -> Poll<Option<HttpConnection>> {
     pin!(server.accept()).poll(&mut Context::from_waker(Waker::noop()))
 }
 
 #[test]
-fn a_flooded_listener_keeps_no_other_away_nor_other_tasks() {
+fn a_flooded_listener_starves_neither_other_listeners_nor_other_tasks() {
     let ((one, a), (other, b)) = (flood(), flood());
     let server = serving(vec![one, other]);
     let mut yielded = 0;
@@ -61,7 +61,7 @@ fn a_flooded_listener_keeps_no_other_away_nor_other_tasks() {
         match step(&server) {
             Poll::Ready(Some(_)) => {}
             Poll::Pending => yielded += 1,
-            Poll::Ready(None) => panic!("there is always one more"),
+            Poll::Ready(None) => panic!("another one is always pending"),
         }
     }
     assert_eq!(yielded, 10);
@@ -69,7 +69,7 @@ fn a_flooded_listener_keeps_no_other_away_nor_other_tasks() {
 }
 
 #[test]
-fn accepting_that_fails_is_told_once_and_not_tried_again_at_once() {
+fn a_failed_accept_is_reported_once_and_not_retried_at_once() {
     // EMFILE
     let (failing, count) = fake(|| Err(io::Error::from_raw_os_error(24)));
     let server = serving(vec![failing]);
@@ -92,10 +92,10 @@ fn accepting_that_fails_is_told_once_and_not_tried_again_at_once() {
 }
 
 #[test]
-fn a_peer_that_left_before_it_was_accepted_is_no_failure() {
+fn a_peer_that_leaves_before_accept_is_no_failure() {
     let (aborted, count) = fake(|| Err(io::ErrorKind::ConnectionAborted.into()));
     let (one, _) = flood();
-    // The second has the first turn; a step that meets nobody goes on to the next.
+    // The second listener has the first turn; a step without a connection moves on to the next.
     let server = serving(vec![one, aborted]);
     let accepted = (0..4).filter(|_| matches!(step(&server), Poll::Ready(Some(_)))).count();
     assert_eq!((accepted, count.load(Relaxed)), (4, 4));

@@ -1,4 +1,4 @@
-//! Names that clients connect to: one that is never answered holds up no other.
+//! Names that clients connect to: a name that is never answered delays no other.
 
 use async_executor::{LocalExecutor, Task};
 use async_io::{Async, Timer, block_on};
@@ -24,7 +24,7 @@ struct Rig {
 }
 
 impl Rig {
-    /// Runs a test beside a server that takes every client.
+    /// Runs a test beside a server that accepts every client.
     fn run(test: impl AsyncFn(&Self)) {
         let listener = Async::<TcpListener>::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let names = Names::default();
@@ -50,15 +50,15 @@ impl Rig {
         self.executor.spawn(connect_with_names(request, config, self.resolver.clone()))
     }
 
-    /// An attempt, whose name is asked for when this returns.
+    /// An attempt whose name is being looked up when this returns.
     async fn connect(&self, host: &str) -> Task<Outcome> {
         let task = self.connect_with(host, ClientConfig::new().handshake_timeout(Duration::MAX));
-        // A local executor runs its tasks in the order in which they were woken.
+        // A local executor runs its tasks in the order of their wake-ups.
         future::yield_now().await;
         task
     }
 
-    /// So many names without an answer, all being looked up.
+    /// That many stuck names, all being looked up.
     async fn stuck(&self, count: usize) -> Vec<Task<Outcome>> {
         let mut tasks = Vec::new();
         for k in 0..count {
@@ -69,9 +69,9 @@ impl Rig {
         tasks
     }
 
-    /// Lets the tasks run until something is so.
-    async fn until(&self, so: impl Fn() -> bool) {
-        while !so() {
+    /// Lets the tasks run until the condition holds.
+    async fn until(&self, done: impl Fn() -> bool) {
+        while !done() {
             future::yield_now().await;
         }
     }
@@ -94,7 +94,7 @@ fn failure(outcome: Outcome) -> ConnectError {
 }
 
 #[test]
-fn four_names_without_an_answer_hold_up_no_fifth() {
+fn four_stuck_names_do_not_delay_a_fifth() {
     Rig::run(async |rig| {
         let others = rig.stuck(4).await;
         rig.connect("good.test").await.await.ok().unwrap();
@@ -106,7 +106,7 @@ fn four_names_without_an_answer_hold_up_no_fifth() {
 }
 
 #[test]
-fn a_ninth_name_waits_until_one_of_eight_is_answered() {
+fn a_ninth_name_waits_for_one_of_eight_answers() {
     Rig::run(async |rig| {
         let mut others = rig.stuck(8).await;
         let ninth = rig.connect("good.test").await;
@@ -121,7 +121,7 @@ fn a_ninth_name_waits_until_one_of_eight_is_answered() {
 }
 
 #[test]
-fn clients_of_one_name_share_one_lookup() {
+fn clients_of_the_same_name_share_one_lookup() {
     Rig::run(async |rig| {
         let mut clients = rig.stuck(1).await;
         for _ in 0..20 {
@@ -132,14 +132,14 @@ fn clients_of_one_name_share_one_lookup() {
             client.await.ok().unwrap();
         }
         assert_eq!(rig.names.begun(1), ["stuck0.test"]);
-        // An answer is not kept: the next connection asks again.
+        // No answer is cached: the next connection looks the name up again.
         rig.connect("stuck0.test").await.await.ok().unwrap();
         assert_eq!(rig.names.begun(2).len(), 2);
     });
 }
 
 #[test]
-fn a_name_that_no_client_waits_for_is_never_looked_up() {
+fn an_abandoned_name_is_never_looked_up() {
     Rig::run(async |rig| {
         let _others = rig.stuck(8).await;
         let dropped = rig.connect("one.test").await;
@@ -151,12 +151,12 @@ fn a_name_that_no_client_waits_for_is_never_looked_up() {
         assert_eq!(rig.resolver.waiting(), 1);
         rig.names.release("stuck0.test", false);
         kept.await.ok().unwrap();
-        assert_eq!(rig.names.begun(9)[8..], ["two.test"], "the other would have come before it");
+        assert_eq!(rig.names.begun(9)[8..], ["two.test"], "the other would have been looked up before it");
     });
 }
 
 #[test]
-fn an_error_says_that_it_was_the_name() {
+fn a_lookup_failure_names_the_name() {
     Rig::run(async |rig| {
         let unknown = failure(rig.connect("none.test").await.await);
         assert_eq!(unknown.to_string(), r#"cannot look up "none.test": no such name"#);
@@ -171,6 +171,6 @@ fn an_error_says_that_it_was_the_name() {
                 other => panic!("{other:?}"),
             }
         }
-        assert_eq!(rig.resolver.waiting(), 0, "its question is dropped");
+        assert_eq!(rig.resolver.waiting(), 0, "its lookup is dropped");
     });
 }

@@ -1,4 +1,4 @@
-//! Plain HTTP over it: pipelined requests that are answered at once, later, in pieces, or not at all.
+//! Plain HTTP over it: pipelined requests, answered at once, later, streamed, or not at all.
 
 use crate::common::Random;
 use crate::common::pipe::End;
@@ -21,7 +21,7 @@ enum How {
     Delivery,
     Sized,
     Dropped,
-    /// The body of the request comes back.
+    /// Echoes the body of the request.
     Echo,
     /// The same, in chunks.
     Chunked,
@@ -30,7 +30,7 @@ enum How {
 const WAYS: [How; 7] =
     [How::Now, How::Later, How::Delivery, How::Sized, How::Dropped, How::Echo, How::Chunked];
 
-/// Something that is still to be answered.
+/// A request still to be answered.
 enum Held {
     Request(Request, usize, usize),
     Body(Body, &'static [u8]),
@@ -44,7 +44,7 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
     let answers = Rc::new(RefCell::new(Vec::new()));
     let end = Ended::default();
     let marks = random.pick(&MARKS);
-    // The client ends its half as soon as it has asked.
+    // The client half-closes right after the request.
     let config = patient(Config::server()).outbox(marks.0, marks.1, marks.2).half_close(true);
     let mut tasks = Strict::with_timers(seed, TIMERS);
     tasks.spawn("server", serve(server, config, asked.clone(), Random::new(seed + 1), end.clone()));
@@ -71,11 +71,11 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
         );
     }
     let (told, is_error) = end.get();
-    assert!(whole >= told || is_error, "{whole} of {told} answers are whole, and that is no error");
+    assert!(whole >= told || is_error, "{whole} of {told} answers are whole, without an error");
     run.total(|total| total.answers += whole);
 }
 
-/// How many requests the server was told of, and whether its connection ended with an error.
+/// How many requests the server reported, and whether its connection ended with an error.
 type Ended = Rc<Cell<(usize, bool)>>;
 
 async fn serve(stream: Unruly, config: Config, asked: Vec<(How, usize)>, mut random: Random, end: Ended) {
@@ -98,7 +98,7 @@ async fn serve(stream: Unruly, config: Config, asked: Vec<(How, usize)>, mut ran
             }
             Some(Some(Incoming::Upgrade(upgrade))) => panic!("{upgrade:?}"),
             Some(None) => break,
-            // Nothing comes, or nothing is read while so much is unanswered: something that was put off.
+            // Nothing arrives, or reading waits while that much is unanswered: do postponed work.
             None => {
                 let at = random.below(held.len());
                 go_on(&mut http, at, &mut held, &mut random);
@@ -107,7 +107,7 @@ async fn serve(stream: Unruly, config: Config, asked: Vec<(How, usize)>, mut ran
         }
     }
     assert!(http.get_ref().is_none(), "the stream is gone");
-    assert_eq!(http.closed().is_some(), n > 0, "the end of who asked is told");
+    assert_eq!(http.closed().is_some(), n > 0, "the close of a connection with requests is reported");
     end.set((n, http.closed().is_some_and(|closed| closed.error.is_some())));
     assert!(http.next().await.is_none());
 }
@@ -185,7 +185,7 @@ async fn ask(stream: End, asked: Vec<(How, usize)>, answers: Rc<RefCell<Vec<u8>>
             }
             let _ = writes.flush().await;
         }
-        // Its half ends, and the answers still come.
+        // Its half is closed, and the answers still come.
         let _ = writes.close().await;
     };
     let read = async {
@@ -197,7 +197,7 @@ async fn ask(stream: End, asked: Vec<(How, usize)>, answers: Rc<RefCell<Vec<u8>>
     zip(write, read).await;
 }
 
-/// The first answer, and what stands behind it; `None` where it is not whole.
+/// The first answer, and the bytes behind it; `None` if it is not whole.
 fn parse(bytes: &[u8]) -> Option<(u16, Vec<u8>, &[u8])> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).unwrap().to_ascii_lowercase();

@@ -1,4 +1,5 @@
-//! Much, sent both ways at once in the ways that the documentation shows, and without care for what a send answers.
+//! Bulk data, sent both ways at once in the ways that the documentation shows, and without regard to what a send
+//! answers.
 
 use crate::common::Random;
 use crate::common::pipe::End;
@@ -19,9 +20,9 @@ use ws_server_smol::{Message, WebSocket, handshake};
 enum Way {
     /// All at once, whatever `try_send` answers.
     Regardless,
-    /// Until `Congested`, and on at `Drained`.
+    /// Until `Congested`; resumes at `Drained`.
     UntilCongested,
-    /// Until `Full`, and on at `Drained`.
+    /// Until `Full`; resumes at `Drained`.
     UntilFull,
     /// `Sender::send` beside `next`, in one task.
     Beside,
@@ -31,17 +32,17 @@ enum Way {
 
 const WAYS: [Way; 4] = [Way::Regardless, Way::UntilCongested, Way::UntilFull, Way::Beside];
 
-/// What one end has said, and the other has heard.
+/// What one end has sent, and the other has received.
 #[derive(Default)]
 struct Said {
     lengths: Vec<usize>,
     heard: usize,
     ended: bool,
-    /// A send that waited in a handler took all the time that there is for output: that is an end, too.
+    /// A send that waited in a handler took all the time that there is for output: that is a valid end, too.
     late: bool,
 }
 
-/// What is said by the server, and by the client.
+/// What the server sends, and the client.
 type Ledger = Rc<[RefCell<Said>; 2]>;
 
 struct Talk {
@@ -51,7 +52,7 @@ struct Talk {
     count: usize,
     len: usize,
     lazy: usize,
-    /// After how many events of ten it holds reading back.
+    /// How many in ten events pause reading.
     pauses: usize,
     /// The other side sends in its handlers, and may be late.
     beside_handler: bool,
@@ -62,7 +63,7 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
     talk(seed, client, server, run, |_| {});
 }
 
-/// The client hears all at once, and says its last while it is paused.
+/// The client receives all at once, and sends its last message while paused.
 pub(crate) fn pausing(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
     talk(seed, client, server, run, |[of_server, of_client]| {
         (of_server.way, of_server.count) = (Way::UntilCongested, 1);
@@ -116,12 +117,12 @@ fn talk(seed: u64, client: End, server: Unruly, run: &Run<'_>, change: impl FnOn
         return;
     }
     for (me, said) in ledger.iter().map(RefCell::borrow).enumerate() {
-        assert!(said.heard == said.lengths.len(), "{me} was not heard: {ways:?}");
+        assert!(said.heard == said.lengths.len(), "{me} was not received: {ways:?}");
         run.total(|total| total.messages += said.heard);
     }
 }
 
-/// For how long a send waits for a task that is busy with it.
+/// How long a send waits for a task that is busy with the connection.
 const SHORT: Duration = Duration::from_millis(500);
 
 impl Talk {
@@ -141,7 +142,7 @@ impl Talk {
         content(self.said().lengths.len(), self.len).to_vec()
     }
 
-    /// Everything is said when this has been taken.
+    /// Everything is sent once this is accepted.
     fn end(&self) -> bool {
         let said = self.said();
         said.lengths.len() >= self.count && !said.ended
@@ -168,7 +169,7 @@ impl Talk {
         }
     }
 
-    /// Says whether that was the end of what the other says.
+    /// Returns whether that was the last message from the other side.
     fn hear(&self, message: &Message<'_>) -> bool {
         let mut other = self.ledger[1 - self.me].borrow_mut();
         if message.as_text() == Some("end") {
@@ -202,17 +203,17 @@ impl Talk {
             }
             self.part(ws, over);
             if self.pauses > 0 && self.random.below(10) < self.pauses {
-                // What it has queued goes out all the same; nothing is told meanwhile.
+                // Its queued output goes out all the same; no event is reported meanwhile.
                 ws.pause();
                 for _ in 0..self.random.below(20) {
                     match poll_once(ws.next_event()).await {
-                        Some(Some(Event::Message(message))) => panic!("{message:?} though it is paused"),
+                        Some(Some(Event::Message(message))) => panic!("{message:?} although it is paused"),
                         Some(Some(Event::Drained)) => self.send_on(ws, &mut lost),
                         _ => yield_now().await,
                     }
                 }
                 ws.resume();
-                // What drained meanwhile may have let it say its last, and nothing more need come to tell it.
+                // What drained meanwhile may have let it send its last message, and no further event need report that.
                 self.part(ws, over);
             }
             self.rest().await;
@@ -262,7 +263,7 @@ impl Talk {
             self.say(&sender).await;
         }
         loop {
-            // What it could not say in the handlers, it says as often as it is woken.
+            // What it could not send in the handlers, it sends whenever it is woken.
             let Some(message) = ws.next().await else { return };
             let message = match message {
                 Err(closed) if matches!(closed.error, Some(Error::Timeout(Timeout::Output))) => {
@@ -298,7 +299,7 @@ impl Talk {
         }
     }
 
-    /// The client closes when both have said all.
+    /// The client closes when both have sent all.
     fn part<S: AsyncRead + AsyncWrite + Unpin>(&self, ws: &mut WebSocket<S>, over: bool) {
         if self.me == 1 && over && self.said().ended {
             let _ = ws.start_close(CloseCode::NORMAL, "");

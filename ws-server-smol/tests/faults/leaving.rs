@@ -1,4 +1,4 @@
-//! Peers that leave while much is sent to them: with a word, and without one.
+//! Peers that leave while much is sent to them: with a Close, and without one.
 
 use crate::common::Random;
 use crate::common::pipe::End;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use ws_server_smol::{CloseCode, Closed, Config, Event};
 use ws_server_smol::{HttpConnection, Incoming, handshake};
 
-/// A client says why it goes, and is gone, while the server sends on and on.
+/// A client sends a Close and vanishes, while the server keeps sending.
 pub(crate) fn with_a_word(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
     let mut random = Random::new(seed);
     let config = users(patient(Config::server()), &mut random);
@@ -51,7 +51,7 @@ pub(crate) fn with_a_word(seed: u64, client: End, server: Unruly, run: &Run<'_>)
     run.total(|total| total.messages += usize::from(told.is_some()));
 }
 
-/// A client reads an answer without an end for a while, and leaves.
+/// A client reads an endless response for a while, and leaves.
 pub(crate) fn a_stream(seed: u64, mut client: End, server: Unruly, run: &Run<'_>) {
     let mut random = Random::new(seed);
     let config = users(patient(Config::server()), &mut random);
@@ -78,7 +78,7 @@ pub(crate) fn a_stream(seed: u64, mut client: End, server: Unruly, run: &Run<'_>
     });
     tasks.spawn("client", async move {
         let mut request = b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec();
-        // What stands behind it hides no end.
+        // A request behind it hides no end.
         request.resize(request.len() + behind, b'x');
         if client.write_all(&request).await.is_err() || client.flush().await.is_err() {
             return;
@@ -98,7 +98,7 @@ pub(crate) fn a_stream(seed: u64, mut client: End, server: Unruly, run: &Run<'_>
     if run.healthy {
         let told = told.borrow();
         let closed = told.as_ref().unwrap();
-        assert!(closed.error.is_some(), "it was cut, and that is no error: {closed}");
+        assert!(closed.error.is_some(), "it was cut without an error: {closed}");
     }
     run.total(|total| total.answers += 1);
 }

@@ -1,6 +1,6 @@
-//! Whatever a stream does, and whenever it fails: what was taken arrives whole and in order as far as it arrives, all of it
-//! where nothing failed; each end is told once; nobody waits for ever; and the stream is let go.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // that is how a test fails, and says how often
+//! Whatever a stream does, and whenever it fails: accepted messages arrive whole and in order as far as they arrive,
+//! all of them where nothing failed; each close is reported once; no task waits forever; and the stream is released.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a panic is how a test fails, and says how often
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -25,7 +25,7 @@ use ws_server_smol::Deflate;
 use ws_server_smol::{Config, Heartbeat};
 use ws_server_smol::{HttpConnection, Incoming, WebSocket};
 
-/// What messages and bodies are cut from.
+/// The source bytes of messages and bodies.
 static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut random = Random::new(0);
     (0..20_000).map(|_| b'a' + random.below(26) as u8).collect()
@@ -37,7 +37,7 @@ fn content(n: usize, len: usize) -> &'static [u8] {
     &PATTERN[from..from + len]
 }
 
-/// Large ones do not go through a pipe of a few bytes, which would take for ever.
+/// Large ones would take forever through a pipe of a few bytes.
 fn content_len(random: &mut Random, capacity: usize) -> usize {
     let most = random.pick(&[10, 300, 5000]);
     random.below(most.min(1 + 25 * capacity))
@@ -47,14 +47,14 @@ fn content_len(random: &mut Random, capacity: usize) -> usize {
 const MARKS: [(usize, usize, usize); 3] =
     [(10, 100, 20_000), (1000, 10_000, 200_000), (64 << 10, 1 << 20, 16 << 20)];
 
-/// Nothing here is judged by the time it takes.
+/// No test here depends on the time it takes.
 fn patient(config: Config) -> Config {
     let hour = Duration::from_secs(3600);
     let config = config.handshake_timeout(hour).keep_alive(hour).answer_timeout(hour).close_timeout(hour);
     config.output_timeout(hour).heartbeat(Heartbeat::off())
 }
 
-/// What happened in all runs together, lest they prove nothing.
+/// What happened in all runs together: proves that they cover something.
 #[derive(Debug, Default)]
 struct Total {
     runs: usize,
@@ -79,7 +79,7 @@ impl Run<'_> {
     }
 }
 
-/// A pipe, and what becomes of its server's end.
+/// A pipe, and the fate of its server's end.
 fn streams(
     seed: u64,
     random: &mut Random,
@@ -107,7 +107,7 @@ fn run(seed: u64, total: &Mutex<Total>) {
     }
 }
 
-/// Runs in which applications and peers behave as users do, over streams that do nothing wrong.
+/// Runs in which applications and peers behave as users do, over faultless streams.
 fn with_users(seeds: u64, run: impl Fn(u64, End, Unruly, &Run<'_>) + Sync) {
     let total = Mutex::default();
     runs(seeds, |seed| {
@@ -119,11 +119,11 @@ fn with_users(seeds: u64, run: impl Fn(u64, End, Unruly, &Run<'_>) + Sync) {
     assert!(total.runs >= 1 && total.messages + total.answers >= total.runs / 2, "{total:?}");
 }
 
-/// How long a run waits for a timer, before it is said to hang. The longest is the delay of reading behind output: 100 ms,
-/// doubled five times. The rest is for a machine that is busy.
+/// How long a run waits for a timer before it counts as hanging. The longest is the delay of reading behind output: 100
+/// ms, doubled five times. The rest is for a busy machine.
 const TIMERS: Duration = Duration::from_secs(20);
 
-/// The rules of users: marks from nothing to the greatest, compression in every second run.
+/// The rules of users: marks from nothing to the maximum, compression in every second run.
 fn users(mut config: Config, random: &mut Random) -> Config {
     let marks = random.pick(&[(0, 0, 0), (0, 1, 20_000), (usize::MAX, usize::MAX, usize::MAX)]);
     let (low, high, cap) = if random.below(4) == 0 { marks } else { random.pick(&MARKS) };
@@ -135,7 +135,7 @@ fn users(mut config: Config, random: &mut Random) -> Config {
     config
 }
 
-/// The WebSocket that the client asks for.
+/// The WebSocket that the client requests.
 async fn accept(stream: Unruly, config: Config) -> Option<WebSocket<Unruly>> {
     let mut http = HttpConnection::new(stream, Arc::new(config));
     match http.next().await? {
@@ -144,8 +144,8 @@ async fn accept(stream: Unruly, config: Config) -> Option<WebSocket<Unruly>> {
     }
 }
 
-/// Each seed is a run of its own. `SEED=7` does that one, `SEEDS=100000` so many; `COUNT=1` does all, whatever fails, and
-/// says how often and how.
+/// Each seed is a separate run. `SEED=7` runs that one, `SEEDS=100000` that many; `COUNT=1` runs all despite failures,
+/// and counts them by kind.
 fn runs(seeds: u64, run: impl Fn(u64) + Sync) -> u64 {
     let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     if let Some(seed) = number("SEED") {
@@ -181,7 +181,7 @@ fn runs(seeds: u64, run: impl Fn(u64) + Sync) -> u64 {
 }
 
 #[test]
-fn whatever_the_stream_does_nothing_is_lost_forgotten_or_left() {
+fn nothing_is_lost_forgotten_or_leaked_whatever_the_stream_does() {
     let total = Mutex::default();
     let seeds = runs(2000, |seed| run(seed, &total));
     let total = total.into_inner().unwrap();
@@ -193,21 +193,21 @@ fn whatever_the_stream_does_nothing_is_lost_forgotten_or_left() {
 }
 
 #[test]
-fn two_ends_that_both_send_never_wait_for_each_other() {
+fn two_ends_that_both_send_never_deadlock() {
     with_users(150, bulk::run);
 }
 
 #[test]
-fn who_says_its_last_while_it_is_paused_is_heard_and_parts() {
+fn a_last_message_sent_while_paused_is_received_before_the_close() {
     with_users(150, bulk::pausing);
 }
 
 #[test]
-fn the_close_code_is_the_peers_whatever_breaks_afterwards() {
+fn the_close_code_is_the_peers_whatever_breaks_later() {
     with_users(150, leaving::with_a_word);
 }
 
 #[test]
-fn whoever_leaves_a_stream_is_found() {
+fn a_peer_that_leaves_a_stream_is_noticed() {
     with_users(150, leaving::a_stream);
 }

@@ -1,4 +1,4 @@
-//! Bytes that nobody can make sense of, before the upgrade and behind it.
+//! Meaningless bytes, before the upgrade and behind it.
 
 use crate::common::pipe::End;
 use crate::common::strict::Strict;

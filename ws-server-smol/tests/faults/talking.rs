@@ -1,4 +1,4 @@
-//! WebSockets over it: a client that says numbered messages and hears their echoes, and news that nobody asked for.
+//! WebSockets over it: a client that sends numbered messages and receives their echoes, and unrequested news.
 
 use crate::common::pipe::End;
 use crate::common::strict::Strict;
@@ -19,18 +19,18 @@ enum Said {
     News(usize),
 }
 
-/// What both sides have said and heard.
+/// What both sides have sent and received.
 #[derive(Default)]
 struct Ledger {
-    /// The lengths of the messages that the client's connection has taken.
+    /// The lengths of the messages that the client's connection has accepted.
     sent: Vec<usize>,
     heard: usize,
-    /// What the server's connection has taken.
+    /// What the server's connection has accepted.
     said: Vec<Said>,
     got: usize,
-    /// The application has refused, dropped or closed it.
+    /// The application has rejected, dropped or closed it.
     cut: bool,
-    /// Ends that were told, of the server and of the client.
+    /// Reported closes, of the server and of the client.
     ends: (usize, usize),
     /// The client has opened.
     open: bool,
@@ -40,7 +40,7 @@ struct Ledger {
 
 type Shared = Rc<RefCell<Ledger>>;
 
-/// Polls it a few times at most, and drops it, until it is done.
+/// Polls it a few times at most, and drops it, until it completes.
 macro_rules! insist {
     ($random:expr, $future:expr) => {
         loop {
@@ -65,7 +65,7 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
     tasks.run();
 
     let ledger = ledger.borrow();
-    // What was cut off is a beginning; what was not is whole.
+    // A cut message is a prefix; an uncut one is whole.
     assert!(ledger.heard <= ledger.sent.len() && ledger.got <= ledger.said.len());
     if run.healthy && !ledger.cut {
         assert!(ledger.open);
@@ -73,7 +73,7 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
         let echoes = ledger.said[..ledger.got].iter().filter(|said| matches!(said, Said::Echo(_)));
         assert_eq!(echoes.count(), count);
     }
-    assert_eq!(ledger.ends, (1, usize::from(ledger.open)), "each end is told, once");
+    assert_eq!(ledger.ends, (1, usize::from(ledger.open)), "each close is reported, once");
     run.total(|total| total.messages += ledger.heard + ledger.got);
 }
 
@@ -116,7 +116,7 @@ async fn echo(mut ws: WebSocket<Unruly>, ledger: Shared, mut random: Random) {
     loop {
         match insist!(random, ws.next()) {
             Some(Ok(message)) => {
-                assert_eq!(told, 0, "a message behind the end");
+                assert_eq!(told, 0, "a message after the close");
                 let n = {
                     let mut ledger = ledger.borrow_mut();
                     let n = ledger.heard;
@@ -126,7 +126,7 @@ async fn echo(mut ws: WebSocket<Unruly>, ledger: Shared, mut random: Random) {
                 };
                 match ws.try_send(message) {
                     Ok(_) => ledger.borrow_mut().said.push(Said::Echo(n)),
-                    Err(SendError::Full) => ledger.borrow_mut().cut = true, // one that is not to be had back
+                    Err(SendError::Full) => ledger.borrow_mut().cut = true, // a payload that cannot be returned
                     Err(error) => assert_eq!(error, SendError::NotOpen),
                 }
                 if random.below(3) == 0 {
@@ -141,7 +141,7 @@ async fn echo(mut ws: WebSocket<Unruly>, ledger: Shared, mut random: Random) {
             None => break,
         }
     }
-    // In order or not, it is over, once and for good.
+    // Clean or not, it is over, for good.
     let closed = ws.closed().unwrap().clone();
     assert_eq!(told, usize::from(!closed.clean), "{closed}");
     assert!(closed.was_open && closed.clean == closed.error.is_none(), "{closed}");
@@ -189,39 +189,39 @@ async fn talk(stream: End, capacity: usize, count: usize, ledger: Shared, mut ra
             }
             ledger.borrow_mut().sent.push(len);
         }
-        // While it has more to say, it does not wait.
+        // While it has more to send, it does not wait.
         let all_said = ledger.borrow().sent.len() == count;
         let next = match all_said {
             true => Some(ws.next().await),
             false => poll_once(ws.next()).await,
         };
         match next {
-            Some(Some(Ok(message))) => echoes += usize::from(ledger.borrow_mut().hears(&message)),
+            Some(Some(Ok(message))) => echoes += usize::from(ledger.borrow_mut().receives(&message)),
             Some(Some(Err(_))) => ended += 1,
             Some(None) => break,
             None => yield_now().await,
         }
     }
     if ws.closed().is_none() {
-        // What comes behind its Close is news.
+        // What follows its Close is news.
         let _ = ws.start_close(CloseCode::NORMAL, "");
         while let Some(next) = ws.next().await {
             match next {
-                Ok(message) => assert!(!ledger.borrow_mut().hears(&message)),
+                Ok(message) => assert!(!ledger.borrow_mut().receives(&message)),
                 Err(_) => ended += 1,
             }
         }
     }
     let closed = ws.closed().unwrap();
-    // The server's code tells of a reason, where it closed.
+    // The server's code gives a reason, where it closed.
     let is_ordinary = closed.clean && (closed.code.get() != 4000 || closed.initiator == Initiator::Local);
     assert_eq!(ended, usize::from(!is_ordinary), "{closed}");
     ledger.borrow_mut().ends.1 += 1;
 }
 
 impl Ledger {
-    /// Says whether it is an echo.
-    fn hears(&mut self, message: &Message<'_>) -> bool {
+    /// Returns whether it is an echo.
+    fn receives(&mut self, message: &Message<'_>) -> bool {
         let said = self.said[self.got];
         self.got += 1;
         match said {

@@ -1,5 +1,5 @@
-//! A stream that does what a stream may do, and seldom does: it waits for nothing, gives and takes less than it could, is
-//! interrupted, and at some call it fails for good. Whoever uses it is held to the contract, too.
+//! A stream that does what a stream may do, and seldom does: returns spurious `Pending`, reads and writes less than it
+//! could, is interrupted, and at some call fails for good. It also holds its user to the contract.
 
 use crate::common::Random;
 use crate::common::pipe::End;
@@ -8,16 +8,16 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// What becomes of it after so many calls.
+/// Its fate after that many calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// Nothing.
     Healthy,
     /// Every call fails.
     Fails(usize, io::ErrorKind),
-    /// Reading tells the end, whatever would still come.
+    /// Reading returns EOF, whatever would still come.
     Ends(usize),
-    /// Writing takes nothing more.
+    /// Writing accepts nothing more.
     TakesNothing(usize),
 }
 
@@ -48,8 +48,8 @@ pub(crate) struct Unruly {
     /// How often it is interrupted, in percent.
     interrupted: usize,
     calls: usize,
-    /// Reading has told an error: nobody has business here any more. Behind one of writing there may be something to
-    /// read: what the peer said last.
+    /// Reading has returned an error: the stream must not be used any more. Behind a write error there may be something
+    /// to read: the peer's last bytes.
     read_failed: bool,
     write_failed: bool,
     closed: bool,
@@ -98,7 +98,7 @@ impl AsyncRead for Unruly {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        assert!(!buffer.is_empty(), "a read of nothing");
+        assert!(!buffer.is_empty(), "an empty read");
         assert!(!self.read_failed || std::thread::panicking(), "read after it has failed");
         self.call().inspect_err(|_| self.read_failed = true)?;
         self.interrupt()?;
@@ -111,8 +111,8 @@ impl AsyncRead for Unruly {
 
 impl AsyncWrite for Unruly {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        assert!(!data.is_empty(), "a write of nothing");
-        assert!(!self.closed, "a write behind the end");
+        assert!(!data.is_empty(), "an empty write");
+        assert!(!self.closed, "a write after the end");
         let failed = self.read_failed || self.write_failed;
         assert!(!failed || std::thread::panicking(), "written to after it has failed");
         self.call().inspect_err(|_| self.write_failed = true)?;
@@ -124,7 +124,7 @@ impl AsyncWrite for Unruly {
         Pin::new(&mut self.inner).poll_write(cx, data)
     }
 
-    /// Takes from as many slices as it likes.
+    /// Accepts from as many slices as it likes.
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -13,7 +13,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Sun, 06 Nov 1994 08:49:37 GMT.
 const DAY: u64 = 784_111_777;
 
-/// Both clocks as they are compared, which only the test moves.
+/// Both clocks, which only the test moves.
 #[derive(Clone)]
 struct Clocks(Arc<Mutex<(Instant, SystemTime)>>);
 
@@ -48,7 +48,7 @@ fn date(head: &str) -> SystemTime {
 }
 
 #[test]
-fn the_date_follows_a_wall_clock_that_is_set_and_time_that_was_slept() {
+fn dates_follow_clock_changes_and_sleep() {
     let clocks = Clocks::new();
     let server = clocks.server(ServerConfig::new());
     run(beside(&server, hello, async {
@@ -61,7 +61,7 @@ fn the_date_follows_a_wall_clock_that_is_set_and_time_that_was_slept() {
             clocks.set(wall);
             clocks.pass(SECOND);
             assert_eq!(date_now().await, wall + SECOND);
-            // Over a connection that was there before.
+            // Over an older connection.
             kept.send(&get(server.local_addr().unwrap(), "/"));
             let head = kept.head().await;
             assert_eq!(date(&head), wall + SECOND);
@@ -71,10 +71,10 @@ fn the_date_follows_a_wall_clock_that_is_set_and_time_that_was_slept() {
             })
             .await;
         }
-        // Nothing happened for hours: the first answer is right already.
+        // After idle hours, the first answer is right already.
         clocks.pass(5 * HOUR);
         assert_eq!(date_now().await, clocks.wall());
-        // What the engine answers by itself.
+        // An automatic answer of the engine.
         clocks.pass(HOUR);
         let mut peer = sent(&server, |_| b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n".to_vec());
         assert_eq!(date(&peer.head().await), clocks.wall());
@@ -82,7 +82,7 @@ fn the_date_follows_a_wall_clock_that_is_set_and_time_that_was_slept() {
 }
 
 #[test]
-fn an_answer_that_comes_late_has_the_date_of_its_time() {
+fn a_late_answer_has_a_current_date() {
     let clocks = Clocks::new();
     let server = clocks.server(ServerConfig::new());
     run(async {
@@ -90,7 +90,7 @@ fn an_answer_that_comes_late_has_the_date_of_its_time() {
         for (case, peer) in peers.iter_mut().enumerate() {
             let mut http = server.accept().await.unwrap();
             let Some(Incoming::Request(request)) = http.next().await else { panic!("no request") };
-            // Meanwhile nobody polls the connection.
+            // The connection is not polled meanwhile.
             clocks.set(clocks.wall() - 2 * HOUR);
             clocks.pass(30 * SECOND);
             let answered = clocks.wall();
@@ -113,7 +113,7 @@ fn an_answer_that_comes_late_has_the_date_of_its_time() {
 }
 
 #[test]
-fn a_server_that_listens_again_and_one_with_a_clock_of_its_own_are_dated() {
+fn restarted_servers_and_servers_with_their_own_clock_send_dates() {
     let clocks = Clocks::new();
     let given = WallClock::new(UNIX_EPOCH);
     for config in [ServerConfig::new(), ServerConfig::new().wall_clock(given.clone())] {
@@ -133,7 +133,7 @@ fn a_server_that_listens_again_and_one_with_a_clock_of_its_own_are_dated() {
 }
 
 #[test]
-fn a_stream_without_a_server_is_dated_where_its_configuration_has_a_clock() {
+fn a_stream_without_a_server_sends_dates_if_configured_with_a_clock() {
     run(async {
         let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap().as_secs();
         for clock in [Some(WallClock::new(UNIX_EPOCH)), None] {
@@ -159,7 +159,7 @@ fn a_stream_without_a_server_is_dated_where_its_configuration_has_a_clock() {
             driving.or(reading).await.unwrap();
             let after = seconds(SystemTime::now());
             match clock {
-                // The clock of the system, and not what it was made with.
+                // The system's clock, and not the clock's initial value.
                 Some(_) => {
                     let date = seconds(date(&answer));
                     assert!(before <= date + 1 && date <= after, "{before} {after} {answer}");
@@ -171,7 +171,7 @@ fn a_stream_without_a_server_is_dated_where_its_configuration_has_a_clock() {
 }
 
 #[test]
-fn a_file_of_the_future_was_last_modified_at_the_date_and_keeps_its_own_etag() {
+fn a_future_modification_time_is_capped_at_the_date_and_the_etag_kept() {
     let root = std::env::temp_dir().join(format!("ws-server-smol-{}-heads", std::process::id()));
     fs::create_dir_all(&root).unwrap();
     fs::write(root.join("hello.txt"), "hello").unwrap();
@@ -209,7 +209,7 @@ fn a_file_of_the_future_was_last_modified_at_the_date_and_keeps_its_own_etag() {
             assert!(!etags.contains(&etag), "the real time is in it");
             etags.push(etag);
             let head = ask("If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n").await;
-            assert!(head.starts_with("HTTP/1.1 200 "), "it is later than what was told: {head}");
+            assert!(head.starts_with("HTTP/1.1 200 "), "it is later than what was sent: {head}");
         }
     }));
     fs::remove_dir_all(&root).unwrap();

@@ -1,6 +1,6 @@
-//! Heads as they stand on the wire: dates, spelling, keys, and what stands behind a refused upgrade.
+//! Heads on the wire: dates, spelling, keys, and requests behind a rejected upgrade.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -39,7 +39,7 @@ fn sent(server: &Server, request: impl FnOnce(SocketAddr) -> Vec<u8>) -> Peer {
     peer
 }
 
-/// Greets who asks.
+/// Greets every request.
 async fn hello(mut http: HttpConnection<Socket>) {
     while let Some(incoming) = http.next().await {
         match incoming {
@@ -63,7 +63,7 @@ async fn beside<T>(
 }
 
 #[test]
-fn names_are_spelled_as_rfc_6455_spells_them() {
+fn header_names_are_spelled_as_in_rfc_6455() {
     let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     let accept = async |mut http: HttpConnection<Socket>| {
         let Some(Incoming::Upgrade(mut upgrade)) = http.next().await else { panic!("no upgrade") };
@@ -82,7 +82,7 @@ fn names_are_spelled_as_rfc_6455_spells_them() {
 }
 
 #[test]
-fn a_client_asks_in_that_spelling_too() {
+fn a_client_uses_that_spelling_too() {
     run(async {
         let (listener, address) = listener();
         let request = ClientRequest::new(&format!("ws://{address}/")).unwrap();
@@ -114,7 +114,7 @@ fn a_client_asks_in_that_spelling_too() {
 }
 
 #[test]
-fn any_24_characters_of_16_bytes_are_a_key_and_are_answered_as_they_came() {
+fn any_key_of_16_bytes_in_24_characters_is_answered_as_sent() {
     let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(beside(&server, hello, async {
         let answer = async |key: &str| {
@@ -146,7 +146,7 @@ fn any_24_characters_of_16_bytes_are_a_key_and_are_answered_as_they_came() {
 }
 
 #[test]
-fn a_client_comes_back_at_the_date_that_it_is_told_by_the_date_of_the_answer() {
+fn a_client_retries_at_the_retry_after_date_relative_to_the_answers_date() {
     for (status, fields, least) in [
         (503, "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:51:37 GMT\r\n", 120),
         (429, "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sunday, 06-Nov-94 08:50:37 GMT\r\n", 60),
@@ -183,7 +183,7 @@ fn a_client_comes_back_at_the_date_that_it_is_told_by_the_date_of_the_answer() {
 }
 
 #[test]
-fn an_event_stream_tells_proxies_not_to_collect_it() {
+fn an_event_stream_disables_proxy_buffering() {
     let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     let stream = async |mut http: HttpConnection<Socket>| {
         let Some(Incoming::Request(request)) = http.next().await else { panic!("no request") };

@@ -1,4 +1,4 @@
-//! What stands behind an upgrade that is refused, and what is no upgrade.
+//! Requests behind a rejected upgrade, and requests that are no upgrade.
 
 use super::common::run;
 use super::*;
@@ -7,7 +7,7 @@ use ws_server_smol::handshake::upgrade_required;
 use ws_server_smol::{ServerConfig, Token};
 
 #[test]
-fn behind_an_upgrade_that_the_application_refuses_nothing_is_served() {
+fn nothing_is_served_behind_an_upgrade_that_the_application_rejects() {
     let no = || http::Response::builder().status(404).body(Bytes::from("no")).unwrap();
     for (answer, status) in [(no(), 404), (upgrade_required(), 426)] {
         for behind in ["GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n", "\u{1}\u{2}", ""] {
@@ -22,7 +22,7 @@ fn behind_an_upgrade_that_the_application_refuses_nothing_is_served() {
                             before = Some(request);
                         }
                         Incoming::Upgrade(upgrade) => {
-                            // Refused before what came before it is answered.
+                            // Rejected before the previous request is answered.
                             http.responder().respond(upgrade, answer.clone()).unwrap();
                             http.respond(before.take().unwrap(), ok("before")).await.unwrap();
                         }
@@ -49,7 +49,7 @@ fn behind_an_upgrade_that_the_application_refuses_nothing_is_served() {
 }
 
 #[test]
-fn behind_an_upgrade_refused_by_the_engine_or_for_want_of_a_token_nothing_is_served() {
+fn nothing_is_served_behind_an_upgrade_rejected_by_the_engine_or_for_want_of_a_token() {
     const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let config = || ServerConfig::new();
     type Change = fn(String) -> String;
@@ -75,7 +75,7 @@ fn behind_an_upgrade_refused_by_the_engine_or_for_want_of_a_token_nothing_is_ser
 }
 
 #[test]
-fn behind_an_upgrade_that_is_dropped_too_late_or_too_late_for_a_server_that_stops_nothing_is_served() {
+fn nothing_is_served_behind_an_upgrade_dropped_late_or_during_a_stop() {
     for case in 0..3 {
         let mut config = ServerConfig::new();
         if case == 1 {
@@ -108,7 +108,7 @@ fn behind_an_upgrade_that_is_dropped_too_late_or_too_late_for_a_server_that_stop
 }
 
 #[test]
-fn a_request_that_asks_for_another_upgrade_or_for_none_is_served_and_kept_alive() {
+fn a_request_for_another_upgrade_or_none_is_served_and_kept_alive() {
     let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(beside(&server, hello, async {
         let address = server.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! Clients: they connect, part and connect again, and their heartbeat.
+//! Clients: they connect, close and reconnect, and their heartbeat.
 
 use super::common::run;
 use super::peer::*;
@@ -17,11 +17,11 @@ use ws_server_smol::{
 use ws_server_smol::{Error, Initiator, Timeout};
 
 #[test]
-fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once_or_by_policy() {
+fn row_21_a_client_reconnects_as_the_same_object_at_once_or_by_policy() {
     let (_kept, port) = kept();
     let server = Server::bind(Bind::any().port(port), ServerConfig::new()).unwrap();
     let url = server.url("/chat?room=7").unwrap();
-    assert!(url.starts_with("ws://localhost:"), "a name, for which nothing is looked up: {url}");
+    assert!(url.starts_with("ws://localhost:"), "a name that needs no lookup: {url}");
     let keys = RefCell::new(Vec::new());
     let handler = async |mut http: ws_server_smol::HttpConnection<_>| {
         let Some(Incoming::Upgrade(upgrade)) = http.next().await else { return };
@@ -40,9 +40,9 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
         assert_eq!(ws.next().await.unwrap().unwrap(), Message::Text("hello".into()));
         let first = ws.id();
         assert_eq!((client.state(), server.count()), (ClientState::Open, 1));
-        assert!(!server.ids().contains(&first), "the server's end is another");
+        assert!(!server.ids().contains(&first), "the server's end has another id");
 
-        // Close; connect again; and once more while it is open: the same object, another connection, a new key.
+        // Close; reconnect; and once more while open: the same object, another connection, a new key.
         client.disconnect().await;
         assert_eq!(client.state(), ClientState::Idle);
         let closed = client.closed().unwrap();
@@ -55,7 +55,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
         assert!(client.closed().is_none() && first != second && second != third);
         until(|| server.count() == 1).await;
 
-        // By policy, when the server goes: each wait is twice the last, up to the longest, and a random part of it.
+        // By policy, when the server stops: each wait doubles, up to the longest, with random jitter.
         let millisecond = Duration::from_millis(1);
         let policy = Reconnect::default().wait(20 * millisecond, 80 * millisecond);
         client.set_config(ClientConfig::new().reconnect(policy));
@@ -86,9 +86,9 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
         assert_eq!(client.state(), ClientState::Open);
         let keys = keys.take();
         assert_eq!(keys.len(), 4);
-        assert!((1..4).all(|k| !keys[..k].contains(&keys[k])), "a key for each attempt");
+        assert!((1..4).all(|k| !keys[..k].contains(&keys[k])), "a fresh key for each attempt");
 
-        // What cannot be is told at once, and nothing is sent in the clear that should not be.
+        // Invalid targets fail at once, and nothing secret is sent in the clear.
         let cannot = |url: &str| Client::new(url, ClientConfig::new()).unwrap_err();
         assert_eq!(cannot("wss://localhost/"), InvalidTarget::TlsUnsupported);
         assert!(matches!(cannot("http://localhost/"), InvalidTarget::Request(_)));
@@ -97,7 +97,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
     }));
 }
 
-/// A server by hand, which shows what a client sends.
+/// A scripted server that shows what a client sends.
 struct Host(TcpListener);
 
 impl Host {
@@ -140,13 +140,13 @@ async fn driven(ws: &mut WebSocket<Socket>, script: impl Future<Output = ()>) {
     future::or(driving, script).await;
 }
 
-/// That it is half a minute by default, the same row of `ws-server-mio` proves.
+/// The same row of `ws-server-mio` proves the default of half a minute.
 #[test]
-fn row_22_a_clients_heartbeat_is_a_one_way_pong_or_a_ping_as_it_was_set_at_the_last_connect() {
+fn row_22_a_clients_heartbeat_is_a_pong_or_a_ping_as_set_at_the_last_connect() {
     let host = Host::new();
     let url = format!("ws://{}/", host.address());
     run(async {
-        // By default an empty Pong, which nobody answers, again and again.
+        // By default an empty Pong, without an answer, repeatedly.
         let config = |heartbeat: Heartbeat| ClientConfig::new().heartbeat(heartbeat);
         let mut client = Client::new(url.as_str(), config(Heartbeat::client().idle(SOON))).unwrap();
         let (ws, mut peer) = future::zip(client.connect(), host.accept()).await;
@@ -157,7 +157,7 @@ fn row_22_a_clients_heartbeat_is_a_one_way_pong_or_a_ping_as_it_was_set_at_the_l
         };
         driven(ws.unwrap(), pongs(&mut peer)).await;
 
-        // What is set now, takes effect at the next connect.
+        // A change takes effect at the next connect.
         let ping = Heartbeat::client().kind(HeartbeatKind::Ping).idle(SOON).payload("there?");
         client.set_config(config(ping.clone()));
         driven(client.websocket().unwrap(), pongs(&mut peer)).await;
@@ -185,7 +185,7 @@ fn row_22_a_clients_heartbeat_is_a_one_way_pong_or_a_ping_as_it_was_set_at_the_l
         while ws.next_event().await.is_some() {}
         assert!(matches!(client.closed().unwrap().error, Some(Error::Timeout(Timeout::Heartbeat))));
 
-        // Some servers bear no heartbeat at all: nothing comes, while another client sends a hundred.
+        // Some servers tolerate no heartbeat at all: nothing comes, while another client sends a hundred.
         client.set_config(config(Heartbeat::off()));
         let (ws, mut peer) = future::zip(client.connect(), host.accept()).await;
         let mut other = Client::new(url.as_str(), config(beating().kind(HeartbeatKind::Pong))).unwrap();

@@ -1,4 +1,4 @@
-//! Ends: whose they are, what is told of them, and when.
+//! Closes: the connection, the report, and its time.
 
 use super::common::run;
 use super::peer::*;
@@ -43,7 +43,7 @@ fn server_for(how: How) -> Server {
 async fn end(how: How, server: &Server) -> ConnectionId {
     let (mut peer, id) = open(server, "/").await;
     if how == How::PeerIsDead {
-        assert_eq!(peer.frame().await.0, PING); // which nobody answers
+        assert_eq!(peer.frame().await.0, PING); // without an answer
         peer.end().await;
         return id;
     }
@@ -70,7 +70,7 @@ async fn end(how: How, server: &Server) -> ConnectionId {
                 peer.end().await;
                 drop(peer);
             };
-            // It waits for others, too.
+            // It also waits for other tasks.
             let stopping = async {
                 server.stop(LONG).await;
                 future::pending().await
@@ -84,7 +84,7 @@ async fn end(how: How, server: &Server) -> ConnectionId {
 }
 
 #[test]
-fn row_10_a_close_brings_its_code_and_its_reason_where_there_is_one() {
+fn row_10_a_close_has_its_code_and_its_reason_if_any() {
     let (server, app) = (local(ServerConfig::new()), App::default());
     run(beside(&server, async |http| app.handle(http).await, async {
         for (body, code, reason) in [
@@ -109,7 +109,7 @@ fn row_10_a_close_brings_its_code_and_its_reason_where_there_is_one() {
 }
 
 #[test]
-fn row_11_closed_is_told_exactly_once_and_last_whatever_ended_it_and_to_the_extension_first() {
+fn row_11_closed_is_reported_exactly_once_last_and_to_the_extension_first() {
     for how in ALL {
         let (server, app) = (server_for(how), App::default());
         let log = app.log.clone();
@@ -126,7 +126,7 @@ fn row_11_closed_is_told_exactly_once_and_last_whatever_ended_it_and_to_the_exte
         assert_eq!(told, ["extension: closed", "application: closed"], "{how:?}");
     }
 
-    // An application that drops a WebSocket knows; the extension is told.
+    // An application that drops a WebSocket knows; the extension gets the report.
     let (server, log) = (local(ServerConfig::new()), super::Log::default());
     server.set_extension(Witness(log.clone())).unwrap();
     run(beside(&server, async |http| drop(opened(http).await), async {
@@ -138,7 +138,8 @@ fn row_11_closed_is_told_exactly_once_and_last_whatever_ended_it_and_to_the_exte
         assert_eq!(log.take(), ["extension: open", "extension: closed"]);
     }));
 
-    // Plain HTTP is counted. Who asked something has its end explained; who did not, where that is asked for.
+    // Plain HTTP is counted. The close of a connection that sent a request is reported; any other only where
+    // configured.
     for (config, expected) in [(ServerConfig::new(), 1), (ServerConfig::new().report_all_closes(true), 2)] {
         let server = local(config);
         let ends = RefCell::new(Vec::new());
@@ -193,7 +194,7 @@ fn row_12_an_error_says_which_connection_and_what_happened() {
 }
 
 #[test]
-fn row_16_one_connection_is_closed_by_its_id_with_code_and_reason() {
+fn row_16_a_connection_is_closed_by_id_with_code_and_reason() {
     let (server, app) = (local(ServerConfig::new()), App::default());
     run(beside(&server, async |http| app.handle(http).await, async {
         let (mut peer, id) = open(&server, "/").await;
@@ -211,7 +212,7 @@ fn row_16_one_connection_is_closed_by_its_id_with_code_and_reason() {
         assert!(closed.clean && closed.initiator == Initiator::Local);
         assert_eq!(closed.sent, Some(CloseCode::from(4100)));
 
-        // The other one is none the worse.
+        // The other connection is unaffected.
         other.send(&frame(TEXT, b"still here"));
         assert_eq!(other.frame().await, (TEXT, b"still here".to_vec()));
         assert_eq!(server.state(other_id), State::Open);

@@ -6,12 +6,12 @@ use super::{App, DYING, LONG, SOON, Seen, beating, beside, local, open, until, w
 use ws_server_smol::{Bind, Heartbeat, HeartbeatKind};
 use ws_server_smol::{Error, Timeout};
 
-/// That it is half an hour by default, and what `live` keeps alive, the same row of `ws-server-mio` proves.
+/// The same row of `ws-server-mio` proves the default of half an hour, and what `live` keeps alive.
 #[test]
-fn row_20_a_heartbeat_goes_to_every_client_as_it_was_set_at_the_start_and_finds_the_dead() {
+fn row_20_a_heartbeat_goes_to_every_client_as_set_at_the_start_and_finds_dead_peers() {
     let (server, app) = (local(with_heartbeat(beating())), App::default());
     run(beside(&server, async |http| app.handle(http).await, async {
-        // An empty Ping, to everyone, again and again. Who answers lives on, and the time it took is known.
+        // An empty Ping, to every client, repeatedly. A peer that answers lives on, and its round-trip time is known.
         let (mut alive, id) = open(&server, "/").await;
         let (mut other, _) = open(&server, "/").await;
         for pongs in 1..=3 {
@@ -23,7 +23,7 @@ fn row_20_a_heartbeat_goes_to_every_client_as_it_was_set_at_the_start_and_finds_
         }
         assert!(server.latency(id).is_some() && app.ends() == 0);
 
-        // A change takes effect at the next start: the server that runs keeps what it has, also for who comes now.
+        // A change takes effect at the next start: the running server keeps its own, also for new clients.
         let pong = beating().kind(HeartbeatKind::Pong).payload("still here");
         server.set_config(with_heartbeat(pong));
         let (mut later, _) = open(&server, "/").await;
@@ -33,12 +33,12 @@ fn row_20_a_heartbeat_goes_to_every_client_as_it_was_set_at_the_start_and_finds_
         server.listen(Bind::localhost()).unwrap();
         let (mut one_way, _) = open(&server, "/").await;
         for _ in 0..3 {
-            assert_eq!(one_way.frame().await, (PONG, b"still here".to_vec()), "which nobody has to answer");
+            assert_eq!(one_way.frame().await, (PONG, b"still here".to_vec()), "which needs no answer");
         }
         drop(one_way);
         server.stop(LONG).await;
 
-        // Off: nothing comes, while a beating server sends a hundred.
+        // Off: nothing comes, while another server sends a hundred.
         server.set_config(with_heartbeat(Heartbeat::off()));
         server.listen(Bind::localhost()).unwrap();
         let (mut off, _) = open(&server, "/").await;
@@ -57,7 +57,7 @@ fn row_20_a_heartbeat_goes_to_every_client_as_it_was_set_at_the_start_and_finds_
         drop(off);
         server.stop(LONG).await;
 
-        // Who does not answer is found and closed.
+        // A peer that does not answer is found and closed.
         server.set_config(with_heartbeat(Heartbeat::server().idle(SOON).pong_timeout(DYING)));
         server.listen(Bind::localhost()).unwrap();
         let (mut dead, id) = open(&server, "/").await;

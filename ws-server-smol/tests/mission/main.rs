@@ -1,10 +1,10 @@
-//! What the project promises, row by row: each function is named after a row of the table in the README, and
-//! proves it over real sockets.
+//! The project's promises, row by row: each function is named after a row of the table in the README, and proves it
+//! over real sockets.
 //!
 //! Each is a script of what people do and see, run beside the server on one thread; the peers and their bytes are
-//! those of the same rows of `ws-server-mio`. There is no clock to give here: intervals and deadlines are short, and
-//! what is waited for is what they bring about. That they are as long as they are told to be, the same rows of
-//! `ws-server-mio` and the tests of the engine prove, by given clocks.
+//! those of the same rows of `ws-server-mio`. No clock can be given here: intervals and deadlines are short, and the
+//! tests wait for their effects. The same rows of `ws-server-mio` and the tests of the engine prove their lengths, by
+//! given clocks.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 #[path = "../common/mod.rs"]
@@ -33,16 +33,16 @@ use ws_server_smol::{
 
 /// Longer than any test.
 const LONG: Duration = Duration::from_secs(3600);
-/// A heartbeat that comes again and again.
+/// A frequent heartbeat.
 const SOON: Duration = Duration::from_millis(5);
-/// For who is dead: long enough for who looks before that.
+/// For dead peers: long enough to check before that.
 const DYING: Duration = Duration::from_millis(50);
 
 fn local(config: ServerConfig) -> Server {
     Server::bind(Bind::localhost(), config).unwrap()
 }
 
-/// Runs a script beside a server, however often it stops and starts again.
+/// Runs a script beside a server, however often that stops and restarts.
 async fn beside<T>(
     server: &Server,
     handler: impl AsyncFn(HttpConnection<Socket>),
@@ -57,7 +57,7 @@ async fn beside<T>(
     serving.or(script).await
 }
 
-/// What the application was told.
+/// The events reported to the application.
 #[derive(Debug)]
 enum Seen {
     Message(ConnectionId, Message<'static>),
@@ -68,7 +68,7 @@ enum Seen {
     Closed(ConnectionId, Box<Closed>),
 }
 
-/// An application that echoes, and remembers what it was told.
+/// An application that echoes, and records reports.
 #[derive(Default)]
 struct App {
     seen: RefCell<Vec<Seen>>,
@@ -83,7 +83,7 @@ impl App {
             let seen = match event {
                 Event::Message(message) => {
                     self.log.note("application: message");
-                    // A peer that is closing gets no echo.
+                    // A closing peer gets no echo.
                     let _ = ws.try_send(message.clone());
                     Seen::Message(id, message)
                 }
@@ -101,7 +101,7 @@ impl App {
             };
             self.seen.borrow_mut().push(seen);
         }
-        assert!(ws.next_event().await.is_none(), "nothing comes after the end");
+        assert!(ws.next_event().await.is_none(), "nothing comes after the close");
     }
 
     fn count(&self, what: impl Fn(&Seen) -> bool) -> usize {
@@ -112,7 +112,7 @@ impl App {
         self.count(|seen| matches!(seen, Seen::Closed(..)))
     }
 
-    /// How a connection ended, once that was told.
+    /// How a connection ended, once reported.
     async fn end_of(&self, id: ConnectionId) -> Closed {
         until(|| self.count(|seen| matches!(seen, Seen::Closed(of, _) if *of == id)) > 0).await;
         let seen = self.seen.borrow();
@@ -121,12 +121,12 @@ impl App {
             _ => None,
         });
         let closed = ends.next().unwrap().clone();
-        assert!(ends.next().is_none(), "told twice: {seen:?}");
+        assert!(ends.next().is_none(), "reported twice: {seen:?}");
         closed
     }
 }
 
-/// Opens the WebSocket that is asked for; other requests are greeted.
+/// Opens requested WebSockets; other requests are greeted.
 async fn opened(mut http: HttpConnection<Socket>) -> Option<WebSocket<Socket>> {
     loop {
         match http.next().await? {
@@ -153,7 +153,7 @@ async fn open(server: &Server, path: &str) -> (Peer, ConnectionId) {
     (peer, id)
 }
 
-/// A peer that has asked for a WebSocket.
+/// A peer that has requested a WebSocket.
 fn asking(server: &Server, path: &str) -> Peer {
     let address = server.local_addr().unwrap();
     let mut peer = Peer::connect(address);
@@ -161,7 +161,7 @@ fn asking(server: &Server, path: &str) -> Peer {
     peer
 }
 
-/// What a server is asked by the next connection, which it has from here on.
+/// The next connection's request to a server; the connection is driven from here on.
 async fn asked(server: &Server) -> (HttpConnection<Socket>, ws_server_smol::Upgrade) {
     let mut http = server.accept().await.unwrap();
     match http.next().await {
@@ -170,7 +170,7 @@ async fn asked(server: &Server) -> (HttpConnection<Socket>, ws_server_smol::Upgr
     }
 }
 
-/// Who was told of what, in its order.
+/// Reports in order, with their receivers.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -184,7 +184,7 @@ impl Log {
     }
 }
 
-/// An extension that notes all it sees, and keeps messages that begin with "!".
+/// An extension that records all it sees, and keeps messages that begin with "!".
 struct Witness(Log);
 
 impl Extension for Witness {
@@ -207,7 +207,7 @@ impl Extension for Witness {
     }
 
     fn closed(&mut self, server: &Server, id: ConnectionId, _: &Closed) {
-        assert!(!server.ids().contains(&id), "it is no client any more");
+        assert!(!server.ids().contains(&id), "it no longer counts as a client");
         self.0.note("extension: closed");
     }
 
@@ -216,7 +216,7 @@ impl Extension for Witness {
     }
 }
 
-/// A server that sends a heartbeat again and again, whose answer may take long.
+/// A server with a frequent heartbeat, whose answers may take long.
 fn beating() -> ws_server_smol::Heartbeat {
     ws_server_smol::Heartbeat::server().idle(SOON).pong_timeout(LONG)
 }

@@ -1,4 +1,4 @@
-//! What arrives: messages, their pieces, and who sees them first.
+//! Incoming messages, their fragments, and who sees them first: the extension.
 
 use super::common::run;
 use super::peer::*;
@@ -37,14 +37,14 @@ fn row_07_whole_messages_arrive_as_text_or_binary() {
 }
 
 #[test]
-fn row_08_pieces_come_as_they_arrive_where_asked_for_and_unfragmented_messages_stay_whole() {
+fn row_08_chunked_delivery_passes_fragments_on_and_unfragmented_messages_whole() {
     let server = local(ServerConfig::new().delivery(Delivery::Chunked { whole: 1 << 20 }));
     let app = App::default();
     run(beside(&server, async |http| app.handle(http).await, async {
         let (mut peer, _) = open(&server, "/").await;
         in_three(&mut peer);
         peer.send(&[frame(TEXT, b"unfragmented"), frame(BINARY, &[7; 100_000])].concat());
-        assert_eq!(peer.frame().await, (TEXT, b"unfragmented".to_vec()), "that is a message");
+        assert_eq!(peer.frame().await, (TEXT, b"unfragmented".to_vec()), "a whole message");
         assert_eq!(peer.frame().await, (BINARY, vec![7; 100_000]), "and that");
         let seen = app.seen.take();
         let pieces: Vec<_> = seen
@@ -60,7 +60,7 @@ fn row_08_pieces_come_as_they_arrive_where_asked_for_and_unfragmented_messages_s
 }
 
 #[test]
-fn row_09_an_extension_sees_messages_first_and_may_keep_them_and_is_set_once() {
+fn row_09_an_extension_is_set_once_sees_messages_first_and_may_keep_them() {
     let (server, app) = (local(ServerConfig::new()), App::default());
     let log = app.log.clone();
     server.set_extension(Witness(log.clone())).unwrap();

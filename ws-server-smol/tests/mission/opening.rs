@@ -13,7 +13,7 @@ fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pi
     let server = local(ServerConfig::new());
     let address = server.local_addr().unwrap();
     let (hold, held, app) = (Cell::new(false), RefCell::new(Vec::new()), App::default());
-    // Where an answer is to be given later, the request and who answers are put aside, and the next one is read.
+    // To answer later, put the request and its responder aside, and read the next one.
     let handler = async |mut http: ws_server_smol::HttpConnection<_>| {
         if !hold.get() {
             return app.handle(http).await;
@@ -44,7 +44,7 @@ fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pi
         browser.read();
         assert!(browser.got.is_empty());
 
-        // Whichever is answered first, the answers come in the order of the requests.
+        // Answers go out in the order of the requests, not in that of answering.
         while let Some((responder, request)) = held.borrow_mut().pop() {
             let body = format!("{} {} {:?}", request.method(), request.path(), request.body());
             responder.respond(request, ok(body)).unwrap();
@@ -53,7 +53,7 @@ fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pi
             assert_eq!(browser.response().await, (200, expected.to_owned()));
         }
 
-        // The same connection asks again, and is answered at once.
+        // The same connection sends another request, and is answered at once.
         hold.set(false);
         browser.send(&get(address, "/more"));
         assert_eq!(browser.response().await, (200, "hello".to_owned()));
@@ -62,7 +62,7 @@ fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pi
 }
 
 #[test]
-fn row_05_an_upgrade_shows_what_is_asked_and_is_accepted_changed_refused_or_closed() {
+fn row_05_an_upgrade_shows_its_request_and_is_accepted_changed_rejected_or_closed() {
     let server = local(ServerConfig::new().allow_origin("https://app.example"));
     let address = server.local_addr().unwrap();
     let ask = async || {
@@ -74,7 +74,7 @@ fn row_05_an_upgrade_shows_what_is_asked_and_is_accepted_changed_refused_or_clos
         (peer, http, upgrade)
     };
     run(async {
-        // What is asked; a header and a subprotocol of the application's choice in the answer.
+        // The request; a header and a subprotocol of the application's choice in the answer.
         let (mut peer, http, mut upgrade) = ask().await;
         assert_eq!((upgrade.method(), upgrade.path()), (&http::Method::GET, "/room"));
         assert_eq!((upgrade.query(), upgrade.origin()), (Some("name=sun"), Some("https://app.example")));
@@ -90,14 +90,14 @@ fn row_05_an_upgrade_shows_what_is_asked_and_is_accepted_changed_refused_or_clos
         assert!(head.contains("\r\nset-cookie: seat=3\r\n"), "{head}");
         assert!(head.contains("\r\nsec-websocket-protocol: chat\r\n"), "{head}");
 
-        // Nothing changed: it goes on, and no subprotocol is spoken.
+        // No change: it is accepted, and no subprotocol is chosen.
         let (mut peer, http, upgrade) = ask().await;
         let plain = http.accept(upgrade).await.unwrap();
         assert_eq!(plain.subprotocol(), None);
         let head = peer.head().await.to_lowercase();
         assert!(head.starts_with("http/1.1 101 ") && !head.contains("sec-websocket-protocol"), "{head}");
 
-        // Refused with a status and a body, or closed without a word.
+        // Rejected with a status and a body, or closed without an answer.
         let (mut peer, mut http, upgrade) = ask().await;
         let no = http::Response::builder().status(403).body(Bytes::from("members only")).unwrap();
         http.respond(upgrade, no).await.unwrap();
@@ -111,7 +111,7 @@ fn row_05_an_upgrade_shows_what_is_asked_and_is_accepted_changed_refused_or_clos
 }
 
 #[test]
-fn row_06_open_is_told_once_the_switch_is_done_and_sending_works_from_then_on() {
+fn row_06_open_is_reported_after_the_switch_and_sending_works_from_then_on() {
     let server = local(ServerConfig::new());
     run(async {
         let mut peer = asking(&server, "/");
@@ -121,19 +121,19 @@ fn row_06_open_is_told_once_the_switch_is_done_and_sending_works_from_then_on() 
         assert_eq!(server.send(id, "too early"), Err(SendError::NotOpen));
         assert!(server.ids().is_empty());
 
-        // That it is open, is what `accept` returns.
+        // `accept` returns once it is open.
         let mut ws = http.accept(upgrade).await.unwrap();
         assert_eq!((ws.id(), ws.state(), server.state(id)), (id, State::Open, State::Open));
         assert_eq!(ws.response().status(), http::StatusCode::SWITCHING_PROTOCOLS);
         ws.send("welcome").await.unwrap();
         assert!(peer.head().await.starts_with("HTTP/1.1 101 "));
-        assert_eq!(peer.frame().await, (TEXT, b"welcome".to_vec()), "the first word behind the switch");
+        assert_eq!(peer.frame().await, (TEXT, b"welcome".to_vec()), "the first message behind the switch");
         assert_eq!(server.ids(), [id]);
     });
 }
 
 #[test]
-fn row_23_keys_are_made_and_their_answers_derived_and_checked() {
+fn row_23_keys_are_generated_and_their_answers_derived_and_checked() {
     let mine = key(*b"the sample nonce");
     assert_eq!(mine, "dGhlIHNhbXBsZSBub25jZQ==", "Base64 of 16 bytes");
     assert!(is_valid_key(&mine) && !is_valid_key("dGhlIHNhbXBsZQ=="));
@@ -142,7 +142,7 @@ fn row_23_keys_are_made_and_their_answers_derived_and_checked() {
     assert!(verify(&mine, &answer));
     assert!(!verify(&key([0; 16]), &answer) && !verify(&mine, "") && !verify(&mine, &mine));
 
-    // And so does a server answer.
+    // And a server answers the same.
     let server = local(ServerConfig::new());
     let mut peer = asking(&server, "/");
     let head = run(beside(&server, super::hello, peer.head()));

@@ -1,4 +1,4 @@
-//! What can be asked by id, and how many there are.
+//! Queries by id, and counts.
 
 use super::common::run;
 use super::peer::*;
@@ -7,7 +7,7 @@ use futures_lite::future;
 use ws_server_smol::{CloseCode, Frame, Incoming, SendError, ServerConfig, State};
 
 #[test]
-fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
+fn row_17_queries_by_id_report_this_connection_and_never_another() {
     let (server, app) = (local(ServerConfig::new()), App::default());
     run(async {
         let mut peer = asking(&server, "/");
@@ -17,12 +17,12 @@ fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
         let mut ws = http.accept(upgrade).await.unwrap();
         peer.head().await;
 
-        // Open and ready to send, and where both ends are.
+        // Open and ready to send, and the addresses of both ends.
         assert_eq!((server.state(id), ws.state()), (State::Open, State::Open));
         assert_eq!(server.queued(id), 0);
         assert_eq!(server.peer_addr(id), Some(peer.stream.local_addr().unwrap()));
         assert_eq!(server.local_addr_of(id), server.local_addr());
-        assert_eq!(server.latency(id), None, "nothing was asked yet");
+        assert_eq!(server.latency(id), None, "no Ping was sent yet");
         server.sender(id).unwrap().send_ping(b"?").unwrap();
         let answering = async {
             assert_eq!(peer.frame().await, (PING, b"?".to_vec()));
@@ -41,7 +41,7 @@ fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
         drop(peer);
         assert!(ws.next().await.is_none());
 
-        // Others come. The old id finds nobody: neither what was, nor another.
+        // Other connections follow. The old id finds nothing: neither the old connection, nor another.
         beside(&server, async |http| app.handle(http).await, async {
             let (_other, new) = open(&server, "/").await;
             assert_ne!(new, id);
@@ -57,7 +57,7 @@ fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
         .await;
     });
 
-    // What the application keeps with a connection, are the variables of the code that handles it.
+    // The variables of the handling code are the application's data of a connection.
     let counting = async |http| {
         let mut ws = opened(http).await.unwrap();
         let mut said = 0;
@@ -79,7 +79,7 @@ fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
 }
 
 #[test]
-fn row_18_clients_count_from_their_upgrade_to_their_end() {
+fn row_18_clients_count_from_their_upgrade_to_their_close() {
     let server = local(ServerConfig::new());
     run(async {
         let mut page = Peer::connect(server.local_addr().unwrap());
@@ -103,7 +103,7 @@ fn row_18_clients_count_from_their_upgrade_to_their_end() {
         assert_eq!(peer.frame().await.0, CLOSE);
         assert_eq!(server.count(), 2, "closing");
 
-        // Not closed: when that is told, it is no client any more.
+        // Not closed: when that is reported, it no longer counts.
         peer.send(&frame(CLOSE, &1000u16.to_be_bytes()));
         drop(peer);
         assert!(ws.next().await.is_none());

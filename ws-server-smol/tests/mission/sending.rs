@@ -1,4 +1,4 @@
-//! What is sent: to one, as a raw frame, to all.
+//! Sending: to one, as a raw frame, to all.
 
 use super::common::run;
 use super::peer::*;
@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use ws_server_smol::{CloseCode, Frame, Incoming, Opcode, SendError, Sent, ServerConfig, State};
 
 #[test]
-fn row_13_a_send_says_whether_it_was_taken_is_over_the_mark_or_was_refused() {
+fn row_13_a_send_returns_whether_it_was_accepted_is_over_the_mark_or_was_rejected() {
     let server = local(ServerConfig::new().outbox(100, 1000, 10_000));
     let app = App::default();
     run(beside(&server, async |http| app.handle(http).await, async {
@@ -18,7 +18,7 @@ fn row_13_a_send_says_whether_it_was_taken_is_over_the_mark_or_was_refused() {
         assert_eq!(server.send(id, vec![0; 2000]), Ok(Sent::Congested));
         assert_eq!(server.send(id, vec![0; 9000]), Err(SendError::Full));
 
-        // What was refused is not sent; all else is, and the room is told of. Who can wait, makes the room.
+        // A rejected message is not sent; all others are, and `Drained` follows. A sender that can wait makes room.
         let sender = server.sender(id).unwrap();
         assert_eq!(sender.send(vec![9; 9000]).await, Ok(()));
         assert_eq!(peer.frame().await, (TEXT, b"text".to_vec()));
@@ -29,7 +29,7 @@ fn row_13_a_send_says_whether_it_was_taken_is_over_the_mark_or_was_refused() {
         assert_eq!(server.send(id, "again"), Ok(Sent::Queued));
         assert_eq!(peer.frame().await, (TEXT, b"again".to_vec()));
 
-        // To who is not open, nothing is sent.
+        // A connection that is not open gets nothing.
         server.close(id, CloseCode::NORMAL, "").unwrap();
         assert_eq!(server.send(id, "late"), Err(SendError::NotOpen));
         assert_eq!(sender.try_send("late"), Err(SendError::NotOpen));
@@ -38,20 +38,20 @@ fn row_13_a_send_says_whether_it_was_taken_is_over_the_mark_or_was_refused() {
 }
 
 #[test]
-fn row_14_raw_frames_are_sent_as_they_are_and_refused_where_they_would_break_the_protocol() {
+fn row_14_raw_frames_are_sent_verbatim_and_rejected_where_they_would_break_the_protocol() {
     let (server, app) = (local(ServerConfig::new()), App::default());
     run(beside(&server, async |http| app.handle(http).await, async {
         let (mut peer, id) = open(&server, "/").await;
         let raw = |opcode, fin, payload: &[u8]| Frame::raw(opcode, fin, payload.to_vec());
         let umlaut = "\u{f6}".as_bytes();
 
-        // By itself: control frames that are long or in pieces, a text that is none, a Close without its handshake.
+        // In themselves: long or fragmented control frames, a text that is not UTF-8, a Close without its handshake.
         assert_eq!(raw(Opcode::Ping, true, &[0; 126]), Err(SendError::ControlTooLong(126)));
         assert_eq!(raw(Opcode::Pong, false, b""), Err(SendError::FragmentOrder));
         assert_eq!(raw(Opcode::Text, true, &umlaut[..1]), Err(SendError::NotUtf8));
         assert_eq!(raw(Opcode::Close, true, b"\x03\xe8"), Err(SendError::CloseFrame));
 
-        // Where it stands: a continuation of nothing, a new message inside another, half a character at the end.
+        // In context: a continuation of nothing, a new message inside another, half a character at the end.
         let send = |frame: Frame| server.send(id, &frame);
         assert_eq!(send(raw(Opcode::Continuation, true, b"").unwrap()), Err(SendError::FragmentOrder));
         assert_eq!(send(raw(Opcode::Text, false, &umlaut[..1]).unwrap()), Ok(Sent::Queued));
@@ -63,7 +63,7 @@ fn row_14_raw_frames_are_sent_as_they_are_and_refused_where_they_would_break_the
         assert_eq!(send(raw(Opcode::Binary, true, &[1]).unwrap()), Ok(Sent::Queued));
         assert_eq!(send(raw(Opcode::Pong, true, b"alive").unwrap()), Ok(Sent::Queued));
 
-        // The peer has what was taken, frame by frame, Pings and Pongs first, and the connection goes on.
+        // The peer has the accepted frames, one by one, Pings and Pongs first, and the connection goes on.
         let expected: [(u8, &[u8]); 6] = [
             (PING, b"between"),
             (PONG, b"alive"),
@@ -80,7 +80,7 @@ fn row_14_raw_frames_are_sent_as_they_are_and_refused_where_they_would_break_the
 }
 
 #[test]
-fn row_15_a_broadcast_goes_to_every_open_connection_and_to_nobody_else() {
+fn row_15_a_broadcast_goes_to_every_open_connection_and_no_other() {
     let server = local(ServerConfig::new());
     let undecided = RefCell::new(Vec::new());
     let handler = async |mut http: ws_server_smol::HttpConnection<_>| loop {
@@ -112,7 +112,7 @@ fn row_15_a_broadcast_goes_to_every_open_connection_and_to_nobody_else() {
         let mut asking = super::asking(&server, "/undecided");
         until(|| undecided.borrow().len() == 1).await;
 
-        // One frame, made and encoded once, for all of them.
+        // One frame, encoded once, for all of them.
         for news in [Frame::text("news"), Frame::binary(vec![7; 100_000])] {
             assert_eq!(server.broadcast(&news), 3);
             for (peer, _) in &mut open_ones {

@@ -1,4 +1,4 @@
-//! Servers: start, stop, one thread, what they are called.
+//! Servers: start, stop, one thread, addresses.
 
 use super::common::{once, run};
 use super::peer::*;
@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use ws_server_smol::{Bind, ListenError, Sent, Server, ServerConfig, UiDriver};
 
-/// The address of this machine at which a server can be reached.
+/// The address of this machine at which a server is reachable.
 fn here(server: &Server) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, server.local_addr().unwrap().port()))
 }
@@ -28,7 +28,7 @@ async fn answers(server: &Server) {
 }
 
 #[test]
-fn row_01_start_finds_a_free_port_by_itself_above_1024_and_a_failed_start_can_be_tried_again() {
+fn row_01_start_finds_a_free_port_above_1024_and_a_failed_start_can_be_retried() {
     run(async {
         // One word each; the default is every interface.
         for (bind, this_machine_only) in
@@ -44,7 +44,7 @@ fn row_01_start_finds_a_free_port_by_itself_above_1024_and_a_failed_start_can_be
             }
         }
 
-        // A port that is taken is told, with what was tried and what helps; of a range, the next one is used.
+        // A port in use is reported, with what was tried and what helps; of a range, the next one is used.
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let at = taken.local_addr().unwrap();
         let server = Server::new(ServerConfig::new());
@@ -63,7 +63,7 @@ fn row_01_start_finds_a_free_port_by_itself_above_1024_and_a_failed_start_can_be
         let error = server.listen(elsewhere).unwrap_err();
         assert!(matches!(&error, ListenError::NotHere { tried } if tried[..] == [elsewhere]), "{error:?}");
 
-        // What failed is tried again, with the same server, once there is room.
+        // A failed start is retried, with the same server, once there is room.
         drop(taken);
         server.listen(exact).unwrap();
         assert_eq!(server.local_addr(), Some(at));
@@ -72,12 +72,12 @@ fn row_01_start_finds_a_free_port_by_itself_above_1024_and_a_failed_start_can_be
 }
 
 #[test]
-fn row_02_stop_lets_the_extension_then_the_application_speak_tells_1001_within_a_deadline_and_starts_again() {
+fn row_02_stop_calls_extension_and_application_sends_1001_within_a_deadline_and_can_start_again() {
     let server = local(ServerConfig::new().close_timeout(LONG));
     let app = App::default();
     let log = app.log.clone();
     server.set_extension(Witness(log.clone())).unwrap();
-    // Before it stops, clients are open: a last word is still possible.
+    // Before it stops, clients are open: a last message is still possible.
     server.before_stop({
         let log = log.clone();
         move |server| {
@@ -100,12 +100,12 @@ fn row_02_stop_lets_the_extension_then_the_application_speak_tells_1001_within_a
             assert_eq!((first, close_code(&payload)), (CLOSE, 1001));
         }
 
-        // Who answers is gone at once, who does not is cut at the earlier deadline, for whoever waits.
+        // A peer that answers closes at once, any other is cut at the earlier deadline, whichever call waits.
         polite.send(&frame(CLOSE, &1001u16.to_be_bytes()));
         polite.end().await;
         drop(polite);
         until(|| app.ends() == 1).await;
-        assert!(once(stopping.as_mut()).await.is_pending(), "one is left, and the deadline is not yet there");
+        assert!(once(stopping.as_mut()).await.is_pending(), "one is left, before the deadline");
         server.stop(Duration::ZERO).await;
         assert_eq!(once(stopping).await, Poll::Ready(()));
         silent.end().await;
@@ -114,7 +114,7 @@ fn row_02_stop_lets_the_extension_then_the_application_speak_tells_1001_within_a
         expected.extend(["extension: closed", "application: closed"].repeat(2));
         assert_eq!(log.take(), expected);
 
-        // Once more is harmless, and the same server starts again, on the same port.
+        // A second call is harmless, and the same server starts again, on the same port.
         server.stop(Duration::ZERO).await;
         assert_eq!(log.take(), [""; 0]);
         server.listen(Bind::localhost().port(address.port())).unwrap();
@@ -123,7 +123,7 @@ fn row_02_stop_lets_the_extension_then_the_application_speak_tells_1001_within_a
     }));
 }
 
-/// Which threads there are, the test `threads` proves: it has a process of its own to count in.
+/// The test `threads` proves which threads exist: it counts in a separate process.
 #[test]
 fn row_03_one_thread_where_a_turn_has_a_budget_and_never_blocks() {
     const MILLISECOND: Duration = Duration::from_millis(1);
@@ -131,8 +131,8 @@ fn row_03_one_thread_where_a_turn_has_a_budget_and_never_blocks() {
     let (heard, me) = (Rc::new(Cell::new(0)), thread::current().id());
     let server = local(ServerConfig::new());
 
-    // A handler that computes: by the given clock 300 µs, of which a turn of 1 ms has four, the last one begun in
-    // time; and in truth for as long as a connection may before others have their turn.
+    // A handler that computes: by the given clock 300 µs, and a turn of 1 ms has four, the last one begun in time; and
+    // in truth for as long as a connection may before it yields.
     let handler = {
         let (heard, now) = (heard.clone(), now.clone());
         async move |http| {
@@ -159,7 +159,7 @@ fn row_03_one_thread_where_a_turn_has_a_budget_and_never_blocks() {
     };
     executor.spawn(accepting).detach();
 
-    // The loop of the window: a turn when it was notified, or when the last one left something.
+    // The window's loop: a turn when notified, or when the last one left something.
     let (notify, notified) = mpsc::channel();
     let tick = async move || executor.tick().await;
     let mut ui = UiDriver::ticking(tick, move || notify.send(()).unwrap()).clock(move || now.get());
@@ -199,7 +199,7 @@ fn row_03_one_thread_where_a_turn_has_a_budget_and_never_blocks() {
 }
 
 #[test]
-fn row_19_bound_address_and_urls_that_can_be_opened_and_none_once_it_stops() {
+fn row_19_bound_address_and_urls_can_be_opened_and_are_none_once_it_stops() {
     let authority = |url: &str| -> (String, u16) {
         let uri: Uri = url.parse().unwrap();
         (uri.host().unwrap().to_owned(), uri.port_u16().unwrap())
@@ -217,7 +217,7 @@ fn row_19_bound_address_and_urls_that_can_be_opened_and_none_once_it_stops() {
         }
         assert_eq!(server.url(""), Some(format!("ws://{host}:{port}/")));
 
-        // The address of this machine in the network, on request, where there is one and the server is on it.
+        // The address of this machine in the network, on request, if it has one and the server listens there.
         let lan = server.lan_url("chat");
         assert_eq!(server.lan_http_url("chat"), lan.as_ref().map(|url| url.replace("ws:", "http:")));
         let mut urls = server.url("chat").into_iter().collect::<Vec<_>>();

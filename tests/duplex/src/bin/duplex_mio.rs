@@ -1,6 +1,6 @@
 //! An end on `ws-server-mio`.
 
-#![allow(clippy::print_stdout)] // it is for the program that started this one
+#![allow(clippy::print_stdout)] // output for the parent program
 
 use duplex::{Arguments, KEPT, Scenario, Step, Talk, ours};
 use std::collections::HashMap;
@@ -61,7 +61,7 @@ impl App {
         }
     }
 
-    /// Sends what the scenario has to say now.
+    /// Sends the scenario's pending messages now.
     fn say(&mut self, connections: &mut Connections, id: ConnectionId) {
         let Some(talk) = self.talks.get_mut(&id) else { return };
         while let Some(message) = talk.say() {
@@ -71,7 +71,7 @@ impl App {
             let sent = match connections.send(id, message) {
                 Ok(sent) => sent,
                 Err(SendError::Full) if talk.scenario == Scenario::Full => break,
-                Err(SendError::NotOpen) => break, // `Closed` tells why
+                Err(SendError::NotOpen) => break, // `Closed` explains it
                 Err(error) => return talk.fail(error),
             };
             talk.said();

@@ -1,6 +1,6 @@
 //! An end on `ws-server-smol`.
 
-#![allow(clippy::print_stdout)] // it is for the program that started this one
+#![allow(clippy::print_stdout)] // output for the parent program
 
 use async_io::Timer;
 use duplex::{Arguments, KEPT, Scenario, Step, Talk, ours};
@@ -35,7 +35,7 @@ async fn serve(arguments: &Arguments, mut http: HttpConnection<Socket>) -> Resul
 async fn talk(arguments: &Arguments, mut ws: WebSocket<Socket>) {
     let talk = RefCell::new(Talk::new(arguments));
     match arguments.scenario {
-        // The two ways that there are to send with back-pressure, one for each role.
+        // The two ways to send with back-pressure, one for each role.
         Scenario::Book if arguments.url.is_none() => {
             let sender = ws.sender();
             zip(send_all(&sender, &talk), listen(&mut ws, &talk)).await;
@@ -73,7 +73,7 @@ async fn keep(sender: &Sender, talk: &RefCell<Talk>) {
         while sender.queued() < KEPT {
             let Some(message) = talk.borrow().say() else { break };
             if sender.try_send(message).is_err() {
-                break; // the end is told to whoever listens
+                break; // the receiver gets the close
             }
             talk.borrow_mut().said();
         }
@@ -81,14 +81,14 @@ async fn keep(sender: &Sender, talk: &RefCell<Talk>) {
     }
 }
 
-/// Sends what the scenario has to say now.
+/// Sends the scenario's pending messages now.
 fn say(ws: &mut WebSocket<Socket>, talk: &RefCell<Talk>) {
     let mut talk = talk.borrow_mut();
     while let Some(message) = talk.say() {
         let sent = match ws.try_send(message) {
             Ok(sent) => sent,
             Err(SendError::Full) if talk.scenario == Scenario::Full => break,
-            Err(SendError::NotOpen) => break, // `Closed` tells why
+            Err(SendError::NotOpen) => break, // `Closed` explains it
             Err(error) => return talk.fail(error),
         };
         talk.said();
@@ -98,13 +98,13 @@ fn say(ws: &mut WebSocket<Socket>, talk: &RefCell<Talk>) {
     }
 }
 
-/// Hears everything until the end.
+/// Receives everything until the close.
 async fn listen(ws: &mut WebSocket<Socket>, talk: &RefCell<Talk>) {
     while let Some(event) = ws.next_event().await {
         let message = match event {
             Event::Message(message) => message,
             Event::Drained => {
-                // A sender of its own hears of it by itself.
+                // A sender notices on its own.
                 if matches!(talk.borrow().scenario, Scenario::Full | Scenario::Congested)
                     || talk.borrow().is_client()
                 {

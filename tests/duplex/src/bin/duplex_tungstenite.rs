@@ -1,7 +1,7 @@
-//! An end on tokio-tungstenite. It sends everything before it reads anything, but where the scenario is an echo or about
-//! back-pressure.
+//! An end on tokio-tungstenite. It sends everything before it reads anything, except where the scenario is an echo or
+//! about back-pressure.
 
-#![allow(clippy::print_stdout)] // it is for the program that started this one
+#![allow(clippy::print_stdout)] // output for the parent program
 
 use duplex::{Arguments, Scenario, Step, Talk};
 use futures_util::{Sink, SinkExt, Stream, StreamExt, future};
@@ -71,7 +71,7 @@ async fn send_all(
     }
 }
 
-/// Until something is to be done: the message that asks for it, and what that is.
+/// Waits for something to do: the message that asks for it, and the action.
 async fn hear_all(
     talk: &RefCell<Talk>,
     ws: &mut (impl Stream<Item = tungstenite::Result<Message>> + Unpin),

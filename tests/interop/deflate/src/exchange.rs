@@ -5,13 +5,13 @@ use fastrand::Rng;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// At most so many messages, and bytes of them, are on their way.
+/// At most this many messages, and this many bytes, are in flight.
 const MESSAGES_ON_WAY: usize = 32;
 const BYTES_ON_WAY: usize = 256 * 1024;
-/// So often, everything is waited for, and a moment more.
+/// How often to wait for everything, and a moment more.
 const PAUSE_EVERY: usize = 100;
 const PAUSE: Duration = Duration::from_millis(2);
-/// Of the last messages, so much is taken up again.
+/// How much of the last messages may be repeated.
 const REMEMBERED: usize = 64 * 1024;
 
 const WORDS: &[&str] = &[
@@ -36,7 +36,7 @@ const WORDS: &[&str] = &[
     "the quick brown fox jumps over the lazy dog",
 ];
 
-/// A message in one piece or in several.
+/// A message in one frame or in several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Payload {
     Text(Vec<String>),
@@ -52,8 +52,7 @@ impl Payload {
     }
 }
 
-/// Seeded messages: most are short, some have up to 64 KiB; text and bytes, of words, of noise, or of what was sent
-/// before.
+/// Seeded messages: most are short, some have up to 64 KiB; text and bytes, of words, of noise, or of earlier messages.
 pub struct Exchange {
     rng: Rng,
     seed: u64,
@@ -62,7 +61,7 @@ pub struct Exchange {
     on_way: VecDeque<(bool, Vec<u8>)>,
     bytes_on_way: usize,
     remembered: Vec<u8>,
-    /// Bytes that came back.
+    /// Echoed bytes.
     pub bytes: usize,
 }
 
@@ -73,7 +72,7 @@ impl Exchange {
         Self { rng, seed, count, sent: 0, on_way, bytes_on_way: 0, remembered, bytes: 0 }
     }
 
-    /// The next message; `None` while those on their way are enough, and when it was the last.
+    /// The next message; `None` while enough are in flight, and after the last.
     pub fn next_message(&mut self) -> Option<Payload> {
         let pauses = self.sent > 0 && self.sent.is_multiple_of(PAUSE_EVERY);
         let is_full = self.on_way.len() >= MESSAGES_ON_WAY || self.bytes_on_way >= BYTES_ON_WAY;
@@ -91,12 +90,12 @@ impl Exchange {
         Some(message)
     }
 
-    /// One came back.
+    /// An echo arrived.
     ///
     /// # Errors
-    /// It is not the one that was due.
+    /// It is not the expected message.
     pub fn received(&mut self, is_text: bool, data: &[u8]) -> Result<(), Failure> {
-        let (wanted_text, wanted) = self.on_way.pop_front().ok_or("a message that nobody sent")?;
+        let (wanted_text, wanted) = self.on_way.pop_front().ok_or("a message that was never sent")?;
         if (wanted_text, &wanted[..]) != (is_text, data) {
             let place = self.sent - self.on_way.len() - 1;
             let at = wanted.iter().zip(data).take_while(|(a, b)| a == b).count();
@@ -157,13 +156,14 @@ impl Exchange {
         std::iter::repeat_with(|| self.rng.alphanumeric()).take(size).collect()
     }
 
-    /// What was sent before, from somewhere on.
+    /// Earlier bytes, from a random offset.
     fn again(&mut self, size: usize) -> Vec<u8> {
         let from = self.rng.usize(..self.remembered.len());
         self.remembered[from..].iter().copied().take(size).collect()
     }
 
-    /// Cuts one of four messages into up to five, some of which may be empty. A text is cut between characters.
+    /// Cuts one in four messages into up to five fragments, some of which may be empty. A text is cut between
+    /// characters.
     fn pieces(&mut self, data: &[u8], is_text: bool) -> Vec<Vec<u8>> {
         let cuts = if self.rng.u8(0..4) == 0 { self.rng.usize(1..5) } else { 0 };
         let mut ends: Vec<usize> = (0..cuts).map(|_| self.rng.usize(..=data.len())).collect();

@@ -1,10 +1,10 @@
-//! Terms in words.
+//! Terms in text form.
 
 use crate::Failure;
 use std::time::Duration;
 use ws_server_mio::Deflate;
 
-/// Whose settings they are.
+/// The role that the settings are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     Server,
@@ -12,12 +12,12 @@ pub enum Side {
 }
 
 /// The settings that lead to terms in the form of `Sec-WebSocket-Extensions`: `server_max_window_bits=9;
-/// client_no_context_takeover`. Beside them, `release` lets contexts go as soon as a connection is quiet.
+/// client_no_context_takeover`. In addition, `release` frees contexts as soon as a connection is idle.
 ///
 /// # Errors
-/// A term that nobody knows.
+/// An unknown term.
 pub fn deflate(side: Side, terms: &str) -> Result<Deflate, Failure> {
-    // Everything is compressed, however short it is, and nobody is slowed down.
+    // Everything is compressed, however short, and without a rate limit.
     let mut deflate = Deflate::new().threshold(1).inflate_rate(None);
     for term in terms.split(';').map(str::trim).filter(|term| !term.is_empty()) {
         let (name, value) = term.split_once('=').unwrap_or((term, "15"));
@@ -25,14 +25,14 @@ pub fn deflate(side: Side, terms: &str) -> Result<Deflate, Failure> {
             deflate = deflate.release_after(Duration::from_millis(1));
             continue;
         }
-        let (whose, name) = name.split_once('_').ok_or("a term is of one side")?;
+        let (whose, name) = name.split_once('_').ok_or("a term belongs to one side")?;
         let is_ours = whose == if side == Side::Server { "server" } else { "client" };
         deflate = match (name, is_ours) {
             ("no_context_takeover", true) => deflate.context_takeover(false),
             ("no_context_takeover", false) => deflate.peer_context_takeover(false),
             ("max_window_bits", true) => deflate.window_bits(value.parse()?),
             ("max_window_bits", false) => deflate.peer_window_bits(value.parse()?),
-            _ => return Err(format!("what is {term}?").into()),
+            _ => return Err(format!("unknown term {term}").into()),
         };
     }
     Ok(deflate)

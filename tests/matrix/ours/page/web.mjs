@@ -1,8 +1,8 @@
-// The WebSocket API as a peer: in browsers, and in undici. The README of the matrix says what a peer does.
+// The WebSocket API as a peer: in browsers, and in undici. The README of the matrix specifies a peer.
 
 const ENOUGH = 1000;
 
-/** Connects to `url` again and again, until it is told that this was enough. */
+/** Connects to `url` again and again, until that fails or the server closes with `ENOUGH`. */
 export async function follow(WebSocket, url, version) {
   let ended = '';
   for (;;) {

@@ -1,21 +1,21 @@
-//! What is exchanged with a peer, and how it is judged: every payload byte and every code is compared.
+//! The exchange with a peer, and its checks: every payload byte and every code is compared.
 
 use crate::{BEAT, Ours, SUBPROTOCOL, say};
 use std::time::Instant;
 use ws_server_mio::{CloseCode, Closed, Frame, Message, Opcode, http};
 use ws_server_smol::Event;
 
-/// How many beats an idle connection is kept: several times the patience of a proxy.
+/// For how many beats an idle connection is kept: several times the patience of a proxy.
 const BEATS: u32 = 12;
 const PIECES: [&str; 3] = ["one ", "", "two"];
-/// More than the frames without content that a peer may send in a second.
+/// More than the empty frames that a peer may send in a second.
 const FLOOD: usize = 1_500;
-/// A picture of one colour: compressed, it shrinks about a thousand times.
+/// A picture in one colour: it compresses about a thousandfold.
 const CANVAS: usize = 4 << 20;
 const BY_PEER: (u16, &str) = (4001, "adi\u{f3}s, enough");
 const BY_US: (u16, &str) = (4002, "\u{e8} finita");
 
-/// A step that went wrong ends the exercise, since what follows it would prove nothing.
+/// A failed step ends the exercise, since what follows would prove nothing.
 type Step = Result<Outcome, String>;
 
 enum Outcome {
@@ -26,19 +26,19 @@ enum Outcome {
     Not,
 }
 
-/// A connection with what went over it.
+/// A connection with its traffic.
 struct Talk<'a> {
     ours: &'a mut dyn Ours,
     head: http::Response<()>,
     hello: Hello,
     sent: u64,
     received: u64,
-    /// In how many pieces the last message came; a whole one came in one.
+    /// The number of fragments of the last message; one for a whole message.
     pieces: u32,
 }
 
-/// What the peer says of itself and of the handshake, as a field for each line. A field that is missing is something
-/// that it cannot know.
+/// What the peer reports of itself and of the handshake, a field per line. A missing field is something that it cannot
+/// know.
 struct Hello(Vec<(String, String)>);
 
 impl Hello {
@@ -67,7 +67,7 @@ impl<'a> Talk<'a> {
         self.head.headers().get(name)?.to_str().ok()
     }
 
-    /// The next message, in one or in pieces.
+    /// The next message, whole or in fragments.
     fn message(&mut self) -> Result<Message<'static>, String> {
         let mut text = String::new();
         let mut binary = Vec::new();
@@ -132,7 +132,7 @@ impl<'a> Talk<'a> {
         self.expect(&message)
     }
 
-    /// Asks the peer for something, and gives its answer, unless it says that it cannot.
+    /// Asks the peer for something, and returns its answer, unless it reports that it cannot.
     fn ask(&mut self, command: &str) -> Result<Option<String>, String> {
         self.send(&Frame::text(command))?;
         match self.message()? {
@@ -151,7 +151,7 @@ impl<'a> Talk<'a> {
     }
 }
 
-/// What explains an end, without the figures that are others each time.
+/// The explanation of a close, without the figures that vary.
 fn how(closed: &Closed) -> String {
     let sentence = closed.to_string();
     sentence.split("; ").next().unwrap_or_default().to_owned()
@@ -161,7 +161,7 @@ fn short(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
-/// Text of exactly `size` bytes, with characters of one to four, that shrinks about as well as prose does.
+/// Text of exactly `size` bytes, with characters of one to four, that compresses about as well as prose does.
 fn prose(size: usize) -> String {
     let mut text = String::with_capacity(size + 64);
     let words = ["the ", "caf\u{e9} ", "\u{20ac} ", "\u{1f600} ", "line\n", "\u{fffd}", "of "];
@@ -179,7 +179,7 @@ fn prose(size: usize) -> String {
     text
 }
 
-/// Bytes of which half shrink and half do not.
+/// Bytes, half of them compressible.
 fn noise(size: usize) -> Vec<u8> {
     let mut state = 7_u32;
     let next = |at: usize| {
@@ -202,7 +202,7 @@ fn tell(name: &str, step: Step) -> Result<(), String> {
     Ok(())
 }
 
-/// Everything, over three connections: one that the peer ends, one that we end, and one on which it tells how.
+/// Everything, over three connections: one that the peer closes, one that we close, and one on which it reports how.
 pub(crate) fn whole(ours: &mut dyn Ours, deflate: bool) -> Result<(), String> {
     let mut talk = match Talk::open(ours) {
         Ok(talk) => talk,
@@ -240,7 +240,7 @@ pub(crate) fn whole(ours: &mut dyn Ours, deflate: bool) -> Result<(), String> {
         Ok(talk) => talk,
         Err(error) => return tell("close by peer", Err(format!("coming back, {error}"))),
     };
-    tell("close by peer", told(&talk, BY_PEER))?;
+    tell("close by peer", close_reported(&talk, BY_PEER))?;
 
     let by_us = close(&mut talk, BY_US);
     if let Err(error) = by_us {
@@ -250,7 +250,7 @@ pub(crate) fn whole(ours: &mut dyn Ours, deflate: bool) -> Result<(), String> {
         Ok(talk) => talk,
         Err(error) => return tell("close by us", Err(format!("coming back, {error}"))),
     };
-    tell("close by us", told(&talk, BY_US))?;
+    tell("close by us", close_reported(&talk, BY_US))?;
     tell("ping between fragments", ping_between(&mut talk))?;
     tell("end", close(&mut talk, (1000, "")))
 }
@@ -265,7 +265,7 @@ fn subprotocol(talk: &Talk<'_>) -> Step {
     }
 }
 
-/// Whether messages are compressed, as both sides have it.
+/// Whether messages are compressed, by both sides' account.
 fn agreed(talk: &Talk<'_>, deflate: bool) -> Result<bool, String> {
     let is = |extensions: &str| extensions.contains("permessage-deflate");
     let ours = talk.header(http::header::SEC_WEBSOCKET_EXTENSIONS).is_some_and(is);
@@ -308,9 +308,9 @@ fn sizes(talk: &mut Talk<'_>, sizes: &[usize]) -> Step {
     Ok(Outcome::Ok)
 }
 
-/// Ours, and the peer's, which must be more than one.
+/// Our fragments, and the peer's, which must be more than one.
 ///
-/// Of a compressed one that is small, everything may come in its last fragment, so that they are not counted.
+/// A small compressed message may arrive entirely in its last fragment: its fragments are not counted.
 fn fragments(talk: &mut Talk<'_>, compressed: bool) -> Step {
     let whole = pieces(talk, |_| Ok(()))?;
     match talk.ask("/fragments")? {
@@ -321,7 +321,7 @@ fn fragments(talk: &mut Talk<'_>, compressed: bool) -> Step {
     }
 }
 
-/// Sends a message in fragments, with something between them, and has it come back.
+/// Sends a message in fragments, with something between them, and expects its echo.
 fn pieces(
     talk: &mut Talk<'_>,
     between: impl Fn(&mut Talk<'_>) -> Result<(), String>,
@@ -336,7 +336,7 @@ fn pieces(
     Ok(whole)
 }
 
-/// Empty messages as fast as they go: the peer echoes each of them.
+/// Empty messages without delay: the peer echoes each of them.
 fn empties(talk: &mut Talk<'_>) -> Step {
     let empty = Frame::text("");
     for _ in 0..FLOOD {
@@ -348,7 +348,7 @@ fn empties(talk: &mut Talk<'_>) -> Step {
     Ok(Outcome::Ok)
 }
 
-/// Short texts of the peer as fast as they go, each as a frame with all of it and an empty last one.
+/// Short texts of the peer without delay, each as a frame with all of it and an empty last one.
 fn ticks(talk: &mut Talk<'_>) -> Step {
     talk.send(&Frame::text(format!("/ticks {FLOOD}")))?;
     for at in 0..FLOOD {
@@ -366,7 +366,7 @@ fn ticks(talk: &mut Talk<'_>) -> Step {
     Ok(Outcome::Ok)
 }
 
-/// A message that shrinks about a thousand times, where the peer compresses.
+/// A message that compresses about a thousandfold, if the peer compresses.
 fn canvas(talk: &mut Talk<'_>) -> Step {
     talk.echo(Message::Binary(vec![0xff; CANVAS].into()))?;
     Ok(Outcome::Ok)
@@ -378,14 +378,14 @@ fn ping_between(talk: &mut Talk<'_>) -> Step {
     Ok(Outcome::Ok)
 }
 
-/// Ours is answered with its payload; and the peer has its own answered by us.
+/// Ours is answered with its payload; and we answer the peer's.
 fn ping(talk: &mut Talk<'_>) -> Step {
     talk.ours.ping("are you there?")?;
     loop {
         match talk.ours.next()? {
             Event::Pong(_) => break,
             Event::Closed(closed) => return Err(how(&closed)),
-            Event::Message(_) | Event::Fragment(_) => return Err("a message came for a ping".to_owned()),
+            Event::Message(_) | Event::Fragment(_) => return Err("a message answered a ping".to_owned()),
             _ => {}
         }
     }
@@ -412,19 +412,19 @@ fn close(talk: &mut Talk<'_>, (code, reason): (u16, &str)) -> Step {
     if closed.clean { Ok(Outcome::Ok) } else { Err(how(&closed)) }
 }
 
-/// How the last connection ended for the peer. Whoever closed need not be told its own reason back.
-fn told(talk: &Talk<'_>, (code, reason): (u16, &str)) -> Step {
+/// How the last connection ended for the peer. A side that closed need not see its own reason again.
+fn close_reported(talk: &Talk<'_>, (code, reason): (u16, &str)) -> Step {
     let echo = code == BY_PEER.0;
     match talk.hello.get("ended").map(|ended| ended.split_once(' ').unwrap_or((ended, ""))) {
         None => Ok(Outcome::OneWay),
         Some((theirs, why)) if theirs == code.to_string() && (why == reason || echo && why.is_empty()) => {
             Ok(Outcome::Ok)
         }
-        Some(theirs) => Err(format!("the peer was told {theirs:?}, not {code} {reason:?}")),
+        Some(theirs) => Err(format!("the peer received {theirs:?}, not {code} {reason:?}")),
     }
 }
 
-/// Whether fewer bytes went over the wire than the messages have: of ours, and of the peer's.
+/// Whether fewer bytes crossed the wire than the messages have: ours, and the peer's.
 fn shrunk(agreed: bool, closed: &Closed, sent: u64, received: u64) -> Step {
     let less = |wire: u64, messages: u64| wire < messages / 10 * 8;
     match (agreed, less(closed.bytes_sent, sent), less(closed.bytes_received, received)) {
@@ -432,11 +432,11 @@ fn shrunk(agreed: bool, closed: &Closed, sent: u64, received: u64) -> Step {
         (true, true, false) => Ok(Outcome::OneWay),
         (true, false, _) => Err(format!("{} bytes on the wire for {sent} of messages", closed.bytes_sent)),
         (false, false, false) => Ok(Outcome::Not),
-        (false, ..) => Err("fewer bytes came than messages have".to_owned()),
+        (false, ..) => Err("fewer bytes arrived than the messages have".to_owned()),
     }
 }
 
-/// A connection on which nothing is said, kept by heartbeats alone.
+/// An idle connection, kept by heartbeats alone.
 pub(crate) fn idle(ours: &mut dyn Ours) -> Result<(), String> {
     let mut talk = Talk::open(ours)?;
     tell("idle", kept(&mut talk))?;
@@ -457,7 +457,7 @@ fn kept(talk: &mut Talk<'_>) -> Step {
     Ok(Outcome::Ok)
 }
 
-/// A connection on which nothing is said: how it ends.
+/// An idle connection: how it ends.
 pub(crate) fn end(ours: &mut dyn Ours) -> Result<(), String> {
     ours.open()?;
     loop {

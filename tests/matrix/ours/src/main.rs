@@ -1,10 +1,10 @@
-//! Our end of each exchange of the matrix: it leads, and the peer, which anybody wrote, follows.
+//! Our end of each exchange of the matrix: it leads, and the peer, from another project, follows.
 //!
-//! `matrix-ours mio|smol server [deflate] [exercise|idle|end]` listens and says where;
+//! `matrix-ours mio|smol server [deflate] [exercise|idle|end]` listens and prints where;
 //! `matrix-ours mio|smol client URL [deflate]` connects.
 //!
-//! Each line of the output is what one step came to: its name, `ok`, `one way` or `failed`, and details, with tabs
-//! between them. `README.md` beside this package tells what a peer has to do.
+//! Each line of the output is the result of one step: its name, `ok`, `one way` or `failed`, and details, with tabs
+//! between them. `README.md` beside this package specifies a peer.
 
 mod exercise;
 mod mio;
@@ -18,19 +18,19 @@ use ws_server_smol::{Config, Event};
 
 /// Until a step counts as hung.
 const GUARD: Duration = Duration::from_secs(30);
-/// Of a server, until its first peer comes, which may be at others before.
+/// Of a server, until its first peer comes, which may first visit others.
 const PATIENCE: Duration = Duration::from_secs(600);
 const SUBPROTOCOL: &str = "matrix";
-/// Of the heartbeat that keeps an idle connection: well below the patience of the proxies that are tried.
+/// Of the heartbeat that keeps an idle connection: well below the patience of the tested proxies.
 const BEAT: Duration = Duration::from_secs(1);
 
 /// One adapter in one role, with one connection at a time. Every call blocks.
 trait Ours {
-    /// Waits for the next connection: the 101 that opened it.
+    /// Waits for the next connection; returns the 101 that opened it.
     fn open(&mut self) -> Result<http::Response<()>, String>;
     fn next(&mut self) -> Result<Event<'static>, String>;
     fn send(&mut self, frame: &Frame) -> Result<(), String>;
-    /// Sends a ping whose answer is told.
+    /// Sends a ping whose answer is reported.
     fn ping(&mut self, payload: &str) -> Result<(), String>;
     fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), String>;
 }
@@ -47,7 +47,7 @@ fn hung(guard: Duration) -> String {
     format!("nothing came for {} s", guard.as_secs())
 }
 
-/// Chooses the subprotocol, and says with which header fields the peer, or a proxy before it, has asked.
+/// Chooses the subprotocol, and reports the header fields that the peer, or a proxy before it, sent.
 fn chosen(mut upgrade: Upgrade) -> Upgrade {
     for (name, value) in upgrade.headers() {
         say("header", name.as_str(), &String::from_utf8_lossy(value.as_bytes()));
@@ -78,7 +78,7 @@ fn run(arguments: &[&str]) -> Result<(), String> {
     let has = |word| arguments.contains(&word);
     let server = has("server");
     let mut config = if server { Config::server() } else { Config::client() };
-    // What comes in fragments is told as it comes, so that they can be counted.
+    // Fragments are reported as they arrive, to be counted.
     config = config.delivery(ws_server_mio::Delivery::Chunked { whole: u64::MAX });
     if has("deflate") {
         config = config.deflate(Deflate::new());

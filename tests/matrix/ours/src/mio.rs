@@ -10,13 +10,13 @@ use ws_server_mio::{
 
 pub(crate) struct Mio {
     endpoint: Endpoint,
-    /// Whom to connect to, of a client.
+    /// The target of a client.
     client: Option<(ClientRequest, ClientConfig)>,
-    /// The connection that is exercised.
+    /// The connection under test.
     id: Option<ConnectionId>,
-    /// What happened, on every connection, a browser's for its page too.
+    /// What happened, on every connection, including those of a browser for its page.
     inbox: VecDeque<Event<'static>>,
-    /// Why an attempt to connect came to nothing.
+    /// Why a connection attempt failed.
     failed: Option<String>,
 }
 
@@ -40,7 +40,7 @@ impl Mio {
         Ok(Self { endpoint, client, id: None, inbox: VecDeque::new(), failed: None })
     }
 
-    /// The next event that is wanted. The others stay: who comes back may be there before its last connection is over.
+    /// The next wanted event. All others stay: a reconnected peer may be there before its last connection is over.
     fn wait(
         &mut self,
         guard: Duration,

@@ -15,7 +15,7 @@ use ws_server_smol::{
 pub(crate) struct Smol {
     executor: Rc<LocalExecutor<'static>>,
     source: Source,
-    /// The connection that is exercised.
+    /// The connection under test.
     websocket: Option<WebSocket<Socket>>,
 }
 
@@ -51,7 +51,7 @@ impl Smol {
         Ok(Self { executor, source, websocket: None })
     }
 
-    /// Runs everything until this is done.
+    /// Runs everything until this completes.
     fn block_on<T>(
         executor: &LocalExecutor<'_>,
         guard: Duration,
@@ -69,7 +69,7 @@ impl Smol {
     }
 }
 
-/// The page to who asks for it, and what is opened to the exercise.
+/// Passes opened WebSockets to the exercise, and answers all other requests with the page.
 async fn serve(mut http: HttpConnection<Socket>, opened: Sender<WebSocket<Socket>>) {
     while let Some(incoming) = http.next().await {
         match incoming {

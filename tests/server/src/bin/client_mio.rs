@@ -1,4 +1,4 @@
-//! The client of the tests, on `ws-server-mio`: it counts, and comes back until all is said.
+//! The client of the tests, on `ws-server-mio`: it counts, and reconnects until all is sent.
 
 use std::error::Error;
 use test_server::options;
@@ -43,7 +43,7 @@ fn handle(talk: &mut Talk, connections: &mut Connections, event: Event<'_>) -> R
 
 fn send(talk: &mut Talk, connections: &mut Connections, id: ConnectionId) {
     while let Some(message) = talk.say() {
-        // A connection that is lost meanwhile is told as such.
+        // A connection lost meanwhile is reported as lost.
         let _ = connections.send(id, message);
     }
 }

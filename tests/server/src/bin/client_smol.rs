@@ -1,4 +1,4 @@
-//! The client of the tests, on `ws-server-smol`: it counts, and comes back until all is said.
+//! The client of the tests, on `ws-server-smol`: it counts, and reconnects until all is sent.
 
 use std::error::Error;
 use test_server::options;
@@ -29,11 +29,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     })
 }
 
-/// Whether all was said when the connection was over.
+/// Whether all was sent when the connection ended.
 async fn say(talk: &mut Talk, ws: &mut WebSocket<Socket>) -> Result<bool, Box<dyn Error>> {
     loop {
         while let Some(message) = talk.say() {
-            // A connection that is lost meanwhile is told as such.
+            // A connection lost meanwhile is reported as lost.
             let _ = ws.try_send(Message::Text(message.into()));
         }
         let Some(Ok(message)) = ws.next().await else { return Ok(false) };

@@ -16,7 +16,7 @@ struct App {
     counts: Counts,
     later: Vec<(Instant, ConnectionId, Request)>,
     waiting: HashMap<ConnectionId, u64>,
-    /// Taken, and dropped behind the turn: 503, while one that is dropped at once is nobody's and answered 404.
+    /// Kept, and dropped after the turn: 503, while a request that is dropped at once gets an automatic 404.
     never: Vec<Request>,
     talking: HashMap<ConnectionId, bool>,
 }
@@ -38,7 +38,7 @@ impl App {
             Event::Message(id, message) => {
                 add(&self.counts.messages);
                 if connections.send(id, message).is_err() {
-                    connections.terminate(id); // it asks for more than it reads
+                    connections.terminate(id); // it requests more than it reads
                 }
             }
             Event::Drained(id) => self.talk(connections, id),
@@ -96,11 +96,11 @@ impl App {
         connections.respond(id, request, response)
     }
 
-    /// Answers what is due; says how long to wait for the rest.
+    /// Sends due answers; returns how long to wait for the rest.
     fn answer_later(&mut self, endpoint: &mut Endpoint) -> Option<Duration> {
         self.never.clear();
         if self.later.is_empty() {
-            return None; // without looking at the connections, which would ask for another turn
+            return None; // without accessing the connections, which would make another turn due
         }
         let (now, connections) = (Instant::now(), endpoint.connections());
         for (_, id, request) in self.later.extract_if(.., |(due, ..)| *due <= now) {
@@ -121,7 +121,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut app = App::default();
     let mut wait = None;
     loop {
-        // Whoever has gone needs no answer.
+        // A closed connection needs no answer.
         endpoint.poll(wait, |connections, event| drop(app.handle(connections, event)))?;
         add(&app.counts.turns);
         wait = app.answer_later(&mut endpoint);

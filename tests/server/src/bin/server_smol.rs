@@ -23,7 +23,7 @@ struct App {
     counts: Arc<Counts>,
 }
 
-/// Hears of every end, also of a connection whose handler has given it up.
+/// Receives every close, also of a connection whose handler has dropped it.
 struct Ends(Arc<Counts>);
 
 impl Extension for Ends {
@@ -40,7 +40,7 @@ impl App {
             let request = match or(async { Some(http.next().await) }, first_due(&later)).await {
                 Some(Some(Incoming::Request(request))) => request,
                 Some(Some(Incoming::Upgrade(upgrade))) if SOCKETS.contains(&upgrade.path()) => {
-                    // It opens behind the answers to what was asked before it.
+                    // It opens behind the answers to earlier requests.
                     while !later.is_empty() {
                         first_due::<()>(&later).await;
                         answer_due(&http, &mut later)?;
@@ -61,7 +61,7 @@ impl App {
                 }
             };
             match self.pages.answer(&request) {
-                // Without waiting for it to be written: what is answered later has its time, too.
+                // Does not wait for the write: late answers have a deadline, too.
                 Answer::Now(response) => http.responder().respond(request, response)?,
                 Answer::Never => {}
                 Answer::Later => {
@@ -88,13 +88,13 @@ impl App {
         while let Some(message) = ws.next().await {
             let message = message?;
             add(&self.counts.messages);
-            ws.try_send(message)?; // who asks for more than it reads is given up
+            ws.try_send(message)?; // a peer that requests more than it reads is dropped
         }
         Ok(())
     }
 }
 
-/// Waits until the first of them is to be answered.
+/// Waits until the first of them is due.
 async fn first_due<T>(later: &[(Instant, Request)]) -> Option<T> {
     match later.iter().map(|(due, _)| *due).min() {
         Some(due) => drop(Timer::at(due).await),

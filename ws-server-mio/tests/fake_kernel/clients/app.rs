@@ -1,4 +1,4 @@
-//! The application of the clients: it says something, and keeps a record of what it was told.
+//! The clients' application: it sends messages, and records what was reported.
 
 use super::model::{Known, pool};
 use crate::app::content;
@@ -15,27 +15,27 @@ use ws_server_mio::{
     ClientId, ClientState, Closed, ConnectError, ConnectionId, Connections, Event, Message, State,
 };
 
-/// What a host has said.
+/// A message from a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Said {
     Echo(usize),
     News(usize),
 }
 
-/// What is known of one connection.
+/// The record of one connection.
 #[derive(Default)]
 pub(super) struct Record {
     pub(super) id: Option<ConnectionId>,
     pub(super) client: Option<ClientId>,
-    /// The lengths of the messages that the client has sent.
+    /// The lengths of the messages that the client sent.
     pub(super) lengths: Vec<usize>,
-    /// How many of them the host has got.
+    /// How many of them the host received.
     pub(super) heard: usize,
     pub(super) said: Vec<Said>,
-    /// How much of that the client has got.
+    /// How much of that the client received.
     pub(super) got: usize,
     pub(super) closed: Option<Box<Closed>>,
-    /// Which request the host got.
+    /// Which request the host received.
     asked: Option<usize>,
     fragment: Vec<u8>,
 }
@@ -50,12 +50,12 @@ pub(super) struct App {
     /// The addresses that each of the requests may lead to.
     pub(super) leads: Vec<Vec<SocketAddr>>,
     pub(super) events: u64,
-    /// How often it does something when it is told something, in percent.
+    /// How often it acts on a report, in percent.
     pub(super) wild: usize,
     pub(super) hasty: bool,
-    /// What it told besides: for the trace.
+    /// Other reports: for the trace.
     pub(super) trace: bool,
-    /// Everything that ever came of the clients.
+    /// Everything the clients ever produced.
     pub(super) opens: usize,
     pub(super) failures: usize,
     pub(super) reconnects: usize,
@@ -92,7 +92,7 @@ impl App {
         self.records.entry(socket).or_default()
     }
 
-    /// A host was asked for `/n`, the nth of the requests.
+    /// A host received `/n`, the nth of the requests.
     pub(super) fn was_asked_for(&mut self, socket: usize, path: &str) {
         let number: usize = path.strip_prefix('/').unwrap().parse().unwrap();
         if let Some(Some(address)) = self.kernel.lock().sockets[socket].target {
@@ -124,10 +124,10 @@ impl App {
     fn failed(&mut self, connections: &mut Connections, client: ClientId, error: &ConnectError) {
         assert!(!error.to_string().is_empty());
         self.failures += 1;
-        let known = self.clients.get_mut(&client).expect("told of a client that was removed");
+        let known = self.clients.get_mut(&client).expect("reported a removed client");
         known.failures += 1;
         if let ConnectError::Cancelled = error {
-            assert!(known.cancelled > 0, "nobody gave up");
+            assert!(known.cancelled > 0, "no attempt was abandoned");
             known.cancelled -= 1;
         }
         if let ConnectError::Unreachable { tried, error } = error {
@@ -141,7 +141,7 @@ impl App {
             let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
             known.retry_after = Duration::from_secs(after.and_then(|text| text.parse().ok()).unwrap_or(0));
         }
-        let all_told = untold(connections, client) == 0;
+        let all_told = unreported(connections, client) == 0;
         known.by_policy = std::mem::replace(&mut known.quiet, all_told);
         if !known.by_policy {
             return;
@@ -150,7 +150,7 @@ impl App {
         self.comes_next(client, state, is_final);
     }
 
-    /// The application has said nothing else since: the policy decides.
+    /// The application has called nothing since: the policy decides.
     fn comes_next(&self, client: ClientId, state: ClientState, is_final: bool) {
         let known = &self.clients[&client];
         match &known.policy {
@@ -169,11 +169,11 @@ impl App {
         delay: Duration,
     ) {
         self.reconnects += 1;
-        let known = self.clients.get_mut(&client).expect("told of a client that was removed");
+        let known = self.clients.get_mut(&client).expect("reported a removed client");
         assert_eq!(connections.client(client).state(), ClientState::Waiting);
         let attempts = inspect::client(connections, client).unwrap().attempts;
-        assert!(attempt > 0 && known.permits == attempts, "told twice of an attempt");
-        assert_eq!(known.ended(), attempts, "told before the end of the attempt before");
+        assert!(attempt > 0 && known.permits == attempts, "reported an attempt twice");
+        assert_eq!(known.ended(), attempts, "reported before the end of the previous attempt");
         known.permits += 1;
         assert!(!std::mem::take(&mut known.fresh) || attempt == 1);
         assert!(delay >= known.retry_after);
@@ -190,9 +190,9 @@ impl App {
         if let Event::Open(..) = event {
             return self.opened(connections, id);
         }
-        let socket = *self.ids.get(&id).expect("told of a connection that did not open");
+        let socket = *self.ids.get(&id).expect("reported a connection that did not open");
         let record = self.records.get_mut(&socket).unwrap();
-        assert!(record.closed.is_none(), "told something after the end");
+        assert!(record.closed.is_none(), "reported something after the close");
         match event {
             Event::Message(_, message) => record.message(&message, socket),
             Event::Fragment(_, fragment) => {
@@ -225,7 +225,7 @@ impl App {
         let known = self.clients.get_mut(&client).unwrap();
         assert!(known.connection.replace(id).is_none(), "opened beside another connection");
         known.opens += 1;
-        // What was set after the attempt began is for the next one.
+        // Settings changed after the attempt began apply to the next.
         let attempts = inspect::client(connections, client).unwrap().attempts;
         let asks = known.requests.iter().rev().find(|(set, _)| *set < attempts).map(|(_, number)| *number);
         known.again = None;
@@ -270,14 +270,16 @@ impl App {
     }
 }
 
-/// How many failures of a client are yet to be told.
-pub(super) fn untold(connections: &Connections, id: ClientId) -> u32 {
+/// How many failures of a client are still to be reported.
+pub(super) fn unreported(connections: &Connections, id: ClientId) -> u32 {
     inspect::client(connections, id).map_or(0, |client| client.untold)
 }
 
 impl Record {
     fn message(&mut self, message: &Message<'_>, socket: usize) {
-        let Some(said) = self.said.get(self.got) else { panic!("got from {socket} what it did not say") };
+        let Some(said) = self.said.get(self.got) else {
+            panic!("received from {socket} what it did not send")
+        };
         match *said {
             Said::Echo(n) => {
                 assert!(message.as_bytes() == content(socket, n, self.lengths[n]), "echo {n} of {socket}");

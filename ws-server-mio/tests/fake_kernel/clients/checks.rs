@@ -1,4 +1,4 @@
-//! What is true of the clients after every turn.
+//! Invariants of the clients after every turn.
 
 use super::app::App;
 use std::collections::BTreeMap;
@@ -24,14 +24,14 @@ pub(super) fn check(connections: &mut Connections, app: &App, now: Moment) {
         let tries = matches!(client.phase, PhaseView::Resolving { .. } | PhaseView::Connecting { .. });
         let ended = known.ended() + client.untold;
         assert_eq!(ended + u32::from(tries), client.attempts, "attempts and their ends");
-        assert!(client.attempts <= known.permits, "an attempt that nobody was told of");
-        // It acts by this time, at the latest.
+        assert!(client.attempts <= known.permits, "an unreported attempt");
+        // It acts by this time at the latest.
         let mut due = None;
         match &client.phase {
             PhaseView::Idle => {}
             PhaseView::Waiting { until: Some(until) } => due = Some(*until),
             PhaseView::Waiting { until: None } => {
-                assert!(client.waits_told.contains(&ended), "it waits for ever");
+                assert!(client.waits_told.contains(&ended), "it waits forever");
             }
             PhaseView::Resolving { end } => due = Some(*end),
             PhaseView::Connecting { slots, untried, .. } => {
@@ -58,15 +58,15 @@ pub(super) fn check(connections: &mut Connections, app: &App, now: Moment) {
         }
     }
     let overview = inspect::overview(connections);
-    assert!(!overview.all_rest || overview.slots == 0, "all rest, and there are connections");
+    assert!(!overview.all_rest || overview.slots == 0, "all are idle, yet connections exist");
     let kernel = app.kernel.lock();
     for (token, id) in kernel.tokens() {
         let connecting = connecting.get(&(token as u32)).copied().unwrap_or(false);
-        assert!(connecting || !kernel.sockets[id].mirror, "slot {token} talks to itself");
+        assert!(connecting || !kernel.sockets[id].mirror, "slot {token} is connected to itself");
     }
     for (slot, owner) in owners {
         let (state, is_dirty) = ends[&slot];
-        // One that is dirty may have ended without anybody knowing yet.
+        // A dirty slot may have ended before the loop noticed.
         let Some(client) = owner.and_then(|id| inspect::client(connections, id)) else {
             let ends = matches!(state, State::Closing | State::Closed);
             assert!(ends || is_dirty, "slot {slot} of a client that was removed lives on");
@@ -74,14 +74,14 @@ pub(super) fn check(connections: &mut Connections, app: &App, now: Moment) {
         };
         if state == State::Connecting || connecting[&slot] {
             let PhaseView::Connecting { slots, .. } = &client.phase else {
-                panic!("slot {slot} connects for nobody")
+                panic!("slot {slot} connects for no client")
             };
             assert!(slots.contains(&slot), "slot {slot} connects beside the race");
         }
     }
 }
 
-/// What a turn that began at this time, and has left nothing, has done.
+/// What a turn that began at this time, and left nothing, must have done.
 pub(super) fn check_times(connections: &Connections, start: Moment) {
     if inspect::overview(connections).has_work {
         return;

@@ -1,4 +1,4 @@
-//! How a run ends: everybody can be reached, the clients come back, part, and nothing is left.
+//! How a run ends: every host is reachable, the clients reconnect, close, and nothing leaks.
 
 use super::world::{World, lock};
 use std::time::Duration;
@@ -6,10 +6,10 @@ use ws_server_mio::ClientState;
 use ws_server_mio::inspect;
 
 impl World {
-    /// Everything arrives, and everybody reads, until nobody has anything to do; no time passes for it.
+    /// Everything arrives and every host reads, until nothing is left to do; no time passes.
     fn quiet(&mut self) {
         for round in 0.. {
-            assert!(round < 100_000, "it goes on for ever");
+            assert!(round < 100_000, "it never ends");
             let mut moved = false;
             for id in 0..self.hosts.len() {
                 self.kernel.lock().progress(id, true);
@@ -26,7 +26,7 @@ impl World {
         }
     }
 
-    /// The network is fair, and all hosts are up: whoever wants a connection gets one.
+    /// The network is fair, and all hosts are up: every client that wants a connection gets one.
     pub(super) fn settle(&mut self) {
         self.trace(|| "settle".to_owned());
         self.storm = false;
@@ -51,10 +51,10 @@ impl World {
             }
             self.quiet();
         }
-        assert!(self.is_settled(), "a client does not come back, or waits for what was said");
+        assert!(self.is_settled(), "a client does not reconnect, or waits for a message");
     }
 
-    /// The clients part, and their ends are told.
+    /// The clients close, and their closes are reported.
     pub(super) fn part(&mut self) {
         self.trace(|| "part".to_owned());
         let ids: Vec<_> = self.app().clients.keys().copied().collect();
@@ -98,7 +98,7 @@ impl World {
         let kernel = self.kernel.lock();
         assert!(kernel.sockets.iter().all(|socket| socket.closed));
         for (socket, record) in app.records.iter().filter(|(_, record)| record.id.is_some()) {
-            let closed = record.closed.as_ref().expect("an end was never told");
+            let closed = record.closed.as_ref().expect("a close was never reported");
             let socket = &kernel.sockets[*socket];
             assert_eq!(closed.bytes_sent, socket.bytes_written);
             assert!(closed.bytes_received <= socket.bytes_read);

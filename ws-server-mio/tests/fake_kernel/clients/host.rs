@@ -1,5 +1,5 @@
-//! The hosts at the other end: WebSocket servers that accept at once, later or never, and those that send what
-//! no server should.
+//! The remote hosts: WebSocket servers that accept at once, later or never, and servers that send what no server
+//! should.
 
 use super::app::{App, Said};
 use crate::app::content;
@@ -19,7 +19,7 @@ pub(super) struct Host {
     pub(super) socket: usize,
     pub(super) reads: bool,
     pub(super) pace: usize,
-    /// Nothing comes from it any more, not even an end.
+    /// Nothing arrives from it any more, not even EOF.
     pub(super) vanished: bool,
     /// Its socket is closed.
     pub(super) left: bool,
@@ -29,7 +29,7 @@ pub(super) struct Host {
 
 pub(super) enum Kind {
     Server(Box<Server>),
-    /// Bytes, and then nothing, or an end; before it was asked, where it is eager.
+    /// Bytes, and then silence or EOF; an eager host sends them before the request.
     Raw {
         bytes: Vec<u8>,
         end: End,
@@ -48,9 +48,9 @@ pub(super) enum End {
 pub(super) struct Server {
     connection: Connection,
     upgrade: Option<Upgrade>,
-    /// So often it is still to be asked before it answers.
+    /// How many more polls before it answers.
     patience: usize,
-    /// What it answers in place of 101.
+    /// Its answer in place of 101.
     refusal: Option<Response<Bytes>>,
     heard: usize,
     news: usize,
@@ -143,7 +143,7 @@ impl Host {
         }
     }
 
-    /// Whether there is a connection, and somebody at this end of it.
+    /// Whether a connection exists, with this end alive.
     pub(super) fn is_there(&self, kernel: &Kernel) -> bool {
         let kernel = kernel.lock();
         let socket = &kernel.sockets[self.socket];
@@ -157,7 +157,7 @@ impl Host {
         }
     }
 
-    /// Reads, writes, and checks what came; says whether anything moved.
+    /// Reads, writes, and checks what arrived; returns whether anything moved.
     pub(super) fn pump(&mut self, kernel: &Kernel, now: Moment, app: &mut App) -> bool {
         if !self.is_there(kernel) {
             return false;
@@ -267,7 +267,7 @@ impl Server {
                 event => panic!("{event:?}"),
             }
         }
-        assert!(input.is_empty(), "a client says something before it was answered");
+        assert!(input.is_empty(), "a client sends data before the answer");
     }
 
     fn message(&mut self, message: Message<'static>, socket: usize, app: &mut App) {
@@ -281,7 +281,7 @@ impl Server {
         }
     }
 
-    /// Answers an upgrade, now or later; says whether there is one to answer.
+    /// Answers an upgrade, now or later; returns whether there is one to answer.
     fn answer(&mut self, now: Moment) -> bool {
         let Some(upgrade) = self.upgrade.take() else { return false };
         if self.patience > 0 {
@@ -289,7 +289,7 @@ impl Server {
             self.upgrade = Some(upgrade);
             return true;
         }
-        // Who asked may be gone by now.
+        // The client may be gone by now.
         let _ = match self.refusal.take() {
             None => self.connection.accept(now, upgrade),
             Some(response) => self.connection.respond(now, upgrade, response),

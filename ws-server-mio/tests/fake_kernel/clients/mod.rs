@@ -1,4 +1,4 @@
-//! Clients over sockets that are not real.
+//! Clients over fake sockets.
 
 mod app;
 mod checks;
@@ -7,8 +7,8 @@ mod host;
 mod model;
 mod world;
 
-/// Each seed is a run of its own, as with servers.
+/// Each seed is a separate run, as with servers.
 #[test]
-fn whatever_the_network_answers_every_attempt_ends_once_and_nothing_is_left() {
+fn every_attempt_ends_once_whatever_the_network_does() {
     super::runs(250, |seed, trace| world::World::new(seed, trace).run());
 }

@@ -1,4 +1,4 @@
-//! What the application knows of its clients, and does with them.
+//! The application's model of its clients, and what it does with them.
 
 use super::app::App;
 use crate::app::content;
@@ -14,26 +14,26 @@ use ws_server_mio::{
 /// One client.
 #[derive(Default)]
 pub(super) struct Known {
-    /// Attempts that have opened a connection, and that have not.
+    /// Attempts that opened a connection, and those that did not.
     pub(super) opens: u32,
     pub(super) failures: u32,
-    /// So many attempts it may have begun: it was told of them, or wants them.
+    /// How many attempts it may have begun: reported, or requested.
     pub(super) permits: u32,
     pub(super) connection: Option<ConnectionId>,
     pub(super) policy: Option<Reconnect>,
-    /// What is wanted after the present connection: another one, or none.
+    /// What follows the present connection: another one, or none.
     pub(super) again: Option<bool>,
-    /// Attempts that it gave up, and was not told of yet.
+    /// Attempts that it abandoned, and whose report is still to come.
     pub(super) cancelled: usize,
-    /// What it was told last is the last that happened.
+    /// The last report is still the last event.
     pub(super) quiet: bool,
-    /// So it was then, too: the present policy decided what came next.
+    /// The same held at that time: the present policy decided what came next.
     pub(super) by_policy: bool,
-    /// What it asks for, and how many attempts it had begun when that was set.
+    /// Its request, and how many attempts had begun when that was set.
     pub(super) requests: Vec<(u32, usize)>,
-    /// It was told to begin anew: the waits begin with the first again.
+    /// It was asked to start over: the waits begin with the first again.
     pub(super) fresh: bool,
-    /// The server asked for so much patience.
+    /// The `Retry-After` that the server sent.
     pub(super) retry_after: Duration,
 }
 
@@ -43,7 +43,7 @@ impl Known {
     }
 }
 
-/// Where a name leads to.
+/// The addresses of a name.
 pub(super) fn named(name: &str) -> Vec<SocketAddr> {
     let mut addresses = pool();
     match name {
@@ -65,7 +65,7 @@ pub(super) fn localhost() -> Vec<SocketAddr> {
 }
 
 impl App {
-    /// A new request, of which is known where it may lead to.
+    /// A new request whose possible addresses are known.
     fn request(&mut self) -> (usize, String) {
         let number = self.leads.len();
         let pool = pool();
@@ -183,7 +183,7 @@ impl App {
         (!ids.is_empty()).then(|| self.rng.pick(&ids))
     }
 
-    /// Does something.
+    /// Acts at random.
     pub(super) fn act(&mut self, connections: &mut Connections) {
         let Some(id) = self.any().filter(|_| self.clients.len() > 4 || !self.rng.percent(20)) else {
             return self.connect(connections);

@@ -1,4 +1,4 @@
-//! One run: a script of hosts, clients, time and failures from a seed, and what must be true of it.
+//! One run: a script of hosts, clients, time and failures from a seed, and the invariants that it checks.
 
 use super::app::App;
 use super::checks::{check, check_times};
@@ -20,7 +20,7 @@ use ws_server_mio::inspect;
 use ws_server_mio::sys::Readiness;
 use ws_server_mio::{Budget, ClientState, Endpoint, Options};
 
-/// Turns in a row that do nothing though something asked for them.
+/// Consecutive turns that do nothing although one was due.
 const SPINS: usize = 64;
 
 pub(super) struct World {
@@ -30,15 +30,15 @@ pub(super) struct World {
     pub(super) endpoint: Endpoint,
     pub(super) app: Arc<Mutex<App>>,
     pub(super) hosts: Vec<Host>,
-    /// Names that are being looked up.
+    /// Pending name lookups.
     pub(super) questions: Receiver<Question>,
     asked: Vec<Question>,
     /// Anything may go wrong.
     pub(super) storm: bool,
-    /// Turns are run only when something asks for them.
+    /// Turns run only when due.
     strict: bool,
     hasty: bool,
-    /// Handlers panic, and are caught.
+    /// Handlers panic, and the application catches it.
     panics: bool,
     spins: usize,
     trace: bool,
@@ -103,7 +103,7 @@ impl World {
         }
     }
 
-    /// Whether anything asks for a turn.
+    /// Whether a turn is due.
     pub(super) fn is_called(&self) -> bool {
         self.kernel.lock().has_events() || self.endpoint.next_timeout() == Some(Duration::ZERO)
     }
@@ -112,7 +112,7 @@ impl World {
         let before = (self.kernel.lock().calls, self.app().events);
         let woken = self.kernel.lock().woken;
         self.trace(|| "turn".to_owned());
-        // What was told of an earlier socket of this place.
+        // Reports about an earlier socket of this slot.
         if self.storm && self.rng.percent(3) {
             let slot = self.rng.below(8);
             let mut flag = || self.rng.percent(50);
@@ -139,10 +139,10 @@ impl World {
         self.check();
         check_times(self.endpoint.connections(), start);
         let told = std::mem::take(&mut self.kernel.lock().told);
-        self.trace(|| format!("told {told:?}"));
+        self.trace(|| format!("reported {told:?}"));
         let did = woken || before != (self.kernel.lock().calls, self.app().events) || !told.is_empty();
         self.spins = if did { 0 } else { self.spins + 1 };
-        assert!(self.spins < SPINS, "turns are asked for, and nothing is done in them");
+        assert!(self.spins < SPINS, "turns are due, and do nothing");
         self.receive_calls();
     }
 
@@ -153,7 +153,7 @@ impl World {
         check(connections, &lock(&self.app), now);
     }
 
-    /// Somebody is at the other end of each new socket.
+    /// Gives each new socket a remote end.
     fn receive_calls(&mut self) {
         let sockets = self.kernel.lock().sockets.len();
         let now = self.time.now();
@@ -178,7 +178,7 @@ impl World {
         moved
     }
 
-    /// One act of somebody.
+    /// One random act.
     fn step(&mut self) {
         match self.rng.below(100) {
             0..12 => self.act(),
@@ -215,7 +215,7 @@ impl World {
                 kernel.no_descriptors = kernel.rng.percent(30);
             }
             98 => {
-                // The machine sleeps; that is seen once a second.
+                // The machine sleeps; that is checked once a second.
                 self.time.sleep();
                 self.advance(Duration::from_millis(if self.hasty { 1000 } else { 1 }));
             }
@@ -236,7 +236,7 @@ impl World {
         self.receive_calls();
     }
 
-    /// The time until something is due; says whether that is within `most`, and lets it pass then.
+    /// The time until the next deadline; if that is within `most`, lets it pass and returns true.
     pub(super) fn pass(&mut self, most: Duration) -> bool {
         let now = self.time.now();
         let hosts = self.hosts.iter().filter(|host| host.is_there(&self.kernel)).filter_map(Host::timeout);
@@ -249,8 +249,7 @@ impl World {
         true
     }
 
-    /// A name that was asked for is answered: with all it has, some of it, nothing or an error; perhaps again
-    /// later.
+    /// Answers a pending lookup: with all its addresses, some, none or an error; perhaps again later.
     pub(super) fn answer_a_name(&mut self) -> bool {
         self.asked.extend(self.questions.try_iter());
         if self.asked.is_empty() {
@@ -281,7 +280,7 @@ impl World {
         true
     }
 
-    /// Some host does something.
+    /// Some host acts.
     fn host_acts(&mut self) {
         let there: Vec<_> =
             (0..self.hosts.len()).filter(|id| self.hosts[*id].is_there(&self.kernel)).collect();
@@ -307,7 +306,7 @@ impl World {
         self.trace(|| "a host acted".to_owned());
     }
 
-    /// Whether everybody who wants a connection has one, and everything on it was said and heard.
+    /// Whether every client that wants a connection has one, and everything on it was sent and received.
     pub(super) fn is_settled(&mut self) -> bool {
         let app = lock(&self.app);
         let connections = self.endpoint.connections();

@@ -1,7 +1,7 @@
-//! Sends messages to an echo and compares what comes back: `deflate_client ADAPTER URL SEED COUNT TERMS`. Prints how many
-//! bytes that were.
+//! Sends messages to an echo and compares the echoes: `deflate_client ADAPTER URL SEED COUNT TERMS`. Prints how many
+//! bytes came back.
 
-#![allow(clippy::print_stdout)] // it is for whoever started it
+#![allow(clippy::print_stdout)] // the output is for the caller
 
 use deflate_peers::{Exchange, Failure, Payload, Side, argument, deflate};
 use ws_server_mio::Opcode;

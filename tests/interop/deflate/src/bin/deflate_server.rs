@@ -1,7 +1,7 @@
-//! An echo whose terms are chosen: `deflate_server PORT ADAPTER TERMS`. On the path `/room`, a message that begins with
-//! `*` goes to everybody there, and any other comes back.
+//! An echo with given terms: `deflate_server PORT ADAPTER TERMS`. On the path `/room`, a message that begins with
+//! `*` goes to all members, and any other comes back.
 
-#![allow(clippy::print_stdout)] // the address is for whoever started it
+#![allow(clippy::print_stdout)] // the address is for the caller
 
 use async_executor::LocalExecutor;
 use deflate_peers::{Failure, Side, argument, deflate};
@@ -26,7 +26,7 @@ fn main() -> Result<(), Failure> {
     }
 }
 
-/// The frame that goes to everybody, if this message does.
+/// The frame for all members, if this message is one.
 fn for_all(message: &ws_server_mio::Message<'_>) -> Option<Frame> {
     message.as_bytes().starts_with(b"*").then(|| match message {
         ws_server_mio::Message::Text(text) => Frame::text(text.clone().into_owned()),

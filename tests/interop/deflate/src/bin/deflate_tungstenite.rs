@@ -1,7 +1,7 @@
-//! tungstenite, which never compresses: `deflate_tungstenite server`, an echo for one peer after the other that prints its
-//! address, or `deflate_tungstenite client URL SEED COUNT`, as `deflate_client`.
+//! tungstenite, which never compresses: `deflate_tungstenite server`, an echo for one peer after another that prints
+//! its address, or `deflate_tungstenite client URL SEED COUNT`, as `deflate_client`.
 
-#![allow(clippy::print_stdout)] // it is for whoever started it
+#![allow(clippy::print_stdout)] // the output is for the caller
 
 use deflate_peers::{Exchange, Failure, Payload, argument};
 use std::io::{Read, Write};

@@ -27,7 +27,7 @@ pub(crate) fn run(urls: &[String]) -> Outcome<()> {
         }
         let mut last = String::new();
         for url in urls {
-            // Until nobody is there any more.
+            // Until no client is left.
             while let Ok((socket, subprotocol)) = connect(url).await {
                 if matches!(follow(socket, &subprotocol, &mut last).await, None | Some(ENOUGH)) {
                     break;
@@ -41,7 +41,7 @@ pub(crate) fn run(urls: &[String]) -> Outcome<()> {
 async fn serve() -> Outcome<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("ws://{}/", listener.local_addr()?);
-    // How the last connection ended; whoever follows has it, so that there is one at a time.
+    // How the last connection ended, for the next one: only one runs at a time.
     let last = Arc::new(Mutex::new(String::new()));
     loop {
         let (stream, _) = listener.accept().await?;
@@ -104,7 +104,7 @@ fn payload(data: impl Into<Vec<u8>>) -> Payload<'static> {
     Payload::Owned(data.into())
 }
 
-/// Until the end; its code.
+/// Reads until the end; returns its code.
 async fn follow(socket: Socket, subprotocol: &str, last: &mut String) -> Option<u16> {
     let mut socket = FragmentCollector::new(socket);
     let hello = hello("fastwebsockets", subprotocol, last);

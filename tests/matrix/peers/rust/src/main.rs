@@ -1,4 +1,4 @@
-//! WebSocket crates of others: a client of each URL that it is given, or, without one, a server.
+//! Other WebSocket crates: a client of each given URL, or, without one, a server.
 //!
 //! `matrix-peers tungstenite|fastwebsockets [URL...]`
 
@@ -10,7 +10,7 @@ use std::error::Error;
 const SUBPROTOCOL: &str = "matrix";
 const PIECES: [&str; 3] = ["one ", "", "two"];
 
-/// With which a client is told that this was enough.
+/// The code that ends a client's visits.
 const ENOUGH: u16 = 1000;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -43,13 +43,13 @@ fn ended(code: u16, reason: &str) -> String {
     format!("ended: {code} {reason}")
 }
 
-/// What a peer says first. None of these crates compresses.
+/// A peer's first message. None of these crates compresses.
 fn hello(package: &str, subprotocol: &str, ended: &str) -> String {
     let version = version(package).unwrap_or("?");
     format!("hello\nversion: {version}\nsubprotocol: {subprotocol}\nextensions: \n{ended}")
 }
 
-/// The version that this was built with.
+/// The version of the dependency in this build.
 fn version(package: &str) -> Option<&'static str> {
     let lock = include_str!("../Cargo.lock");
     let (_, after) = lock.split_once(&format!("name = \"{package}\"\nversion = \""))?;
@@ -61,6 +61,6 @@ fn main() -> Outcome<()> {
     match arguments.split_first().ok_or("which crate?")? {
         (name, urls) if name == "tungstenite" => tung::run(urls),
         (name, urls) if name == "fastwebsockets" => fast::run(urls),
-        (name, _) => Err(format!("what is {name}?").into()),
+        (name, _) => Err(format!("unknown library {name}").into()),
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn run(urls: &[String]) -> Outcome<()> {
     for url in urls {
         loop {
             let request = ClientRequestBuilder::new(url.parse()?).with_sub_protocol(SUBPROTOCOL);
-            let Ok((mut socket, response)) = connect(request) else { break }; // nobody is there any more
+            let Ok((mut socket, response)) = connect(request) else { break }; // no peer left
             let header = response.headers().get("Sec-WebSocket-Protocol");
             let subprotocol = header.and_then(|value| value.to_str().ok()).unwrap_or_default();
             if matches!(follow(&mut socket, subprotocol, &mut last), None | Some(ENOUGH)) {
@@ -56,7 +56,7 @@ fn with(mut response: Response, subprotocol: &'static str) -> Result<Response, E
     Ok(response)
 }
 
-/// Until the end; its code.
+/// Reads until the end; returns its code.
 fn follow<S: Read + Write>(socket: &mut WebSocket<S>, subprotocol: &str, last: &mut String) -> Option<u16> {
     let hello = hello("tungstenite", subprotocol, last);
     let mut outcome = socket.send(Message::text(hello));
