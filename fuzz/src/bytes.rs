@@ -8,7 +8,7 @@
 //! the application does: it answers requests immediately, late, in pieces or never.
 
 use crate::input::{Input, Script, pick};
-use crate::judge;
+use crate::oracle;
 use crate::seen::Seen;
 use crate::setup::{End, SEED, Setup, answer};
 use crate::taken::Taken;
@@ -79,8 +79,8 @@ fn run(data: &[u8], base: Config, make: impl FnOnce(Moment, Arc<Config>, bool) -
     let is_unfinished =
         watched.closed.as_ref().is_some_and(|closed| matches!(closed.error, Some(Error::Unfinished)));
     let arrived = match watched.is_server() {
-        true => judge::of_server(&output, &asked, setup.is_upgraded, watched.is_cut_off || is_unfinished),
-        false => judge::of_client(&output, setup.is_upgraded),
+        true => oracle::of_server(&output, &asked, setup.is_upgraded, watched.is_cut_off || is_unfinished),
+        false => oracle::of_client(&output, setup.is_upgraded),
     };
     assert!(taken.messages.starts_with(&arrived), "the output differs from the accepted messages");
     // The Close of a failed connection overtakes output that its peer does not take.

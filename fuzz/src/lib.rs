@@ -12,7 +12,7 @@
 //!  compressed.rs   deflate, extensions: compressed messages, and their negotiation
 //!
 //!  watch.rs   the promises of one connection
-//!  judge.rs   the promises about its output
+//!  oracle.rs  the promises about its output
 //!  taken.rs   the messages accepted for sending
 //!  setup.rs, input.rs, seen.rs   configurations and choices from bytes, and the resulting events
 //! ```
@@ -23,7 +23,7 @@ mod compressed;
 mod end;
 mod head;
 mod input;
-mod judge;
+mod oracle;
 mod pair;
 pub mod seeds;
 mod seen;

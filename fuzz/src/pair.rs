@@ -229,10 +229,10 @@ impl Pair {
             assert!(round < 1000, "it does not end: {:?}", [&self.client.watched, &self.server.watched]);
             self.pass(due.since(self.now));
         }
-        self.judge()
+        self.verify()
     }
 
-    fn judge(mut self) -> Seen {
+    fn verify(mut self) -> Seen {
         for end in [&mut self.client, &mut self.server] {
             end.watched.must_be_over(self.now);
         }

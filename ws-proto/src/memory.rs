@@ -139,8 +139,8 @@ impl Memory {
 }
 
 impl Table {
-    /// Dooms those that moved least for what they hold, the largest first, until the rest fits.
-    fn judge(&mut self, mut excess: usize) {
+    /// Selects the connections to close: those that moved least for what they hold, the largest first, until the rest fits.
+    fn select_victims(&mut self, mut excess: usize) {
         let mut places: Vec<usize> = (0..self.holders.len()).filter(|k| self.holders[*k].is_some()).collect();
         let holder = |place: usize| self.holders[place].unwrap_or_default();
         places.sort_by(|a, b| {
@@ -185,13 +185,13 @@ impl Charge {
     }
 
     /// Checks whether this connection must close, given the bytes it has moved so far. If so, returns what all
-    /// connections hold. A connection that is not read for lack of memory is judged by its previous measurement.
+    /// connections hold. A connection that is not read for lack of memory keeps its previous measurement.
     pub(crate) fn look(&mut self, now: Moment, moved: u64, is_held_back: bool) -> Option<usize> {
         let held = self.memory.held();
         let excess = held.saturating_sub(self.memory.limit());
         let mut table = self.memory.inner.table.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(Some(holder)) = table.holders.get_mut(self.place) {
-            // A holder that was there when the limit was exceeded must be measured before it is judged.
+            // A holder that was there when the limit was exceeded must be measured before it may be selected.
             let window = if holder.moved.is_none() { PATIENCE - LOOK } else { PATIENCE };
             match self.looked {
                 Some((at, before)) if now.since(at) >= window => {
@@ -213,7 +213,7 @@ impl Charge {
         if now.since(since) >= PATIENCE {
             // Doomed holders have a second to find out.
             table.over_since = Some(now);
-            table.judge(excess);
+            table.select_victims(excess);
         }
         let holder = table.holders.get(self.place).copied().flatten()?;
         holder.is_doomed.then_some(held)

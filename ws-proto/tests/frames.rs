@@ -216,7 +216,7 @@ fn give_all(role: Role, config: Config) {
                 let mut frame = begun(role == Role::Server, first, second);
                 give(&mut connection, now, &mut frame, usize::from(first ^ second) % 3);
                 output.extend(take_output(&mut connection, now));
-                judge(role, before, first, second, connection.state(), &output);
+                check(role, before, first, second, connection.state(), &output);
             }
         }
     }
@@ -233,7 +233,7 @@ fn every_first_two_bytes_to_a_client_in_every_state() {
 }
 
 /// Compares the connection's state and the code of its Close with what the RFC requires.
-fn judge(role: Role, before: Before, first: u8, second: u8, state: State, output: &[u8]) {
+fn check(role: Role, before: Before, first: u8, second: u8, state: State, output: &[u8]) {
     let name = || format!("{role:?} {before:?} {first:#04x} {second:#04x}");
     let failed = before.is_read() && !is_good(role, before, first, second);
     let ends = failed || first == (FIN | CLOSE);

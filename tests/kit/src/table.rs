@@ -51,7 +51,7 @@ pub fn each_row_has_its_test(adapter: &str) {
     assert_eq!(rows.iter().map(|row| row.number).collect::<Vec<_>>(), (1..=23).collect::<Vec<_>>());
     for row in rows {
         let name = format!("row_{:02}", row.number);
-        let folder = format!("ws-server-{adapter}/tests/mission/");
+        let folder = format!("ws-server-{adapter}/tests/behaviours/");
         let module = row.test.strip_prefix(&folder).and_then(|file| file.strip_suffix(".rs"));
         let module = module.unwrap_or_else(|| panic!("{name}: {}", row.test));
         let tests = file(&row.test);

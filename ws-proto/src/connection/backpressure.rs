@@ -220,7 +220,7 @@ impl Connection {
         self.arm();
     }
 
-    /// Resumes reading: read what the peer may have sent meanwhile before judging it.
+    /// Resumes reading: read what the peer may have sent meanwhile before checking its deadlines.
     pub(super) fn read_on(&mut self, now: Moment) {
         if self.input.held.has(Held::ANY) {
             return;

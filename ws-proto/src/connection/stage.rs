@@ -382,7 +382,7 @@ impl Connection {
         self.arm();
     }
 
-    /// Drops what only an open connection needs; pending output is still counted and judged.
+    /// Drops what only an open connection needs; pending output is still counted, and its deadlines apply.
     fn end_open(&mut self) {
         self.input.held = Held::default();
         if let Some(in_flight) = &mut self.in_flight {

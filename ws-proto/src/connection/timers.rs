@@ -36,7 +36,7 @@ impl Connection {
             return;
         }
         self.act(now);
-        // The closing timeout may be zero. An open connection is read before it is judged again.
+        // The closing timeout may be zero. An open connection is read before its deadline is checked again.
         if now >= self.deadline && matches!(self.stage, Stage::Closing(_) | Stage::Draining(_)) {
             self.act(now);
         }
@@ -44,7 +44,7 @@ impl Connection {
 
     fn act(&mut self, now: Moment) {
         self.look_at_memory(now);
-        if self.output_due().is_some_and(|due| now >= due) && self.judge_output(now) {
+        if self.output_due().is_some_and(|due| now >= due) && self.check_output(now) {
             return;
         }
         if matches!(self.stage, Stage::Http(_)) {
@@ -184,7 +184,7 @@ impl Connection {
 
     /// Ends a period for taking output: a peer that took nothing is gone, one that took enough gets a new period.
     /// Returns whether the connection is over.
-    fn judge_output(&mut self, now: Moment) -> bool {
+    fn check_output(&mut self, now: Moment) -> bool {
         let sent = self.bytes_sent;
         let rate = u128::from(self.config.min_output_rate);
         let enough = self.config.output_timeout.as_millis() * rate / 1000;

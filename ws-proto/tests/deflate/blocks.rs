@@ -1,7 +1,7 @@
 //! The deflate stream inside a message: its blocks, its window, and invalid streams (RFC 1951, RFC 7692 §7.2).
 
 use super::bits::{Stream, Token};
-use super::judge::Judge;
+use super::oracle::Oracle;
 use ws_kit::deflate::*;
 use ws_kit::frames::*;
 use ws_proto::deflate::Direction;
@@ -215,7 +215,7 @@ fn a_message_that_is_cut_off_at_any_byte_fails() {
             let cut = &message[..cut];
             // A message may also end with a last block, or after the first byte of a stored one.
             let ends = inflates_by_itself(cut) || inflates_by_itself(&[cut, &TAIL].concat());
-            if ends || Judge::new(true, 15).message(cut).is_ok() {
+            if ends || Oracle::new(true, 15).message(cut).is_ok() {
                 shorter += 1;
             } else {
                 assert_broken(FULL, &good, cut, &format!("cut off: {cut:x?}"));

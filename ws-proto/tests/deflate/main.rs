@@ -4,7 +4,7 @@
 
 mod bits;
 mod contexts;
-mod judge;
+mod oracle;
 
 mod blocks;
 mod cuts;

@@ -1,6 +1,6 @@
 //! An independent reader of a connection's output.
 
-use super::judge::Judge;
+use super::oracle::Oracle;
 use ws_kit::deflate::*;
 use ws_kit::frames::*;
 use ws_proto::deflate::Direction;
@@ -18,7 +18,7 @@ pub(crate) struct Read {
 
 /// Reads one connection.
 pub(crate) struct Reader {
-    judge: Judge,
+    oracle: Oracle,
     /// A message in progress; `data` is still compressed.
     begun: Option<Read>,
     pub(crate) controls: usize,
@@ -26,8 +26,8 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn new(direction: Direction) -> Self {
-        let judge = Judge::new(direction.context_takeover, direction.window_bits);
-        Self { judge, begun: None, controls: 0 }
+        let oracle = Oracle::new(direction.context_takeover, direction.window_bits);
+        Self { oracle, begun: None, controls: 0 }
     }
 
     /// The messages that end in these bytes. Panics if they break a rule.
@@ -58,7 +58,7 @@ impl Reader {
                 continue;
             }
             if message.compressed {
-                message.data = self.judge.message(&message.data).unwrap();
+                message.data = self.oracle.message(&message.data).unwrap();
             }
             messages.push(message);
         }

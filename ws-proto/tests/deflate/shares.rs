@@ -267,7 +267,7 @@ fn a_connection_that_ends_while_awaiting_a_share_closes() {
 }
 
 #[test]
-fn a_heartbeat_is_not_judged_while_its_answer_may_wait_for_a_share() {
+fn a_heartbeat_does_not_expire_while_its_answer_may_wait_for_a_share() {
     let heartbeat = ws_proto::Heartbeat::frequent();
     let config = unlimited(Delivery::Whole).heartbeat(heartbeat.clone());
     let (mut server, birth) = sharing(Role::Server, config);

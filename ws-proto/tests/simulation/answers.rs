@@ -257,7 +257,7 @@ fn piece(
     // The framing of a chunk, now or when its turn comes.
     end.exempt_chunk();
     if !body.is_unwanted() {
-        end.judge_send(
+        end.check_send(
             now,
             queued,
             len,

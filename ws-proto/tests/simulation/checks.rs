@@ -140,7 +140,7 @@ impl End {
     }
 
     /// Checks the result of a send with `queued` bytes queued before. An error says whether there was no room.
-    pub(crate) fn judge_send(
+    pub(crate) fn check_send(
         &mut self,
         now: Moment,
         queued: usize,
@@ -194,7 +194,7 @@ impl End {
             }
             Event::Closed(closed) => {
                 self.closed = Some(closed.clone());
-                self.judge_end(now, closed);
+                self.check_end(now, closed);
             }
             _ => {}
         }

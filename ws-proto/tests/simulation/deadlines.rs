@@ -72,7 +72,7 @@ impl End {
         }
     }
 
-    pub(super) fn judge_end(&self, now: Moment, closed: &Closed) {
+    pub(super) fn check_end(&self, now: Moment, closed: &Closed) {
         assert_eq!(closed.was_open, self.is_open, "{closed}");
         assert_eq!(closed.bytes_received, self.used, "{closed}");
         assert_eq!(closed.bytes_sent, self.sent, "{closed}");
@@ -80,7 +80,7 @@ impl End {
         if closed.clean {
             assert!(closed.error.is_none() && closed.was_open && closed.sent.is_some(), "{closed}");
         }
-        self.judge_code(closed);
+        self.check_code(closed);
         let at = self.born + closed.age;
         let Rules { config, beat, .. } = &self.rules;
         let waited = |since: Moment, time: Duration| {
@@ -129,7 +129,7 @@ impl End {
     }
 
     /// The code is that of the first Close received (RFC 6455 §7.1.5), whatever failed afterwards.
-    fn judge_code(&self, closed: &Closed) {
+    fn check_code(&self, closed: &Closed) {
         if self.is_unmarked {
             return;
         }

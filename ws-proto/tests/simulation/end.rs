@@ -298,7 +298,7 @@ impl End {
         self.unfinished += used as u64;
         // Compression contexts and inflated messages are measured only on their own.
         if !self.rules.may_compress() {
-            meter::judge(allocated, self.unfinished, self.connection.outbox().len());
+            meter::check(allocated, self.unfinished, self.connection.outbox().len());
         }
         if event.is_some() {
             self.unfinished = 0;

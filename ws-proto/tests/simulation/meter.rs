@@ -26,7 +26,7 @@ pub(crate) fn allocated() -> Option<usize> {
 
 /// Checks the allocations since `before`, while a connection read: `came` bytes belong to unfinished input, and
 /// `queued` are pending output.
-pub(crate) fn judge(before: Option<usize>, came: u64, queued: usize) {
+pub(crate) fn check(before: Option<usize>, came: u64, queued: usize) {
     if let (Some(before), Some(after)) = (before, allocated()) {
         let most = SLACK + 4 * came as usize + 4 * queued;
         assert!(after - before <= most, "{} bytes were allocated for {came} received", after - before);

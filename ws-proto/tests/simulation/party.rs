@@ -128,14 +128,14 @@ impl Party {
             (_, true) => connection.send(Frame::text(said.text())),
             (_, false) => connection.send(Frame::binary(said.data.clone())),
         };
-        self.judge(now, queued, said.data.len(), false, &result);
+        self.check(now, queued, said.data.len(), false, &result);
         if result.is_ok() {
             self.says.borrow_mut().say(said);
         }
         result
     }
 
-    fn judge(
+    fn check(
         &mut self,
         now: Moment,
         queued: usize,
@@ -153,7 +153,7 @@ impl Party {
             Ok(Sent::Queued) => assert!(connection.outbox().len() <= self.end.rules.config.get_high_mark()),
             Err(error) => assert_eq!(*error == SendError::NotOpen, !is_open, "{error}"),
         }
-        self.end.judge_send(
+        self.end.check_send(
             now,
             queued,
             len,
@@ -180,7 +180,7 @@ impl Party {
         let frame = Frame::raw(opcode, is_last, part.clone()).unwrap();
         let queued = self.end.queued(!is_first);
         let result = self.end.connection.send(&frame);
-        self.judge(now, queued, part.len(), !is_first, &result);
+        self.check(now, queued, part.len(), !is_first, &result);
         let mut says = self.says.borrow_mut();
         match result {
             Ok(_) => {

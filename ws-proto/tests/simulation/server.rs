@@ -264,7 +264,7 @@ impl Server {
         assert!(may, "{policy:?} {delivered:?} with {queued} queued, congested: {was_congested}");
         match delivered {
             Delivered::Queued => {
-                party.end.judge_send(now, queued, len, false, Ok(Sent::Queued));
+                party.end.check_send(now, queued, len, false, Ok(Sent::Queued));
                 party.says.borrow_mut().say(said.clone());
             }
             Delivered::Kept => {

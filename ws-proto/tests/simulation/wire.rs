@@ -115,7 +115,7 @@ impl Wire {
                     bytes = &bytes[1..];
                     self.written += 1;
                     if let Some(len) = length(&self.begun) {
-                        let kind = self.judge(len);
+                        let kind = self.kind(len);
                         self.begun.clear();
                         self.behind_header(len, kind);
                     }
@@ -125,7 +125,7 @@ impl Wire {
     }
 
     /// A header is complete.
-    fn judge(&mut self, len: u64) -> Kind {
+    fn kind(&mut self, len: u64) -> Kind {
         let (first, second) = (self.begun[0], self.begun[1]);
         let (fin, opcode) = (first & 0x80 != 0, first & 0x0f);
         let is_compressed = first & 0x40 != 0;

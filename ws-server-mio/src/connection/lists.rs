@@ -77,7 +77,7 @@ pub(crate) fn share_on(slot: u32, live: &mut Slot, readable: &mut Readable) {
 }
 
 /// Expires deadlines as of the beginning of the turn: later input is not read yet.
-pub(crate) fn judge(live: &mut Slot, timers: &Timers) {
+pub(crate) fn expire(live: &mut Slot, timers: &Timers) {
     live.set_armed(timers::NEVER);
     live.connection.handle_timeout(timers.now());
 }

@@ -60,7 +60,7 @@ pub(crate) mod mark {
     pub(crate) const HELD: u8 = 1 << 1;
     /// It is, or was, coupled with another: the application does not see its messages.
     pub(crate) const COUPLED: u8 = 1 << 2;
-    /// Its timer fired while input was unread: it is judged after its next visit.
+    /// Its timer fired while input was unread: its deadline is checked after its next visit.
     pub(crate) const OVERDUE: u8 = 1 << 3;
     /// The kernel probes whether its peer is still there.
     pub(crate) const PROBED: u8 = 1 << 4;

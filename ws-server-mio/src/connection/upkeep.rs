@@ -2,7 +2,7 @@
 
 use crate::connection::couple::Leg;
 use crate::connection::io::find_reset;
-use crate::connection::lists::{Leftover, arm, attach_buffer, detach_buffer, judge, mark_dirty, read_on};
+use crate::connection::lists::{Leftover, arm, attach_buffer, detach_buffer, expire, mark_dirty, read_on};
 use crate::connection::slots::{Slots, flag, mark};
 use crate::connection::{Connections, timers};
 use crate::event::Event;
@@ -224,10 +224,10 @@ impl Connections {
         let Self { slots, dirty, readable, timers, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
         read_on(slot, live, readable);
-        // It would have been judged after the aborted visit.
+        // Its deadline would have been checked after the aborted visit.
         if live.is_marked(mark::OVERDUE) && !live.has(flag::QUEUED) {
             live.unmark(mark::OVERDUE);
-            judge(live, timers);
+            expire(live, timers);
         }
         mark_dirty(slot, live, dirty);
     }

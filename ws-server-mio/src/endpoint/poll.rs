@@ -144,7 +144,7 @@ impl Endpoint {
             if !self.waiting.is_full() {
                 break;
             }
-            // No deadline is judged before the peer's pending input is known.
+            // No deadline is checked before the peer's pending input is known.
             self.waiting.wait(Some(Duration::ZERO))?;
         }
         let abandoned = || {

@@ -1,12 +1,12 @@
 //! The order of one turn: jobs, accepting, reading, files, timers, writing.
 //!
-//! No deadline is judged before pending input is read: a loop that was busy elsewhere finds the answer and the expired
+//! No deadline is checked before pending input is read: a loop that was busy elsewhere finds the answer and the expired
 //! deadline together.
 
 use crate::client::list::{Notice, Phase};
 use crate::connection::Connections;
 use crate::connection::io::write;
-use crate::connection::lists::{arm, detach_buffer, judge, mark_dirty, read_on, share_on};
+use crate::connection::lists::{arm, detach_buffer, expire, mark_dirty, read_on, share_on};
 use crate::connection::slots::{Slot, flag, mark};
 use crate::endpoint::turn::TurnRun;
 use crate::event::Event;
@@ -278,8 +278,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
 }
 
 impl Connections {
-    /// Judges a connection whose deadline has passed. One with unread bytes is visited first; once, so that no flood
-    /// postpones the judgement forever.
+    /// Expires a connection whose deadline has passed. One with unread bytes is visited first; once, so that no flood
+    /// postpones it forever.
     fn timer_fired(&mut self, slot: u32) {
         let Self { slots, readable, dirty, timers, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
@@ -287,7 +287,7 @@ impl Connections {
         if live.has(flag::QUEUED) {
             return live.mark(mark::OVERDUE);
         }
-        judge(live, timers);
+        expire(live, timers);
         mark_dirty(slot, live, dirty);
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::connection::Connections;
 use crate::connection::io::write;
-use crate::connection::lists::{Leftover, attach_buffer, detach_buffer, judge, mark_dirty, read_on};
+use crate::connection::lists::{Leftover, attach_buffer, detach_buffer, expire, mark_dirty, read_on};
 use crate::connection::slots::{flag, mark};
 use crate::endpoint::turn::TurnRun;
 use crate::event::Event;
@@ -36,7 +36,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         let Some(live) = slots.at_mut(slot) else { return };
         if live.is_marked(mark::OVERDUE) {
             live.unmark(mark::OVERDUE);
-            judge(live, timers);
+            expire(live, timers);
         }
         mark_dirty(slot, live, dirty);
         let early = live.connection.queued() >= WRITE_EARLY && live.has(flag::WRITABLE) && !self.over;

@@ -112,7 +112,7 @@ impl World<'_> {
                 self.stopped_at = Some(self.time.now());
             }
             if self.behaviour.users {
-                self.judge();
+                self.verify();
             }
             if !self.pass(Duration::MAX) {
                 break;

@@ -39,7 +39,7 @@ impl World<'_> {
         let end = now + span;
         for _ in 0..3000 {
             self.quiet();
-            self.judge();
+            self.verify();
             let now = self.time.now();
             if now >= end {
                 break;
@@ -143,7 +143,7 @@ impl World<'_> {
     }
 
     /// Invariants at any time.
-    pub(super) fn judge(&mut self) {
+    pub(super) fn verify(&mut self) {
         let now = self.time.now();
         let mut states = BTreeMap::new();
         inspect::each_slot(self.endpoint.connections(), |live| {

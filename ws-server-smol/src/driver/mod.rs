@@ -185,7 +185,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             let is_due = self.poll_deadline(&mut connection, now);
             if is_due && (self.heard || !self.hear(&mut connection, now)) {
-                self.judge(&mut connection, now);
+                self.expire(&mut connection, now);
             } else if !is_due {
                 self.heard = false;
                 if !is_dry && self.unread.is_none() && !connection.is_paused() {
@@ -267,9 +267,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 return Poll::Pending;
             }
             if connection.state() == State::Open {
-                self.judge_unread(&mut connection, now);
+                self.expire_unread(&mut connection, now);
             } else if self.hold_what_is_there(&mut connection, now) {
-                self.judge(&mut connection, now);
+                self.expire(&mut connection, now);
             } else {
                 return Poll::Ready(Err(SendError::NotOpen));
             }
@@ -303,7 +303,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// Handles the deadline.
-    fn judge(&mut self, connection: &mut Connection, now: Moment) {
+    fn expire(&mut self, connection: &mut Connection, now: Moment) {
         self.heard = false;
         self.asked = None;
         self.deadline = None;
@@ -311,12 +311,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// Handles the deadline of an open WebSocket that no task reads.
-    fn judge_unread(&mut self, connection: &mut Connection, now: Moment) {
+    fn expire_unread(&mut self, connection: &mut Connection, now: Moment) {
         let held = self.shared.is_held();
         if !held {
             connection.pause();
         }
-        self.judge(connection, now);
+        self.expire(connection, now);
         if !held {
             connection.resume(now);
         }

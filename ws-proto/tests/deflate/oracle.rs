@@ -5,7 +5,7 @@
 pub(crate) type Fault = &'static str;
 
 /// Reads the messages of one direction.
-pub(crate) struct Judge {
+pub(crate) struct Oracle {
     takeover: bool,
     window: usize,
     /// Everything read so far that messages may refer to.
@@ -56,7 +56,7 @@ const fn table<const N: usize>(rows: &[(usize, usize, u32, usize)]) -> [(usize, 
     table
 }
 
-impl Judge {
+impl Oracle {
     pub(crate) fn new(takeover: bool, window_bits: u8) -> Self {
         Self { takeover, window: 1 << window_bits, history: Vec::new() }
     }
