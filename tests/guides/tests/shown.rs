@@ -74,8 +74,9 @@ fn every_link_between_files_leads_somewhere() -> io::Result<()> {
     let folder = Path::new(HERE).join("../../docs");
     let root = Path::new(HERE).join("../..");
     let mut guides: Vec<_> = guides()?.into_iter().map(|(name, text)| (folder.join(name), text)).collect();
-    let contributing = root.join("CONTRIBUTING.md");
-    guides.push((contributing.clone(), fs::read_to_string(contributing)?));
+    for name in ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "tests/README.md"] {
+        guides.push((root.join(name), fs::read_to_string(root.join(name))?));
+    }
     for (path, text) in guides {
         for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let (file, _) = target.split_once('#').unwrap_or((target, ""));

@@ -1,4 +1,4 @@
-//! The README's table "What it can do"; each adapter verifies its own column.
+//! The table "What it can do" of the README and of its translation; each adapter verifies its own column.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,6 +9,9 @@ pub fn file(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"))
 }
 
+/// The README and its translation.
+const READMES: [&str; 2] = ["README.md", "README.zh-CN.md"];
+
 /// A row: its number, an adapter's names for it, and the location of that adapter's test.
 struct Row {
     number: usize,
@@ -17,14 +20,14 @@ struct Row {
 }
 
 /// The rows of the table for an adapter.
-fn rows(adapter: &str) -> Vec<Row> {
-    let readme = file("README.md");
-    let table = readme.split("## What it can do").nth(1).unwrap().split("\n## ").next().unwrap();
+fn rows(readme: &str, adapter: &str) -> Vec<Row> {
+    let readme = file(readme);
     let mut lines =
-        table.lines().map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>());
+        readme.lines().map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>());
     let head = lines.by_ref().find(|cells| cells[0] == "#").unwrap();
-    let column = head.iter().position(|cell| *cell == format!("in `ws-server-{adapter}`")).unwrap();
+    let column = head.iter().position(|cell| cell.contains(&format!("`ws-server-{adapter}`"))).unwrap();
     lines
+        .take_while(|cells| cells.len() > 1)
         .filter_map(|cells| {
             let number = cells[0].parse().ok()?;
             assert_eq!(cells.len(), head.len(), "row {number}");
@@ -47,9 +50,15 @@ fn unfold(name: &str) -> Vec<String> {
 
 /// Each row links to a compiled file of this crate, which has one test that is named after the row.
 pub fn each_row_has_its_test(adapter: &str) {
-    let rows = rows(adapter);
-    assert_eq!(rows.iter().map(|row| row.number).collect::<Vec<_>>(), (1..=23).collect::<Vec<_>>());
-    for row in rows {
+    for row in READMES.iter().flat_map(|readme| {
+        let rows = rows(readme, adapter);
+        assert_eq!(
+            rows.iter().map(|row| row.number).collect::<Vec<_>>(),
+            (1..=23).collect::<Vec<_>>(),
+            "{readme}"
+        );
+        rows
+    }) {
         let name = format!("row_{:02}", row.number);
         let folder = format!("ws-server-{adapter}/tests/behaviours/");
         let module = row.test.strip_prefix(&folder).and_then(|file| file.strip_suffix(".rs"));
@@ -63,8 +72,18 @@ pub fn each_row_has_its_test(adapter: &str) {
 }
 
 /// The names in an adapter's column are exactly those shown to exist.
-pub fn each_name_is_told_and_exists(adapter: &str, exist: &BTreeSet<String>) {
-    let told: BTreeSet<_> = rows(adapter).into_iter().flat_map(|row| row.names).collect();
-    assert_eq!(told.difference(exist).collect::<Vec<_>>(), [""; 0], "listed but not shown to exist");
-    assert_eq!(exist.difference(&told).collect::<Vec<_>>(), [""; 0], "existing but no longer listed");
+pub fn each_name_is_listed_and_exists(adapter: &str, exist: &BTreeSet<String>) {
+    for readme in READMES {
+        let listed: BTreeSet<_> = rows(readme, adapter).into_iter().flat_map(|row| row.names).collect();
+        assert_eq!(
+            listed.difference(exist).collect::<Vec<_>>(),
+            [""; 0],
+            "{readme}: listed but not shown to exist"
+        );
+        assert_eq!(
+            exist.difference(&listed).collect::<Vec<_>>(),
+            [""; 0],
+            "{readme}: existing but no longer listed"
+        );
+    }
 }
