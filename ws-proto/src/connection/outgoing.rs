@@ -42,7 +42,16 @@ enum Kind<'a> {
     OwnedFrame(Frame),
 }
 
-impl Outgoing<'_> {
+impl<'a> Outgoing<'a> {
+    /// The message, if it is one: neither a frame nor [`Bytes`].
+    #[inline]
+    pub fn as_message(&self) -> Option<&Message<'a>> {
+        match &self.0 {
+            Kind::Message(message) => Some(message),
+            _ => None,
+        }
+    }
+
     /// The length of the payload in bytes.
     pub fn len(&self) -> usize {
         match &self.0 {

@@ -275,16 +275,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 }
                 return Poll::Ready(Some(event));
             }
-            let event = match &self.membership {
-                Some(membership) if membership.is_extended() => {
-                    let filtering = Filtering(&mut self.driver);
-                    let event = membership.filter(event);
-                    std::mem::forget(filtering);
-                    event
-                }
-                Some(membership) => membership.filter(event),
-                None => Some(event),
-            };
+            let Some(membership) = &self.membership else { return Poll::Ready(Some(event)) };
+            membership.observe(&event);
+            if !membership.is_extended() {
+                return Poll::Ready(Some(event));
+            }
+            let filtering = Filtering(&mut self.driver);
+            let event = membership.filter(event);
+            std::mem::forget(filtering);
             if event.is_some() {
                 return Poll::Ready(event);
             }

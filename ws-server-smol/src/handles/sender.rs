@@ -152,8 +152,10 @@ pub(crate) fn queue(shared: &Shared, outgoing: Outgoing<'_>) -> Result<Sent, Sen
     pool::attach_buffer(&mut connection);
     let ends_message = outgoing.ends_message();
     // Copies into the thread's warm buffer, which frees the message's own memory for reuse.
-    let is_small = outgoing.len() <= COPY_UP_TO;
-    let sent = connection.send(if is_small { outgoing.by_ref() } else { outgoing })?;
+    let sent = match outgoing.as_message().filter(|message| message.as_bytes().len() <= COPY_UP_TO) {
+        Some(message) => connection.send(message)?,
+        None => connection.send(outgoing)?,
+    };
     if ends_message {
         shared.count_sent();
     }

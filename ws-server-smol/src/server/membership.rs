@@ -48,15 +48,16 @@ impl Membership {
         self.server.extend(|extension| extension.opened(&self.server, self.id));
     }
 
-    /// Returns what remains of an event for the application.
+    /// Acts on an event before the application gets it.
     #[inline]
-    pub(crate) fn filter(&self, event: Event<'static>) -> Option<Event<'static>> {
+    pub(crate) fn observe(&self, event: &Event<'static>) {
         if matches!(event, Event::Drained) {
             self.drained();
         }
-        if !self.is_extended() {
-            return Some(event);
-        }
+    }
+
+    /// Returns what the extension leaves of an event for the application.
+    pub(crate) fn filter(&self, event: Event<'static>) -> Option<Event<'static>> {
         let mut event = Some(event);
         self.server.extend(|extension| {
             event = extension.filter(&self.server, self.id, event.take()?);
