@@ -177,7 +177,7 @@ pub struct Closed {
     pub initiator: Initiator,
     /// The first cause, unless the close was orderly.
     pub error: Option<Error>,
-    /// The code that we sent, if we sent a Close.
+    /// The code of our Close, if it was written to the transport.
     pub sent: Option<CloseCode>,
     /// Whether the WebSocket was ever open; `false` for plain HTTP and for failed handshakes.
     pub was_open: bool,

@@ -176,7 +176,9 @@ settings! {
     /// second, a streaming response is checked for a dropped body. 60 s.
     answer_timeout, get_answer_timeout: time: Duration;
 
-    /// Sets the time for the whole closing phase: flush, the peer's Close, draining. 5 s.
+    /// Sets how long the closing phase may take: from our Close, once it is written, to the peer's Close and the end of
+    /// its stream. Before that, a peer that takes less of the pending output in such a period than
+    /// [`min_output_rate`](Self::min_output_rate) asks for is cut off; a slower reader receives all of it. 5 s.
     close_timeout, get_close_timeout: time: Duration;
 
     /// Sets how long output may wait while the peer takes less than [`min_output_rate`](Self::min_output_rate) asks

@@ -38,19 +38,27 @@ pub(super) struct Closes {
 #[derive(Debug)]
 pub(super) struct Closing {
     pub(super) ending: Ending,
-    pub(super) since: Moment,
+    pub(super) period: Period,
     /// Writing failed: the end comes with the peer's Close, or soon without it.
     pub(super) is_broken: bool,
     /// Inflates data that comes before the peer's Close.
     pub(super) compression: Option<Box<PerMessage>>,
 }
 
+/// The time in which the closing phase must end, or an orderly one must make progress.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Period {
+    pub(super) since: Moment,
+    /// The bytes sent by then.
+    pub(super) sent: u64,
+}
+
 /// No more events are delivered.
 #[derive(Debug)]
 pub(super) struct Draining {
     pub(super) ending: Ending,
-    /// When the closing phase began; for HTTP, once the last answer is flushed.
-    pub(super) since: Option<Moment>,
+    /// For HTTP, once the last answer is flushed.
+    pub(super) period: Option<Period>,
     pub(super) half_close: HalfClose,
     /// Whether the peer has ended its half.
     pub(super) peer_ended: bool,
@@ -91,6 +99,12 @@ impl Ending {
         self
     }
 
+    /// The connection is over, and our Close is still in the outbox.
+    pub(super) fn unsent(mut self) -> Self {
+        self.closes.sent = None;
+        self
+    }
+
     /// Adds the peer's answer to our Close.
     pub(super) fn answered_by(mut self, code: CloseCode, reason: String) -> Self {
         self.closes.received = Some((code, reason));
@@ -106,6 +120,11 @@ impl Closing {
 }
 
 impl Draining {
+    /// Whether it follows a closing handshake in which nothing failed.
+    pub(super) fn is_orderly(&self) -> bool {
+        self.ending.was_open && self.ending.error.is_none()
+    }
+
     /// Whether to half-close now; once.
     pub(super) fn take_half_close(&mut self) -> bool {
         let is_due = self.half_close == HalfClose::Due;

@@ -27,7 +27,7 @@
 //! | any | [`connection_closed`](Connection::connection_closed): end of stream, I/O error, deadline, abort | Done | §7.1.4 |
 
 use super::backpressure::Held;
-use super::ending::{Closes, Closing, Draining, Ended, Ending, HalfClose};
+use super::ending::{Closes, Closing, Draining, Ended, Ending, HalfClose, Period};
 use super::in_flight::InFlight;
 use super::{Connection, close_body};
 use crate::close_code::CloseCode;
@@ -142,18 +142,20 @@ impl Connection {
         self.write_copied(Opcode::Close, true, body);
         let open = self.leave();
         let (ending, compression) = self.begin_ending(open, Initiator::Local, Closes::sent(code), None);
-        self.enter_closing(Closing { ending, since: now, is_broken: false, compression });
+        let period = self.period(now);
+        self.enter_closing(Closing { ending, period, is_broken: false, compression });
     }
 
     /// Writing failed: the peer's last messages may be unread, so reading continues for a short time.
     pub(super) fn break_off(&mut self, now: Moment, error: Error) {
         let (ending, compression) = match self.leave() {
-            Stage::Closing(closing) => (closing.ending.caused_by(error), closing.compression),
+            Stage::Closing(closing) => (self.as_sent(closing.ending).caused_by(error), closing.compression),
             open => self.begin_ending(open, Initiator::Remote, Closes::default(), Some(error)),
         };
         self.outbox.clear();
         self.backpressure.drained = false;
-        self.enter_closing(Closing { ending, since: now, is_broken: true, compression });
+        let period = self.period(now);
+        self.enter_closing(Closing { ending, period, is_broken: true, compression });
     }
 
     /// "The WebSocket Closing Handshake is Started" by the peer (§7.1.3), or completed. Its Close is answered with its
@@ -164,13 +166,14 @@ impl Connection {
         let half_close = if self.is_client() { HalfClose::No } else { HalfClose::Due };
         match self.leave() {
             Stage::Closing(closing) => {
-                self.end_closing(now, closing.map(|ending| ending.answered_by(code, reason)), half_close);
+                let closing = closing.map(|ending| ending.answered_by(code, reason));
+                self.end_closing(now, closing, half_close);
             }
             open => {
                 self.write_close(code, "");
                 let closes = Closes { received: Some((code, reason)), sent: Some(code) };
                 let (ending, _) = self.begin_ending(open, Initiator::Remote, closes, None);
-                self.enter_draining(ending, now, half_close, None);
+                self.enter_draining(ending, self.period(now), half_close, None);
             }
         }
     }
@@ -180,14 +183,15 @@ impl Connection {
         self.release_contexts();
         match self.leave() {
             Stage::Closing(closing) => {
-                self.end_closing(now, closing.map(|ending| ending.caused_by(error.into())), HalfClose::Due);
+                let closing = closing.map(|ending| ending.caused_by(error.into()));
+                self.end_closing(now, closing, HalfClose::Due);
             }
             open => {
                 let code = error.close_code();
                 let body = self.write_close(code, error.reason());
                 let closes = Closes::sent(code);
                 let (ending, _) = self.begin_ending(open, Initiator::Local, closes, Some(error.into()));
-                self.enter_draining(ending, now, HalfClose::Due, Some(body));
+                self.enter_draining(ending, self.period(now), HalfClose::Due, Some(body));
             }
         }
     }
@@ -203,14 +207,14 @@ impl Connection {
         self.write_close(code, reason);
         let open = self.leave();
         let (ending, _) = self.begin_ending(open, Initiator::Local, Closes::sent(code), Some(error));
-        self.enter_draining(ending, now, HalfClose::Due, None);
+        self.enter_draining(ending, self.period(now), HalfClose::Due, None);
     }
 
     /// The closing handshake that we started is over. If the peer takes nothing any more, so is the connection.
     fn end_closing(&mut self, now: Moment, closing: Closing, half_close: HalfClose) {
         match closing.is_broken {
             true => self.enter_done(now, closing.ending, false),
-            false => self.enter_draining(closing.ending, closing.since, half_close, None),
+            false => self.enter_draining(closing.ending, closing.period, half_close, None),
         }
     }
 
@@ -245,7 +249,7 @@ impl Connection {
         let (ending, _) = self.begin_ending(http, initiator, Closes::default(), cause);
         self.stage = Stage::Draining(Box::new(Draining {
             ending,
-            since: None,
+            period: None,
             half_close: HalfClose::Due,
             peer_ended,
             discarded: 0,
@@ -258,13 +262,21 @@ impl Connection {
         self.arm();
     }
 
-    /// The outbox is empty.
+    /// The outbox is empty. In an orderly end the peer has its time from now on: it could not answer a Close that was
+    /// not written.
     pub(super) fn flushed(&mut self, now: Moment) {
-        if let Stage::Draining(draining) = &mut self.stage {
-            draining.since.get_or_insert(now);
-            self.finish_if_flushed(now);
-            self.arm();
+        let period = self.period(now);
+        match &mut self.stage {
+            Stage::Closing(closing) if !closing.is_broken => closing.period = period,
+            Stage::Draining(draining) => {
+                if draining.period.is_none() || draining.is_orderly() {
+                    draining.period = Some(period);
+                }
+                self.finish_if_flushed(now);
+            }
+            _ => return,
         }
+        self.arm();
     }
 
     /// The peer has ended its half. It may still be reading our answers.
@@ -303,8 +315,10 @@ impl Connection {
         };
         let (ending, wants_reset) = match self.leave() {
             Stage::Draining(draining) if self.outbox.is_empty() => (draining.ending, false),
-            Stage::Draining(draining) => (draining.ending.caused_by(error), draining.has_open_end),
-            Stage::Closing(closing) => (closing.ending.caused_by(error), false),
+            Stage::Draining(draining) => {
+                (self.as_sent(draining.ending).caused_by(error), draining.has_open_end)
+            }
+            Stage::Closing(closing) => (self.as_sent(closing.ending).caused_by(error), false),
             stage => {
                 let wants_reset = matches!(&stage, Stage::Http(http) if http.has_open_end());
                 (self.begin_ending(stage, initiator, Closes::default(), Some(error)).0, wants_reset)
@@ -320,6 +334,16 @@ impl Connection {
     /// Takes the current stage, to build the next one from it.
     fn leave(&mut self) -> Stage {
         mem::replace(&mut self.stage, Stage::Done { report: None, wants_reset: false })
+    }
+
+    /// The ending of a connection that writes nothing more: our Close counts as sent if it was written.
+    fn as_sent(&self, ending: Ending) -> Ending {
+        if self.outbox.is_empty() { ending } else { ending.unsent() }
+    }
+
+    /// A period of the closing phase that begins now.
+    fn period(&self, now: Moment) -> Period {
+        Period { since: now, sent: self.bytes_sent }
     }
 
     /// Starts the ending of a connection in this stage; also returns what inflates its messages.
@@ -353,14 +377,14 @@ impl Connection {
     fn enter_draining(
         &mut self,
         ending: Ending,
-        since: Moment,
+        period: Period,
         half_close: HalfClose,
         overtaking: Option<Vec<u8>>,
     ) {
         let in_flight = self.in_flight.as_mut();
         self.stage = Stage::Draining(Box::new(Draining {
             ending,
-            since: Some(since),
+            period: Some(period),
             half_close,
             peer_ended: in_flight.is_some_and(|in_flight| mem::take(&mut in_flight.ends_behind)),
             discarded: 0,

@@ -2,6 +2,7 @@
 //! what came meanwhile, and rearmed.
 
 use super::backpressure::Held;
+use super::ending::Period;
 use super::in_flight::Stall;
 use super::{Connection, Moment, Stage};
 use crate::close_code::CloseCode;
@@ -66,14 +67,9 @@ impl Connection {
                 self.end_throttle(now);
                 self.release_unused(now);
             }
-            Stage::Closing(_) => {
-                if now >= self.ending_due() {
+            Stage::Closing(_) | Stage::Draining(_) => {
+                if now >= self.ending_due() && !self.extend_ending(now) {
                     self.time_out(now, Timeout::Close);
-                }
-            }
-            Stage::Draining(_) => {
-                if now >= self.ending_due() {
-                    self.finish(now);
                 }
             }
             Stage::Done { .. } => {}
@@ -167,7 +163,7 @@ impl Connection {
         self.birth + self.config.handshake_timeout
     }
 
-    /// When the peer must have taken some output. A closing handshake has its own, shorter timeout, and a closed
+    /// When the peer must have taken some output. A closing handshake has its own, shorter periods, and a closed
     /// connection has no output.
     fn output_due(&self) -> Option<Moment> {
         let ending = match &self.stage {
@@ -186,9 +182,8 @@ impl Connection {
     /// Returns whether the connection is over.
     fn check_output(&mut self, now: Moment) -> bool {
         let sent = self.bytes_sent;
-        let rate = u128::from(self.config.min_output_rate);
-        let enough = self.config.output_timeout.as_millis() * rate / 1000;
         let timeout = self.config.output_timeout;
+        let enough = self.least_output(timeout);
         let Some(stall) = self.in_flight.as_mut().and_then(|in_flight| in_flight.stall.as_mut()) else {
             return false;
         };
@@ -209,14 +204,36 @@ impl Connection {
     fn ending_due(&self) -> Moment {
         match &self.stage {
             Stage::Closing(closing) if closing.is_broken => {
-                closing.since + READ_BROKEN.min(self.config.close_timeout)
+                closing.period.since + READ_BROKEN.min(self.config.close_timeout)
             }
-            Stage::Closing(closing) => closing.since + self.config.close_timeout,
+            Stage::Closing(closing) => closing.period.since + self.config.close_timeout,
             Stage::Draining(draining) => {
-                draining.since.map_or(Moment::NEVER, |since| since + self.config.close_timeout)
+                draining.period.map_or(Moment::NEVER, |period| period.since + self.config.close_timeout)
             }
             _ => Moment::NEVER,
         }
+    }
+
+    /// Starts another period of an orderly end if the peer took enough of the pending output in the last one: what was
+    /// accepted for sending reaches a slow reader, too.
+    fn extend_ending(&mut self, now: Moment) -> bool {
+        let enough = self.least_output(self.config.close_timeout).max(1);
+        let (sent, is_pending) = (self.bytes_sent, !self.outbox.is_empty());
+        let period = match &mut self.stage {
+            Stage::Closing(closing) if !closing.is_broken => Some(&mut closing.period),
+            Stage::Draining(draining) if draining.is_orderly() => draining.period.as_mut(),
+            _ => None,
+        };
+        let Some(period) = period.filter(|period| is_pending && u128::from(sent - period.sent) >= enough) else {
+            return false;
+        };
+        *period = Period { since: now, sent };
+        true
+    }
+
+    /// The bytes that a peer must take in this time.
+    fn least_output(&self, time: Duration) -> u128 {
+        time.as_millis() * u128::from(self.config.min_output_rate) / 1000
     }
 
     /// Sets the deadline to the earliest that applies in this stage.
