@@ -40,7 +40,7 @@ fn requests(now: Moment, bytes: &[u8]) -> Seen {
         match event {
             Event::Request(request) => {
                 check_request(message, request.http(), request.body());
-                watched.act(|c| drop(c.respond(now, request, answer("heard"))));
+                watched.act(|c| drop(c.respond(now, request, answer("received"))));
             }
             Event::Upgrade(upgrade) => {
                 check_request(message, upgrade.http(), &[]);

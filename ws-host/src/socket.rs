@@ -19,7 +19,7 @@ const PROBE_AFTER: Duration = Duration::from_secs(25);
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 const PROBES: u32 = 4;
 
-/// Whether a read or a write of fewer bytes than asked for shows that the kernel has no more, so that no further call
+/// Whether a read or a write of fewer bytes than requested shows that the kernel has no more, so that no further call
 /// is needed to see `WouldBlock`.
 ///
 /// True for edge-triggered readiness, from epoll or kqueue. Elsewhere that very error arms readiness again.

@@ -34,17 +34,17 @@ fn peak(body: impl FnOnce()) -> usize {
 
 /// Gives bytes to a connection in reads of this size, and drops its events. Returns the total size of the events.
 fn give(connection: &mut Connection, now: Moment, bytes: &mut [u8], read: usize) -> usize {
-    let mut told = 0;
+    let mut delivered = 0;
     for mut input in bytes.chunks_mut(read) {
         while let Some(event) = connection.handle_input(now, &mut input) {
             match black_box(event) {
-                Event::Message(message) => told += message.as_bytes().len(),
-                Event::Fragment(fragment) => told += fragment.data.as_bytes().len(),
+                Event::Message(message) => delivered += message.as_bytes().len(),
+                Event::Fragment(fragment) => delivered += fragment.data.as_bytes().len(),
                 other => panic!("{other:?}"),
             }
         }
     }
-    told
+    delivered
 }
 
 /// A connection with a context, and as large a window as it may have.

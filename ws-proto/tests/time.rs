@@ -69,7 +69,7 @@ fn payload_kind_and_interval_of_the_heartbeat_can_be_set() {
     let frames = parse(&take_output(&mut server, now + 7 * SECOND));
     assert_eq!((frames[0].first, &frames[0].payload[..]), (FIN | PING, &b"still there?"[..]));
     let (server, _) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
-    assert_eq!(server.poll_timeout(), None, "off is off");
+    assert_eq!(server.poll_timeout(), None, "no heartbeat, no deadline");
 }
 
 #[test]

@@ -139,5 +139,5 @@ impl Extension for Nothing {}
 
 #[test]
 fn each_name_in_the_table_exists() {
-    table::each_name_is_told_and_exists("smol", &names());
+    table::each_name_is_listed_and_exists("smol", &names());
 }

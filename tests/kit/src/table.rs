@@ -63,8 +63,8 @@ pub fn each_row_has_its_test(adapter: &str) {
 }
 
 /// The names in an adapter's column are exactly those shown to exist.
-pub fn each_name_is_told_and_exists(adapter: &str, exist: &BTreeSet<String>) {
-    let told: BTreeSet<_> = rows(adapter).into_iter().flat_map(|row| row.names).collect();
-    assert_eq!(told.difference(exist).collect::<Vec<_>>(), [""; 0], "listed but not shown to exist");
-    assert_eq!(exist.difference(&told).collect::<Vec<_>>(), [""; 0], "existing but no longer listed");
+pub fn each_name_is_listed_and_exists(adapter: &str, exist: &BTreeSet<String>) {
+    let listed: BTreeSet<_> = rows(adapter).into_iter().flat_map(|row| row.names).collect();
+    assert_eq!(listed.difference(exist).collect::<Vec<_>>(), [""; 0], "listed but not shown to exist");
+    assert_eq!(exist.difference(&listed).collect::<Vec<_>>(), [""; 0], "existing but no longer listed");
 }

@@ -15,7 +15,7 @@ use std::os::unix::net::UnixListener;
 /// A listening socket: [opened](open) here, or passed in by the system, by a parent process, or by an owner that set
 /// its own options.
 ///
-/// An adapter takes it apart to register the socket with its poller.
+/// An adapter destructures it to register the socket with its poller.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Listener {
@@ -45,7 +45,7 @@ impl Listener {
     /// Makes accepting return `WouldBlock` rather than wait. Listeners from [`open`] already do.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn set_nonblocking(&self) -> io::Result<()> {
         match self {
             Self::Tcp(listener) => listener.set_nonblocking(true),
@@ -61,7 +61,7 @@ impl From<TcpListener> for Listener {
     }
 }
 
-/// The file of the socket stays its owner's.
+/// The socket's file remains its owner's.
 #[cfg(unix)]
 impl From<UnixListener> for Listener {
     fn from(listener: UnixListener) -> Self {
@@ -73,7 +73,7 @@ impl From<UnixListener> for Listener {
 /// block.
 ///
 /// [`ListenError`] names what was tried. Nothing is left open.
-/// [`ListenError`] says what was tried. Nothing is left open.
+/// [`ListenError`] names what was tried. Nothing is left open.
 pub fn open(bind: &Bind) -> Result<Vec<Listener>, ListenError> {
     #[cfg(unix)]
     if let Some(path) = bind.unix_path() {

@@ -11,10 +11,10 @@ use ws_proto::{InvalidAccess, fields};
 pub enum InvalidConfig {
     /// A host, origin or scheme that cannot be allowed.
     Access(InvalidAccess),
-    /// A value of [`ServerConfig::upgrade_paths`](super::ServerConfig::upgrade_paths) that is no path a client
+    /// A value of [`ServerConfig::upgrade_paths`](super::ServerConfig::upgrade_paths) that is not a path a client
     /// sends.
     UpgradePath(String),
-    /// A value of [`ServerConfig::subprotocols`](super::ServerConfig::subprotocols) that is no name a client
+    /// A value of [`ServerConfig::subprotocols`](super::ServerConfig::subprotocols) that is not a name a client
     /// offers.
     Subprotocol(String),
 }

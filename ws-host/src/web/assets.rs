@@ -170,7 +170,7 @@ impl Assets {
 }
 
 /// Whether a part of a file's name, between dots and hyphens, is a hexadecimal hash: at least eight digits, of both
-/// kinds, so that no word and no date passes for one.
+/// kinds, so that neither a word nor a date looks like one.
 fn has_hash(file: &str) -> bool {
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
     stem.split(['.', '-']).skip(1).any(|part| {

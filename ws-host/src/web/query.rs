@@ -74,7 +74,7 @@ pub fn has_content_type<B>(request: &Request<B>, content_type: &str) -> bool {
 /// page, regardless of the path: `/users/john.doe` is a page too.
 ///
 /// Only GET and HEAD navigate. Browsers send `Sec-Fetch-Mode: navigate`, and another value for scripts, images and
-/// `fetch()`. They omit the field if a page came by `http://` from another machine, as older browsers always do;
+/// `fetch()`. They omit the field if a page was loaded by `http://` from another machine, as older browsers always do;
 /// then a request that accepts `text/html` is a navigation. An answer that depends on this needs
 /// `Vary: Sec-Fetch-Mode, Accept`; [`Assets`](super::Assets) and [`Folder`](super::Folder) set it.
 ///

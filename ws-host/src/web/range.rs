@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-/// The part that a `Range` field asks for.
+/// The part that a `Range` field requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ranged {
     /// All of it: no range, several ranges, an unknown range unit, or a range from the first byte of empty content; a

@@ -82,12 +82,12 @@ impl Access {
         let host = host.into();
         match Authority::parse(&host) {
             Some(authority) => self.hosts.push(authority.host),
-            None => self.mistake(InvalidAccess::Host(host)),
+            None => self.remember_invalid(InvalidAccess::Host(host)),
         }
         self
     }
 
-    /// Accepts requests for every host. Any page on the web can then read what this server answers, by pointing a name
+    /// Accepts requests for every host. Any page on the web can then read this server's answers, by pointing a name
     /// of its own here; only for servers whose content is public, or behind a proxy that checks.
     #[must_use]
     pub fn allow_any_host(mut self) -> Self {
@@ -114,7 +114,7 @@ impl Access {
         let origin = origin.into();
         match Origin::listed(&origin) {
             Some(origin) => self.origins.push(origin),
-            None => self.mistake(InvalidAccess::Origin(origin)),
+            None => self.remember_invalid(InvalidAccess::Origin(origin)),
         }
         self
     }
@@ -135,7 +135,7 @@ impl Access {
         let scheme = scheme.into();
         match parse_scheme(&scheme).filter(|scheme| !is_special(scheme) && !is_opaque(scheme)) {
             Some(scheme) => self.schemes.push(scheme),
-            None => self.mistake(InvalidAccess::Scheme(scheme)),
+            None => self.remember_invalid(InvalidAccess::Scheme(scheme)),
         }
         self
     }
@@ -159,7 +159,7 @@ impl Access {
         self
     }
 
-    /// Admits every page on the web. Only for servers that do not tell users apart, and that grant nothing to a caller
+    /// Admits every page on the web. Only for servers that do not distinguish users, and that grant nothing to a caller
     /// merely because it is on this machine or in this network.
     #[must_use]
     pub fn allow_any_origin(mut self) -> Self {
@@ -250,8 +250,8 @@ impl Access {
         self.origins.contains(origin) || self.schemes.iter().any(|scheme| scheme == origin.scheme())
     }
 
-    fn mistake(&mut self, mistake: InvalidAccess) {
-        self.invalid.get_or_insert(mistake);
+    fn remember_invalid(&mut self, invalid: InvalidAccess) {
+        self.invalid.get_or_insert(invalid);
     }
 }
 

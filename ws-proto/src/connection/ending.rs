@@ -10,7 +10,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// The report of an end, in the making. It starts complete; the peer's Close and a first cause may still come.
+/// The report of an end, in the making. It starts complete; the peer's Close and a first cause may be added.
 #[derive(Debug)]
 pub(super) struct Ending {
     pub(super) initiator: Initiator,
@@ -39,9 +39,9 @@ pub(super) struct Closes {
 pub(super) struct Closing {
     pub(super) ending: Ending,
     pub(super) since: Moment,
-    /// Writing failed: the end comes with the peer's Close, or soon without it.
+    /// Writing failed: the connection ends with the peer's Close, or soon without it.
     pub(super) is_broken: bool,
-    /// Inflates data that comes before the peer's Close.
+    /// Inflates data that precedes the peer's Close.
     pub(super) compression: Option<Box<PerMessage>>,
 }
 
@@ -85,7 +85,7 @@ impl Closes {
 }
 
 impl Ending {
-    /// Adds this cause, unless another came first (§7.1.7).
+    /// Adds this cause, unless there is an earlier one (§7.1.7).
     pub(super) fn caused_by(mut self, error: Error) -> Self {
         self.error.get_or_insert(error);
         self

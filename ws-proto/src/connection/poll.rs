@@ -1,6 +1,6 @@
 //! What the owner polls: the next event, and the next I/O step.
 
-use super::backpressure::{Held, Told};
+use super::backpressure::{Held, LastEvent};
 use super::{Connection, IoAction, Stage};
 use crate::error::Error;
 use crate::event::Event;
@@ -19,16 +19,16 @@ impl Connection {
             && self.in_flight.is_none()
             && !self.decoder.has_fault()
         {
-            self.note_received(now);
+            self.record_received(now);
             return None;
         }
         self.end_handling(now);
         if self.is_counted() {
-            self.look_soon(now);
+            self.check_soon(now);
         }
         let event = self.next_caused(now);
         if event.is_some() {
-            self.tell(Told::Polled);
+            self.record_event(LastEvent::Polled);
         }
         event
     }
@@ -42,7 +42,7 @@ impl Connection {
         if !self.has_ahead() && self.in_flight.as_ref().is_some_and(|in_flight| in_flight.ends_behind) {
             self.connection_closed(now, Error::Eof);
         }
-        // The owner may have nothing more to pass to `handle_input`.
+        // The owner may have no more input for `handle_input`.
         if let Stage::Open(_) | Stage::Closing(_) = self.stage
             && let Some(fault) = self.decoder.take_fault()
         {
@@ -86,7 +86,7 @@ impl Connection {
     pub fn is_paused(&self) -> bool {
         match &self.stage {
             Stage::Http(http) => {
-                self.input.held.has(Held::ANY) || http.is_paused(&self.config, self.takes_no_request())
+                self.input.held.has(Held::ANY) || http.is_paused(&self.config, self.holds_requests())
             }
             Stage::Open(_) | Stage::Closing(_) => self.input.held.has(Held::ANY),
             _ => false,

@@ -163,7 +163,7 @@ impl Deflate {
         self.ours.context_takeover
     }
 
-    /// Sets whether the peer's messages may refer to earlier ones. `false` asks it not to; then the connection holds
+    /// Sets whether the peer's messages may refer to earlier ones. `false` requests that they do not; then the connection holds
     /// nothing for it between messages. `true`.
     #[must_use]
     pub fn peer_context_takeover(mut self, takeover: bool) -> Self {
@@ -176,7 +176,7 @@ impl Deflate {
         self.theirs.context_takeover
     }
 
-    /// Sets the window of our messages, as the base-two logarithm, clamped to 9 to 15. A peer that asks for a smaller
+    /// Sets the window of our messages, as the base-two logarithm, clamped to 9 to 15. A peer that requests a smaller
     /// one gets it. 15.
     #[must_use]
     pub fn window_bits(mut self, bits: u8) -> Self {
@@ -190,7 +190,7 @@ impl Deflate {
     }
 
     /// Sets the window that the peer's messages may have, as the base-two logarithm, clamped to 8 to 15. A server does
-    /// not compress for a client that could use more and does not offer to use less (Firefox); a client only asks. 15.
+    /// not compress for a client that could use more and does not offer to use less (Firefox); a client only requests it. 15.
     #[must_use]
     pub fn peer_window_bits(mut self, bits: u8) -> Self {
         self.theirs.window_bits = bits.clamp(*PEER_BITS.start(), *PEER_BITS.end());

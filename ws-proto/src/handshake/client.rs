@@ -37,7 +37,7 @@ impl std::error::Error for InvalidRequest {}
 
 /// A client's request: an address, and what to offer.
 ///
-/// Nothing is sent unless you ask for it: by default no subprotocols, no `Origin`, no `User-Agent`. Its `Debug` omits
+/// Nothing is sent by default: no subprotocols, no `Origin`, no `User-Agent`. Its `Debug` omits
 /// the query, credentials and cookies.
 ///
 /// ```

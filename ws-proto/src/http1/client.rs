@@ -136,7 +136,7 @@ impl ClientHttp {
                     }
                 }
                 Reading::Body { body, .. } => {
-                    // A body over the limit, or a broken one, is kept as far as it came: it may explain the rejection.
+                    // A body over the limit, or a broken one, is kept as far as it arrived: it may explain the rejection.
                     if !matches!(body.receive(config.body_limit, input), Ok(false)) {
                         return Err(self.handle_eof());
                     }

@@ -1,7 +1,7 @@
 //! The head of a message: lines up to an empty one (RFC 9112 §2).
 //!
-//! A head that is whole in the input is parsed there. One that comes in parts is collected; the search for its end
-//! continues where it stopped, so a head that drips in costs no more than one that comes at once.
+//! A head that is whole in the input is parsed there. One that arrives in parts is collected; the search for its end
+//! continues where it stopped, so a head that drips in costs no more than one that arrives at once.
 
 use crate::error::RequestError::{self, HeadTooLarge, Malformed, TargetTooLong};
 use crate::fields::{hide_secret, is_token};
@@ -128,7 +128,7 @@ impl Head {
         Ok(headers)
     }
 
-    /// Rejects the first line: at once, unless the fields matter. Anything that is not HTTP has none.
+    /// Rejects the first line: at once, unless the fields matter. Anything other than HTTP has none.
     fn refuse(&mut self, limits: Limits, error: RequestError) -> Result<(), RequestError> {
         if !limits.reads_on || matches!(error, Malformed(_)) {
             return Err(error);
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_the_head_stays_in_the_input() {
+    fn bytes_after_the_head_stay_in_the_input() {
         let mut bytes = *b"\r\nGET / HTTP/1.1\r\nA: b\r\n\r\nrest";
         for cut in 0..bytes.len() - 4 {
             let mut head = Head::default();

@@ -348,7 +348,7 @@ fn head_request_fault_has_no_body() {
 }
 
 #[test]
-fn requests_show_what_was_asked() {
+fn requests_expose_their_parts() {
     let mut rig = Rig::new();
     let Some(Incoming::Request(request)) =
         rig.feed("PUT /a/b?c=d HTTP/1.1\r\nhost: localhost\r\nX: 1\r\nx: 2\r\nContent-Length: 2\r\n\r\nhi")

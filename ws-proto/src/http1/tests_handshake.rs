@@ -167,7 +167,7 @@ fn lists_may_be_spread_over_lines_and_cases() {
     }
 }
 
-/// Invalid handshakes, the status of each, and what its answer says.
+/// Invalid handshakes, the status of each, and what its answer contains.
 pub(super) fn bad() -> Vec<(String, u16, &'static str)> {
     let with = |field: &str| UPGRADE.replace("\r\n\r\n", &format!("\r\n{field}\r\n\r\n"));
     let version = "Sec-WebSocket-Version: 13";
@@ -198,12 +198,12 @@ pub(super) fn bad() -> Vec<(String, u16, &'static str)> {
 
 #[test]
 fn invalid_handshake_answer_names_the_fix() {
-    for (request, status, says) in bad() {
+    for (request, status, expected) in bad() {
         let mut rig = Rig::new();
         assert!(rig.feed(&request).is_none(), "{request}");
         let output = rig.output();
         assert!(output.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {output}");
-        assert!(output.contains(says) && output.contains("close\r\n"), "{output}");
+        assert!(output.contains(expected) && output.contains("close\r\n"), "{output}");
         assert!(matches!(rig.cause(), Some(Error::Request(_))));
     }
 }
@@ -377,9 +377,8 @@ fn rejection_keeps_its_body_up_to_the_limit() {
     ] {
         for cut in [bytes.len(), 20, 1] {
             let (mut client, config) = (client().0, Config::client());
-            let mut pieces: Vec<Vec<u8>> = bytes.as_bytes().chunks(cut).map(<[u8]>::to_vec).collect();
-            let result =
-                pieces.iter_mut().find_map(|piece| client.handle_input(&config, &mut &mut piece[..]));
+            let mut parts: Vec<Vec<u8>> = bytes.as_bytes().chunks(cut).map(<[u8]>::to_vec).collect();
+            let result = parts.iter_mut().find_map(|part| client.handle_input(&config, &mut &mut part[..]));
             assert_eq!(result.is_none(), eof, "{bytes:.60}");
             let error = result.map_or_else(|| client.handle_eof(), |result| result.unwrap_err());
             let ResponseError::Refused(response) = error else { panic!("{error:?}") };

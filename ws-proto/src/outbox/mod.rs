@@ -97,7 +97,7 @@ impl Outbox {
     }
 
     /// Stops counting them.
-    pub(crate) fn count_no_more(&mut self) {
+    pub(crate) fn stop_counting(&mut self) {
         if let Some(inner) = &mut self.inner
             && inner.memory.take().is_some()
         {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  outbox:  [ begun: what an Unsent has, to the end of its last frame | urgent | later output ]
-//!             ^ stays until written; nothing goes in between, and nothing of it is dropped
+//!             ^ stays until written; nothing is inserted, and nothing of it is dropped
 //! ```
 
 use super::Outbox;
@@ -123,7 +123,7 @@ impl Inner {
     }
 
     /// Begins whole frames, with `data` bytes in all: urgent ones first, unless a frame is begun already, then as many
-    /// as are taken at once. Returns the end up to which nothing goes in between.
+    /// as are taken at once. Returns the end up to which nothing is inserted.
     fn begin(&mut self, data: usize) -> usize {
         let overtaking = self.urgent.left();
         if self.begun > 0 && overtaking > 0 {

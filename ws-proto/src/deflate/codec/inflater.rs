@@ -13,9 +13,9 @@ pub(crate) const CHUNK: usize = 8 * 1024;
 #[derive(Default)]
 pub(crate) struct Incoming {
     /// Compressed bytes.
-    pub(crate) came: u64,
+    pub(crate) compressed: u64,
     /// Inflated bytes.
-    pub(crate) became: u64,
+    pub(crate) inflated: u64,
     pub(crate) work: u64,
 }
 
@@ -77,7 +77,7 @@ impl Inflater {
     }
 
     pub(crate) fn is_within_message(&self) -> bool {
-        self.message.came > 0
+        self.message.compressed > 0
     }
 
     /// Whether the input behind the last output is known to be invalid.
