@@ -296,9 +296,9 @@ fn unreadable_files_are_404_or_500() {
     assert_eq!(get(&site, "/secret"), Err(404), "an unreadable file does not reveal that it exists");
     assert_eq!(get(&site, "/broken"), Err(500));
     assert_eq!(get(&site, "/pipe"), Err(404), "a pipe is never opened");
-    let asked = request(Method::GET, "/app.js", &[]);
+    let request = request(Method::GET, "/app.js", &[]);
     for (kind, status) in [(io::ErrorKind::NotFound, 404), (io::ErrorKind::UnexpectedEof, 500)] {
-        assert_eq!(site.unreadable(&asked, kind.into()).status().as_u16(), status);
+        assert_eq!(site.unreadable(&request, kind.into()).status().as_u16(), status);
     }
 }
 

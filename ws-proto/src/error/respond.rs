@@ -21,7 +21,7 @@ pub enum RespondError {
     /// The request belongs to another connection, was answered already, or timed out.
     WrongRequest,
     /// A header that this response may not carry, because the connection itself writes it or because it would break the
-    /// message; says which.
+    /// message: its name.
     Header(String),
     /// A status that an application may not answer with: 1xx.
     Status(StatusCode),
