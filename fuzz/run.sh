@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # The targets: over their seeds and over random inputs on stable Rust, and then a short, repeatable run of the fuzzer
-# itself. `fuzz/run.sh TARGET [ARGUMENTS OF LIBFUZZER…]` fuzzes one target for as long as it is let.
+# itself. `fuzz/run.sh TARGET [ARGUMENTS OF LIBFUZZER…]` fuzzes one target until it is interrupted.
 #
-# libFuzzer is linked by its crate, and what it needs to see of the code is told to the stable compiler: neither a
-# nightly one nor `cargo fuzz` is needed, only a compiler of C++.
+# Its crate links libFuzzer, and flags for the stable compiler instrument the code: this needs neither a nightly
+# compiler nor `cargo fuzz`, only a C++ compiler.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 manifest=$here/Cargo.toml
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$here/../target}
 host=$(rustc -vV | sed -n 's/^host: //p')
 
-build() { # with the flags of `cargo fuzz --sanitizer none`; not for what runs while building
+build() { # with the flags of `cargo fuzz --sanitizer none`; not for build scripts
     local flags="--cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module -Cllvm-args=-simplifycfg-branch-fold-threshold=0"
     for option in level=4 inline-8bit-counters pc-table trace-compares; do
         flags+=" -Cllvm-args=-sanitizer-coverage-$option"
@@ -18,7 +18,7 @@ build() { # with the flags of `cargo fuzz --sanitizer none`; not for what runs w
     RUSTFLAGS=$flags cargo build --quiet --locked --release --manifest-path "$manifest" --target "$host" --bins "$@"
 }
 
-fuzz() { # TARGET ARGUMENTS...: new inputs go into the first folder that is named
+fuzz() { # TARGET ARGUMENTS...: new inputs are written to the first folder given
     local target=$1
     shift
     "$CARGO_TARGET_DIR/$host/release/$target" -dict="$here/ws.dict" "$@" "$here/seeds/$target"
@@ -42,11 +42,10 @@ trap 'rm -rf "$new"' EXIT
 mkdir "$new/corpus"
 for program in "$here"/fuzz_targets/*.rs; do
     target=$(basename "$program" .rs)
-    # So many runs, the same ones each time: from a fixed seed, and by nothing that depends on the clock or on where
-    # the code lies.
+    # A fixed number of identical runs: from a fixed seed, independent of the clock and of code addresses.
     mkdir "$new/corpus/$target"
     runs=30000
-    [ "$target" != deflate ] || runs=4000 # each makes contexts, which take a hundred times as long
+    [ "$target" != deflate ] || runs=4000 # each creates contexts, which takes a hundred times as long
     if ! fuzz "$target" -runs="$runs" -seed=6455 -reload=0 -use_cmp=0 -max_len=1200 -len_control=20 -timeout=120 \
         -artifact_prefix="$new/" "$new/corpus/$target" >"$new/log" 2>&1; then
         tail -n 50 "$new/log"

@@ -1,4 +1,4 @@
-//! Writes the seeds into `seeds/TARGET/`: `cargo run --example seeds`. What the fuzzer found stays there.
+//! Writes the seeds into `seeds/TARGET/`: `cargo run --example seeds`. Inputs that the fuzzer found stay there.
 
 use std::path::Path;
 

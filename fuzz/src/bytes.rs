@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The script decides, turn by turn, how many bytes arrive, how much time passes, how much output is taken, and what
-//! the application does: it answers requests immediately, late, in pieces or never.
+//! the application does: it answers requests immediately, late, in chunks or never.
 
 use crate::input::{Input, Script, pick};
 use crate::oracle;
@@ -59,7 +59,7 @@ fn run(data: &[u8], base: Config, make: impl FnOnce(Moment, Arc<Config>, bool) -
         coming: input.rest().to_vec(),
         output: Vec::new(),
         taken: Taken::default(),
-        asked: Vec::new(),
+        methods: Vec::new(),
         requests: Vec::new(),
         upgrades: Vec::new(),
         bodies: Vec::new(),
@@ -74,12 +74,12 @@ fn run(data: &[u8], base: Config, make: impl FnOnce(Moment, Arc<Config>, bool) -
     run.settle();
     run.end(setup.end);
 
-    let Run { watched, output, taken, asked, .. } = run;
+    let Run { watched, output, taken, methods, .. } = run;
     // An application that drops a partial answer ends the connection.
     let is_unfinished =
         watched.closed.as_ref().is_some_and(|closed| matches!(closed.error, Some(Error::Unfinished)));
     let arrived = match watched.is_server() {
-        true => oracle::of_server(&output, &asked, setup.is_upgraded, watched.is_cut_off || is_unfinished),
+        true => oracle::of_server(&output, &methods, setup.is_upgraded, watched.is_cut_off || is_unfinished),
         false => oracle::of_client(&output, setup.is_upgraded),
     };
     assert!(taken.messages.starts_with(&arrived), "the output differs from the accepted messages");
@@ -101,7 +101,7 @@ struct Run<'a> {
     output: Vec<u8>,
     taken: Taken,
     /// The methods of the requests, in order.
-    asked: Vec<Method>,
+    methods: Vec<Method>,
     requests: Vec<Request>,
     upgrades: Vec<Upgrade>,
     bodies: Vec<ResponseBody>,
@@ -113,7 +113,7 @@ impl Run<'_> {
         let choice = self.script.next();
         self.pass(match pick(choice, 3, [Some(0), Some(300), Some(1100), None]) {
             Some(millis) => self.now + Duration::from_millis(millis),
-            None => self.watched.ask().poll_timeout().unwrap_or(self.now),
+            None => self.watched.connection().poll_timeout().unwrap_or(self.now),
         });
         let sizes = [usize::MAX, 1, 2, 3, 7, 20, 130, 1000];
         self.read(sizes[usize::from(choice & 7)]);
@@ -122,7 +122,7 @@ impl Run<'_> {
             let act = self.script.next();
             self.act(act);
         }
-        let queued = self.watched.ask().queued();
+        let queued = self.watched.connection().queued();
         self.write(pick(choice, 5, [usize::MAX, 0, 1, queued / 2]));
         self.watched.poll_io();
         self.poll();
@@ -138,14 +138,14 @@ impl Run<'_> {
         let n = n.min(coming.len());
         let (mut input, rest) = coming.split_at_mut(n);
         while let Some(event) = self.watched.handle_input(self.now, &mut input) {
-            self.hear(event);
+            self.handle(event);
         }
         self.coming = [&*input, &*rest].concat();
     }
 
     fn poll(&mut self) {
         while let Some(event) = self.watched.poll_event(self.now) {
-            self.hear(event);
+            self.handle(event);
         }
     }
 
@@ -154,15 +154,15 @@ impl Run<'_> {
         self.watched.write(self.now, n, |bytes| output.extend_from_slice(bytes));
     }
 
-    fn hear(&mut self, event: Event<'_>) {
+    fn handle(&mut self, event: Event<'_>) {
         match event {
             Event::Request(request) => {
-                self.asked.push(request.method().clone());
+                self.methods.push(request.method().clone());
                 let choice = self.script.next();
                 self.answer(request, choice);
             }
             Event::Upgrade(upgrade) => {
-                self.asked.push(upgrade.method().clone());
+                self.methods.push(upgrade.method().clone());
                 let choice = self.script.next();
                 self.decide(upgrade, choice);
             }
@@ -190,7 +190,7 @@ impl Run<'_> {
             return;
         };
         for _ in 0..2 {
-            self.give_piece(&body);
+            self.send_chunk(&body);
         }
         match choice & 7 {
             5 => self.bodies.push(body),
@@ -198,7 +198,7 @@ impl Run<'_> {
         }
     }
 
-    fn give_piece(&mut self, body: &ResponseBody) {
+    fn send_chunk(&mut self, body: &ResponseBody) {
         self.watched.given += 5;
         self.watched.act(|c| drop(c.http().send_body(body, "piece")));
     }
@@ -222,7 +222,7 @@ impl Run<'_> {
             _ => {
                 let name = upgrade.subprotocols().next().filter(|_| choice & 8 != 0).map(str::to_owned);
                 if let Some(name) = name {
-                    upgrade.select_subprotocol(&name).expect("it was offered");
+                    upgrade.select_subprotocol(&name).expect("the client offered it");
                 }
                 self.watched.act(|c| drop(c.accept(now, upgrade)));
             }
@@ -249,7 +249,7 @@ impl Run<'_> {
             }
             3 => {
                 if let Some(body) = self.bodies.pop() {
-                    self.give_piece(&body);
+                    self.send_chunk(&body);
                     self.bodies.push(body);
                 }
             }
@@ -258,7 +258,9 @@ impl Run<'_> {
                 self.watched.forget(body);
             }
             // Control frames are exempt from the cap, so an application must not send them without limit.
-            5 if self.watched.ask().queued() < 1000 => self.watched.act(|c| drop(c.send_ping(now, b"?"))),
+            5 if self.watched.connection().queued() < 1000 => {
+                self.watched.act(|c| drop(c.send_ping(now, b"?")))
+            }
             6 => drop(self.taken.send(&mut self.watched, Message::Text("from the application".into()))),
             7 => drop(self.taken.send_fragment(&mut self.watched, (true, "frag ⅓".into()), false)),
             8 => drop(self.taken.send_fragment(&mut self.watched, (true, "ment".into()), true)),
@@ -281,7 +283,7 @@ impl Run<'_> {
         let now = self.now;
         self.watched.act(|c| c.resume(now));
         for _ in 0..100 {
-            let before = (self.coming.len(), self.watched.ask().queued());
+            let before = (self.coming.len(), self.watched.connection().queued());
             while let Some(request) = self.requests.pop() {
                 self.answer(request, 0);
             }
@@ -295,13 +297,13 @@ impl Run<'_> {
             self.write(usize::MAX);
             self.read(usize::MAX);
             self.poll();
-            if before == (self.coming.len(), self.watched.ask().queued()) {
+            if before == (self.coming.len(), self.watched.connection().queued()) {
                 break;
             }
         }
     }
 
-    /// Runs to the end, which must come.
+    /// Runs to the end, which must be reached.
     fn end(&mut self, end: End) {
         let now = self.now;
         match end {
@@ -318,18 +320,18 @@ impl Run<'_> {
             }
             self.watched.poll_io();
             self.poll();
-            if self.watched.ask().state() == State::Closed {
+            if self.watched.connection().state() == State::Closed {
                 break;
             }
             assert!(round < 100, "it does not end: {:?}", self.watched);
             // It stays open without a heartbeat, or with one that expects no answer.
-            let due = self.watched.ask().poll_timeout().filter(|_| round < 50);
+            let due = self.watched.connection().poll_timeout().filter(|_| round < 50);
             match due {
                 Some(due) => self.pass(due),
                 None => {
                     let now = self.now;
                     self.watched.act(|c| drop(c.close(now, CloseCode::NORMAL, "")));
-                    self.pass(self.watched.ask().poll_timeout().unwrap_or(now));
+                    self.pass(self.watched.connection().poll_timeout().unwrap_or(now));
                 }
             }
         }

@@ -33,7 +33,7 @@ pub(crate) struct End {
     pub(crate) taken: Taken,
     pub(crate) got: Vec<Sample>,
     /// The received part of a fragmented message.
-    pub(crate) pieces: Vec<u8>,
+    pub(crate) joined: Vec<u8>,
     pub(crate) habit: Habit,
     /// The application waits for room.
     pub(crate) waits: bool,
@@ -54,7 +54,7 @@ impl End {
             watched,
             taken: Taken::default(),
             got: Vec::new(),
-            pieces: Vec::new(),
+            joined: Vec::new(),
             habit: Habit::new(0),
             waits: false,
             kept: VecDeque::new(),
@@ -68,10 +68,10 @@ impl End {
 
     /// Without room, one kind of application waits until there is some. The other ignores the result: a rejected
     /// message is lost, unless it is kept for `Drained`.
-    pub(crate) fn note_sent(&mut self, result: &Result<Sent, SendError>) {
+    pub(crate) fn record_result(&mut self, result: &Result<Sent, SendError>) {
         let is_full = matches!(result, Err(SendError::Full));
         if is_full || !self.habit.ignores && matches!(result, Ok(Sent::Congested)) {
-            self.waits = self.watched.ask().is_congested() && !self.habit.ignores;
+            self.waits = self.watched.connection().is_congested() && !self.habit.ignores;
         }
     }
 
@@ -96,15 +96,15 @@ impl End {
             false => Message::Binary(data.clone().into()),
         };
         let result = self.taken.send(&mut self.watched, message);
-        self.note_sent(&result);
-        // Behind its own unfinished message it might wait indefinitely.
-        if result == Err(SendError::Full) && self.habit.retries && self.watched.ask().is_congested() {
+        self.record_result(&result);
+        // After its own unfinished message it might wait indefinitely.
+        if result == Err(SendError::Full) && self.habit.retries && self.watched.connection().is_congested() {
             self.kept.push_back((is_text, data));
         }
     }
 
     /// After `Drained`: resends kept messages, and keeps those rejected again.
-    pub(crate) fn go_on(&mut self) {
+    pub(crate) fn resend(&mut self) {
         self.waits = false;
         for sample in core::mem::take(&mut self.kept) {
             self.send_sample(sample);
@@ -124,10 +124,10 @@ impl End {
     pub(crate) fn send_fragment(&mut self, is_text: bool, fin: bool, len: usize) {
         let sample = self.make(is_text, len);
         let result = self.taken.send_fragment(&mut self.watched, sample, fin);
-        self.note_sent(&result);
+        self.record_result(&result);
     }
 
-    pub(crate) fn hear(&mut self, now: Moment, event: Event<'_>) {
+    pub(crate) fn handle(&mut self, now: Moment, event: Event<'_>) {
         match event {
             Event::Upgrade(upgrade) => self.watched.act(|c| c.accept(now, upgrade).expect("it is undecided")),
             Event::Message(message) => {
@@ -139,12 +139,12 @@ impl End {
                 self.got.push(sample);
             }
             Event::Fragment(fragment) => {
-                self.pieces.extend_from_slice(fragment.data.as_bytes());
+                self.joined.extend_from_slice(fragment.data.as_bytes());
                 if fragment.last {
-                    self.got.push((fragment.data.is_text(), core::mem::take(&mut self.pieces)));
+                    self.got.push((fragment.data.is_text(), core::mem::take(&mut self.joined)));
                 }
             }
-            Event::Drained => self.go_on(),
+            Event::Drained => self.resend(),
             Event::Request(request) => panic!("{request:?} was never made"),
             _ => {}
         }
@@ -159,7 +159,7 @@ impl End {
                 self.waits &= !self.habit.ignores;
             }
             4..6 => {
-                self.paused = self.watched.ask().state() == State::Open;
+                self.paused = self.watched.connection().state() == State::Open;
                 self.watched.act(Connection::pause);
             }
             6..8 => self.resume(now),
@@ -176,7 +176,7 @@ impl End {
 
     pub(crate) fn poll(&mut self, now: Moment) {
         while let Some(event) = self.watched.poll_event(now) {
-            self.hear(now, event);
+            self.handle(now, event);
         }
     }
 
@@ -190,7 +190,7 @@ impl End {
         let mut coming = core::mem::take(&mut self.coming);
         let mut input = &mut coming[..n];
         while let Some(event) = self.watched.handle_input(now, &mut input) {
-            self.hear(now, event);
+            self.handle(now, event);
         }
         let used = n - input.len();
         coming.drain(..used);
@@ -208,7 +208,7 @@ impl End {
         if self.is_dropped {
             return false;
         }
-        let before = self.watched.ask().bytes_sent();
+        let before = self.watched.connection().bytes_sent();
         let n = n.min(PIPE - to.coming.len());
         self.watched.write(now, n, |bytes| to.coming.extend_from_slice(bytes));
         match self.watched.poll_io() {
@@ -221,7 +221,7 @@ impl End {
                 to.fin_coming |= !self.watched.has_half_closed();
                 true
             }
-            _ => self.watched.ask().bytes_sent() > before,
+            _ => self.watched.connection().bytes_sent() > before,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `http_head`: whatever the engine accepts as an HTTP/1.1 message, `httparse` parses identically.
+//! `http_head`: every HTTP/1.1 message that the engine accepts, `httparse` parses identically.
 //!
 //! ```text
 //!   whose (1) | bytes from the peer …
@@ -40,7 +40,7 @@ fn requests(now: Moment, bytes: &[u8]) -> Seen {
         match event {
             Event::Request(request) => {
                 check_request(message, request.http(), request.body());
-                watched.act(|c| drop(c.respond(now, request, answer("heard"))));
+                watched.act(|c| drop(c.respond(now, request, answer("received"))));
             }
             Event::Upgrade(upgrade) => {
                 check_request(message, upgrade.http(), &[]);

@@ -6,18 +6,18 @@ use http::Method;
 use std::sync::Arc;
 use ws_proto::{Config, Connection, Error, Event, Moment, Role, State};
 
-/// The messages in a server's output. `asked` are the methods of the requests that its application received; the end
-/// of truncated output may be missing.
+/// The messages in a server's output. `methods` are those of the requests that its application received; the end of
+/// truncated output may be missing.
 pub(crate) fn of_server(
     mut output: &[u8],
-    asked: &[Method],
+    methods: &[Method],
     is_upgraded: bool,
     is_cut_off: bool,
 ) -> Vec<Sample> {
     if is_upgraded {
         return frames(CLIENT, output);
     }
-    let mut asked = asked.iter();
+    let mut methods = methods.iter();
     while !output.is_empty() {
         let mut fields = [httparse::EMPTY_HEADER; 64];
         let mut response = httparse::Response::new(&mut fields);
@@ -41,7 +41,7 @@ pub(crate) fn of_server(
             _ => {}
         }
         // The application never sees an invalid request; its answer is the last one.
-        let method = asked.next();
+        let method = methods.next();
         let is_last = field("Connection").is_some_and(|value| value.ends_with("close"));
         assert!(is_last || method.is_some(), "an unsolicited answer");
         let has_body = method != Some(&Method::HEAD) && status != 204 && status != 304;
@@ -97,7 +97,7 @@ fn frames(role: Role, output: &[u8]) -> Vec<Sample> {
 /// The longest Close frame (RFC 6455 §5.5.1).
 const CLOSE: usize = 2 + 4 + 125;
 
-/// Feeds the output to a peer. Near a possible Close it goes byte by byte, so that nothing can hide behind one.
+/// Feeds the output to a peer. Near a possible Close it proceeds byte by byte, so that nothing can hide after one.
 fn drive(mut peer: Connection, now: Moment, output: &[u8]) -> Vec<Sample> {
     let mut messages = Vec::new();
     let (begin, end) = output.split_at(output.len().saturating_sub(CLOSE));

@@ -4,8 +4,8 @@
 //!   how both are configured (2) | acts …
 //! ```
 //!
-//! An act is a byte that says which end does what, sometimes followed by a byte that says how much. At the end the
-//! pipe flows again, and everything must have arrived.
+//! An act is a byte that selects an end and its action, sometimes followed by a byte for the amount. At the end the
+//! pipe flows again, and everything must arrive.
 
 use crate::bytes::request;
 use crate::end::End;
@@ -98,12 +98,12 @@ impl Pair {
             3 => this.send_fragment(is_text, true, input.byte().into()),
             4 => {
                 let result = this.watched.act(|c| c.send_ping(now, &[act]));
-                this.note_sent(&result);
+                this.record_result(&result);
             }
             5 => {
                 let frame = Frame::pong(vec![act]).expect("one byte fits");
                 let result = this.watched.act(|c| c.send(&frame));
-                this.note_sent(&result);
+                this.record_result(&result);
             }
             6 => drop(this.write(now, input.byte().into(), that)),
             7 => drop(this.write(now, usize::MAX, that)),
@@ -146,7 +146,7 @@ impl Pair {
     }
 
     fn due(&self) -> Option<Moment> {
-        let deadlines = [&self.client, &self.server].map(|end| end.watched.ask().poll_timeout());
+        let deadlines = [&self.client, &self.server].map(|end| end.watched.connection().poll_timeout());
         deadlines.into_iter().flatten().min()
     }
 
@@ -174,7 +174,7 @@ impl Pair {
 
     fn finish(mut self) -> Seen {
         let now = self.now;
-        let is_open = |end: &End| end.watched.ask().state() == State::Open && !end.is_dropped;
+        let is_open = |end: &End| end.watched.connection().state() == State::Open && !end.is_dropped;
         let were_open = is_open(&self.client) && is_open(&self.server);
         for end in [&mut self.client, &mut self.server] {
             end.resume(now);
@@ -184,7 +184,7 @@ impl Pair {
         self.drive();
         // Anything that pauses reading ends without intervention.
         for round in 0.. {
-            let is_paused = |end: &End| end.watched.ask().is_paused();
+            let is_paused = |end: &End| end.watched.connection().is_paused();
             if !is_paused(&self.client) && !is_paused(&self.server) {
                 break;
             }
@@ -201,7 +201,7 @@ impl Pair {
                 closed.and_then(|closed| closed.error.as_ref()),
                 Some(Error::Timeout(Timeout::Heartbeat | Timeout::Output))
             );
-            is_late && end.watched.ask().config().get_message_rate().is_some()
+            is_late && end.watched.connection().config().get_message_rate().is_some()
         };
         let may_end = seems_dead(&self.client, &self.server) || seems_dead(&self.server, &self.client);
         assert!(
@@ -209,7 +209,7 @@ impl Pair {
             "neither end closed: {:?}",
             [&self.client.watched, &self.server.watched]
         );
-        let open = [&self.client, &self.server].map(|end| end.watched.ask().state() == State::Open);
+        let open = [&self.client, &self.server].map(|end| end.watched.connection().state() == State::Open);
         if open == [true; 2] {
             for end in [&self.client, &self.server] {
                 assert!(

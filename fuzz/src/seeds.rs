@@ -1,6 +1,5 @@
 //! The committed seeds: the examples of RFC 6455, handshakes of real programs, and a violation of each rule.
-//! `cargo run --example seeds` writes them. Inputs that the fuzzer found lie beside them, with names that begin with
-//! `found_`.
+//! `cargo run --example seeds` writes them. Inputs that the fuzzer found are kept beside them as `found_…`.
 
 use crate::bytes::request;
 use crate::setup::SEED;

@@ -10,7 +10,7 @@ pub struct Seen(u16);
 const NAMES: [&str; 8] = ["Request", "Upgrade", "Open", "Message", "Fragment", "Pong", "Drained", "Closed"];
 
 impl Seen {
-    pub(crate) fn note(&mut self, event: &Event<'_>) {
+    pub(crate) fn record(&mut self, event: &Event<'_>) {
         let kind = match event {
             Event::Request(_) => 0,
             Event::Upgrade(_) => 1,

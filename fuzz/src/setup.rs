@@ -22,7 +22,7 @@ pub(crate) struct Setup {
     pub(crate) echoes: bool,
 }
 
-/// What happens after the peer has sent everything.
+/// What follows once the peer has sent everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Eof,
@@ -43,9 +43,9 @@ impl Setup {
 
         let mut config = base.clone();
         config = config.message_limit(pick(messages, 0, [base.get_message_limit(), 16, 300, 70_000]));
-        let as_they_come = |whole| Delivery::Chunked { whole };
-        let pieces = [Delivery::Whole, as_they_come(0), as_they_come(10), as_they_come(u64::MAX)];
-        config = config.delivery(pick(messages, 2, pieces));
+        let chunked = |whole| Delivery::Chunked { whole };
+        let delivery = [Delivery::Whole, chunked(0), chunked(10), chunked(u64::MAX)];
+        config = config.delivery(pick(messages, 2, delivery));
         let marks = (base.get_low_mark(), base.get_high_mark(), base.get_outbox_cap());
         let (low, high, cap) = pick(messages, 4, [marks, (0, 0, 0), (10, 100, 1000), (1000, 1000, 70_000)]);
         config = config.outbox(low, high, cap);

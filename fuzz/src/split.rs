@@ -1,7 +1,7 @@
 //! `split`: the same bytes cause the same events and the same output, regardless of how they are cut.
 //!
 //! ```text
-//!   whose, and whether compressed (1) | configuration (4) | length of the script (1) | the sizes of the pieces | bytes from the peer …
+//!   whose, and whether compressed (1) | configuration (4) | length of the script (1) | the sizes of the cuts | bytes from the peer …
 //! ```
 
 use crate::bytes::request;
@@ -53,8 +53,8 @@ pub fn split(data: &[u8]) -> Seen {
             (false, false) => Watched::client(Connection::client(now, config, request(), SEED)),
         }
     };
-    let whole = Told::of(make(), now, bytes, None, &setup);
-    let cut = Told::of(make(), now, bytes, Some(script), &setup);
+    let whole = Outcome::of(make(), now, bytes, None, &setup);
+    let cut = Outcome::of(make(), now, bytes, Some(script), &setup);
     assert_eq!(whole.events, cut.events);
     assert_eq!(whole.output.escape_ascii().to_string(), cut.output.escape_ascii().to_string());
     whole.seen
@@ -62,7 +62,7 @@ pub fn split(data: &[u8]) -> Seen {
 
 /// A comparable event.
 #[derive(Debug, PartialEq)]
-enum Note {
+enum Observed {
     Message(Sample),
     /// Adjacent chunks, joined.
     Delivery {
@@ -73,13 +73,13 @@ enum Note {
 }
 
 #[derive(Debug, Default)]
-struct Told {
-    events: Vec<Note>,
+struct Outcome {
+    events: Vec<Observed>,
     output: Vec<u8>,
     seen: Seen,
 }
 
-impl Told {
+impl Outcome {
     fn of(
         mut watched: Watched,
         mut now: Moment,
@@ -87,7 +87,7 @@ impl Told {
         mut cuts: Option<Script<'_>>,
         setup: &Setup,
     ) -> Self {
-        let mut told = Self::default();
+        let mut outcome = Self::default();
         let mut left = bytes;
         while !left.is_empty() {
             let size = match &mut cuts {
@@ -100,75 +100,75 @@ impl Told {
             let mut input = &mut fragment[..];
             for round in 0.. {
                 while let Some(event) = watched.handle_input(now, &mut input) {
-                    told.hear(&mut watched, now, event, setup);
+                    outcome.record(&mut watched, now, event, setup);
                 }
                 if input.is_empty() {
                     break;
                 }
                 assert!(round < 10_000 + bytes.len(), "it never resumes reading: {watched:?}");
                 // This second's allowance is used; a connection with nothing left to say is not read at all.
-                let Some(due) = watched.ask().poll_timeout() else { break };
+                let Some(due) = watched.connection().poll_timeout() else { break };
                 now = due;
                 watched.pass(now);
             }
         }
-        watched.write(now, usize::MAX, |bytes| told.output.extend_from_slice(bytes));
+        watched.write(now, usize::MAX, |bytes| outcome.output.extend_from_slice(bytes));
         watched.handle_eof(now);
         while let Some(event) = watched.poll_event(now) {
-            told.hear(&mut watched, now, event, setup);
+            outcome.record(&mut watched, now, event, setup);
         }
-        watched.write(now, usize::MAX, |bytes| told.output.extend_from_slice(bytes));
-        told.seen = watched.seen;
-        told
+        watched.write(now, usize::MAX, |bytes| outcome.output.extend_from_slice(bytes));
+        outcome.seen = watched.seen;
+        outcome
     }
 
-    fn hear(&mut self, watched: &mut Watched, now: Moment, event: Event<'_>, setup: &Setup) {
-        let note = match event {
+    fn record(&mut self, watched: &mut Watched, now: Moment, event: Event<'_>, setup: &Setup) {
+        let observed = match event {
             Event::Message(message) => {
-                let note = Note::Message(sample(&message));
+                let observed = Observed::Message(sample(&message));
                 if setup.echoes {
                     watched.given += message.as_bytes().len() as u64;
                     watched.act(|c| drop(c.send(message)));
                 } else {
                     watched.forget(message);
                 }
-                note
+                observed
             }
             Event::Fragment(fragment) => {
                 let (is_text, data) = sample(&fragment.data);
                 let (first, is_whole) = (fragment.first, fragment.last);
                 watched.forget(fragment);
                 match self.events.last_mut() {
-                    Some(Note::Delivery { sample, is_whole: whole }) if !first => {
+                    Some(Observed::Delivery { sample, is_whole: whole }) if !first => {
                         sample.1.extend(data);
                         *whole = is_whole;
                         return;
                     }
-                    _ => Note::Delivery { sample: (is_text, data), is_whole },
+                    _ => Observed::Delivery { sample: (is_text, data), is_whole },
                 }
             }
             Event::Request(request) => {
-                let note = format!("{:?}", request.http());
+                let observed = format!("{:?}", request.http());
                 let body = Bytes::from(format!("{} {}", request.method(), request.body().len()));
                 watched.given += body.len() as u64;
                 watched.act(|c| drop(c.respond(now, request, answer(body))));
-                Note::Other(note)
+                Observed::Other(observed)
             }
             Event::Upgrade(upgrade) => {
-                let note = format!("{:?}", upgrade.http());
+                let observed = format!("{:?}", upgrade.http());
                 // The target decides, so both cases occur.
                 watched.act(|c| match upgrade.query() {
                     Some(_) => drop(c.respond(now, upgrade, answer("refused"))),
                     None => drop(c.accept(now, upgrade)),
                 });
-                Note::Other(note)
+                Observed::Other(observed)
             }
             Event::Closed(closed) => {
                 let ws_proto::Closed { code, reason, clean, initiator, error, sent, was_open, .. } = &*closed;
-                Note::Other(format!("{:?}", (code, reason, clean, initiator, error, sent, was_open)))
+                Observed::Other(format!("{:?}", (code, reason, clean, initiator, error, sent, was_open)))
             }
-            other => Note::Other(format!("{other:?}")),
+            other => Observed::Other(format!("{other:?}")),
         };
-        self.events.push(note);
+        self.events.push(observed);
     }
 }

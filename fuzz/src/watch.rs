@@ -1,4 +1,4 @@
-//! A watched connection: what the engine promises for every connection, whatever its peer does.
+//! A watched connection: the engine's promises for every connection, for any peer.
 //!
 //! ```text
 //!   events:  (Request | Upgrade | Drained)* [Open (Message | Fragment* | Pong | Drained)*] [Closed]
@@ -21,7 +21,7 @@ pub(crate) struct Watched {
     pub(crate) seen: Seen,
     is_open: bool,
     /// The message being received in chunks: whether it is text, and its length so far.
-    pieces: Option<(bool, u64)>,
+    partial: Option<(bool, u64)>,
     is_over: bool,
     state: State,
     /// When the owner's timer fires.
@@ -35,7 +35,7 @@ pub(crate) struct Watched {
     pub(crate) closed: Option<Box<Closed>>,
     /// The heap that it holds, including events still alive.
     held: i64,
-    /// The bytes that the application gave it.
+    /// The bytes that the application passed to it.
     pub(crate) given: u64,
     limit: i64,
 }
@@ -60,7 +60,7 @@ impl Watched {
             is_upgraded: state == State::Open,
             seen: Seen::default(),
             is_open: state == State::Open,
-            pieces: None,
+            partial: None,
             is_over: false,
             state,
             timer,
@@ -77,7 +77,7 @@ impl Watched {
     }
 
     /// For read-only queries.
-    pub(crate) fn ask(&self) -> &Connection {
+    pub(crate) fn connection(&self) -> &Connection {
         &self.connection
     }
 
@@ -100,7 +100,7 @@ impl Watched {
         let event = self.measured(|connection| connection.handle_input(now, input));
         self.received += (before - input.len()) as u64;
         match &event {
-            Some(event) => self.note(event),
+            Some(event) => self.check_event(event),
             None => {
                 assert!(input.is_empty() || self.connection.is_paused(), "input is left without an event")
             }
@@ -158,8 +158,8 @@ impl Watched {
     }
 
     /// Drops an event that the application has finished with.
-    pub(crate) fn forget<T>(&mut self, told: T) {
-        self.measured(|_| drop(told));
+    pub(crate) fn forget<T>(&mut self, event: T) {
+        self.measured(|_| drop(event));
     }
 
     /// Measures the heap: everything held is due to received bytes and to the limits.
@@ -174,7 +174,7 @@ impl Watched {
         assert!(peak <= limit, "{peak} bytes of memory for {arrived} received; the limit is {limit}");
         match result {
             Some(result) => result,
-            None => unreachable!("the counter calls what it is given"),
+            None => unreachable!("the counter calls its closure"),
         }
     }
 
@@ -183,7 +183,7 @@ impl Watched {
     pub(crate) fn poll_event(&mut self, now: Moment) -> Option<Event<'static>> {
         let event = self.measured(|connection| connection.poll_event(now));
         if let Some(event) = &event {
-            self.note(event);
+            self.check_event(event);
         }
         self.check();
         event
@@ -256,9 +256,9 @@ impl Watched {
     }
 
     /// Checks that the event is legal here.
-    fn note(&mut self, event: &Event<'_>) {
+    fn check_event(&mut self, event: &Event<'_>) {
         assert!(!self.is_over, "{event:?} after the end");
-        self.seen.note(event);
+        self.seen.record(event);
         match event {
             Event::Request(request) => {
                 assert!(self.is_server && !self.is_open, "{event:?}");
@@ -270,7 +270,7 @@ impl Watched {
                 self.is_open = true;
             }
             Event::Message(message) => {
-                assert!(self.is_open && self.pieces.is_none(), "{event:?}");
+                assert!(self.is_open && self.partial.is_none(), "{event:?}");
                 let len = message.as_bytes().len() as u64;
                 assert!(len <= self.config().get_message_limit());
                 if let Delivery::Chunked { whole } = self.config().get_delivery() {
@@ -280,32 +280,32 @@ impl Watched {
             }
             Event::Fragment(fragment) => {
                 assert!(self.is_open, "{event:?}");
-                self.note_piece(fragment);
+                self.check_fragment(fragment);
             }
             Event::Pong(_) => assert!(self.is_open, "{event:?}"),
             Event::Drained => assert!(self.is_open || self.is_server, "{event:?}"),
             Event::Closed(closed) => {
                 self.is_over = true;
-                self.note_closed(closed);
+                self.check_closed(closed);
                 self.closed = Some(closed.clone());
             }
             _ => panic!("{event:?} is unknown here"),
         }
     }
 
-    fn note_piece(&mut self, fragment: &Fragment<'_>) {
+    fn check_fragment(&mut self, fragment: &Fragment<'_>) {
         assert_ne!(self.config().get_delivery(), Delivery::Whole);
-        assert_eq!(fragment.first, self.pieces.is_none(), "{fragment:?}");
+        assert_eq!(fragment.first, self.partial.is_none(), "{fragment:?}");
         let Fragment { data, last, .. } = fragment;
-        let (is_text, before) = self.pieces.unwrap_or((data.is_text(), 0));
+        let (is_text, before) = self.partial.unwrap_or((data.is_text(), 0));
         assert_eq!(data.is_text(), is_text, "the type of a message changes within it");
         let len = before + data.as_bytes().len() as u64;
         assert!(len <= self.config().get_message_limit());
         assert!(*last || !data.as_bytes().is_empty(), "an empty fragment");
-        self.pieces = (!last).then_some((is_text, len));
+        self.partial = (!last).then_some((is_text, len));
     }
 
-    fn note_closed(&self, closed: &Closed) {
+    fn check_closed(&self, closed: &Closed) {
         assert_eq!(closed.was_open, self.is_open, "{closed}");
         assert_eq!((closed.bytes_received, closed.bytes_sent), (self.received, self.sent), "{closed}");
         if closed.clean {

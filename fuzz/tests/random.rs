@@ -1,5 +1,5 @@
-//! The targets over random inputs: noise, and seeds that were changed here and there. The same ones in each run;
-//! `PROPTEST_RNG_SEED=7 PROPTEST_CASES=10000` asks for others, and for more.
+//! The targets over random inputs: noise, and mutated seeds. The same ones in each run;
+//! `PROPTEST_RNG_SEED=7 PROPTEST_CASES=10000` selects others, and more.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use proptest::collection::vec;
@@ -8,7 +8,7 @@ use proptest::sample::{Index, select};
 use proptest::test_runner::{RngSeed, TestRunner};
 use ws_fuzz::{TARGETS, seeds};
 
-/// A place in the bytes, and what to do there.
+/// A mutation at a position in the bytes.
 #[derive(Clone, Debug)]
 enum Change {
     Set(Index, u8),
@@ -73,44 +73,44 @@ fn run(name: &'static str) {
     println!("{:?}, {} cases", config.rng_seed, config.cases);
     TestRunner::new(config)
         .run(&inputs(name), |bytes| {
-            // In a thread of its own: what it counts of memory is left in disorder by a panic.
+            // In its own thread: a panic leaves the memory counter inconsistent.
             let result = std::thread::spawn(move || target(&bytes)).join();
-            result.map(drop).map_err(|_| TestCaseError::fail("it panicked, as told above"))
+            result.map(drop).map_err(|_| TestCaseError::fail("it panicked, as shown above"))
         })
         .unwrap();
 }
 
 #[test]
-fn whatever_a_client_sends_a_server_keeps_its_promises() {
+fn server_invariants_hold_for_any_client_bytes() {
     run("server_bytes");
 }
 
 #[test]
-fn whatever_a_server_sends_a_client_keeps_its_promises() {
+fn client_invariants_hold_for_any_server_bytes() {
     run("client_bytes");
 }
 
 #[test]
-fn however_the_bytes_are_cut_the_same_is_told_and_sent() {
+fn events_and_output_are_independent_of_cuts() {
     run("split");
 }
 
 #[test]
-fn whatever_the_pipe_does_two_ends_agree() {
+fn two_ends_agree_over_any_pipe() {
     run("pair");
 }
 
 #[test]
-fn whatever_two_ends_compress_comes_out_as_it_went_in() {
+fn compressed_messages_round_trip() {
     run("deflate");
 }
 
 #[test]
-fn what_is_agreed_on_is_what_was_offered() {
+fn agreed_terms_match_the_offer() {
     run("extensions");
 }
 
 #[test]
-fn what_is_taken_for_http_another_parser_takes_for_the_same() {
+fn accepted_http_is_parsed_alike_by_httparse() {
     run("http_head");
 }

@@ -35,37 +35,37 @@ fn kinds(seen: Seen) -> BTreeSet<&'static str> {
 }
 
 #[test]
-fn seeds_of_a_server_reach_every_event() {
+fn server_seeds_reach_every_event() {
     let all = ["Request", "Upgrade", "Open", "Message", "Fragment", "Pong", "Drained", "Closed"];
     assert_eq!(kinds(run("server_bytes")), BTreeSet::from(all));
 }
 
 #[test]
-fn seeds_of_a_client_reach_every_event_of_its() {
+fn client_seeds_reach_every_client_event() {
     let all = ["Open", "Message", "Fragment", "Pong", "Drained", "Closed"];
     assert_eq!(kinds(run("client_bytes")), BTreeSet::from(all));
 }
 
 #[test]
-fn seeds_that_are_cut_reach_what_does_not_depend_on_a_slow_reader() {
+fn split_seeds_reach_every_event_without_a_slow_reader() {
     let all = ["Request", "Upgrade", "Open", "Message", "Fragment", "Closed"];
     assert_eq!(kinds(run("split")), BTreeSet::from(all));
 }
 
 #[test]
-fn seeds_of_two_ends_reach_every_event_of_a_socket() {
+fn pair_seeds_reach_every_websocket_event() {
     let all = ["Upgrade", "Open", "Message", "Fragment", "Pong", "Drained", "Closed"];
     assert_eq!(kinds(run("pair")), BTreeSet::from(all));
 }
 
 #[test]
-fn seeds_of_heads_reach_requests_upgrades_answers_and_what_follows() {
+fn head_seeds_reach_requests_upgrades_and_answers() {
     assert_eq!(kinds(run("http_head")), BTreeSet::from(["Request", "Upgrade", "Open", "Message", "Closed"]));
 }
 
 #[test]
-fn seeds_of_compression_break_nothing() {
-    // What they reach is asserted within.
+fn compression_seeds_pass() {
+    // The targets assert what they reach.
     for target in ["deflate", "extensions"] {
         assert!(!files(target).is_empty());
         run(target);
@@ -73,7 +73,7 @@ fn seeds_of_compression_break_nothing() {
 }
 
 #[test]
-fn every_seed_is_what_it_is_made_of_and_belongs_to_a_target() {
+fn every_seed_is_up_to_date_and_belongs_to_a_target() {
     let made = seeds::all();
     for seed in &made {
         let bytes = std::fs::read(folder(seed.target).join(&seed.name)).unwrap_or_default();
@@ -82,7 +82,7 @@ fn every_seed_is_what_it_is_made_of_and_belongs_to_a_target() {
     for (target, _) in TARGETS {
         for (file, _) in files(target) {
             let is_made = made.iter().any(|seed| seed.target == *target && seed.name == file);
-            assert!(is_made || file.starts_with("found_"), "nobody makes {target}/{file}");
+            assert!(is_made || file.starts_with("found_"), "no seed generates {target}/{file}");
         }
     }
     let folders = std::fs::read_dir(folder("")).unwrap();

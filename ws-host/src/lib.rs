@@ -30,7 +30,7 @@
 //!
 //! | feature | by default | what |
 //! |---|---|---|
-//! | `deflate` | yes | permessage-deflate (RFC 7692), off until a configuration asks for it; brings `zlib-rs` |
+//! | `deflate` | yes | permessage-deflate (RFC 7692), off until a configuration enables it; brings `zlib-rs` |
 #![cfg_attr(docsrs, feature(doc_cfg))] // which feature and system an item needs
 
 pub mod client;

@@ -1,7 +1,7 @@
 //! The settings of a connection, shared by servers and clients.
 
 /// Setters that forward to the [`Config`](ws_proto::Config) of each connection.
-macro_rules! handed_on {
+macro_rules! forwarded {
     ($of:ident: $($(#[$doc:meta])* $name:ident($($value:ident: $type:ty),*);)+) => {
         impl $of {
             $(
@@ -17,7 +17,7 @@ macro_rules! handed_on {
 }
 
 /// The settings that servers and clients share.
-macro_rules! settings_of_a_connection {
+macro_rules! connection_settings {
     ($of:ident) => {
         impl $of {
             /// Replaces all rules of a connection at once, discarding earlier settings. Each setting also has its own
@@ -33,33 +33,33 @@ macro_rules! settings_of_a_connection {
             }
         }
 
-        $crate::settings::handed_on! { $of:
-            /// Sets the longest message in bytes: [`Config::message_limit`](ws_proto::Config::message_limit). 16 MiB.
+        $crate::settings::forwarded! { $of:
+            /// Limits a message, in bytes: [`Config::message_limit`](ws_proto::Config::message_limit). 16 MiB.
             message_limit(bytes: u64);
 
-            /// Sets how messages that come in fragments are delivered: [`Config::delivery`](ws_proto::Config::delivery).
+            /// Sets how messages that arrive in fragments are delivered: [`Config::delivery`](ws_proto::Config::delivery).
             /// Whole.
             delivery(delivery: ws_proto::Delivery);
 
-            /// Sets the most bytes of an HTTP head: [`Config::head_limit`](ws_proto::Config::head_limit). 32 KiB.
+            /// Limits an HTTP head, in bytes: [`Config::head_limit`](ws_proto::Config::head_limit). 32 KiB.
             head_limit(bytes: usize);
 
-            /// Sets the most header fields of an HTTP head: [`Config::header_limit`](ws_proto::Config::header_limit). 100.
+            /// Limits the header fields of an HTTP head: [`Config::header_limit`](ws_proto::Config::header_limit). 100.
             header_limit(fields: usize);
 
-            /// Sets the longest HTTP body in bytes; for a client, how much of a rejection's body is kept:
+            /// Limits an HTTP body, in bytes; for a client, how much of a rejection's body is kept:
             /// [`Config::body_limit`](ws_proto::Config::body_limit). 1 MiB, client 16 KiB.
             body_limit(bytes: usize);
 
-            /// Sets the most frames a second without content; `None` is no limit:
+            /// Limits the frames a second without content; `None` is no limit:
             /// [`Config::frame_rate`](ws_proto::Config::frame_rate). 1,000.
             frame_rate(per_second: Option<u32>);
 
-            /// Sets the most messages a second; `None` is no limit:
+            /// Limits the messages a second; `None` is no limit:
             /// [`Config::message_rate`](ws_proto::Config::message_rate). None.
             message_rate(per_second: Option<u16>);
 
-            /// Sets the most bytes that are read and discarded while a connection drains:
+            /// Limits the bytes that are read and discarded while a connection drains:
             /// [`Config::drain_limit`](ws_proto::Config::drain_limit). 16 MiB.
             drain_limit(bytes: u64);
 
@@ -92,11 +92,11 @@ macro_rules! settings_of_a_connection {
         }
 
         #[cfg(feature = "deflate")]
-        $crate::settings::handed_on! { $of:
+        $crate::settings::forwarded! { $of:
             /// Compresses messages with peers that do so too: [`Config::deflate`](ws_proto::Config::deflate). Off.
             deflate(deflate: ws_proto::Deflate);
         }
     };
 }
 
-pub(crate) use {handed_on, settings_of_a_connection};
+pub(crate) use {connection_settings, forwarded};

@@ -2,7 +2,7 @@
 //!
 //! During sleep, the monotonic clock of most systems stops while the wall clock continues (on Windows both continue,
 //! and deadlines have passed instead). Sockets look open afterwards, and their peers may be long gone: the owner
-//! informs each connection with [`Connection::handle_resume`](ws_proto::Connection::handle_resume).
+//! notifies each connection with [`Connection::handle_resume`](ws_proto::Connection::handle_resume).
 //!
 //! Comparing the clocks reads the time of day, so the detector also keeps each [`WallClock`] set, the source of `Date`.
 
@@ -63,7 +63,7 @@ impl SleepDetector {
     }
 
     /// How long the machine slept since the last call, if it did. It reads the wall clock at most once a second. A call
-    /// before each batch of answers keeps their `Date` right to a second, however long the owner was idle.
+    /// before each batch of answers keeps their `Date` accurate to a second, however long the owner was idle.
     #[inline]
     pub fn slept(&mut self, now: Instant, wall: impl FnOnce() -> SystemTime) -> Option<Duration> {
         let awake = now.saturating_duration_since(self.compared.0);
@@ -77,7 +77,7 @@ impl SleepDetector {
             clock.set(wall);
             clock.is_shared()
         });
-        // Setting the wall clock back is no sign of sleep.
+        // Setting the wall clock back does not indicate sleep.
         let slept = wall.duration_since(before).ok()?.saturating_sub(awake);
         (slept >= SLEEP).then_some(slept)
     }

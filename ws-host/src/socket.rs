@@ -13,13 +13,13 @@ use std::time::Duration;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT: u32 = 64 << 10;
 
-/// A silent peer is probed first after this time, then at this interval, this often: one that vanished is found within
-/// 45 s.
+/// A silent peer is probed first after this time, then at this interval, this many times: one that vanished is
+/// detected within 45 s.
 const PROBE_AFTER: Duration = Duration::from_secs(25);
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 const PROBES: u32 = 4;
 
-/// Whether a read or a write of fewer bytes than asked for shows that the kernel has no more, so that no further call
+/// Whether a read or a write of fewer bytes than requested shows that the kernel has no more, so that no further call
 /// is needed to see `WouldBlock`.
 ///
 /// True for edge-triggered readiness, from epoll or kqueue. Elsewhere that very error arms readiness again.

@@ -88,7 +88,7 @@ impl TokenRule {
     }
 
     /// Looks for the token in a request; `None` when it is missing. Cookies with other names or bytes do not hide it: a
-    /// page on another port of this host can set them, and must not lock the bearer out.
+    /// page on another port of this host can set them, and must not lock out the bearer.
     pub fn check(&self, query: Option<&str>, headers: &HeaderMap) -> Option<Shown> {
         let own = self.cookie.as_bytes();
         let mut cookies = cookies(headers).filter(|(name, _)| *name == own);
@@ -121,7 +121,7 @@ impl TokenRule {
         format!("{}={}; Path=/; HttpOnly; SameSite=Strict", self.cookie, self.token.as_str())
     }
 
-    /// Passes on a request or an upgrade that has the token, and any other event. An upgrade with the token only in its
+    /// Returns a request or an upgrade that has the token, and any other event. An upgrade with the token only in its
     /// query gets the cookie.
     ///
     /// # Errors
@@ -271,7 +271,7 @@ mod tests {
             ] {
                 assert_eq!(check(&parts), Some(Shown::InHeader), "{parts:?}");
             }
-            assert_eq!(check(&[other]), None, "alone it is no token");
+            assert_eq!(check(&[other]), None, "alone it is not a token");
         }
         let changed = [own.as_bytes(), b"\xff"].concat();
         assert_eq!(check(&[changed]), None);
@@ -299,7 +299,7 @@ mod tests {
         }
     }
 
-    fn asks(target: &str, fields: HeaderMap) -> [Event<'static>; 2] {
+    fn events(target: &str, fields: HeaderMap) -> [Event<'static>; 2] {
         let (mut parts, ()) = ::http::Request::get(target).body(()).unwrap().into_parts();
         parts.headers = fields;
         let request = ::http::Request::from_parts(parts, ());
@@ -316,7 +316,7 @@ mod tests {
             ("/?token=wrong".to_owned(), HeaderMap::new(), false),
             ("/".to_owned(), HeaderMap::new(), false),
         ] {
-            for event in asks(&target, fields.clone()) {
+            for event in events(&target, fields.clone()) {
                 let kind = core::mem::discriminant(&event);
                 match rule().authenticate(event) {
                     Ok(event) => assert!(is_in && core::mem::discriminant(&event) == kind, "{target}"),
@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn the_token_in_the_query_sets_the_cookie_once() {
-        let in_query = |fields| asks(&format!("/?token={TOKEN}"), fields);
+        let in_query = |fields| events(&format!("/?token={TOKEN}"), fields);
         let known = header(header::COOKIE, &format!("ws_token_8700={TOKEN}"));
         for (fields, cookies) in [(HeaderMap::new(), 1), (known, 0)] {
             for event in in_query(fields) {
@@ -356,7 +356,7 @@ mod tests {
     fn a_page_without_the_token_in_its_link_keeps_its_policy() {
         let known = header(header::COOKIE, &format!("ws_token_8700={TOKEN}"));
         for target in ["/", "/?token=old", &format!("/?xtoken={TOKEN}")] {
-            let [Event::Request(request), _] = asks(target, known.clone()) else { panic!() };
+            let [Event::Request(request), _] = events(target, known.clone()) else { panic!() };
             let mut response = Response::new(());
             rule().complete_response(&request, &mut response);
             assert!(response.headers().is_empty(), "{target}");
@@ -365,7 +365,7 @@ mod tests {
 
     #[test]
     fn a_page_with_its_own_referrer_policy_keeps_it() {
-        let [Event::Request(request), _] = asks(&format!("/?token={TOKEN}"), HeaderMap::new()) else {
+        let [Event::Request(request), _] = events(&format!("/?token={TOKEN}"), HeaderMap::new()) else {
             panic!()
         };
         let mut response = Response::new(());
@@ -376,7 +376,7 @@ mod tests {
 
     #[test]
     fn the_cookie_does_not_show_in_logs() {
-        let [Event::Request(request), upgrade] = asks(&format!("/?token={TOKEN}"), HeaderMap::new()) else {
+        let [Event::Request(request), upgrade] = events(&format!("/?token={TOKEN}"), HeaderMap::new()) else {
             panic!()
         };
         let mut response = Response::new(());

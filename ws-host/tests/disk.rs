@@ -1,4 +1,4 @@
-//! Files in a folder on disk, and the numbers of network interfaces: what the host asks of the system.
+//! Files in a folder on disk, and the numbers of network interfaces: what the host queries from the system.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::fs;

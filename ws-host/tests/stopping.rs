@@ -17,12 +17,12 @@ fn without_a_spread_all_are_notified_at_once() {
 #[test]
 fn a_spread_notifies_one_after_another_the_first_at_once() {
     let stop = Stop::within(SECOND).spread(10 * SECOND);
-    let told: Vec<_> = (0..=11).map(|second| stop.told(5, second * SECOND)).collect();
-    assert_eq!(told, [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 5, 5]);
-    for told in 0..5 {
-        let at = stop.next_at(5, told);
-        assert_eq!(at, 2 * told as u32 * SECOND);
-        assert_eq!(stop.told(5, at), told + 1, "due exactly then");
+    let closed: Vec<_> = (0..=11).map(|second| stop.told(5, second * SECOND)).collect();
+    assert_eq!(closed, [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 5, 5]);
+    for closed in 0..5 {
+        let at = stop.next_at(5, closed);
+        assert_eq!(at, 2 * closed as u32 * SECOND);
+        assert_eq!(stop.told(5, at), closed + 1, "due exactly then");
     }
     assert_eq!(stop.told(0, SECOND), 0);
 }

@@ -49,7 +49,7 @@ fn drive(
                     Err(error) => connection.abort(now(), error.into()),
                 }
             }
-            // This program answers immediately, so it can only be waiting for a deadline.
+            // This program answers immediately, so it can only wait for a deadline.
             IoAction::Pause => connection.handle_timeout(now()),
             IoAction::Read => {}
         }
@@ -70,7 +70,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let connection = Connection::server(now(), Arc::new(Config::server()), Transport::default());
         drive(socket, connection, |connection, event| match event {
             Event::Upgrade(upgrade) => {
-                println!("server: {peer} asks for {}", upgrade.path());
+                println!("server: {peer} requests {}", upgrade.path());
                 connection.accept(now(), upgrade).unwrap_or_else(|error| println!("server: {error}"));
             }
             Event::Message(message) => {

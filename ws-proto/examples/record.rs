@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
-use ws_kit::trace::{Driven, Record, Role, What};
+use ws_kit::trace::{Action, Driven, Record, Role};
 use ws_proto::{Clock, IoAction, Moment};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -42,46 +42,46 @@ fn record(mut socket: TcpStream, role: &Role, path: &str) -> io::Result<()> {
     let clock = Clock::new(birth);
     let mut driven = Driven::new(Moment::default(), role);
     let mut buffer = [0; 16 * 1024];
-    let mut happens = |driven: &mut Driven, what: What| {
-        let record = Record { at: birth.elapsed(), what };
-        driven.happens(Moment::default() + record.at, &record.what);
+    let mut apply = |driven: &mut Driven, action: Action| {
+        let record = Record { at: birth.elapsed(), action };
+        driven.apply(Moment::default() + record.at, &record.action);
         writeln!(file, "{}", record.line())
     };
     loop {
         match driven.poll_io() {
             IoAction::Drop | IoAction::Reset => {
-                happens(&mut driven, What::Drop)?;
+                apply(&mut driven, Action::Drop)?;
                 println!("{path}: {}", driven.ended.unwrap_or_default());
                 return Ok(());
             }
             IoAction::Shutdown => {
                 socket.shutdown(Shutdown::Write)?;
-                happens(&mut driven, What::Shut)?;
+                apply(&mut driven, Action::Shut)?;
             }
             IoAction::Write => match socket.write(driven.output()) {
                 Ok(n) => {
                     let written = driven.output()[..n].to_vec();
-                    happens(&mut driven, What::Wrote(written))?;
+                    apply(&mut driven, Action::Wrote(written))?;
                 }
-                Err(_) => happens(&mut driven, What::Reset)?,
+                Err(_) => apply(&mut driven, Action::Reset)?,
             },
             IoAction::Read if driven.may_read() => {
                 let wait = driven.connection.poll_timeout().map(|at| at.since(clock.moment(Instant::now())));
                 socket.set_read_timeout(wait.map(|wait| wait.max(Duration::from_millis(1))))?;
-                let what = match socket.read(&mut buffer) {
-                    Ok(0) => What::End,
-                    Ok(n) => What::Received(buffer[..n].to_vec()),
+                let action = match socket.read(&mut buffer) {
+                    Ok(0) => Action::End,
+                    Ok(n) => Action::Received(buffer[..n].to_vec()),
                     Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                        What::Timeout
+                        Action::Timeout
                     }
-                    Err(_) => What::Reset,
+                    Err(_) => Action::Reset,
                 };
-                happens(&mut driven, what)?;
+                apply(&mut driven, action)?;
             }
-            // This application answers immediately, so it can only be waiting for a deadline.
+            // This application answers immediately, so it can only wait for a deadline.
             IoAction::Read | IoAction::Pause => {
                 std::thread::sleep(Duration::from_millis(1));
-                happens(&mut driven, What::Timeout)?;
+                apply(&mut driven, Action::Timeout)?;
             }
         }
     }

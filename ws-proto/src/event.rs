@@ -7,7 +7,7 @@ use core::fmt;
 use core::time::Duration;
 use std::borrow::Cow;
 
-/// What happened on a connection. Borrows from the input of
+/// An event on a connection. Borrows from the input of
 /// [`Connection::handle_input`](crate::Connection::handle_input), never from the connection, which stays free for
 /// answers while an event lives.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub enum Event<'a> {
     Open(Box<http::Response<()>>),
     /// A whole message.
     Message(Message<'a>),
-    /// A fragment of a fragmented or huge message, where [`Config::delivery`](crate::Config::delivery) asks for fragments.
+    /// A fragment of a fragmented or huge message, where [`Config::delivery`](crate::Config::delivery) is chunked.
     Fragment(Fragment<'a>),
     /// The answer to one of our Pings.
     Pong(Pong),
@@ -165,7 +165,7 @@ pub enum Initiator {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Closed {
-    /// The peer's close code: that of the first Close received, whatever failed afterwards (RFC 6455 §7.1.5); see
+    /// The peer's close code: that of the first Close received, regardless of later failures (RFC 6455 §7.1.5); see
     /// [`clean`](Self::clean) and [`error`](Self::error) for the rest. [`CloseCode::NO_STATUS`] when its Close had
     /// none, [`CloseCode::ABNORMAL`] when there was no Close.
     pub code: CloseCode,

@@ -29,10 +29,10 @@
 //! 3. `Closed` is the last event, exactly once, for every connection that produced any event; one that produced no
 //!    event ends silently ([`IoAction::Drop`]), unless the configuration reports [every
 //!    close](Config::report_all_closes).
-//! 4. Everything that must go out is already in the outbox; Pongs and Closes need no explicit flush.
+//! 4. Everything to be sent is already in the outbox; Pongs and Closes need no explicit flush.
 //! 5. There is one deadline. Time is a [`Moment`]: nanoseconds since an origin that the owner chooses. Every call that
-//!    may start or end a wait takes `now`: transport events, HTTP answers, Pings and the end. Messages and body chunks
-//!    wait for nothing, and take none.
+//!    may start or end a wait takes `now`: transport events, HTTP answers, Pings and the end. Sending messages and
+//!    body chunks starts no wait, and takes none.
 //!
 //! # Driving it
 //!
@@ -105,12 +105,12 @@
 //! # Flow
 //!
 //! Output waits in an outbox, up to a cap. Pending output alone does not stop reading from a peer, so two ends that
-//! both send do not deadlock; only an application that answers more than its peer takes is slowed down. Below half the
+//! both send do not deadlock; only an application that answers more than its peer takes is slowed. Below half the
 //! cap, output never holds reading back. Above it, an event whose handling grew the outbox delays the next event until
 //! the peer has taken as much as was added, or for 100 ms, doubled each time in a row that the peer takes nothing. An
 //! event that added nothing delays nothing.
 //!
-//! [`Sent::Congested`] and [`Event::Drained`] tell an application when to pause its own production;
+//! [`Sent::Congested`] and [`Event::Drained`] show an application when to pause and resume sending;
 //! [`Connection::pause`] stops reading one connection because another is full; [`Connection::relay`] is for proxies.
 //! Pings and Pongs overtake pending output. A peer that takes less than [`Config::min_output_rate`] is closed, and all
 //! connections of a server share one [`Memory`].
@@ -118,7 +118,7 @@
 //! # Compression
 //!
 //! [`Config::deflate`] compresses messages with every peer that agrees (permessage-deflate, RFC 7692). Nothing else
-//! changes: messages come out as they went in. The module `deflate` documents the costs. The feature of that name is on
+//! changes: messages arrive as they were sent. The module `deflate` documents the costs. The feature of that name is on
 //! by default.
 //!
 //! # Limits
@@ -136,7 +136,7 @@
 //!
 //! | feature | by default | what |
 //! |---|---|---|
-//! | `deflate` | yes | permessage-deflate (RFC 7692), off until a configuration asks for it; brings `zlib-rs` |
+//! | `deflate` | yes | permessage-deflate (RFC 7692), off until a configuration enables it; brings `zlib-rs` |
 #![cfg_attr(docsrs, feature(doc_cfg))] // which feature and system an item needs
 
 extern crate alloc;

@@ -145,7 +145,7 @@ fn a_close_drops_messages_queued_behind_an_unfinished_one() {
 
 /// Control frames go between frames, including one that the socket has partly taken.
 #[test]
-fn queued_frames_go_out_whole_and_in_order_before_the_close() {
+fn queued_frames_are_sent_whole_and_in_order_before_the_close() {
     for pace in [1, 7, 100, 5000] {
         let (mut server, now) = open(Role::Server, Config::server());
         let mut written = Vec::new();
@@ -254,7 +254,7 @@ fn the_first_cause_is_reported() {
     let Some(Event::Closed(closed)) = poll(&mut server, now).pop() else { panic!("no end") };
     assert!(matches!(closed.error, Some(Error::Protocol(ProtocolError::ReservedBits))));
 
-    // A clean end stays clean, whatever the transport does later.
+    // A clean end stays clean, regardless of later transport errors.
     let (mut server, now) = open(Role::Server, Config::server());
     feed(&mut server, now, &frame(true, FIN | CLOSE, &close_body(1000, b"")));
     take_output(&mut server, now);
@@ -279,7 +279,7 @@ fn the_whole_closing_phase_has_one_deadline() {
 }
 
 #[test]
-fn a_close_may_stand_in_the_middle_of_a_fragmented_message() {
+fn a_close_inside_a_fragmented_message_is_valid() {
     let mut pair = Pair::open();
     pair.client.connection.send(Frame::raw(Opcode::Text, false, "half a ").unwrap()).unwrap();
     pair.client.connection.close(pair.now, CloseCode::NORMAL, "").unwrap();
@@ -403,14 +403,14 @@ fn closed_explains_itself_in_a_sentence() {
 fn a_rejection_is_reported_even_if_the_server_stalls_or_resets() {
     let now = Moment::default();
     let head = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\n\r\nnot you";
-    let asked = || {
+    let rejected = || {
         let request = ClientRequest::new("ws://localhost/").unwrap();
         let mut client = Connection::client(now, Arc::new(Config::client()), request, [1; 32]);
         assert!(client.handle_input(now, &mut &mut head.to_vec()[..]).is_none());
         client
     };
     for reset in [false, true] {
-        let mut client = asked();
+        let mut client = rejected();
         match reset {
             true => client.abort(now, Error::Io(ErrorKind::ConnectionReset)),
             false => client.handle_timeout(client.poll_timeout().unwrap()),
@@ -423,7 +423,7 @@ fn a_rejection_is_reported_even_if_the_server_stalls_or_resets() {
         assert_eq!(closed.initiator, Initiator::Remote);
     }
     // A close of our own is reported as local.
-    let mut client = asked();
+    let mut client = rejected();
     client.abort(now, Error::Aborted);
     let Some(Event::Closed(closed)) = client.poll_event(now) else { panic!("no end") };
     assert!(matches!(closed.error, Some(Error::Aborted)), "{closed}");
@@ -458,8 +458,8 @@ fn a_close_before_open_is_emitted_reports_both() {
         server.accept(pair.now, upgrade).unwrap();
         if closes {
             server.close(pair.now, CloseCode::GOING_AWAY, "").unwrap();
-            let mut said = frame(true, FIN | TEXT, b"said meanwhile");
-            let mut input = &mut said[..];
+            let mut message = frame(true, FIN | TEXT, b"sent meanwhile");
+            let mut input = &mut message[..];
             assert!(matches!(server.handle_input(pair.now, &mut input), Some(Event::Open(_))));
             assert!(matches!(server.handle_input(pair.now, &mut input), Some(Event::Message(_))));
         } else {
@@ -480,13 +480,13 @@ fn the_end_without_requests_is_reported_only_with_report_all_closes() {
         |server, now| drop(feed(server, now, b"NONSENSE\r\n\r\n")),
     ];
     for (k, how) in ends.into_iter().enumerate() {
-        for (config, told) in [(Config::server(), 0), (Config::server().report_all_closes(true), 1)] {
+        for (config, expected) in [(Config::server(), 0), (Config::server().report_all_closes(true), 1)] {
             let now = Moment::default();
             let mut server = Connection::server(now, Arc::new(config), Default::default());
             how(&mut server, now);
             take_output(&mut server, now);
             let events = end(&mut server, now + Duration::from_secs(10));
-            assert_eq!(events.len(), told, "end {k}: {events:?}");
+            assert_eq!(events.len(), expected, "end {k}: {events:?}");
             assert!(events.iter().all(|event| matches!(event, Event::Closed(closed) if !closed.was_open)));
             assert!(poll(&mut server, now).is_empty(), "once");
         }

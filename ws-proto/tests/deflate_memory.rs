@@ -1,4 +1,4 @@
-//! The memory that compression allocates and holds, whatever its peer sends; printed as a table by
+//! The memory that compression allocates and holds for any peer; printed as a table by
 //! `cargo test -p ws-proto --test deflate_memory -- --nocapture`.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 #![allow(clippy::print_stdout)] // the table
@@ -34,17 +34,17 @@ fn peak(body: impl FnOnce()) -> usize {
 
 /// Gives bytes to a connection in reads of this size, and drops its events. Returns the total size of the events.
 fn give(connection: &mut Connection, now: Moment, bytes: &mut [u8], read: usize) -> usize {
-    let mut told = 0;
+    let mut delivered = 0;
     for mut input in bytes.chunks_mut(read) {
         while let Some(event) = connection.handle_input(now, &mut input) {
             match black_box(event) {
-                Event::Message(message) => told += message.as_bytes().len(),
-                Event::Fragment(fragment) => told += fragment.data.as_bytes().len(),
+                Event::Message(message) => delivered += message.as_bytes().len(),
+                Event::Fragment(fragment) => delivered += fragment.data.as_bytes().len(),
                 other => panic!("{other:?}"),
             }
         }
     }
-    told
+    delivered
 }
 
 /// A connection with a context, and as large a window as it may have.

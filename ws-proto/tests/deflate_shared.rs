@@ -13,9 +13,9 @@ fn open() -> Pair {
 #[test]
 fn shared_fragments_all_arrive() {
     let mut pair = open();
-    let pieces = [(Opcode::Text, false, "one, "), (Opcode::Continuation, true, "two")];
+    let fragments = [(Opcode::Text, false, "one, "), (Opcode::Continuation, true, "two")];
     for _ in 0..2 {
-        for (opcode, fin, text) in pieces {
+        for (opcode, fin, text) in fragments {
             pair.server.connection.send_shared(&Frame::raw(opcode, fin, text).unwrap()).unwrap();
         }
         pair.server.connection.send_shared(&Frame::text("whole")).unwrap();

@@ -1,4 +1,4 @@
-//! Both directions at once: two ends never deadlock, however their applications send.
+//! Both directions at once: two ends never deadlock, for any pattern of sends.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::cell::Cell;
@@ -20,7 +20,7 @@ const PIECE: usize = 64 * KIB;
 #[derive(Default)]
 struct Tally {
     left: Cell<usize>,
-    came: Cell<usize>,
+    received: Cell<usize>,
 }
 
 impl Tally {
@@ -28,11 +28,11 @@ impl Tally {
         Self { left: Cell::new(bytes), ..Self::default() }
     }
 
-    fn note(&self, message: &Message<'_>) {
-        self.came.set(self.came.get() + message.as_bytes().len());
+    fn record(&self, message: &Message<'_>) {
+        self.received.set(self.received.get() + message.as_bytes().len());
     }
 
-    /// Sends until this result or the end.
+    /// Sends until this result, or until all is sent.
     fn send(&self, connection: &mut Connection, until: Until) {
         while self.left.get() > 0 {
             match connection.send(data()) {
@@ -70,20 +70,21 @@ fn noise() -> Vec<u8> {
 }
 
 /// Sends at the beginning, and again on each `Drained`.
-fn by_the_book(tally: &Tally, until: Until) -> App<'_> {
+fn polite(tally: &Tally, until: Until) -> App<'_> {
     Box::new(move |connection, _, event| match event {
         Event::Open(_) | Event::Drained => tally.send(connection, until),
-        Event::Message(message) => tally.note(&message),
+        Event::Message(message) => tally.record(&message),
         other => panic!("{other:?}"),
     })
 }
 
 fn both(bytes: usize, until: Until, change: impl Fn(Config) -> Config) {
     let (one, other) = (Tally::of(bytes), Tally::of(bytes));
-    let apps = [by_the_book(&one, until), by_the_book(&other, until)];
+    let apps = [polite(&one, until), polite(&other, until)];
     let mut world = World::new(change(Config::client()), change(Config::server()), apps);
-    let is_done = world.run_until(600 * SECOND, |_| one.came.get() == bytes && other.came.get() == bytes);
-    assert!(is_done, "{} and {} of {bytes} bytes came", one.came.get(), other.came.get());
+    let is_done =
+        world.run_until(600 * SECOND, |_| one.received.get() == bytes && other.received.get() == bytes);
+    assert!(is_done, "{} and {} of {bytes} bytes arrived", one.received.get(), other.received.get());
     assert!(world.client.closed.is_none() && world.server.closed.is_none());
     assert!(world.age() < 60 * SECOND, "it took {:?}", world.age());
 }
@@ -115,14 +116,20 @@ fn both_refill_at_each_event() {
     fn refill(tally: &Tally) -> App<'_> {
         Box::new(move |connection, _, event| {
             if let Event::Message(message) = event {
-                tally.note(&message);
+                tally.record(&message);
             }
             tally.send(connection, Until::Full);
         })
     }
     let mut world = World::new(Config::client(), Config::server(), [refill(&one), refill(&other)]);
-    let is_done = world.run_until(600 * SECOND, |_| one.came.get() + other.came.get() == 128 * MIB);
-    assert!(is_done, "{} and {} bytes came in {:?}", one.came.get(), other.came.get(), world.age());
+    let is_done = world.run_until(600 * SECOND, |_| one.received.get() + other.received.get() == 128 * MIB);
+    assert!(
+        is_done,
+        "{} and {} bytes arrived in {:?}",
+        one.received.get(),
+        other.received.get(),
+        world.age()
+    );
 }
 
 #[test]
@@ -132,7 +139,7 @@ fn both_fill_each_other_and_echo() {
     fn echo<'a>(tally: &'a Tally, full: &'a Cell<usize>) -> App<'a> {
         Box::new(move |connection, _, event| match event {
             Event::Message(message) => {
-                tally.note(&message);
+                tally.record(&message);
                 if connection.send(message).is_err() {
                     full.set(full.get() + 1);
                 }
@@ -142,15 +149,17 @@ fn both_fill_each_other_and_echo() {
         })
     }
     let mut world = World::new(Config::client(), Config::server(), [echo(&one, &full), echo(&other, &full)]);
-    assert!(world.run_until(600 * SECOND, |_| one.came.get() >= 64 * MIB && other.came.get() >= 64 * MIB));
+    assert!(
+        world.run_until(600 * SECOND, |_| one.received.get() >= 64 * MIB && other.received.get() >= 64 * MIB)
+    );
     assert_eq!(full.get(), 0);
 }
 
-/// A peer that repeatedly asks, in 20 bytes, for an `answer` of this size, and reads at `rate` bytes a second: the
+/// A peer that repeatedly requests, in 20 bytes, an `answer` of this size, and reads at `rate` bytes a second: the
 /// number of rejected answers, and the largest queue.
 fn requests(answer: usize, rate: u64, time: Duration) -> (usize, usize) {
     let refused = Cell::new(0);
-    let asks: App<'_> = Box::new(|connection, _, event| {
+    let requests: App<'_> = Box::new(|connection, _, event| {
         if let Event::Drained = event {
             while connection.send(&[0; 20][..]) == Ok(Sent::Queued) {}
         }
@@ -160,7 +169,7 @@ fn requests(answer: usize, rate: u64, time: Duration) -> (usize, usize) {
             refused.set(refused.get() + usize::from(connection.send(vec![0; answer]).is_err()));
         }
     });
-    let mut world = World::open(Config::client(), Config::server(), [asks, answers]);
+    let mut world = World::open(Config::client(), Config::server(), [requests, answers]);
     world.client.rate = Some(rate);
     while world.client.connection.send(&[0; 20][..]) == Ok(Sent::Queued) {}
     world.run_until(time, |world| world.server.closed.is_some());
@@ -169,7 +178,7 @@ fn requests(answer: usize, rate: u64, time: Duration) -> (usize, usize) {
 }
 
 #[test]
-fn small_requests_with_large_answers_to_a_steady_reader_never_meet_the_cap() {
+fn large_answers_to_a_steady_reader_stay_below_the_cap() {
     let (refused, most) = requests(100 * KIB, 1_000_000, 60 * SECOND);
     assert_eq!(refused, 0);
     assert!(most < 10 * MIB, "{most} bytes were queued");
@@ -205,16 +214,16 @@ fn an_echo_to_a_peer_that_never_reads_stays_bounded_and_ends_after_the_output_ti
 
 #[test]
 fn a_server_that_refills_until_full_receives_stop_within_a_second() {
-    let heard = Cell::new(None::<Moment>);
+    let stopped = Cell::new(None::<Moment>);
     let client: App<'_> = Box::new(|_, _, _| {});
     let tally = Tally::of(usize::MAX / PIECE * PIECE);
     let refills: App<'_> = Box::new(|connection, now, event| {
         if let Event::Message(Message::Text(text)) = &event
             && text == "stop"
         {
-            heard.set(Some(now));
+            stopped.set(Some(now));
         }
-        if heard.get().is_none() {
+        if stopped.get().is_none() {
             tally.send(connection, Until::Full);
         }
     });
@@ -227,17 +236,17 @@ fn a_server_that_refills_until_full_receives_stop_within_a_second() {
     }
     let arrives = world.now;
     world.client.connection.send("stop").unwrap();
-    assert!(world.run_until(60 * SECOND, |_| heard.get().is_some()));
-    assert!(heard.get().unwrap() - arrives < SECOND, "{:?}", heard.get().unwrap() - arrives);
+    assert!(world.run_until(60 * SECOND, |_| stopped.get().is_some()));
+    assert!(stopped.get().unwrap() - arrives < SECOND, "{:?}", stopped.get().unwrap() - arrives);
 }
 
 #[test]
 fn a_slow_upload_does_not_slow_the_download() {
     let (up, down) = (Tally::of(15 * MIB), Tally::of(30 * MIB));
-    let apps = [by_the_book(&up, Until::Full), by_the_book(&down, Until::Full)];
+    let apps = [polite(&up, Until::Full), polite(&down, Until::Full)];
     let mut world = World::new(Config::client(), Config::server(), apps);
     (world.client.rate, world.server.rate) = (Some(1_000_000), Some(20_000));
-    assert!(world.run_until(600 * SECOND, |_| up.came.get() == 30 * MIB));
+    assert!(world.run_until(600 * SECOND, |_| up.received.get() == 30 * MIB));
     let least = SECOND * 32;
     assert!(world.age() < least + 2 * SECOND, "{:?}", world.age());
 }
@@ -272,7 +281,11 @@ fn a_connection_that_neither_writes_nor_reads_is_closed_under_memory_pressure() 
         let mut looks = 0;
         while server.state() == State::Open {
             let due = server.poll_timeout().expect("nothing polls it").max(now);
-            assert!(due <= now + 3 * SECOND && looks < 20, "turn {number}: {looks} looks by {:?}", due - now);
+            assert!(
+                due <= now + 3 * SECOND && looks < 20,
+                "turn {number}: {looks} checks by {:?}",
+                due - now
+            );
             server.handle_timeout(due);
             looks += 1;
         }

@@ -27,13 +27,13 @@ fn message(role: Role, opcode: u8, parts: &[&str]) -> Vec<u8> {
 
 /// The received messages, chunks joined.
 #[derive(Default)]
-struct Told {
+struct Received {
     whole: Vec<String>,
     begun: String,
 }
 
-impl Told {
-    fn hear(&mut self, event: Event<'_>) {
+impl Received {
+    fn record(&mut self, event: Event<'_>) {
         let (data, first, last) = match event {
             Event::Message(data) => (data, true, true),
             Event::Fragment(Fragment { data, first, last }) => (data, first, last),
@@ -46,10 +46,10 @@ impl Told {
         }
     }
 
-    /// Gives bytes until the connection takes no more.
+    /// Passes bytes until the connection takes no more.
     fn give(&mut self, connection: &mut Connection, now: Moment, input: &mut &mut [u8]) {
         while let Some(event) = connection.handle_input(now, input) {
-            self.hear(event);
+            self.record(event);
         }
     }
 }
@@ -72,10 +72,10 @@ fn in_a_message_with_content_the_first_and_the_last_frame_may_be_empty() {
             let (mut connection, now) = open(role, config);
             for parts in [&["tick", ""][..], &["", "tick"], &["", "tick", ""], &["", "ti", "ck", ""]] {
                 let mut bytes = message(role, TEXT, parts).repeat(5 * RATE);
-                let (mut told, mut input) = (Told::default(), &mut bytes[..]);
-                told.give(&mut connection, now, &mut input);
+                let (mut received, mut input) = (Received::default(), &mut bytes[..]);
+                received.give(&mut connection, now, &mut input);
                 assert!(input.is_empty() && !connection.is_paused(), "{parts:?}");
-                assert_eq!(told.whole, vec!["tick"; 5 * RATE]);
+                assert_eq!(received.whole, vec!["tick"; 5 * RATE]);
             }
             assert_eq!(connection.poll_timeout(), Some(now + SECOND * 1800), "the heartbeat alone");
         }
@@ -123,10 +123,10 @@ fn empty_messages_over_the_rate_wait_for_the_next_second_in_order() {
                 bytes.extend(message(role, TEXT, &["x"]));
                 bytes.extend(message(role, TEXT, parts).repeat(RATE));
                 bytes.extend(message(role, TEXT, &["y"]));
-                let (mut told, mut input) = (Told::default(), &mut bytes[..]);
+                let (mut received, mut input) = (Received::default(), &mut bytes[..]);
                 let mut now = birth + SECOND * 7 / 2;
-                told.give(&mut connection, now, &mut input);
-                assert_eq!(told.whole, vec![""; RATE]);
+                received.give(&mut connection, now, &mut input);
+                assert_eq!(received.whole, vec![""; RATE]);
                 for next in 1..=2 {
                     assert!(connection.is_paused() && connection.poll_io() == IoAction::Pause);
                     assert_eq!(connection.poll_timeout(), Some(birth + SECOND * (3 + next)));
@@ -135,12 +135,12 @@ fn empty_messages_over_the_rate_wait_for_the_next_second_in_order() {
                     now = birth + SECOND * (3 + next);
                     connection.handle_timeout(now);
                     assert!(!connection.is_paused());
-                    told.give(&mut connection, now, &mut input);
-                    assert_eq!(told.whole.len(), [RATE, 2 * RATE + 1, 2 * RATE + 3][next as usize]);
+                    received.give(&mut connection, now, &mut input);
+                    assert_eq!(received.whole.len(), [RATE, 2 * RATE + 1, 2 * RATE + 3][next as usize]);
                 }
                 assert!(input.is_empty() && !connection.is_paused() && connection.poll_event(now).is_none());
-                assert_eq!((&*told.whole[RATE + 1], &*told.whole[2 * RATE + 2]), ("x", "y"));
-                assert_eq!(told.whole.iter().filter(|text| text.is_empty()).count(), 2 * RATE + 1);
+                assert_eq!((&*received.whole[RATE + 1], &*received.whole[2 * RATE + 2]), ("x", "y"));
+                assert_eq!(received.whole.iter().filter(|text| text.is_empty()).count(), 2 * RATE + 1);
             }
         }
     }
@@ -199,22 +199,22 @@ fn a_delayed_empty_message_stays_in_order_for_every_cut() {
                 let bytes = [once.repeat(3), message(role, TEXT, &["x", ""])].concat();
                 for cut in 0..=bytes.len() {
                     let (mut connection, birth) = open(role, config.clone().frame_rate(Some(1)));
-                    let mut told = Told::default();
+                    let mut received = Received::default();
                     let mut now = birth;
                     let mut bytes = bytes.clone();
                     let (front, back) = bytes.split_at_mut(cut);
                     for mut input in [front, back] {
-                        told.give(&mut connection, now, &mut input);
+                        received.give(&mut connection, now, &mut input);
                         while connection.is_paused() {
                             now = connection.poll_timeout().unwrap();
                             connection.handle_timeout(now);
-                            told.give(&mut connection, now, &mut input);
+                            received.give(&mut connection, now, &mut input);
                             std::iter::from_fn(|| connection.poll_event(now))
-                                .for_each(|event| told.hear(event));
+                                .for_each(|event| received.record(event));
                         }
                         assert!(input.is_empty());
                     }
-                    assert_eq!(told.whole, ["", "", "", "x"], "cut at {cut}");
+                    assert_eq!(received.whole, ["", "", "", "x"], "cut at {cut}");
                     assert_eq!(now, birth + SECOND * 2);
                 }
             }
@@ -319,23 +319,23 @@ fn messages_received_before_open_are_delayed_in_order_too() {
         let now = Moment::default();
         let mut server =
             Connection::server(now, Arc::new(Config::server().frame_rate(Some(2))), Default::default());
-        let asked = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                      Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
         let x = message(Role::Server, TEXT, &["x"]);
         let frames = [message(Role::Server, TEXT, parts).repeat(5), x].concat();
-        let mut bytes = [asked.as_bytes(), &frames].concat();
+        let mut bytes = [request.as_bytes(), &frames].concat();
         let mut input = &mut bytes[..];
         let Some(Event::Upgrade(upgrade)) = server.handle_input(now, &mut input) else {
             panic!("no upgrade")
         };
         server.accept(now, upgrade).unwrap();
-        let (mut told, mut time) = (Told::default(), now);
+        let (mut received, mut time) = (Received::default(), now);
         for seconds in 0..3 {
             assert_eq!(time, now + SECOND * seconds);
             while let Some(event) = server.poll_event(time).or_else(|| server.handle_input(time, &mut input))
             {
                 if !matches!(event, Event::Open(_)) {
-                    told.hear(event);
+                    received.record(event);
                 }
             }
             take_output(&mut server, time);
@@ -344,7 +344,7 @@ fn messages_received_before_open_are_delayed_in_order_too() {
                 server.handle_timeout(time);
             }
         }
-        assert_eq!(told.whole, ["", "", "", "", "", "x"]);
+        assert_eq!(received.whole, ["", "", "", "", "", "x"]);
         assert!(input.is_empty() && !server.is_paused());
     }
 }

@@ -16,7 +16,7 @@ use ws_proto::{
 };
 
 /// Asserts that an error is one sentence that contains `names`.
-fn says(error: &dyn std::error::Error, names: &str) {
+fn assert_explains(error: &dyn std::error::Error, names: &str) {
     let text = error.to_string();
     assert!(text.contains(names), "{text:?} does not name {names:?}");
     assert!(!text.contains('\n') && !text.ends_with(['.', ' ', ':']), "{text:?}");
@@ -44,10 +44,10 @@ fn protocol_errors_explain_themselves() {
         (ProtocolError::MessageTooBig { limit: 77 }, "77 bytes; raise it with Config::message_limit", 1009),
         (ProtocolError::Flood { limit: 55 }, "55", 1008),
     ] {
-        says(&error, names);
+        assert_explains(&error, names);
         assert_eq!(error.close_code().get(), code, "{error}");
         let whole = Error::from(error);
-        says(&whole, names);
+        assert_explains(&whole, names);
         assert!(whole.source().is_some(), "error reports can reach the cause");
     }
 }
@@ -77,7 +77,7 @@ fn http_errors_explain_themselves() {
         (RequestError::UpgradeMalformed("no key"), "no key", 400),
         (RequestError::TooSlow, "in time", 408),
     ] {
-        says(&error, names);
+        assert_explains(&error, names);
         assert_eq!(error.status().as_u16(), status, "{error}");
         assert!(Error::from(error).source().is_some());
     }
@@ -87,12 +87,12 @@ fn http_errors_explain_themselves() {
         (ResponseError::Refused(Box::new(refused)), "403 Forbidden"),
         (ResponseError::AcceptInvalid("Upgrade is not websocket"), "Upgrade is not websocket"),
     ] {
-        says(&error, names);
+        assert_explains(&error, names);
         assert!(Error::from(error).source().is_some());
     }
-    says(&Error::Unanswered, "did not answer");
-    says(&Error::Unfinished, "did not finish");
-    says(&Error::Abandoned, "while it was being answered");
+    assert_explains(&Error::Unanswered, "did not answer");
+    assert_explains(&Error::Unfinished, "did not finish");
+    assert_explains(&Error::Abandoned, "while it was being answered");
 }
 
 #[test]
@@ -105,14 +105,14 @@ fn timeouts_and_io_errors_explain_themselves() {
         (Timeout::Output, "stopped reading"),
         (Timeout::KeepAlive, "kept-alive"),
     ] {
-        says(&Error::Timeout(timeout), names);
+        assert_explains(&Error::Timeout(timeout), names);
         assert!(Error::Timeout(timeout).source().is_none());
     }
-    says(&Error::Eof, "without a close frame");
+    assert_explains(&Error::Eof, "without a close frame");
     let reset = Error::from(io::Error::from(io::ErrorKind::ConnectionReset));
     assert!(matches!(reset, Error::Io(io::ErrorKind::ConnectionReset)));
-    says(&reset, "connection reset");
-    says(&Error::Aborted, "aborted");
+    assert_explains(&reset, "connection reset");
+    assert_explains(&Error::Aborted, "aborted");
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn send_errors_explain_themselves() {
         (SendError::CloseCodeInvalid(CloseCode::ABNORMAL), "1006"),
         (SendError::CloseReasonTooLong(124), "not 124"),
     ] {
-        says(&error, names);
+        assert_explains(&error, names);
     }
     for (error, names) in [
         (RespondError::WrongRequest, "did not make that request"),
@@ -136,14 +136,14 @@ fn send_errors_explain_themselves() {
         (RespondError::BodyLength { left: 9 }, "9 bytes of the declared body length are left"),
         (RespondError::SubprotocolNotOffered("soap".into()), "\"soap\""),
     ] {
-        says(&error, names);
+        assert_explains(&error, names);
     }
-    says(&TopicError::NotOpen, "open");
-    says(&TopicError::TooMany { limit: 2 }, "2 topics");
-    says(&TopicError::NameTooLong { limit: 4 }, "4 bytes");
-    says(&InvalidRequest::Url("it has a fragment"), "it has a fragment");
-    says(&InvalidRequest::Header("Host".into()), "\"Host\"");
-    says(&InvalidRequest::Subprotocol("a b".into()), "\"a b\"");
+    assert_explains(&TopicError::NotOpen, "open");
+    assert_explains(&TopicError::TooMany { limit: 2 }, "2 topics");
+    assert_explains(&TopicError::NameTooLong { limit: 4 }, "4 bytes");
+    assert_explains(&InvalidRequest::Url("it has a fragment"), "it has a fragment");
+    assert_explains(&InvalidRequest::Header("Host".into()), "\"Host\"");
+    assert_explains(&InvalidRequest::Subprotocol("a b".into()), "\"a b\"");
     for (error, names) in [
         (PathError::Malformed, "percent-encoded"),
         (PathError::Unsafe, "out of its folder"),
@@ -157,22 +157,28 @@ fn send_errors_explain_themselves() {
 fn listen_errors_explain_themselves_with_a_remedy() {
     let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
-    says(&ListenError::InUse { tried: vec![at(1)] }, "127.0.0.1:1: in use");
-    says(&ListenError::InUse { tried: vec![at(1), at(2)] }, "127.0.0.1:1 and 127.0.0.1:2");
-    says(&ListenError::InUse { tried: vec![at(1), at(2), at(3)] }, "127.0.0.1:1 … 127.0.0.1:3 (3 addresses)");
-    says(&ListenError::Denied { tried: vec![at(80)] }, "choose a port from 1024 up");
-    says(&ListenError::NotHere { tried: Vec::new() }, "the address: not an address of this machine");
-    says(&ListenError::NoPort, "range");
+    assert_explains(&ListenError::InUse { tried: vec![at(1)] }, "127.0.0.1:1: in use");
+    assert_explains(&ListenError::InUse { tried: vec![at(1), at(2)] }, "127.0.0.1:1 and 127.0.0.1:2");
+    assert_explains(
+        &ListenError::InUse { tried: vec![at(1), at(2), at(3)] },
+        "127.0.0.1:1 … 127.0.0.1:3 (3 addresses)",
+    );
+    assert_explains(&ListenError::Denied { tried: vec![at(80)] }, "choose a port from 1024 up");
+    assert_explains(
+        &ListenError::NotHere { tried: Vec::new() },
+        "the address: not an address of this machine",
+    );
+    assert_explains(&ListenError::NoPort, "range");
     let access = ListenError::Config(InvalidAccess::Host("*".into()).into());
-    says(&access, "cannot listen: \"*\" is not a host");
+    assert_explains(&access, "cannot listen: \"*\" is not a host");
     assert!(access.source().is_some());
     let io = ListenError::Io { tried: vec![at(1)], error: denied() };
-    says(&io, "permission denied");
+    assert_explains(&io, "permission denied");
     assert!(io.source().is_some() && ListenError::NoPort.source().is_none());
     #[cfg(unix)]
     {
         let unix = ListenError::Unix { path: "/run/x".into(), error: denied() };
-        says(&unix, "/run/x");
+        assert_explains(&unix, "/run/x");
         assert!(unix.source().is_some());
     }
 }
@@ -207,7 +213,7 @@ fn access_errors_explain_themselves_with_an_alternative() {
         (scheme("HTTPS"), "allow_origin"),
         (scheme("moz-extension://"), "without colon"),
     ] {
-        says(&error, names);
+        assert_explains(&error, names);
     }
 }
 
@@ -216,11 +222,11 @@ fn connect_errors_explain_themselves() {
     let at = |port| SocketAddr::from(([192, 0, 2, 1], port));
     let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
     let invalid = InvalidTarget::from(InvalidRequest::Url("it has a fragment"));
-    says(&invalid, "fragment");
+    assert_explains(&invalid, "fragment");
     assert!(invalid.source().is_some() && InvalidTarget::NoClient.source().is_none());
-    says(&InvalidTarget::TlsUnsupported, "TLS");
-    says(&InvalidTarget::NoResolver { host: "a.example".into() }, "Options::resolve_names");
-    says(&InvalidTarget::NoClient, "removed");
+    assert_explains(&InvalidTarget::TlsUnsupported, "TLS");
+    assert_explains(&InvalidTarget::NoResolver { host: "a.example".into() }, "Options::resolve_names");
+    assert_explains(&InvalidTarget::NoClient, "removed");
 
     let reasons = [
         (ConnectError::from(invalid), "fragment", true),
@@ -245,7 +251,7 @@ fn connect_errors_explain_themselves() {
         (ConnectError::Cancelled, "cancelled", false),
     ];
     for (reason, names, has_source) in reasons {
-        says(&reason, names);
+        assert_explains(&reason, names);
         assert_eq!(reason.source().is_some(), has_source, "{reason}");
     }
 }

@@ -77,7 +77,7 @@ fn settings() -> Vec<Setting> {
         }));
     }
     for whole in [0, u64::MAX] {
-        all.push(setting(format!("pieces {whole}"), move |config| {
+        all.push(setting(format!("chunks over {whole}"), move |config| {
             config.delivery(Delivery::Chunked { whole })
         }));
     }
@@ -162,14 +162,14 @@ fn exchange(pair: &mut Pair) {
 }
 
 /// The text that an end received, chunks joined.
-fn heard(events: &[Event<'_>]) -> Vec<String> {
+fn texts(events: &[Event<'_>]) -> Vec<String> {
     let (mut all, mut begun) = (Vec::new(), String::new());
     for event in events {
         match event {
             Event::Message(message) => all.push(message.as_text().unwrap().to_owned()),
-            Event::Fragment(piece) => {
-                begun += piece.data.as_text().unwrap();
-                if piece.last {
+            Event::Fragment(fragment) => {
+                begun += fragment.data.as_text().unwrap();
+                if fragment.last {
                     all.push(std::mem::take(&mut begun));
                 }
             }
@@ -179,9 +179,9 @@ fn heard(events: &[Event<'_>]) -> Vec<String> {
     all
 }
 
-fn is_what_was_said(heard: &[String]) -> bool {
+fn is_complete(texts: &[String]) -> bool {
     let long = "long, ".repeat(5000);
-    heard == [["short", &long, "", "in two"]; 2].concat()
+    texts == [["short", &long, "", "in two"]; 2].concat()
 }
 
 #[test]
@@ -195,8 +195,8 @@ fn every_setting_allows_an_honest_exchange_without_spinning() {
             let count = wakes(&mut pair, MINUTE);
             assert!(count <= WAKES, "{name}: {count} wakes");
             for end in [&pair.client, &pair.server] {
-                let heard = heard(&end.events);
-                assert!(is_what_was_said(&heard), "{name}: {} of 8: {:?}", heard.len(), end.events.last());
+                let texts = texts(&end.events);
+                assert!(is_complete(&texts), "{name}: {} of 8: {:?}", texts.len(), end.events.last());
             }
         }
     }
@@ -241,7 +241,7 @@ fn heartbeats_are_at_least_a_millisecond_apart() {
                 let count = wakes(&mut pair, SECOND);
                 let most = if interval == EVER { 0 } else { 2000 };
                 assert!(count <= most, "{kind:?} {interval:?} {answer:?}: {count} wakes");
-                assert!(is_what_was_said(&heard(&pair.server.events)));
+                assert!(is_complete(&texts(&pair.server.events)));
                 assert_eq!(pair.server.connection.state(), State::Open, "an answer in time keeps it open");
             }
         }
@@ -255,9 +255,9 @@ fn every_setting_allows_requests_without_spinning() {
         for how in ["at once", "streamed", "never", "idle"] {
             let mut now = Moment::from_nanos(1 << 60);
             let mut server = Connection::server(now, Arc::new(set(Config::server())), Default::default());
-            let asked = if how == "idle" { &b""[..] } else { b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" };
+            let request = if how == "idle" { &b""[..] } else { b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" };
             let (mut kept, mut output) = (Vec::new(), Vec::new());
-            for event in feed(&mut server, now, asked) {
+            for event in feed(&mut server, now, request) {
                 let Event::Request(request) = event else { panic!("{name}: {event:?}") };
                 match how {
                     "at once" => server.respond(now, request, http::Response::default()).unwrap(),
@@ -348,7 +348,7 @@ fn any_clock_value_works() {
     let configs: [(&str, Config); 6] = [
         ("the defaults", Config::server()),
         ("paced", Config::server().message_rate(Some(1))),
-        ("paced by nothing", Config::server().message_rate(Some(0))),
+        ("throttled to nothing", Config::server().message_rate(Some(0))),
         ("empty messages", Config::server().frame_rate(Some(1))),
         (
             "heartbeats",

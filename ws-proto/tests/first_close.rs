@@ -1,4 +1,4 @@
-//! The first Close received is the one reported (RFC 6455 §7.1.5), whatever fails afterwards.
+//! The first Close received is the one reported (RFC 6455 §7.1.5), regardless of later failures.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::io::ErrorKind;
@@ -14,7 +14,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const RESET: Error = Error::Io(ErrorKind::ConnectionReset);
 const ROLES: [Role; 2] = [Role::Server, CLIENT];
 
-fn quiet() -> Config {
+fn no_heartbeat() -> Config {
     Config::server().heartbeat(Heartbeat::off())
 }
 
@@ -25,12 +25,12 @@ fn close(role: Role, code: u16, reason: &[u8]) -> Vec<u8> {
 fn closed_of(events: Vec<Event<'static>>) -> Closed {
     match events.into_iter().last() {
         Some(Event::Closed(closed)) => *closed,
-        other => panic!("{other:?} is no end"),
+        other => panic!("{other:?} is not the end"),
     }
 }
 
 #[track_caller]
-fn assert_gone(closed: &Closed, is_whole: bool) {
+fn assert_first_close(closed: &Closed, is_whole: bool) {
     assert_eq!((closed.code.get(), &closed.reason[..]), (4005, "gone"), "{closed}");
     assert_eq!((closed.clean, closed.error.is_none()), (is_whole, is_whole), "{closed}");
     assert_eq!(closed.initiator, Initiator::Remote);
@@ -47,7 +47,7 @@ fn a_reset_before_the_echo_is_written_changes_no_code() {
                 |connection, now| connection.handle_timeout(now + 5 * SECOND),
             ];
             for end in ends {
-                let (mut connection, now) = open(role, quiet());
+                let (mut connection, now) = open(role, no_heartbeat());
                 if queued > 0 {
                     connection.send(vec![0; queued]).unwrap();
                     connection.handle_written(now, queued / 2);
@@ -55,7 +55,7 @@ fn a_reset_before_the_echo_is_written_changes_no_code() {
                 feed(&mut connection, now, &close(role, 4005, b"gone"));
                 connection.handle_written(now, 1);
                 end(&mut connection, now);
-                assert_gone(&closed_of(poll(&mut connection, now)), false);
+                assert_first_close(&closed_of(poll(&mut connection, now)), false);
                 assert_eq!(connection.poll_io(), IoAction::Drop);
             }
         }
@@ -65,25 +65,25 @@ fn a_reset_before_the_echo_is_written_changes_no_code() {
 #[test]
 fn a_reset_after_the_echo_was_written_is_a_clean_end() {
     for role in ROLES {
-        let (mut connection, now) = open(role, quiet());
+        let (mut connection, now) = open(role, no_heartbeat());
         feed(&mut connection, now, &close(role, 4005, b"gone"));
         take_output(&mut connection, now);
         connection.abort(now, RESET);
-        assert_gone(&closed_of(poll(&mut connection, now)), true);
+        assert_first_close(&closed_of(poll(&mut connection, now)), true);
     }
 }
 
 #[test]
 fn an_unread_close_is_read_after_a_write_fails() {
     for role in ROLES {
-        let (mut connection, now) = open(role, quiet());
+        let (mut connection, now) = open(role, no_heartbeat());
         connection.send(vec![0; 100_000]).unwrap();
         connection.write_failed(now, Error::Io(ErrorKind::BrokenPipe));
         assert_eq!((connection.state(), connection.queued()), (State::Closing, 0));
         assert_eq!(connection.poll_io(), IoAction::Read);
         assert!(poll(&mut connection, now).is_empty());
         let bytes = [
-            frame_to(role, FIN | TEXT, b"said before"),
+            frame_to(role, FIN | TEXT, b"sent before"),
             frame_to(role, FIN | PING, b""),
             close(role, 4005, b"gone"),
         ];
@@ -91,14 +91,14 @@ fn an_unread_close_is_read_after_a_write_fails() {
         let events = feed(&mut connection, later, &bytes.concat());
         assert!(matches!(events[0], Event::Message(_)), "{events:?}");
         assert_eq!(events.len(), 2);
-        assert_gone(&closed_of(events), false);
+        assert_first_close(&closed_of(events), false);
         assert_eq!((connection.queued(), connection.poll_io()), (0, IoAction::Drop));
     }
 }
 
 #[test]
 fn a_close_held_back_by_a_pause_is_read_after_a_write_fails() {
-    let (mut server, now) = open(Role::Server, quiet());
+    let (mut server, now) = open(Role::Server, no_heartbeat());
     server.pause();
     let mut bytes = close(Role::Server, 4005, b"gone");
     let mut input = &mut bytes[..];
@@ -107,7 +107,7 @@ fn a_close_held_back_by_a_pause_is_read_after_a_write_fails() {
     assert!(!server.is_paused());
     assert!(server.handle_input(now, &mut input).is_none());
     let closed = closed_of(poll(&mut server, now));
-    assert_gone(&closed, false);
+    assert_first_close(&closed, false);
     assert!(closed.reading_paused);
 }
 
@@ -121,7 +121,7 @@ fn a_failed_write_ends_the_connection_within_a_second() {
             |connection, now, role| connection_fails(connection, now, role),
         ];
         for end in ends {
-            let (mut connection, now) = open(role, quiet());
+            let (mut connection, now) = open(role, no_heartbeat());
             connection.send("x").unwrap();
             connection.write_failed(now, Error::Io(ErrorKind::BrokenPipe));
             connection.write_failed(now + SECOND / 2, RESET);
@@ -146,7 +146,7 @@ fn connection_fails(connection: &mut Connection, now: Moment, role: Role) {
 #[test]
 fn a_failed_write_after_our_close_waits_for_the_peers() {
     for role in ROLES {
-        let (mut connection, now) = open(role, quiet());
+        let (mut connection, now) = open(role, no_heartbeat());
         connection.close(now, CloseCode::NORMAL, "").unwrap();
         connection.write_failed(now, RESET);
         let closed = closed_of(feed(&mut connection, now, &close(role, 4005, b"gone")));
@@ -157,11 +157,11 @@ fn a_failed_write_after_our_close_waits_for_the_peers() {
 #[test]
 fn a_second_close_is_ignored() {
     for role in ROLES {
-        let (mut connection, now) = open(role, quiet());
+        let (mut connection, now) = open(role, no_heartbeat());
         let both = [close(role, 4005, b"gone"), close(role, 1000, b"again")].concat();
         feed(&mut connection, now, &both);
         feed(&mut connection, now, &close(role, 1000, b"again"));
-        assert_gone(&closed_of(end(&mut connection, now)), true);
+        assert_first_close(&closed_of(end(&mut connection, now)), true);
     }
 }
 
@@ -170,7 +170,7 @@ fn the_peers_code_decides_finality_despite_a_later_failure() {
     let policy = Reconnect::default();
     for (code, is_final) in [(1008, true), (1000, true), (1001, false), (1012, false)] {
         for broken in [true, false] {
-            let (mut client, now) = open(CLIENT, quiet());
+            let (mut client, now) = open(CLIENT, no_heartbeat());
             client.send("queued").unwrap();
             feed(&mut client, now, &close(CLIENT, code, b""));
             if broken {
@@ -195,7 +195,7 @@ fn a_client_that_closed_does_not_reconnect() {
         |_, _| {},
     ];
     for end in ends {
-        let (mut client, now) = open(CLIENT, quiet());
+        let (mut client, now) = open(CLIENT, no_heartbeat());
         client.close(now, CloseCode::NORMAL, "").unwrap();
         end(&mut client, now);
         client.handle_timeout(now + 5 * SECOND);
@@ -203,7 +203,7 @@ fn a_client_that_closed_does_not_reconnect() {
         assert!(Reconnect::default().is_final(&closed), "{closed}");
     }
     // A server's fault, or a dead server, is not final.
-    let (mut client, now) = open(CLIENT, quiet());
+    let (mut client, now) = open(CLIENT, no_heartbeat());
     feed(&mut client, now, &frame_to(CLIENT, 0xf0 | TEXT, b""));
     assert!(!Reconnect::default().is_final(&closed_of(end(&mut client, now))));
     let (mut client, now) = open(CLIENT, Config::client().heartbeat(Heartbeat::frequent()));
@@ -214,7 +214,7 @@ fn a_client_that_closed_does_not_reconnect() {
 
 #[test]
 fn a_stop_is_reported_as_local() {
-    let (mut server, now) = open(Role::Server, quiet());
+    let (mut server, now) = open(Role::Server, no_heartbeat());
     server.abort(now, Error::Stopped);
     let closed = closed_of(poll(&mut server, now));
     assert_eq!(closed.initiator, Initiator::Local, "{closed}");
@@ -223,7 +223,7 @@ fn a_stop_is_reported_as_local() {
 #[test]
 fn a_slow_peer_receives_1013_ahead_of_queued_output() {
     for role in ROLES {
-        let (mut connection, now) = open(role, quiet());
+        let (mut connection, now) = open(role, no_heartbeat());
         for _ in 0..100 {
             connection.send(vec![0; 10_000]).unwrap();
         }

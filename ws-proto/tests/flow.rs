@@ -30,35 +30,35 @@ fn with_queued(len: usize) -> (Connection, Moment) {
 }
 
 /// Gives two messages, and handles the first. Returns whether the second is delivered too.
-fn is_next_told(server: &mut Connection, now: Moment, handle: impl FnOnce(&mut Connection)) -> bool {
+fn is_next_delivered(server: &mut Connection, now: Moment, handle: impl FnOnce(&mut Connection)) -> bool {
     let mut bytes = [frame(true, FIN | TEXT, b"1"), frame(true, FIN | TEXT, b"2")].concat();
     let mut input = &mut bytes[..];
     assert!(matches!(server.handle_input(now, &mut input), Some(Event::Message(_))));
     handle(server);
-    let is_told = server.handle_input(now, &mut input).is_some();
-    assert_eq!(server.is_paused(), !is_told);
-    assert_eq!(input.is_empty(), is_told, "undelivered input stays with the caller");
-    is_told
+    let is_delivered = server.handle_input(now, &mut input).is_some();
+    assert_eq!(server.is_paused(), !is_delivered);
+    assert_eq!(input.is_empty(), is_delivered, "undelivered input stays with the caller");
+    is_delivered
 }
 
 /// An event whose handler queues 1000 bytes, which delays the next event.
 fn delay(server: &mut Connection, now: Moment) {
-    assert!(!is_next_told(server, now, |server| queue(server, 1000)));
+    assert!(!is_next_delivered(server, now, |server| queue(server, 1000)));
 }
 
 #[test]
 fn half_the_cap_delays_nothing_and_a_byte_more_does() {
     for len in [1, 1000, 4001, HALF, HALF + 1] {
         let (mut server, now) = open(Role::Server, config());
-        let is_told = is_next_told(&mut server, now, |server| queue(server, len.max(2)));
-        assert_eq!(is_told, len <= HALF, "{len} bytes");
+        let is_delivered = is_next_delivered(&mut server, now, |server| queue(server, len.max(2)));
+        assert_eq!(is_delivered, len <= HALF, "{len} bytes");
     }
 }
 
 #[test]
 fn output_added_below_half_the_cap_delays_nothing() {
     let (mut server, now) = open(Role::Server, config());
-    assert!(!is_next_told(&mut server, now, |server| queue(server, HALF + 10)));
+    assert!(!is_next_delivered(&mut server, now, |server| queue(server, HALF + 10)));
     server.handle_written(now, 9);
     assert!(server.is_paused());
     server.handle_written(now, 1);
@@ -68,17 +68,17 @@ fn output_added_below_half_the_cap_delays_nothing() {
 #[test]
 fn an_event_without_output_delays_nothing() {
     let (mut server, now) = open(Role::Server, Config::server());
-    assert!(is_next_told(&mut server, now, |_| {}));
+    assert!(is_next_delivered(&mut server, now, |_| {}));
     feed(&mut server, now, b"");
     for _ in 0..12 {
         server.send(vec![0; 1 << 20]).unwrap();
     }
     for _ in 0..10 {
-        assert!(is_next_told(&mut server, now, |_| {}));
+        assert!(is_next_delivered(&mut server, now, |_| {}));
     }
     feed(&mut server, now, b"");
     server.send(vec![0; 1 << 20]).unwrap();
-    assert!(is_next_told(&mut server, now, |_| {}), "it was queued between two reads");
+    assert!(is_next_delivered(&mut server, now, |_| {}), "it was queued between two reads");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_delay_ends_below_half_the_cap() {
     server.send_ping(now, b"").unwrap();
     take_output(&mut server, now);
     assert!(!server.is_paused());
-    assert!(is_next_told(&mut server, now, |_| {}));
+    assert!(is_next_delivered(&mut server, now, |_| {}));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_delay_lasts_100_ms_and_doubles_while_nothing_is_taken() {
         let (mut server, mut now) = with_queued(10_000);
         for round in 0..5 {
             // As little as possible, to stay below the cap.
-            assert!(!is_next_told(&mut server, now, |server| queue(server, 2)));
+            assert!(!is_next_delivered(&mut server, now, |server| queue(server, 2)));
             let due = now + DELAY * (1 << round);
             assert_eq!(server.poll_timeout(), Some(due), "round {round}");
             assert!(server.take_timeout_changed());
@@ -148,7 +148,7 @@ fn a_byte_taken_between_two_delays_resets_them() {
 
 /// A delay of `expected` times the shortest, during which the peer takes `taken` bytes.
 fn delay_of(server: &mut Connection, now: &mut Moment, expected: u32, taken: usize) {
-    assert!(!is_next_told(server, *now, |server| queue(server, 10)));
+    assert!(!is_next_delivered(server, *now, |server| queue(server, 10)));
     server.handle_written(*now + MILLISECOND, taken);
     *now += DELAY * expected;
     server.handle_timeout(*now - MILLISECOND);
@@ -200,7 +200,7 @@ fn open_counts_as_an_event() {
 fn rejected_sends_add_nothing() {
     let (mut server, now) = with_queued(12_000);
     for _ in 0..3 {
-        assert!(is_next_told(&mut server, now, |server| {
+        assert!(is_next_delivered(&mut server, now, |server| {
             assert_eq!(server.send(vec![0; 4000]), Err(SendError::Full));
         }));
     }
@@ -211,10 +211,10 @@ fn a_low_mark_above_half_the_cap_changes_nothing() {
     for low in [HALF - 1, HALF, HALF + 1, 2 * HALF] {
         let config = config().outbox(low, 2 * HALF, 2 * HALF);
         let (mut server, now) = open(Role::Server, config);
-        assert!(is_next_told(&mut server, now, |server| queue(server, HALF)), "{low}");
-        assert!(!is_next_told(&mut server, now, |server| queue(server, 2)), "{low}");
+        assert!(is_next_delivered(&mut server, now, |server| queue(server, HALF)), "{low}");
+        assert!(!is_next_delivered(&mut server, now, |server| queue(server, 2)), "{low}");
         take_output(&mut server, now);
-        assert!(is_next_told(&mut server, now, |_| {}), "{low}");
+        assert!(is_next_delivered(&mut server, now, |_| {}), "{low}");
     }
 }
 
@@ -223,12 +223,12 @@ fn an_unlimited_cap_delays_nothing_and_a_zero_cap_delays_each_answer() {
     let config = config().outbox(usize::MAX, usize::MAX, usize::MAX);
     let (mut server, now) = open(Role::Server, config);
     for _ in 0..100 {
-        assert!(is_next_told(&mut server, now, |server| queue(server, 60_000)));
+        assert!(is_next_delivered(&mut server, now, |server| queue(server, 60_000)));
     }
     let (mut server, now) = open(Role::Server, self::config().outbox(0, 0, 0));
     for _ in 0..100 {
-        assert!(is_next_told(&mut server, now, |_| {}));
-        assert!(!is_next_told(&mut server, now, |server| queue(server, 2000)));
+        assert!(is_next_delivered(&mut server, now, |_| {}));
+        assert!(!is_next_delivered(&mut server, now, |server| queue(server, 2000)));
         server.handle_written(now, 1999);
         assert!(server.is_paused());
         server.handle_written(now, 1);

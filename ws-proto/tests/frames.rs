@@ -144,8 +144,8 @@ fn after_the_handshake(role: Role, config: &Arc<Config>, now: Moment) -> (Connec
     let request = ws_proto::ClientRequest::new("ws://localhost").unwrap();
     let (seed, mut server) = ([7; 32], Connection::server(now, config.clone(), Default::default()));
     let mut client = Connection::client(now, config.clone(), request, seed);
-    let mut asked = take_output(&mut client, now);
-    let Some(Event::Upgrade(upgrade)) = server.handle_input(now, &mut &mut asked[..]) else {
+    let mut request = take_output(&mut client, now);
+    let Some(Event::Upgrade(upgrade)) = server.handle_input(now, &mut &mut request[..]) else {
         panic!("no upgrade")
     };
     server.accept(now, upgrade).unwrap();
@@ -159,7 +159,7 @@ fn after_the_handshake(role: Role, config: &Arc<Config>, now: Moment) -> (Connec
     (client, Vec::new())
 }
 
-/// What §5 and §7 say about a frame that starts with these two bytes, written from the text, not from the code.
+/// What §5 and §7 require of a frame that starts with these two bytes, written from the text, not from the code.
 fn is_good(role: Role, before: Before, first: u8, second: u8) -> bool {
     let (fin, rsv, opcode) = (first & 0x80 != 0, first & 0x70, first & 0x0f);
     let (masked, len) = (second & 0x80 != 0, second & 0x7f);
@@ -314,7 +314,7 @@ fn valid_frames_are_delivered_before_a_fault_is_reported() {
 }
 
 #[test]
-fn a_pending_echo_goes_out_before_the_close() {
+fn a_pending_echo_is_sent_before_the_close() {
     let (mut server, now) = open(Role::Server, Config::server());
     let mut bytes = frame(true, FIN | TEXT, b"one");
     bytes.extend(frame(true, 0xb1, b"bad"));
@@ -330,12 +330,12 @@ fn a_pending_echo_goes_out_before_the_close() {
 }
 
 #[test]
-fn control_frames_may_stand_between_fragments_and_do_not_end_them() {
+fn control_frames_between_fragments_are_valid() {
     let (mut server, now) = open(Role::Server, Config::server());
     let mut bytes = frame(true, TEXT, b"one ");
     bytes.extend(frame(true, FIN | PING, b"p"));
     bytes.extend(frame(true, CONTINUATION, b""));
-    bytes.extend(frame(true, FIN | PONG, b"unasked"));
+    bytes.extend(frame(true, FIN | PONG, b"unsolicited"));
     bytes.extend(frame(true, FIN | CONTINUATION, b"two"));
     assert_eq!(texts(&feed(&mut server, now, &bytes)), ["one two"]);
     assert_eq!(parse(&take_output(&mut server, now)).len(), 1, "one pong, and no answer to a pong");
@@ -346,14 +346,14 @@ fn control_frames_may_stand_between_fragments_and_do_not_end_them() {
 fn unsolicited_pongs_change_nothing() {
     let pong = |payload: &[u8]| frame(true, FIN | PONG, payload);
     let (mut server, now) = open(Role::Server, Config::server());
-    assert!(feed(&mut server, now, &[pong(b""), pong(b"asked")].concat()).is_empty());
-    server.send_ping(now, b"asked").unwrap();
-    assert!(feed(&mut server, now, &[pong(b""), pong(b"aske"), pong(b"asked ")].concat()).is_empty());
-    assert!(matches!(feed(&mut server, now, &pong(b"asked"))[..], [Event::Pong(_)]));
-    assert!(feed(&mut server, now, &pong(b"asked").repeat(2)).is_empty(), "once");
+    assert!(feed(&mut server, now, &[pong(b""), pong(b"ping-1")].concat()).is_empty());
+    server.send_ping(now, b"ping-1").unwrap();
+    assert!(feed(&mut server, now, &[pong(b""), pong(b"ping-"), pong(b"ping-1 ")].concat()).is_empty());
+    assert!(matches!(feed(&mut server, now, &pong(b"ping-1"))[..], [Event::Pong(_)]));
+    assert!(feed(&mut server, now, &pong(b"ping-1").repeat(2)).is_empty(), "once");
     // Nor while closing.
     server.close(now, CloseCode::NORMAL, "").unwrap();
-    assert!(feed(&mut server, now, &pong(b"asked").repeat(2)).is_empty());
+    assert!(feed(&mut server, now, &pong(b"ping-1").repeat(2)).is_empty());
     assert_eq!(server.state(), State::Closing);
     let written = parse(&take_output(&mut server, now));
     assert_eq!(written.iter().map(|frame| frame.first).collect::<Vec<_>>(), [FIN | PING, FIN | CLOSE]);
@@ -394,7 +394,7 @@ fn floods_of_empty_frames_fail_the_connection() {
 }
 
 #[test]
-fn a_close_behind_as_many_pings_as_the_rate_is_a_close() {
+fn a_close_after_pings_at_the_rate_is_processed() {
     for rate in [0, 10] {
         for role in [Role::Server, CLIENT] {
             let (mut connection, now) = open(role, Config::server().frame_rate(Some(rate)));
@@ -409,7 +409,7 @@ fn a_close_behind_as_many_pings_as_the_rate_is_a_close() {
 }
 
 #[test]
-fn a_message_with_content_is_no_flood() {
+fn a_message_with_content_is_not_a_flood() {
     let (mut server, now) = open(Role::Server, Config::server().frame_rate(Some(10)));
     for _ in 0..1000 {
         assert_eq!(feed(&mut server, now, &frame(true, FIN | TEXT, b"x")).len(), 1);

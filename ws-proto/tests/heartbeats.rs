@@ -12,7 +12,7 @@ use ws_proto::{
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-fn live() -> Config {
+fn frequent() -> Config {
     Config::server().heartbeat(Heartbeat::frequent())
 }
 
@@ -30,7 +30,7 @@ fn count(output: &[u8], opcode: u8) -> usize {
 fn a_dead_peer_is_detected_despite_our_sends() {
     for every in [1, 24, 25, 26, 60] {
         for role in [Role::Server, CLIENT] {
-            let (mut connection, birth) = open(role, live());
+            let (mut connection, birth) = open(role, frequent());
             // It sends for a while, then vanishes; the kernel keeps taking everything sent to it.
             let mut dead = None;
             for second in 1..24 * 3600 {
@@ -60,7 +60,7 @@ fn a_dead_peer_is_detected_despite_our_sends() {
 
 #[test]
 fn a_ping_is_due_an_interval_after_the_last_byte_received() {
-    let (mut server, now) = open(Role::Server, live());
+    let (mut server, now) = open(Role::Server, frequent());
     feed(&mut server, now + 10 * SECOND, &[FIN | TEXT]);
     server.send("written").unwrap();
     take_output(&mut server, now + 20 * SECOND);
@@ -74,7 +74,7 @@ fn a_ping_is_due_an_interval_after_the_last_byte_received() {
 
 #[test]
 fn a_peer_that_sends_continuously_is_pinged_after_four_intervals() {
-    let (mut server, birth) = open(Role::Server, live());
+    let (mut server, birth) = open(Role::Server, frequent());
     let mut pings = Vec::new();
     for second in 1..=1000 {
         let now = birth + second * SECOND;
@@ -91,7 +91,7 @@ fn a_peer_that_sends_continuously_is_pinged_after_four_intervals() {
 
 #[test]
 fn a_peer_that_sends_without_answering_pings_is_alive() {
-    let (mut server, birth) = open(Role::Server, live());
+    let (mut server, birth) = open(Role::Server, frequent());
     for second in 1..=1000 {
         let now = birth + second * SECOND;
         feed(&mut server, now, &frame(true, FIN | TEXT, b"x"));
@@ -103,12 +103,12 @@ fn a_peer_that_sends_without_answering_pings_is_alive() {
 
 #[test]
 fn the_pong_timeout_starts_when_the_socket_takes_the_ping() {
-    let (mut server, birth) = open(Role::Server, live());
+    let (mut server, birth) = open(Role::Server, frequent());
     server.send(vec![0; 2_000_000]).unwrap();
     server.handle_written(birth + 20 * SECOND, 1000);
     let due = birth + 25 * SECOND;
     server.handle_timeout(due);
-    // The frame before it goes out in ten writes, 15 s apart.
+    // The frame before it takes ten writes, 15 s apart.
     let mut now = due;
     for _ in 0..10 {
         now += 15 * SECOND;
@@ -116,7 +116,7 @@ fn the_pong_timeout_starts_when_the_socket_takes_the_ping() {
         server.handle_timeout(now + 19 * SECOND);
         assert_eq!(server.state(), State::Open);
     }
-    // The last write took the rest of it, except for ten bytes of the Ping.
+    // The last write took its rest, and all but ten bytes of the Ping.
     now += 15 * SECOND;
     let output = take_output(&mut server, now);
     assert!(output.ends_with(&[FIN | PING, 0]));
@@ -131,7 +131,7 @@ fn the_pong_timeout_starts_when_the_socket_takes_the_ping() {
 
 #[test]
 fn a_partly_written_ping_is_not_sent_yet() {
-    let (mut server, birth) = open(Role::Server, live());
+    let (mut server, birth) = open(Role::Server, frequent());
     server.handle_timeout(birth + 25 * SECOND);
     server.handle_written(birth + 25 * SECOND, 1);
     server.handle_written(birth + 44 * SECOND, 1);
@@ -143,7 +143,7 @@ fn a_partly_written_ping_is_not_sent_yet() {
 
 #[test]
 fn a_ping_that_the_socket_never_takes_times_out_too() {
-    let (mut server, birth) = open(Role::Server, live());
+    let (mut server, birth) = open(Role::Server, frequent());
     server.send(vec![0; 2000]).unwrap();
     server.handle_written(birth + 24 * SECOND, 0);
     server.handle_timeout(birth + 25 * SECOND);
@@ -151,10 +151,10 @@ fn a_ping_that_the_socket_never_takes_times_out_too() {
     assert!(is_dead(&poll(&mut server, birth + 45 * SECOND)));
 }
 
-/// Sends one message of 3 MiB from `sender` to `receiver` at 40 KB/s, both with `live`, over a pipe of this size.
-fn one_large_message(sender: Role, receiver: Role, pieces: Delivery, kernel: usize) {
-    let (mut sender, birth) = open(sender, live());
-    let (mut receiver, _) = open(receiver, live().delivery(pieces));
+/// Sends one message of 3 MiB from `sender` to `receiver` at 40 KB/s, both with `frequent`, over a pipe of this size.
+fn one_large_message(sender: Role, receiver: Role, delivery: Delivery, kernel: usize) {
+    let (mut sender, birth) = open(sender, frequent());
+    let (mut receiver, _) = open(receiver, frequent().delivery(delivery));
     sender.send(vec![0; 3 << 20]).unwrap();
     let (mut pipe, mut is_there) = (std::collections::VecDeque::new(), false);
     for tick in 0..1000 {
@@ -164,8 +164,8 @@ fn one_large_message(sender: Role, receiver: Role, pieces: Delivery, kernel: usi
         if sender.outbox_len() > 0 {
             sender.handle_written(now, 0);
         }
-        let came: Vec<u8> = pipe.drain(..pipe.len().min(4000)).collect();
-        for event in feed(&mut receiver, now, &came) {
+        let arrived: Vec<u8> = pipe.drain(..pipe.len().min(4000)).collect();
+        for event in feed(&mut receiver, now, &arrived) {
             is_there |= match event {
                 Event::Message(message) => message.as_bytes().len() == 3 << 20,
                 Event::Fragment(fragment) => fragment.last,
@@ -197,18 +197,18 @@ impl Outbox for Connection {
 }
 
 #[test]
-fn three_mebibytes_in_one_message_at_40_kb_a_second_live() {
+fn three_mebibytes_in_one_message_at_40_kb_a_second_prove_life() {
     for kernel in [16 << 10, 128 << 10, 512 << 10] {
-        for pieces in [Delivery::Whole, Delivery::Chunked { whole: 1000 }] {
-            one_large_message(Role::Server, CLIENT, pieces, kernel);
-            one_large_message(CLIENT, Role::Server, pieces, kernel);
+        for delivery in [Delivery::Whole, Delivery::Chunked { whole: 1000 }] {
+            one_large_message(Role::Server, CLIENT, delivery, kernel);
+            one_large_message(CLIENT, Role::Server, delivery, kernel);
         }
     }
 }
 
 #[test]
 fn a_ping_due_while_reading_is_paused_is_written_once_and_does_not_time_out() {
-    let (mut server, birth) = open(Role::Server, live());
+    let (mut server, birth) = open(Role::Server, frequent());
     server.pause();
     let mut pings = 0;
     for second in 1..1000 {
@@ -265,7 +265,7 @@ fn flood(server: &mut Connection) {
 
 #[test]
 fn the_output_deadline_applies_while_reading_is_paused() {
-    let (mut server, birth) = open(Role::Server, live());
+    let (mut server, birth) = open(Role::Server, frequent());
     server.pause();
     server.send("unread").unwrap();
     server.handle_written(birth, 0);
@@ -397,7 +397,7 @@ fn reconnecting_clients_ping_unless_a_heartbeat_is_set() {
 
 #[test]
 fn an_answered_ping_leaves_no_memory_behind() {
-    let (mut server, now) = open(Role::Server, live());
+    let (mut server, now) = open(Role::Server, frequent());
     server.handle_timeout(now + 25 * SECOND);
     take_output(&mut server, now + 25 * SECOND);
     feed(&mut server, now + 26 * SECOND, &frame(true, FIN | PONG, b""));

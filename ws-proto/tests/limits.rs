@@ -16,7 +16,7 @@ fn refused(config: Config, bytes: &[u8]) -> String {
 }
 
 #[test]
-fn zero_is_the_smallest_limit_and_not_none() {
+fn zero_is_a_limit_and_not_none() {
     let get = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let post = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx";
     assert_eq!(refused(Config::server().head_limit(0), get), "431");

@@ -10,57 +10,57 @@ use ws_proto::{Config, Connection, Delivery, Error, Event, Message, Moment, Prot
 
 /// The events of a connection, in a form that does not depend on how its input was cut.
 #[derive(Clone, Debug, PartialEq)]
-enum Told {
+enum Observed {
     Message(Message<'static>),
     /// All chunks of one message: whether they are text, whether the last has arrived, the data.
     Delivery(bool, bool, Vec<u8>),
     Other(String),
 }
 
-fn note(told: &mut Vec<Told>, event: Event<'_>) {
+fn record(observed: &mut Vec<Observed>, event: Event<'_>) {
     match event.into_owned() {
-        Event::Message(message) => told.push(Told::Message(message)),
+        Event::Message(message) => observed.push(Observed::Message(message)),
         Event::Fragment(fragment) => {
             let (text, data) = (fragment.data.is_text(), fragment.data.as_bytes());
             if fragment.first {
-                told.push(Told::Delivery(text, fragment.last, data.to_vec()));
+                observed.push(Observed::Delivery(text, fragment.last, data.to_vec()));
                 return;
             }
-            let Some(Told::Delivery(is_text, last, joined)) = told.last_mut() else {
-                panic!("{told:?}, then a later fragment")
+            let Some(Observed::Delivery(is_text, last, joined)) = observed.last_mut() else {
+                panic!("{observed:?}, then a later fragment")
             };
-            assert!(*is_text == text && !*last, "{told:?} continues");
+            assert!(*is_text == text && !*last, "{observed:?} continues");
             joined.extend(data);
             *last = fragment.last;
         }
         Event::Closed(closed) => {
-            told.push(Told::Other(format!(
+            observed.push(Observed::Other(format!(
                 "{} {:?} {:?} {:?}",
                 closed.code, closed.reason, closed.error, closed.sent
             )));
         }
-        other => told.push(Told::Other(format!("{other:?}"))),
+        other => observed.push(Observed::Other(format!("{other:?}"))),
     }
 }
 
 /// All events and output of a connection given these reads.
-fn run(role: Role, config: &Arc<Config>, parts: &[&[u8]]) -> (Vec<Told>, Vec<u8>) {
+fn run(role: Role, config: &Arc<Config>, parts: &[&[u8]]) -> (Vec<Observed>, Vec<u8>) {
     let now = Moment::default();
     let mut connection = Connection::upgraded(now, config.clone(), role);
-    let (mut told, mut output) = (Vec::new(), Vec::new());
+    let (mut observed, mut output) = (Vec::new(), Vec::new());
     for part in parts {
         let mut part = part.to_vec();
         let mut input = &mut part[..];
         while let Some(event) = connection.handle_input(now, &mut input) {
-            note(&mut told, event);
+            record(&mut observed, event);
         }
         assert!(input.is_empty());
         output.extend(take_output(&mut connection, now));
     }
     for event in end(&mut connection, now) {
-        note(&mut told, event);
+        record(&mut observed, event);
     }
-    (told, output)
+    (observed, output)
 }
 
 fn cut<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
@@ -118,7 +118,7 @@ fn stream(masked: bool) -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-fn pieces() -> impl Strategy<Value = Delivery> {
+fn deliveries() -> impl Strategy<Value = Delivery> {
     prop_oneof![
         Just(Delivery::Whole),
         prop_oneof![Just(0), Just(10), Just(1000), Just(u64::MAX)]
@@ -131,11 +131,11 @@ proptest! {
     fn every_cut_of_the_same_bytes_gives_the_same_events(
         (server, bytes) in any::<bool>().prop_flat_map(|server| (Just(server), stream(server))),
         cuts in vec(any::<Index>(), 0..8),
-        pieces in pieces(),
+        deliveries in deliveries(),
         limit in prop_oneof![Just(50u64), Just(2000), Just(16 << 20)],
     ) {
         let role = if server { Role::Server } else { CLIENT };
-        let config = Arc::new(Config::server().message_limit(limit).delivery(pieces));
+        let config = Arc::new(Config::server().message_limit(limit).delivery(deliveries));
         let whole = run(role, &config, &[&bytes]);
         prop_assert_eq!(&run(role, &config, &cut(&bytes, &cuts)), &whole);
         let bytewise: Vec<&[u8]> = bytes.chunks(1).collect();
@@ -144,14 +144,14 @@ proptest! {
 
     #[test]
     fn whole_or_chunked_delivery_has_the_same_content(bytes in vec(message(true), 1..5).prop_map(|m| m.concat())) {
-        let content = |pieces| -> Vec<Vec<u8>> {
-            let (told, _) = run(Role::Server, &Arc::new(Config::server().delivery(pieces)), &[&bytes]);
-            let whole = |told| match told {
-                Told::Message(message) => Some(message.as_bytes().to_vec()),
-                Told::Delivery(_, true, data) => Some(data),
+        let content = |deliveries| -> Vec<Vec<u8>> {
+            let (observed, _) = run(Role::Server, &Arc::new(Config::server().delivery(deliveries)), &[&bytes]);
+            let whole = |observed| match observed {
+                Observed::Message(message) => Some(message.as_bytes().to_vec()),
+                Observed::Delivery(_, true, data) => Some(data),
                 _ => None,
             };
-            told.into_iter().filter_map(whole).collect()
+            observed.into_iter().filter_map(whole).collect()
         };
         prop_assert_eq!(content(Delivery::Chunked { whole: 10 }), content(Delivery::Whole));
     }
@@ -194,10 +194,11 @@ fn text_fails_at_the_first_invalid_byte() {
 #[test]
 fn chunked_delivery_emits_valid_text_before_a_bad_byte() {
     let config = Arc::new(Config::server().delivery(Delivery::Chunked { whole: 0 }));
-    let (told, _) = run(Role::Server, &config, &[&frame(true, FIN | TEXT, "水a\u{7ff}\u{fe}".as_bytes())]);
-    assert_eq!(told[0], Told::Delivery(true, true, "水a\u{7ff}\u{fe}".as_bytes().to_vec()));
-    let (told, _) = run(Role::Server, &config, &[&frame(true, FIN | TEXT, b"good\xe6\xb0\xb4\xff")]);
-    assert_eq!(told[0], Told::Delivery(true, false, "good水".as_bytes().to_vec()));
+    let (observed, _) =
+        run(Role::Server, &config, &[&frame(true, FIN | TEXT, "水a\u{7ff}\u{fe}".as_bytes())]);
+    assert_eq!(observed[0], Observed::Delivery(true, true, "水a\u{7ff}\u{fe}".as_bytes().to_vec()));
+    let (observed, _) = run(Role::Server, &config, &[&frame(true, FIN | TEXT, b"good\xe6\xb0\xb4\xff")]);
+    assert_eq!(observed[0], Observed::Delivery(true, false, "good水".as_bytes().to_vec()));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use ws_proto::{
 /// One masks and one does not; payloads are copied or shared accordingly.
 const ROLES: [Role; 2] = [Role::Server, CLIENT];
 
-fn quiet() -> Config {
+fn no_heartbeat() -> Config {
     Config::server().heartbeat(Heartbeat::off()).frame_rate(None)
 }
 
@@ -80,7 +80,7 @@ fn data_of(random: &mut Random, number: u32) -> Vec<u8> {
 /// Messages, fragments, Pings and Pongs, with writes cut anywhere.
 fn random_run(role: Role, seed: u64) {
     let mut random = Random(Xorshift(seed * 2 + 1));
-    let (mut connection, now) = open(role, quiet());
+    let (mut connection, now) = open(role, no_heartbeat());
     let (mut model, mut output, mut open_message) = (Model::default(), Vec::new(), false);
     for number in 0..200_u32 {
         match random.below(8) {
@@ -188,7 +188,7 @@ fn controls_overtake_data_under_writes_cut_anywhere() {
 #[test]
 fn a_pong_waits_for_at_most_one_frame_of_sixteen_mebibytes() {
     for role in ROLES {
-        let (mut connection, now) = open(role, quiet());
+        let (mut connection, now) = open(role, no_heartbeat());
         for _ in 0..255 {
             connection.send(vec![0; 64 << 10]).unwrap();
         }
@@ -203,7 +203,7 @@ fn a_pong_waits_for_at_most_one_frame_of_sixteen_mebibytes() {
 #[test]
 fn of_many_pings_sixteen_and_the_newest_are_answered() {
     for role in ROLES {
-        let (mut connection, now) = open(role, quiet());
+        let (mut connection, now) = open(role, no_heartbeat());
         connection.send(vec![0; 3000]).unwrap();
         connection.handle_written(now, 1);
         for k in 0..100_u8 {
@@ -223,7 +223,7 @@ fn of_many_pings_sixteen_and_the_newest_are_answered() {
 
 #[test]
 fn every_application_pong_is_sent() {
-    let (mut server, now) = open(Role::Server, quiet());
+    let (mut server, now) = open(Role::Server, no_heartbeat());
     server.handle_written(now, 0);
     for _ in 0..1000 {
         server.send(Frame::pong("").unwrap()).unwrap();
@@ -235,8 +235,8 @@ fn every_application_pong_is_sent() {
 }
 
 #[test]
-fn a_pong_goes_out_even_if_the_outbox_never_drains() {
-    let (mut server, now) = open(Role::Server, quiet());
+fn a_pong_is_sent_even_if_the_outbox_never_drains() {
+    let (mut server, now) = open(Role::Server, no_heartbeat());
     let mut output = Vec::new();
     for round in 0..200_u8 {
         while server.queued() < 512 << 10 {
@@ -257,7 +257,7 @@ fn a_pong_goes_out_even_if_the_outbox_never_drains() {
 #[test]
 fn nothing_overtakes_the_101() {
     for cut in 0..200 {
-        let mut pair = Pair::new(Config::client(), quiet());
+        let mut pair = Pair::new(Config::client(), no_heartbeat());
         pair.accept = false;
         pair.drive();
         let Some(Event::Upgrade(upgrade)) = pair.server.events.pop() else { panic!("no upgrade") };
@@ -284,7 +284,7 @@ fn nothing_overtakes_the_request_of_a_client() {
     let answer = take_output(&mut answered.server.connection, now);
     for cut in 0..=request.len() {
         let wanted = ClientRequest::new("ws://localhost/chat").unwrap();
-        let mut client = Connection::client(now, Arc::new(quiet()), wanted, [1; 32]);
+        let mut client = Connection::client(now, Arc::new(no_heartbeat()), wanted, [1; 32]);
         let mut output = take(&mut client, now, cut, false);
         // A server that answers before it has read everything.
         assert!(matches!(feed(&mut client, now, &answer)[..], [Event::Open(_)]));
@@ -309,7 +309,7 @@ fn feed_and_accept(server: &mut Connection, now: Moment, bytes: &[u8]) {
 fn a_close_never_overtakes_data() {
     for role in ROLES {
         for by_peer in [false, true] {
-            let (mut connection, now) = open(role, quiet());
+            let (mut connection, now) = open(role, no_heartbeat());
             for _ in 0..5 {
                 connection.send(vec![0; 2000]).unwrap();
             }
@@ -332,7 +332,7 @@ fn a_close_never_overtakes_data() {
 
 /// A connection that owes two echoes, the first partly written, and whose peer broke the protocol.
 fn failed(role: Role) -> (Connection, Moment, Vec<u8>) {
-    let (mut connection, now) = open(role, quiet());
+    let (mut connection, now) = open(role, no_heartbeat());
     connection.send(Frame::binary(Bytes::from(vec![1; 2000]))).unwrap();
     connection.send(Frame::binary(Bytes::from(vec![2; 2000]))).unwrap();
     let output = take(&mut connection, now, 100, false);
@@ -342,11 +342,11 @@ fn failed(role: Role) -> (Connection, Moment, Vec<u8>) {
 }
 
 #[test]
-fn the_close_of_a_failed_connection_follows_output_that_the_socket_takes() {
+fn the_close_of_a_failed_connection_follows_accepted_output() {
     for role in ROLES {
         let (mut connection, now, mut output) = failed(role);
         output.extend(take_output(&mut connection, now));
-        assert_eq!(parse(&output).len(), 3, "pending echoes go out first");
+        assert_eq!(parse(&output).len(), 3, "pending echoes are sent first");
         assert_eq!(close_code(&output), Some(1002));
     }
 }
@@ -371,7 +371,7 @@ fn the_close_of_a_failed_connection_overtakes_once_the_socket_stalls() {
 #[test]
 fn a_partly_written_close_is_written_once() {
     for role in ROLES {
-        let (mut connection, now) = open(role, quiet());
+        let (mut connection, now) = open(role, no_heartbeat());
         feed(&mut connection, now, &frame_to(role, 0xf0 | TEXT, b"?"));
         let mut output = Vec::new();
         while connection.outbox().has_remaining() {
@@ -386,7 +386,7 @@ fn a_partly_written_close_is_written_once() {
 #[test]
 fn a_close_that_overtakes_stays_behind_control_frames_that_overtook() {
     for role in ROLES {
-        let (mut connection, now) = open(role, quiet());
+        let (mut connection, now) = open(role, no_heartbeat());
         connection.send(vec![1; 2000]).unwrap();
         connection.send(vec![2; 2000]).unwrap();
         let mut output = take(&mut connection, now, 100, false);
@@ -401,7 +401,7 @@ fn a_close_that_overtakes_stays_behind_control_frames_that_overtook() {
 
 #[test]
 fn control_frames_overtake_between_relayed_fragments() {
-    let (mut server, now) = open(Role::Server, quiet());
+    let (mut server, now) = open(Role::Server, no_heartbeat());
     let fragment =
         |first, last| Fragment { data: ws_proto::Message::Binary(vec![0; 3000].into()), first, last };
     server.relay(fragment(true, false)).unwrap();

@@ -72,9 +72,9 @@ fn a_paced_peer_is_not_considered_dead() {
 
 #[test]
 fn a_fault_after_the_last_chunk_before_a_pause_is_reported() {
-    let as_they_come = || Config::server().delivery(Delivery::Chunked { whole: 0 });
-    let paced = as_they_come().message_rate(Some(1));
-    let congested = as_they_come().outbox(0, 0, 0);
+    let chunked = || Config::server().delivery(Delivery::Chunked { whole: 0 });
+    let paced = chunked().message_rate(Some(1));
+    let congested = chunked().outbox(0, 0, 0);
     for (config, sent) in [(paced, Sent::Queued), (congested, Sent::Congested)] {
         let (mut server, now) = open(Role::Server, config);
         let mut bytes = frame(true, TEXT, b"good\xff");

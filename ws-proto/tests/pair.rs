@@ -8,7 +8,7 @@ use ws_kit::pair::{End, Pair};
 use ws_proto::{CloseCode, Config, Event, Frame, Heartbeat, Opcode};
 
 #[test]
-fn a_client_and_a_server_meet_through_http_in_reads_of_any_size() {
+fn the_handshake_completes_in_reads_of_any_size() {
     for chunk in 1..200 {
         let mut pair = Pair::new(Config::client(), Config::server());
         pair.chunk = chunk;

@@ -10,21 +10,21 @@ use ws_proto::{CloseCode, Config, Connection, Error, Event, Heartbeat, IoAction,
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn quiet() -> Config {
+fn no_heartbeat() -> Config {
     Config::server().heartbeat(Heartbeat::off())
 }
 
 fn closed_of(events: Vec<Event<'static>>) -> ws_proto::Closed {
     match events.into_iter().last() {
         Some(Event::Closed(closed)) => *closed,
-        other => panic!("{other:?} is no end"),
+        other => panic!("{other:?} is not the end"),
     }
 }
 
 #[test]
 fn input_stays_with_the_caller_until_reading_resumes() {
     for role in [Role::Server, CLIENT] {
-        let (mut connection, now) = open(role, quiet());
+        let (mut connection, now) = open(role, no_heartbeat());
         let mut bytes = [frame_to(role, FIN | TEXT, b"1"), frame_to(role, FIN | TEXT, b"2")].concat();
         let mut input = &mut bytes[..];
         assert!(connection.handle_input(now, &mut input).is_some());
@@ -34,7 +34,7 @@ fn input_stays_with_the_caller_until_reading_resumes() {
         assert_eq!((connection.is_paused(), connection.poll_io()), (true, IoAction::Pause));
         assert!(connection.handle_input(now, &mut input).is_none());
         assert_eq!(input.len(), left);
-        connection.send("sending goes on").unwrap();
+        connection.send("sending continues").unwrap();
         assert_eq!(connection.poll_io(), IoAction::Write);
         take_output(&mut connection, now);
         connection.resume(now);
@@ -47,7 +47,7 @@ fn input_stays_with_the_caller_until_reading_resumes() {
 
 #[test]
 fn a_partial_message_continues_after_a_pause() {
-    let (mut server, now) = open(Role::Server, quiet());
+    let (mut server, now) = open(Role::Server, no_heartbeat());
     let bytes = frame(true, FIN | TEXT, b"in two parts");
     feed(&mut server, now, &bytes[..10]);
     server.pause();
@@ -61,7 +61,7 @@ fn a_partial_message_continues_after_a_pause() {
 
 #[test]
 fn no_ping_is_answered_and_no_close_is_read_while_paused() {
-    let (mut server, now) = open(Role::Server, quiet());
+    let (mut server, now) = open(Role::Server, no_heartbeat());
     server.pause();
     let mut bytes = [frame(true, FIN | PING, b""), frame(true, FIN | CLOSE, b"")].concat();
     let mut input = &mut bytes[..];
@@ -124,7 +124,7 @@ fn a_pause_before_open_holds_back_data_after_the_handshake() {
 #[test]
 fn closing_ends_a_pause() {
     for role in [Role::Server, CLIENT] {
-        let (mut connection, now) = open(role, quiet());
+        let (mut connection, now) = open(role, no_heartbeat());
         connection.pause();
         connection.close(now, CloseCode::NORMAL, "").unwrap();
         assert!(!connection.is_paused());
@@ -154,15 +154,15 @@ fn an_end_while_paused_reports_the_pause() {
     ];
     for (number, end) in ends.into_iter().enumerate() {
         for paused in [true, false] {
-            let (mut server, now) = open(Role::Server, quiet());
+            let (mut server, now) = open(Role::Server, no_heartbeat());
             if paused {
                 server.pause();
             }
             end(&mut server, now);
             let closed = closed_of(poll(&mut server, now));
             assert_eq!(closed.reading_paused, paused, "end {number}");
-            let says_so = closed.to_string().contains("reading was paused on this side");
-            assert_eq!(says_so, paused, "{closed}");
+            let is_reported = closed.to_string().contains("reading was paused on this side");
+            assert_eq!(is_reported, paused, "{closed}");
         }
     }
 }
@@ -170,7 +170,8 @@ fn an_end_while_paused_reports_the_pause() {
 #[test]
 fn http_closed_while_paused_reports_the_pause() {
     let now = Moment::default();
-    let mut server = Connection::server(now, Arc::new(quiet().report_all_closes(true)), Default::default());
+    let mut server =
+        Connection::server(now, Arc::new(no_heartbeat().report_all_closes(true)), Default::default());
     server.pause();
     server.close(now, CloseCode::NORMAL, "").unwrap();
     assert_eq!(server.poll_io(), IoAction::Shutdown, "it reads until the peer closes");
@@ -181,7 +182,7 @@ fn http_closed_while_paused_reports_the_pause() {
 
 #[test]
 fn an_end_after_a_pause_does_not_report_it() {
-    let (mut server, now) = open(Role::Server, quiet());
+    let (mut server, now) = open(Role::Server, no_heartbeat());
     server.pause();
     server.resume(now);
     server.handle_eof(now);
@@ -190,7 +191,7 @@ fn an_end_after_a_pause_does_not_report_it() {
 
 #[test]
 fn an_application_pause_outlasts_other_pauses() {
-    let (mut server, now) = open(Role::Server, quiet().outbox(10, 20, 30));
+    let (mut server, now) = open(Role::Server, no_heartbeat().outbox(10, 20, 30));
     let mut bytes = frame(true, FIN | TEXT, b"x");
     assert!(server.handle_input(now, &mut &mut bytes[..]).is_some());
     server.send(vec![0; 1000]).unwrap();
@@ -203,7 +204,7 @@ fn an_application_pause_outlasts_other_pauses() {
     server.resume(now + SECOND);
     assert!(!server.is_paused());
 
-    let (mut server, now) = open(Role::Server, quiet().message_rate(Some(1)));
+    let (mut server, now) = open(Role::Server, no_heartbeat().message_rate(Some(1)));
     assert_eq!(feed(&mut server, now, &frame(true, FIN | TEXT, b"x")).len(), 1);
     server.pause();
     server.resume(now);

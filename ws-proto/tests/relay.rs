@@ -9,12 +9,12 @@ use ws_proto::{
     Moment, Opcode, Role, SendError, Sent,
 };
 
-fn quiet() -> Config {
+fn no_heartbeat() -> Config {
     Config::server().heartbeat(Heartbeat::off())
 }
 
-fn in_pieces() -> Config {
-    quiet().delivery(Delivery::Chunked { whole: 10 })
+fn chunked() -> Config {
+    no_heartbeat().delivery(Delivery::Chunked { whole: 10 })
 }
 
 fn fragment(text: &str, first: bool, last: bool) -> Fragment<'_> {
@@ -47,10 +47,10 @@ fn messages_and_fragments_are_relayed_in_order_for_every_cut() {
         bytes.extend(frame(true, FIN | CONTINUATION, other));
     }
     for to_role in [Role::Server, CLIENT] {
-        for config in [quiet(), in_pieces()] {
+        for config in [no_heartbeat(), chunked()] {
             for cut in 1..bytes.len() {
                 let (mut from, now) = open(Role::Server, config.clone());
-                let (mut to, _) = open(to_role, quiet());
+                let (mut to, _) = open(to_role, no_heartbeat());
                 relay(&mut from, &mut to, now, &bytes[..cut]);
                 relay(&mut from, &mut to, now, &bytes[cut..]);
                 let mut messages: Vec<(u8, Vec<u8>)> = Vec::new();
@@ -75,7 +75,7 @@ fn messages_and_fragments_are_relayed_in_order_for_every_cut() {
 #[test]
 fn relayed_data_ignores_the_cap_and_reports_congestion() {
     for owned in [true, false] {
-        let (mut server, now) = open(Role::Server, quiet().outbox(100, 200, 300));
+        let (mut server, now) = open(Role::Server, no_heartbeat().outbox(100, 200, 300));
         let data = vec![7; 90];
         let message = || match owned {
             true => Message::Binary(data.clone().into()),
@@ -90,7 +90,7 @@ fn relayed_data_ignores_the_cap_and_reports_congestion() {
         assert_eq!(parse(&take_output(&mut server, now)).len(), 102);
         assert!(matches!(poll(&mut server, now)[..], [Event::Drained]));
     }
-    let (mut server, now) = open(Role::Server, quiet().outbox(100, 200, 300));
+    let (mut server, now) = open(Role::Server, no_heartbeat().outbox(100, 200, 300));
     for k in 0..100 {
         server.relay(fragment("0123456789", k == 0, k == 99)).unwrap();
     }
@@ -100,7 +100,7 @@ fn relayed_data_ignores_the_cap_and_reports_congestion() {
 
 #[test]
 fn whole_messages_wait_behind_an_unfinished_relayed_one() {
-    let (mut server, now) = open(Role::Server, quiet());
+    let (mut server, now) = open(Role::Server, no_heartbeat());
     server.relay(fragment("a", true, false)).unwrap();
     server.send("own").unwrap();
     server.relay(Message::Text("relayed".into())).unwrap();
@@ -114,9 +114,9 @@ fn whole_messages_wait_behind_an_unfinished_relayed_one() {
 
 #[test]
 fn the_queue_behind_a_message_that_never_ends_is_bounded() {
-    // Its beginning was relayed from a connection that is gone, or sent by the application.
+    // Its beginning was relayed from a connection that has ended, or sent by the application.
     for relayed in [true, false] {
-        let (mut to, now) = open(Role::Server, quiet().outbox(1000, 4000, 1 << 20));
+        let (mut to, now) = open(Role::Server, no_heartbeat().outbox(1000, 4000, 1 << 20));
         match relayed {
             true => to.relay(fragment("begun", true, false)).unwrap(),
             false => to.send(Frame::raw(Opcode::Text, false, "begun").unwrap()).unwrap(),
@@ -137,7 +137,7 @@ fn the_queue_behind_a_message_that_never_ends_is_bounded() {
 
 #[test]
 fn fragments_out_of_order_are_rejected_and_nothing_is_queued() {
-    let (mut server, now) = open(Role::Server, quiet());
+    let (mut server, now) = open(Role::Server, no_heartbeat());
     for last in [false, true] {
         assert_eq!(server.relay(fragment("b", false, last)), Err(SendError::FragmentOrder));
     }
@@ -151,7 +151,7 @@ fn fragments_out_of_order_are_rejected_and_nothing_is_queued() {
 
 #[test]
 fn a_closing_connection_relays_nothing() {
-    let (mut server, now) = open(Role::Server, quiet());
+    let (mut server, now) = open(Role::Server, no_heartbeat());
     server.close(now, CloseCode::NORMAL, "").unwrap();
     assert_eq!(server.relay(Message::Text("x".into())), Err(SendError::NotOpen));
     assert_eq!(server.relay(fragment("x", true, false)), Err(SendError::NotOpen));
@@ -163,12 +163,12 @@ fn compression_is_each_legs_own() {
     let deflate = || ws_proto::Deflate::default();
     let text = "the same again and again ".repeat(400);
     for (one, other) in [(true, false), (false, true), (true, true)] {
-        for pieces in [Delivery::Whole, Delivery::Chunked { whole: 10 }] {
+        for delivery in [Delivery::Whole, Delivery::Chunked { whole: 10 }] {
             let leg = |compressed: bool| {
                 let rules = |config: Config| if compressed { config.deflate(deflate()) } else { config };
                 Pair::open_with(
-                    rules(Config::client().delivery(pieces)),
-                    rules(Config::server().delivery(pieces)),
+                    rules(Config::client().delivery(delivery)),
+                    rules(Config::server().delivery(delivery)),
                 )
             };
             let (mut near, mut far) = (leg(one), leg(other));
@@ -185,23 +185,23 @@ fn compression_is_each_legs_own() {
             let is_compressed = far.client.connection.queued() < text.len() / 2;
             assert_eq!(is_compressed, other, "a near leg {one}");
             far.drive();
-            let mut came = String::new();
+            let mut received = String::new();
             for event in &far.server.events {
                 match event {
                     Event::Message(message) | Event::Fragment(Fragment { data: message, .. }) => {
-                        came.push_str(core::str::from_utf8(message.as_bytes()).unwrap());
+                        received.push_str(core::str::from_utf8(message.as_bytes()).unwrap());
                     }
                     other => panic!("{other:?}"),
                 }
             }
-            assert!(came == text);
+            assert!(received == text);
         }
     }
 }
 
 /// The end of a connection whose peer sends a Close with this body, or vanishes.
 fn closed(close: Option<&[u8]>) -> Closed {
-    let (mut server, now) = open(Role::Server, quiet());
+    let (mut server, now) = open(Role::Server, no_heartbeat());
     match close {
         Some(body) => assert!(feed(&mut server, now, &frame(true, FIN | CLOSE, body)).is_empty()),
         None => server.abort(now, Error::Io(std::io::ErrorKind::ConnectionReset)),
@@ -239,7 +239,7 @@ fn every_relayed_close_can_be_sent() {
             let mut closed = closed(None);
             (closed.code, closed.reason) = (CloseCode::from(code), "r".repeat(123));
             let (code, reason) = closed.relayed(to_server);
-            let (mut server, now) = open(Role::Server, quiet());
+            let (mut server, now) = open(Role::Server, no_heartbeat());
             server.close(now, code, reason).unwrap();
         }
     }

@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
-use ws_kit::trace::{Driven, Record, Role, What, parse};
+use ws_kit::trace::{Action, Driven, Record, Role, parse};
 use ws_proto::{IoAction, Moment};
 
 /// All traces, by name.
@@ -25,21 +25,21 @@ fn traces() -> Vec<(String, Role, Vec<Record>)> {
     traces
 }
 
-/// Replays a trace, with its input cut as `cut` says.
+/// Replays a trace, with its input cut according to `cut`.
 fn replay(name: &str, role: &Role, records: &[Record], cut: usize) {
     let birth = Moment::from_nanos(1 << 60);
     let mut driven = Driven::new(birth, role);
-    for (n, Record { at, what }) in records.iter().enumerate() {
+    for (n, Record { at, action }) in records.iter().enumerate() {
         let now = birth + *at;
         let place = || format!("{name}: record {n}, {at:?} after the beginning");
-        match what {
-            What::Received(bytes) => {
+        match action {
+            Action::Received(bytes) => {
                 for part in bytes.chunks(cut) {
-                    driven.happens(now, &What::Received(part.to_vec()));
+                    driven.apply(now, &Action::Received(part.to_vec()));
                 }
                 continue;
             }
-            What::Wrote(bytes) => {
+            Action::Wrote(bytes) => {
                 let mut written = bytes.as_slice();
                 while !written.is_empty() {
                     let output = driven.output();
@@ -51,18 +51,18 @@ fn replay(name: &str, role: &Role, records: &[Record], cut: usize) {
                         "{}",
                         place()
                     );
-                    driven.happens(now, &What::Wrote(written[..n].to_vec()));
+                    driven.apply(now, &Action::Wrote(written[..n].to_vec()));
                     written = &written[n..];
                 }
                 continue;
             }
-            What::Shut => assert_eq!(driven.poll_io(), IoAction::Shutdown, "{}", place()),
-            What::Drop => assert_eq!(driven.poll_io(), IoAction::Drop, "{}", place()),
-            What::Timeout | What::End | What::Reset => {}
+            Action::Shut => assert_eq!(driven.poll_io(), IoAction::Shutdown, "{}", place()),
+            Action::Drop => assert_eq!(driven.poll_io(), IoAction::Drop, "{}", place()),
+            Action::Timeout | Action::End | Action::Reset => {}
         }
-        driven.happens(now, what);
+        driven.apply(now, action);
     }
-    assert_eq!(records.last().map(|record| &record.what), Some(&What::Drop), "{name} has no end");
+    assert_eq!(records.last().map(|record| &record.action), Some(&Action::Drop), "{name} has no end");
     assert!(driven.ended.is_some(), "{name}: the end was not reported");
 }
 
@@ -104,8 +104,8 @@ fn each_kind_of_peer_was_recorded() {
 }
 
 fn received(record: &Record) -> usize {
-    match &record.what {
-        What::Received(bytes) => bytes.len(),
+    match &record.action {
+        Action::Received(bytes) => bytes.len(),
         _ => 0,
     }
 }
@@ -113,8 +113,8 @@ fn received(record: &Record) -> usize {
 #[test]
 fn a_difference_is_detected() {
     let (name, role, mut records) = traces().into_iter().find(|(.., records)| records.len() > 5).unwrap();
-    let wrote = records.iter_mut().find_map(|record| match &mut record.what {
-        What::Wrote(bytes) => Some(bytes),
+    let wrote = records.iter_mut().find_map(|record| match &mut record.action {
+        Action::Wrote(bytes) => Some(bytes),
         _ => None,
     });
     *wrote.unwrap().last_mut().unwrap() ^= 1;
@@ -123,17 +123,17 @@ fn a_difference_is_detected() {
 }
 
 #[test]
-fn lines_round_trip() {
-    for what in [
-        What::Received(vec![0, 0x7f, 0xff]),
-        What::Wrote(b"x".to_vec()),
-        What::Timeout,
-        What::End,
-        What::Reset,
-        What::Shut,
-        What::Drop,
+fn trace_lines_round_trip() {
+    for action in [
+        Action::Received(vec![0, 0x7f, 0xff]),
+        Action::Wrote(b"x".to_vec()),
+        Action::Timeout,
+        Action::End,
+        Action::Reset,
+        Action::Shut,
+        Action::Drop,
     ] {
-        let record = Record { at: Duration::from_nanos(1_234_567), what };
+        let record = Record { at: Duration::from_nanos(1_234_567), action };
         assert_eq!(parse(&format!("server\n# why\n{}\n", record.line())), Ok((Role::Server, vec![record])));
     }
     assert!(parse("server\n5 nonsense").is_err() && parse("server\n5 < 0").is_err());

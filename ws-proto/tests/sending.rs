@@ -281,7 +281,7 @@ fn with_an_unfinished_message() -> (Connection, ws_proto::Moment) {
 }
 
 #[test]
-fn the_cap_applies_to_waiting_messages_while_control_frames_go_out() {
+fn the_cap_applies_to_waiting_messages_while_control_frames_are_sent() {
     let (mut server, now) = with_an_unfinished_message();
     let mut taken = 0;
     for _ in 0..50 {

@@ -36,7 +36,7 @@ fn queue(server: &mut Connection, len: usize) {
 fn closed_of(events: Vec<Event<'static>>) -> Closed {
     match events.into_iter().last() {
         Some(Event::Closed(closed)) => *closed,
-        other => panic!("{other:?} is no end"),
+        other => panic!("{other:?} is not the end"),
     }
 }
 
@@ -352,7 +352,7 @@ impl Crowd {
         }
     }
 
-    fn gone(&self) -> Vec<usize> {
+    fn closed(&self) -> Vec<usize> {
         (0..self.members.len()).filter(|k| self.members[*k].2.is_some()).collect()
     }
 }
@@ -365,9 +365,9 @@ fn after_a_second_the_least_active_are_closed_largest_first() {
     queue(crowd.add(&memory, 0), 60_000);
     queue(crowd.add(&memory, 100), 9000);
     crowd.run(950 * MILLISECOND);
-    assert!(crowd.gone().is_empty(), "it may recover");
+    assert!(crowd.closed().is_empty(), "it may recover");
     crowd.run(10 * SECOND);
-    assert_eq!(crowd.gone(), [1]);
+    assert_eq!(crowd.closed(), [1]);
     let (age, closed) = crowd.members[1].2.as_ref().unwrap();
     assert!(*age <= 1500 * MILLISECOND, "after {age:?}");
     assert_eq!((closed.sent, closed.initiator), (Some(CloseCode::TRY_AGAIN_LATER), Initiator::Local));
@@ -384,7 +384,7 @@ fn slow_connections_relative_to_their_memory_are_closed_first() {
     queue(crowd.add(&memory, 10), 60_000);
     queue(crowd.add(&memory, 1000), 8000);
     crowd.run(10 * SECOND);
-    assert_eq!(crowd.gone(), [1]);
+    assert_eq!(crowd.closed(), [1]);
 }
 
 #[test]
@@ -396,8 +396,8 @@ fn more_are_closed_until_memory_suffices() {
     }
     queue(crowd.add(&memory, 1000), 5000);
     crowd.run(10 * SECOND);
-    assert_eq!(crowd.gone().len(), 6, "{:?}", crowd.gone());
-    assert!(!crowd.gone().contains(&10));
+    assert_eq!(crowd.closed().len(), 6, "{:?}", crowd.closed());
+    assert!(!crowd.closed().contains(&10));
     assert!(memory.held() <= 220_000);
 }
 
@@ -415,7 +415,7 @@ fn a_new_connection_is_not_considered_inactive() {
         crowd.run(100 * MILLISECOND);
     }
     crowd.run(5 * SECOND);
-    assert_eq!(crowd.gone(), [0]);
+    assert_eq!(crowd.closed(), [0]);
 }
 
 #[test]
@@ -429,7 +429,7 @@ fn an_unfinished_message_under_memory_pressure_closes_with_1009() {
         assert_eq!(connection.state(), State::Open, "{server}");
     }
     crowd.run(10 * SECOND);
-    assert_eq!(crowd.gone(), [1]);
+    assert_eq!(crowd.closed(), [1]);
     let (_, closed) = crowd.members[1].2.as_ref().unwrap();
     assert_eq!(closed.sent, Some(CloseCode::TOO_BIG), "{closed}");
 }
@@ -462,14 +462,14 @@ fn nothing_is_closed_without_a_limit_or_below_the_low_marks() {
         queue(crowd.add(&memory, 0), 1 << 16);
     }
     crowd.run(10 * SECOND);
-    assert!(crowd.gone().is_empty());
+    assert!(crowd.closed().is_empty());
     let memory = Memory::new(0);
     let mut crowd = Crowd::new();
     for _ in 0..10 {
         queue(crowd.add(&memory, 0), 1000);
     }
     crowd.run(10 * SECOND);
-    assert!(crowd.gone().is_empty(), "none is above its low mark");
+    assert!(crowd.closed().is_empty(), "none is above its low mark");
 }
 
 #[test]
@@ -478,7 +478,7 @@ fn a_zero_limit_closes_connections_that_hold_anything_for_long() {
     let mut crowd = Crowd::new();
     queue(crowd.add(&memory, 0), 2001);
     crowd.run(3 * SECOND);
-    assert_eq!(crowd.gone(), [0]);
+    assert_eq!(crowd.closed(), [0]);
     assert_eq!(memory.held(), 0);
 }
 

@@ -15,10 +15,10 @@ use ws_proto::{
 fn each_setter_changes_its_own_setting() {
     let second = Duration::from_secs;
     let wall = SystemTime::UNIX_EPOCH;
-    let pieces = Delivery::Chunked { whole: 2 };
+    let delivery = Delivery::Chunked { whole: 2 };
     let config = Config::server()
         .message_limit(1)
-        .delivery(pieces)
+        .delivery(delivery)
         .body_limit(3)
         .frame_rate(Some(4))
         .message_rate(Some(5))
@@ -31,7 +31,10 @@ fn each_setter_changes_its_own_setting() {
         .heartbeat(Heartbeat::off())
         .report_all_closes(true)
         .wall_clock(WallClock::new(wall));
-    assert_eq!((config.get_message_limit(), config.get_delivery(), config.get_body_limit()), (1, pieces, 3));
+    assert_eq!(
+        (config.get_message_limit(), config.get_delivery(), config.get_body_limit()),
+        (1, delivery, 3)
+    );
     assert_eq!((config.get_frame_rate(), config.get_message_rate()), (Some(4), Some(5)));
     assert_eq!((config.get_low_mark(), config.get_high_mark(), config.get_outbox_cap()), (6, 7, 8));
     let times = [
@@ -110,8 +113,8 @@ fn an_upgrade_is_pending_until_it_is_decided() {
         ClientRequest::new("ws://localhost").unwrap(),
         [0; 32],
     );
-    let asked = take_output(&mut client, now);
-    let Some(Event::Upgrade(upgrade)) = feed(&mut server, now, &asked).pop() else { panic!("no upgrade") };
+    let request = take_output(&mut client, now);
+    let Some(Event::Upgrade(upgrade)) = feed(&mut server, now, &request).pop() else { panic!("no upgrade") };
     assert!(server.http().is_upgrading());
     server.accept(now, upgrade).unwrap();
     assert!(!server.http().is_upgrading());

@@ -34,11 +34,11 @@ impl Rig {
 
     /// Flushes the kept messages, and returns the outcome of each.
     fn release(&mut self) -> Vec<(u8, Delivered)> {
-        let mut told = Vec::new();
+        let mut outcomes = Vec::new();
         flush_latest(self.now, PEER, &mut self.server, &mut self.newest, |frame, delivered| {
-            told.push((frame.payload()[0], delivered));
+            outcomes.push((frame.payload()[0], delivered));
         });
-        told
+        outcomes
     }
 }
 

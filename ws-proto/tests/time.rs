@@ -69,7 +69,7 @@ fn payload_kind_and_interval_of_the_heartbeat_can_be_set() {
     let frames = parse(&take_output(&mut server, now + 7 * SECOND));
     assert_eq!((frames[0].first, &frames[0].payload[..]), (FIN | PING, &b"still there?"[..]));
     let (server, _) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
-    assert_eq!(server.poll_timeout(), None, "off is off");
+    assert_eq!(server.poll_timeout(), None, "no heartbeat, no deadline");
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_reader_at_the_minimum_rate_stays_and_a_slower_one_is_closed_with_1013() {
             assert_eq!(server.state(), if is_open { State::Open } else { State::Closing }, "round {round}");
         }
         if taken < enough {
-            // Behind the partly written frame.
+            // After the partly written frame.
             let output = take_output(&mut server, now + 271 * SECOND);
             let close = output.len() - (2 + 2 + "too slow".len());
             assert_eq!(close, 10 + (1 << 20) - (9 * enough - 1));

@@ -129,7 +129,7 @@ fn a_ping_overtakes_only_output_not_yet_taken() {
     let (messages, pings) = read(sent);
     assert_eq!((messages.len(), pings), (100, 1));
 
-    // A Ping that is still queued goes first, whatever else is queued.
+    // A Ping that is still queued is sent before everything else.
     connection.send("data").unwrap();
     connection.send_ping(NOW, b"!").unwrap();
     assert!(flush(&mut connection).starts_with(b"\x89\x01!\x81\x04data"));
@@ -176,7 +176,7 @@ fn a_buffer_carries_no_count_to_another_connection() {
     let mut first = server();
     first.send("hello").unwrap();
     let mut stale = first.unsent(NOW).unwrap();
-    first.handle_written(NOW, 7); // both ways at once is a caller's error
+    first.handle_written(NOW, 7); // using both ways at once is a caller's error
     let mut second = server();
     second.outbox().attach_buffer(first.outbox().detach_buffer().unwrap());
     second.send("hello").unwrap();
@@ -295,7 +295,7 @@ fn read_many(mut bytes: Vec<u8>) -> (Vec<Vec<u8>>, usize) {
     let mut peer = Connection::upgraded(NOW, Arc::new(config), Role::Client { seed: [7; 32] });
     let (mut messages, mut pongs, mut input) = (Vec::new(), 0, &mut bytes[..]);
     while !input.is_empty() {
-        // One frame at a time, so that each Pong goes out.
+        // One frame at a time, so that each Pong is sent.
         let len = input.len().min(3);
         let (mut first, rest) = std::mem::take(&mut input).split_at_mut(len);
         input = rest;

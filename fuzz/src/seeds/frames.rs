@@ -17,7 +17,7 @@ const LAST: u8 = 0x80;
 /// A part of the input.
 pub(super) enum Part {
     Frame(u8, Vec<u8>),
-    /// A header that lies: its first byte, its second without the masking bit, and the following bytes.
+    /// A false header: its first byte, its second without the masking bit, and the following bytes.
     Raw(u8, u8, &'static [u8]),
 }
 

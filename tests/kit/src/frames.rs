@@ -1,4 +1,4 @@
-//! Hand-built frames: other code than the engine's checks what it reads and writes.
+//! Hand-built frames: code independent of the engine checks what it reads and writes.
 
 use bytes::Buf;
 use std::sync::Arc;

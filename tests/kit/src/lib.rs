@@ -2,7 +2,7 @@
 //! engine from outside.
 //!
 //! ```text
-//!  frames.rs      frames built and read by other code than the engine's; open connections, and their events
+//!  frames.rs      frames built and read independently of the engine; open connections, and their events
 //!  pair.rs        two ends, a pipe each way, and a manual clock
 //!  pipes.rs       two ends with applications, and pipes with a size and a rate
 //!  trace.rs       a recorded connection, and its application
@@ -14,7 +14,7 @@
 //!  chat/          the room and the page of both chat examples
 //!  deflate/       compressing peers; from_bytes.rs: tests driven entirely by input bytes
 //! ```
-#![allow(missing_docs, missing_debug_implementations)] // the names say it
+#![allow(missing_docs, missing_debug_implementations)] // the names suffice
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test fails
 
 #[cfg(feature = "chat")]

@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// From each module to the modules it uses. `server::stop` is a module, `lib` the root.
 #[derive(Debug)]
-pub struct Arrows(BTreeMap<String, BTreeSet<String>>);
+pub struct Dependencies(BTreeMap<String, BTreeSet<String>>);
 
 /// The source of one module.
 struct Module {
@@ -24,7 +24,7 @@ const DEEPEST: u32 = 8;
 
 type Modules = BTreeMap<String, Module>;
 
-impl Arrows {
+impl Dependencies {
     /// Reads the crate in this folder (`CARGO_MANIFEST_DIR`), without its tests.
     pub fn read(manifest_dir: &str) -> Self {
         let mut texts = Vec::new();
@@ -76,9 +76,9 @@ impl Arrows {
     }
 
     /// A cycle: modules of which each uses the next, and the last one the first.
-    pub fn circle(&self) -> Option<Vec<&str>> {
+    pub fn cycle(&self) -> Option<Vec<&str>> {
         let mut left = self.0.clone();
-        // Modules that use nothing remaining can go; the rest are in a cycle or depend on one.
+        // Modules that use nothing remaining are removed; the rest are in a cycle or depend on one.
         while let Some(name) = left.iter().find(|(_, used)| !used.iter().any(|used| left.contains_key(used)))
         {
             let name = name.0.clone();
@@ -98,9 +98,9 @@ impl Arrows {
     ///
     /// # Panics
     /// If there is one, with its names.
-    pub fn assert_no_circle(&self) {
-        if let Some(circle) = self.circle() {
-            panic!("a circle: {} -> {}", circle.join(" -> "), circle[0]);
+    pub fn assert_no_cycle(&self) {
+        if let Some(cycle) = self.cycle() {
+            panic!("a cycle: {} -> {}", cycle.join(" -> "), cycle[0]);
         }
     }
 }
@@ -257,13 +257,13 @@ fn parent(of: &str) -> String {
 mod tests {
     use super::*;
 
-    fn used(arrows: &Arrows, name: &str) -> Vec<String> {
-        arrows.0[name].iter().cloned().collect()
+    fn used(dependencies: &Dependencies, name: &str) -> Vec<String> {
+        dependencies.0[name].iter().cloned().collect()
     }
 
     #[test]
     fn uses_are_found_wherever_they_are_named() {
-        let arrows = Arrows::of([
+        let dependencies = Dependencies::of([
             ("lib", "mod a;\nmod b;\nmod c;"),
             ("a", "use crate::{b::{self, x::X}, c as d};\n\nfn f() { d::f(); crate::e::f() }"),
             ("b", "mod x;\nfn f() { x::f() }"),
@@ -271,17 +271,17 @@ mod tests {
             ("c", "use std::fmt;\nuse http::Response;\n/// crate::a\nfn f() -> fmt::Result { Vec::new() }"),
             ("e", "impl crate::c::C {}"),
         ]);
-        assert_eq!(used(&arrows, "a"), ["b", "b::x", "c", "e"]);
-        assert_eq!(used(&arrows, "b"), ["b::x"]);
-        assert_eq!(used(&arrows, "b::x"), ["c"]);
-        assert_eq!(used(&arrows, "e"), ["c"]);
-        assert!(used(&arrows, "c").is_empty() && used(&arrows, "lib").is_empty());
-        arrows.assert_no_circle();
+        assert_eq!(used(&dependencies, "a"), ["b", "b::x", "c", "e"]);
+        assert_eq!(used(&dependencies, "b"), ["b::x"]);
+        assert_eq!(used(&dependencies, "b::x"), ["c"]);
+        assert_eq!(used(&dependencies, "e"), ["c"]);
+        assert!(used(&dependencies, "c").is_empty() && used(&dependencies, "lib").is_empty());
+        dependencies.assert_no_cycle();
     }
 
     #[test]
     fn a_reexported_name_leads_to_its_definition() {
-        let arrows = Arrows::of([
+        let dependencies = Dependencies::of([
             ("lib", "pub use web::Page;"),
             (
                 "web",
@@ -292,14 +292,14 @@ mod tests {
             ("web::query", ""),
             ("files", "use crate::Page;"),
         ]);
-        assert_eq!(used(&arrows, "files"), ["web::page"]);
-        assert_eq!(used(&arrows, "web::page"), ["web::path"]);
-        assert_eq!(used(&arrows, "web"), ["web::path"], "a direct use");
+        assert_eq!(used(&dependencies, "files"), ["web::page"]);
+        assert_eq!(used(&dependencies, "web::page"), ["web::path"]);
+        assert_eq!(used(&dependencies, "web"), ["web::path"], "a direct use");
     }
 
     #[test]
     fn cycles_of_modules_and_of_folders_are_found() {
-        let files = Arrows::of([
+        let files = Dependencies::of([
             ("a", ""),
             ("a::x", "use crate::b::y::Y;"),
             ("a::z", ""),
@@ -308,14 +308,17 @@ mod tests {
             ("b::w", "use crate::a::z::Z;"),
             ("top", "use crate::a::x::X;"),
         ]);
-        files.assert_no_circle();
-        assert_eq!(files.between_folders().circle().unwrap(), ["a", "b"]);
-        files.between_folders().without("b", "a").assert_no_circle();
-        let files =
-            Arrows::of([("a", "use crate::b::B;"), ("b", "use crate::c::C;"), ("c", "use crate::b::B;")]);
-        assert_eq!(files.circle().unwrap(), ["b", "c"]);
-        let parts = || Arrows::of([("a", "use b::B;"), ("a::b", "use super::A;"), ("ab", "")]);
-        assert_eq!(parts().circle().unwrap(), ["a", "a::b"]);
-        parts().without_parts().assert_no_circle();
+        files.assert_no_cycle();
+        assert_eq!(files.between_folders().cycle().unwrap(), ["a", "b"]);
+        files.between_folders().without("b", "a").assert_no_cycle();
+        let files = Dependencies::of([
+            ("a", "use crate::b::B;"),
+            ("b", "use crate::c::C;"),
+            ("c", "use crate::b::B;"),
+        ]);
+        assert_eq!(files.cycle().unwrap(), ["b", "c"]);
+        let parts = || Dependencies::of([("a", "use b::B;"), ("a::b", "use super::A;"), ("ab", "")]);
+        assert_eq!(parts().cycle().unwrap(), ["a", "a::b"]);
+        parts().without_parts().assert_no_cycle();
     }
 }

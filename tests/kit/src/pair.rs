@@ -46,7 +46,7 @@ impl End {
         assert_eq!(ends, 1, "{:?}", self.events);
         match self.events.last() {
             Some(Event::Closed(closed)) => closed,
-            other => panic!("{other:?} came after the end"),
+            other => panic!("{other:?} follows the end"),
         }
     }
 
@@ -64,9 +64,9 @@ impl End {
         let mut bytes: Vec<u8> = self.incoming.drain(..n).collect();
         let mut input = &mut bytes[..];
         while let Some(event) = self.connection.handle_input(now, &mut input) {
-            self.note(now, event.into_owned(), accept);
+            self.handle(now, event.into_owned(), accept);
         }
-        // Input left by a paused connection comes before newer input.
+        // Input left by a paused connection precedes newer input.
         let left = input.len();
         input.iter().rev().for_each(|byte| self.incoming.push_front(*byte));
         if self.incoming.is_empty() && self.fin_coming {
@@ -77,7 +77,7 @@ impl End {
         n > left
     }
 
-    fn note(&mut self, now: Moment, event: Event<'static>, accept: bool) {
+    fn handle(&mut self, now: Moment, event: Event<'static>, accept: bool) {
         match event {
             Event::Upgrade(upgrade) if accept => self.connection.accept(now, upgrade).unwrap(),
             event => self.events.push(event),
@@ -86,7 +86,7 @@ impl End {
 
     fn poll(&mut self, now: Moment, accept: bool) {
         while let Some(event) = self.connection.poll_event(now) {
-            self.note(now, event, accept);
+            self.handle(now, event, accept);
         }
     }
 }

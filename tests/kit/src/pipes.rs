@@ -44,7 +44,7 @@ impl<'a> Side<'a> {
         }
     }
 
-    fn tell(&mut self, now: Moment, event: Event<'_>) {
+    fn handle(&mut self, now: Moment, event: Event<'_>) {
         match event {
             Event::Closed(closed) => self.closed = Some(*closed),
             Event::Upgrade(upgrade) => self.connection.accept(now, upgrade).unwrap(),
@@ -55,25 +55,25 @@ impl<'a> Side<'a> {
 
     fn poll(&mut self, now: Moment) {
         while let Some(event) = self.connection.poll_event(now) {
-            self.tell(now, event);
+            self.handle(now, event);
         }
     }
 
     fn read(&mut self, now: Moment) -> bool {
         let before = self.left.len();
-        let mut came = 0;
+        let mut taken = 0;
         if !self.connection.is_paused() && self.left.is_empty() {
-            came = self.pipe.len().min(READ);
+            taken = self.pipe.len().min(READ);
             if self.rate.is_some() {
-                came = came.min(usize::try_from(self.tokens).unwrap());
-                self.tokens -= came as u64;
+                taken = taken.min(usize::try_from(self.tokens).unwrap());
+                self.tokens -= taken as u64;
             }
-            self.left.extend(self.pipe.drain(..came));
+            self.left.extend(self.pipe.drain(..taken));
         }
         let mut bytes = core::mem::take(&mut self.left);
         let mut input = &mut bytes[..];
         while let Some(event) = self.connection.handle_input(now, &mut input) {
-            self.tell(now, event);
+            self.handle(now, event);
         }
         self.left = input.to_vec();
         if self.fin && self.pipe.is_empty() && self.left.is_empty() {
@@ -81,7 +81,7 @@ impl<'a> Side<'a> {
             self.connection.handle_eof(now);
         }
         self.poll(now);
-        came > 0 || self.left.len() < before
+        taken > 0 || self.left.len() < before
     }
 
     fn write(&mut self, now: Moment, to: &mut Self) -> bool {
@@ -152,15 +152,15 @@ impl<'a> World<'a> {
     }
 
     /// Runs until the condition holds, or for `time`. Returns whether it held.
-    pub fn run_until(&mut self, time: Duration, mut is_so: impl FnMut(&Self) -> bool) -> bool {
+    pub fn run_until(&mut self, time: Duration, mut condition: impl FnMut(&Self) -> bool) -> bool {
         let end = self.now + time;
         loop {
             while self.step() {
-                if is_so(self) {
+                if condition(self) {
                     return true;
                 }
             }
-            if is_so(self) {
+            if condition(self) {
                 return true;
             }
             let Some(next) = self.next().filter(|next| *next <= end) else {

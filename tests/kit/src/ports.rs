@@ -18,7 +18,7 @@ pub fn reserved() -> (Socket, Socket, u16) {
     (0..100).find_map(both).unwrap()
 }
 
-/// A port for a server that restarts, and its reservation in the meantime: a socket that is bound but does not
+/// A port for a restarting server, and its reservation in the meantime: a socket that is bound but does not
 /// listen.
 pub fn kept() -> (Option<Socket>, u16) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();

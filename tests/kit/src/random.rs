@@ -1,5 +1,5 @@
-//! Reproducible randomness: a seed gives the same numbers permanently, because seeds that found something are kept.
-//! There are several generators because sequences of each were recorded.
+//! Reproducible randomness: a seed always gives the same numbers, because seeds that found a fault are kept. There
+//! are several generators because sequences of each were recorded.
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ pub fn number(name: &str) -> Option<u64> {
 }
 
 /// The message of a panic; empty if it is not text.
-pub fn words(cause: &(dyn Any + Send)) -> String {
+pub fn panic_message(cause: &(dyn Any + Send)) -> String {
     let fixed = cause.downcast_ref::<&str>().map(ToString::to_string);
     cause.downcast_ref::<String>().cloned().or(fixed).unwrap_or_default()
 }

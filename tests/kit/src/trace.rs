@@ -1,9 +1,9 @@
-//! A recorded connection: what happened to it and when, in lines of text, and its application.
+//! A recorded connection: its events and their times, in lines of text, and its application.
 //!
 //! ```text
 //! # a comment
 //! server                          which end was recorded; for a client: client URL
-//! 0 < 474554202f…                 nanoseconds since the start, and what happened:
+//! 0 < 474554202f…                 nanoseconds since the start, and the event:
 //! 81344 > 485454502f…             < from the peer, > taken by the socket, both in hexadecimal;
 //! 250000000 timeout               the deadline; end and reset of the peer's stream; shut and drop of ours
 //! ```
@@ -20,9 +20,9 @@ use ws_proto::{
     Request, RespondError,
 };
 
-/// What happened.
+/// A recorded event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum Action {
     Received(Vec<u8>),
     Wrote(Vec<u8>),
     Timeout,
@@ -43,7 +43,7 @@ pub enum Role {
 pub struct Record {
     /// Time since the connection began.
     pub at: Duration,
-    pub what: What,
+    pub action: Action,
 }
 
 impl Record {
@@ -55,34 +55,34 @@ impl Record {
                 let _ = write!(line, "{byte:02x}");
             }
         };
-        match &self.what {
-            What::Received(bytes) => hex("< ", bytes),
-            What::Wrote(bytes) => hex("> ", bytes),
-            What::Timeout => line.push_str("timeout"),
-            What::End => line.push_str("end"),
-            What::Reset => line.push_str("reset"),
-            What::Shut => line.push_str("shut"),
-            What::Drop => line.push_str("drop"),
+        match &self.action {
+            Action::Received(bytes) => hex("< ", bytes),
+            Action::Wrote(bytes) => hex("> ", bytes),
+            Action::Timeout => line.push_str("timeout"),
+            Action::End => line.push_str("end"),
+            Action::Reset => line.push_str("reset"),
+            Action::Shut => line.push_str("shut"),
+            Action::Drop => line.push_str("drop"),
         }
         line
     }
 
     fn parse(line: &str) -> Option<Self> {
-        let (at, what) = line.split_once(' ')?;
-        let what = match what.split_once(' ') {
-            Some(("<", hex)) => What::Received(bytes(hex)?),
-            Some((">", hex)) => What::Wrote(bytes(hex)?),
+        let (at, action) = line.split_once(' ')?;
+        let action = match action.split_once(' ') {
+            Some(("<", hex)) => Action::Received(bytes(hex)?),
+            Some((">", hex)) => Action::Wrote(bytes(hex)?),
             Some(_) => return None,
-            None => match what {
-                "timeout" => What::Timeout,
-                "end" => What::End,
-                "reset" => What::Reset,
-                "shut" => What::Shut,
-                "drop" => What::Drop,
+            None => match action {
+                "timeout" => Action::Timeout,
+                "end" => Action::End,
+                "reset" => Action::Reset,
+                "shut" => Action::Shut,
+                "drop" => Action::Drop,
                 _ => return None,
             },
         };
-        Some(Self { at: Duration::from_nanos(at.parse().ok()?), what })
+        Some(Self { at: Duration::from_nanos(at.parse().ok()?), action })
     }
 }
 
@@ -110,7 +110,7 @@ pub struct Driven {
     unread: Vec<u8>,
     is_client: bool,
     /// The number of messages received.
-    heard: usize,
+    received: usize,
     /// How the connection ended, in a sentence.
     pub ended: Option<String>,
 }
@@ -149,18 +149,18 @@ impl Driven {
             }
         };
         let is_client = *role != Role::Server;
-        Self { connection, unread: Vec::new(), is_client, heard: 0, ended: None }
+        Self { connection, unread: Vec::new(), is_client, received: 0, ended: None }
     }
 
     /// Applies a recorded event, except for writes.
-    pub fn happens(&mut self, now: Moment, what: &What) {
-        match what {
-            What::Received(bytes) => self.unread.extend_from_slice(bytes),
-            What::Wrote(bytes) => self.connection.handle_written(now, bytes.len()),
-            What::Timeout => self.connection.handle_timeout(now),
-            What::End => self.connection.handle_eof(now),
-            What::Reset => self.connection.abort(now, Error::Io(std::io::ErrorKind::ConnectionReset)),
-            What::Shut | What::Drop => {}
+    pub fn apply(&mut self, now: Moment, action: &Action) {
+        match action {
+            Action::Received(bytes) => self.unread.extend_from_slice(bytes),
+            Action::Wrote(bytes) => self.connection.handle_written(now, bytes.len()),
+            Action::Timeout => self.connection.handle_timeout(now),
+            Action::End => self.connection.handle_eof(now),
+            Action::Reset => self.connection.abort(now, Error::Io(std::io::ErrorKind::ConnectionReset)),
+            Action::Shut | Action::Drop => {}
         }
         self.react(now);
     }
@@ -193,14 +193,14 @@ impl Driven {
             }
             Event::Open(_) if self.is_client => drop(self.connection.send("hello")),
             Event::Message(message) if self.is_client => {
-                self.heard += 1;
-                let _ = match self.heard {
+                self.received += 1;
+                let _ = match self.received {
                     1 => self.connection.send(vec![0xa5; 300]).map(drop),
                     2 => self.connection.send_ping(now, b"are you there").map(drop),
                     _ => Ok(()),
                 };
                 let _ = self.connection.send(message);
-                if self.heard == 4 {
+                if self.received == 4 {
                     let _ = self.connection.close(now, CloseCode::NORMAL, "that was all");
                 }
             }

@@ -1,7 +1,7 @@
 //! Configuration of clients, and their errors: shared by all adapters.
 
 use super::Reconnect;
-use crate::settings::settings_of_a_connection;
+use crate::settings::connection_settings;
 use core::convert::Infallible;
 use core::fmt;
 use core::net::SocketAddr;
@@ -32,7 +32,7 @@ pub struct ClientConfig {
     forgets: bool,
 }
 
-settings_of_a_connection!(ClientConfig);
+connection_settings!(ClientConfig);
 
 impl ClientConfig {
     /// The defaults.
@@ -118,7 +118,7 @@ pub enum ClientState {
     Waiting,
 }
 
-/// A target that cannot be tried. Nothing was begun.
+/// A target that cannot be tried. Nothing was started.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidTarget {
@@ -178,7 +178,7 @@ impl From<Infallible> for InvalidTarget {
 /// Why an attempt to connect failed.
 #[non_exhaustive]
 pub enum ConnectError {
-    /// It cannot be tried. Only from verbs that connect in one call.
+    /// It cannot be tried. Only from functions that connect in one call.
     Invalid(InvalidTarget),
     /// The name could not be looked up: the system returned an error, or did not answer within
     /// [`ClientConfig::handshake_timeout`] ([`io::ErrorKind::TimedOut`]).

@@ -1,10 +1,10 @@
 //! The queue of names to look up.
 //!
 //! The system's resolver blocks, for half a minute if no name server answers, and cannot be interrupted. So a name
-//! never waits for another one while threads are free, clients that ask for the same name share one lookup, and a
-//! question without waiters is dropped before it begins.
+//! never waits for another one while threads are free, clients that need the same name share one lookup, and a
+//! lookup without waiters is dropped before it begins.
 //!
-//! Pure: the owner of the threads asks for the next name to look up, and reports each answer.
+//! Pure: the owner of the threads takes the next name to look up, and reports each answer.
 //!
 //! ```
 //! use ws_host::client::Lookups;
@@ -24,10 +24,10 @@ use std::collections::VecDeque;
 use std::string::String;
 use std::vec::Vec;
 
-/// The most names to look up at a time, since each needs a thread.
+/// The maximum of concurrent lookups, since each needs a thread.
 pub const MAX_LOOKUPS: usize = 8;
 
-/// The questions of one owner of threads. `W` identifies what waits for an answer.
+/// The pending lookups of one owner of threads. `W` identifies what waits for an answer.
 #[derive(Debug)]
 pub struct Lookups<W> {
     /// Names that are being looked up; at most `most`. They may have lost their waiters.
@@ -45,7 +45,7 @@ struct Question<W> {
 }
 
 impl<W: PartialEq> Lookups<W> {
-    /// An empty queue with this limit of concurrent lookups. Zero is one.
+    /// An empty queue with this limit of concurrent lookups. Zero counts as one.
     pub const fn new(lookups: usize) -> Self {
         let most = if lookups == 0 { 1 } else { lookups };
         Self { running: Vec::new(), waiting: VecDeque::new(), most }
@@ -62,7 +62,7 @@ impl<W: PartialEq> Lookups<W> {
         }
     }
 
-    /// The next name to look up, on a thread of its own: call it until it returns `None`, after each
+    /// The next name to look up, on its own thread: call it until it returns `None`, after each
     /// [`ask`](Self::ask) and each [`finish`](Self::finish).
     pub fn start_next(&mut self) -> Option<String> {
         if self.running.len() >= self.most {
@@ -80,7 +80,7 @@ impl<W: PartialEq> Lookups<W> {
         place.map_or_else(Vec::new, |place| self.running.swap_remove(place).waiters)
     }
 
-    /// Removes a waiter. A question without waiters is dropped, unless its lookup has begun.
+    /// Removes a waiter. A lookup without waiters is dropped, unless it has begun.
     pub fn cancel(&mut self, name: &str, waiter: &W) {
         let Some(question) = self.question(name) else { return };
         question.waiters.retain(|other| other != waiter);
@@ -134,13 +134,13 @@ mod tests {
         lookups.ask("a", 3);
         assert_eq!(started(&mut lookups), [""; 0]);
         assert_eq!(lookups.finish("a"), [1, 2, 3]);
-        assert_eq!(lookups.finish("a"), [0; 0], "an answer comes once");
+        assert_eq!(lookups.finish("a"), [0; 0], "an answer is returned once");
         lookups.ask("a", 4);
         assert_eq!(started(&mut lookups), ["a"], "an answer is not kept");
     }
 
     #[test]
-    fn a_question_without_waiters_is_dropped_unless_it_has_begun() {
+    fn a_lookup_without_waiters_is_dropped_unless_it_has_begun() {
         let mut lookups = Lookups::new(1);
         lookups.ask("a", 1);
         lookups.ask("b", 2);

@@ -14,7 +14,7 @@ pub const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 /// Pure: the owner of the sockets opens them, keeps the time, and reports failures.
 ///
 /// ```text
-///  next ──▶ Connect: begin, and ask again after the delay, or once a running one fails
+///  next ──▶ Connect: begin, and call again after the delay, or once a running one fails
 ///   ▲  │──▶ Wait: all are begun; a running one may still win
 ///   │  └──▶ Lost: all have failed ──▶ unreachable
 ///   └── failed(error)
@@ -74,7 +74,7 @@ impl Race {
 
     /// The next step: call this at the beginning, when the delay of the last step is over, and after each
     /// [failure](Self::failed).
-    #[expect(clippy::should_implement_trait, reason = "it goes on after Wait, when one has failed")]
+    #[expect(clippy::should_implement_trait, reason = "it continues after Wait, when one has failed")]
     pub fn next(&mut self) -> RaceStep {
         match self.untried.pop_front() {
             Some(address) => {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_race_is_lost_only_once_none_runs() {
+    fn the_race_is_lost_only_when_no_attempt_runs() {
         let mut race = Race::new([at(1), at(2), at(3)]);
         assert_eq!((race.next(), race.next()), (connect(1, true), connect(2, true)));
         race.failed(io::ErrorKind::ConnectionRefused.into());
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn after_the_winner_no_address_is_tried() {
+    fn no_address_is_tried_after_the_winner() {
         let mut race = Race::new([at(1), at(2)]);
         race.next();
         race.won();

@@ -1,6 +1,6 @@
 //! When a client reconnects: how long it backs off, and when it gives up.
 //!
-//! Pure: the owner of the socket asks here what to do after an end, and does it.
+//! Pure: it decides what follows an end, and the owner of the socket does it.
 //!
 //! ```
 //! use std::time::Duration;
@@ -29,7 +29,7 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 ///
 /// Each [wait](Self::wait) is twice as long as the one before, up to the longest, and is randomised between half and
 /// the whole, so that the clients of a restarting server do not all reconnect at once (RFC 6455 §7.2.3). A
-/// server that rejects with `Retry-After` gets at least the delay it asks for: [`retry_after`].
+/// server that rejects with `Retry-After` gets at least the delay it requests: [`retry_after`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -99,7 +99,7 @@ impl Reconnect {
         self
     }
 
-    /// Sets the most attempts in a row after a failed one or an ended connection; a connection resets the count
+    /// Limits the attempts in a row after a failed one or an ended connection; a connection resets the count
     /// once it was open for [`reset_after`](Self::reset_after). No limit.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
@@ -117,7 +117,7 @@ impl Reconnect {
         self.reset_after
     }
 
-    /// Adds a close code of the peer that ends retries: the peer is done, or would repeat the same. 1000, 1003, 1008
+    /// Adds a close code of the peer that ends retries: the peer is done, or would do the same again. 1000, 1003, 1008
     /// and 1010.
     #[must_use]
     pub fn no_retry_code(mut self, code: CloseCode) -> Self {
@@ -135,8 +135,8 @@ impl Reconnect {
 
     /// Whether such an end is not retried.
     ///
-    /// It is final when the application closed or terminated the connection itself, whether or not the peer answered;
-    /// when the peer closed it with a [no-retry code](Self::no_retry_code), whatever failed afterwards;
+    /// It is final when the application closed or aborted the connection itself, whether or not the peer answered;
+    /// when the peer closed it with a [no-retry code](Self::no_retry_code), regardless of later failures;
     /// and when a server rejected the handshake with a status that a retry will not change: a redirect, or 4xx, except
     /// for [some](Self::retry_status).
     pub fn is_final(&self, closed: &Closed) -> bool {
@@ -153,13 +153,13 @@ impl Reconnect {
                 (status.is_redirection() || status.is_client_error())
                     && !self.retry_statuses.contains(&status)
             }
-            // The peer's code holds, whatever failed afterwards (RFC 6455 §7.1.5).
+            // The peer's code decides, regardless of later failures (RFC 6455 §7.1.5).
             _ => self.no_retry_codes.contains(&closed.code),
         }
     }
 }
 
-/// The delay that the peer asked for with `Retry-After` in a rejected handshake (RFC 9110 §10.2.3), clamped to an
+/// The delay that the peer requested with `Retry-After` in a rejected handshake (RFC 9110 §10.2.3), clamped to an
 /// hour.
 ///
 /// A date counts from the `Date` of the same answer, since clocks of two machines differ. Without a `Date`, or when the
@@ -196,7 +196,7 @@ impl Backoff {
         let wait = policy.min.max(SHORTEST).saturating_mul(doubled).min(policy.max.max(SHORTEST));
         self.attempt = self.attempt.saturating_add(1);
         let half = wait / 2;
-        // Not longer, when so large a number is rounded.
+        // Rounding such a large number must not lengthen the wait.
         Some(half.saturating_add(half.mul_f64(f64::from(random) / f64::from(u32::MAX))).min(wait))
     }
 
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn no_wait_is_too_long_to_be_counted() {
+    fn the_longest_wait_does_not_overflow() {
         for seconds in [1 << 62, (1 << 62) + 1, u64::MAX - 1, u64::MAX] {
             let longest = Duration::new(seconds, 999_999_999);
             let policy = Reconnect::default().wait(longest, longest);
@@ -345,7 +345,7 @@ mod tests {
             (DATE, "Sun, 06 Nov 1994", None),
             ("", "Sun, 06 Nov 1994 08:51:37 GMT", None),
             ("now", "Sun, 06 Nov 1994 08:51:37 GMT", None),
-            // Seconds count from the answer's arrival, whatever its date.
+            // Seconds count from the answer's arrival, regardless of its date.
             (DATE, "5", Some(5)),
         ] {
             let expected = seconds.map(Duration::from_secs);

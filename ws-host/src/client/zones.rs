@@ -3,7 +3,7 @@
 use super::ConnectError;
 use std::io;
 
-/// The number of the network interface of this name, from the kernel; it does not wait.
+/// The number of the network interface of this name, from the kernel, without waiting.
 pub(crate) fn index(name: &str) -> Result<u32, ConnectError> {
     look_up(name).map_err(|error| ConnectError::Zone { zone: name.to_owned(), error })
 }

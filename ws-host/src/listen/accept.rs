@@ -6,7 +6,7 @@ use std::io;
 /// How long to wait after accepting failed for lack of a resource: an immediate retry would spin.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Whether accepting failed only for a peer that left before; another may be waiting.
+/// Whether accepting failed only because a peer left early; another may be waiting.
 fn is_transient(error: &io::Error) -> bool {
     use io::ErrorKind::{
         ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable,

@@ -27,7 +27,7 @@ const PORT_ATTEMPTS: usize = 16;
 /// let exact = Bind::from(std::net::SocketAddr::from(([192, 168, 1, 2], 8700)));
 /// ```
 ///
-/// A fixed port is best chosen below 32768, since systems give the higher ones to outgoing connections.
+/// A fixed port is best chosen below 32768, since systems assign the higher ones to outgoing connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bind {
     host: Host,
@@ -45,14 +45,14 @@ enum Host {
 
 impl Bind {
     /// This machine only: 127.0.0.1 and \[::1\] on the same port, since `localhost` may mean either. A machine
-    /// without IPv6 is served all the same. No firewall asks the user about it.
+    /// without IPv6 is served all the same. No firewall prompts the user.
     pub fn localhost() -> Self {
         Self { host: Host::Localhost, ports: 0..=0 }
     }
 
     /// Every interface, IPv6 and IPv4 on one socket; only IPv4 on a machine without IPv6.
     ///
-    /// Every host that reaches this machine reaches the server. On Windows and macOS the firewall asks the user when a
+    /// Every host that reaches this machine reaches the server. On Windows and macOS the firewall prompts the user when a
     /// program does this for the first time.
     pub fn any() -> Self {
         Self { host: Host::Any, ports: 0..=0 }
@@ -288,7 +288,7 @@ impl core::error::Error for ListenError {
     }
 }
 
-/// An error without an address: the system cannot watch a listener, say.
+/// An error without an address: for example, the system cannot watch a listener.
 impl From<io::Error> for ListenError {
     fn from(error: io::Error) -> Self {
         Self::Io { tried: Vec::new(), error }

@@ -6,7 +6,7 @@ use std::net::UdpSocket;
 /// The address at which the local network reaches a server bound to this one: for a server on every interface, the
 /// address on this machine's default route. `None` if the network cannot reach it, or there is none.
 ///
-/// It asks the system for the route to an unassigned address (RFC 5737, RFC 3849): it sends no packet, looks up no
+/// It queries the system's route to an unassigned address (RFC 5737, RFC 3849): it sends no packet, looks up no
 /// name, and does not wait.
 pub(super) fn lan_address(address: SocketAddr) -> Option<SocketAddr> {
     lan_address_with(address, own_ip)

@@ -15,7 +15,7 @@ use std::os::unix::net::UnixListener;
 /// A listening socket: [opened](open) here, or passed in by the system, by a parent process, or by an owner that set
 /// its own options.
 ///
-/// An adapter takes it apart to register the socket with its poller.
+/// An adapter destructures it to register the socket with its poller.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Listener {
@@ -45,7 +45,7 @@ impl Listener {
     /// Makes accepting return `WouldBlock` rather than wait. Listeners from [`open`] already do.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn set_nonblocking(&self) -> io::Result<()> {
         match self {
             Self::Tcp(listener) => listener.set_nonblocking(true),
@@ -61,7 +61,7 @@ impl From<TcpListener> for Listener {
     }
 }
 
-/// The file of the socket stays its owner's.
+/// The socket's file remains its owner's.
 #[cfg(unix)]
 impl From<UnixListener> for Listener {
     fn from(listener: UnixListener) -> Self {
@@ -72,8 +72,8 @@ impl From<UnixListener> for Listener {
 /// Opens the listeners of a server: one socket, or two on the same port if `localhost` has two families. They do not
 /// block.
 ///
+/// # Errors
 /// [`ListenError`] names what was tried. Nothing is left open.
-/// [`ListenError`] says what was tried. Nothing is left open.
 pub fn open(bind: &Bind) -> Result<Vec<Listener>, ListenError> {
     #[cfg(unix)]
     if let Some(path) = bind.unix_path() {
@@ -95,8 +95,8 @@ fn open_tcp(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(only_v6)?;
     }
-    // On unix this lets a restarted program listen while old connections linger in TIME_WAIT. On Windows it would let
-    // another program take the port over, and a restart works without it.
+    // On Unix this lets a restarted program listen while old connections linger in TIME_WAIT. On Windows it would let
+    // another program take over the port, and a restart works without it.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;

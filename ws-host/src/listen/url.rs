@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_may_have_one_fragment() {
+    fn a_page_url_may_have_one_fragment() {
         let page = |path| url(Scheme::Http, ([127, 0, 0, 1], 80).into(), path);
         assert_eq!(page("a?b#c"), "http://127.0.0.1:80/a?b#c");
         assert_eq!(page("#a#b?c"), "http://127.0.0.1:80/#a%23b?c");

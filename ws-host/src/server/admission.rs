@@ -32,7 +32,7 @@ pub struct Admission {
 impl Admission {
     /// No connections yet, and the limits of this configuration.
     pub fn new(config: &ServerConfig) -> Self {
-        // Browsers open connections ahead of need: a few of those must not block all other peers.
+        // Browsers open connections speculatively: a few of those must not block all other peers.
         let handshakes = config.max_handshakes.unwrap_or((config.max_connections / 4).max(16));
         Self {
             max_connections: config.max_connections,
@@ -91,7 +91,7 @@ impl Admission {
         self.handshakes
     }
 
-    /// How many addresses they come from, without those of this machine.
+    /// How many addresses they have, without those of this machine.
     pub fn addresses(&self) -> usize {
         self.addresses.0.len()
     }

@@ -2,7 +2,7 @@
 
 use super::invalid::{self, InvalidConfig};
 use super::upgrades::{UpgradeRule, Upgrades};
-use crate::settings::{handed_on, settings_of_a_connection};
+use crate::settings::{connection_settings, forwarded};
 use crate::token::{Token, TokenRule};
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -35,16 +35,16 @@ pub struct ServerConfig {
     upgrades: Upgrades,
 }
 
-settings_of_a_connection!(ServerConfig);
+connection_settings!(ServerConfig);
 
-handed_on! { ServerConfig:
-    /// Sets the longest request target in bytes: [`Config::target_limit`]. 8 KiB.
+forwarded! { ServerConfig:
+    /// Limits the request target, in bytes: [`Config::target_limit`]. 8 KiB.
     target_limit(bytes: usize);
 
-    /// Sets the most pipelined requests that may be unanswered: [`Config::pipeline_limit`]. 16.
+    /// Limits the unanswered pipelined requests: [`Config::pipeline_limit`]. 16.
     pipeline_limit(requests: usize);
 
-    /// Sets the most requests on one HTTP connection: [`Config::request_limit`]. 1,000.
+    /// Limits the requests on one HTTP connection: [`Config::request_limit`]. 1,000.
     request_limit(requests: u32);
 
     /// Sets how long an HTTP connection may idle between requests: [`Config::keep_alive`]. 15 s.
@@ -102,7 +102,7 @@ impl ServerConfig {
         }
     }
 
-    /// Sets the most connections at a time, plain HTTP included; further ones are closed on arrival; zero
+    /// Limits the concurrent connections, plain HTTP included; further ones are closed on arrival; zero
     /// closes all of them. 10,000.
     #[must_use]
     pub fn max_connections(mut self, connections: usize) -> Self {
@@ -110,7 +110,7 @@ impl ServerConfig {
         self
     }
 
-    /// Sets the most connections of one address at a time, an IPv6 network (/64) counting as one; further ones are
+    /// Limits the concurrent connections of one address, an IPv6 network (/64) counting as one; further ones are
     /// closed on arrival; zero closes all of them. This machine has no such limit. 1,000; for a server behind a proxy,
     /// `None`.
     #[must_use]
@@ -119,8 +119,8 @@ impl ServerConfig {
         self
     }
 
-    /// Sets the most pending handshakes, connections without a request so far; further connections wait in the kernel
-    /// until a handshake is done, or [times out](Self::handshake_timeout). Zero is one. A quarter of
+    /// Limits the pending handshakes, connections without a request so far; further connections wait in the kernel
+    /// until a handshake is done, or [times out](Self::handshake_timeout). Zero counts as one. A quarter of
     /// [`max_connections`](Self::max_connections), and 16 at least.
     #[must_use]
     pub fn max_handshakes(mut self, connections: usize) -> Self {
@@ -128,7 +128,7 @@ impl ServerConfig {
         self
     }
 
-    /// Sets the most bytes that the server holds for all its connections together: in outboxes, in unfinished messages, and
+    /// Limits the bytes that the server holds for all its connections together: in outboxes, in unfinished messages, and
     /// read ahead; shared bytes count once, and bytes below the low mark not at all. See [`Memory`]. `None` is no
     /// limit. 1 GiB.
     #[must_use]
@@ -158,8 +158,8 @@ impl ServerConfig {
     /// upgrade is rejected with 503. Otherwise valid upgrades are accepted, and the application sees the open
     /// WebSocket. `false`.
     #[must_use]
-    pub fn decide_upgrades(mut self, asked: bool) -> Self {
-        self.upgrades.asks = asked;
+    pub fn decide_upgrades(mut self, decides: bool) -> Self {
+        self.upgrades.app_decides = decides;
         self
     }
 
@@ -203,7 +203,7 @@ impl ServerConfig {
     }
 
     /// Answers 401 to every request, and to every WebSocket, without this token. Hand it out in the
-    /// URL, as `?token=…`; a browser has it as a cookie from then on. See [`token`](crate::token).
+    /// URL, as `?token=…`; a browser keeps it as a cookie from then on. See [`token`](crate::token).
     ///
     /// ```
     /// use ws_host::server::ServerConfig;
@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_server_of_a_host_has_a_cookie_of_its_own() {
+    fn each_server_of_a_host_has_its_own_cookie() {
         let config = ServerConfig::default().require_token(Token::from_random([1; 16]));
         let cookie = |address| config.token_rule(address).map(|rule| rule.set_cookie());
         let (one, two) = (cookie(Some(([127, 0, 0, 1], 1).into())), cookie(Some(([127, 0, 0, 1], 2).into())));

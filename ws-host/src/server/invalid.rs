@@ -11,10 +11,10 @@ use ws_proto::{InvalidAccess, fields};
 pub enum InvalidConfig {
     /// A host, origin or scheme that cannot be allowed.
     Access(InvalidAccess),
-    /// A value of [`ServerConfig::upgrade_paths`](super::ServerConfig::upgrade_paths) that is no path a client
+    /// A value of [`ServerConfig::upgrade_paths`](super::ServerConfig::upgrade_paths) that is not a path a client
     /// sends.
     UpgradePath(String),
-    /// A value of [`ServerConfig::subprotocols`](super::ServerConfig::subprotocols) that is no name a client
+    /// A value of [`ServerConfig::subprotocols`](super::ServerConfig::subprotocols) that is not a name a client
     /// offers.
     Subprotocol(String),
 }
@@ -26,10 +26,10 @@ impl fmt::Display for InvalidConfig {
         match self {
             Self::Access(error) => error.fmt(f),
             Self::UpgradePath(path) => {
-                write!(f, "{path:?} is no path for upgrade_paths: {}", about_path(path))
+                write!(f, "{path:?} is not a path for upgrade_paths: {}", about_path(path))
             }
             Self::Subprotocol(name) => {
-                write!(f, "{name:?} is no subprotocol: a name is a token, such as chat.v2 (RFC 6455 §4.1)")
+                write!(f, "{name:?} is not a subprotocol: a name is a token, such as chat.v2 (RFC 6455 §4.1)")
             }
         }
     }

@@ -89,9 +89,9 @@ impl Stop {
         usize::try_from(part).unwrap_or(count).saturating_add(1).min(count)
     }
 
-    /// When the next close is due, counted from the beginning, after `told` of `count`.
-    pub fn next_at(&self, count: usize, told: usize) -> Duration {
-        let part = self.spread.as_nanos().saturating_mul(told as u128).div_ceil((count as u128).max(1));
+    /// When the next close is due, counted from the beginning, after `closed` of `count`.
+    pub fn next_at(&self, count: usize, closed: usize) -> Duration {
+        let part = self.spread.as_nanos().saturating_mul(closed as u128).div_ceil((count as u128).max(1));
         u64::try_from(part).map_or(Duration::MAX, Duration::from_nanos).min(self.spread)
     }
 }

@@ -38,7 +38,7 @@ pub struct UpgradeRule(Arc<Upgrades>);
 pub(super) struct Upgrades {
     /// `None` is every path.
     pub(super) paths: Option<Vec<String>>,
-    pub(super) asks: bool,
+    pub(super) app_decides: bool,
     /// In order of preference.
     pub(super) subprotocols: Vec<String>,
 }
@@ -72,20 +72,20 @@ impl From<Upgrades> for UpgradeRule {
 }
 
 impl UpgradeRule {
-    /// Decides about an upgrade that passed access checks. Unless it is refused, it gets the server's most preferred
+    /// Decides an upgrade that passed the access checks. Unless it is refused, it gets the server's most preferred
     /// subprotocol among those the client offers.
     pub fn decide(&self, upgrade: &mut Upgrade) -> Decision {
         if !self.is_path(upgrade.path()) {
             return Decision::Refuse;
         }
         upgrade.choose_subprotocol(&self.0.subprotocols);
-        if self.0.asks { Decision::Ask } else { Decision::Accept }
+        if self.0.app_decides { Decision::Ask } else { Decision::Accept }
     }
 
     /// The answer to a dropped plain request for this path. If the application decides about upgrades on
     /// every path, only it knows where its WebSockets are, and the answer is 404.
     pub fn unanswered(&self, path: &str) -> Unanswered {
-        let is_known = self.0.paths.is_some() || !self.0.asks;
+        let is_known = self.0.paths.is_some() || !self.0.app_decides;
         if is_known && self.is_path(path) { Unanswered::UpgradeRequired } else { Unanswered::NotFound }
     }
 

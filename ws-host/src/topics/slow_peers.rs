@@ -4,13 +4,13 @@ use super::LatestByKey;
 use core::hash::Hash;
 use ws_proto::{CloseCode, Connection, Frame, Moment, SendError, State};
 
-/// The policy for a peer that does not keep up with messages that are sent to many.
+/// The policy for a peer that does not keep up with messages sent to many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SlowPeer<'k> {
     /// Queue up to the cap of its outbox, then close it with 1013: it may reconnect. For messages that must not have
-    /// gaps. If peers cause the messages, as in a chat, one that floods makes all others slow: limit what each may
-    /// cause, with [`ServerConfig::message_rate`](crate::server::ServerConfig::message_rate).
+    /// gaps. If peers cause the messages, as in a chat, one that floods slows all others: limit each peer's messages
+    /// with [`ServerConfig::message_rate`](crate::server::ServerConfig::message_rate).
     #[default]
     Close,
     /// Over the high mark of its outbox, skip it until it has drained. For messages that the next one makes obsolete
@@ -25,7 +25,7 @@ pub enum SlowPeer<'k> {
     Latest(&'k str),
 }
 
-/// What happened to one peer's copy of a message.
+/// The outcome for one peer's copy of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivered {
     /// Queued.
@@ -61,7 +61,7 @@ impl SlowPeer<'_> {
         let behind = connection.is_congested();
         match self {
             Self::Skip if behind => return Delivered::Skipped,
-            // Frames that were kept before go first.
+            // Frames that were kept before are sent first.
             Self::Latest(key) if behind || latest.has(id) => {
                 return keep(now, id, connection, frame, key, latest);
             }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// number per id are limited. A topic exists while it has a subscriber.
 #[derive(Clone, Debug)]
 pub struct Topics<Id> {
-    /// Sorted, so that publishing goes through an owner's memory in its order.
+    /// Sorted, so that publishing accesses an owner's memory in order.
     subscribers: HashMap<Arc<str>, BTreeSet<Id>>,
     topics: HashMap<Id, Vec<Arc<str>>>,
     /// The former topics of ids that have left and are yet to be forgotten.
@@ -38,7 +38,7 @@ impl<Id: Copy + Ord + Hash> Topics<Id> {
         Self::default()
     }
 
-    /// Sets the most topics that one id may be subscribed to, and the longest name in bytes. Existing subscriptions stay.
+    /// Limits the topics that one id may be subscribed to, and the longest name in bytes. Existing subscriptions stay.
     pub fn set_limits(&mut self, topics_per_id: usize, name_len: usize) {
         self.per_id = topics_per_id;
         self.name_len = name_len;
@@ -125,7 +125,7 @@ impl<Id: Copy + Ord + Hash> Topics<Id> {
         self.subscribers.keys().map(|name| &**name)
     }
 
-    /// Whether there are no subscriptions, nor former ones to be forgotten.
+    /// Whether there are neither subscriptions nor former ones to be forgotten.
     pub fn is_empty(&self) -> bool {
         self.topics.is_empty() && self.left.is_empty()
     }
@@ -230,7 +230,7 @@ mod tests {
         topics.subscribe(1, "a").unwrap();
         topics.subscribe(1, "four").unwrap();
         assert_eq!(topics.subscribe(1, "c"), Err(TopicError::TooMany { limit: 2 }));
-        assert_eq!(topics.subscribe(1, "a"), Ok(false), "an existing subscription is no error");
+        assert_eq!(topics.subscribe(1, "a"), Ok(false), "an existing subscription is not an error");
         assert_eq!(topics.subscribe(2, "fives"), Err(TopicError::NameTooLong { limit: 4 }));
         topics.unsubscribe(1, "a");
         topics.subscribe(1, "c").unwrap();

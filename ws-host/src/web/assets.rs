@@ -60,7 +60,7 @@ impl Assets {
     /// hashed once.
     ///
     /// A path that [`clean`] rejects is never served: an embedded folder may contain `.git` and `.env`.
-    /// Serve paths such as `/.well-known/` by a route of their own.
+    /// Serve paths such as `/.well-known/` by their own route.
     #[must_use]
     pub fn add(mut self, path: &str, data: impl AsRef<[u8]> + Send + 'static) -> Self {
         let etag = ETag::of(data.as_ref());
@@ -170,7 +170,7 @@ impl Assets {
 }
 
 /// Whether a part of a file's name, between dots and hyphens, is a hexadecimal hash: at least eight digits, of both
-/// kinds, so that no word and no date passes for one.
+/// kinds, so that neither a word nor a date looks like one.
 fn has_hash(file: &str) -> bool {
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
     stem.split(['.', '-']).skip(1).any(|part| {

@@ -72,10 +72,10 @@ pub struct Opened<File> {
     pub modified: Option<SystemTime>,
 }
 
-/// A folder whose files are served, with types, entity tags, ranges and conditions, and without escape: it rejects
+/// A folder whose files are served, with types, entity tags, ranges and conditions, confined to the folder: it rejects
 /// names that mean something else on some system ([`clean`] lists them), and links that lead out of the folder. Hidden
 /// files are not served: a path with a name that begins with a dot is answered 404. So is `/.well-known/`; serve it
-/// with a folder of its own:
+/// with its own folder:
 ///
 /// ```
 /// # use ws_host::web::{Files, Folder};
@@ -215,7 +215,7 @@ impl<F: Files> Folder<F> {
     /// # Errors
     /// The answer instead: 404, 405, 500, or a redirect for a folder without the trailing slash.
     pub fn open(&self, request: &Request) -> Result<(F::File, Plan), Box<Response<Bytes>>> {
-        self.look(request).map_err(|refusal| Box::new(self.answer(refusal, request)))
+        self.resolve(request).map_err(|refusal| Box::new(self.answer(refusal, request)))
     }
 
     /// The answer if an opened file cannot be read.
@@ -224,7 +224,7 @@ impl<F: Files> Folder<F> {
     }
 
     /// The file, or the page of a single-page application in its place.
-    fn look(&self, request: &Request) -> Result<(F::File, Plan), Refusal> {
+    fn resolve(&self, request: &Request) -> Result<(F::File, Plan), Refusal> {
         if !self.prefix.is_empty() && request.path() == self.prefix {
             return Err(Refusal::SlashMissing);
         }
@@ -232,7 +232,7 @@ impl<F: Files> Folder<F> {
         let path = self.clean(path.ok_or(Refusal::NotFound)?);
         let is_page = path != Err(PathError::Hidden) && is_navigation(request);
         let page = self.single_page.as_ref().filter(|_| is_page);
-        match (path.map_err(|_| Refusal::NotFound).and_then(|path| self.look_at(request, &path)), page) {
+        match (path.map_err(|_| Refusal::NotFound).and_then(|path| self.resolve_path(request, &path)), page) {
             (Err(Refusal::NotFound), Some(page)) => {
                 let page = Path::new(page);
                 self.open_file(request, page, &self.find(page)?, Some(NAVIGATION))
@@ -241,22 +241,22 @@ impl<F: Files> Folder<F> {
         }
     }
 
-    fn look_at(&self, request: &Request, path: &CleanPath) -> Result<(F::File, Plan), Refusal> {
+    fn resolve_path(&self, request: &Request, path: &CleanPath) -> Result<(F::File, Plan), Refusal> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Err(Refusal::Method);
         }
-        let mut asked = path.names().collect::<PathBuf>();
-        let mut found = self.find(&asked)?;
+        let mut requested = path.names().collect::<PathBuf>();
+        let mut found = self.find(&requested)?;
         if self.kind(&found) == Kind::Folder {
             if !path.is_directory() {
                 return Err(Refusal::SlashMissing);
             }
-            asked.push(&self.index);
-            found = self.find(&asked)?;
+            requested.push(&self.index);
+            found = self.find(&requested)?;
         } else if path.is_directory() {
             return Err(Refusal::NotFound);
         }
-        self.open_file(request, &asked, &found, None)
+        self.open_file(request, &requested, &found, None)
     }
 
     /// Opens a file, or its compressed variant. The requested name determines its type, since a link may
@@ -264,7 +264,7 @@ impl<F: Files> Folder<F> {
     fn open_file(
         &self,
         request: &Request,
-        asked: &Path,
+        requested: &Path,
         found: &Path,
         varies_by: Option<&'static str>,
     ) -> Result<(F::File, Plan), Refusal> {
@@ -272,11 +272,11 @@ impl<F: Files> Folder<F> {
         if self.kind(found) != Kind::File {
             return Err(Refusal::NotFound);
         }
-        let (opened, coding) = match self.variant(request, asked, found) {
+        let (opened, coding) = match self.variant(request, requested, found) {
             Some((opened, coding)) => (opened, Some(coding)),
             None => (self.files.open(found)?, None),
         };
-        let name = asked.file_name().unwrap_or_default().to_string_lossy();
+        let name = requested.file_name().unwrap_or_default().to_string_lossy();
         let mut representation = Representation::file(&name, opened.len, opened.modified);
         if let Some(coding) = coding {
             representation = representation.encoded(coding);
@@ -296,10 +296,10 @@ impl<F: Files> Folder<F> {
     fn variant(
         &self,
         request: &Request,
-        asked: &Path,
+        requested: &Path,
         found: &Path,
     ) -> Option<(Opened<F::File>, &'static str)> {
-        let places = [Some(asked), (self.root.join(asked) != found).then_some(found)];
+        let places = [Some(requested), (self.root.join(requested) != found).then_some(found)];
         let codings = CODINGS.into_iter().filter(|_| self.precompressed);
         let mut taken = codings.filter(|(_, coding)| accepts_coding(request.headers(), coding));
         taken.find_map(|(extension, coding)| {
@@ -377,7 +377,7 @@ enum Refusal {
 }
 
 impl From<io::Error> for Refusal {
-    /// A client that may not read a file does not learn that it exists.
+    /// Hides the existence of a file from a client that may not read it.
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound

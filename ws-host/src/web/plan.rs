@@ -18,7 +18,7 @@ pub struct Representation {
 
 impl Representation {
     /// Content of this type and length. Browsers revalidate it at each use, unless [`immutable`](Self::immutable) or
-    /// your own `Cache-Control` says otherwise.
+    /// your own `Cache-Control` overrides that.
     pub fn new(content_type: HeaderValue, len: u64) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, content_type);
@@ -30,7 +30,7 @@ impl Representation {
 
     /// A file by this name: the type by the extension, the entity tag by length and modification time.
     ///
-    /// A modification time in the future, as archives and cameras leave them, is used as it is for the entity tag and
+    /// A modification time in the future, as archives and cameras produce them, is used as it is for the entity tag and
     /// for conditions; the server writes `Last-Modified` no later than its `Date` (RFC 9110 §8.8.2.1).
     pub fn file(name: &str, len: u64, modified: Option<SystemTime>) -> Self {
         let mut this = Self::new(super::content_type(name), len);
@@ -72,7 +72,7 @@ impl Representation {
         self
     }
 
-    /// Decides what to answer: all, a part, or only that nothing has changed.
+    /// Decides what to answer: all, a part, or that nothing has changed.
     ///
     /// ```
     /// use std::time::{Duration, UNIX_EPOCH};

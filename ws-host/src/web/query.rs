@@ -29,7 +29,7 @@ pub fn query<'r, B>(request: &'r Request<B>, name: &str) -> Option<Cow<'r, str>>
     pairs(request.uri().query()?).find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
-/// The names and values of a form in the body. `None` if the body is declared as another type, or is no text; answer
+/// The names and values of a form in the body. `None` if the body is declared as another type, or is not text; answer
 /// 415 then.
 ///
 /// ```
@@ -45,7 +45,7 @@ pub fn form<B: AsRef<[u8]>>(
     str::from_utf8(request.body().as_ref()).ok().filter(|_| is_form).map(pairs)
 }
 
-/// The value of this cookie; the first, if there are several. A value that is not UTF-8 is skipped, and
+/// The value of this cookie; the first, if there are several. A value that is not UTF-8 is skipped;
 /// neither it nor a malformed pair hides another: a page on another port of this host can set them.
 ///
 /// ```
@@ -74,7 +74,7 @@ pub fn has_content_type<B>(request: &Request<B>, content_type: &str) -> bool {
 /// page, regardless of the path: `/users/john.doe` is a page too.
 ///
 /// Only GET and HEAD navigate. Browsers send `Sec-Fetch-Mode: navigate`, and another value for scripts, images and
-/// `fetch()`. They omit the field if a page came by `http://` from another machine, as older browsers always do;
+/// `fetch()`. They omit the field if a page was loaded by `http://` from another machine, as older browsers always do;
 /// then a request that accepts `text/html` is a navigation. An answer that depends on this needs
 /// `Vary: Sec-Fetch-Mode, Accept`; [`Assets`](super::Assets) and [`Folder`](super::Folder) set it.
 ///

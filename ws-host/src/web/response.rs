@@ -102,8 +102,8 @@ pub fn redirect(status: StatusCode, location: &str) -> Response<Bytes> {
     response
 }
 
-/// Redirects the browser from a folder's path to the same with a trailing slash, without which the links of its page
-/// would lead elsewhere.
+/// Redirects the browser from a folder's path to the same path with a trailing slash, without which the links of its
+/// page would resolve elsewhere.
 ///
 /// ```
 /// let request = http::Request::get("/docs?page=2").body(()).unwrap();

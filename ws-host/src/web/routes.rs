@@ -18,7 +18,7 @@ use http::{Method, Request, Response, StatusCode};
 /// let routes = Routes::new()
 ///     .get("/", "the page")
 ///     .get("/rooms/:room", "a room")
-///     .post("/rooms/:room", "a word in a room")
+///     .post("/rooms/:room", "a message to a room")
 ///     .get("/files/*", "a file");
 ///
 /// let request = Request::get("/rooms/caf%C3%A9").body(()).unwrap();

@@ -17,7 +17,7 @@
 //! # Ok::<(), ws_proto::RespondError>(())
 //! ```
 //!
-//! A page that has gone is detected when something is sent to it: a comment now and then ([`keep_alive`]) ends the
+//! A page that is gone is detected when something is sent to it: a comment now and then ([`keep_alive`]) ends the
 //! streams of such pages, and keeps proxies from cutting the rest.
 
 use super::response::no_sniff;
@@ -150,13 +150,13 @@ mod tests {
 
     #[test]
     fn last_event_id_is_read() {
-        let asked = |value: &[u8]| {
+        let last_id = |value: &[u8]| {
             let value = HeaderValue::from_bytes(value).unwrap();
             let headers = HeaderMap::from_iter([("last-event-id".parse().unwrap(), value)]);
             last_event_id(&headers).map(str::to_owned)
         };
-        assert_eq!(asked("17 ü".as_bytes()).as_deref(), Some("17 ü"));
-        assert_eq!(asked(b"\xff"), None);
+        assert_eq!(last_id("17 ü".as_bytes()).as_deref(), Some("17 ü"));
+        assert_eq!(last_id(b"\xff"), None);
         assert_eq!(last_event_id(&HeaderMap::new()), None);
     }
 
@@ -169,7 +169,7 @@ mod tests {
     proptest! {
         /// Parsed by the rules of the HTML standard, the event equals the one sent.
         #[test]
-        fn what_is_written_is_read_back(data in r"([a-z: ]|\n|\r|\r\n){0,20}", id in r"[a-z\n\r]{0,6}") {
+        fn written_events_are_read_back(data in r"([a-z: ]|\n|\r|\r\n){0,20}", id in r"[a-z\n\r]{0,6}") {
             let written = text(ServerSentEvent::new(data.clone()).id(&id));
             let mut lines = Vec::new();
             let normal = written.replace("\r\n", "\n");

@@ -121,13 +121,13 @@ fn a_single_page_application_answers_for_its_paths() {
     let navigate = [("sec-fetch-mode", "navigate"), ("accept", "*/*")];
     assert_eq!(ask(&assets, "HEAD", "/users/john.doe", &navigate).unwrap().status(), 200);
     let fetch = [("sec-fetch-mode", "cors"), ("accept", "text/html")];
-    assert!(ask(&assets, "GET", "/users/john.doe", &fetch).is_none(), "a part of a page is no page");
-    assert!(ask(&assets, "GET", "/missing.js", &[("accept", "*/*")]).is_none(), "a script is no page");
-    assert!(ask(&assets, "GET", "/.env", &html).is_none(), "hidden names are refused all the same");
+    assert!(ask(&assets, "GET", "/users/john.doe", &fetch).is_none(), "part of a page is not a page");
+    assert!(ask(&assets, "GET", "/missing.js", &[("accept", "*/*")]).is_none(), "a script is not a page");
+    assert!(ask(&assets, "GET", "/.env", &html).is_none(), "hidden names are rejected all the same");
     assert!(ask(&assets, "POST", "/settings", &html).is_none());
     assert!(
         !ask(&assets, "GET", "/", &html).unwrap().headers().contains_key("vary"),
-        "a file is there for all"
+        "a file is served to all"
     );
     let both = assets.add("/index.html.br", "brotli");
     let answer = ask(&both, "GET", "/x", &[("accept", "text/html"), ("accept-encoding", "br")]).unwrap();
@@ -148,7 +148,7 @@ fn a_range_from_the_start_of_empty_content_gets_the_whole() {
 }
 
 #[test]
-fn honest_names_are_served() {
+fn ordinary_asset_names_are_served() {
     for name in ["IMG_20200101_120000~2.jpg", "👨\u{200d}👩\u{200d}👧.png", "می\u{200c}خواهم.txt"]
     {
         let path: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();

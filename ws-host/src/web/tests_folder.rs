@@ -1,4 +1,4 @@
-//! A folder over fake files: what is found, what is not, and that nothing leads out.
+//! A folder over fake files: which files are found, which are not, and that no path leads out.
 
 use super::*;
 use ::http::header::{self, HeaderValue};
@@ -72,8 +72,8 @@ const DISK: &[(&str, Entry)] = &[
     ("/site/old.js.gz", File("newer gzip")),
     ("/site/older.js", File("fresh")),
     ("/site/older.js.gz", File("stale gzip")),
-    ("/site/untold.js", File("plain")),
-    ("/site/untold.js.gz", File("of no time")),
+    ("/site/undated.js", File("plain")),
+    ("/site/undated.js.gz", File("of no time")),
     ("/site/of_no_time.js", File("plain")),
     ("/site/of_no_time.js.gz", File("gzip")),
     ("/site/same.js", File("12345")),
@@ -93,7 +93,7 @@ const TIMES: &[(&str, Option<u64>)] = &[
     ("/site/old.js.br", Some(999_999_999)),
     ("/site/old.js.gz", Some(1_000_000_001)),
     ("/site/older.js.gz", Some(999_999_999)),
-    ("/site/untold.js.gz", None),
+    ("/site/undated.js.gz", None),
     ("/site/of_no_time.js", None),
 ];
 
@@ -195,7 +195,7 @@ fn a_file_has_its_type_and_length_and_a_range_gets_a_part() {
 }
 
 #[test]
-fn nothing_leads_out_of_the_folder_or_to_what_is_hidden() {
+fn no_path_leads_out_of_the_folder_or_to_hidden_files() {
     let site = folder();
     for bad in [
         "/../etc/passwd",
@@ -215,11 +215,11 @@ fn nothing_leads_out_of_the_folder_or_to_what_is_hidden() {
     let with_hidden = folder().hidden_files();
     assert_eq!(get(&with_hidden, "/.env"), Ok("hidden"));
     assert_eq!(get(&with_hidden, "/to_hidden"), Ok("hidden"));
-    assert_eq!(get(&with_hidden, "/to_outside"), Err(404), "hidden or not, it is outside");
+    assert_eq!(get(&with_hidden, "/to_outside"), Err(404), "hidden or not, it is outside the folder");
 }
 
 #[test]
-fn links_inside_lead_to_hidden_places_and_never_to_secrets() {
+fn inner_links_lead_to_hidden_files_and_never_to_secrets() {
     let site = folder();
     assert_eq!(get(&site, "/node_modules/x/"), Ok("package"));
     assert_eq!(get(&site, "/node_modules/x/x.js"), Ok("module"));
@@ -243,7 +243,7 @@ fn links_inside_lead_to_hidden_places_and_never_to_secrets() {
         assert_eq!(get(&site, path), Err(404), "a hidden name in the path: {path}");
     }
     let below = Folder::<Disk>::new("/srv/.git/site").unwrap();
-    assert_eq!(get(&below, "/"), Ok("below"), "what stands above the folder does not matter");
+    assert_eq!(get(&below, "/"), Ok("below"), "names above the folder do not matter");
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn the_variant_of_a_link_is_beside_the_link_or_its_target() {
 }
 
 #[test]
-fn well_known_places_are_served_by_a_folder_of_their_own() {
+fn well_known_paths_are_served_by_their_own_folder() {
     assert_eq!(get(&folder(), "/.well-known/links.json"), Err(404));
     let well_known = Folder::<Disk>::new("/site/.well-known").unwrap().at("/.well-known");
     assert_eq!(get(&well_known, "/.well-known/links.json"), Ok("known"));
@@ -281,12 +281,12 @@ fn a_compressed_file_that_is_older_is_not_sent() {
         (file, coding.unwrap_or_default(), plan.head.headers().get("etag").cloned())
     };
     let sent = |path: &str, accept| (ask(path, accept).0, ask(path, accept).1);
-    assert_eq!(sent("/old.js", "gzip, br"), ("newer gzip", "gzip".to_owned()), "the other one is");
-    assert_eq!(sent("/old.js", "br"), ("fresh", String::new()), "by a nanosecond");
+    assert_eq!(sent("/old.js", "gzip, br"), ("newer gzip", "gzip".to_owned()), "the other variant is newer");
+    assert_eq!(sent("/old.js", "br"), ("fresh", String::new()), "older by a nanosecond");
     assert_eq!(sent("/older.js", "gzip, br"), ("fresh", String::new()));
-    assert_eq!(sent("/same.js", "gzip"), ("abcde", "gzip".to_owned()), "of equal age, it is");
+    assert_eq!(sent("/same.js", "gzip"), ("abcde", "gzip".to_owned()), "of equal age, it is sent");
     assert_ne!(ask("/same.js", "gzip").2, ask("/same.js", "br").2, "other bytes, another tag");
-    assert_eq!(sent("/untold.js", "gzip"), ("plain", String::new()), "its time is unknown");
+    assert_eq!(sent("/undated.js", "gzip"), ("plain", String::new()), "its time is unknown");
     assert_eq!(sent("/of_no_time.js", "gzip"), ("plain", String::new()), "its time is unknown");
 }
 
@@ -296,9 +296,9 @@ fn unreadable_files_are_404_or_500() {
     assert_eq!(get(&site, "/secret"), Err(404), "an unreadable file does not reveal that it exists");
     assert_eq!(get(&site, "/broken"), Err(500));
     assert_eq!(get(&site, "/pipe"), Err(404), "a pipe is never opened");
-    let asked = request(Method::GET, "/app.js", &[]);
+    let request = request(Method::GET, "/app.js", &[]);
     for (kind, status) in [(io::ErrorKind::NotFound, 404), (io::ErrorKind::UnexpectedEof, 500)] {
-        assert_eq!(site.unreadable(&asked, kind.into()).status().as_u16(), status);
+        assert_eq!(site.unreadable(&request, kind.into()).status().as_u16(), status);
     }
 }
 
@@ -373,7 +373,7 @@ fn a_single_page_application_answers_navigations() {
         "cookie, sec-fetch-mode, accept"
     );
     let (_, plan) = ask(&site, "/app.js", &page).unwrap();
-    assert!(!plan.head.headers().contains_key("vary"), "a file is there for all");
+    assert!(!plan.head.headers().contains_key("vary"), "a file is served to all");
     assert!(!ask(&folder(), "/missing.js", &[]).unwrap_err().headers().contains_key("vary"));
     let packed = folder()
         .single_page("app.js")
@@ -391,11 +391,15 @@ fn a_single_page_application_answers_navigations() {
     }
     let placed = folder().at("/app").single_page("index.html");
     assert_eq!(ask(&placed, "/app/users/john.doe", &page).unwrap().0, "page");
-    assert_eq!(ask(&placed, "/users/john.doe", &page).unwrap_err().status(), 404, "it stands elsewhere");
-    assert_eq!(get(&site, "/settings"), Err(404), "only for who goes to a page");
-    assert_eq!(ask(&folder(), "/settings", &page).unwrap_err().status(), 404, "only where it is asked for");
-    let gone = folder().single_page("gone.html");
-    assert_eq!(ask(&gone, "/settings", &page).unwrap_err().status(), 404);
+    assert_eq!(
+        ask(&placed, "/users/john.doe", &page).unwrap_err().status(),
+        404,
+        "its folder is mounted elsewhere"
+    );
+    assert_eq!(get(&site, "/settings"), Err(404), "only for navigations");
+    assert_eq!(ask(&folder(), "/settings", &page).unwrap_err().status(), 404, "only where it is enabled");
+    let missing = folder().single_page("gone.html");
+    assert_eq!(ask(&missing, "/settings", &page).unwrap_err().status(), 404);
 }
 
 #[test]
@@ -409,10 +413,13 @@ fn the_accepted_variant_is_sent_with_vary() {
         assert_eq!(found, file);
         assert_eq!(headers.get("content-encoding").map(|value| value.to_str().unwrap()), coding);
         assert_eq!(headers["vary"], "accept-encoding");
-        assert_eq!(headers["content-type"], "text/javascript; charset=utf-8", "of what is compressed");
+        assert_eq!(
+            headers["content-type"], "text/javascript; charset=utf-8",
+            "the type of the uncompressed file"
+        );
     }
     let (found, _) = ask(&site, "/app.css", &[("Accept-Encoding", "gzip")]).unwrap();
-    assert_eq!(found, "style", "a variant that lies outside is none");
+    assert_eq!(found, "style", "a variant outside the folder is ignored");
     let (found, plan) = ask(&folder(), "/app.js", &[("Accept-Encoding", "br")]).unwrap();
     assert!(found == "script" && !plan.head.headers().contains_key("vary"));
 }

@@ -4,7 +4,7 @@ use super::{PathError, clean, clean_with_hidden};
 use proptest::prelude::*;
 
 #[test]
-fn what_leads_out_on_any_system_is_refused() {
+fn names_that_leave_the_folder_on_any_system_are_rejected() {
     for path in [
         "/..",
         "/../x",
@@ -55,7 +55,7 @@ fn what_leads_out_on_any_system_is_refused() {
 }
 
 #[test]
-fn short_names_of_windows_are_refused_and_no_longer_ones() {
+fn short_windows_names_are_rejected_and_longer_ones_pass() {
     for path in [
         "/GIT~1",
         "/git~1",

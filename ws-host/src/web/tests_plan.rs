@@ -96,7 +96,7 @@ fn one_range_is_a_part() {
 }
 
 #[test]
-fn a_range_behind_the_end_is_416() {
+fn a_range_beyond_the_end_is_416() {
     for value in ["bytes=1000-", "bytes=1000-1001", "bytes=-0", "bytes=99999999999999999999999-"] {
         let plan = ask("GET", &[("range", value)]);
         assert_eq!(plan.head.status(), 416, "{value}");
@@ -208,7 +208,7 @@ proptest! {
                 (Ok(first), Ok(last)) => prop_assert_eq!((part.start, part.end), (first, len.min(last + 1))),
                 (Ok(first), Err(_)) => prop_assert_eq!((part.start, part.end), (first, len)),
                 (Err(_), Ok(last)) => prop_assert_eq!((part.start, part.end), (len - last.min(len), len)),
-                _ => prop_assert!(false, "nothing was asked"),
+                _ => prop_assert!(false, "nothing was requested"),
             }
         }
     }
@@ -225,7 +225,7 @@ proptest! {
 }
 
 #[test]
-fn a_file_of_the_future_has_its_own_etag_and_is_judged_by_its_own_time() {
+fn a_future_modification_time_is_used_as_it_is() {
     let file = |seconds| {
         let modified = UNIX_EPOCH + Duration::from_secs(784_111_777) + Duration::from_secs(seconds);
         Representation::file("a.txt", 5, Some(modified))

@@ -14,7 +14,7 @@ fn a_query_is_split_and_decoded() {
     assert_eq!(owned(pairs("a=1&b=2&a=3")), ["a=1", "b=2", "a=3"]);
     assert_eq!(owned(pairs("&&a&=b&a==&")), ["a=", "=b", "a=="]);
     assert_eq!(owned(pairs("J%C3%BCrgen+M.=a%26b%3dc&%zz=%f")), ["Jürgen M.=a&b=c", "%zz=%f"]);
-    assert_eq!(owned(pairs("bad=%ff")), ["bad=\u{fffd}"], "what is no UTF-8 is replaced");
+    assert_eq!(owned(pairs("bad=%ff")), ["bad=\u{fffd}"], "invalid UTF-8 is replaced");
     assert_eq!(owned(pairs("")), [""; 0]);
 }
 
@@ -43,7 +43,7 @@ fn only_a_declared_form_is_read() {
     assert_eq!(post("text/plain", b"a=1"), None);
     assert_eq!(post(&format!("{kind}2"), b"a=1"), None);
     assert_eq!(post(kind, b"a=\xff"), None, "no text");
-    assert!(form(&Request::post("/").body("a=1").unwrap()).is_none(), "it says nothing of its type");
+    assert!(form(&Request::post("/").body("a=1").unwrap()).is_none(), "it declares no type");
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn only_loading_a_page_is_a_navigation() {
 }
 
 #[test]
-fn the_mode_of_fetch_decides_where_it_is_sent() {
+fn sec_fetch_mode_decides_where_it_is_sent() {
     let ask = |method: Method, accept: &str, modes: &[&str]| {
         let mut request = Request::builder().method(method).uri("/users/john.doe").header("Accept", accept);
         for mode in modes {
@@ -116,7 +116,7 @@ fn the_mode_of_fetch_decides_where_it_is_sent() {
     };
     assert!(ask(Method::GET, "text/html", &["navigate"]));
     assert!(ask(Method::GET, "*/*", &["navigate"]), "for any Accept");
-    assert!(!ask(Method::POST, "text/html", &["navigate"]), "a form that is sent");
+    assert!(!ask(Method::POST, "text/html", &["navigate"]), "a submitted form");
     for modes in [
         &["cors"][..],
         &["no-cors"],

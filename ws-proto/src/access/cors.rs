@@ -22,7 +22,7 @@ const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-contro
 /// `ServerConfig::cors`, it applies to every answer on the connection, including the engine's own (413, 503 and so on,
 /// and the 401 where a token is required):
 ///
-/// - The connection answers a preflight, with which a browser asks for permission, after the rule for `Host` and before
+/// - The connection answers a preflight, a browser's request for permission, after the rule for `Host` and before
 ///   any token, since browsers send neither cookies nor `Authorization` with it. The application never sees it. A
 ///   preflight is an OPTIONS with one `Origin` and one `Access-Control-Request-Method`; any other OPTIONS is an
 ///   ordinary request.
@@ -96,12 +96,12 @@ impl Cors {
     }
 
     /// The answer to a preflight; `None` for all other requests. Allowed origins may use any method and fields that
-    /// they name; for all others the answer has no CORS field. Listed origins may also ask from a public page for a
-    /// server in a private network.
+    /// they name; for all others the answer has no CORS field. Listed origins may also reach a
+    /// server in a private network from a public page.
     pub fn preflight<B>(&self, request: &Request<B>) -> Option<Response<Bytes>> {
-        let asked = request.headers();
-        let has_one = |name| matches!(single(asked, name), Ok(Some(_)));
-        let method = asked.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
+        let requested = request.headers();
+        let has_one = |name| matches!(single(requested, name), Ok(Some(_)));
+        let method = requested.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
         if *request.method() != Method::OPTIONS
             || !has_one(&header::ORIGIN)
             || !has_one(&header::ACCESS_CONTROL_REQUEST_METHOD)
@@ -109,7 +109,7 @@ impl Cors {
         {
             return None;
         }
-        let grant = self.grant(asked);
+        let grant = self.grant(requested);
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let headers = response.headers_mut();
@@ -118,10 +118,10 @@ impl Cors {
             return Some(response);
         }
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, method.clone());
-        for fields in asked.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+        for fields in requested.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS) {
             headers.append(header::ACCESS_CONTROL_ALLOW_HEADERS, fields.clone());
         }
-        let is_private = asked.get(REQUEST_PRIVATE_NETWORK).is_some_and(|value| value == "true");
+        let is_private = requested.get(REQUEST_PRIVATE_NETWORK).is_some_and(|value| value == "true");
         if is_private && matches!(grant, Grant::One(_)) {
             headers.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
         }
@@ -169,7 +169,7 @@ impl Cors {
     }
 }
 
-/// Which pages may read an answer: what [`Cors`] says about the `Origin` of its request.
+/// Which pages may read an answer: the rule of [`Cors`] for the `Origin` of its request.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Grant {
     /// No rule is set, or none applies to this answer.
@@ -187,8 +187,8 @@ pub(crate) enum Grant {
 }
 
 impl Grant {
-    /// For the engine's own answer to a fault: a page that is rejected, or that asks for another server, may not read
-    /// it.
+    /// For the engine's own answer to a fault: a page that is rejected, or that addresses another server, may not
+    /// read it.
     pub(crate) fn of_fault(self, fault: &RequestError) -> Self {
         match fault.status() {
             StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST => Self::Unset,

@@ -14,7 +14,7 @@ pub enum InvalidAccess {
     /// [`Access::allow_origin`](crate::Access::allow_origin) received this, which is not an origin.
     Origin(String),
     /// [`Access::allow_scheme`](crate::Access::allow_scheme) received this, which is not a scheme, or is one of the
-    /// web.
+    /// web's own.
     Scheme(String),
     /// [`Cors::origin`](crate::Cors::origin) received this, which is not an origin.
     CorsOrigin(String),

@@ -31,7 +31,7 @@ use crate::error::RequestError;
 /// use ws_proto::Access;
 ///
 /// let access = Access::new()
-///     .allow_host("app.example")              // behind a name of its own
+///     .allow_host("app.example")              // behind its own name
 ///     .allow_origin("https://www.app.example"); // and used by pages of another one
 /// ```
 ///
@@ -50,7 +50,7 @@ use crate::error::RequestError;
 ///
 /// No browser opens a Unix socket, and programs have no name for it. Over one, an empty `Host` is accepted, and so is
 /// every name without a dot, such as `unix` or `d`. A request with an `Origin` and an empty `Host` is rejected,
-/// whatever its method and whatever is allowed.
+/// regardless of its method and of what is allowed.
 ///
 /// # Mistakes
 ///
@@ -82,13 +82,13 @@ impl Access {
         let host = host.into();
         match Authority::parse(&host) {
             Some(authority) => self.hosts.push(authority.host),
-            None => self.mistake(InvalidAccess::Host(host)),
+            None => self.remember_invalid(InvalidAccess::Host(host)),
         }
         self
     }
 
-    /// Accepts requests for every host. Any page on the web can then read what this server answers, by pointing a name
-    /// of its own here; only for servers whose content is public, or behind a proxy that checks.
+    /// Accepts requests for every host. Any page on the web can then read this server's answers, by pointing its own
+    /// name here; only for servers whose content is public, or behind a proxy that checks.
     #[must_use]
     pub fn allow_any_host(mut self) -> Self {
         self.any_host = true;
@@ -114,12 +114,12 @@ impl Access {
         let origin = origin.into();
         match Origin::listed(&origin) {
             Some(origin) => self.origins.push(origin),
-            None => self.mistake(InvalidAccess::Origin(origin)),
+            None => self.remember_invalid(InvalidAccess::Origin(origin)),
         }
         self
     }
 
-    /// Admits pages of every origin of this scheme, whatever their host: `moz-extension`, for example, whose hosts are
+    /// Admits pages of every origin of this scheme, regardless of host: `moz-extension`, for example, whose hosts are
     /// random. Case does not matter.
     ///
     /// This admits everything with that scheme: every extension that the user has installed, for example. An invalid
@@ -135,7 +135,7 @@ impl Access {
         let scheme = scheme.into();
         match parse_scheme(&scheme).filter(|scheme| !is_special(scheme) && !is_opaque(scheme)) {
             Some(scheme) => self.schemes.push(scheme),
-            None => self.mistake(InvalidAccess::Scheme(scheme)),
+            None => self.remember_invalid(InvalidAccess::Scheme(scheme)),
         }
         self
     }
@@ -159,7 +159,7 @@ impl Access {
         self
     }
 
-    /// Admits every page on the web. Only for servers that do not tell users apart, and that grant nothing to a caller
+    /// Admits every page on the web. Only for servers that do not distinguish users, and that grant nothing to a caller
     /// merely because it is on this machine or in this network.
     #[must_use]
     pub fn allow_any_origin(mut self) -> Self {
@@ -250,8 +250,8 @@ impl Access {
         self.origins.contains(origin) || self.schemes.iter().any(|scheme| scheme == origin.scheme())
     }
 
-    fn mistake(&mut self, mistake: InvalidAccess) {
-        self.invalid.get_or_insert(mistake);
+    fn remember_invalid(&mut self, invalid: InvalidAccess) {
+        self.invalid.get_or_insert(invalid);
     }
 }
 

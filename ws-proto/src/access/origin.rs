@@ -39,7 +39,7 @@ impl Origin {
         &self.scheme
     }
 
-    /// Whether a page of this origin uses the server that it came from.
+    /// Whether a page of this origin uses the server that served it.
     pub(crate) fn is_same(&self, host: &Authority, transport: Transport) -> bool {
         // A server that speaks TLS itself serves no page without it. Behind a proxy that terminates TLS the schemes
         // differ, so host and port decide.

@@ -17,7 +17,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub struct Transport {
     /// This server itself speaks TLS on the connection. `false`.
     pub secure: bool,
-    /// The connection came over a Unix socket, which no browser can open. `false`.
+    /// The connection uses a Unix socket, which no browser can open. `false`.
     pub unix: bool,
     /// The port on which this server listens at both `127.0.0.1` and `::1`, if any: there `localhost`, `127.0.0.1` and
     /// `[::1]` are one host for the rule of origins. `None`.

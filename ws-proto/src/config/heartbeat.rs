@@ -18,10 +18,10 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
 /// What to send on an idle connection, and how long an answer may take.
 ///
-/// A Ping is due an interval after the last byte *received* from the peer, whatever is sent to it meanwhile, and at the
+/// A Ping is due an interval after the last byte *received* from the peer, regardless of what is sent to it, and at the
 /// latest four intervals after the last Ping, which keeps [`latency`](crate::Connection::latency) current for a peer
-/// that sends all the time. A Ping without a timely answer ends the connection; any byte from the peer counts as an
-/// answer. The time for the answer starts when the socket has taken the Ping; while reading is held back, no timeout
+/// that sends continuously. A Ping without a timely answer ends the connection; any byte from the peer counts as an
+/// answer. The timeout starts when the socket has taken the Ping; while reading is held back, no timeout
 /// applies.
 ///
 /// A one-way Pong is due an interval after the last byte *written*.
@@ -67,7 +67,7 @@ impl Heartbeat {
         Self { kind: HeartbeatKind::Pong, idle: Some(Duration::from_secs(30)), ..Self::server() }
     }
 
-    /// Keeps connections open through proxies, which cut at 60 idle seconds, and detects dead peers soon: a Ping after
+    /// Keeps connections open through proxies, which cut at 60 idle seconds, and detects dead peers early: a Ping after
     /// 25 s, answered within 20 s.
     pub fn frequent() -> Self {
         Self {

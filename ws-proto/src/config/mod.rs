@@ -16,7 +16,7 @@ use core::time::Duration;
 /// What a connection allows and when it acts. One `Arc<Config>` serves any number of connections.
 ///
 /// `x(…)` sets what `get_x()` reads. No value is rejected: a zero timeout expires at once, `Duration::MAX` never does,
-/// and the greatest number is no limit.
+/// and the greatest number is unlimited.
 ///
 /// ```
 /// use std::time::Duration;
@@ -125,44 +125,44 @@ impl Config {
 }
 
 settings! {
-    /// Sets the longest message in bytes, fragments together; over it the connection fails with 1009. 16 MiB.
+    /// Limits a message, all fragments together, in bytes; over it the connection fails with 1009. 16 MiB.
     message_limit, get_message_limit: bytes: u64;
 
     /// Sets how to deliver messages that arrive in fragments. Whole.
     delivery, get_delivery: delivery: Delivery;
 
-    /// Sets the most bytes of an HTTP head, request or response (431). 32 KiB.
+    /// Limits an HTTP head, request or response, in bytes (431). 32 KiB.
     head_limit, get_head_limit: bytes: usize;
 
-    /// Sets the most header fields of an HTTP head (431). 100.
+    /// Limits the header fields of an HTTP head (431). 100.
     header_limit, get_header_limit: fields: usize;
 
-    /// Sets the longest request target in bytes (414). 8 KiB.
+    /// Limits the request target, in bytes (414). 8 KiB.
     target_limit, get_target_limit: bytes: usize;
 
-    /// Sets the longest HTTP body in bytes (413); for a client, how much of a rejection's body is kept. 1 MiB, client
+    /// Limits an HTTP body, in bytes (413); for a client, how much of a rejection's body is kept. 1 MiB, client
     /// 16 KiB.
     body_limit, get_body_limit: bytes: usize;
 
-    /// Sets the most pipelined requests that wait for their answers; then reading pauses. During a streaming response,
+    /// Limits the pipelined requests that wait for their answers; then reading pauses. During a streaming response,
     /// no further request is parsed; if it has no length, up to [`head_limit`](Self::head_limit) bytes are kept. 16.
     pipeline_limit, get_pipeline_limit: requests: usize;
 
-    /// Sets the most requests on one HTTP connection; the last answer closes it. 1,000.
+    /// Limits the requests on one HTTP connection; the last answer closes it. 1,000.
     request_limit, get_request_limit: requests: u32;
 
-    /// Sets the most frames a second that carry nothing, for each kind of them. For Pings and Pongs, and for empty
+    /// Limits the frames a second that carry nothing, for each kind of them. For Pings and Pongs, and for empty
     /// frames within a message, the connection fails with 1008 over the limit. In a message with content, the first and
     /// the last frame may be empty and do not count. Empty messages, in one frame or several, are delayed instead:
     /// those over the limit are not read until the next second begins, and nothing is lost; one of them passes each
     /// second even if the limit is 0. `None` is no limit, and neither is 65,535 or more. 1,000.
     frame_rate, get_frame_rate: per_second: Option<u32>;
 
-    /// Sets the most messages a second from one peer, fragments included; over it the peer is not read until the next
+    /// Limits the messages a second from one peer, fragments included; over it the peer is not read until the next
     /// second begins, and nothing is lost. `None` is no limit, and costs nothing. None.
     message_rate, get_message_rate: per_second: Option<u16>;
 
-    /// Sets the most bytes to read and discard while a connection drains. 16 MiB.
+    /// Limits the bytes to read and discard while a connection drains. 16 MiB.
     drain_limit, get_drain_limit: bytes: u64;
 
     /// Sets the time from the first byte of a connection or of a request's head to its end; for a client, to the open
@@ -181,13 +181,13 @@ settings! {
     /// [`min_output_rate`](Self::min_output_rate) asks for is cut off; a slower reader receives all of it. 5 s.
     close_timeout, get_close_timeout: time: Duration;
 
-    /// Sets how long output may wait while the peer takes less than [`min_output_rate`](Self::min_output_rate) asks
-    /// for; then the connection ends. The check runs at the end of each such period, and bytes in the kernel count as
+    /// Sets how long output may wait while the peer takes less than [`min_output_rate`](Self::min_output_rate)
+    /// requires; then the connection ends. The check runs at the end of each such period, and bytes in the kernel count as
     /// taken: a peer that takes nothing is detected within one period, one that takes too little within two. 30 s.
     output_timeout, get_output_timeout: time: Duration;
 
     /// Sets how many bytes a second a peer must take, over [`output_timeout`](Self::output_timeout), while output is
-    /// pending. 0 asks for one byte in that time. 1 KiB.
+    /// pending. 0 requires one byte in that time. 1 KiB.
     min_output_rate, get_min_output_rate: bytes_per_second: u32;
 
     /// Sets whether a server still gives an answer without a length to a client that has ended its half of the
@@ -248,7 +248,7 @@ impl Config {
     }
 
     /// Sets the memory limit that all connections of this configuration share. The adapters set it from
-    /// `ServerConfig::memory_limit`. None, which is no common limit.
+    /// `ServerConfig::memory_limit`. None: no common limit.
     #[must_use]
     pub fn memory(mut self, memory: Memory) -> Self {
         self.memory = Some(memory);
@@ -284,7 +284,7 @@ impl Config {
         &self.access
     }
 
-    /// Sets whose pages may read what a server answers across origins, including its automatic answers: see [`Cors`],
+    /// Sets which pages may read a server's answers across origins, including its automatic answers: see [`Cors`],
     /// which has the rules. Origins that are listed individually may also open WebSockets and use every method, as with
     /// [`allow_origin`](Self::allow_origin). By default none, and the application handles OPTIONS.
     #[must_use]
@@ -293,7 +293,7 @@ impl Config {
         self
     }
 
-    /// Whose pages may read what a server answers across origins.
+    /// Which pages may read a server's answers across origins.
     pub fn get_cors(&self) -> &Cors {
         &self.cors
     }
@@ -359,7 +359,7 @@ impl Config {
     }
 }
 
-/// How messages that come in fragments, or in one huge frame, are delivered.
+/// How messages that arrive in fragments, or in one huge frame, are delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// Joined to whole messages: [`Event::Message`](crate::Event::Message).
@@ -367,7 +367,7 @@ pub enum Delivery {
     /// As they arrive: [`Event::Fragment`](crate::Event::Fragment). A message in one frame of at most `whole` bytes is
     /// still one [`Event::Message`](crate::Event::Message).
     Chunked {
-        /// The longest frame that is joined when it is a whole message; of a compressed one, its compressed length.
+        /// The longest frame that is joined when it is a whole message; for a compressed one, its compressed length.
         whole: u64,
     },
 }

@@ -10,7 +10,7 @@ use core::time::Duration;
 
 /// The longest delay for a peer that takes its output.
 const DELAY: Duration = Duration::from_millis(100);
-/// The most doublings: a peer that sends must not take us for dead meanwhile.
+/// The most doublings: a peer that sends must not consider us dead meanwhile.
 const DOUBLINGS: u8 = 5;
 
 /// The state of the outbox relative to its marks and to the socket.
@@ -24,11 +24,11 @@ pub(super) struct Backpressure {
     pub(super) stalled: bool,
 }
 
-/// What the application received last.
+/// The cause of the last event that the application received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum LastEvent {
     #[default]
-    Nothing,
+    None,
     /// An event not caused by input.
     Polled,
     /// An event caused by input. Its time is recorded once for all events of one read.
@@ -48,14 +48,14 @@ impl Held {
     pub(super) const OUTPUT: u8 = 1 << 2;
     /// All connections together hold too much, and this one has an unfinished message or body.
     pub(super) const MEMORY: u8 = 1 << 3;
-    /// Its inflate share is used, and other connections come first.
+    /// Its inflate share is used, and other connections are served first.
     pub(super) const SHARE: u8 = 1 << 4;
     pub(super) const ANY: u8 = Self::PAUSED | Self::THROTTLED | Self::OUTPUT | Self::MEMORY | Self::SHARE;
 
-    /// Kept bytes go before newer ones.
+    /// Kept bytes precede newer ones.
     pub(super) const AHEAD: u8 = 1 << 5;
     /// The outbox is over half its cap: an event may cause a delay.
-    pub(super) const SWOLLEN: u8 = 1 << 6;
+    pub(super) const OVER_HALF: u8 = 1 << 6;
     /// Received, undelivered bytes are counted, so recount them after each read.
     pub(super) const UNDELIVERED: u8 = 1 << 7;
 
@@ -83,7 +83,7 @@ pub(super) struct Flow {
     mark: Option<u64>,
     delay: Option<Delay>,
     /// How many delays in a row have passed in which the peer took nothing.
-    in_vain: u8,
+    stalled_delays: u8,
     /// Until when reading is throttled.
     pub(super) throttled_until: Option<Moment>,
     /// Until when a message or a body in progress waits for memory.
@@ -104,7 +104,7 @@ impl Flow {
     pub(super) fn is_idle(&self) -> bool {
         self.mark.is_none()
             && self.delay.is_none()
-            && self.in_vain == 0
+            && self.stalled_delays == 0
             && self.throttled_until.is_none()
             && self.memory_until.is_none()
     }
@@ -121,94 +121,95 @@ impl Connection {
     }
 
     /// All bytes ever queued.
-    fn queued_ever(&self) -> u64 {
+    fn total_queued(&self) -> u64 {
         self.bytes_sent + self.outbox.len() as u64
     }
 
-    /// Records that an event goes to the application.
+    /// Records that an event is given to the application.
     #[inline]
-    pub(super) fn tell(&mut self, how: Told) {
-        self.input.told = how;
-        if self.input.held.has(Held::SWOLLEN) {
-            self.in_flight().flow.mark = Some(self.queued_ever());
+    pub(super) fn record_event(&mut self, how: LastEvent) {
+        self.input.last_event = how;
+        if self.input.held.has(Held::OVER_HALF) {
+            self.in_flight().flow.mark = Some(self.total_queued());
         }
     }
 
     /// The outbox changed its length: updates and returns whether it is over half its cap.
-    pub(super) fn check_swollen(&mut self) -> bool {
-        let is_swollen = self.outbox.len() > self.half_cap();
-        self.input.held.set(Held::SWOLLEN, is_swollen);
-        is_swollen
+    pub(super) fn check_over_half(&mut self) -> bool {
+        let is_over_half = self.outbox.len() > self.half_cap();
+        self.input.held.set(Held::OVER_HALF, is_over_half);
+        is_over_half
     }
 
     /// Ends the handling of the last event: what it added delays the next one.
     pub(super) fn end_handling(&mut self, now: Moment) {
-        let told = self.input.told;
-        self.note_received(now);
-        if !self.input.held.has(Held::SWOLLEN) {
+        let last_event = self.input.last_event;
+        self.record_received(now);
+        if !self.input.held.has(Held::OVER_HALF) {
             return;
         }
         let mark = self.in_flight.as_mut().and_then(|in_flight| in_flight.flow.mark.take());
         let over_half = self.outbox.len().saturating_sub(self.half_cap());
-        if told == Told::Nothing || over_half == 0 || !matches!(self.stage, Stage::Open(_)) {
+        if last_event == LastEvent::None || over_half == 0 || !matches!(self.stage, Stage::Open(_)) {
             return;
         }
         // Output added below half the cap delays nothing and does not count.
-        let added = mark.map_or(over_half as u64, |mark| self.queued_ever().saturating_sub(mark));
+        let added = mark.map_or(over_half as u64, |mark| self.total_queued().saturating_sub(mark));
         if added == 0 {
             return;
         }
         let since = self.bytes_sent;
         let flow = &mut self.in_flight().flow;
-        let until = now + DELAY * (1 << flow.in_vain);
+        let until = now + DELAY * (1 << flow.stalled_delays);
         flow.delay = Some(Delay { until, sent: since + added, since });
         self.input.held.set(Held::OUTPUT, true);
         self.arm();
     }
 
     /// The peer has taken `taken` bytes.
-    pub(super) fn flow_on(&mut self, now: Moment, taken: usize) {
-        let is_swollen = self.check_swollen();
+    pub(super) fn output_taken(&mut self, now: Moment, taken: usize) {
+        let is_over_half = self.check_over_half();
         let sent = self.bytes_sent;
         let Some(in_flight) = &mut self.in_flight else { return };
         if taken > 0 && in_flight.flow.delay.is_none() {
-            in_flight.flow.in_vain = 0;
+            in_flight.flow.stalled_delays = 0;
         }
         let is_taken = in_flight.flow.delay.is_some_and(|delay| sent >= delay.sent);
-        if is_taken || !is_swollen {
-            in_flight.flow.in_vain = 0;
+        if is_taken || !is_over_half {
+            in_flight.flow.stalled_delays = 0;
             in_flight.flow.mark = None;
             self.end_delay(now);
         }
     }
 
-    /// Ends holds whose time has passed.
-    pub(super) fn pass_delay(&mut self, now: Moment) {
+    /// Ends delays whose time has passed.
+    pub(super) fn expire_delay(&mut self, now: Moment) {
         let sent = self.bytes_sent;
         let Some(in_flight) = &mut self.in_flight else { return };
         let flow = &mut in_flight.flow;
         if let Some(delay) = flow.delay.filter(|delay| now >= delay.until) {
-            flow.in_vain = if sent > delay.since { 0 } else { (flow.in_vain + 1).min(DOUBLINGS) };
+            flow.stalled_delays =
+                if sent > delay.since { 0 } else { (flow.stalled_delays + 1).min(DOUBLINGS) };
             self.end_delay(now);
         }
-        self.pass_memory_delay(now);
+        self.expire_memory_wait(now);
     }
 
     fn end_delay(&mut self, now: Moment) {
         let Some(in_flight) = &mut self.in_flight else { return };
         if in_flight.flow.delay.take().is_some() {
             self.input.held.set(Held::OUTPUT, false);
-            self.read_on(now);
+            self.resume_reading(now);
         }
         self.drop_in_flight_if_idle();
     }
 
-    pub(super) fn pass_memory_delay(&mut self, now: Moment) {
+    pub(super) fn expire_memory_wait(&mut self, now: Moment) {
         let Some(in_flight) = &mut self.in_flight else { return };
         if in_flight.flow.memory_until.is_some_and(|until| now >= until) {
             in_flight.flow.memory_until = None;
             self.input.held.set(Held::MEMORY, false);
-            self.read_on(now);
+            self.resume_reading(now);
             self.drop_in_flight_if_idle();
         }
     }
@@ -220,8 +221,8 @@ impl Connection {
         self.arm();
     }
 
-    /// Resumes reading: read what the peer may have sent meanwhile before checking its deadlines.
-    pub(super) fn read_on(&mut self, now: Moment) {
+    /// Resumes reading: what the peer may have sent meanwhile is read before its deadlines are checked.
+    pub(super) fn resume_reading(&mut self, now: Moment) {
         if self.input.held.has(Held::ANY) {
             return;
         }

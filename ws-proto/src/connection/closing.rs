@@ -7,8 +7,8 @@ use crate::frame::Opcode;
 use crate::moment::Moment;
 
 impl Connection {
-    /// Starts the closing handshake (RFC 6455 §7.1.2). What was queued before goes out first; messages that wait behind
-    /// an unfinished message of ours cannot, and are dropped with it.
+    /// Starts the closing handshake (RFC 6455 §7.1.2). Output queued before it is sent first; messages that wait behind
+    /// an unfinished message of ours cannot be sent, and are dropped with it.
     ///
     /// The code is a [`CloseCode`] or its number, such as `4001`.
     /// [`CloseCode::NO_STATUS`] with an empty reason sends a Close without a body. Before the connection is open there
@@ -51,7 +51,7 @@ impl Connection {
     /// answer.
     ///
     /// Event streams (answers without a length whose type is `text/event-stream`) are finished at once, as is one that
-    /// begins later; every other answer goes on to its end, and a request whose head or body is arriving is still read
+    /// begins later; every other answer continues to its end, and a request whose head or body is arriving is still read
     /// and answered. An incomplete opening handshake is rejected with 503: accepting it then returns
     /// [`SendError::NotOpen`].
     ///

@@ -44,7 +44,7 @@ impl Connection {
     /// let agreed = config.get_deflate().and_then(|deflate| deflate.accept(request.headers()));
     /// let mut server = Connection::upgraded(Moment::default(), Arc::new(config), Role::Server);
     /// if let Some((terms, answer)) = agreed {
-    ///     // … the 101 says `answer` in Sec-WebSocket-Extensions …
+    ///     // … the 101 has `answer` as its Sec-WebSocket-Extensions …
     ///     server.compress_by(terms);
     /// }
     /// ```
@@ -67,7 +67,7 @@ impl Connection {
         self.stage.compression().map(|compression| compression.terms())
     }
 
-    /// Sends a frame that goes to many connections: where messages are compressed, it is compressed once,
+    /// Sends a frame that is sent to many connections: where messages are compressed, it is compressed once,
     /// independently, for all connections with the same terms, rather than for each in its own context.
     ///
     /// # Errors
@@ -95,7 +95,7 @@ impl Connection {
             let compressed = compression.compress_shared(shared, &frame.payload);
             self.write_shared(first_byte(true, frame.opcode) | RSV1, &compressed);
         }
-        Ok(self.note_queued())
+        Ok(self.check_marks())
     }
 
     /// Whether to compress a message of this length.
@@ -145,16 +145,16 @@ impl Connection {
 
     /// Includes newly created contexts in the deadline.
     #[inline]
-    pub(super) fn note_contexts(&mut self, now: Moment) {
+    pub(super) fn arm_contexts(&mut self, now: Moment) {
         if let Some(compression) = self.stage.compression_mut() {
-            compression.note_use(now.as_nanos());
+            compression.record_use(now.as_nanos());
             if compression.can_release() && !*compression.release_is_due() {
                 self.arm();
             }
         }
     }
 
-    /// Compression and inflation end.
+    /// Ends compression and inflation.
     pub(super) fn release_contexts(&mut self) {
         if let Some(compression) = self.stage.compression_mut() {
             compression.release_all();

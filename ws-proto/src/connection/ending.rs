@@ -10,7 +10,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// The report of an end, in the making. It starts complete; the peer's Close and a first cause may still come.
+/// The report of an end, in the making. It starts complete; the peer's Close and a first cause may be added.
 #[derive(Debug)]
 pub(super) struct Ending {
     pub(super) initiator: Initiator,
@@ -18,7 +18,7 @@ pub(super) struct Ending {
     /// The first cause, unless the end is orderly.
     pub(super) error: Option<Error>,
     pub(super) was_open: bool,
-    /// Whether to report this end: the application knows of the connection, or wants every close.
+    /// Whether to report this end: the application has seen the connection, or wants every close.
     pub(super) is_reported: bool,
     /// Reading was paused when the end began.
     pub(super) was_paused: bool,
@@ -39,9 +39,9 @@ pub(super) struct Closes {
 pub(super) struct Closing {
     pub(super) ending: Ending,
     pub(super) period: Period,
-    /// Writing failed: the end comes with the peer's Close, or soon without it.
+    /// Writing failed: the connection ends with the peer's Close, or soon without it.
     pub(super) is_broken: bool,
-    /// Inflates data that comes before the peer's Close.
+    /// Inflates data that precedes the peer's Close.
     pub(super) compression: Option<Box<PerMessage>>,
 }
 
@@ -93,7 +93,7 @@ impl Closes {
 }
 
 impl Ending {
-    /// Adds this cause, unless another came first (§7.1.7).
+    /// Adds this cause, unless there is an earlier one (§7.1.7).
     pub(super) fn caused_by(mut self, error: Error) -> Self {
         self.error.get_or_insert(error);
         self
@@ -140,7 +140,7 @@ impl Ended {
         let Self { ending: Ending { initiator, closes, error, was_open, was_paused, .. }, at } = self;
         let Closes { received, sent } = closes;
         let clean = received.is_some() && sent.is_some() && error.is_none();
-        // The first Close that was received, whatever broke afterwards (§7.1.5, §7.1.6).
+        // The first Close that was received, regardless of later failures (§7.1.5, §7.1.6).
         let (code, reason) = received.unwrap_or((CloseCode::ABNORMAL, String::new()));
         Closed {
             code,

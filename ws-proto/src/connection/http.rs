@@ -25,11 +25,11 @@ impl Connection {
     }
 
     /// Server: answers a request, now or later, in any order; or rejects an upgrade. A rejection is the last answer of
-    /// its connection: bytes behind the upgrade may be frames, and are not read.
+    /// its connection: bytes after the upgrade may be frames, and are not read.
     ///
-    /// The connection itself writes `Content-Length`, `Date` and `Connection`, and spells field names in their usual
-    /// way, such as `ETag`. A `Last-Modified` later than the `Date` is replaced by it (RFC 9110 §8.8.2.1). An answer to
-    /// HEAD goes out without its body.
+    /// The connection itself writes `Content-Length`, `Date` and `Connection`, and spells field names as
+    /// usual, such as `ETag`. A `Last-Modified` later than the `Date` is replaced by it (RFC 9110 §8.8.2.1). An answer to
+    /// HEAD is sent without its body.
     ///
     /// # Errors
     /// [`RespondError::NotOpen`] when the connection has ended, or ends with an earlier answer;
@@ -70,7 +70,7 @@ impl Connection {
 
     /// Handles input in the HTTP stage, kept input first.
     pub(super) fn receive_http(&mut self, now: Moment, input: &mut &mut [u8]) -> Option<Event<'static>> {
-        let held = self.takes_no_request();
+        let held = self.holds_requests();
         let (http, mut io) = self.stage_http(now)?;
         let incoming = http.handle_input(&mut io, held, input);
         self.settle_http(now);
@@ -84,7 +84,7 @@ impl Connection {
     pub(super) fn settle_http(&mut self, now: Moment) {
         let Stage::Http(http) = &mut self.stage else { return };
         // Its chunks are in the outbox, so report when they drain.
-        self.backpressure.congested |= http.take_owed_room();
+        self.backpressure.congested |= http.take_room_due();
         if let Some((response, terms)) = http.take_opened() {
             let ahead = http.take_ahead();
             self.establish(now, response, terms);
@@ -92,32 +92,32 @@ impl Connection {
         } else if http.ending().is_some() {
             self.end_http(now);
         }
-        self.note_queued();
+        self.check_marks();
         if matches!(self.stage, Stage::Http(_)) {
             self.count_held();
         }
-        self.note_http_held(now);
+        self.update_http_held(now);
     }
 
     /// Whether to take no request: too much output is pending, or reading is paused.
-    pub(super) fn takes_no_request(&self) -> bool {
+    pub(super) fn holds_requests(&self) -> bool {
         self.backpressure.congested || self.input.held.has(Held::ANY)
     }
 
     /// Records for the HTTP deadlines whether we hold reading back.
-    pub(super) fn note_http_held(&mut self, now: Moment) {
-        let held = self.takes_no_request();
+    pub(super) fn update_http_held(&mut self, now: Moment) {
+        let held = self.holds_requests();
         if let Stage::Http(http) = &mut self.stage {
-            http.note_held(now, &self.config, held);
+            http.set_held(now, &self.config, held);
             self.arm();
         }
     }
 
     /// Reports to HTTP that the socket took `n` bytes.
-    pub(super) fn note_http_written(&mut self, now: Moment, n: usize) {
+    pub(super) fn http_written(&mut self, now: Moment, n: usize) {
         if let Stage::Http(http) = &mut self.stage {
             http.handle_written(now, n, &self.outbox);
-            self.note_http_held(now);
+            self.update_http_held(now);
         }
     }
 

@@ -14,15 +14,15 @@ pub(super) struct InFlight {
     pub(super) ping: Option<Ping>,
     /// A message of ours that is being sent in fragments.
     pub(super) outgoing: Option<Outgoing>,
-    /// Whole messages that wait behind it.
+    /// Whole messages that wait for its end.
     pub(super) waiting: VecDeque<Frame>,
     pub(super) waiting_len: usize,
     /// The newest Ping's payload, when enough Pongs are queued already.
     pub(super) pong: Option<Bytes>,
-    /// Bytes kept from before the WebSocket was open, or an empty message that waits for the next second: they go
-    /// before anything newer.
+    /// Bytes kept from before the WebSocket was open, or an empty message that waits for the next second: they
+    /// precede anything newer.
     pub(super) ahead: BytesMut,
-    /// The peer ended its stream behind these bytes.
+    /// The peer ended its stream after these bytes.
     pub(super) ends_behind: bool,
     /// When output began to wait, and how much was sent by then.
     pub(super) stall: Option<Stall>,
@@ -45,7 +45,7 @@ pub(super) struct Stall {
 pub(super) struct Ping {
     pub(super) at: Moment,
     pub(super) payload: Bytes,
-    /// When the wait for a sign of life began, without which the connection ends; it outlasts a newer Ping.
+    /// When the wait for a sign of life began, without which the connection ends; a newer Ping does not restart it.
     pub(super) awaited: Option<Moment>,
     /// How many bytes will have been sent once the socket has taken the Ping.
     pub(super) sent_at: u64,

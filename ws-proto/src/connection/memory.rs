@@ -11,7 +11,7 @@ use crate::memory::{self, Charge};
 pub(super) struct Counted {
     charge: Charge,
     /// When it next checks whether it must close.
-    pub(super) look_at: Moment,
+    pub(super) check_at: Moment,
 }
 
 impl Connection {
@@ -41,26 +41,26 @@ impl Connection {
             let is_new = in_flight.counted.is_none();
             let counted = in_flight
                 .counted
-                .get_or_insert_with(|| Counted { charge: memory.charge(), look_at: Moment::NEVER });
+                .get_or_insert_with(|| Counted { charge: memory.charge(), check_at: Moment::NEVER });
             counted.charge.set(outbox.copied_len() + beside, all);
             if is_new && self.backpressure.stalled {
-                // Writes and reads may be far off, and there is no clock here: look at once.
-                counted.look_at = Moment::default();
+                // Writes and reads may be far off, and there is no clock here: check at once.
+                counted.check_at = Moment::default();
                 self.set_deadline(Moment::default());
             }
         } else if let Some(in_flight) = in_flight
             && in_flight.counted.take().is_some()
         {
-            outbox.count_no_more();
+            outbox.stop_counting();
             self.drop_in_flight_if_idle();
         }
     }
 
-    /// What is still held after a write, a read or a turn is held for longer: schedule a look.
-    pub(super) fn look_soon(&mut self, now: Moment) {
+    /// What is still held after a write, a read or a turn is held for longer: schedules a check.
+    pub(super) fn check_soon(&mut self, now: Moment) {
         let counted = self.in_flight.as_mut().and_then(|in_flight| in_flight.counted.as_mut());
-        if let Some(counted) = counted.filter(|counted| counted.look_at == Moment::NEVER) {
-            counted.look_at = now;
+        if let Some(counted) = counted.filter(|counted| counted.check_at == Moment::NEVER) {
+            counted.check_at = now;
             self.set_deadline(self.deadline.min(now));
         }
     }
@@ -75,17 +75,17 @@ impl Connection {
     }
 
     /// Checks whether this connection must close for the others to stay.
-    pub(super) fn look_at_memory(&mut self, now: Moment) {
+    pub(super) fn check_memory(&mut self, now: Moment) {
         let moved = self.bytes_received + self.bytes_sent;
         let is_held_back = self.input.held.has(Held::MEMORY);
         let Some(counted) = self.in_flight.as_mut().and_then(|in_flight| in_flight.counted.as_mut()) else {
             return;
         };
-        if now < counted.look_at {
+        if now < counted.check_at {
             return;
         }
-        counted.look_at = now + memory::LOOK;
-        let held = counted.charge.look(now, moved, is_held_back);
+        counted.check_at = now + memory::CHECK_INTERVAL;
+        let held = counted.charge.check(now, moved, is_held_back);
         if let (Some(held), Some(memory)) = (held, &self.config.memory) {
             let error = Error::Memory { held, limit: memory.limit() };
             let code = match self.outbox.len() + self.waiting_len() >= self.undelivered_len() {

@@ -56,20 +56,20 @@ pub use status::{IoAction, Role, Sent, State};
 ///
 /// Its methods form groups, to be called in this order:
 ///
-/// - **things happen**: [`handle_input`](Self::handle_input), [`handle_eof`](Self::handle_eof),
+/// - **input**: [`handle_input`](Self::handle_input), [`handle_eof`](Self::handle_eof),
 ///   [`handle_written`](Self::handle_written), [`handle_timeout`](Self::handle_timeout),
 ///   [`handle_resume`](Self::handle_resume), [`abort`](Self::abort);
-/// - **the application acts**: [`accept`](Self::accept), [`respond`](Self::respond), [`send`](Self::send) and its
+/// - **the application's calls**: [`accept`](Self::accept), [`respond`](Self::respond), [`send`](Self::send) and its
 ///   variants, [`close`](Self::close);
 /// - **streaming responses**: [`http`](Self::http); **inflating by turns**: [`shares`](Self::shares);
-/// - **ask**: [`poll_event`](Self::poll_event), [`outbox`](Self::outbox), [`poll_io`](Self::poll_io),
+/// - **poll**: [`poll_event`](Self::poll_event), [`outbox`](Self::outbox), [`poll_io`](Self::poll_io),
 ///   [`poll_timeout`](Self::poll_timeout), with [`take_timeout_changed`](Self::take_timeout_changed).
 ///
 /// No call fails because of the peer: its faults end in [`Event::Closed`](crate::Event::Closed). A connection that is
 /// not drained stays correct; it only waits.
 ///
-/// It knows only the time that it is given. A clock that goes back delays deadlines, and nothing else; at the end of
-/// the range of a [`Moment`], 584 years after the origin, its time stands still.
+/// It knows only the time that it is given. A clock that goes backwards only delays deadlines; at the end of the
+/// range of a [`Moment`], 584 years after the origin, time stops.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -181,8 +181,8 @@ impl Connection {
         &mut self.outbox
     }
 
-    /// Bytes that wait to be written, including whole messages behind an unfinished one, and body chunks whose turn has
-    /// not come.
+    /// Bytes that wait to be written, including whole messages behind an unfinished one, and body chunks that wait for
+    /// their turn.
     #[inline]
     pub fn queued(&self) -> usize {
         let behind = match (&self.stage, &self.in_flight) {
@@ -199,8 +199,8 @@ impl Connection {
         self.backpressure.congested
     }
 
-    /// Whether a message is partly received. A loop over many connections reads on from such a connection for a while:
-    /// its memory is warm, and free for the next one when it is done.
+    /// Whether a message is partly received. A loop over many connections keeps reading such a connection for a while:
+    /// its memory is warm, and free for the next one afterwards.
     pub fn is_receiving_message(&self) -> bool {
         self.decoder.is_inside_message()
     }
@@ -240,7 +240,7 @@ impl Connection {
             masked: matches!(self.side, Side::Server),
             compressible: self.stage.compression().is_some(),
             message_limit: self.config.message_limit,
-            pieces: self.config.delivery,
+            delivery: self.config.delivery,
         }
     }
 
@@ -249,16 +249,16 @@ impl Connection {
         matches!(self.side, Side::Client(_))
     }
 
-    /// Keeps bytes that go before anything newer, behind those kept already.
+    /// Keeps bytes that precede anything newer, after those kept already.
     fn keep_ahead(&mut self, ahead: BytesMut) {
         if !ahead.is_empty() {
-            // A delayed empty message goes before the rest of its input.
+            // A delayed empty message precedes the rest of its input.
             self.in_flight().ahead.unsplit(ahead);
             self.input.held.set(Held::AHEAD, true);
         }
     }
 
-    /// Whether bytes of the peer are kept that go before anything newer.
+    /// Whether kept bytes of the peer precede anything newer.
     fn has_ahead(&self) -> bool {
         self.input.held.has(Held::AHEAD)
     }

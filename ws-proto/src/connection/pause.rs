@@ -6,7 +6,7 @@ use crate::moment::Moment;
 
 impl Connection {
     /// Stops reading: [`handle_input`](Self::handle_input) leaves its input with the caller until
-    /// [`resume`](Self::resume) or [`close`](Self::close). Sending goes on. Has no effect in the closing phase, which
+    /// [`resume`](Self::resume) or [`close`](Self::close). Sending continues. Has no effect in the closing phase, which
     /// only reading can end.
     ///
     /// While reading is paused no heartbeat times out, since its answer may be unread; a due heartbeat is still sent,
@@ -41,8 +41,8 @@ impl Connection {
     pub fn resume(&mut self, now: Moment) {
         if self.input.held.has(Held::PAUSED) {
             self.input.held.set(Held::PAUSED, false);
-            self.read_on(now);
-            self.note_http_held(now);
+            self.resume_reading(now);
+            self.update_http_held(now);
         }
     }
 }

@@ -38,14 +38,14 @@ impl PlainHttp<'_> {
         is_answered
     }
 
-    /// Starts a streaming response: its body comes in chunks, now or later, as for a file or a stream of events.
+    /// Starts a streaming response: its body follows in chunks, now or later, as for a file or a stream of events.
     ///
     /// With a `length` the body must have exactly that length; without, it is sent chunked (RFC 9112 §7.1), and to
-    /// HTTP/1.0 until the connection ends: later requests are then not answered. It goes out in its turn behind the
+    /// HTTP/1.0 until the connection ends: later requests are not answered then. It is sent in its turn after the
     /// answers to earlier requests; until then its chunks are held, and count as queued.
     ///
     /// A peer that ends its stream during an answer without a length counts as gone: the answer ends with the
-    /// connection, unless [`half_close`](crate::Config::half_close) is allowed. An answer with a length goes on until a
+    /// connection, unless [`half_close`](crate::Config::half_close) is allowed. An answer with a length continues until a
     /// write fails. A server that [stops](Connection::go_away) finishes streams of the type `text/event-stream` itself,
     /// and rejects later chunks.
     ///
@@ -64,6 +64,7 @@ impl PlainHttp<'_> {
     /// # Ok::<(), ws_proto::RespondError>(())
     /// ```
     ///
+    /// # Errors
     /// As [`respond`](Connection::respond), and also [`RespondError::NotOpen`] where the peer has ended its stream and
     /// this answer would have no length. Only `length` may set `Content-Length`.
     pub fn respond_streaming(
@@ -88,8 +89,8 @@ impl PlainHttp<'_> {
     /// [`RespondError::NotOpen`] when the connection or this body has ended, [`RespondError::Full`],
     /// [`RespondError::BodyLength`] when this would exceed the declared length, [`RespondError::WrongRequest`] when the
     /// body belongs to another connection. Nothing was queued then.
-    pub fn send_body(&mut self, body: &ResponseBody, piece: impl Into<Bytes>) -> Result<Sent, RespondError> {
-        let piece = piece.into();
+    pub fn send_body(&mut self, body: &ResponseBody, chunk: impl Into<Bytes>) -> Result<Sent, RespondError> {
+        let chunk = chunk.into();
         // The answer is complete without it, and may have been the last one.
         if body.is_unwanted() {
             return Ok(Sent::Queued);
@@ -99,11 +100,11 @@ impl PlainHttp<'_> {
         let Stage::Http(http) = &mut connection.stage else { return Err(RespondError::NotOpen) };
         http.check_body(body)?;
         if is_its_turn {
-            // What waits behind this body does not block it.
-            connection.check_fits(connection.outbox.len(), piece.len()).map_err(|_| RespondError::Full)?;
+            // Output that waits for this body does not block it.
+            connection.check_fits(connection.outbox.len(), chunk.len()).map_err(|_| RespondError::Full)?;
             let Stage::Http(http) = &mut connection.stage else { return Err(RespondError::NotOpen) };
-            http.send_body(&mut connection.outbox, body, piece)?;
-            let sent = connection.note_queued();
+            http.send_body(&mut connection.outbox, body, chunk)?;
+            let sent = connection.check_marks();
             if let Stage::Http(http) = &mut connection.stage
                 && connection.backpressure.congested
             {
@@ -111,16 +112,16 @@ impl PlainHttp<'_> {
             }
             return Ok(sent);
         }
-        let is_full = connection.is_full(connection.queued(), piece.len());
+        let is_full = connection.is_full(connection.queued(), chunk.len());
         let Stage::Http(http) = &mut connection.stage else { return Err(RespondError::NotOpen) };
         if is_full {
-            http.owe_room(body);
+            http.request_room(body);
             return Err(RespondError::Full);
         }
-        http.send_body(&mut connection.outbox, body, piece)?;
+        http.send_body(&mut connection.outbox, body, chunk)?;
         let is_over = connection.outbox.len() + http.held_len() > connection.config.high_mark;
         if is_over {
-            http.owe_room(body);
+            http.request_room(body);
         }
         connection.count_held();
         Ok(if is_over { Sent::Congested } else { Sent::Queued })
@@ -134,11 +135,11 @@ impl PlainHttp<'_> {
         }
     }
 
-    /// Ends a body. The connection goes on to the next request.
+    /// Ends a body. The connection continues with the next request.
     ///
     /// # Errors
     /// [`RespondError::NotOpen`] and [`RespondError::WrongRequest`] as for [`send_body`](Self::send_body);
-    /// [`RespondError::BodyLength`] when less came than was declared: the connection then ends, which shows the peer
+    /// [`RespondError::BodyLength`] when less was sent than declared: the connection then ends, which shows the peer
     /// that the body was cut off.
     pub fn finish_body(&mut self, now: Moment, body: ResponseBody) -> Result<(), RespondError> {
         let connection = &mut *self.connection;

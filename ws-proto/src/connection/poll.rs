@@ -1,6 +1,6 @@
 //! What the owner polls: the next event, and the next I/O step.
 
-use super::backpressure::{Held, Told};
+use super::backpressure::{Held, LastEvent};
 use super::{Connection, IoAction, Stage};
 use crate::error::Error;
 use crate::event::Event;
@@ -19,30 +19,30 @@ impl Connection {
             && self.in_flight.is_none()
             && !self.decoder.has_fault()
         {
-            self.note_received(now);
+            self.record_received(now);
             return None;
         }
         self.end_handling(now);
         if self.is_counted() {
-            self.look_soon(now);
+            self.check_soon(now);
         }
         let event = self.next_caused(now);
         if event.is_some() {
-            self.tell(Told::Polled);
+            self.record_event(LastEvent::Polled);
         }
         event
     }
 
     /// The next event not caused by new input.
     fn next_caused(&mut self, now: Moment) -> Option<Event<'static>> {
-        // Parse kept bytes as soon as possible, since no more input may come.
+        // Parse kept bytes as soon as possible, since no more input may follow.
         if let Some(event) = self.receive_http(now, &mut &mut [][..]).or_else(|| self.receive_ahead(now)) {
             return Some(event);
         }
         if !self.has_ahead() && self.in_flight.as_ref().is_some_and(|in_flight| in_flight.ends_behind) {
             self.connection_closed(now, Error::Eof);
         }
-        // The owner may have nothing more to pass to `handle_input`.
+        // The owner may have no more input for `handle_input`.
         if let Stage::Open(_) | Stage::Closing(_) = self.stage
             && let Some(fault) = self.decoder.take_fault()
         {
@@ -81,12 +81,12 @@ impl Connection {
     /// its rate for this second, answers to it fill more than half of the outbox's cap, too many requests are
     /// unanswered, an upgrade is undecided, or other connections take [their share](super::Shares::is_used) first.
     /// [`handle_input`](Self::handle_input) then leaves its input with the caller. During an answer without a length,
-    /// requests are read ahead up to [`head_limit`](crate::Config::head_limit), since the peer's end of stream would be
-    /// behind them.
+    /// requests are read ahead up to [`head_limit`](crate::Config::head_limit), since the peer's end of stream would
+    /// follow them.
     pub fn is_paused(&self) -> bool {
         match &self.stage {
             Stage::Http(http) => {
-                self.input.held.has(Held::ANY) || http.is_paused(&self.config, self.takes_no_request())
+                self.input.held.has(Held::ANY) || http.is_paused(&self.config, self.holds_requests())
             }
             Stage::Open(_) | Stage::Closing(_) => self.input.held.has(Held::ANY),
             _ => false,

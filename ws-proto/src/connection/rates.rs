@@ -3,7 +3,7 @@
 //!
 //! In a message with content, the first and the last frame may be empty; every other empty frame counts, and over the
 //! limit the connection fails, as with control frames. An empty message is delivered to the application; one over the
-//! limit is put back, in front of what came behind it, until the next second.
+//! limit is put back, ahead of what follows it, until the next second.
 
 use super::backpressure::Held;
 use super::{Connection, Moment, Side, Stage};
@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use bytes::BytesMut;
 use core::time::Duration;
 
-/// What arrived in the current second. The counts saturate: a limit beyond that is no limit.
+/// What arrived in the current second. The counts saturate: a limit beyond that has no effect.
 #[derive(Debug, Default)]
 pub(super) struct Rates {
     /// Since the connection began; only compared, so it may wrap after 136 years.
@@ -30,7 +30,7 @@ pub(super) struct Rates {
 impl Connection {
     /// Counts a frame that carries nothing, neither a message nor a part of one; such floods cost the peer next to
     /// nothing.
-    pub(super) fn note_rate(&mut self, now: Moment, decoded: &Decoded<'_>) -> Result<(), ProtocolError> {
+    pub(super) fn count_frame(&mut self, now: Moment, decoded: &Decoded<'_>) -> Result<(), ProtocolError> {
         let Some(limit) = self.config.frame_rate else { return Ok(()) };
         self.count_second(now);
         let count = match decoded {
@@ -42,13 +42,13 @@ impl Connection {
     }
 
     /// Whether an empty message is over the limit. It then waits for the next second, encoded again, and so does
-    /// everything behind it.
+    /// everything after it.
     #[cold]
-    pub(super) fn put_back(&mut self, now: Moment, is_text: bool, in_pieces: bool) -> bool {
+    pub(super) fn defer_empty(&mut self, now: Moment, is_text: bool, is_fragmented: bool) -> bool {
         let (Some(limit), Stage::Open(_)) = (self.config.frame_rate, &self.stage) else { return false };
         self.count_second(now);
         let count = &mut self.rates.empty_messages;
-        // A saturated count is no limit.
+        // A saturated count limits nothing.
         if u32::from(*count) < limit.max(1) || *count == u16::MAX {
             *count = count.saturating_add(1);
             return false;
@@ -59,8 +59,8 @@ impl Connection {
         let key = matches!(self.side, Side::Server).then_some([0; 4]);
         let opcode = if is_text { Opcode::Text } else { Opcode::Binary };
         let mut bytes = Vec::new();
-        frame::write_header(&mut bytes, first_byte(!in_pieces, opcode), 0, key);
-        if in_pieces {
+        frame::write_header(&mut bytes, first_byte(!is_fragmented, opcode), 0, key);
+        if is_fragmented {
             frame::write_header(&mut bytes, first_byte(true, Opcode::Continuation), 0, key);
         }
         self.keep_ahead(BytesMut::from(&bytes[..]));
@@ -100,7 +100,7 @@ impl Connection {
         }
     }
 
-    /// Pauses reading until the next second, and returns whether there is one: a clock at its end stands still.
+    /// Pauses reading until the next second, and returns whether there is one: a clock at its end has stopped.
     fn wait_for_next_second(&mut self, now: Moment) -> bool {
         let until = self.birth + Duration::from_secs(self.second(now) + 1);
         if until == Moment::NEVER {
@@ -118,7 +118,7 @@ impl Connection {
         if in_flight.flow.throttled_until.is_some_and(|until| now >= until) {
             in_flight.flow.throttled_until = None;
             self.input.held.set(Held::THROTTLED, false);
-            self.read_on(now);
+            self.resume_reading(now);
             self.drop_in_flight_if_idle();
         }
     }

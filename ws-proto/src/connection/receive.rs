@@ -1,6 +1,6 @@
 //! Input: [`Connection::handle_input`] and the effects of the peer's frames.
 
-use super::backpressure::{Held, Told};
+use super::backpressure::{Held, LastEvent};
 use super::{Connection, Stage, close_body};
 use crate::deflate::PerMessage;
 use crate::error::Error;
@@ -18,8 +18,8 @@ const QUEUED_PONGS: u8 = 16;
 /// The state of reading.
 #[derive(Debug, Default)]
 pub(super) struct Input {
-    /// The last event given, whose handling may not be over.
-    pub(super) told: Told,
+    /// The cause of the last event, whose handling may not be over.
+    pub(super) last_event: LastEvent,
     /// What holds reading back, or may do so.
     pub(super) held: Held,
     /// Inflating is limited to shares.
@@ -38,7 +38,7 @@ impl Connection {
     pub fn handle_input<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = input.len();
         if before == 0 && self.is_at_rest() {
-            self.note_received(now);
+            self.record_received(now);
             return None;
         }
         if matches!(self.stage, Stage::Open(_))
@@ -46,7 +46,7 @@ impl Connection {
             && self.config.message_rate.is_none()
             && let Some(message) = self.decoder.whole(&self.rules(), input)
         {
-            self.input.told = Told::Received;
+            self.input.last_event = LastEvent::Received;
             self.bytes_received += (before - input.len()) as u64;
             match message {
                 Ok(message) => return Some(Event::Message(message)),
@@ -58,8 +58,8 @@ impl Connection {
 
     /// The last event has been handled; the time is recorded once for all events of one read.
     #[inline]
-    pub(super) fn note_received(&mut self, now: Moment) {
-        if mem::take(&mut self.input.told) == Told::Received {
+    pub(super) fn record_received(&mut self, now: Moment) {
+        if mem::take(&mut self.input.last_event) == LastEvent::Received {
             self.last_received = now;
         }
     }
@@ -81,7 +81,7 @@ impl Connection {
         }
         if !self.input.held.is_free() {
             self.end_throttle(now);
-            self.pass_delay(now);
+            self.expire_delay(now);
         }
         let mut event = self.receive_ahead(now);
         if event.is_none() && !self.has_ahead() {
@@ -89,7 +89,7 @@ impl Connection {
         }
         self.bytes_received += (before - input.len()) as u64;
         if event.is_some() {
-            self.tell(Told::Received);
+            self.record_event(LastEvent::Received);
         }
         if event.is_none() || self.input.held.has(Held::UNDELIVERED) {
             self.keep(input.len());
@@ -120,7 +120,7 @@ impl Connection {
             match &mut self.stage {
                 Stage::Http(_) => {
                     if self.is_held_back(now) {
-                        self.note_http_held(now);
+                        self.update_http_held(now);
                         return None;
                     }
                     let event = self.receive_http(now, input);
@@ -158,7 +158,7 @@ impl Connection {
     /// Decodes the next frame, or the available part of one: breaks with an event, or with `None` to wait for more.
     #[inline]
     fn next_frame<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> ControlFlow<Option<Event<'a>>> {
-        // A fault behind the last fragment is still reported: nothing more may come.
+        // A fault after the last fragment is still reported: nothing more may follow.
         if matches!(self.stage, Stage::Open(_)) && self.is_held_back(now) && !self.decoder.has_fault() {
             return ControlFlow::Break(None);
         }
@@ -166,12 +166,13 @@ impl Connection {
         let inflation = self.stage.compression_mut();
         let event = match self.decoder.next(&rules, input, || self.outbox.take_spare(), inflation) {
             Ok(Some(Decoded::Message(message))) => {
-                let is_late = message.as_bytes().is_empty() && self.put_back(now, message.is_text(), false);
+                let is_late =
+                    message.as_bytes().is_empty() && self.defer_empty(now, message.is_text(), false);
                 (!is_late).then_some(Event::Message(message))
             }
             Ok(Some(Decoded::Fragment(fragment))) => {
                 let is_all = fragment.first && fragment.last && fragment.data.as_bytes().is_empty();
-                let is_late = is_all && self.put_back(now, fragment.data.is_text(), true);
+                let is_late = is_all && self.defer_empty(now, fragment.data.is_text(), true);
                 (!is_late).then_some(Event::Fragment(fragment))
             }
             Ok(Some(control)) => match self.receive_control(now, control) {
@@ -186,10 +187,10 @@ impl Connection {
         };
         if event.is_some() {
             self.throttle(now, 1);
-            self.note_contexts(self.last_received);
+            self.arm_contexts(self.last_received);
         } else {
-            self.note_share(input.len());
-            // It is no message yet, but may have cost much already.
+            self.check_share(input.len());
+            // It is not a message yet, but may have cost much already.
             if self.stage.compression().is_some_and(PerMessage::has_uncounted) {
                 self.throttle(now, 0);
             }
@@ -199,9 +200,9 @@ impl Connection {
 
     #[cold]
     fn receive_control(&mut self, now: Moment, decoded: Decoded<'_>) -> Option<Event<'static>> {
-        // Nothing is read behind a Close, so it is no part of a flood.
+        // Nothing is read after a Close, so it is not part of a flood.
         if !matches!(decoded, Decoded::Close(_))
-            && let Err(error) = self.note_rate(now, &decoded)
+            && let Err(error) = self.count_frame(now, &decoded)
         {
             self.fail_connection(now, error);
             return None;
@@ -260,7 +261,7 @@ impl Connection {
                 let error = http.handle_eof();
                 self.connection_closed(now, error.into());
             }
-            // Kept bytes came before it.
+            // Kept bytes precede it.
             Stage::Open(_) | Stage::Closing(_) if self.input.held.has(Held::AHEAD) => {
                 self.in_flight().ends_behind = true;
             }
@@ -280,7 +281,7 @@ impl Connection {
         let is_http = matches!(self.stage, Stage::Http(_));
         if is_http || left > low_mark || kept > 0 || self.decoder.held_len() > low_mark || self.is_counted() {
             self.count_held();
-            self.look_soon(self.last_received);
+            self.check_soon(self.last_received);
         }
         let kept = self.in_flight.as_ref().map_or(0, |in_flight| in_flight.kept);
         let is_counted = self.is_counted() && self.undelivered_len() > 0;

@@ -13,7 +13,7 @@ use alloc::string::String;
 use bytes::Bytes;
 
 impl Connection {
-    /// Forwards what another connection received, a message or the fragments of one in order, whatever the
+    /// Forwards what another connection received, a message or the fragments of one in order, regardless of the
     /// [cap](crate::Config::outbox): stop reading the other connection once this returns [`Sent::Congested`], until
     /// this connection has [drained](crate::Event::Drained).
     ///
@@ -34,7 +34,7 @@ impl Connection {
             let compressed = self.compresses(CompressionHint::ByLength, usize::MAX);
             self.in_flight().outgoing = Some(Outgoing { text, compressed });
             self.write_fragment(&Frame::unencoded(opcode, false, payload(data)), compressed);
-            return Ok(self.note_queued());
+            return Ok(self.check_marks());
         }
         self.enqueue(&Frame::unencoded(opcode, last, payload(data)))
     }
@@ -54,13 +54,13 @@ impl Connection {
         } else {
             self.write_copied(opcode, true, message.as_bytes());
         }
-        Ok(self.note_queued())
+        Ok(self.check_marks())
     }
 }
 
 impl Closed {
     /// How a relay closes its other leg: with the peer's own code and reason. A Close without a code stays without one.
-    /// A lost connection (1006) becomes 1001 towards a server, whose client has gone, and 1011 towards a client, whose
+    /// A lost connection (1006) becomes 1001 towards a server, whose client is gone, and 1011 towards a client, whose
     /// server failed; so does a code that must not be sent.
     pub fn relayed(&self, to_server: bool) -> (CloseCode, &str) {
         match self.code {

@@ -19,7 +19,7 @@ impl Connection {
         // A small encoded message: one copy.
         if frame.is_small_message() && self.takes_at_once(frame.payload.len()) && !self.is_client() {
             self.outbox.buffer().extend_from_slice(&frame.encoded);
-            return Ok(self.note_queued());
+            return Ok(self.check_marks());
         }
         self.send_any(frame)
     }
@@ -29,10 +29,10 @@ impl Connection {
         self.check_open()?;
         if frame.opcode.is_control() {
             self.write_urgent(frame.opcode, &frame.payload);
-            return Ok(self.note_queued());
+            return Ok(self.check_marks());
         }
         if frame.opcode == Opcode::Continuation {
-            // What waits behind the message does not block its end.
+            // Messages that wait for its end do not block it.
             self.check_fits(self.outbox.len(), frame.payload.len())?;
         } else {
             self.check_room(frame.payload.len())?;
@@ -40,7 +40,7 @@ impl Connection {
         self.enqueue(frame)
     }
 
-    /// Queues data, whatever the cap.
+    /// Queues data, regardless of the cap.
     pub(super) fn enqueue(&mut self, frame: &Frame) -> Result<Sent, SendError> {
         let unfinished = self.in_flight.as_ref().and_then(|in_flight| in_flight.outgoing);
         match (frame.opcode, unfinished) {
@@ -64,7 +64,7 @@ impl Connection {
                 self.write_fragment(frame, compressed);
             }
         }
-        Ok(self.note_queued())
+        Ok(self.check_marks())
     }
 
     fn send_continuation(&mut self, frame: &Frame, mut outgoing: Outgoing) -> Result<(), SendError> {
@@ -95,7 +95,7 @@ impl Connection {
             return Err(SendError::ControlTooLong(payload.len()));
         }
         self.ping(now, Bytes::copy_from_slice(payload), false);
-        Ok(self.note_queued())
+        Ok(self.check_marks())
     }
 
     pub(super) fn ping(&mut self, now: Moment, payload: Bytes, vital: bool) {
@@ -109,7 +109,7 @@ impl Connection {
         in_flight.ping = Some(Ping { at, payload, awaited, sent_at });
     }
 
-    /// Handles that the socket took `n` bytes of the [outbox](Self::outbox). Report 0 when the socket would block: the
+    /// Records that the socket took `n` bytes of the [outbox](Self::outbox). Report 0 when the socket would block: the
     /// time limit for a peer that does not read starts then.
     #[inline]
     pub fn handle_written(&mut self, now: Moment, n: usize) {
@@ -149,7 +149,7 @@ impl Connection {
                 self.end_stall();
             }
             self.flushed(now);
-            self.note_contexts(now);
+            self.arm_contexts(now);
         } else {
             if !self.backpressure.stalled {
                 self.begin_stall(now);
@@ -159,10 +159,10 @@ impl Connection {
             }
         }
         if self.in_flight.is_some() {
-            self.note_written_in_flight(now, n);
+            self.update_in_flight(now, n);
         }
         if !self.input.held.is_free() {
-            self.flow_on(now, n);
+            self.output_taken(now, n);
         }
         if self.backpressure.congested && self.outbox.len() <= self.config.low_mark {
             self.backpressure.congested = false;
@@ -172,7 +172,7 @@ impl Connection {
                 _ => false,
             };
         }
-        self.note_http_written(now, n);
+        self.http_written(now, n);
     }
 
     /// Whether pending output is frames, rather than HTTP.
@@ -204,7 +204,7 @@ impl Connection {
 
     /// Updates what a write affects: a Ping in the outbox, waiting Pongs, and the counted memory.
     #[inline(never)]
-    fn note_written_in_flight(&mut self, now: Moment, n: usize) {
+    fn update_in_flight(&mut self, now: Moment, n: usize) {
         let before = self.bytes_sent - n as u64;
         let Some(in_flight) = &mut self.in_flight else { return };
         if let Some(stall) = in_flight.stall.as_mut().filter(|_| n > 0) {
@@ -215,7 +215,7 @@ impl Connection {
             && n > 0
             && before < ping.sent_at
         {
-            // Its answer cannot come before it is sent, and it did not reach the kernel before this.
+            // Its answer cannot precede it, and it did not reach the kernel before this.
             *awaited = now;
         }
         if in_flight.pong.is_some() && self.outbox.pongs() == 0 {
@@ -223,7 +223,7 @@ impl Connection {
         }
         if self.is_counted() || self.outbox.len() > self.config.low_mark {
             self.count_held();
-            self.look_soon(now);
+            self.check_soon(now);
         }
         self.drop_in_flight_if_idle();
     }
@@ -241,7 +241,7 @@ impl Connection {
     pub(crate) fn send_copied(&mut self, opcode: Opcode, payload: &[u8]) -> Result<Sent, SendError> {
         if self.takes_at_once(payload.len()) {
             self.write_copied(opcode, true, payload);
-            return Ok(self.note_queued());
+            return Ok(self.check_marks());
         }
         self.send_copied_slowly(opcode, payload)
     }
@@ -258,7 +258,7 @@ impl Connection {
         } else {
             self.write_copied(opcode, true, payload);
         }
-        Ok(self.note_queued())
+        Ok(self.check_marks())
     }
 
     pub(crate) fn send_owned(&mut self, opcode: Opcode, payload: Bytes) -> Result<Sent, SendError> {
@@ -281,12 +281,12 @@ impl Connection {
             && len < cap.saturating_sub(high_mark.saturating_add(MAX_HEADER))
     }
 
-    /// A single message always fits, whatever the cap. A rejected sender receives `Drained` later.
+    /// A single message always fits, regardless of the cap. A rejected sender receives `Drained` later.
     pub(super) fn check_room(&mut self, len: usize) -> Result<(), SendError> {
         self.check_fits(self.queued(), len)
     }
 
-    /// Above the high mark there is no room either while all connections together hold too much.
+    /// Above the high mark there is also no room while all connections together hold too much.
     pub(super) fn is_full(&self, queued: usize, len: usize) -> bool {
         if queued > self.config.high_mark && self.is_memory_over() {
             return true;
@@ -306,15 +306,15 @@ impl Connection {
     /// Compares the outbox with its marks. Messages behind an unfinished message or streaming response of ours do not
     /// count: they wait for us, not for the peer.
     #[inline]
-    pub(super) fn note_queued(&mut self) -> Sent {
+    pub(super) fn check_marks(&mut self) -> Sent {
         let little = self.config.high_mark.min(self.config.outbox_cap / 2);
-        if self.outbox.len() <= little { Sent::Queued } else { self.note_much() }
+        if self.outbox.len() <= little { Sent::Queued } else { self.check_marks_slowly() }
     }
 
     /// Counts held memory above the high mark, or half the cap. Below that, it is counted after the next write.
     #[inline(never)]
-    fn note_much(&mut self) -> Sent {
-        self.check_swollen();
+    fn check_marks_slowly(&mut self) -> Sent {
+        self.check_over_half();
         self.count_held();
         if self.outbox.len() <= self.config.high_mark {
             return Sent::Queued;

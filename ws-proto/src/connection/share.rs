@@ -4,7 +4,7 @@ use super::Connection;
 use super::backpressure::Held;
 use crate::moment::Moment;
 
-/// How much of its peer's messages a connection may inflate before the other connections have their turn: see
+/// How much of its peer's messages a connection may inflate before the other connections take their turn: see
 /// [`begin`](Self::begin). [`Connection::shares`] returns it.
 #[derive(Debug)]
 pub struct Shares<'a> {
@@ -18,7 +18,7 @@ impl Connection {
         Shares { connection: self }
     }
 
-    /// From now on, compressed input is inflated by shares, if the owner asked for that.
+    /// From now on, compressed input is inflated by shares, if the owner has requested that.
     pub(super) fn begin_shares(&mut self) {
         if self.input.shares
             && let Some(compression) = self.stage.compression_mut()
@@ -28,7 +28,7 @@ impl Connection {
     }
 
     /// Leftover input without an event waits for the next share, unless something else holds it back.
-    pub(super) fn note_share(&mut self, left: usize) {
+    pub(super) fn check_share(&mut self, left: usize) {
         let Some(compression) = self.stage.compression_mut() else { return };
         if left == 0 {
             compression.finish_share();
@@ -39,7 +39,7 @@ impl Connection {
 }
 
 impl Shares<'_> {
-    /// Inflates by shares from now on, and lets an owner of many connections decide which of them goes on: 16 KiB at
+    /// Inflates by shares from now on, and lets an owner of many connections decide which of them continues: 16 KiB at
     /// first, then 64 KiB each time, or less where many want more: a part of 4 MiB, and at least 16 KiB. (All
     /// connections of one [`Deflate`](crate::Deflate) and its clones count.)
     ///
@@ -98,7 +98,7 @@ impl Shares<'_> {
             compression.next_share();
         }
         connection.input.held.set(Held::SHARE, false);
-        connection.read_on(now);
+        connection.resume_reading(now);
     }
 
     /// How many bytes the peer's messages inflated to recently: in this second, and half as many of each second before.

@@ -13,7 +13,7 @@
 //!          any stage ── connection_closed ───────▶ Done
 //! ```
 //!
-//! | from | what happens | to | RFC 6455 |
+//! | from | transition | to | RFC 6455 |
 //! |---|---|---|---|
 //! | Http, Handshake | [`establish`](Connection::establish): the 101 | Opened | §4.1, §4.2.2 "established" |
 //! | Opened | [`report_open`](Connection::report_open): reported to the application | Open | |
@@ -96,7 +96,7 @@ impl Stage {
 // --- opening
 
 impl Connection {
-    /// "The WebSocket Connection is Established" (§4.1, §4.2.2): the 101 has come, or is in the outbox.
+    /// "The WebSocket Connection is Established" (§4.1, §4.2.2): the 101 has arrived, or is in the outbox.
     pub(super) fn establish(&mut self, now: Moment, response: ::http::Response<()>, terms: Option<Terms>) {
         // Until it is written, the 101 counts as written: the connection is not idle when it opens.
         self.beat = now;
@@ -137,7 +137,7 @@ impl Connection {
 // --- the closing handshake, and its failures
 
 impl Connection {
-    /// "Start the WebSocket Closing Handshake" (§7.1.2): our Close goes out behind what is queued.
+    /// "Start the WebSocket Closing Handshake" (§7.1.2): our Close follows what is queued.
     pub(super) fn start_closing_handshake(&mut self, now: Moment, code: CloseCode, body: &[u8]) {
         self.write_copied(Opcode::Close, true, body);
         let open = self.leave();
@@ -210,7 +210,7 @@ impl Connection {
         self.enter_draining(ending, self.period(now), HalfClose::Due, None);
     }
 
-    /// The closing handshake that we started is over. If the peer takes nothing any more, so is the connection.
+    /// The closing handshake that we started is over. If the peer no longer takes anything, so is the connection.
     fn end_closing(&mut self, now: Moment, closing: Closing, half_close: HalfClose) {
         match closing.is_broken {
             true => self.enter_done(now, closing.ending, false),
@@ -235,7 +235,7 @@ impl Connection {
         let (cause, at_once) = match http.ending() {
             Some(ending) => (ending.cause.clone(), ending.at_once),
             // The application ends it, during an answer or not.
-            None => (http.owes_answer().then_some(Error::Aborted), false),
+            None => (http.is_answer_due().then_some(Error::Aborted), false),
         };
         let (has_open_end, peer_ended) = (http.has_open_end(), http.peer_ended());
         let initiator = match &cause {
@@ -294,7 +294,7 @@ impl Connection {
         }
     }
 
-    /// Draining is over. If our last bytes never left, the end is not orderly, nor the answer whole.
+    /// Draining is over. If our last bytes were never written, the end is not orderly, nor the answer whole.
     pub(super) fn finish(&mut self, now: Moment) {
         self.connection_closed(now, Error::Timeout(Timeout::Close));
     }
@@ -305,7 +305,7 @@ impl Connection {
         self.release_contexts();
         let (initiator, error) = match &mut self.stage {
             Stage::Done { .. } => return,
-            // A server that rejects may never finish its answer, or end it with a reset: what came is the answer.
+            // A server that rejects may never finish its answer, or end it with a reset: what arrived is the answer.
             Stage::Handshake(http)
                 if http.is_refused() && matches!(error, Error::Timeout(_) | Error::Io(_)) =>
             {
@@ -356,7 +356,7 @@ impl Connection {
     ) -> (Ending, Option<Box<PerMessage>>) {
         let was_open = stage.is_open();
         let is_reported = match &stage {
-            Stage::Http(http) => http.announced() || self.config.report_all_closes,
+            Stage::Http(http) => http.has_emitted() || self.config.report_all_closes,
             _ => true,
         };
         let (opened, compression) = match stage {

@@ -35,7 +35,7 @@ pub enum IoAction {
     Write,
     /// Neither: wait for the application, or for the deadline.
     Pause,
-    /// Half-close: `shutdown(Write)`. Returned once; reading goes on.
+    /// Half-close: `shutdown(Write)`. Returned once; reading continues.
     Shutdown,
     /// Close the transport; nothing more follows.
     Drop,

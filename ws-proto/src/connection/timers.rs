@@ -1,5 +1,5 @@
 //! The one deadline. Traffic does not move it, except for the answer to a heartbeat: when it fires, it is compared with
-//! what came meanwhile, and rearmed.
+//! what arrived meanwhile, and rearmed.
 
 use super::backpressure::Held;
 use super::ending::Period;
@@ -11,10 +11,10 @@ use crate::error::{Error, Timeout};
 use crate::frame::Opcode;
 use core::time::Duration;
 
-/// How long to read on after a failed write.
-const READ_BROKEN: Duration = Duration::from_secs(1);
-/// The most intervals between two Pings, however active the peer is.
-const PINGS_AT_LEAST: u32 = 4;
+/// How long to keep reading after a failed write.
+const READ_AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// The most intervals between two Pings, even to an active peer.
+const MAX_PING_INTERVALS: u32 = 4;
 
 impl Connection {
     /// When to call [`handle_timeout`](Self::handle_timeout); `None` for never.
@@ -44,14 +44,14 @@ impl Connection {
     }
 
     fn act(&mut self, now: Moment) {
-        self.look_at_memory(now);
+        self.check_memory(now);
         if self.output_due().is_some_and(|due| now >= due) && self.check_output(now) {
             return;
         }
         if matches!(self.stage, Stage::Http(_)) {
-            self.pass_memory_delay(now);
+            self.expire_memory_wait(now);
         }
-        self.note_http_held(now);
+        self.update_http_held(now);
         match &self.stage {
             Stage::Http(_) => self.handle_http_timeout(now),
             Stage::Handshake(_) => {
@@ -61,8 +61,8 @@ impl Connection {
             }
             Stage::Opened(_) | Stage::Open(_) => {
                 // A reader that stopped at a message has not recorded its time.
-                self.note_received(now);
-                self.pass_delay(now);
+                self.record_received(now);
+                self.expire_delay(now);
                 self.beat(now);
                 self.end_throttle(now);
                 self.release_unused(now);
@@ -77,7 +77,7 @@ impl Connection {
         self.arm();
     }
 
-    /// Handles that the machine slept: the peer may be gone, and had no fair chance to show otherwise.
+    /// Handles the wake-up after the machine slept: the peer may be gone, and had no chance to prove otherwise.
     ///
     /// An open connection with a heartbeat sends it at once, however active it was. Every wait for the peer
     /// (the answer to a Ping, taking output) starts over.
@@ -95,7 +95,7 @@ impl Connection {
             }
         }
         if self.config.heartbeat.idle.is_some() {
-            // Also where heartbeats are one-way: only an answer proves that the peer is there.
+            // Even where heartbeats are one-way: only an answer proves that the peer is alive.
             self.send_heartbeat(now, HeartbeatKind::Ping);
         }
         self.arm();
@@ -121,7 +121,7 @@ impl Connection {
             if self.last_received > since {
                 ping.awaited = None;
             } else if self.input.held.has(Held::ANY) {
-                // The answer may be there, unread.
+                // The answer may have arrived, unread.
                 ping.awaited = Some(now);
             } else if now >= since + self.config.heartbeat.pong_timeout {
                 return self.time_out(now, Timeout::Heartbeat);
@@ -141,9 +141,9 @@ impl Connection {
         let interval = self.config.heartbeat.idle?;
         match self.config.heartbeat.kind {
             HeartbeatKind::Ping if awaited => None,
-            // A peer that sends all the time gets a Ping now and then, too: its answer measures the latency.
+            // A peer that sends continuously gets a Ping now and then, too: its answer measures the latency.
             HeartbeatKind::Ping => {
-                let at_latest = self.beat + interval.saturating_mul(PINGS_AT_LEAST);
+                let at_latest = self.beat + interval.saturating_mul(MAX_PING_INTERVALS);
                 Some((self.last_received + interval).min(at_latest))
             }
             // Pending output already proves that we are alive.
@@ -153,7 +153,7 @@ impl Connection {
 
     fn answer_due(&self) -> Option<Moment> {
         let since = self.in_flight.as_ref()?.ping.as_ref()?.awaited?;
-        // It may be there, unread: its time restarts once reading resumes.
+        // It may have arrived, unread: its time restarts once reading resumes.
         let is_hidden = self.last_received <= since && self.input.held.has(Held::ANY);
         (!is_hidden).then(|| since + self.config.heartbeat.pong_timeout)
     }
@@ -204,7 +204,7 @@ impl Connection {
     fn ending_due(&self) -> Moment {
         match &self.stage {
             Stage::Closing(closing) if closing.is_broken => {
-                closing.period.since + READ_BROKEN.min(self.config.close_timeout)
+                closing.period.since + READ_AFTER_FAILURE.min(self.config.close_timeout)
             }
             Stage::Closing(closing) => closing.period.since + self.config.close_timeout,
             Stage::Draining(draining) => {
@@ -253,12 +253,12 @@ impl Connection {
             Stage::Closing(_) | Stage::Draining(_) => Some(self.ending_due()),
             Stage::Done { .. } => None,
         };
-        let look = self
+        let check = self
             .in_flight
             .as_ref()
             .and_then(|in_flight| in_flight.counted.as_ref())
-            .map(|counted| counted.look_at);
-        let due = stage.into_iter().chain(self.output_due()).chain(look);
+            .map(|counted| counted.check_at);
+        let due = stage.into_iter().chain(self.output_due()).chain(check);
         let deadline = due.min().unwrap_or(Moment::NEVER);
         self.set_deadline(deadline);
     }

@@ -9,7 +9,7 @@ impl Connection {
     ///
     /// Advancing an [`Unsent`] marks bytes as written, without [`handle_written`](Self::handle_written): the connection
     /// accounts for them when this is called again, or at once with [`give_back`](Unsent::give_back). From here on the
-    /// peer must take output in time, as after a `handle_written` of 0. Output queued meanwhile goes behind, Pings and
+    /// peer must take output in time, as after a `handle_written` of 0. Output queued meanwhile follows, Pings and
     /// Pongs directly after the last frame taken. Write either this way or from the [outbox](Self::outbox), not both at
     /// once.
     ///

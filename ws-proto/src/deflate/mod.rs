@@ -58,7 +58,7 @@
 //! | [`large_json`](Deflate::large_json) | 80 | 80 (80) | 351,129 (514,571) | 80 (80) | 0.4 MB (0.4 MB) |
 //! | [`many_idle`](Deflate::many_idle) | 80 | 80 (80) | 351,129 (514,571) | 80 (80) | 0.4 MB (0.4 MB) |
 //!
-//! Released memory goes to the allocator, and not all of it to the system: after 4,000 connections with context
+//! Released memory returns to the allocator, and not all of it to the system: after 4,000 connections with context
 //! takeover had each sent 64 bytes at once, and then nothing for a minute, glibc kept 28 KB of the 311 KB resident for
 //! each. Where that matters, [`many_idle`](Deflate::many_idle) has no such peak.
 

@@ -104,7 +104,7 @@ impl Deflate {
         let server_bits = match offer.server_max_window_bits {
             // A larger window would not fit the client's, and zlib cannot compress with one this small.
             Some(8) => return None,
-            asked => self.ours.window_bits.min(asked.unwrap_or(FULL)),
+            requested => self.ours.window_bits.min(requested.unwrap_or(FULL)),
         };
         let client_bits = match offer.client_max_window_bits {
             // Such a client accepts no limit, and may use the whole window (§7.1.2.2).
@@ -198,12 +198,12 @@ impl Parameters {
     fn check(&self, answer: &Self) -> Result<(), &'static str> {
         // A server accepts these two by echoing them (§7.1.1.1, §7.1.2.1).
         if self.server_no_context_takeover && !answer.server_no_context_takeover {
-            return Err("no server_no_context_takeover, which was asked for");
+            return Err("no server_no_context_takeover, which was requested");
         }
         if let Some(most) = self.server_max_window_bits
             && answer.server_max_window_bits.is_none_or(|bits| bits > most)
         {
-            return Err("a larger server_max_window_bits than was asked for");
+            return Err("a larger server_max_window_bits than was requested");
         }
         match (self.client_max_window_bits, answer.client_max_window_bits) {
             (_, None) => Ok(()),

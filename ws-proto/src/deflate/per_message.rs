@@ -14,13 +14,13 @@ use core::time::Duration;
 use std::sync::{Mutex, PoisonError};
 
 /// The ratio of a message is checked above this size.
-const RATIO_FROM: u64 = 1 << 20;
+const RATIO_THRESHOLD: u64 = 1 << 20;
 
 /// More than deflate can reach, which is 1,032: only streams that restart again and again cost this much.
-const RATIO_MOST: u32 = 2_000;
+const MAX_RATIO: u32 = 2_000;
 
-/// Used since the last mark; the codec has no clock.
-const TO_BE_NOTED: u64 = u64::MAX;
+/// Used since the last recorded time; the codec has no clock.
+const UNRECORDED: u64 = u64::MAX;
 
 /// Whether to compress a message, where compression was negotiated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub(crate) struct PerMessage {
     earlier: u32,
     /// The inflate share of this connection, if any.
     share: Option<Share>,
-    /// When something was last compressed or inflated, or [`TO_BE_NOTED`].
+    /// When something was last compressed or inflated, or [`UNRECORDED`].
     used: u64,
     /// Whether the deadline includes the release of contexts.
     release_is_due: bool,
@@ -85,7 +85,7 @@ impl PeerContext {
         }
     }
 
-    /// Keeps only these bytes; the inflater goes to the pool.
+    /// Keeps only these bytes; the inflater returns to the pool.
     fn release(&mut self, window: Box<[u8]>, pool: &Pool) {
         if let Self::Inflater(inflater) = mem::replace(self, Self::Window(window)) {
             pool.keep_inflater(inflater);
@@ -137,7 +137,7 @@ impl PerMessage {
         let effort = self.effort();
         let deflater = self.deflater.get_or_insert_with(|| self.settings.pool.deflater(effort));
         self.is_sending = !fin;
-        self.used = TO_BE_NOTED;
+        self.used = UNRECORDED;
         deflater.compress(payload, fin)
     }
 
@@ -172,16 +172,16 @@ impl PerMessage {
     /// limit.
     pub(crate) fn inflate(&mut self, input: &mut &[u8], limit: u64) -> Result<(&[u8], bool), ProtocolError> {
         let inflater = self.peer.inflater(&self.settings.pool, self.terms.theirs.window_bits);
-        self.used = TO_BE_NOTED;
+        self.used = UNRECORDED;
         // At the limit, one more byte shows that there is more.
-        let at_most = (limit - inflater.message.became).clamp(1, CHUNK as u64) as usize;
+        let at_most = (limit - inflater.message.inflated).clamp(1, CHUNK as u64) as usize;
         let before = input.len();
         let chunk_len = inflater.inflate(input, at_most).map_err(broken)?.len();
         let work = inflater.take_work();
         let message = &mut inflater.message;
-        message.came += (before - input.len()) as u64;
-        message.became += chunk_len as u64;
-        if message.became > limit {
+        message.compressed += (before - input.len()) as u64;
+        message.inflated += chunk_len as u64;
+        if message.inflated > limit {
             return Err(ProtocolError::MessageTooBig { limit });
         }
         message.work += work;
@@ -190,8 +190,8 @@ impl PerMessage {
         if let Some(share) = &mut self.share {
             share.spend(work);
         }
-        let ratio = self.settings.ratio_limit.unwrap_or(RATIO_MOST);
-        if message.work > RATIO_FROM && message.work > message.came.saturating_mul(ratio.into()) {
+        let ratio = self.settings.ratio_limit.unwrap_or(MAX_RATIO);
+        if message.work > RATIO_THRESHOLD && message.work > message.compressed.saturating_mul(ratio.into()) {
             return Err(ProtocolError::CompressionRatio { limit: ratio });
         }
         let more = chunk_len == at_most || !input.is_empty() || inflater.is_broken();
@@ -258,13 +258,13 @@ impl PerMessage {
     }
 
     /// Records earlier use at this time.
-    pub(crate) fn note_use(&mut self, now: u64) {
+    pub(crate) fn record_use(&mut self, now: u64) {
         self.used = self.last_use(now);
     }
 
     /// When something was last compressed or inflated; unrecorded use counts as `now`.
     pub(crate) fn last_use(&self, now: u64) -> u64 {
-        if self.used == TO_BE_NOTED { now } else { self.used }
+        if self.used == UNRECORDED { now } else { self.used }
     }
 
     /// Whether there are contexts that no unfinished message needs.
@@ -277,7 +277,7 @@ impl PerMessage {
         self.settings.release_after
     }
 
-    /// Releases everything: nothing more will come.
+    /// Releases everything: nothing more follows.
     pub(crate) fn release_all(&mut self) {
         self.peer.release(Box::default(), &self.settings.pool);
         if let Some(deflater) = self.deflater.take() {

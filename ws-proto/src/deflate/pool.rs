@@ -8,13 +8,13 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A loop uses one at a time; a few more serve fragmented messages, and loops on other threads.
-const KEPT: usize = 4;
+const MAX_IDLE: usize = 4;
 
 pub(crate) struct Pool {
     codec: Codec,
     idle: Mutex<Idle>,
     /// How many connections want more than their first inflate share.
-    wanting: AtomicUsize,
+    claims: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -27,7 +27,7 @@ struct Idle {
 
 impl Pool {
     pub(crate) fn new(codec: Codec) -> Self {
-        Self { codec, idle: Mutex::default(), wanting: AtomicUsize::new(0) }
+        Self { codec, idle: Mutex::default(), claims: AtomicUsize::new(0) }
     }
 
     pub(crate) fn inflater(&self) -> Box<Inflater> {
@@ -47,7 +47,7 @@ impl Pool {
     pub(crate) fn keep_inflater(&self, mut inflater: Box<Inflater>) {
         inflater.forget();
         let mut idle = self.idle();
-        if idle.inflaters.len() < KEPT {
+        if idle.inflaters.len() < MAX_IDLE {
             idle.inflaters.push(inflater);
         }
     }
@@ -57,19 +57,19 @@ impl Pool {
         deflater.forget();
         deflater.shrink();
         let mut idle = self.idle();
-        if idle.deflaters.len() == KEPT {
+        if idle.deflaters.len() == MAX_IDLE {
             // Not the newest: it is of the kind in use.
             idle.deflaters.swap_remove(0);
         }
         idle.deflaters.push(deflater);
     }
 
-    pub(super) fn wanting(&self) -> usize {
-        self.wanting.load(Relaxed)
+    pub(super) fn claims(&self) -> usize {
+        self.claims.load(Relaxed)
     }
 
-    pub(super) fn change_wanting(&self, by: isize) {
-        self.wanting.fetch_add(by as usize, Relaxed);
+    pub(super) fn change_claims(&self, by: isize) {
+        self.claims.fetch_add(by as usize, Relaxed);
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {

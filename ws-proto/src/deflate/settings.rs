@@ -92,7 +92,7 @@ impl Deflate {
     }
 
     /// Many small, similar messages: context takeover, at the fastest level, with a window of 8 KiB for ours, which
-    /// holds the last few dozen of them. In a room that sends everything to everybody, each message is compressed
+    /// holds the last few dozen of them. In a room that sends everything to everyone, each message is compressed
     /// independently, since it is compressed once for all.
     pub fn chat() -> Self {
         Self::new().level(1).window_bits(13).memory_level(4)
@@ -104,7 +104,7 @@ impl Deflate {
         Self::new().level(6).threshold(1024).context_takeover(false).peer_context_takeover(false)
     }
 
-    /// Thousands of connections of which few send at a time: each message independently, by contexts that all share,
+    /// Thousands of connections of which few send at a time: each message independently, by shared contexts,
     /// from 256 bytes on. An idle connection holds nothing. It is [`large_json`](Self::large_json) for shorter
     /// messages.
     pub fn many_idle() -> Self {
@@ -163,7 +163,7 @@ impl Deflate {
         self.ours.context_takeover
     }
 
-    /// Sets whether the peer's messages may refer to earlier ones. `false` asks it not to; then the connection holds
+    /// Sets whether the peer's messages may refer to earlier ones. `false` requests that they do not; then the connection holds
     /// nothing for it between messages. `true`.
     #[must_use]
     pub fn peer_context_takeover(mut self, takeover: bool) -> Self {
@@ -176,7 +176,7 @@ impl Deflate {
         self.theirs.context_takeover
     }
 
-    /// Sets the window of our messages, as the base-two logarithm, clamped to 9 to 15. A peer that asks for a smaller
+    /// Sets the window of our messages, as the base-two logarithm, clamped to 9 to 15. A peer that requests a smaller
     /// one gets it. 15.
     #[must_use]
     pub fn window_bits(mut self, bits: u8) -> Self {
@@ -190,7 +190,7 @@ impl Deflate {
     }
 
     /// Sets the window that the peer's messages may have, as the base-two logarithm, clamped to 8 to 15. A server does
-    /// not compress for a client that could use more and does not offer to use less (Firefox); a client only asks. 15.
+    /// not compress for a client that could use more and does not offer to use less (Firefox); a client only requests it. 15.
     #[must_use]
     pub fn peer_window_bits(mut self, bits: u8) -> Self {
         self.theirs.window_bits = bits.clamp(*PEER_BITS.start(), *PEER_BITS.end());

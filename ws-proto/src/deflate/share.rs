@@ -1,12 +1,12 @@
-//! How much one connection inflates before the other connections have their turn.
+//! How much one connection inflates before the other connections take their turn.
 
 use super::pool::Pool;
 use alloc::sync::Arc;
 
 /// The first share of each connection, and the smallest.
-const LEAST: u32 = 16 << 10;
+const MIN: u32 = 16 << 10;
 /// The largest share: the more is inflated at a time, the warmer its memory.
-const MOST: u32 = 64 << 10;
+const MAX: u32 = 64 << 10;
 /// How much is inflated for all of them together before each gets its next share.
 const ROUND: u32 = 4 << 20;
 
@@ -17,17 +17,17 @@ pub(super) struct Share {
     /// A new, unused share: its size is decided on first use.
     is_new: bool,
     /// Its first share was not enough.
-    wants_more: Option<Wanting>,
+    claim: Option<Claim>,
 }
 
 impl Share {
     pub(super) fn first() -> Self {
-        Self { left: LEAST, is_new: false, wants_more: None }
+        Self { left: MIN, is_new: false, claim: None }
     }
 
     pub(super) fn spend(&mut self, work: u32) {
-        if let (true, Some(wanting)) = (self.is_new, &self.wants_more) {
-            self.left = (ROUND / wanting.count()).clamp(LEAST, MOST);
+        if let (true, Some(claim)) = (self.is_new, &self.claim) {
+            self.left = (ROUND / claim.count()).clamp(MIN, MAX);
         }
         self.is_new = false;
         self.left = self.left.saturating_sub(work);
@@ -40,36 +40,36 @@ impl Share {
     /// Grants the next share: the size shrinks, at first use, with the number of connections that want more than their
     /// first.
     pub(super) fn renew(&mut self, pool: &Arc<Pool>) {
-        self.wants_more.get_or_insert_with(|| Wanting::new(pool));
+        self.claim.get_or_insert_with(|| Claim::new(pool));
         self.is_new = true;
     }
 
     /// All received input is inflated.
     pub(super) fn finish(&mut self) {
-        self.wants_more = None;
-        self.left = if self.is_new { LEAST } else { self.left.min(LEAST) };
+        self.claim = None;
+        self.left = if self.is_new { MIN } else { self.left.min(MIN) };
         self.is_new = false;
     }
 }
 
 /// Counts a connection that wants more than its first share.
 #[derive(Debug)]
-struct Wanting(Arc<Pool>);
+struct Claim(Arc<Pool>);
 
-impl Wanting {
+impl Claim {
     fn new(pool: &Arc<Pool>) -> Self {
-        pool.change_wanting(1);
+        pool.change_claims(1);
         Self(pool.clone())
     }
 
     fn count(&self) -> u32 {
-        u32::try_from(self.0.wanting()).unwrap_or(u32::MAX).max(1)
+        u32::try_from(self.0.claims()).unwrap_or(u32::MAX).max(1)
     }
 }
 
-impl Drop for Wanting {
+impl Drop for Claim {
     fn drop(&mut self) {
-        self.0.change_wanting(-1);
+        self.0.change_claims(-1);
     }
 }
 
@@ -79,15 +79,15 @@ mod tests {
     use super::super::codec::Codec;
     use super::*;
 
-    fn of(wanting: usize) -> u32 {
-        ((4 << 20) / wanting as u32).clamp(16 << 10, 64 << 10)
+    fn of(claims: usize) -> u32 {
+        ((4 << 20) / claims as u32).clamp(16 << 10, 64 << 10)
     }
 
     #[test]
     fn share_shrinks_with_demand_within_bounds() {
-        for wanting in [1, 2, 64, 65, 200, 256, 257, 1000] {
+        for claims in [1, 2, 64, 65, 200, 256, 257, 1000] {
             let pool = Arc::new(Pool::new(Codec));
-            let mut shares: Vec<_> = (0..wanting).map(|_| Share::first()).collect();
+            let mut shares: Vec<_> = (0..claims).map(|_| Share::first()).collect();
             for share in &mut shares {
                 assert_eq!(share.left, 16 << 10);
                 share.spend(20 << 10);
@@ -98,10 +98,10 @@ mod tests {
             for share in &mut shares {
                 share.renew(&pool);
                 share.spend(1);
-                assert_eq!((share.left, pool.wanting()), (of(wanting) - 1, wanting), "each counts once");
+                assert_eq!((share.left, pool.claims()), (of(claims) - 1, claims), "each counts once");
             }
             drop(shares);
-            assert_eq!(pool.wanting(), 0);
+            assert_eq!(pool.claims(), 0);
         }
     }
 
@@ -113,7 +113,7 @@ mod tests {
         share.spend(1);
         assert_eq!(share.left, (64 << 10) - 1);
         share.finish();
-        assert_eq!((share.left, pool.wanting()), (16 << 10, 0));
+        assert_eq!((share.left, pool.claims()), (16 << 10, 0));
         share.spend(10);
         share.finish();
         assert_eq!(share.left, (16 << 10) - 10, "what was used stays used");

@@ -334,7 +334,7 @@ fn client_rejects_an_answer_it_did_not_offer() {
 #[test]
 fn error_names_the_fault() {
     let full = Deflate::new();
-    for (client, answer, says) in [
+    for (client, answer, expected) in [
         (&full, "2", "not offered"),
         (&full, "; mystery", "unknown"),
         (&full, "; server_max_window_bits=16", "8 to 15"),
@@ -344,7 +344,7 @@ fn error_names_the_fault() {
         (&Deflate::new().peer_window_bits(9), "", "server_max_window_bits"),
     ] {
         let error = agree(client, answer).unwrap_err();
-        assert!(error.contains(says), "{answer:?}: {error}");
+        assert!(error.contains(expected), "{answer:?}: {error}");
     }
 }
 
@@ -362,7 +362,7 @@ fn settings() -> impl Strategy<Value = Deflate> {
 
 /// Valid lines, and lines that resemble them.
 fn lines() -> impl Strategy<Value = Vec<Vec<u8>>> {
-    let piece = prop_oneof![
+    let part = prop_oneof![
         8 => prop::sample::select(&[
             "permessage-deflate", "server_no_context_takeover", "client_no_context_takeover",
             "server_max_window_bits", "client_max_window_bits", "=8", "=9", "=10", "=15", "=16", "=\"12\"",
@@ -371,7 +371,7 @@ fn lines() -> impl Strategy<Value = Vec<Vec<u8>>> {
             .prop_map(|text| text.as_bytes().to_vec()),
         1 => vec(prop_oneof![32..127_u8, 128..=255_u8], 0..6),
     ];
-    vec(vec(piece, 0..16).prop_map(|pieces| pieces.concat()), 0..4)
+    vec(vec(part, 0..16).prop_map(|parts| parts.concat()), 0..4)
 }
 
 proptest! {
@@ -387,7 +387,7 @@ proptest! {
         }
     }
 
-    /// Whatever else the client offers: it accepts the answer, and both ends agree on its meaning.
+    /// For any further offers of the client: it accepts the answer, and both ends agree on its meaning.
     #[test]
     fn client_accepts_every_answer_to_its_offer(
         client in settings(), server in settings(), others in prop::sample::select(&[

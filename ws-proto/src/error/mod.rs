@@ -55,7 +55,7 @@ pub enum Error {
     Aborted,
     /// The server stopped, and its deadline passed before the connection was done.
     Stopped,
-    /// All connections together held more than the limit, and this one moved least for what it held.
+    /// All connections together held more than the limit, and this one transferred least for what it held.
     Memory {
         /// How many bytes all of them held.
         held: usize,
@@ -136,9 +136,9 @@ pub enum Timeout {
     Heartbeat,
     /// The closing handshake took too long.
     Close,
-    /// The peer took no output for too long, or less than [`min_output_rate`](crate::Config::min_output_rate) asks for.
+    /// The peer took no output for too long, or less than [`min_output_rate`](crate::Config::min_output_rate) requires.
     Output,
-    /// No further request came on a kept-alive connection.
+    /// No further request arrived on a kept-alive connection.
     KeepAlive,
 }
 
@@ -150,9 +150,9 @@ impl fmt::Display for Timeout {
             Self::Heartbeat => "the peer did not answer the heartbeat",
             Self::Close => "the closing handshake took too long",
             Self::Output => {
-                "the peer stopped reading what was sent to it, or took less than Config::min_output_rate asks for"
+                "the peer stopped reading what was sent to it, or took less than Config::min_output_rate requires"
             }
-            Self::KeepAlive => "no further request came on a kept-alive connection",
+            Self::KeepAlive => "no further request arrived on a kept-alive connection",
         })
     }
 }

@@ -4,11 +4,11 @@ use super::SendError;
 use core::fmt;
 use http::StatusCode;
 
-/// Why the application cannot give this answer, or not any more. Nothing was queued.
+/// Why the application cannot give this answer, or no longer can. Nothing was queued.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RespondError {
-    /// The connection has ended or is about to, or the peer has gone.
+    /// The connection has ended or is about to, or the peer is gone.
     NotOpen,
     /// The outbox is at its cap: wait for [`Event::Drained`](crate::Event::Drained) before the next chunk of a body, or
     /// drop the body.
@@ -21,7 +21,7 @@ pub enum RespondError {
     /// The request belongs to another connection, was answered already, or timed out.
     WrongRequest,
     /// A header that this response may not carry, because the connection itself writes it or because it would break the
-    /// message; says which.
+    /// message: its name.
     Header(String),
     /// A status that an application may not answer with: 1xx.
     Status(StatusCode),

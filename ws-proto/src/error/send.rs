@@ -3,7 +3,7 @@
 use crate::close_code::CloseCode;
 use core::fmt;
 
-/// Why the application cannot send this on a WebSocket. Nothing was queued, and the connection goes on.
+/// Why the application cannot send this on a WebSocket. Nothing was queued, and the connection continues.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {

@@ -20,7 +20,7 @@ pub fn is_token(bytes: &[u8]) -> bool {
 }
 
 /// The elements of a list over all its lines, without the empty ones (RFC 9110 §5.6.1). An element that is not text is
-/// skipped, and hides no other.
+/// skipped, and does not hide others.
 pub fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(name)
@@ -31,7 +31,7 @@ pub fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item
 }
 
 /// The names and values of all cookies, over all lines, as bytes (RFC 6265 §5.4). A pair without `=` is skipped, and
-/// hides no other.
+/// does not hide others.
 pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     let lines = headers.get_all(header::COOKIE).iter();
     lines.flat_map(|line| line.as_bytes().split(|b| *b == b';')).filter_map(|pair| {

@@ -38,7 +38,7 @@ pub(crate) struct Partial {
 
 impl Kind {
     #[inline]
-    pub(crate) fn lend(self, bytes: &[u8]) -> Result<Message<'_>, ProtocolError> {
+    pub(crate) fn borrow_message(self, bytes: &[u8]) -> Result<Message<'_>, ProtocolError> {
         Ok(match self {
             Self::Text => {
                 let text = utf8::check(bytes).map_err(|_| ProtocolError::TextNotUtf8)?;

@@ -149,7 +149,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// What is wrong with the request; `None` for a plain one that asks for no WebSocket, which the application may
+    /// What is wrong with the request; `None` for a plain one that requests no WebSocket, which the application may
     /// answer in its own way.
     pub fn error(&self) -> Option<&RequestError> {
         self.error.as_ref()

@@ -11,7 +11,7 @@ use ::http::header;
 use ::http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use core::fmt;
 
-/// No longer method is registered.
+/// No registered method is longer.
 pub(crate) const METHOD_LIMIT: usize = 32;
 
 /// The first line of a request.
@@ -43,7 +43,7 @@ impl RequestLine {
         }
         let version = match version {
             b"HTTP/1.0" => Version::HTTP_10,
-            // A later minor version is treated as the highest that we know (RFC 9110 §2.5).
+            // A later minor version is treated as the highest supported one (RFC 9110 §2.5).
             [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Version::HTTP_11,
             [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
                 return Err(VersionNotSupported);
@@ -101,7 +101,7 @@ fn parse_target(target: &[u8], method: &Method) -> Option<Uri> {
     }
 }
 
-/// The length of the body behind a head (RFC 9112 §6.3).
+/// The length of the body after a head (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     Length(u64),
@@ -155,7 +155,7 @@ pub(crate) fn check(
     if is_upgrade {
         check_upgrade(&method, &headers, framing)?;
     }
-    // Expectations came with HTTP/1.1, and 1.0 knows no interim answer (RFC 9110 §10.1.1).
+    // HTTP/1.1 introduced expectations, and 1.0 has no interim answer (RFC 9110 §10.1.1).
     let expects_continue = is_11 && headers.contains_key(header::EXPECT);
     if expects_continue {
         let value = single(&headers, &header::EXPECT).ok().flatten();
@@ -223,7 +223,7 @@ fn check_upgrade(method: &Method, headers: &HeaderMap, framing: Framing) -> Resu
     if method != Method::GET {
         return Err(UpgradeNotGet);
     }
-    // One reader would take what follows the head for a body, another for frames.
+    // One reader would treat what follows the head as a body, another as frames.
     if framing != Framing::Length(0) {
         return Err(UpgradeMalformed("it has a body"));
     }

@@ -13,7 +13,7 @@ use core::str::FromStr;
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidRequest {
-    /// Not a `ws://` or `wss://` address; says what is wrong with it.
+    /// Not a `ws://` or `wss://` address, and why.
     Url(&'static str),
     /// A header field that is malformed, or that the handshake itself writes.
     Header(String),
@@ -37,7 +37,7 @@ impl std::error::Error for InvalidRequest {}
 
 /// A client's request: an address, and what to offer.
 ///
-/// Nothing is sent unless you ask for it: by default no subprotocols, no `Origin`, no `User-Agent`. Its `Debug` omits
+/// Nothing is sent by default: no subprotocols, no `Origin`, no `User-Agent`. Its `Debug` omits
 /// the query, credentials and cookies.
 ///
 /// ```

@@ -5,7 +5,7 @@ use ::http::header::{self, HeaderValue};
 use ::http::{Response, StatusCode};
 use bytes::Bytes;
 
-/// The answer to a plain request where only a WebSocket is served: 426, which says how to ask (RFC 9110 §15.5.22).
+/// The answer to a plain request where only a WebSocket is served: 426, which names the protocol (RFC 9110 §15.5.22).
 pub fn upgrade_required() -> Response<Bytes> {
     let mut response =
         Response::new(Bytes::from_static(b"this is a WebSocket; connect with ws:// or wss://\n"));

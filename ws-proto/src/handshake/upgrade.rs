@@ -14,7 +14,7 @@ use core::ops::Deref;
 /// `http` crate; its method is GET (§4.1).
 ///
 /// Answer it with [`Connection::accept`](crate::Connection::accept), or reject it with
-/// [`Connection::respond`](crate::Connection::respond), which ends the connection: what the client sent behind may be
+/// [`Connection::respond`](crate::Connection::respond), which ends the connection: what the client sent after it may be
 /// frames, and is never parsed as requests. Its `Debug` is fit for logs, as that of a [`Request`].
 #[must_use = "a dropped upgrade is answered 503"]
 pub struct Upgrade {
@@ -76,7 +76,7 @@ impl Upgrade {
         path_and_query(self.uri())
     }
 
-    /// The part of the target behind the question mark, as sent.
+    /// The part of the target after the question mark, as sent.
     pub fn query(&self) -> Option<&str> {
         self.http().uri().query()
     }
@@ -126,7 +126,7 @@ impl Upgrade {
         deflate::is_offered(self.headers())
     }
 
-    /// Disables compression on this connection, whatever the configuration says: where text of strangers goes out
+    /// Disables compression on this connection, whatever the configuration: where text of strangers is sent
     /// beside a secret, as it may for a user known by a cookie, the lengths could reveal it.
     pub fn decline_compression(&mut self) {
         self.offer.declines_compression = true;

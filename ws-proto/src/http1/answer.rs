@@ -32,7 +32,7 @@ pub(super) enum Answer {
         is_upgrade: bool,
     },
     Ready(Response<Bytes>),
-    /// In its turn it is written as its chunks come.
+    /// In its turn it is written as its chunks arrive.
     Streamed(Box<Streamed>),
     Accepted(Opened),
     /// The engine's own answer, after which the connection ends.
@@ -43,16 +43,18 @@ pub(super) enum Answer {
 }
 
 /// The least time between two checks whether a streaming response was dropped: a server may have many of them.
-const LEAST_CHECK: Duration = Duration::from_secs(1);
+const MIN_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Answer {
-    /// When the answer must be there; for a streaming one, when to check whether it was dropped.
+    /// When the answer is due; for a streaming one, when to check whether it was dropped.
     pub(super) fn deadline(&self, config: &Config) -> Option<Moment> {
         match self {
             Self::Awaited { since, is_upgrade: true, .. } => since.checked_add(config.handshake_timeout),
             Self::Awaited { since, .. } => since.checked_add(config.answer_timeout),
             // With a timeout of zero, one check would be due right after the other.
-            Self::Streamed(streamed) => streamed.checked.checked_add(config.answer_timeout.max(LEAST_CHECK)),
+            Self::Streamed(streamed) => {
+                streamed.checked.checked_add(config.answer_timeout.max(MIN_CHECK_INTERVAL))
+            }
             _ => None,
         }
     }

@@ -108,10 +108,10 @@ impl ServerHttp {
         &mut self,
         out: &mut Outbox,
         body: &ResponseBody,
-        piece: Bytes,
+        chunk: Bytes,
     ) -> Result<(), RespondError> {
         let missing = self.missing();
-        self.streamed(body).ok_or(missing)?.push(out, piece)
+        self.streamed(body).ok_or(missing)?.push(out, chunk)
     }
 
     /// Whether chunks of this body are accepted.
@@ -120,9 +120,9 @@ impl ServerHttp {
         self.streamed(body).ok_or(missing).map(drop)
     }
 
-    /// Why a request or a body does not wait here.
+    /// Why a request or a body is not pending here.
     fn missing(&self) -> RespondError {
-        if self.has_cut { RespondError::NotOpen } else { RespondError::WrongRequest }
+        if self.has_discarded { RespondError::NotOpen } else { RespondError::WrongRequest }
     }
 
     /// Whether it is this body's turn; `None` if it belongs to another connection.
@@ -130,16 +130,16 @@ impl ServerHttp {
         self.streams().find(|streamed| streamed.is(body.token())).map(Streamed::has_begun)
     }
 
-    /// The sender of this body waits for room: report room when its turn comes.
-    pub(crate) fn owe_room(&mut self, body: &ResponseBody) {
+    /// The sender of this body waits for room: report room in its turn.
+    pub(crate) fn request_room(&mut self, body: &ResponseBody) {
         if let Some(streamed) = self.streamed(body) {
-            streamed.owes_room = true;
+            streamed.room_due = true;
         }
     }
 
-    /// Takes the flag that the turn has come of a body whose sender waits for room.
-    pub(crate) fn take_owed_room(&mut self) -> bool {
-        mem::take(&mut self.owes_room)
+    /// Takes the flag that it is the turn of a body whose sender waits for room.
+    pub(crate) fn take_room_due(&mut self) -> bool {
+        mem::take(&mut self.room_due)
     }
 
     /// Ends a body. One that is shorter than declared ends the connection.
@@ -187,7 +187,7 @@ impl ServerHttp {
         })
     }
 
-    /// A fault of the peer, answered in its turn behind the valid requests.
+    /// A fault of the peer, answered in its turn after the valid requests.
     pub(super) fn fail(&mut self, io: &mut Io<'_>, error: RequestError, cause: Error) {
         let shape = Shape { is_head: self.is_head, is_10: false, keep_alive: false };
         let grant = mem::take(&mut self.grant).of_fault(&error);
@@ -200,7 +200,7 @@ impl ServerHttp {
         self.flush(io);
     }
 
-    /// Writes the answers whose turn has come.
+    /// Writes the answers whose turn it is.
     pub(super) fn flush(&mut self, io: &mut Io<'_>) {
         let date = io.config.wall_clock.as_ref().and_then(WallClock::get);
         let mut answered = false;
@@ -226,7 +226,7 @@ impl ServerHttp {
                         self.has_open_end = streamed.has_open_end();
                     }
                     streamed.begin(io.out, shape, close || streamed.closes(), date);
-                    self.owes_room |= mem::take(&mut streamed.owes_room);
+                    self.room_due |= mem::take(&mut streamed.room_due);
                     if streamed.is_dropped() {
                         self.stop();
                         self.cause = Some(Error::Unfinished);
@@ -256,8 +256,8 @@ impl ServerHttp {
         match &mut self.reading {
             Reading::Stopped => self.end(),
             Reading::Head { head, .. } if head.is_empty() => self.since = io.now,
-            Reading::Body(reader) if reader.owes_continue => {
-                reader.owes_continue = false;
+            Reading::Body(reader) if reader.continue_due => {
+                reader.continue_due = false;
                 io.out.buffer().extend_from_slice(CONTINUE);
                 self.since = io.now;
             }
@@ -267,15 +267,15 @@ impl ServerHttp {
 
     /// The current answer is the last one.
     fn stop(&mut self) {
-        self.has_cut |= !self.queue.is_empty();
+        self.has_discarded |= !self.queue.is_empty();
         self.queue.clear();
         self.stop_reading();
     }
 
-    /// The answer at this place in the queue is the last one and ends with the connection: requests behind it are not
-    /// answered, and the application must learn that at once.
+    /// The answer at this place in the queue is the last one and ends with the connection: requests after it are not
+    /// answered, and the application must be notified at once.
     fn end_behind(&mut self, at: usize) {
-        self.has_cut |= self.queue.len() > at + 1;
+        self.has_discarded |= self.queue.len() > at + 1;
         self.queue.truncate(at + 1);
         self.stop_reading();
     }

@@ -86,7 +86,7 @@ impl ClientHttp {
         result
     }
 
-    /// Whether the server has rejected the request, and the rest of its answer is still to come.
+    /// Whether the server has rejected the request, and the rest of its answer is pending.
     pub(crate) fn is_refused(&self) -> bool {
         matches!(self.reading, Reading::Body { .. })
     }
@@ -136,7 +136,7 @@ impl ClientHttp {
                     }
                 }
                 Reading::Body { body, .. } => {
-                    // A body over the limit, or a broken one, is kept as far as it came: it may explain the rejection.
+                    // A body over the limit, or a broken one, is kept as far as it arrived: it may explain the rejection.
                     if !matches!(body.receive(config.body_limit, input), Ok(false)) {
                         return Err(self.handle_eof());
                     }
@@ -147,7 +147,7 @@ impl ClientHttp {
         Ok(None)
     }
 
-    /// Checks the server's half of the handshake (§4.1, the numbered list behind the client's requirements).
+    /// Checks the server's half of the handshake (§4.1, the numbered list after the client's requirements).
     fn check(&self, config: &Config, response: &Response<()>) -> Result<Option<Terms>, ResponseError> {
         let headers = response.headers();
         if response.version() != Version::HTTP_11 {

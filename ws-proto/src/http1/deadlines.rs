@@ -67,7 +67,7 @@ impl ServerHttp {
                 return idle.into_iter().chain(self.preflights_end(config)).min();
             }
             Reading::Head { .. } => config.handshake_timeout,
-            Reading::Body(reader) if reader.owes_continue => return None,
+            Reading::Body(reader) if reader.continue_due => return None,
             Reading::Body(reader) => BODY_GRACE + Duration::from_secs(reader.body.len() as u64 / BODY_RATE),
             Reading::Upgrade | Reading::Opened | Reading::Stopped => return None,
         };

@@ -1,7 +1,7 @@
 //! The head of a message: lines up to an empty one (RFC 9112 §2).
 //!
-//! A head that is whole in the input is parsed there. One that comes in parts is collected; the search for its end
-//! continues where it stopped, so a head that drips in costs no more than one that comes at once.
+//! A head that is whole in the input is parsed there. One that arrives in parts is collected; the search for its end
+//! continues where it stopped, so a head that drips in costs no more than one that arrives at once.
 
 use crate::error::RequestError::{self, HeadTooLarge, Malformed, TargetTooLong};
 use crate::fields::{hide_secret, is_token};
@@ -16,7 +16,7 @@ pub(super) struct Limits {
     pub(super) fields: usize,
     /// The first line, including its line end.
     pub(super) first_line: usize,
-    /// Whether to read the fields behind a well-formed but rejected first line: the answer depends on the
+    /// Whether to read the fields after a well-formed but rejected first line: the answer depends on the
     /// [`origin`](Head::origin) in them.
     pub(super) reads_on: bool,
 }
@@ -128,7 +128,7 @@ impl Head {
         Ok(headers)
     }
 
-    /// Rejects the first line: at once, unless the fields matter. Anything that is not HTTP has none.
+    /// Rejects the first line: at once, unless the fields matter. Anything other than HTTP has none.
     fn refuse(&mut self, limits: Limits, error: RequestError) -> Result<(), RequestError> {
         if !limits.reads_on || matches!(error, Malformed(_)) {
             return Err(error);
@@ -196,7 +196,7 @@ impl Head {
     }
 }
 
-/// Parses `count` lines of header fields and the empty one behind them (RFC 9112 §5). Line ends were checked;
+/// Parses `count` lines of header fields and the empty one after them (RFC 9112 §5). Line ends were checked;
 /// `httparse` rejects folded lines, space before the colon, and control characters.
 fn fields(block: &[u8], count: usize) -> Result<HeaderMap, RequestError> {
     let mut parsed = vec![httparse::EMPTY_HEADER; count];
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_the_head_stays_in_the_input() {
+    fn bytes_after_the_head_stay_in_the_input() {
         let mut bytes = *b"\r\nGET / HTTP/1.1\r\nA: b\r\n\r\nrest";
         for cut in 0..bytes.len() - 4 {
             let mut head = Head::default();

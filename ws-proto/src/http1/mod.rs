@@ -2,8 +2,7 @@
 //! that disagree on where a message ends.
 //!
 //! ```text
-//!  head.rs      bytes → lines → header fields; each byte is looked at once
-//!  request.rs   request line, Host, Origin, framing, handshake: all checks of a request
+//!  head.rs      bytes → lines → header fields; each byte is examined once
 //!  body.rs      bodies by length, in chunks, until the end
 //!  answer.rs    a request that waits for its answer
 //!  stream.rs    a streaming response
@@ -15,7 +14,6 @@
 //!  ahead.rs     what is read during an answer without a length, and the end of the peer's stream
 //!  stopping.rs  the server's last answers
 //!  answering.rs the application's answers, and the order of the output
-//!  elsewhere.rs handshakes that another HTTP server has read
 //!  client.rs    the client's request and the server's answer
 //! ```
 

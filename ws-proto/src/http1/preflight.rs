@@ -22,13 +22,13 @@ impl ServerHttp {
         let shape = Shape { keep_alive: shape.keep_alive && !is_late, ..shape };
         let grant = mem::take(&mut self.grant);
         self.queue.push_back(Pending { shape, grant, answer: Answer::Ready(response) });
-        self.read_on(io.now, shape.keep_alive);
+        self.await_request(io.now, shape.keep_alive);
         self.flush(io);
     }
 
-    /// Until when a connection may idle that has sent only preflights. They need no token, and its owner counts it as a
+    /// Until when a connection that has sent only preflights may idle. They need no token, and its owner counts it as a
     /// handshake in progress: kept alive by more of them, a few such connections would use up all handshake slots.
     pub(super) fn preflights_end(&self, config: &Config) -> Option<Moment> {
-        if self.announced() { None } else { self.birth.checked_add(config.handshake_timeout) }
+        if self.has_emitted() { None } else { self.birth.checked_add(config.handshake_timeout) }
     }
 }

@@ -15,7 +15,7 @@ pub(super) enum Reading {
     Body(Box<Reader>),
     /// An upgrade is undecided; further bytes are frames of its WebSocket, or are not read.
     Upgrade,
-    /// The 101 is out.
+    /// The 101 is sent.
     Opened,
     /// The last request was read.
     Stopped,
@@ -26,7 +26,7 @@ pub(super) struct Reader {
     pub(super) shape: Shape,
     pub(super) body: Body,
     /// A 100 must be sent once the earlier requests are answered.
-    pub(super) owes_continue: bool,
+    pub(super) continue_due: bool,
 }
 
 /// The request is omitted: it may have a token.

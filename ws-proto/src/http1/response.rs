@@ -10,14 +10,14 @@ use bytes::Bytes;
 use std::io::Write as _;
 use std::time::SystemTime;
 
-/// What an answer needs to know of its request.
+/// The properties of a request that shape its answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
     /// The request was a HEAD: the answer has the fields of a body, but no body.
     pub(super) is_head: bool,
     /// The request was HTTP/1.0, where keep-alive must be explicit.
     pub(super) is_10: bool,
-    /// The connection may go on after this answer.
+    /// The connection may continue after this answer.
     pub(super) keep_alive: bool,
 }
 
@@ -30,8 +30,8 @@ pub(super) fn validate(response: &Response<Bytes>, shape: Shape) -> Result<(), R
         let length = parse_length(length.as_bytes());
         let is_body = length == Some(response.body().len() as u64);
         // The length of a body that is not sent: to HEAD, and in a 304 (RFC 9110 §8.6).
-        let is_told = length.is_some() && (shape.is_head || status == StatusCode::NOT_MODIFIED);
-        if lengths.next().is_some() || status == StatusCode::NO_CONTENT || !(is_body || is_told) {
+        let has_length = length.is_some() && (shape.is_head || status == StatusCode::NOT_MODIFIED);
+        if lengths.next().is_some() || status == StatusCode::NO_CONTENT || !(is_body || has_length) {
             return Err(RespondError::Header("content-length".to_owned()));
         }
     }
@@ -58,9 +58,9 @@ fn validate_head(status: StatusCode, headers: &HeaderMap) -> Result<(), RespondE
         return Err(RespondError::Status(status));
     }
     for name in headers.keys() {
-        // The application may say what a 426 asks to upgrade to, and which versions it supports.
-        let may_speak_of_upgrade = status == StatusCode::UPGRADE_REQUIRED && *name == header::UPGRADE;
-        let may = may_speak_of_upgrade || *name == header::SEC_WEBSOCKET_VERSION;
+        // The application may name the protocol that a 426 requires, and the versions it supports.
+        let may_set_upgrade = status == StatusCode::UPGRADE_REQUIRED && *name == header::UPGRADE;
+        let may = may_set_upgrade || *name == header::SEC_WEBSOCKET_VERSION;
         if is_connection_header(name) && !may {
             return Err(RespondError::Header(name.as_str().to_owned()));
         }
@@ -73,7 +73,7 @@ pub(super) fn has_body(status: StatusCode, shape: Shape) -> bool {
     !(shape.is_head || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED)
 }
 
-/// What a head says about the length of its body.
+/// How a head declares the length of its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Length {
     /// The application's own fields, if any.
@@ -92,8 +92,8 @@ pub(super) fn encode(
 ) {
     let (parts, body) = response.into_parts();
     let has_body = has_body(parts.status, shape);
-    let is_told = parts.headers.contains_key(header::CONTENT_LENGTH);
-    let length = if has_body || (shape.is_head && !body.is_empty() && !is_told) {
+    let has_length = parts.headers.contains_key(header::CONTENT_LENGTH);
+    let length = if has_body || (shape.is_head && !body.is_empty() && !has_length) {
         Length::Is(body.len() as u64)
     } else {
         Length::AsGiven

@@ -76,24 +76,24 @@ pub(crate) struct ServerHttp {
     /// Which pages may read the answer to the request that is being read.
     pub(super) grant: Grant,
     pub(super) opened: Option<Opened>,
-    /// The cause of the end, once the last answer is out.
+    /// The cause of the end, once the last answer is sent.
     pub(super) cause: Option<Error>,
     pub(super) ending: Option<Ending>,
-    /// The turn has come of a body whose sender waits for room.
-    pub(super) owes_room: bool,
-    announced: bool,
+    /// It is the turn of a body whose sender waits for room.
+    pub(super) room_due: bool,
+    has_emitted: bool,
     /// The peer has ended its half.
     pub(super) peer_ended: bool,
     /// Input received while requests were held back, during an answer without a length.
     pub(super) ahead: BytesMut,
     /// Nothing was parsed at the last check: no read deadline runs.
     pub(super) is_held: bool,
-    /// The bytes of the outbox in front of the current streaming response.
+    /// The bytes of the outbox before the current streaming response.
     pub(super) in_front: usize,
     /// It ends only with the connection.
     pub(super) has_open_end: bool,
     /// Requests or bodies that the application still has are no longer accepted.
-    pub(super) has_cut: bool,
+    pub(super) has_discarded: bool,
     /// No further request is taken.
     pub(super) is_stopping: bool,
 }
@@ -112,22 +112,22 @@ impl ServerHttp {
             opened: None,
             cause: None,
             ending: None,
-            owes_room: false,
-            announced: false,
+            room_due: false,
+            has_emitted: false,
             peer_ended: false,
             ahead: BytesMut::new(),
             is_held: false,
             in_front: 0,
             has_open_end: false,
-            has_cut: false,
+            has_discarded: false,
             is_stopping: false,
         }
     }
 
-    // --- what happens
+    // --- input
 
     /// Consumes input up to the next event, kept input first. `None` when it is used up, when paused, or when ending;
-    /// unused bytes stay with the caller. `held` says that no request may be emitted now.
+    /// unused bytes stay with the caller. While `held`, no request is emitted.
     pub(crate) fn handle_input(
         &mut self,
         io: &mut Io<'_>,
@@ -167,7 +167,7 @@ impl ServerHttp {
                 Ok(None) if io.out.len() > io.config.high_mark => break,
                 Ok(None) => {}
                 Ok(Some(incoming)) => {
-                    self.announced = true;
+                    self.has_emitted = true;
                     return Some(incoming);
                 }
                 Err(error) => self.fail(io, error.clone(), error.into()),
@@ -202,8 +202,8 @@ impl ServerHttp {
     }
 
     /// Records whether we hold requests back. What the peer sends then is unread, so its time does not run; once it is
-    /// read again, whatever has begun gets its whole time.
-    pub(crate) fn note_held(&mut self, now: Moment, config: &Config, held: bool) {
+    /// read again, what has begun gets its whole time.
+    pub(crate) fn set_held(&mut self, now: Moment, config: &Config, held: bool) {
         let held = held || self.is_held_back(config);
         if self.is_held && !held {
             self.since = now;
@@ -218,21 +218,21 @@ impl ServerHttp {
         self.opened.take()
     }
 
-    /// Whether nothing is read. `held` says that no request may be taken now.
+    /// Whether nothing is read. While `held`, no request is taken.
     pub(crate) fn is_paused(&self, config: &Config, held: bool) -> bool {
         (held || self.is_held_back(config)) && !self.has_room_ahead(config)
     }
 
     /// Whether no request is taken: too many are unanswered, an upgrade is undecided, the end is near, or a streaming
-    /// response is in progress. That may never end, and every answer behind it would wait in memory; but a request that
+    /// response is in progress. That may never end, and every answer after it would wait in memory; but a request that
     /// has begun to arrive has a deadline, and is read to its end.
     fn is_held_back(&self, config: &Config) -> bool {
-        let is_behind_pieces = match &self.reading {
+        let is_behind_stream = match &self.reading {
             Reading::Head { head, .. } => head.is_empty() && self.is_streaming(),
             Reading::Body(_) => false,
             Reading::Upgrade | Reading::Opened | Reading::Stopped => return true,
         };
-        is_behind_pieces || self.queue.len() >= config.pipeline_limit.max(1)
+        is_behind_stream || self.queue.len() >= config.pipeline_limit.max(1)
     }
 
     /// Whether an upgrade is undecided, or accepted and waiting for its turn.
@@ -251,8 +251,8 @@ impl ServerHttp {
     }
 
     /// Whether this connection ever emitted an event.
-    pub(crate) fn announced(&self) -> bool {
-        self.announced
+    pub(crate) fn has_emitted(&self) -> bool {
+        self.has_emitted
     }
 
     /// Whether the peer has ended its half.
@@ -266,7 +266,7 @@ impl ServerHttp {
     }
 
     /// Whether an answer is due.
-    pub(crate) fn owes_answer(&self) -> bool {
+    pub(crate) fn is_answer_due(&self) -> bool {
         !self.queue.is_empty()
     }
 
@@ -305,13 +305,13 @@ impl ServerHttp {
                 let body = reader.body.take();
                 let request = mem::take(&mut reader.request).map(|()| body);
                 let shape = reader.shape;
-                Ok(self.announce(io, request, shape))
+                Ok(self.emit(io, request, shape))
             }
             Reading::Upgrade | Reading::Opened | Reading::Stopped => Ok(None),
         }
     }
 
-    /// Continues behind a head.
+    /// Continues after a head.
     fn begin(&mut self, io: &mut Io<'_>, checked: Checked) -> Option<Incoming> {
         let Checked { request, framing, keep_alive, expects_continue, is_upgrade } = checked;
         let shape = Shape { is_head: self.is_head, is_10: request.version() == Version::HTTP_10, keep_alive };
@@ -322,34 +322,29 @@ impl ServerHttp {
         }
         let body = match framing {
             Framing::Length(0) => {
-                return self.announce(io, request.map(|()| Bytes::new()), shape);
+                return self.emit(io, request.map(|()| Bytes::new()), shape);
             }
             Framing::Length(length) => Body::length(length),
             Framing::Chunked => Body::chunked(),
         };
-        // The client would take an early 100 for one to an earlier request.
-        let owes_continue = expects_continue && !self.queue.is_empty();
-        if expects_continue && !owes_continue {
+        // The client would attribute an early 100 to an earlier request.
+        let continue_due = expects_continue && !self.queue.is_empty();
+        if expects_continue && !continue_due {
             io.out.buffer().extend_from_slice(CONTINUE);
         }
         self.since = io.now;
-        self.reading = Reading::Body(Box::new(Reader { request, shape, body, owes_continue }));
+        self.reading = Reading::Body(Box::new(Reader { request, shape, body, continue_due }));
         None
     }
 
     /// A request is complete: emit it, unless it is a preflight.
-    fn announce(
-        &mut self,
-        io: &mut Io<'_>,
-        request: ::http::Request<Bytes>,
-        shape: Shape,
-    ) -> Option<Incoming> {
+    fn emit(&mut self, io: &mut Io<'_>, request: ::http::Request<Bytes>, shape: Shape) -> Option<Incoming> {
         if let Some(response) = self.preflight(io.config, &request) {
             self.answer_preflight(io, response, shape);
             return None;
         }
         let token = self.enqueue(io.now, shape, false);
-        self.read_on(io.now, shape.keep_alive);
+        self.await_request(io.now, shape.keep_alive);
         Some(Incoming::Request(Request::new(request, token)))
     }
 
@@ -362,7 +357,7 @@ impl ServerHttp {
     }
 
     /// Waits for the next request, if there may be one.
-    pub(super) fn read_on(&mut self, now: Moment, keep_alive: bool) {
+    pub(super) fn await_request(&mut self, now: Moment, keep_alive: bool) {
         self.since = now;
         self.is_head = false;
         self.reading =

@@ -1,4 +1,4 @@
-//! A server that stops: answers in progress go on to their end, and nothing new begins.
+//! A server that stops: answers in progress continue to their end, and nothing new begins.
 
 use super::Io;
 use super::answer::{Answer, Pending};
@@ -15,8 +15,8 @@ impl ServerHttp {
             return;
         }
         self.is_stopping = true;
-        // The application does not know yet that event streams and upgrades are over.
-        self.has_cut = true;
+        // The application has yet to learn that event streams and upgrades are over.
+        self.has_discarded = true;
         match &mut self.reading {
             Reading::Head { head, .. } if head.has_begun() => {}
             Reading::Head { .. } | Reading::Upgrade => self.stop_reading(),

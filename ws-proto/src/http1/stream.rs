@@ -18,7 +18,7 @@ use std::time::SystemTime;
 /// From [`PlainHttp::respond_streaming`](crate::PlainHttp::respond_streaming); send chunks with
 /// [`send_body`](crate::PlainHttp::send_body) and end it with [`finish_body`](crate::PlainHttp::finish_body). If it is
 /// dropped before that, the connection ends, which shows the peer that the body was cut off; only HTTP/1.0 without a
-/// length cannot tell this from a complete body.
+/// length cannot distinguish this from a complete body.
 #[derive(Debug)]
 #[must_use = "dropping an unfinished body ends the connection"]
 pub struct ResponseBody {
@@ -42,7 +42,7 @@ impl ResponseBody {
 #[derive(Debug)]
 pub(super) struct Streamed {
     token: Token,
-    /// Present until its turn comes.
+    /// Present until its turn.
     head: Option<Response<()>>,
     framing: Framing,
     /// Whether the body is sent, too.
@@ -56,7 +56,7 @@ pub(super) struct Streamed {
     /// A stream of events, which a stopping server may finish.
     is_events: bool,
     /// A chunk was rejected, or was one too many, before the turn: room must be reported.
-    pub(super) owes_room: bool,
+    pub(super) room_due: bool,
     /// When the application was last seen to have the body.
     pub(super) checked: Moment,
 }
@@ -67,7 +67,7 @@ enum Framing {
     Nothing,
     Length(u64),
     Chunked,
-    /// HTTP/1.0 knows no other end of a body without a length.
+    /// HTTP/1.0 has no other end of a body without a length.
     UntilClose,
 }
 
@@ -100,7 +100,7 @@ impl Streamed {
             // No task waits for chunks that are not sent.
             is_finished: !has_body,
             is_events,
-            owes_room: false,
+            room_due: false,
             checked: now,
         };
         (streamed, body)
@@ -119,7 +119,7 @@ impl Streamed {
         self.is_finished
     }
 
-    /// Whether its head is out: from then on no other answer is possible.
+    /// Whether its head is sent: from then on no other answer is possible.
     pub(super) fn has_begun(&self) -> bool {
         self.head.is_none()
     }
@@ -129,12 +129,12 @@ impl Streamed {
         self.framing == Framing::UntilClose
     }
 
-    /// Whether the body is going on, and only its sender knows for how long.
+    /// Whether the body is in progress, and only its sender knows for how long.
     pub(super) fn is_endless(&self) -> bool {
         !self.is_finished && matches!(self.framing, Framing::Chunked | Framing::UntilClose)
     }
 
-    /// The server stops: finishes a stream of events; anything else goes on.
+    /// The server stops: finishes a stream of events; anything else continues.
     pub(super) fn stop(&mut self, out: &mut Outbox) {
         if self.is_events && self.is_endless() {
             // Without a declared length it cannot be too short.
@@ -142,7 +142,7 @@ impl Streamed {
         }
     }
 
-    /// Whether only the end of the connection tells the peer that it has the whole body.
+    /// Whether only the end of the connection shows the peer that it has the whole body.
     pub(super) fn has_open_end(&self) -> bool {
         self.closes() && self.has_body
     }
@@ -151,7 +151,7 @@ impl Streamed {
         self.held_len
     }
 
-    /// Its turn has come.
+    /// Begins its turn.
     pub(super) fn begin(&mut self, out: &mut Outbox, shape: Shape, close: bool, date: Option<SystemTime>) {
         let Some(head) = self.head.take() else { return };
         let length = match self.framing {
@@ -160,8 +160,8 @@ impl Streamed {
             Framing::Chunked => Length::Chunked,
         };
         response::encode_head(out, head.status(), head.headers(), length, shape, close, date);
-        for piece in core::mem::take(&mut self.held) {
-            self.write(out, piece);
+        for chunk in core::mem::take(&mut self.held) {
+            self.write(out, chunk);
         }
         self.held_len = 0;
         if self.is_finished {
@@ -170,25 +170,25 @@ impl Streamed {
     }
 
     /// Sends the next chunk; before its turn, holds it.
-    pub(super) fn push(&mut self, out: &mut Outbox, piece: Bytes) -> Result<(), RespondError> {
+    pub(super) fn push(&mut self, out: &mut Outbox, chunk: Bytes) -> Result<(), RespondError> {
         if let Some(left) = &mut self.left {
-            let rest = left.checked_sub(piece.len() as u64);
+            let rest = left.checked_sub(chunk.len() as u64);
             *left = rest.ok_or(RespondError::BodyLength { left: *left })?;
         }
         // An empty chunk would be the last one.
-        if piece.is_empty() {
+        if chunk.is_empty() {
             return Ok(());
         }
         if self.head.is_none() {
-            self.write(out, piece);
+            self.write(out, chunk);
         } else {
-            self.held_len += piece.len();
-            self.held.push_back(piece);
+            self.held_len += chunk.len();
+            self.held.push_back(chunk);
         }
         Ok(())
     }
 
-    /// No more chunks.
+    /// Ends the body.
     pub(super) fn finish(&mut self, out: &mut Outbox) -> Result<(), RespondError> {
         if let Some(left) = self.left.filter(|left| *left > 0) {
             return Err(RespondError::BodyLength { left });
@@ -200,17 +200,17 @@ impl Streamed {
         Ok(())
     }
 
-    fn write(&self, out: &mut Outbox, piece: Bytes) {
+    fn write(&self, out: &mut Outbox, chunk: Bytes) {
         let is_chunked = self.framing == Framing::Chunked;
         let bytes = out.buffer();
         if is_chunked {
             // Writing to a Vec does not fail.
-            let _ = write!(bytes, "{:x}\r\n", piece.len());
+            let _ = write!(bytes, "{:x}\r\n", chunk.len());
         }
-        if piece.len() > COPY_UP_TO {
-            out.push_shared(piece);
+        if chunk.len() > COPY_UP_TO {
+            out.push_shared(chunk);
         } else {
-            bytes.extend_from_slice(&piece);
+            bytes.extend_from_slice(&chunk);
         }
         if is_chunked {
             out.buffer().extend_from_slice(b"\r\n");

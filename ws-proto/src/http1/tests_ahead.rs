@@ -15,7 +15,7 @@ const FRAMES: &[u8] = b"\x89\x80\0\0\0\0\x81\x81\0\0\0\0x";
 
 impl Rig {
     /// Passes these bytes, which are all taken without an event.
-    fn read_on(&mut self, bytes: &[u8]) {
+    fn feed_silently(&mut self, bytes: &[u8]) {
         let mut bytes = bytes.to_vec();
         let mut input = &mut bytes[..];
         assert!(!self.conn.is_paused());
@@ -51,7 +51,7 @@ fn peer_eof_ends_an_answer_without_length_whatever_precedes_it() {
                 if taken {
                     rig.output();
                 }
-                rig.read_on(behind);
+                rig.feed_silently(behind);
                 rig.conn.handle_eof(rig.now);
                 let closed = rig.end();
                 assert!(is_abandoned(&closed), "{closed}");
@@ -73,7 +73,7 @@ fn peer_eof_is_seen_over_the_high_mark_and_at_the_pipeline_limit() {
     let body = rig.begin(GET, None);
     rig.conn.http().send_body(&body, vec![b'x'; 50]).unwrap();
     assert!(rig.conn.is_congested());
-    rig.read_on(GET.as_bytes());
+    rig.feed_silently(GET.as_bytes());
     rig.conn.handle_eof(rig.now);
     assert!(is_abandoned(&rig.end()));
 }
@@ -84,7 +84,7 @@ fn peer_eof_ends_a_queued_stream_but_not_answers_before_it() {
         let mut rig = Rig::new();
         let requests: Vec<_> = [GET; 3].map(|head| rig.request(head)).into();
         let [file, stream, late] = requests.try_into().unwrap();
-        // A file, or a late answer: both still go to a peer that has ended its half.
+        // A file, or a late answer: both are still sent to a peer that has ended its half.
         let (file, late_file) = match length {
             None => (None, Some(file)),
             Some(_) => {
@@ -95,7 +95,7 @@ fn peer_eof_ends_a_queued_stream_but_not_answers_before_it() {
         };
         let stream = rig.conn.http().respond_streaming(rig.now, stream, Response::new(()), None).unwrap();
         rig.conn.http().send_body(&stream, "never seen").unwrap();
-        rig.read_on(GET.as_bytes());
+        rig.feed_silently(GET.as_bytes());
         rig.conn.handle_eof(rig.now);
         assert_eq!(rig.conn.http().send_body(&stream, "x"), Err(RespondError::NotOpen));
         assert_eq!(rig.conn.respond(rig.now, late, Response::new(Bytes::new())), Err(RespondError::NotOpen));
@@ -159,8 +159,8 @@ fn read_ahead_stops_at_its_limit() {
         let mut rig = Rig::with(config.clone());
         let body = rig.begin(GET, None);
         let limit = config.head_limit;
-        rig.read_on(&vec![b'x'; limit - 1]);
-        rig.read_on(b"y");
+        rig.feed_silently(&vec![b'x'; limit - 1]);
+        rig.feed_silently(b"y");
         assert!(rig.conn.is_paused(), "the kernel holds the rest");
         let mut more = *b"zzz";
         let mut input = &mut more[..];
@@ -181,7 +181,7 @@ fn held_bytes_are_counted() {
     let body = rig.conn.http().respond_streaming(rig.now, second, Response::new(()), None).unwrap();
     rig.conn.http().send_body(&body, vec![0; 1000]).unwrap();
     rig.conn.respond(rig.now, third, Response::new(Bytes::from(vec![0; 2000]))).unwrap();
-    rig.read_on(&[b'x'; 4000]);
+    rig.feed_silently(&[b'x'; 4000]);
     assert_eq!(rig.conn.http_memory_len(), 7000);
     drop(first);
 }
@@ -190,7 +190,7 @@ fn held_bytes_are_counted() {
 fn read_ahead_requests_are_emitted_after_the_answer() {
     let mut rig = Rig::new();
     let body = rig.begin(GET, None);
-    rig.read_on([GET, POST, &GET[..10]].concat().as_bytes());
+    rig.feed_silently([GET, POST, &GET[..10]].concat().as_bytes());
     assert!(rig.conn.poll_event(rig.now).is_none());
     rig.conn.http().finish_body(rig.now, body).unwrap();
     let (first, second) = (rig.kept_request(), rig.kept_request());
@@ -200,7 +200,7 @@ fn read_ahead_requests_are_emitted_after_the_answer() {
     // The third, which has begun, is held back again by the stream of the second.
     let body = rig.conn.http().respond_streaming(rig.now, second, Response::new(()), None).unwrap();
     drop(rig.request(&GET[10..]));
-    rig.read_on(GET.as_bytes());
+    rig.feed_silently(GET.as_bytes());
     rig.conn.http().finish_body(rig.now, body).unwrap();
     drop(rig.kept_request());
     let total = 5 * GET.len() + POST.len() - GET.len();
@@ -211,7 +211,7 @@ fn read_ahead_requests_are_emitted_after_the_answer() {
 fn half_close_answers_requests_before_the_eof() {
     let mut rig = Rig::with(Config::server().half_close(true));
     let body = rig.begin(GET, None);
-    rig.read_on(GET.repeat(2).as_bytes());
+    rig.feed_silently(GET.repeat(2).as_bytes());
     rig.conn.handle_eof(rig.now);
     rig.conn.http().send_body(&body, "x").unwrap();
     rig.conn.http().finish_body(rig.now, body).unwrap();
@@ -229,7 +229,7 @@ fn read_ahead_frames_behind_an_upgrade_reach_the_websocket() {
     for cut in 0..=FRAMES.len() {
         let mut rig = Rig::new();
         let body = rig.begin(GET, None);
-        rig.read_on(&[UPGRADE.as_bytes(), &FRAMES[..cut]].concat());
+        rig.feed_silently(&[UPGRADE.as_bytes(), &FRAMES[..cut]].concat());
         rig.conn.http().finish_body(rig.now, body).unwrap();
         let Some(Event::Upgrade(upgrade)) = rig.conn.poll_event(rig.now) else { panic!("no upgrade") };
         assert!(rig.conn.is_paused() && rig.conn.poll_event(rig.now).is_none());
@@ -237,7 +237,7 @@ fn read_ahead_frames_behind_an_upgrade_reach_the_websocket() {
         assert!(matches!(rig.conn.poll_event(rig.now), Some(Event::Open(_))));
         let mut rest = FRAMES[cut..].to_vec();
         let mut input = &mut rest[..];
-        // Either call may come first.
+        // Either call may be the first.
         let event = rig
             .conn
             .poll_event(rig.now)
@@ -258,17 +258,17 @@ fn run(bytes: &[u8], sizes: &[usize], begins: usize, limit: usize) -> (Vec<Strin
     config.head_limit = limit;
     let mut rig = Rig::with(config);
     let mut body = None;
-    let (mut said, mut output) = (Vec::new(), Vec::new());
+    let (mut events, mut output) = (Vec::new(), Vec::new());
     let mut sizes = sizes.iter().copied().cycle();
     let mut rest = Vec::new();
     let mut left = bytes;
     let mut step = 0;
     while !left.is_empty() || body.is_some() || step < begins {
-        let (piece, more) =
+        let (part, more) =
             left.split_at(sizes.next().unwrap_or(left.len()).clamp(1, left.len().max(1)).min(left.len()));
         left = more;
         step += 1;
-        rest.extend_from_slice(piece);
+        rest.extend_from_slice(part);
         if (step == begins || left.is_empty())
             && let Some(body) = body.take()
         {
@@ -282,16 +282,16 @@ fn run(bytes: &[u8], sizes: &[usize], begins: usize, limit: usize) -> (Vec<Strin
             let Some(event) = event.or_else(|| rig.conn.poll_event(rig.now)) else { break };
             match event {
                 Event::Request(request) => {
-                    said.push(format!("{:?}", request.http()));
+                    events.push(format!("{:?}", request.http()));
                     // The first gets a stream, which ends some time later.
-                    if said.len() == 1 && step < begins && !left.is_empty() {
+                    if events.len() == 1 && step < begins && !left.is_empty() {
                         body = Some(
                             rig.conn
                                 .http()
                                 .respond_streaming(rig.now, request, Response::new(()), None)
                                 .unwrap(),
                         );
-                    } else if said.len() == 1 {
+                    } else if events.len() == 1 {
                         let body = rig
                             .conn
                             .http()
@@ -303,15 +303,15 @@ fn run(bytes: &[u8], sizes: &[usize], begins: usize, limit: usize) -> (Vec<Strin
                     }
                 }
                 Event::Upgrade(upgrade) => {
-                    said.push(format!("{:?}", upgrade.http()));
+                    events.push(format!("{:?}", upgrade.http()));
                     rig.conn.accept(rig.now, upgrade).unwrap();
                 }
-                event => said.push(format!("{event:?}")),
+                event => events.push(format!("{event:?}")),
             }
         }
         output.extend(rig.take(usize::MAX));
     }
-    (said, output)
+    (events, output)
 }
 
 proptest! {

@@ -1,4 +1,4 @@
-//! CORS: whose pages may read which answer, and which origins it admits.
+//! CORS: which pages may read which answer, and which origins it admits.
 
 use super::tests_server::{GET, Rig, UPGRADE};
 use super::{Incoming, Io, ServerHttp};
@@ -108,7 +108,7 @@ fn allowed_origin_may_read_engine_answers() {
         assert!(!has_cors(&foreign), "{foreign}");
         let line = format!("Origin: {DEV}\r\n");
         let doubled = own(named(), &request.replace(&line, &line.repeat(2)));
-        assert!(!has_cors(&doubled), "which of the two asks? {doubled}");
+        assert!(!has_cors(&doubled), "which of the two is the origin? {doubled}");
         let unset = own(Config::server(), &request.replace("POST", "OPTIONS"));
         assert!(!has_cors(&unset) && values(&unset, "vary").is_empty(), "{unset}");
     }
@@ -132,9 +132,9 @@ fn long_target_is_rejected_once_the_origin_is_known() {
     let head = of(DEV, &GET.replace("/ ", &format!("/{} ", "a".repeat(9000))), "");
     for step in [1, 100, 8000, head.len()] {
         let mut rig = Rig::with(named());
-        for piece in head.as_bytes().chunks(step) {
+        for part in head.as_bytes().chunks(step) {
             assert!(rig.out.is_empty());
-            assert!(rig.feed(piece).is_none());
+            assert!(rig.feed(part).is_none());
         }
         let output = rig.output();
         assert!(output.starts_with("HTTP/1.1 414 ") && readable(&output), "{step}: {output}");
@@ -311,7 +311,7 @@ fn streams_and_rejected_upgrades_carry_cors_fields_but_101_does_not() {
     rig.accept(upgrade).unwrap();
     let output = rig.output();
     assert!(output.starts_with("HTTP/1.1 101 ") && !has_cors(&output), "{output}");
-    // One that is dropped before its turn becomes a readable 503.
+    // A stream that is dropped before its turn becomes a readable 503.
     let mut rig = Rig::with(named());
     let first = rig.request(GET.to_owned() + &of(DEV, GET, ""));
     let second = rig.request("");

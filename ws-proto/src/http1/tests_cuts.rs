@@ -1,4 +1,4 @@
-//! For all input, however it is split: the same events, the same output, and no panic.
+//! For all input, in any split: the same events, the same output, and no panic.
 
 use super::tests_server::{GET, Rig, UPGRADE};
 use super::{ClientHttp, Incoming};
@@ -19,9 +19,9 @@ fn run(bytes: &[u8], sizes: &[usize], config: &Config) -> (Vec<String>, Vec<u8>,
     let mut left = bytes;
     let mut sizes = sizes.iter().copied().cycle();
     while !left.is_empty() {
-        let (piece, rest) = left.split_at(sizes.next().unwrap_or(left.len()).clamp(1, left.len()));
+        let (part, rest) = left.split_at(sizes.next().unwrap_or(left.len()).clamp(1, left.len()));
         left = rest;
-        let mut incoming = rig.feed(piece);
+        let mut incoming = rig.feed(part);
         while let Some(event) = incoming {
             match event {
                 Incoming::Request(request) => {
@@ -183,10 +183,10 @@ fn client(bytes: &[u8], sizes: &[usize]) -> (String, usize) {
     let mut sizes = sizes.iter().copied().cycle();
     while !left.is_empty() {
         let size = sizes.next().unwrap_or(left.len()).clamp(1, left.len());
-        let (mut piece, rest) = left.split_at_mut(size);
-        if let Some(result) = client.handle_input(&config, &mut piece) {
+        let (mut part, rest) = left.split_at_mut(size);
+        if let Some(result) = client.handle_input(&config, &mut part) {
             // The end of a rejection's body is irrelevant: nothing follows it.
-            let unused = if result.is_ok() { piece.len() + rest.len() } else { 0 };
+            let unused = if result.is_ok() { part.len() + rest.len() } else { 0 };
             return (format!("{result:?}"), unused);
         }
         left = rest;

@@ -134,20 +134,20 @@ fn both_ends_agree_for_all_settings() {
             .peer_window_bits(their_bits)
     };
     let clients: Vec<_> = all()
-        .map(|told| {
-            let config = Config::client().deflate(deflate(told));
+        .map(|settings| {
+            let config = Config::client().deflate(deflate(settings));
             let request = client(&config).1;
-            (told, config, request)
+            (settings, config, request)
         })
         .collect();
     let mut agreements = 0;
     for server in all() {
         let config = Config::server().deflate(deflate(server));
-        for (told, client_config, request) in &clients {
+        for (settings, client_config, request) in &clients {
             let (answer, (_, server_terms)) = accepted(config.clone(), request, |_| ());
             let (_, client_terms) = answered(client(client_config).0, client_config, &answer).unwrap();
             let ((s_ours, s_theirs), (s_our_bits, s_their_bits)) = server;
-            let ((c_ours, c_theirs), (c_our_bits, c_their_bits)) = *told;
+            let ((c_ours, c_theirs), (c_our_bits, c_their_bits)) = *settings;
             // A server cannot compress with a window of 8 bits.
             let want = (c_their_bits > 8).then(|| Terms {
                 ours: Direction {
@@ -159,9 +159,9 @@ fn both_ends_agree_for_all_settings() {
                     window_bits: s_their_bits.min(c_our_bits),
                 },
             });
-            assert_eq!(server_terms, want, "server {server:?}, client {told:?}");
+            assert_eq!(server_terms, want, "server {server:?}, client {settings:?}");
             let mirrored = want.map(|terms| Terms { ours: terms.theirs, theirs: terms.ours });
-            assert_eq!(client_terms, mirrored, "server {server:?}, client {told:?}");
+            assert_eq!(client_terms, mirrored, "server {server:?}, client {settings:?}");
             agreements += usize::from(want.is_some());
         }
     }

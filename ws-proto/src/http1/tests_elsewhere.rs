@@ -55,13 +55,13 @@ fn assert_same(response: &Response<Bytes>, own: &str, text: &str) {
 #[test]
 fn invalid_handshake_matches_the_engines_answer() {
     let config = Config::server();
-    for (text, status, says) in bad() {
+    for (text, status, expected) in bad() {
         let refusal = refused(&text, &config);
         let error = refusal.error().expect("a fault").clone();
         assert_eq!((error.status().as_u16(), error.to_string()), (status, refusal.to_string()));
         let response = refusal.into_response();
-        let (name, value) = says.split_once(": ").unwrap_or_default();
-        assert!(says.is_empty() || response.headers()[name] == value, "{text}: {response:?}");
+        let (name, value) = expected.split_once(": ").unwrap_or_default();
+        assert!(expected.is_empty() || response.headers()[name] == value, "{text}: {response:?}");
         assert_same(&response, &own(&config, &text).1, &text);
     }
     for text in [
@@ -193,7 +193,7 @@ fn request_secrets_stay_out_of_logs() {
 #[test]
 fn unsupported_target_is_rejected_elsewhere_too() {
     let config = Config::server();
-    for (target, says) in [
+    for (target, expected) in [
         ("*", 400),
         ("localhost:8700", 400),
         ("chat", 400),
@@ -209,11 +209,11 @@ fn unsupported_target_is_rejected_elsewhere_too() {
             Ok(answer) => answer.into_parts().0.status(),
             Err(refusal) => refusal.into_response().status(),
         };
-        assert_eq!(status, says, "{target}");
+        assert_eq!(status, expected, "{target}");
         let (incoming, output) = own(&config, &text);
         assert_eq!(
             (incoming.is_some(), output.starts_with("HTTP/1.1 400 ")),
-            (says == 101, says == 400),
+            (expected == 101, expected == 400),
             "{target}: {output}"
         );
     }

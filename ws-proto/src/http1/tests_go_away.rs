@@ -1,4 +1,4 @@
-//! A stopping server: what it finishes, what goes on, and what is cut off in the end.
+//! A stopping server: what it finishes, what continues, and what is finally cut off.
 
 use super::tests_server::UPGRADE;
 use super::tests_stream::{GET, Rig};
@@ -93,7 +93,7 @@ fn queued_and_later_event_streams_are_finished_too() {
 }
 
 #[test]
-fn other_answers_go_on_to_their_end() {
+fn other_answers_continue_to_their_end() {
     for (head, media_type, length) in [
         (GET, "text/plain", None),
         (GET, "text/event-stream-of-mine", None),
@@ -109,7 +109,7 @@ fn other_answers_go_on_to_their_end() {
         rig.conn.http().finish_body(rig.now, body).unwrap();
         assert!(rig.output().contains("rest"));
         rig.ends_well();
-        // Later answers say that they are the last.
+        // Later answers declare that they are the last.
         let mut rig = Rig::new();
         let request = rig.request(head);
         rig.go_away();
@@ -123,7 +123,7 @@ fn other_answers_go_on_to_their_end() {
 }
 
 #[test]
-fn late_answers_are_sent_and_the_last_says_close() {
+fn late_answers_are_sent_and_the_last_closes() {
     let mut rig = Rig::new();
     let (first, second) = (rig.request(GET), rig.request(GET));
     rig.go_away();
@@ -157,7 +157,7 @@ fn partly_received_request_is_read_and_answered() {
 
 #[test]
 fn no_further_request_is_taken() {
-    // A request that the engine keeps behind a stream is like one still in the kernel.
+    // A request that the engine keeps during a stream is like one still in the kernel.
     for (length, kept) in [(None, 0), (Some(0), GET.len())] {
         let mut rig = Rig::new();
         let body = rig.begin_as(GET, "text/plain", length);
@@ -182,7 +182,7 @@ fn an_idle_connection_ends() {
         rig.ok(request);
         assert!(rig.conn.handle_input(rig.now, &mut &mut silence.as_bytes().to_vec()[..]).is_none());
         rig.go_away();
-        assert!(rig.output().ends_with("ok"), "output in progress goes out");
+        assert!(rig.output().ends_with("ok"), "output in progress is sent");
         rig.ends_well();
         let mut rig = Rig::new();
         assert!(rig.conn.handle_input(rig.now, &mut &mut silence.as_bytes().to_vec()[..]).is_none());

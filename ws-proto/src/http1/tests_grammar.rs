@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::error::Error;
 use core::time::Duration;
 
-/// Feeds one head, then a valid request; the answer must have this status, and nothing behind it is read.
+/// Feeds one head, then a valid request; the answer must have this status, and nothing after it is read.
 fn refused(head: impl AsRef<[u8]>, status: u16) -> String {
     let head = head.as_ref();
     let shown = String::from_utf8_lossy(&head[..head.len().min(300)]).into_owned();
@@ -348,7 +348,7 @@ fn head_request_fault_has_no_body() {
 }
 
 #[test]
-fn requests_show_what_was_asked() {
+fn requests_expose_their_parts() {
     let mut rig = Rig::new();
     let Some(Incoming::Request(request)) =
         rig.feed("PUT /a/b?c=d HTTP/1.1\r\nhost: localhost\r\nX: 1\r\nx: 2\r\nContent-Length: 2\r\n\r\nhi")

@@ -66,10 +66,10 @@ fn rejected_upgrade_ends_the_connection_unread() {
             assert!(output.starts_with(&format!("HTTP/1.1 {status} ")), "{output}");
             assert!(output.ends_with("Connection: close\r\n\r\n"), "{output}");
             assert_eq!(output.matches("HTTP/1.1").count(), 1, "{output}");
-            assert!(rig.is_ending() && rig.cause().is_none(), "it is no fault");
+            assert!(rig.is_ending() && rig.cause().is_none(), "it is not a fault");
         }
     }
-    // A second try as a WebSocket is for the next connection.
+    // A second attempt as a WebSocket needs a new connection.
     let mut rig = Rig::new();
     let upgrade = rig.upgrade(format!("{UPGRADE}{GET}"));
     rig.respond(upgrade, handshake::upgrade_required()).unwrap();
@@ -89,7 +89,7 @@ fn upgrade_rejected_by_a_stream_ends_with_the_stream() {
         let body =
             http.respond_streaming(&mut Io { now: *now, config, out }, upgrade.into(), head, length).unwrap();
         http.send_body(out, &body, Bytes::from_static(b"no")).unwrap();
-        assert!(out.is_empty(), "its turn has not come");
+        assert!(out.is_empty(), "it is not its turn");
         rig.ok(first, "");
         assert!(rig.feed(GET).is_none() && !rig.is_ending());
         let Rig { http, now, config, out, .. } = &mut rig;
@@ -119,7 +119,7 @@ fn requests_before_a_rejected_upgrade_are_answered_in_turn() {
     assert!(output.ends_with("Connection: close\r\n\r\n") && rig.is_ending());
 }
 
-/// Requests that resemble an opening handshake, but are none.
+/// Requests that resemble an opening handshake, but are not.
 pub(super) fn plain() -> Vec<String> {
     vec![
         UPGRADE.replace("HTTP/1.1", "HTTP/1.0"),
@@ -167,7 +167,7 @@ fn lists_may_be_spread_over_lines_and_cases() {
     }
 }
 
-/// Invalid handshakes, the status of each, and what its answer says.
+/// Invalid handshakes, the status of each, and what its answer contains.
 pub(super) fn bad() -> Vec<(String, u16, &'static str)> {
     let with = |field: &str| UPGRADE.replace("\r\n\r\n", &format!("\r\n{field}\r\n\r\n"));
     let version = "Sec-WebSocket-Version: 13";
@@ -198,12 +198,12 @@ pub(super) fn bad() -> Vec<(String, u16, &'static str)> {
 
 #[test]
 fn invalid_handshake_answer_names_the_fix() {
-    for (request, status, says) in bad() {
+    for (request, status, expected) in bad() {
         let mut rig = Rig::new();
         assert!(rig.feed(&request).is_none(), "{request}");
         let output = rig.output();
         assert!(output.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {output}");
-        assert!(output.contains(says) && output.contains("close\r\n"), "{output}");
+        assert!(output.contains(expected) && output.contains("close\r\n"), "{output}");
         assert!(matches!(rig.cause(), Some(Error::Request(_))));
     }
 }
@@ -377,9 +377,8 @@ fn rejection_keeps_its_body_up_to_the_limit() {
     ] {
         for cut in [bytes.len(), 20, 1] {
             let (mut client, config) = (client().0, Config::client());
-            let mut pieces: Vec<Vec<u8>> = bytes.as_bytes().chunks(cut).map(<[u8]>::to_vec).collect();
-            let result =
-                pieces.iter_mut().find_map(|piece| client.handle_input(&config, &mut &mut piece[..]));
+            let mut parts: Vec<Vec<u8>> = bytes.as_bytes().chunks(cut).map(<[u8]>::to_vec).collect();
+            let result = parts.iter_mut().find_map(|part| client.handle_input(&config, &mut &mut part[..]));
             assert_eq!(result.is_none(), eof, "{bytes:.60}");
             let error = result.map_or_else(|| client.handle_eof(), |result| result.unwrap_err());
             let ResponseError::Refused(response) = error else { panic!("{error:?}") };

@@ -15,7 +15,7 @@ fn preflight_is_answered_without_an_event() {
     let output = rig.output();
     assert!(output.starts_with("HTTP/1.1 204 "), "{output}");
     let (one, two) = output.split_at(output.len() / 2);
-    assert_eq!(one, two, "asked twice, answered twice");
+    assert_eq!(one, two, "requested twice, answered twice");
     assert!(readable(one), "{one}");
     for (name, value) in [
         ("access-control-allow-methods", "DELETE"),
@@ -25,7 +25,7 @@ fn preflight_is_answered_without_an_event() {
         assert_eq!(values(one, name), [value], "{one}");
     }
     assert!(values(one, "content-length").is_empty() && values(one, "connection").is_empty(), "{one}");
-    assert!(!rig.http.announced() && !rig.is_ending());
+    assert!(!rig.http.has_emitted() && !rig.is_ending());
     let request = rig.request(of(DEV, GET, ""));
     rig.ok(request, "x");
     assert!(readable(&rig.output()));
@@ -48,7 +48,7 @@ fn other_origins_get_no_cors_fields() {
     let at = bytes.iter().position(|b| *b == b'X').unwrap();
     bytes[at] = 0xff;
     assert!(rig.feed(bytes).is_none());
-    assert!(!has_cors(&rig.output()), "an Origin that is no text");
+    assert!(!has_cors(&rig.output()), "an Origin that is not text");
 }
 
 #[test]
@@ -81,14 +81,14 @@ fn other_options_requests_reach_the_application() {
         of(DEV, bare, method).replace("OPTIONS", "options"),
     ] {
         let mut rig = Rig::with(named());
-        let asked = rig.request(&request);
-        rig.ok(asked, "");
+        let received = rig.request(&request);
+        rig.ok(received, "");
         assert_eq!(rig.statuses(), [200], "{request}");
     }
     for cors in [Cors::new(), Cors::new().origin("nowhere")] {
         let mut rig = Rig::with(Config::server().cors(cors));
-        let asked = rig.request(preflight(DEV, ""));
-        rig.ok(asked, "");
+        let request = rig.request(preflight(DEV, ""));
+        rig.ok(request, "");
         let output = rig.output();
         assert!(!has_cors(&output) && values(&output, "vary").is_empty(), "no rule is set: {output}");
     }
@@ -157,12 +157,12 @@ fn preflight_body_is_discarded() {
         for step in [1, 7, usize::MAX] {
             let mut rig = Rig::with(named());
             let all = format!("{request}{}", of(DEV, GET, ""));
-            let mut asked = Vec::new();
-            for piece in all.as_bytes().chunks(step.min(all.len())) {
-                asked.extend(rig.feed(piece));
+            let mut received = Vec::new();
+            for part in all.as_bytes().chunks(step.min(all.len())) {
+                received.extend(rig.feed(part));
             }
-            let Some(Incoming::Request(get)) = asked.pop() else { panic!("{request}") };
-            assert_eq!((get.method().as_str(), asked.len()), ("GET", 0), "{request}");
+            let Some(Incoming::Request(get)) = received.pop() else { panic!("{request}") };
+            assert_eq!((get.method().as_str(), received.len()), ("GET", 0), "{request}");
             rig.ok(get, "");
             assert_eq!(rig.statuses(), [100, 204, 200]);
         }

@@ -367,7 +367,7 @@ fn the_deadline_of_a_head_is_absolute() {
     assert_eq!(rig.now - start, Duration::from_secs(10));
     assert_eq!(rig.statuses(), [408]);
     assert!(matches!(rig.cause(), Some(Error::Timeout(Timeout::Handshake))));
-    assert!(!rig.http.announced());
+    assert!(!rig.http.has_emitted());
 }
 
 #[test]
@@ -402,7 +402,7 @@ fn idle_connection_ends_without_error() {
     assert_eq!(rig.time_out(), Duration::from_secs(15));
     assert_eq!(rig.statuses(), [200]);
     assert!(rig.cause().is_none());
-    assert!(rig.http.announced());
+    assert!(rig.http.has_emitted());
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl Rig {
         self.end()
     }
 
-    /// The report of its end, which must have come.
+    /// The report of its end, which must have been emitted.
     pub(super) fn end(&mut self) -> Closed {
         match self.conn.poll_event(self.now) {
             Some(Event::Closed(closed)) => *closed,
@@ -96,7 +96,7 @@ fn http_1_0_gets_the_body_until_the_end_of_the_connection() {
         let mut rig = Rig::new();
         let body = rig.begin(head, None);
         rig.conn.http().send_body(&body, "until the end").unwrap();
-        assert!(!rig.conn.is_paused(), "its end would show that the reader has gone");
+        assert!(!rig.conn.is_paused(), "its end would show that the reader is gone");
         rig.conn.http().finish_body(rig.now, body).unwrap();
         assert_eq!(rig.output(), "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end");
         assert!(rig.closed().error.is_none());
@@ -111,12 +111,12 @@ fn http_1_0_gets_the_body_until_the_end_of_the_connection() {
 
 #[test]
 fn head_gets_the_head_only() {
-    for (length, told) in [(None, "Transfer-Encoding: chunked"), (Some(9), "Content-Length: 9")] {
+    for (length, framing) in [(None, "Transfer-Encoding: chunked"), (Some(9), "Content-Length: 9")] {
         let mut rig = Rig::new();
         let body = rig.begin("HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n", length);
         assert!(body.is_unwanted());
         rig.conn.http().send_body(&body, "of any length").unwrap();
-        assert_eq!(rig.output(), format!("HTTP/1.1 200 OK\r\n{told}\r\n\r\n"));
+        assert_eq!(rig.output(), format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n"));
         drop(rig.request(GET));
         rig.conn.http().send_body(&body, "and so on").unwrap();
         rig.conn.http().finish_body(rig.now, body).unwrap();
@@ -229,11 +229,11 @@ fn pipelined_answers_keep_order_and_chunks_wait_their_turn() {
 fn slow_reader_causes_congested_then_drained() {
     let mut rig = Rig::with(Config::server().outbox(1000, 10_000, 50_000));
     let body = rig.begin(GET, None);
-    let piece = Bytes::from(vec![b'x'; 8000]);
-    assert_eq!(rig.conn.http().send_body(&body, piece.clone()), Ok(Sent::Queued));
-    assert_eq!(rig.conn.http().send_body(&body, piece.clone()), Ok(Sent::Congested));
-    while rig.conn.http().send_body(&body, piece.clone()).is_ok() {}
-    assert_eq!(rig.conn.http().send_body(&body, piece.clone()), Err(RespondError::Full));
+    let chunk = Bytes::from(vec![b'x'; 8000]);
+    assert_eq!(rig.conn.http().send_body(&body, chunk.clone()), Ok(Sent::Queued));
+    assert_eq!(rig.conn.http().send_body(&body, chunk.clone()), Ok(Sent::Congested));
+    while rig.conn.http().send_body(&body, chunk.clone()).is_ok() {}
+    assert_eq!(rig.conn.http().send_body(&body, chunk.clone()), Err(RespondError::Full));
     assert!(rig.conn.queued() <= 50_000);
     rig.take(30_000);
     assert!(rig.conn.poll_event(rig.now).is_none());
@@ -248,9 +248,9 @@ fn queued_chunks_count_toward_the_cap() {
     let mut rig = Rig::with(Config::server().outbox(1000, 10_000, 50_000));
     let first = rig.request(GET);
     let body = rig.begin(GET, None);
-    let piece = Bytes::from(vec![b'x'; 8000]);
+    let chunk = Bytes::from(vec![b'x'; 8000]);
     let mut sent = 0;
-    while rig.conn.http().send_body(&body, piece.clone()).is_ok() {
+    while rig.conn.http().send_body(&body, chunk.clone()).is_ok() {
         sent += 1;
     }
     assert_eq!(sent, 6);
@@ -352,7 +352,7 @@ pub(super) fn bodies(mut bytes: &[u8]) -> Vec<Vec<u8>> {
 }
 
 proptest! {
-    /// Whatever the chunks, their order, and the pace of the peer: each body arrives whole and in the order of the
+    /// For any chunks, any order, and any pace of the peer: each body arrives whole and in the order of the
     /// requests.
     #[test]
     fn bodies_arrive_whole_and_in_order(
@@ -366,9 +366,9 @@ proptest! {
         let mut sent = vec![Vec::new(); 3];
         let mut taken = Vec::new();
         for (at, size, take) in steps {
-            let piece = vec![b'a' + (size % 26) as u8; size];
-            sent[at].extend_from_slice(&piece);
-            rig.conn.http().send_body(running[at].as_ref().unwrap(), piece).unwrap();
+            let chunk = vec![b'a' + (size % 26) as u8; size];
+            sent[at].extend_from_slice(&chunk);
+            rig.conn.http().send_body(running[at].as_ref().unwrap(), chunk).unwrap();
             taken.extend(rig.take(take));
         }
         for at in finish {

@@ -1,4 +1,4 @@
-//! Streaming responses that wait for their turn: what is read meanwhile, and which senders learn of room.
+//! Streaming responses that wait for their turn: what is read meanwhile, and which senders are notified of room.
 
 use super::tests_stream::{GET, Rig};
 use crate::{Config, Event, RespondError, ResponseBody, Sent};
@@ -48,14 +48,14 @@ fn queued_chunks_do_not_block_the_current_answer() {
     };
     let (first, second) = (begin(&mut rig, first), begin(&mut rig, second));
     assert!(rig.conn.http().is_its_turn(&first) && !rig.conn.http().is_its_turn(&second));
-    let piece = Bytes::from(vec![b'x'; 8000]);
-    assert_eq!(rig.conn.http().send_body(&second, piece.clone()), Ok(Sent::Queued));
-    while rig.conn.http().send_body(&second, piece.clone()) == Ok(Sent::Congested) {}
-    assert_eq!(rig.conn.http().send_body(&second, piece.clone()), Err(RespondError::Full));
+    let chunk = Bytes::from(vec![b'x'; 8000]);
+    assert_eq!(rig.conn.http().send_body(&second, chunk.clone()), Ok(Sent::Queued));
+    while rig.conn.http().send_body(&second, chunk.clone()) == Ok(Sent::Congested) {}
+    assert_eq!(rig.conn.http().send_body(&second, chunk.clone()), Err(RespondError::Full));
     rig.output();
     assert!(rig.conn.poll_event(rig.now).is_none(), "there is no room for the second yet");
-    assert_eq!(rig.conn.http().send_body(&first, piece.clone()), Ok(Sent::Queued));
-    assert_eq!(rig.conn.http().send_body(&first, piece.clone()), Ok(Sent::Congested));
+    assert_eq!(rig.conn.http().send_body(&first, chunk.clone()), Ok(Sent::Queued));
+    assert_eq!(rig.conn.http().send_body(&first, chunk.clone()), Ok(Sent::Congested));
     rig.output();
     assert!(matches!(rig.conn.poll_event(rig.now), Some(Event::Drained)), "for the first");
     rig.conn.http().finish_body(rig.now, first).unwrap();
@@ -84,13 +84,13 @@ proptest! {
     #[test]
     fn every_sender_that_waits_for_room_finishes(
         begin in Just([0, 1, 2]).prop_shuffle(),
-        pieces in proptest::array::uniform3(proptest::collection::vec(1..3000_usize, 0..12)),
+        chunks in proptest::array::uniform3(proptest::collection::vec(1..3000_usize, 0..12)),
         takes in proptest::collection::vec(100..4000_usize, 1..8),
         marks in (0..2000_usize, 0..3000_usize, 0..6000_usize),
     ) {
         let mut rig = Rig::with(Config::server().outbox(marks.0, marks.1, marks.2));
         let mut requests: Vec<_> = (0..3).map(|_| Some(rig.request(GET))).collect();
-        let mut left = pieces.clone().map(std::collections::VecDeque::from);
+        let mut left = chunks.clone().map(std::collections::VecDeque::from);
         let mut bodies: [Option<ResponseBody>; 3] = [None, None, None];
         let mut waits = [false; 3];
         let mut taken = Vec::new();
@@ -123,7 +123,7 @@ proptest! {
             }
         }
         let want: Vec<Vec<u8>> =
-            pieces.iter().zip(b'a'..).map(|(lens, byte)| vec![byte; lens.iter().sum()]).collect();
+            chunks.iter().zip(b'a'..).map(|(lens, byte)| vec![byte; lens.iter().sum()]).collect();
         prop_assert_eq!(super::tests_stream::bodies(&taken), want);
     }
 }
@@ -138,7 +138,7 @@ fn close_delimited_answer_stops_further_requests() {
         let body = rig.conn.http().respond_streaming(rig.now, second, Response::new(()), None).unwrap();
         if let Some(third) = third {
             let result = rig.conn.respond(rig.now, third, Response::new(Bytes::from("never")));
-            assert_eq!(result, Err(RespondError::NotOpen), "its application knows");
+            assert_eq!(result, Err(RespondError::NotOpen), "its application is notified");
         }
         rig.conn.http().send_body(&body, "last").unwrap();
         rig.conn.http().finish_body(rig.now, body).unwrap();
@@ -160,7 +160,7 @@ fn answer_dropped_applies_only_to_a_dropped_request() {
     drop(rig.request(GET));
     assert!(rig.conn.http().answer_dropped(rig.now, missing));
     assert!(rig.output().starts_with("HTTP/1.1 404 "));
-    assert!(!rig.conn.http().answer_dropped(rig.now, || panic!("nothing was asked")));
+    assert!(!rig.conn.http().answer_dropped(rig.now, || panic!("nothing was requested")));
 
     let kept = rig.request(GET);
     assert!(!rig.conn.http().answer_dropped(rig.now, || panic!("the application has it")));

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  outbox:  [ begun: what an Unsent has, to the end of its last frame | urgent | later output ]
-//!             ^ stays until written; nothing goes in between, and nothing of it is dropped
+//!             ^ stays until written; nothing is inserted, and nothing of it is dropped
 //! ```
 
 use super::Outbox;
@@ -79,7 +79,7 @@ impl fmt::Debug for Unsent {
 
 impl Outbox {
     /// The front of the pending output; `None` if there is none, or while the previous one lives. In `framed` output,
-    /// control frames overtake only what is behind its last frame.
+    /// control frames overtake only what follows its last frame.
     pub(crate) fn take_unsent(&mut self, framed: bool) -> Option<Unsent> {
         let inner = self.inner.as_deref_mut().filter(|inner| inner.len() > 0)?;
         let written = inner.written.get_or_insert_default();
@@ -123,7 +123,7 @@ impl Inner {
     }
 
     /// Begins whole frames, with `data` bytes in all: urgent ones first, unless a frame is begun already, then as many
-    /// as are taken at once. Returns the end up to which nothing goes in between.
+    /// as are taken at once. Returns the end up to which nothing is inserted.
     fn begin(&mut self, data: usize) -> usize {
         let overtaking = self.urgent.left();
         if self.begun > 0 && overtaking > 0 {

@@ -11,10 +11,10 @@ use ws_proto::deflate::{Deflate, Direction, Terms};
 use ws_proto::{Config, Connection, Frame, Heartbeat, Moment, Opcode, ProtocolError, Role};
 
 const SECOND: Duration = Duration::from_secs(1);
-const QUIET: Duration = Duration::from_secs(30);
+const RELEASE_AFTER: Duration = Duration::from_secs(30);
 
 /// A connection with no other deadline.
-fn quiet(ours: Direction, theirs: Direction) -> (Connection, Moment) {
+fn idle(ours: Direction, theirs: Direction) -> (Connection, Moment) {
     open_by(Role::Server, config(deflate()).heartbeat(Heartbeat::off()), ours, theirs)
 }
 
@@ -34,7 +34,7 @@ fn pooled(config: &Config) -> (usize, usize) {
 
 #[test]
 fn a_connection_that_compresses_nothing_has_no_deadline_for_it() {
-    let (mut server, now) = quiet(FULL, FULL);
+    let (mut server, now) = idle(FULL, FULL);
     assert_eq!(server.poll_timeout(), None);
     server.send(Frame::text("not compressed").without_compression()).unwrap();
     take_output(&mut server, now);
@@ -45,7 +45,7 @@ fn a_connection_that_compresses_nothing_has_no_deadline_for_it() {
 #[test]
 fn contexts_are_released_after_the_idle_time_and_not_before() {
     for by_us in [true, false] {
-        let (mut server, birth) = quiet(FULL, FULL);
+        let (mut server, birth) = idle(FULL, FULL);
         let (mut zip, mut reader) = (Zip::new(FULL), Reader::new(FULL));
         let mut active = |server: &mut Connection, now| {
             if by_us {
@@ -60,15 +60,15 @@ fn contexts_are_released_after_the_idle_time_and_not_before() {
             let now = birth + round * 100 * SECOND;
             active(&mut server, now);
             assert!(server.take_timeout_changed(), "an adapter must rearm its timer");
-            assert_eq!(server.poll_timeout(), Some(now + QUIET));
+            assert_eq!(server.poll_timeout(), Some(now + RELEASE_AFTER));
             // Activity extends it.
             active(&mut server, now + 20 * SECOND);
-            server.handle_timeout(now + QUIET);
-            assert_eq!(server.poll_timeout(), Some(now + 20 * SECOND + QUIET));
+            server.handle_timeout(now + RELEASE_AFTER);
+            assert_eq!(server.poll_timeout(), Some(now + 20 * SECOND + RELEASE_AFTER));
             assert_eq!(pooled(server.config()), (0, 0));
-            server.handle_timeout(now + 20 * SECOND + QUIET - Duration::from_nanos(1));
+            server.handle_timeout(now + 20 * SECOND + RELEASE_AFTER - Duration::from_nanos(1));
             assert_eq!(pooled(server.config()), (0, 0));
-            server.handle_timeout(now + 20 * SECOND + QUIET);
+            server.handle_timeout(now + 20 * SECOND + RELEASE_AFTER);
             assert_eq!(pooled(server.config()), (usize::from(!by_us), usize::from(by_us)));
             assert_eq!(server.poll_timeout(), None, "there is nothing more to release");
         }
@@ -89,7 +89,7 @@ fn traffic_does_not_move_a_known_release_deadline() {
         assert_eq!(messages(&feed(&mut server, at, &bytes)), [b"compressed"]);
         assert_eq!(server.poll_timeout(), *due.get_or_insert(server.poll_timeout()), "second {second}");
     }
-    assert!(due.is_some_and(|due| due.is_some_and(|due| due <= now + QUIET)));
+    assert!(due.is_some_and(|due| due.is_some_and(|due| due <= now + RELEASE_AFTER)));
 }
 
 #[test]
@@ -108,23 +108,23 @@ fn debug_shows_contexts_without_their_content() {
 
 #[test]
 fn reading_message_by_message_keeps_the_context_from_its_last_use() {
-    let (mut server, birth) = quiet(FULL, FULL);
+    let (mut server, birth) = idle(FULL, FULL);
     let mut zip = Zip::new(FULL);
     for at in [birth, birth + 20 * SECOND] {
         let mut bytes = compressed(Role::Server, TEXT, &zip.message(b"compressed"));
         assert!(server.handle_input(at, &mut &mut bytes[..]).is_some());
     }
-    server.handle_timeout(birth + QUIET);
+    server.handle_timeout(birth + RELEASE_AFTER);
     assert_eq!(pooled(server.config()), (0, 0));
-    assert_eq!(server.poll_timeout(), Some(birth + 20 * SECOND + QUIET));
+    assert_eq!(server.poll_timeout(), Some(birth + 20 * SECOND + RELEASE_AFTER));
 }
 
 #[test]
 fn plain_messages_keep_no_context() {
-    let (mut server, birth) = quiet(FULL, FULL);
+    let (mut server, birth) = idle(FULL, FULL);
     feed(&mut server, birth, &compressed(Role::Server, TEXT, &Zip::new(FULL).message(b"compressed")));
     feed(&mut server, birth + 20 * SECOND, &frame(true, FIN | TEXT, b"not compressed"));
-    server.handle_timeout(birth + QUIET);
+    server.handle_timeout(birth + RELEASE_AFTER);
     assert_eq!(pooled(server.config()), (1, 0));
 }
 
@@ -135,7 +135,7 @@ fn heartbeats_keep_no_context() {
         end.send("compressed").unwrap();
         take_output(&mut end, birth);
         feed(&mut end, birth, &compressed(role, TEXT, &Zip::new(FULL).message(b"compressed")));
-        while let Some(now) = end.poll_timeout().filter(|now| *now <= birth + 2 * QUIET) {
+        while let Some(now) = end.poll_timeout().filter(|now| *now <= birth + 2 * RELEASE_AFTER) {
             end.handle_timeout(now);
             for written in parse(&take_output(&mut end, now)) {
                 if written.first & 0xf == PING {
@@ -161,21 +161,21 @@ fn a_failure_of_one_peer_is_not_charged_to_another() {
         let mut connection = open();
         let wire = compressed(Role::Server, BINARY, &Zip::new(FULL).message(&noise(1, 40_000)));
         assert_eq!(feed(&mut connection, now, &wire).len(), 1);
-        connection.handle_timeout(now + QUIET);
+        connection.handle_timeout(now + RELEASE_AFTER);
         connection
     };
     for mut connection in (0..40).map(hostile).collect::<Vec<_>>() {
-        feed(&mut connection, now + QUIET, &compressed(Role::Server, BINARY, &[7]));
+        feed(&mut connection, now + RELEASE_AFTER, &compressed(Role::Server, BINARY, &[7]));
     }
     let wire = compressed(Role::Server, TEXT, &Zip::new(FULL).message(b"hello"));
-    assert_eq!(messages(&feed(&mut open(), now + QUIET, &wire)), [b"hello"]);
+    assert_eq!(messages(&feed(&mut open(), now + RELEASE_AFTER, &wire)), [b"hello"]);
 }
 
 #[test]
 fn messages_flow_after_contexts_are_released_and_the_peers_may_refer_back() {
     for bits in 9..=15 {
         let both = direction(true, bits);
-        let (mut server, mut now) = quiet(both, both);
+        let (mut server, mut now) = idle(both, both);
         let (mut zip, mut reader) = (Zip::new(both), Reader::new(both));
         let data = [noise(0, (1 << bits) - 470), noise(1, 200)].concat();
         let mut lens = Vec::new();
@@ -190,7 +190,7 @@ fn messages_flow_after_contexts_are_released_and_the_peers_may_refer_back() {
             assert_eq!(read.data, &data[data.len() - 200..]);
             lens.push(read.wire_len);
             if round % 2 == 1 {
-                now += QUIET;
+                now += RELEASE_AFTER;
                 server.handle_timeout(now);
                 assert_eq!(pooled(server.config()), (1, 1), "they are released");
             }
@@ -202,12 +202,12 @@ fn messages_flow_after_contexts_are_released_and_the_peers_may_refer_back() {
 
 #[test]
 fn a_last_block_around_a_release_keeps_the_window() {
-    let (mut server, mut now) = quiet(FULL, FULL);
+    let (mut server, mut now) = idle(FULL, FULL);
     let hello = Stream::new().text(true, "Hello").cut_here();
     let again = Stream::new().fixed(true, &[Token::Match(5, 5)]).cut_here();
     for message in [hello, again.clone(), again.clone(), again] {
         assert_eq!(messages(&feed(&mut server, now, &compressed(Role::Server, TEXT, &message))), [b"Hello"]);
-        now += QUIET;
+        now += RELEASE_AFTER;
         server.handle_timeout(now);
         assert_eq!(pooled(server.config()).0, 1);
     }
@@ -221,7 +221,7 @@ fn an_unfinished_message_keeps_its_context() {
     let data = noise(1, 300);
     for ours_is_unfinished in [true, false] {
         for empty_first in [true, false] {
-            let (mut server, mut now) = quiet(FULL, FULL);
+            let (mut server, mut now) = idle(FULL, FULL);
             let (mut zip, mut reader) = (Zip::new(FULL), Reader::new(FULL));
             let first = if empty_first { &[][..] } else { &data };
             // In the other direction, a message ends.
@@ -236,7 +236,7 @@ fn an_unfinished_message_keeps_its_context() {
             }
             let mut read = reader.read(&take_output(&mut server, now));
             for _ in 0..3 {
-                now += 2 * QUIET;
+                now += 2 * RELEASE_AFTER;
                 server.handle_timeout(now);
                 let pooled = pooled(server.config());
                 let kept = if ours_is_unfinished { pooled.1 } else { pooled.0 };
@@ -259,14 +259,14 @@ fn an_unfinished_message_keeps_its_context() {
             }
             wire.extend(compressed(Role::Server, BINARY, &zip.message(&data)));
             assert_eq!(messages(&feed(&mut server, now, &wire)), want);
-            assert_eq!(server.poll_timeout(), Some(now + QUIET), "now they may be released");
+            assert_eq!(server.poll_timeout(), Some(now + RELEASE_AFTER), "now they may be released");
         }
     }
 }
 
 #[test]
-fn two_ends_that_release_at_any_time_understand_each_other() {
-    let deflate = |quiet| deflate().release_after(quiet);
+fn releasing_contexts_at_any_time_breaks_nothing() {
+    let deflate = |idle| deflate().release_after(idle);
     for [ours, theirs] in [[0, 5000], [5000, 0], [1, 1], [700, 1100], [0, 0]] {
         let client = Config::client().deflate(deflate(Duration::from_millis(ours)));
         let server = Config::server().deflate(deflate(Duration::from_millis(theirs)));
@@ -298,7 +298,7 @@ fn two_ends_that_release_at_any_time_understand_each_other() {
 
 #[test]
 fn a_release_due_during_system_sleep_happens_on_wake() {
-    let (mut server, birth) = quiet(FULL, FULL);
+    let (mut server, birth) = idle(FULL, FULL);
     let mut reader = Reader::new(FULL);
     server.send("compressed").unwrap();
     assert_eq!(reader.data(&take_output(&mut server, birth)), [b"compressed"]);
@@ -310,7 +310,7 @@ fn a_release_due_during_system_sleep_happens_on_wake() {
     server.send("compressed").unwrap();
     let output = take_output(&mut server, now);
     assert_eq!(reader.data(&output), [&b"compressed, and not yet written"[..], b"compressed"]);
-    assert_eq!(server.poll_timeout(), Some(now + QUIET));
+    assert_eq!(server.poll_timeout(), Some(now + RELEASE_AFTER));
 }
 
 #[test]
@@ -372,7 +372,7 @@ fn a_reused_context_holds_nothing_of_its_previous_user() {
             take_output(&mut a, now);
             feed(&mut a, now, &compressed(Role::Server, BINARY, &zip.message(&secret)));
             match how {
-                "released" => a.handle_timeout(now + QUIET),
+                "released" => a.handle_timeout(now + RELEASE_AFTER),
                 "failed" => drop(feed(&mut a, now, &compressed(Role::Server, BINARY, &[7; 9]))),
                 "closed" => drop(feed(&mut a, now, &frame(true, FIN | CLOSE, b""))),
                 "in the middle of a message" => {

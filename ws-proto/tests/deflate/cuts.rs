@@ -1,4 +1,4 @@
-//! Valid data before a fault is delivered first, however the reads are cut: the same events for every cut.
+//! Valid data before a fault is delivered first, for any reads: the same events for every cut.
 
 use super::bits::{Stream, Token};
 use ws_kit::deflate::*;
@@ -7,29 +7,29 @@ use ws_proto::{Config, Connection, Delivery, Event, Moment, ProtocolError, Role}
 
 /// The comparable events of one connection: adjacent chunks are joined.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Told {
+struct Outcome {
     whole: Vec<Vec<u8>>,
-    pieces: Vec<u8>,
+    begun: Vec<u8>,
     fault: Option<ProtocolError>,
     output: Vec<u8>,
 }
 
-/// Gives the reads as an adapter does, which asks again only while input is left, and then ends the stream.
-fn told(role: Role, config: &Config, reads: &[&[u8]]) -> Told {
+/// Passes the reads as an adapter does, which calls again only while input is left, and then ends the stream.
+fn outcome(role: Role, config: &Config, reads: &[&[u8]]) -> Outcome {
     let (mut connection, now) = open_by(role, config.clone(), FULL, FULL);
-    let mut told = Told::default();
+    let mut outcome = Outcome::default();
     for read in reads {
         let mut read = read.to_vec();
         let mut input = &mut read[..];
         while !input.is_empty() {
             let Some(event) = next(&mut connection, now, &mut input) else { continue };
             match event {
-                Event::Message(message) => told.whole.push(message.as_bytes().to_vec()),
+                Event::Message(message) => outcome.whole.push(message.as_bytes().to_vec()),
                 Event::Fragment(fragment) => {
-                    assert_eq!(fragment.first, told.pieces.is_empty());
-                    told.pieces.extend(fragment.data.as_bytes());
+                    assert_eq!(fragment.first, outcome.begun.is_empty());
+                    outcome.begun.extend(fragment.data.as_bytes());
                     if fragment.last {
-                        told.whole.push(std::mem::take(&mut told.pieces));
+                        outcome.whole.push(std::mem::take(&mut outcome.begun));
                     }
                 }
                 other => panic!("{other:?}"),
@@ -37,9 +37,9 @@ fn told(role: Role, config: &Config, reads: &[&[u8]]) -> Told {
         }
         assert!(connection.poll_event(now).is_none());
     }
-    told.output = take_output(&mut connection, now);
-    told.fault = fault(&end(&mut connection, now));
-    told
+    outcome.output = take_output(&mut connection, now);
+    outcome.fault = fault(&end(&mut connection, now));
+    outcome
 }
 
 fn next<'a>(connection: &mut Connection, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
@@ -67,20 +67,20 @@ fn assert_same_for_every_cut(
             let mut wire = compressed(role, BINARY, b"\xf2\x48\xcd\xc9\xc9\x07\x00");
             wire.extend(in_frames(role, RSV1 | opcode, parts));
             wire.extend(frame_to(role, FIN | PING, b"behind"));
-            for pieces in [Delivery::Whole, Delivery::Chunked { whole: 0 }] {
-                let config = config(deflate()).message_limit(limit).delivery(pieces);
-                let whole = told(role, &config, &[&wire]);
+            for delivery in [Delivery::Whole, Delivery::Chunked { whole: 0 }] {
+                let config = config(deflate()).message_limit(limit).delivery(delivery);
+                let whole = outcome(role, &config, &[&wire]);
                 assert_eq!(whole.fault, Some(want), "{why}");
                 assert_eq!(whole.whole, [b"Hello"], "{why}");
-                let good = if pieces == Delivery::Whole { b"" } else { good };
-                assert_eq!(whole.pieces.escape_ascii().to_string(), good.escape_ascii().to_string(), "{why}");
+                let good = if delivery == Delivery::Whole { b"" } else { good };
+                assert_eq!(whole.begun.escape_ascii().to_string(), good.escape_ascii().to_string(), "{why}");
                 for cut in 1..wire.len() {
-                    let halves = told(role, &config, &[&wire[..cut], &wire[cut..]]);
+                    let halves = outcome(role, &config, &[&wire[..cut], &wire[cut..]]);
                     assert_eq!(halves, whole, "{why}: cut at {cut} of {}", wire.len());
                 }
                 for size in [1, 2, 3] {
                     let small: Vec<_> = wire.chunks(size).collect();
-                    assert_eq!(told(role, &config, &small), whole, "{why}: {size} at a time");
+                    assert_eq!(outcome(role, &config, &small), whole, "{why}: {size} at a time");
                 }
             }
         }
@@ -189,7 +189,7 @@ fn a_message_exceeds_the_limit_where_it_occurs_despite_later_faults() {
     for (why, message, want) in [
         ("a byte over it", byte(b'.').message(), too_big),
         ("a byte over it, and broken", byte(b'.').bits(0b110, 3).cut_here(), too_big),
-        ("a byte over it that is no text", byte(0xff).message(), too_big),
+        ("a byte over it that is not text", byte(0xff).message(), too_big),
         ("a match beyond it", good().fixed(false, &[Token::Match(9, 3)]).message(), too_big),
         (
             "a match beyond it, and broken",

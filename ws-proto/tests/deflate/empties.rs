@@ -12,7 +12,7 @@ const RATE: usize = 1000;
 
 fn open_both_ways(role: Role) -> [(ws_proto::Connection, ws_proto::Moment); 2] {
     [Delivery::Whole, Delivery::Chunked { whole: 0 }]
-        .map(|pieces| open_by(role, config(deflate()).delivery(pieces), FULL, FULL))
+        .map(|delivery| open_by(role, config(deflate()).delivery(delivery), FULL, FULL))
 }
 
 #[test]

@@ -53,29 +53,29 @@ fn framings(message: &[u8], flushed: &[Vec<u8>]) -> Vec<Vec<u8>> {
 fn a_message_at_the_limit_passes_and_a_byte_more_fails() {
     for limit in [0, 1, 2, 100, 8191, 8192, 8193, 16_384, 100_000] {
         for data in [noise(1, limit + 1), vec![0; limit + 1], [vec![0; limit], vec![1]].concat()] {
-            for pieces in [Delivery::Whole, Delivery::Chunked { whole: 0 }] {
-                let config = config(deflate()).message_limit(limit as u64).delivery(pieces);
+            for delivery in [Delivery::Whole, Delivery::Chunked { whole: 0 }] {
+                let config = config(deflate()).message_limit(limit as u64).delivery(delivery);
                 let zipped = |data: &[u8]| {
                     let flushed =
                         Zip::new(FULL).fragments(&[&data[..data.len() / 2], &data[data.len() / 2..]]);
                     framings(&Zip::new(FULL).message(data), &flushed)
                 };
                 for frames in zipped(&data[..limit]) {
-                    let (told, is_whole, _) = outcome(config.clone(), &frames);
+                    let (delivered, is_whole, _) = outcome(config.clone(), &frames);
                     assert!(
-                        is_whole && told == data[..limit],
-                        "{limit}, {pieces:?}: {} were delivered",
-                        told.len()
+                        is_whole && delivered == data[..limit],
+                        "{limit}, {delivery:?}: {} were delivered",
+                        delivered.len()
                     );
                 }
                 for frames in zipped(&data) {
-                    let (told, is_whole, fault) = outcome(config.clone(), &frames);
+                    let (delivered, is_whole, fault) = outcome(config.clone(), &frames);
                     let too_big = Some(ProtocolError::MessageTooBig { limit: limit as u64 });
-                    assert_eq!((is_whole, fault), (false, too_big), "{limit}, {pieces:?}");
-                    assert!(told == data[..told.len()], "{limit}, {pieces:?}");
+                    assert_eq!((is_whole, fault), (false, too_big), "{limit}, {delivery:?}");
+                    assert!(delivered == data[..delivered.len()], "{limit}, {delivery:?}");
                     // In chunks, everything within the limit is delivered first; nothing beyond it was even inflated.
-                    let may_tell = if pieces == Delivery::Whole { 0 } else { limit };
-                    assert_eq!(told.len(), may_tell, "{limit}, {pieces:?}");
+                    let expected = if delivery == Delivery::Whole { 0 } else { limit };
+                    assert_eq!(delivered.len(), expected, "{limit}, {delivery:?}");
                 }
             }
         }
@@ -131,8 +131,8 @@ fn a_header_that_declares_far_too_much_fails_on_its_own() {
 fn a_message_over_a_mebibyte_is_held_to_the_ratio() {
     let ask = |deflate: Deflate, message: &[u8]| {
         let wire = compressed(Role::Server, BINARY, message);
-        let (told, is_whole, fault) = outcome(config(deflate), &wire);
-        (is_whole.then_some(told.len()), fault)
+        let (delivered, is_whole, fault) = outcome(config(deflate), &wire);
+        (is_whole.then_some(delivered.len()), fault)
     };
     let over = |limit| (None, Some(ProtocolError::CompressionRatio { limit }));
     let mebi = Zip::with_level(FULL, 9).message(&vec![0; MEBI]);
@@ -147,13 +147,13 @@ fn a_message_over_a_mebibyte_is_held_to_the_ratio() {
     assert_eq!(ask(deflate().ratio_limit(Some(ratio)), &zeros_of_8), over(ratio));
     assert_eq!(ask(deflate().ratio_limit(None), &zeros(16)), (Some(16 * MEBI), None));
     assert_eq!(ask(deflate().ratio_limit(Some(1032)), &zeros(16)), (Some(16 * MEBI), None));
-    // A message with a low overall ratio passes, whatever its size and the ratios of its parts.
+    // A message with a low overall ratio passes, regardless of its size and the ratios of its parts.
     let half = [noise(1, 8 * MEBI), vec![0; 8 * MEBI]].concat();
     assert_eq!(ask(deflate().ratio_limit(Some(3)), &Zip::new(FULL).message(&half)), (Some(16 * MEBI), None));
     // In fragments, too, the whole message counts.
     let wire = in_frames(Role::Server, RSV1 | BINARY, &more.chunks(100).collect::<Vec<_>>());
-    let (told, _, fault) = outcome(config(limited()), &wire);
-    assert_eq!((told.len(), fault), (0, over(200).1));
+    let (delivered, _, fault) = outcome(config(limited()), &wire);
+    assert_eq!((delivered.len(), fault), (0, over(200).1));
 }
 
 #[test]
@@ -169,23 +169,24 @@ fn zeros_may_fill_the_message_limit_and_no_byte_more() {
         for role in ROLES {
             // With the defaults of both roles.
             let settings = if role == Role::Server { Config::server() } else { Config::client() };
-            for pieces in [Delivery::Whole, Delivery::Chunked { whole: 0 }] {
-                let settings = settings.clone().deflate(Deflate::new().inflate_rate(None)).delivery(pieces);
+            for delivery in [Delivery::Whole, Delivery::Chunked { whole: 0 }] {
+                let settings = settings.clone().deflate(Deflate::new().inflate_rate(None)).delivery(delivery);
                 let (mut end_of_it, now) = open_by(role, settings, FULL, FULL);
                 let wire = compressed(role, BINARY, &message);
-                let (mut told, mut is_whole) = (0, false);
+                let (mut delivered, mut is_whole) = (0, false);
                 for event in feed(&mut end_of_it, now, &wire) {
                     match event {
-                        Event::Message(message) => (told, is_whole) = (message.as_bytes().len(), true),
+                        Event::Message(message) => (delivered, is_whole) = (message.as_bytes().len(), true),
                         Event::Fragment(fragment) => {
-                            (told, is_whole) = (told + fragment.data.as_bytes().len(), fragment.last)
+                            (delivered, is_whole) =
+                                (delivered + fragment.data.as_bytes().len(), fragment.last)
                         }
                         other => panic!("{other:?}"),
                     }
                 }
                 assert_eq!(is_whole, want.is_none());
                 match want {
-                    None => assert_eq!(told, limit),
+                    None => assert_eq!(delivered, limit),
                     Some(_) => assert_eq!(fault(&end(&mut end_of_it, now)), want),
                 }
             }
@@ -209,8 +210,8 @@ fn a_message_at_the_ratio_passes_and_a_byte_more_fails() {
     let ratio = (len / compressed_len) as u32;
     let ask = |message: &[u8]| {
         let wire = compressed(Role::Server, BINARY, message);
-        let (told, _, fault) = outcome(config(deflate().ratio_limit(Some(ratio))), &wire);
-        (told.len(), fault)
+        let (delivered, _, fault) = outcome(config(deflate().ratio_limit(Some(ratio))), &wire);
+        (delivered.len(), fault)
     };
     assert_eq!(ask(&zeros(len)), (len, None));
     assert_eq!(ask(&zeros(len + 1)), (0, Some(ProtocolError::CompressionRatio { limit: ratio })));
@@ -312,11 +313,11 @@ fn a_message_below_the_limit_passes_even_if_each_byte_of_it_is_a_fragment() {
         client.send(Frame::raw(opcode, n + 1 == data.len(), byte.to_vec()).unwrap()).unwrap();
     }
     let wire = take_output(&mut client, now);
-    for pieces in [Delivery::Whole, Delivery::Chunked { whole: 0 }] {
-        let config = config(deflate()).message_limit(1000).delivery(pieces);
-        let (told, is_whole, fault) = outcome(config, &wire);
-        assert_eq!((is_whole, fault), (true, None), "{pieces:?}, {} delivered", told.len());
-        assert!(told == data);
+    for delivery in [Delivery::Whole, Delivery::Chunked { whole: 0 }] {
+        let config = config(deflate()).message_limit(1000).delivery(delivery);
+        let (delivered, is_whole, fault) = outcome(config, &wire);
+        assert_eq!((is_whole, fault), (true, None), "{delivery:?}, {} delivered", delivered.len());
+        assert!(delivered == data);
     }
 }
 
@@ -363,17 +364,17 @@ fn the_rate_holds_within_a_message_too() {
         message.extend(blocks.fixed(true, &[]).cut_here());
     }
     message.push(0);
-    for pieces in [Delivery::Whole, Delivery::Chunked { whole: 0 }] {
-        let config = config(deflate().ratio_limit(None).inflate_rate(Some(MEBI as u64))).delivery(pieces);
+    for delivery in [Delivery::Whole, Delivery::Chunked { whole: 0 }] {
+        let config = config(deflate().ratio_limit(None).inflate_rate(Some(MEBI as u64))).delivery(delivery);
         let (mut server, birth) = open_by(Role::Server, config, FULL, FULL);
         let mut wire = compressed(Role::Server, BINARY, &message);
-        let (mut now, mut told, mut seconds) = (birth, 0, 0);
+        let (mut now, mut delivered, mut seconds) = (birth, 0, 0);
         for mut read in wire.chunks_mut(4096) {
             loop {
                 while let Some(event) = server.handle_input(now, &mut read) {
                     match event {
-                        Event::Message(message) => told += message.as_bytes().len(),
-                        Event::Fragment(fragment) => told += fragment.data.as_bytes().len(),
+                        Event::Message(message) => delivered += message.as_bytes().len(),
+                        Event::Fragment(fragment) => delivered += fragment.data.as_bytes().len(),
                         other => panic!("{other:?}"),
                     }
                 }
@@ -386,7 +387,7 @@ fn the_rate_holds_within_a_message_too() {
             }
             assert!(read.is_empty());
         }
-        assert_eq!(told, 32 * 1024, "{pieces:?}");
-        assert!((16..=32).contains(&seconds), "{pieces:?}: {seconds} seconds for 32 MiB");
+        assert_eq!(delivered, 32 * 1024, "{delivery:?}");
+        assert!((16..=32).contains(&seconds), "{delivery:?}: {seconds} seconds for 32 MiB");
     }
 }

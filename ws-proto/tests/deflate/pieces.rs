@@ -10,7 +10,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// More than any chunk.
 const LARGEST: usize = 8 * 1024;
 
-fn as_they_come(whole: u64) -> Config {
+fn chunked(whole: u64) -> Config {
     config(deflate()).delivery(Delivery::Chunked { whole })
 }
 
@@ -18,39 +18,39 @@ fn as_they_come(whole: u64) -> Config {
 #[derive(Default)]
 struct Joined {
     data: Vec<u8>,
-    pieces: usize,
+    fragments: usize,
     is_whole: bool,
 }
 
 impl Joined {
     fn add(&mut self, event: &Event<'_>) {
-        let Event::Fragment(piece) = event else { panic!("{event:?}") };
-        assert!(!self.is_whole && piece.first == (self.pieces == 0), "{} pieces", self.pieces);
-        assert!(piece.data.as_bytes().len() <= LARGEST);
-        self.data.extend(piece.data.as_bytes());
-        self.pieces += 1;
-        self.is_whole = piece.last;
+        let Event::Fragment(fragment) = event else { panic!("{event:?}") };
+        assert!(!self.is_whole && fragment.first == (self.fragments == 0), "{} pieces", self.fragments);
+        assert!(fragment.data.as_bytes().len() <= LARGEST);
+        self.data.extend(fragment.data.as_bytes());
+        self.fragments += 1;
+        self.is_whole = fragment.last;
     }
 }
 
-/// Gives bytes as an adapter does, which asks again only while input is left, and polls for events in between.
-fn give(connection: &mut Connection, now: Moment, bytes: &[u8], mut told: impl FnMut(Event<'_>)) {
+/// Passes bytes as an adapter does, which calls again only while input is left, and polls for events in between.
+fn give(connection: &mut Connection, now: Moment, bytes: &[u8], mut delivered: impl FnMut(Event<'_>)) {
     let mut bytes = bytes.to_vec();
     let mut input = &mut bytes[..];
     while !input.is_empty() {
         let before = input.len();
         let event = connection.handle_input(now, &mut input).or_else(|| connection.poll_event(now));
         assert!(event.is_some() || input.len() < before, "it takes no input and emits nothing");
-        event.into_iter().for_each(&mut told);
+        event.into_iter().for_each(&mut delivered);
     }
     while let Some(event) = connection.poll_event(now) {
-        told(event);
+        delivered(event);
     }
 }
 
 #[test]
 fn chunks_are_small_and_add_up_to_the_message() {
-    let text = "text that is compressed, 水, and told of in pieces; ".repeat(2000);
+    let text = "text that is compressed, 水, and sent along in parts; ".repeat(2000);
     let half = [noise(1, 50_000), vec![0; 50_000]].concat();
     for role in ROLES {
         for (opcode, data) in
@@ -65,7 +65,7 @@ fn chunks_are_small_and_add_up_to_the_message() {
             {
                 let wire = in_frames(role, RSV1 | opcode, &parts);
                 for read in [1, 7, 1000, usize::MAX] {
-                    let (mut connection, now) = open_by(role, as_they_come(0), FULL, FULL);
+                    let (mut connection, now) = open_by(role, chunked(0), FULL, FULL);
                     let mut joined = Joined::default();
                     for read in wire.chunks(read) {
                         give(&mut connection, now, read, |event| joined.add(&event));
@@ -90,7 +90,7 @@ fn chunks_are_small_and_add_up_to_the_message() {
 fn input_is_consumed_only_when_its_output_is_delivered() {
     // A few bytes that inflate to many, from one read.
     let bomb = zeros(1);
-    let (mut server, now) = open_by(Role::Server, as_they_come(0), FULL, FULL);
+    let (mut server, now) = open_by(Role::Server, chunked(0), FULL, FULL);
     let mut wire = compressed(Role::Server, BINARY, &bomb);
     let mut input = &mut wire[..];
     let mut joined = Joined::default();
@@ -107,12 +107,12 @@ fn a_paused_connection_delivers_and_loses_no_chunk() {
     let data = [noise(1, 20_000), vec![0; 200_000], noise(2, 20_000)].concat();
     let mut wire = compressed(Role::Server, BINARY, &Zip::new(FULL).message(&data));
     // The application's answers exceed what the peer reads.
-    let (mut server, now) = open_by(Role::Server, as_they_come(0).outbox(10, 100, 200), FULL, FULL);
+    let (mut server, now) = open_by(Role::Server, chunked(0).outbox(10, 100, 200), FULL, FULL);
     let mut input = &mut wire[..];
     let (mut joined, mut pauses) = (Joined::default(), 0);
     while !input.is_empty() {
         joined.add(&server.handle_input(now, &mut input).unwrap());
-        if joined.pieces % 3 == 1 {
+        if joined.fragments % 3 == 1 {
             server.send(Frame::binary(noise(3, 200)).without_compression()).unwrap();
             assert!(server.handle_input(now, &mut input).is_none() && server.poll_event(now).is_none());
             assert!(server.is_paused() || joined.is_whole);
@@ -139,9 +139,9 @@ fn chunks_respect_the_inflate_rate_each_second() {
         while let Some(event) = server.handle_input(now, &mut input).or_else(|| server.poll_event(now)) {
             joined.add(&event);
         }
-        let told = joined.data.len() - before;
-        assert_eq!(server.is_paused(), told > 20_000, "{told} in second {seconds}");
-        assert!(told <= 20_000 + LARGEST, "{told} in second {seconds}");
+        let delivered = joined.data.len() - before;
+        assert_eq!(server.is_paused(), delivered > 20_000, "{delivered} in second {seconds}");
+        assert!(delivered <= 20_000 + LARGEST, "{delivered} in second {seconds}");
         seconds += 1;
         assert!(!server.is_paused() || server.poll_timeout() == Some(birth + seconds * SECOND));
         server.handle_timeout(birth + seconds * SECOND);
@@ -151,7 +151,7 @@ fn chunks_respect_the_inflate_rate_each_second() {
 
 #[test]
 fn control_frames_are_delivered_in_order() {
-    let (mut server, now) = open_by(Role::Server, as_they_come(0), FULL, FULL);
+    let (mut server, now) = open_by(Role::Server, chunked(0), FULL, FULL);
     let parts = Zip::new(FULL).fragments(&[&[b'a'; 20_000], &[b'b'; 20_000]]);
     let mut wire = frame(true, RSV1 | TEXT, &parts[0]);
     wire.extend(frame(true, FIN | PING, b"between"));
@@ -168,10 +168,10 @@ fn control_frames_are_delivered_in_order() {
 
 #[test]
 fn a_short_frame_that_is_a_message_stays_whole() {
-    let (mut server, now) = open_by(Role::Server, as_they_come(100), FULL, FULL);
+    let (mut server, now) = open_by(Role::Server, chunked(100), FULL, FULL);
     let mut zip = Zip::new(FULL);
     let small = compressed(Role::Server, BINARY, &zip.message(&[0; 60_000]));
-    assert!(small.len() < 100, "it counts as it came");
+    assert!(small.len() < 100, "its compressed length counts");
     assert!(messages(&feed(&mut server, now, &small)) == [[0; 60_000]]);
     let fragments = in_frames(Role::Server, RSV1 | BINARY, &zip.fragments(&[b"in", b"two"]));
     let events = feed(&mut server, now, &fragments);
@@ -200,7 +200,7 @@ fn valid_chunks_of_a_broken_message_are_delivered_before_it_fails() {
     ];
     for (name, opcode, message, want) in cases {
         for parts in [vec![&message[..]], message.chunks(1).collect()] {
-            let (mut server, now) = open_by(Role::Server, as_they_come(0), FULL, FULL);
+            let (mut server, now) = open_by(Role::Server, chunked(0), FULL, FULL);
             let wire = in_frames(Role::Server, RSV1 | opcode, &parts);
             let mut joined = Joined::default();
             give(&mut server, now, &wire, |event| joined.add(&event));
@@ -229,8 +229,8 @@ fn plain_text_in_chunks_fails_immediately_too() {
 
 #[test]
 fn two_ends_stream_to_each_other() {
-    let (mut client, now) = open_by(CLIENT, as_they_come(0), FULL, ALONE);
-    let (mut server, _) = open_by(Role::Server, as_they_come(0), ALONE, FULL);
+    let (mut client, now) = open_by(CLIENT, chunked(0), FULL, ALONE);
+    let (mut server, _) = open_by(Role::Server, chunked(0), ALONE, FULL);
     for n in 0..20 {
         let parts = [noise(n % 3, 3000), vec![n as u8; 30_000], noise(n, 500)];
         let mut joined = Joined::default();

@@ -5,7 +5,7 @@ use ws_kit::deflate::*;
 use ws_kit::frames::*;
 use ws_proto::deflate::Direction;
 
-/// A message as read.
+/// A message that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Read {
     pub(crate) opcode: u8,

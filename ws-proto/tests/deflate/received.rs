@@ -180,7 +180,7 @@ fn every_window_and_level_of_the_peer_is_inflated_with_and_without_takeover() {
                     let (mut connection, now) = open_by(role, config(deflate()), FULL, theirs);
                     let mut zip = Zip::with_level(theirs, level);
                     for n in 0..12 {
-                        // Part of it repeats recent data, part repeats data from as far back as the window goes.
+                        // Part of it repeats recent data, part repeats data from as far back as the window reaches.
                         let data =
                             [noise(n % 3, 200), noise(0, (1 << bits) - 400), noise(n % 3, 150)].concat();
                         let data = &data[..data.len() * (n as usize % 4) / 3];

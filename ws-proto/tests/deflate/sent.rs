@@ -274,7 +274,7 @@ fn a_window_of_8_bits_disables_compression() {
 }
 
 #[test]
-fn terms_that_no_handshake_yields_are_harmless() {
+fn out_of_range_terms_are_harmless() {
     for bits in (0..=7).chain([16, 17, 31, 32, 63, 64, 128, 255]) {
         let (mut server, now) =
             open_by(Role::Server, config(deflate()), direction(true, bits), direction(true, bits));
@@ -302,7 +302,7 @@ fn a_rejected_fragment_changes_nothing() {
 }
 
 #[test]
-fn two_ends_that_agreed_understand_each_other_in_reads_of_any_size() {
+fn agreed_terms_work_in_reads_of_any_size() {
     let settings = |bits: u8, takeover: bool| {
         deflate()
             .window_bits(bits.max(9))

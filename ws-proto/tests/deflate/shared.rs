@@ -44,7 +44,7 @@ fn members(config: &Arc<Config>) -> Vec<Member> {
     members
 }
 
-/// A message in fragments, and the whole messages queued behind it.
+/// A message in fragments, and the whole messages queued after it.
 type Begun = (Vec<u8>, Vec<Vec<u8>>);
 
 #[test]
@@ -163,7 +163,7 @@ fn any_mix_of_single_sends_and_broadcasts_delivers_the_same_data() {
         let config = Arc::new(config(deflate().threshold(20)));
         let mut members = members(&config);
         let mut want: Vec<Vec<Vec<u8>>> = members.iter().map(|_| Vec::new()).collect();
-        // A message in fragments in progress, and the messages queued behind it.
+        // A message in fragments in progress, and the messages queued after it.
         let mut begun: Vec<Option<Begun>> = members.iter().map(|_| None).collect();
         let mut dice = noise(seed, 1 << 16).into_iter();
         let mut roll = move |sides: u8| dice.next().unwrap() % sides;
@@ -179,28 +179,28 @@ fn any_mix_of_single_sends_and_broadcasts_delivers_the_same_data() {
             let to_all = roll(3) > 0;
             for (n, member) in members.iter_mut().enumerate() {
                 let connection = &mut member.connection;
-                let mut told = |message: Vec<u8>| match &mut begun[n] {
+                let mut expect = |message: Vec<u8>| match &mut begun[n] {
                     Some((_, waiting)) => waiting.push(message),
                     None => want[n].push(message),
                 };
                 if to_all {
                     connection.send_shared(&frame).unwrap();
-                    told(data.clone());
+                    expect(data.clone());
                     continue;
                 }
                 match roll(7) {
                     0 => drop(connection.send_ping(member.now, b"?").unwrap()),
                     1 => {
                         connection.send(&frame).unwrap();
-                        told(data.clone());
+                        expect(data.clone());
                     }
                     2 => {
                         connection.send(&data[..]).unwrap();
-                        told(data.clone());
+                        expect(data.clone());
                     }
                     3 => {
                         connection.send("a short text").unwrap();
-                        told(b"a short text".to_vec());
+                        expect(b"a short text".to_vec());
                     }
                     4 => {}
                     _ => match begun[n].take() {

@@ -14,7 +14,7 @@ const NEXT: u64 = 64 << 10;
 /// The amount inflated at a time, and what zlib may buffer of it.
 const MORE: u64 = 24 << 10;
 /// No rate: only shares hold anything back.
-const WAYS: [Delivery; 2] = [Delivery::Whole, Delivery::Chunked { whole: 0 }];
+const DELIVERIES: [Delivery; 2] = [Delivery::Whole, Delivery::Chunked { whole: 0 }];
 
 fn sharing(role: Role, config: Config) -> (Connection, Moment) {
     let (mut connection, now) = open_by(role, config, FULL, FULL);
@@ -22,12 +22,12 @@ fn sharing(role: Role, config: Config) -> (Connection, Moment) {
     (connection, now)
 }
 
-fn unlimited(pieces: Delivery) -> Config {
-    config(deflate().inflate_rate(None)).delivery(pieces)
+fn unlimited(delivery: Delivery) -> Config {
+    config(deflate().inflate_rate(None)).delivery(delivery)
 }
 
 /// The events for these bytes, given in reads of this size, and the amount inflated for each share.
-fn told(
+fn receive(
     connection: &mut Connection,
     now: Moment,
     bytes: &[u8],
@@ -70,16 +70,16 @@ fn a_message_is_inflated_by_shares_and_delivered_whole() {
     let data = [vec![0; 2 * MEBI], noise(1, 200_000), b"text ".repeat(50_000)].concat();
     let message = Zip::with_level(FULL, 9).message(&data);
     for role in ROLES {
-        for pieces in WAYS {
+        for delivery in DELIVERIES {
             let frames = [
                 compressed(role, BINARY, &message),
                 in_frames(role, RSV1 | BINARY, &message.chunks(100).collect::<Vec<_>>()),
             ];
             for wire in frames {
                 for read in [1, 7, 1000, usize::MAX] {
-                    let (mut end, now) = sharing(role, unlimited(pieces));
-                    let (events, shares) = told(&mut end, now, &wire, read);
-                    assert!(data_of(&events) == data, "{role:?}, {pieces:?}, reads of {read}");
+                    let (mut end, now) = sharing(role, unlimited(delivery));
+                    let (events, shares) = receive(&mut end, now, &wire, read);
+                    assert!(data_of(&events) == data, "{role:?}, {delivery:?}, reads of {read}");
                     assert!(shares[0] <= FIRST + MORE, "{shares:?}");
                     assert!(shares.iter().all(|share| *share <= NEXT + MORE), "{shares:?}");
                     if read == usize::MAX {
@@ -103,14 +103,14 @@ fn shares_do_not_change_the_events() {
     wire.extend(compressed(Role::Server, BINARY, &zip.message(b"")));
     wire.extend(compressed(Role::Server, TEXT, &zip.message(&[b"good ".repeat(9000), vec![0xff]].concat())));
     wire.extend(frame(true, FIN | TEXT, b"never seen"));
-    for pieces in WAYS {
-        let mut plain = open_by(Role::Server, unlimited(pieces), FULL, FULL);
+    for delivery in DELIVERIES {
+        let mut plain = open_by(Role::Server, unlimited(delivery), FULL, FULL);
         let want = data_of(&feed(&mut plain.0, plain.1, &wire));
         let want_code = close_code(&take_output(&mut plain.0, plain.1));
         for read in [1, 13, 4096, usize::MAX] {
-            let (mut server, now) = sharing(Role::Server, unlimited(pieces));
-            let (events, _) = told(&mut server, now, &wire, read);
-            assert!(data_of(&events) == want, "{pieces:?}, reads of {read}");
+            let (mut server, now) = sharing(Role::Server, unlimited(delivery));
+            let (events, _) = receive(&mut server, now, &wire, read);
+            assert!(data_of(&events) == want, "{delivery:?}, reads of {read}");
             let output = take_output(&mut server, now);
             assert_eq!(close_code(&output), want_code);
             assert_eq!(server.state(), State::Closing);
@@ -233,15 +233,15 @@ fn the_closing_phase_is_shared_too_and_ends_normally() {
     );
     // Closed while awaiting a share: the remaining input is discarded, and nothing is held back.
     let mut shares = 0;
-    let mut told = 0;
+    let mut receive = 0;
     while !input.is_empty() {
         server.shares().next(now);
         shares += 1;
         while let Some(Event::Message(message)) = server.handle_input(now, &mut input) {
-            told += message.as_bytes().len();
+            receive += message.as_bytes().len();
         }
     }
-    assert!(told == MEBI && shares > 10, "{told}, {shares}");
+    assert!(receive == MEBI && shares > 10, "{receive}, {shares}");
     assert!(!server.shares().is_used() && !server.is_paused());
 }
 

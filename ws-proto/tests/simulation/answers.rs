@@ -11,7 +11,7 @@ use http::{Response, StatusCode};
 use std::time::Duration;
 use ws_proto::{Moment, Request, RespondError, ResponseBody, Sent, Upgrade};
 
-/// The kind of answer that a path asks for.
+/// The kind of answer that a path selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Now,
@@ -63,19 +63,19 @@ impl Kind {
 
 /// A parsed request path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct Spec {
     pub(crate) kind: Kind,
     pub(crate) of: usize,
     pub(crate) n: usize,
     pub(crate) len: usize,
 }
 
-impl Asked {
+impl Spec {
     pub(crate) fn path(&self) -> String {
         format!("/{}/{}/{}/{}", self.kind.number(), self.of, self.n, self.len)
     }
 
-    /// `None` for a path that no simulated client asks for.
+    /// `None` for a path that no simulated client requests.
     pub(crate) fn parse(path: &str) -> Option<Self> {
         let mut numbers = path.strip_prefix('/')?.split('/').map(|part| part.parse::<usize>().ok());
         let mut number = || numbers.next().flatten();
@@ -90,13 +90,13 @@ impl Asked {
 /// A deferred action of the application.
 pub(crate) struct Later {
     pub(crate) at: Moment,
-    pub(crate) what: What,
+    pub(crate) action: Deferred,
 }
 
-pub(crate) enum What {
-    Respond(Request, Asked),
+pub(crate) enum Deferred {
+    Respond(Request, Spec),
     Accept(Upgrade),
-    Refuse(Upgrade, Asked),
+    Refuse(Upgrade, Spec),
     /// Drops what it holds.
     Forget(Held),
     /// The rest of a body; whether it waits for room, and its kind.
@@ -110,8 +110,8 @@ pub(crate) enum Held {
     Upgrade(#[expect(dead_code, reason = "held so that it can be dropped")] Upgrade),
 }
 
-fn response(status: StatusCode, asked: Asked) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from_static(asked.body()));
+fn response(status: StatusCode, spec: Spec) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(spec.body()));
     *response.status_mut() = status;
     response
 }
@@ -121,13 +121,13 @@ pub(crate) fn request(
     end: &mut End,
     now: Moment,
     request: Request,
-    asked: Asked,
+    spec: Spec,
     rng: &mut Rng,
-) -> Option<What> {
-    let length = (asked.kind == Kind::Sized).then_some(asked.len as u64);
-    match asked.kind {
-        Kind::Now => answer(end, now, request, asked, StatusCode::OK),
-        Kind::Refused => answer(end, now, request, asked, StatusCode::NOT_FOUND),
+) -> Option<Deferred> {
+    let length = (spec.kind == Kind::Sized).then_some(spec.len as u64);
+    match spec.kind {
+        Kind::Now => answer(end, now, request, spec, StatusCode::OK),
+        Kind::Refused => answer(end, now, request, spec, StatusCode::NOT_FOUND),
         Kind::NoContent => {
             let mut response = Response::new(Bytes::new());
             *response.status_mut() = StatusCode::NO_CONTENT;
@@ -136,12 +136,12 @@ pub(crate) fn request(
             end.answered += 1;
             end.touch(now);
         }
-        Kind::Later => return Some(What::Respond(request, asked)),
+        Kind::Later => return Some(Deferred::Respond(request, spec)),
         Kind::Dropped if rng.percent(50) => drop(request),
-        Kind::Dropped => return Some(What::Forget(Held::Request(request))),
+        Kind::Dropped => return Some(Deferred::Forget(Held::Request(request))),
         Kind::Sized | Kind::Streamed | Kind::CutOff | Kind::Events => {
             let mut head = Response::new(());
-            if asked.kind == Kind::Events {
+            if spec.kind == Kind::Events {
                 let value = HeaderValue::from_static("text/event-stream");
                 head.headers_mut().insert(CONTENT_TYPE, value);
             }
@@ -150,15 +150,15 @@ pub(crate) fn request(
             end.touch(now);
             let body = match result {
                 // Its client has left meanwhile.
-                Err(RespondError::NotOpen) if length.is_none() && end.told_end => return None,
+                Err(RespondError::NotOpen) if length.is_none() && end.eof_reported => return None,
                 result => result.unwrap(),
             };
-            if asked.kind == Kind::CutOff {
-                return Some(What::Part(body, asked.body(), rng.within(1, asked.len.max(1))));
+            if spec.kind == Kind::CutOff {
+                return Some(Deferred::Part(body, spec.body(), rng.within(1, spec.len.max(1))));
             }
-            return Some(What::Body(body, asked.body(), false, asked.kind));
+            return Some(Deferred::Body(body, spec.body(), false, spec.kind));
         }
-        kind => panic!("{kind:?} came as a request"),
+        kind => panic!("{kind:?} arrived as a request"),
     }
     None
 }
@@ -168,28 +168,28 @@ pub(crate) fn upgrade(
     end: &mut End,
     now: Moment,
     upgrade: Upgrade,
-    asked: Asked,
+    spec: Spec,
     rng: &mut Rng,
-) -> Option<What> {
-    match asked.kind {
+) -> Option<Deferred> {
+    match spec.kind {
         Kind::Accept => {
             end.connection.accept(now, upgrade).unwrap();
             end.touch(now);
         }
-        Kind::AcceptLater => return Some(What::Accept(upgrade)),
-        Kind::Refuse if rng.percent(50) => answer(end, now, upgrade, asked, StatusCode::FORBIDDEN),
-        Kind::Refuse => return Some(What::Refuse(upgrade, asked)),
+        Kind::AcceptLater => return Some(Deferred::Accept(upgrade)),
+        Kind::Refuse if rng.percent(50) => answer(end, now, upgrade, spec, StatusCode::FORBIDDEN),
+        Kind::Refuse => return Some(Deferred::Refuse(upgrade, spec)),
         Kind::Drop if rng.percent(50) => drop(upgrade),
-        Kind::Drop => return Some(What::Forget(Held::Upgrade(upgrade))),
-        kind => panic!("{kind:?} came as an upgrade"),
+        Kind::Drop => return Some(Deferred::Forget(Held::Upgrade(upgrade))),
+        kind => panic!("{kind:?} arrived as an upgrade"),
     }
     None
 }
 
-fn answer(end: &mut End, now: Moment, to: impl Into<Request>, asked: Asked, status: StatusCode) {
-    end.exempt_answer(asked.len);
+fn answer(end: &mut End, now: Moment, to: impl Into<Request>, spec: Spec, status: StatusCode) {
+    end.exempt_answer(spec.len);
     // A deferred request may have lost its client, or been answered 503.
-    let result = end.connection.respond(now, to, response(status, asked));
+    let result = end.connection.respond(now, to, response(status, spec));
     let may = matches!(result, Ok(()) | Err(RespondError::WrongRequest | RespondError::NotOpen));
     assert!(may, "{result:?}");
     end.answered += usize::from(result.is_ok());
@@ -197,23 +197,25 @@ fn answer(end: &mut End, now: Moment, to: impl Into<Request>, asked: Asked, stat
 }
 
 /// Performs a deferred action. Returns the next one, if any.
-pub(crate) fn go_on(end: &mut End, now: Moment, what: What, rng: &mut Rng) -> Option<What> {
-    match what {
-        What::Respond(request, asked) => answer(end, now, request, asked, StatusCode::OK),
-        What::Refuse(upgrade, asked) => answer(end, now, upgrade, asked, StatusCode::FORBIDDEN),
-        What::Accept(upgrade) => {
+pub(crate) fn run_deferred(end: &mut End, now: Moment, action: Deferred, rng: &mut Rng) -> Option<Deferred> {
+    match action {
+        Deferred::Respond(request, spec) => answer(end, now, request, spec, StatusCode::OK),
+        Deferred::Refuse(upgrade, spec) => answer(end, now, upgrade, spec, StatusCode::FORBIDDEN),
+        Deferred::Accept(upgrade) => {
             let result = end.connection.accept(now, upgrade);
             let may = matches!(result, Ok(()) | Err(RespondError::WrongRequest | RespondError::NotOpen));
             assert!(may, "{result:?}");
             end.touch(now);
         }
-        What::Forget(held) => {
+        Deferred::Forget(held) => {
             drop(held);
             end.touch(now);
         }
         // It waits for events that never occur.
-        What::Body(body, [], _, Kind::Events) => return Some(What::Body(body, &[], true, Kind::Events)),
-        What::Body(body, [], ..) => {
+        Deferred::Body(body, [], _, Kind::Events) => {
+            return Some(Deferred::Body(body, &[], true, Kind::Events));
+        }
+        Deferred::Body(body, [], ..) => {
             end.exempt_answer(0);
             let is_wanted = !body.is_unwanted();
             let result = end.connection.http().finish_body(now, body);
@@ -224,25 +226,25 @@ pub(crate) fn go_on(end: &mut End, now: Moment, what: What, rng: &mut Rng) -> Op
             );
             end.touch(now);
         }
-        What::Part(body, rest, left) if rest.len() <= left => {
+        Deferred::Part(body, rest, left) if rest.len() <= left => {
             drop(body);
             end.touch(now);
         }
-        What::Body(body, rest, _, kind) => {
-            let (rest, waits) = piece(end, now, &body, rest, rng)?;
-            return Some(What::Body(body, rest, waits, kind));
+        Deferred::Body(body, rest, _, kind) => {
+            let (rest, waits) = send_chunk(end, now, &body, rest, rng)?;
+            return Some(Deferred::Body(body, rest, waits, kind));
         }
-        What::Part(body, rest, left) => {
+        Deferred::Part(body, rest, left) => {
             // It gives up instead of waiting.
-            let (rest, waits) = piece(end, now, &body, rest, rng)?;
-            return Some(What::Part(body, rest, if waits { rest.len() } else { left }));
+            let (rest, waits) = send_chunk(end, now, &body, rest, rng)?;
+            return Some(Deferred::Part(body, rest, if waits { rest.len() } else { left }));
         }
     }
     None
 }
 
-/// Sends a piece of a body. Returns the rest, and whether it waits for room.
-fn piece(
+/// Sends a chunk of a body. Returns the rest, and whether it waits for room.
+fn send_chunk(
     end: &mut End,
     now: Moment,
     body: &ResponseBody,
@@ -277,9 +279,9 @@ fn piece(
 }
 
 /// How long the application defers an action.
-pub(crate) fn delay(rng: &mut Rng, what: &What) -> Duration {
-    match what {
-        What::Body(..) | What::Part(..) => rng.time(Duration::from_millis(200)),
+pub(crate) fn delay(rng: &mut Rng, action: &Deferred) -> Duration {
+    match action {
+        Deferred::Body(..) | Deferred::Part(..) => rng.time(Duration::from_millis(200)),
         _ => rng.time(Duration::from_secs(3)),
     }
 }

@@ -1,6 +1,6 @@
 //! An HTTP client that shares no code with the engine: it makes requests and checks the answers.
 
-use super::answers::{Asked, Kind};
+use super::answers::{Kind, Spec};
 use super::link::{CLIENT, Link, Read};
 use super::rng::Rng;
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ use ws_proto::Moment;
 /// A request in flight, and what determines its answer.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
-    asked: Asked,
+    spec: Spec,
     is_head: bool,
     is_10: bool,
     /// When its body started, if it has one.
@@ -22,7 +22,7 @@ const BODY_TIME: Duration = Duration::from_secs(5);
 
 pub(crate) struct Browser {
     number: usize,
-    asked: usize,
+    requests: usize,
     /// Unsent output.
     out: Vec<u8>,
     /// Output that waits for a 100.
@@ -38,7 +38,7 @@ pub(crate) struct Browser {
     shut: bool,
     /// Its last request closes the connection, or is an upgrade.
     is_last: bool,
-    asks_upgrade: bool,
+    is_upgrading: bool,
     /// The server announced that it closes, or its application broke off: unanswered requests are expected.
     is_closing: bool,
     /// Any answer may be a 503, and the connection may be cut: timeouts are too short, or one side aborts it.
@@ -77,7 +77,7 @@ impl Browser {
     pub(crate) fn new(number: usize, now: Moment, most: usize, is_hasty: bool) -> Self {
         Self {
             number,
-            asked: 0,
+            requests: 0,
             out: Vec::new(),
             behind_continue: None,
             expected: VecDeque::new(),
@@ -88,7 +88,7 @@ impl Browser {
             half_closes: false,
             shut: false,
             is_last: false,
-            asks_upgrade: false,
+            is_upgrading: false,
             is_closing: false,
             is_forced: is_hasty,
             is_stopping: false,
@@ -102,13 +102,13 @@ impl Browser {
     // --- requests
 
     /// Makes one more request, unless the last one was made.
-    pub(crate) fn ask(&mut self, now: Moment, rng: &mut Rng) {
+    pub(crate) fn request(&mut self, now: Moment, rng: &mut Rng) {
         if self.is_last || self.half_closes || self.left || self.switched.is_some() {
             return;
         }
         let kind = rng.pick(&Kind::REQUESTS);
         let len = if rng.percent(80) { rng.below(300) } else { rng.below(20_000) };
-        let asked = Asked { kind, of: self.number, n: self.asked, len: len.min(self.most) };
+        let spec = Spec { kind, of: self.number, n: self.requests, len: len.min(self.most) };
         let is_endless = kind == Kind::Events;
         let is_10 = rng.percent(10);
         let is_head = !is_endless && rng.percent(10);
@@ -116,7 +116,7 @@ impl Browser {
         let has_body = !is_head && !is_endless && rng.percent(30);
         let method = if is_head { "HEAD" } else { rng.pick(&["GET", "POST", "PUT"]) };
         let version = if is_10 { "1.0" } else { "1.1" };
-        let mut head = format!("{method} {} HTTP/{version}\r\nHost: localhost\r\n", asked.path());
+        let mut head = format!("{method} {} HTTP/{version}\r\nHost: localhost\r\n", spec.path());
         if rng.percent(20) {
             head.push_str(&format!("X-Filler: {}\r\n", "y".repeat(rng.below(500).min(self.most))));
         }
@@ -128,14 +128,14 @@ impl Browser {
         }
         self.is_last |= closes || is_endless;
         if has_body {
-            self.put_with_body(head, asked.body(), is_10, rng);
+            self.put_with_body(head, spec.body(), is_10, rng);
         } else {
             head.push_str("\r\n");
             self.put(head.as_bytes());
         }
         let body_since = has_body.then_some(now);
-        self.expected.push_back(Sent { asked, is_head, is_10, body_since });
-        self.asked += 1;
+        self.expected.push_back(Sent { spec, is_head, is_10, body_since });
+        self.requests += 1;
     }
 
     fn put_with_body(&mut self, mut head: String, body: &[u8], is_10: bool, rng: &mut Rng) {
@@ -170,22 +170,22 @@ impl Browser {
     }
 
     /// Makes its last request, an upgrade.
-    pub(crate) fn ask_upgrade(&mut self, kind: Kind) {
+    pub(crate) fn request_upgrade(&mut self, kind: Kind) {
         if self.is_last || self.half_closes || self.left {
             return;
         }
-        let asked = Asked { kind, of: self.number, n: self.asked, len: 100.min(self.most) };
-        self.put(format!("GET {} HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}\r\n", asked.path()).as_bytes());
-        (self.is_last, self.asks_upgrade) = (true, true);
-        self.expected.push_back(Sent { asked, is_head: false, is_10: false, body_since: None });
-        self.asked += 1;
+        let spec = Spec { kind, of: self.number, n: self.requests, len: 100.min(self.most) };
+        self.put(format!("GET {} HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}\r\n", spec.path()).as_bytes());
+        (self.is_last, self.is_upgrading) = (true, true);
+        self.expected.push_back(Sent { spec, is_head: false, is_10: false, body_since: None });
+        self.requests += 1;
     }
 
     /// Makes no further requests and half-closes, unless that would end a WebSocket.
     pub(crate) fn half_close(&mut self, is_served_on: bool) {
-        self.half_closes |= !self.asks_upgrade;
+        self.half_closes |= !self.is_upgrading;
         // The server may abort an answer without a length once its client has half-closed.
-        self.is_forced |= !is_served_on && self.expected.iter().any(|sent| sent.asked.kind.is_streamed());
+        self.is_forced |= !is_served_on && self.expected.iter().any(|sent| sent.spec.kind.is_streamed());
     }
 
     // --- actions
@@ -223,11 +223,11 @@ impl Browser {
     pub(crate) fn read(&mut self, now: Moment, link: &mut Link, rng: &mut Rng) {
         let most = rng.pick(&[1, 100, 10_000, 1 << 20]);
         match link.read(CLIENT, now, most, &mut self.input) {
-            Read::Bytes(_) => self.understand(now),
+            Read::Bytes(_) => self.parse(now),
             Read::Nothing => {}
             Read::End => {
                 if let Some(answer) = self.answer.take() {
-                    self.is_cut_off(now, answer);
+                    self.check_cut_off(now, answer);
                 }
                 self.end(now, link, true);
             }
@@ -246,7 +246,7 @@ impl Browser {
         link.close(CLIENT, now);
         let lost = !self.expected.is_empty() || !self.input.is_empty();
         // The reset that reports a truncated answer also destroys others.
-        let is_broken_off = self.expected.iter().any(|sent| sent.asked.kind == Kind::CutOff);
+        let is_broken_off = self.expected.iter().any(|sent| sent.spec.kind == Kind::CutOff);
         assert!(
             !lost || self.is_closing || self.is_forced || self.is_stopping || is_broken_off,
             "the connection ended with {} requests unanswered",
@@ -261,21 +261,21 @@ impl Browser {
     }
 
     /// Whether it has left, or has seen the connection fail.
-    pub(crate) fn has_gone(&self) -> bool {
+    pub(crate) fn has_left(&self) -> bool {
         self.ended != Some(true)
     }
 
     /// Whether it has all its answers.
-    pub(crate) fn is_content(&self) -> bool {
-        let streams = self.answer.is_some()
-            && self.expected.front().is_some_and(|sent| sent.asked.kind == Kind::Events);
+    pub(crate) fn is_done(&self) -> bool {
+        let streams =
+            self.answer.is_some() && self.expected.front().is_some_and(|sent| sent.spec.kind == Kind::Events);
         let has_all = streams || self.expected.is_empty();
         self.left || self.switched.is_some() || has_all && self.out.is_empty()
     }
 
     // --- answers
 
-    fn understand(&mut self, now: Moment) {
+    fn parse(&mut self, now: Moment) {
         while self.switched.is_none() {
             if self.answer.is_none() && !self.read_head() {
                 return;
@@ -285,7 +285,7 @@ impl Browser {
                 return;
             }
             if let Some(answer) = self.answer.take() {
-                self.is_answered(now, answer);
+                self.check_answer(now, answer);
             }
         }
     }
@@ -314,7 +314,7 @@ impl Browser {
         let closes = field("Connection").is_some_and(|value| value.ends_with("close"));
         let Some(sent) = self.expected.front() else { panic!("unsolicited answer: {head}") };
         if status == 101 {
-            assert!(matches!(sent.asked.kind, Kind::Accept | Kind::AcceptLater), "{sent:?}: {head}");
+            assert!(matches!(sent.spec.kind, Kind::Accept | Kind::AcceptLater), "{sent:?}: {head}");
             assert_eq!(field("Sec-WebSocket-Accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
             self.expected.pop_front();
             assert!(self.expected.is_empty());
@@ -333,13 +333,13 @@ impl Browser {
         true
     }
 
-    fn is_answered(&mut self, now: Moment, answer: Answer) {
+    fn check_answer(&mut self, now: Moment, answer: Answer) {
         let Some(sent) = self.expected.pop_front() else { panic!("unsolicited answer") };
-        let Sent { asked, .. } = sent;
+        let Sent { spec, .. } = sent;
         self.answered += 1;
         // A server that closes after an answer sends no further one.
         self.is_closing |= answer.closes;
-        let expected = match asked.kind {
+        let expected = match spec.kind {
             Kind::Now | Kind::Later | Kind::Sized | Kind::Streamed | Kind::CutOff | Kind::Events => 200,
             Kind::Refused => 404,
             Kind::NoContent => 204,
@@ -356,29 +356,29 @@ impl Browser {
                 "408 for {sent:?}"
             );
         }
-        // If none of its body went out, it may still become a 503; a stopping server accepts no upgrade.
-        let is_refused = self.is_stopping && Kind::UPGRADES.contains(&asked.kind);
-        let may_be_503 = (asked.kind == Kind::CutOff || is_refused) && answer.status == 503;
+        // If none of its body was sent, it may still become a 503; a stopping server accepts no upgrade.
+        let is_refused = self.is_stopping && Kind::UPGRADES.contains(&spec.kind);
+        let may_be_503 = (spec.kind == Kind::CutOff || is_refused) && answer.status == 503;
         assert!(answer.status == expected || may_be_503, "{} for {sent:?}", answer.status);
         let is_whole = answer.framing == Framing::Nothing || expected == 503 || may_be_503;
-        let is_part = asked.kind == Kind::Events && asked.body().starts_with(&answer.body);
-        assert!(is_whole || is_part || answer.body == asked.body(), "the body for {sent:?}");
+        let is_part = spec.kind == Kind::Events && spec.body().starts_with(&answer.body);
+        assert!(is_whole || is_part || answer.body == spec.body(), "the body for {sent:?}");
     }
 
     /// The connection ended inside an answer.
-    fn is_cut_off(&mut self, now: Moment, answer: Answer) {
+    fn check_cut_off(&mut self, now: Moment, answer: Answer) {
         let Some(sent) = self.expected.front().copied() else { panic!("unsolicited answer") };
-        if answer.framing == Framing::UntilEnd && sent.asked.kind != Kind::CutOff && !self.is_forced {
+        if answer.framing == Framing::UntilEnd && sent.spec.kind != Kind::CutOff && !self.is_forced {
             self.input.clear();
-            return self.is_answered(now, answer);
+            return self.check_answer(now, answer);
         }
         self.input.clear();
         // This may be complete: a truncated one is reset.
         self.answered += usize::from(answer.framing == Framing::UntilEnd);
-        assert!(sent.asked.kind == Kind::CutOff || self.is_forced, "{sent:?} is cut off");
+        assert!(sent.spec.kind == Kind::CutOff || self.is_forced, "{sent:?} is cut off");
         // The engine's own answers have a different text.
         let is_ours = answer.status == 408 || answer.status == 503;
-        let begins = sent.asked.body().starts_with(&answer.body);
+        let begins = sent.spec.body().starts_with(&answer.body);
         assert!(is_ours || begins, "the cut body for {sent:?}");
         self.is_closing = true;
     }

@@ -82,7 +82,7 @@ impl End {
         }
         if queued == 0 && self.interval().is_some_and(|interval| now >= later(self.silent_since(), interval))
         {
-            self.asked.get_or_insert(now);
+            self.pinged.get_or_insert(now);
         }
         if state == State::Closing && self.closing_since.is_none() {
             self.closing_since = Some(now);
@@ -99,12 +99,12 @@ impl End {
     }
 
     /// Input from the peer was used, possibly with Pings.
-    pub(super) fn note_pings(&mut self) {
+    pub(super) fn record_pings(&mut self) {
         let mut marks = self.marks.borrow_mut();
         while marks.pings.front().is_some_and(|end| *end <= self.used) {
             marks.pings.pop_front();
             if self.connection.state() == State::Open {
-                self.wire.owe_pong();
+                self.wire.expect_pong();
             }
         }
     }
@@ -139,7 +139,7 @@ impl End {
         if ahead { self.connection.outbox().len() } else { self.connection.queued() }
     }
 
-    /// Checks the result of a send with `queued` bytes queued before. An error says whether there was no room.
+    /// Checks the result of a send with `queued` bytes queued before. An error is whether there was no room.
     pub(crate) fn check_send(
         &mut self,
         now: Moment,
@@ -172,7 +172,7 @@ impl End {
         self.touch(now);
     }
 
-    pub(super) fn note(&mut self, now: Moment, event: &Event<'_>) {
+    pub(super) fn record(&mut self, now: Moment, event: &Event<'_>) {
         assert!(self.closed.is_none(), "an event after the end: {event:?}");
         self.events += 1;
         if let Some(name) = &self.name {
@@ -200,7 +200,7 @@ impl End {
         }
     }
 
-    /// The transport is closed: whatever is called, nothing happens.
+    /// The transport is closed: no call has an effect.
     pub(super) fn is_over(&mut self, now: Moment) {
         let connection = &mut self.connection;
         assert_eq!(connection.state(), State::Closed);

@@ -1,8 +1,8 @@
 //! Which clients arrive, and what they do on their own.
 
-use super::answers::{Asked, Kind};
+use super::answers::{Kind, Spec};
 use super::browser::Browser;
-use super::content::Said;
+use super::content::Content;
 use super::end::End;
 use super::flow::{Flow, Shared};
 use super::link::{CLIENT, Link, SERVER};
@@ -21,7 +21,7 @@ const JUNK: [&[u8]; 5] =
 
 impl World {
     /// Adds a client and the server's end of its connection.
-    pub(super) fn come(&mut self) {
+    pub(super) fn add_client(&mut self) {
         let (id, now, is_hasty, purpose) = (self.clients.len(), self.now, self.is_hasty, self.purpose);
         let (is_slow, memory) = (self.is_slow, self.memory.clone());
         let rng = &mut self.rng;
@@ -56,7 +56,7 @@ impl World {
         }
         let most = link.fair_length().min(manner.fair_length());
         let mut end = End::new(connection, rules, SERVER, now, manner);
-        end.name = self.is_told.then(|| format!("server {id}"));
+        end.name = self.is_verbose.then(|| format!("server {id}"));
         let manner = manner_of(rng);
         let most = most.min(manner.fair_length());
         let kind = match rng.below(if is_steady { 6 } else { 10 }) {
@@ -71,20 +71,20 @@ impl World {
                 let rules = rules_for(Config::client(), rng);
                 let config = rules.config.clone();
                 let kind = if is_steady { Kind::Accept } else { upgrade(rng) };
-                let asked = (!is_upgraded).then_some(Asked { kind, of: id, n: 0, len: 100 });
-                let connection = match &asked {
+                let spec = (!is_upgraded).then_some(Spec { kind, of: id, n: 0, len: 100 });
+                let connection = match &spec {
                     None => Connection::upgraded(now, config, Role::Client { seed: rng.seed() }),
-                    Some(asked) => {
-                        let url = format!("ws://localhost{}", asked.path());
+                    Some(spec) => {
+                        let url = format!("ws://localhost{}", spec.path());
                         Connection::client(now, config, ClientRequest::new(&url).unwrap(), rng.seed())
                     }
                 };
                 let mut here = End::new(connection, rules, CLIENT, now, manner);
-                here.name = self.is_told.then(|| format!("client {id}"));
-                here.faces(&end);
-                end.faces(&here);
+                here.name = self.is_verbose.then(|| format!("client {id}"));
+                here.share_marks(&end);
+                end.share_marks(&here);
                 let mut party = Party::new(here, up.clone(), down.clone(), most);
-                party.asked = asked;
+                party.spec = spec;
                 behave(&mut party, now, rng);
                 ClientKind::WebSocket(Box::new(party))
             }
@@ -108,14 +108,14 @@ impl World {
             client.repeats &= echoes == 0;
         }
         let next_act = now + rng.time(Duration::from_secs(1));
-        self.tell(|| format!("client {id} connects: {}", name(&kind)));
+        self.log(|| format!("client {id} connects: {}", name(&kind)));
         self.server.conns.push(Conn::new(party, echoes));
         self.links.push(link);
         self.clients.push(Client { kind, health, acts, next_act, resets: false, resets_behind: None });
     }
 
     /// A client acts on its own.
-    pub(super) fn client_acts(&mut self, id: usize) {
+    pub(super) fn act_client(&mut self, id: usize) {
         let most_wait = if self.is_hasty { 1 } else { 10 };
         let Self { now, server, clients, links, rng, .. } = self;
         let (now, link, client) = (*now, &mut links[id], &mut clients[id]);
@@ -123,7 +123,7 @@ impl World {
         client.next_act = now + rng.time(Duration::from_secs(most_wait));
         let slow = now + rng.time(Duration::from_secs(60));
         match (&mut client.kind, rng.below(100)) {
-            (ClientKind::Gone, _) => {}
+            (ClientKind::Left, _) => {}
             (_, 0..6) => link.hold(rng.pick(&[CLIENT, SERVER]), slow),
             (_, 6) => {
                 client.health = Health::Broken;
@@ -139,12 +139,12 @@ impl World {
             (ClientKind::WebSocket(party), 16) => party.end.resume(now),
             (ClientKind::WebSocket(party), 17) => {
                 client.health = Health::Broken;
-                party.hears.borrow_mut().is_spoiled |= party.end.is_open;
+                party.incoming.borrow_mut().is_spoiled |= party.end.is_open;
                 party.end.abort(now, Error::Aborted);
             }
             (ClientKind::WebSocket(party), 18) if party.end.is_open => {
                 client.health = Health::Broken;
-                party.says.borrow_mut().is_spoiled = true;
+                party.outgoing.borrow_mut().is_spoiled = true;
                 server.conns[id].party.end.is_unmarked = true;
                 drop(link.write(CLIENT, now, rng.pick(&JUNK), rng));
             }
@@ -152,23 +152,23 @@ impl World {
                 party.close(now, CloseCode::from(4000), "I have had enough");
                 client.resets = rng.percent(50);
             }
-            (ClientKind::WebSocket(party), 20..36) if party.end.is_open => party.say_part(now, rng),
-            (ClientKind::WebSocket(party), 36..44) if party.end.is_open => party.say_much(rng),
+            (ClientKind::WebSocket(party), 20..36) if party.end.is_open => party.send_part(now, rng),
+            (ClientKind::WebSocket(party), 36..44) if party.end.is_open => party.send_burst(rng),
             (ClientKind::WebSocket(party), 44..54) if party.end.is_open => party.ping(now, rng),
             (ClientKind::WebSocket(party), _) if party.end.is_open => {
                 for _ in 0..rng.pick(&[1, 1, 1, 5]) {
-                    let said = Said::any(rng, party.most);
-                    let _ = party.say(now, said, rng);
+                    let content = Content::any(rng, party.most);
+                    let _ = party.send(now, content, rng);
                 }
             }
             (ClientKind::Http(browser), 9..16) => browser.reads_from = slow,
             (ClientKind::Http(browser), 16..19) => {
                 browser.half_close(server.conns[id].party.end.rules.config.get_half_close());
             }
-            (ClientKind::Http(browser), 19..30) => browser.ask_upgrade(upgrade(rng)),
+            (ClientKind::Http(browser), 19..30) => browser.request_upgrade(upgrade(rng)),
             (ClientKind::Http(browser), _) => {
                 for _ in 0..rng.pick(&[1, 1, 2, 5]) {
-                    browser.ask(now, rng);
+                    browser.request(now, rng);
                 }
             }
             _ => {}
@@ -176,21 +176,21 @@ impl World {
     }
 
     /// A client that has closed resets without waiting for the answer.
-    pub(super) fn client_resets(&mut self, id: usize) {
+    pub(super) fn reset_client(&mut self, id: usize) {
         let Self { now, server, clients, links, .. } = self;
         let (now, link, client) = (*now, &mut links[id], &mut clients[id]);
         let ClientKind::WebSocket(party) = &client.kind else { return };
         let end = &server.conns[id].party.end;
-        let can_hear = end.connection.state() == State::Open
+        let can_receive = end.connection.state() == State::Open
             && !end.connection.is_paused()
             && end.reads_from <= now
             && !end.is_unmarked
             && !link.is_held();
-        let code = party.says.borrow().closed.as_ref().map(|(code, _)| *code);
-        client.resets_behind = code.filter(|_| can_hear);
+        let code = party.outgoing.borrow().closed.as_ref().map(|(code, _)| *code);
+        client.resets_behind = code.filter(|_| can_receive);
         client.health = Health::Broken;
         link.reset(CLIENT, now);
-        client.kind = ClientKind::Gone;
+        client.kind = ClientKind::Left;
     }
 
     /// A client abandons its connection silently.
@@ -205,7 +205,7 @@ impl World {
             2 => link.reset(CLIENT, now),
             _ => link.is_cut = true,
         }
-        client.kind = ClientKind::Gone;
+        client.kind = ClientKind::Left;
     }
 }
 
@@ -225,7 +225,7 @@ fn hoard(server: &mut Party, client: &mut Party, now: Moment, rng: &mut Rng) {
     (server.most, client.most) = (HOARDED, HOARDED);
     (server.answers, client.repeats) = (None, false);
     (server.feed, client.feed) = (None, None);
-    server.say_bulk(rng.within(10, 100), HOARDED, rng);
+    server.send_bulk(rng.within(10, 100), HOARDED, rng);
     client.end.reads_from = now + rng.time(Duration::from_secs(100));
     client.end.manner.read_rate = rng.pick(&[None, Some(2000), Some(10_000)]);
 }
@@ -251,7 +251,7 @@ fn talk(server: &mut Party, client: &mut Party, link: &Link, rng: &mut Rng) {
         let rate = link.rate(side).unwrap_or(u32::MAX) as usize;
         let sum = cap(party).saturating_mul(rng.within(1, 3)).min(rate * 600).min(1 << 20);
         let is_brief = rng.percent(20) || has_long_answers;
-        party.say_bulk(if is_brief { rng.within(1, 10) } else { (sum / len).clamp(1, 300) }, len, rng);
+        party.send_bulk(if is_brief { rng.within(1, 10) } else { (sum / len).clamp(1, 300) }, len, rng);
     }
 }
 
@@ -295,6 +295,6 @@ fn name(kind: &ClientKind) -> &'static str {
         ClientKind::WebSocket(_) => "a WebSocket",
         ClientKind::Http(_) => "a browser",
         ClientKind::Rude(_) => "a rude client",
-        ClientKind::Gone => "gone",
+        ClientKind::Left => "gone",
     }
 }

@@ -21,12 +21,12 @@ pub(crate) const LONGEST: usize = 150_000;
 
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct Content {
     pub(crate) is_text: bool,
     pub(crate) data: Bytes,
 }
 
-impl Said {
+impl Content {
     /// A message of any length up to about this.
     pub(crate) fn any(rng: &mut Rng, most: usize) -> Self {
         let len = length(rng, most);

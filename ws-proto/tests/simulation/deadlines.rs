@@ -1,4 +1,4 @@
-//! Waits and their limits: what is due at each time, and whether an end came in time.
+//! Waits and their limits: what is due at each time, and whether an end was in time.
 
 use super::end::End;
 use super::setting::Rules;
@@ -12,7 +12,7 @@ const SLACK: Duration = Duration::from_millis(1);
 /// Later than the end of any run.
 const FAR: Duration = Duration::from_secs(1 << 32);
 
-/// A future time; for the longest durations, one that never comes.
+/// A future time; for the longest durations, one that is never reached.
 pub(super) fn later(since: Moment, time: Duration) -> Moment {
     since + time.min(FAR)
 }
@@ -26,7 +26,7 @@ impl End {
 
     /// Since when a peer able to send has been silent.
     pub(super) fn silent_since(&self) -> Moment {
-        self.heard.max(self.opened)
+        self.received.max(self.opened)
     }
 
     /// Checks that every wait ends in time, if timers fire in time.
@@ -39,7 +39,7 @@ impl End {
             assert!(
                 now <= later(since, time) + SLACK,
                 "{what} is awaited longer than {time:?}, {}",
-                self.knows()
+                self.describe()
             );
         };
         match self.connection.state() {
@@ -62,7 +62,7 @@ impl End {
                 // A pinged peer that has since sent data is pinged again no later than that answer would have been due.
                 let silent = later(self.silent_since(), beat.interval.max(beat.answer));
                 // Until the Ping is written, each write delays the deadline for its answer.
-                let since = silent.max(self.asked.unwrap_or(self.wrote)).max(self.hindered);
+                let since = silent.max(self.pinged.unwrap_or(self.wrote)).max(self.hindered);
                 in_time(since, beat.answer, "a dead peer");
             }
             State::Closing if self.is_open && self.failed_at.is_none() => {
@@ -84,14 +84,14 @@ impl End {
         let at = self.born + closed.age;
         let Rules { config, beat, .. } = &self.rules;
         let waited = |since: Moment, time: Duration| {
-            assert!(at >= later(since, time), "too early: {closed}, {}", self.knows())
+            assert!(at >= later(since, time), "too early: {closed}, {}", self.describe())
         };
         match &closed.error {
             Some(Error::Timeout(Timeout::Handshake)) => waited(self.born, config.get_handshake_timeout()),
             Some(Error::Timeout(Timeout::Body)) => waited(self.born, Duration::from_secs(5)),
             Some(Error::Timeout(Timeout::Heartbeat)) => {
                 assert!(!self.is_judged_unread, "an unread peer is considered dead");
-                waited(self.heard, beat.as_ref().map_or(Duration::MAX, |beat| beat.answer));
+                waited(self.received, beat.as_ref().map_or(Duration::MAX, |beat| beat.answer));
             }
             Some(Error::Timeout(Timeout::Output)) => {
                 waited(self.waiting.unwrap_or(self.wrote), config.get_output_timeout());
@@ -111,15 +111,15 @@ impl End {
     }
 
     /// The known state, for messages.
-    fn knows(&self) -> String {
-        let Self { side, born, heard, wrote, hindered, asked, waiting, blocked, .. } = self;
+    fn describe(&self) -> String {
+        let Self { side, born, received, wrote, hindered, pinged, waiting, blocked, .. } = self;
         let since = |at: Moment| at - *born;
         format!(
-            "side {side}: heard {:?}, wrote {:?}, hindered {:?}, asked {:?}, waiting {:?}, blocked {:?}, {:?}, {:?}, {:?}",
-            since(*heard),
+            "side {side}: received {:?}, wrote {:?}, hindered {:?}, pinged {:?}, waiting {:?}, blocked {:?}, {:?}, {:?}, {:?}",
+            since(*received),
             since(*wrote),
             since(*hindered),
-            asked.map(since),
+            pinged.map(since),
             waiting.map(since),
             blocked.map(since),
             self.connection.poll_timeout().map(since),
@@ -128,25 +128,25 @@ impl End {
         )
     }
 
-    /// The code is that of the first Close received (RFC 6455 §7.1.5), whatever failed afterwards.
+    /// The code is that of the first Close received (RFC 6455 §7.1.5), regardless of later failures.
     fn check_code(&self, closed: &Closed) {
         if self.is_unmarked {
             return;
         }
-        let came = self.marks.borrow().close.filter(|(end, _)| *end <= self.understood);
-        match came {
+        let close = self.marks.borrow().close.filter(|(end, _)| *end <= self.used_before_end);
+        match close {
             // Input after a fault is read and discarded.
             _ if !closed.was_open => {
                 assert_eq!((closed.code, &*closed.reason), (CloseCode::ABNORMAL, ""), "{closed}");
             }
-            // A failed write is the first cause, whatever fault follows.
+            // A failed write is the first cause, regardless of later faults.
             Some(_) if self.failed_at.is_some() && self.rules.is_unfair() => {}
             Some((_, code)) => {
-                let is_heard = matches!(
+                let is_received = matches!(
                     closed.error,
                     None | Some(Error::Eof | Error::Io(_) | Error::Aborted | Error::Stopped)
                 );
-                assert!(!is_heard || closed.code.get() == code, "the peer closed with {code}: {closed}");
+                assert!(!is_received || closed.code.get() == code, "the peer closed with {code}: {closed}");
             }
             None if closed.error.is_some() => {
                 assert_eq!((closed.code, &*closed.reason), (CloseCode::ABNORMAL, ""), "{closed}");

@@ -46,9 +46,9 @@ pub(crate) struct End {
     pub(crate) reads_from: Moment,
     /// Its poll is deferred.
     pub(crate) is_unpolled: bool,
-    /// The stream has ended; `told_end` says whether the connection knows.
+    /// The stream has ended; `eof_reported` is whether the connection was notified.
     pub(super) is_ended: bool,
-    pub(crate) told_end: bool,
+    pub(crate) eof_reported: bool,
     /// It was paused when its timer last fired.
     pub(super) is_judged_unread: bool,
     /// Its application pauses reading until then.
@@ -59,7 +59,7 @@ pub(crate) struct End {
     // Observations for the checks.
     /// Since when a peer has been stalled.
     pub(super) blocked: Option<Moment>,
-    pub(super) heard: Moment,
+    pub(super) received: Moment,
     /// When its application received `Open`; the peer's silence counts from here.
     pub(super) opened: Moment,
     pub(super) wrote: Moment,
@@ -67,8 +67,8 @@ pub(crate) struct End {
     pub(super) hindered: Moment,
     /// Reading was paused at the last check.
     pub(super) is_unread: bool,
-    /// When a Ping still unanswered went out, or must have gone out.
-    pub(super) asked: Option<Moment>,
+    /// When a Ping that is still unanswered was sent, or must have been sent.
+    pub(super) pinged: Option<Moment>,
     /// Since when output has been queued.
     pub(super) waiting: Option<Moment>,
     /// The peer's last messages may be lost: they were not read in time, or the owner broke off.
@@ -76,7 +76,7 @@ pub(crate) struct End {
     pub(super) closing_since: Option<Moment>,
     pub(super) used: u64,
     /// The part of `used` from before the end.
-    pub(super) understood: u64,
+    pub(super) used_before_end: u64,
     /// The input used since the last event.
     unfinished: u64,
     pub(super) sent: u64,
@@ -128,23 +128,23 @@ impl End {
             reads_from: now,
             is_unpolled: true,
             is_ended: false,
-            told_end: false,
+            eof_reported: false,
             is_judged_unread: false,
             pauses_until: None,
             half_closed: false,
             is_dropped: false,
             blocked: None,
-            heard: now,
+            received: now,
             opened: now,
             wrote: now,
             hindered: now,
             is_unread: false,
-            asked: None,
+            pinged: None,
             waiting: None,
             is_deaf: false,
             closing_since: None,
             used: 0,
-            understood: 0,
+            used_before_end: 0,
             unfinished: 0,
             sent: 0,
             events: 0,
@@ -170,13 +170,13 @@ impl End {
     }
 
     /// Connects it with its peer's marks, for the checks.
-    pub(crate) fn faces(&mut self, peer: &Self) {
+    pub(crate) fn share_marks(&mut self, peer: &Self) {
         self.marks = peer.wire.marks.clone();
     }
 
     /// Its peer's output starts after bytes that others wrote.
-    pub(crate) fn goes_on_behind(&mut self, written: u64) {
-        self.wire.goes_on_behind(written);
+    pub(crate) fn continue_after(&mut self, written: u64) {
+        self.wire.continue_after(written);
         self.is_unmarked = true;
     }
 
@@ -284,7 +284,7 @@ impl End {
     }
 
     fn lose(&mut self, now: Moment) {
-        (self.is_ended, self.told_end) = (true, true);
+        (self.is_ended, self.eof_reported) = (true, true);
         self.connection.abort(now, Error::Io(ErrorKind::ConnectionReset));
         self.touch(now);
     }
@@ -313,15 +313,15 @@ impl End {
             );
         }
         if before.0 > 0 && before.1 != State::Closed {
-            (self.heard, self.asked) = (now, None);
+            (self.received, self.pinged) = (now, None);
         }
         self.used += used as u64;
         if before.1 != State::Closed {
-            self.understood = self.used;
+            self.used_before_end = self.used;
         }
-        self.note_pings();
+        self.record_pings();
         if let Some(event) = &event {
-            self.note(now, event);
+            self.record(now, event);
         }
         self.check(now);
         event
@@ -332,8 +332,8 @@ impl End {
         if self.connection.state() != State::Closed {
             self.unread.extend_from_slice(left);
         }
-        if self.is_ended && !self.told_end && self.unread.is_empty() {
-            self.told_end = true;
+        if self.is_ended && !self.eof_reported && self.unread.is_empty() {
+            self.eof_reported = true;
             self.connection.handle_eof(now);
         }
         self.touch(now);
@@ -342,7 +342,7 @@ impl End {
     pub(crate) fn poll(&mut self, now: Moment) -> Option<Event<'static>> {
         let event = self.connection.poll_event(now);
         if let Some(event) = &event {
-            self.note(now, event);
+            self.record(now, event);
         } else {
             self.is_unpolled = false;
         }
@@ -372,16 +372,16 @@ impl End {
             }
         }
         if self.wire.pings > pings {
-            self.note_asked(now);
+            self.record_ping(now);
         }
         self.handle_written(now, sum);
     }
 
-    /// A Ping went out: a heartbeat, unless it is too early. If output was queued, it may not be the first.
-    fn note_asked(&mut self, now: Moment) {
+    /// A Ping was sent: a heartbeat, unless it is too early. If output was queued, it may not be the first.
+    fn record_ping(&mut self, now: Moment) {
         let is_due = self.interval().is_some_and(|interval| now >= later(self.silent_since(), interval));
-        if is_due && (self.asked.is_none() || self.blocked.is_some()) {
-            self.asked = Some(now);
+        if is_due && (self.pinged.is_none() || self.blocked.is_some()) {
+            self.pinged = Some(now);
         }
     }
 
@@ -467,7 +467,7 @@ impl End {
     pub(crate) fn resume(&mut self, now: Moment) {
         self.connection.handle_resume(now);
         if self.connection.state() == State::Open {
-            (self.heard, self.wrote) = (now, now);
+            (self.received, self.wrote) = (now, now);
             self.blocked = self.blocked.map(|_| now);
             self.exempt_control();
         }

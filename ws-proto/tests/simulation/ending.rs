@@ -1,6 +1,6 @@
 //! How a run ends: well-behaved ends receive everything they may expect, then everything closes.
 
-use super::answers::{Asked, Kind};
+use super::answers::{Kind, Spec};
 use super::end::End;
 use super::world::{BIRTH, ClientKind, Health, Purpose, World};
 use std::time::Duration;
@@ -12,7 +12,7 @@ const REST: Duration = Duration::from_secs(3000);
 impl World {
     /// From now on the network is fair and every end attentive: well-behaved ends receive everything they may expect.
     pub(super) fn settle(&mut self) {
-        self.tell(|| "settle".to_owned());
+        self.log(|| "settle".to_owned());
         self.changed = None;
         let now = self.now;
         self.server_acts = 0;
@@ -44,12 +44,12 @@ impl World {
         }
         for id in 0..self.clients.len() {
             if self.links[id].is_cut {
-                let is_found = !self.must_find_the_dead(id);
+                let is_found = !self.must_detect_dead_peer(id);
                 assert!(is_found, "the vanished peer of connection {id} is not detected");
             }
             if self.clients[id].health == Health::Good && !self.server.conns[id].is_cut {
-                let content = self.is_content(id);
-                assert!(content.is_ok(), "connection {id}: {}", content.unwrap_err());
+                let done = self.check_done(id);
+                assert!(done.is_ok(), "connection {id}: {}", done.unwrap_err());
             }
         }
     }
@@ -58,7 +58,7 @@ impl World {
     fn is_busy(&mut self) -> bool {
         (0..self.clients.len()).any(|id| {
             if self.links[id].is_cut {
-                return self.must_find_the_dead(id);
+                return self.must_detect_dead_peer(id);
             }
             let client = &mut self.clients[id];
             if client.health == Health::Broken {
@@ -67,7 +67,7 @@ impl World {
             let conn = &mut self.server.conns[id];
             let waits = match &mut client.kind {
                 ClientKind::WebSocket(party) => party.is_busy(),
-                ClientKind::Http(browser) => !browser.is_content(),
+                ClientKind::Http(browser) => !browser.is_done(),
                 _ => false,
             };
             waits
@@ -78,7 +78,7 @@ impl World {
     }
 
     /// Whether an end has yet to detect that its peer, with which it was in contact, is gone.
-    fn must_find_the_dead(&self, id: usize) -> bool {
+    fn must_detect_dead_peer(&self, id: usize) -> bool {
         let searches = |end: &End| end.connection.state() == State::Open && end.interval().is_some();
         let at_client = match &self.clients[id].kind {
             ClientKind::WebSocket(party) => searches(&party.end),
@@ -91,33 +91,33 @@ impl World {
     fn finish_fragments(&mut self) {
         let now = self.now;
         for (id, client) in self.clients.iter_mut().enumerate() {
-            let mut has_said = self.server.conns[id].party.finish_fragments(now, &mut self.rng);
+            let mut has_sent = self.server.conns[id].party.finish_fragments(now, &mut self.rng);
             if let ClientKind::WebSocket(party) = &mut client.kind {
-                has_said |= party.finish_fragments(now, &mut self.rng);
+                has_sent |= party.finish_fragments(now, &mut self.rng);
             }
-            if has_said {
+            if has_sent {
                 self.changed = None;
             }
         }
     }
 
-    fn is_content(&mut self, id: usize) -> Result<(), &'static str> {
+    fn check_done(&mut self, id: usize) -> Result<(), &'static str> {
         match &mut self.clients[id].kind {
-            ClientKind::WebSocket(party) if party.asked.is_none_or(opens) => {
-                if party.says.borrow().closed.is_some() {
+            ClientKind::WebSocket(party) if party.spec.is_none_or(opens) => {
+                if party.outgoing.borrow().closed.is_some() {
                     return Ok(()); // it has closed; checked at the end
                 }
-                party.is_content()?;
-                self.server.is_content(id)
+                party.check_done()?;
+                self.server.check_done(id)
             }
-            ClientKind::Http(browser) if !browser.is_content() => Err("an answer is missing"),
+            ClientKind::Http(browser) if !browser.is_done() => Err("an answer is missing"),
             _ => Ok(()),
         }
     }
 
     pub(super) fn stop(&mut self) {
         let deadline = self.rng.pick(&[Duration::ZERO, Duration::from_secs(1), Duration::from_secs(7200)]);
-        self.tell(|| format!("the server stops within {deadline:?}"));
+        self.log(|| format!("the server stops within {deadline:?}"));
         self.has_stopped = true;
         self.changed = None;
         self.server.stop(self.now, self.now + deadline);
@@ -129,12 +129,12 @@ impl World {
     }
 
     /// The clients leave, the server stops, and everything closes.
-    pub(super) fn part(&mut self) {
-        self.tell(|| "part".to_owned());
+    pub(super) fn close_all(&mut self) {
+        self.log(|| "close all".to_owned());
         self.changed = None;
         for id in 0..self.clients.len() {
             if self.links[id].is_cut {
-                self.clients[id].kind = ClientKind::Gone;
+                self.clients[id].kind = ClientKind::Left;
             }
             let (now, chance) = (self.now, self.rng.below(10));
             let client = &mut self.clients[id];
@@ -165,7 +165,7 @@ impl World {
             self.stop();
         }
         while self.step() {}
-        self.tell(|| "everything is closed".to_owned());
+        self.log(|| "everything is closed".to_owned());
         for id in 0..self.clients.len() {
             self.is_over(id);
         }
@@ -207,7 +207,7 @@ impl World {
             assert_eq!(closed.code, code, "the client of connection {id} closed and reset: {closed}");
         }
         if let (ClientKind::Http(browser), Some(closed)) = (&self.clients[id].kind, &end.closed) {
-            let is_whole = browser.answered >= end.answered || browser.has_gone();
+            let is_whole = browser.answered >= end.answered || browser.has_left();
             assert!(is_whole || closed.error.is_some(), "an answer is truncated without an error: {closed}");
         }
         let ClientKind::WebSocket(party) = &mut self.clients[id].kind else { return };
@@ -215,36 +215,33 @@ impl World {
         let state = end.connection.state();
         assert!(end.is_dropped && state == State::Closed, "client {id} hangs in {state:?}");
         let Some(closed) = &end.closed else { panic!("the end of client {id} was not reported") };
-        let (says, hears) = (party.says.borrow(), party.hears.borrow());
-        if let Some(here) = server_closed.filter(|here| here.clean && closed.clean && !says.is_spoiled) {
+        let (outgoing, incoming) = (party.outgoing.borrow(), party.incoming.borrow());
+        if let Some(here) = server_closed.filter(|here| here.clean && closed.clean && !outgoing.is_spoiled) {
             assert_eq!((Some(here.code), Some(closed.code)), (closed.sent, here.sent), "{here} {closed}");
-            assert!(says.is_heard() && hears.is_heard(), "not everything was received");
+            assert!(outgoing.is_complete() && incoming.is_complete(), "not everything was received");
         }
         if is_forced {
             return;
         }
-        match (party.asked, &closed.error) {
-            (Some(asked), Some(Error::Response(ResponseError::Refused(answer)))) => {
-                let status = if asked.kind == Kind::Refuse && !self.has_stopped {
+        match (party.spec, &closed.error) {
+            (Some(spec), Some(Error::Response(ResponseError::Refused(answer)))) => {
+                let status = if spec.kind == Kind::Refuse && !self.has_stopped {
                     403
                 } else {
                     answer.status().as_u16()
                 };
-                assert!(matches!(status, 403 | 503), "{status} for {asked:?}");
-                assert!(
-                    !opens(asked) || self.has_stopped && answer.status() == 503,
-                    "{asked:?} was rejected"
-                );
+                assert!(matches!(status, 403 | 503), "{status} for {spec:?}");
+                assert!(!opens(spec) || self.has_stopped && answer.status() == 503, "{spec:?} was rejected");
                 assert_eq!(answer.status().as_u16(), status);
-                assert!(status != 403 || answer.body() == asked.body(), "the body of a refusal");
+                assert!(status != 403 || answer.body() == spec.body(), "the body of a refusal");
             }
-            (asked, None) if asked.is_none_or(opens) => assert!(closed.clean, "client {id}: {closed}"),
+            (spec, None) if spec.is_none_or(opens) => assert!(closed.clean, "client {id}: {closed}"),
             _ if (conn.is_cut || self.has_stopped) && !closed.was_open => {} // the server stopped before it was open
             _ => panic!("client {id}: {closed}, {:?} after the beginning", self.now - BIRTH),
         }
     }
 }
 
-fn opens(asked: Asked) -> bool {
-    matches!(asked.kind, Kind::Accept | Kind::AcceptLater)
+fn opens(spec: Spec) -> bool {
+    matches!(spec.kind, Kind::Accept | Kind::AcceptLater)
 }

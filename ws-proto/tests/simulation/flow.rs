@@ -1,6 +1,6 @@
 //! What one side has sent and the other has yet to receive.
 
-use super::content::Said;
+use super::content::Content;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -13,13 +13,13 @@ pub(crate) type Shared<T> = Rc<RefCell<T>>;
 #[derive(Debug, Default)]
 pub(crate) struct Flow {
     /// Accepted messages, in output order.
-    ahead: VecDeque<Said>,
+    ahead: VecDeque<Content>,
     /// The message being sent in fragments.
-    unfinished: Option<Said>,
-    /// Messages that wait behind it.
-    waiting: Vec<Said>,
+    unfinished: Option<Content>,
+    /// Messages that wait for its end.
+    waiting: Vec<Content>,
     /// The number of messages received.
-    heard: usize,
+    received: usize,
     /// The application's close code and reason.
     pub(crate) closed: Option<(CloseCode, String)>,
     /// Bytes bypassed the engine: the model no longer applies.
@@ -28,13 +28,13 @@ pub(crate) struct Flow {
 
 impl Flow {
     /// A whole message was accepted.
-    pub(crate) fn say(&mut self, said: Said) {
-        if self.unfinished.is_some() { self.waiting.push(said) } else { self.ahead.push_back(said) }
+    pub(crate) fn send(&mut self, content: Content) {
+        if self.unfinished.is_some() { self.waiting.push(content) } else { self.ahead.push_back(content) }
     }
 
     /// The first fragment of a message was accepted.
-    pub(crate) fn begin(&mut self, said: Said) {
-        assert!(self.unfinished.replace(said).is_none());
+    pub(crate) fn begin(&mut self, content: Content) {
+        assert!(self.unfinished.replace(content).is_none());
     }
 
     /// Its last fragment was accepted.
@@ -43,39 +43,39 @@ impl Flow {
         self.ahead.extend(self.waiting.drain(..));
     }
 
-    /// The closing handshake begins. Messages behind an unfinished one are never sent.
+    /// The closing handshake begins. Messages after an unfinished one are never sent.
     pub(crate) fn close(&mut self, code: CloseCode, reason: &str) {
         self.waiting.clear();
         self.closed = Some((code, reason.to_owned()));
     }
 
     /// A whole message was delivered; it must be the next one.
-    pub(crate) fn hear(&mut self, is_text: bool, data: &[u8]) {
+    pub(crate) fn receive(&mut self, is_text: bool, data: &[u8]) {
         if self.is_spoiled {
             return;
         }
-        let n = self.heard;
+        let n = self.received;
         let Some(next) = self.ahead.pop_front() else {
             panic!("message {n} was never sent, or arrives twice")
         };
         assert_eq!(next.data.len(), data.len(), "the length of message {n}");
         assert!(next.data == data, "the content of message {n}");
         assert_eq!(next.is_text, is_text, "the type of message {n}");
-        self.heard += 1;
+        self.received += 1;
     }
 
     /// Part of a message was delivered; it must belong to the next one, or to the unfinished one.
-    pub(crate) fn hear_part(&self, is_text: bool, data: &[u8]) {
+    pub(crate) fn receive_part(&self, is_text: bool, data: &[u8]) {
         if self.is_spoiled {
             return;
         }
         let next = self.ahead.front().or(self.unfinished.as_ref());
         let begins = next.is_some_and(|next| next.is_text == is_text && next.data.starts_with(data));
-        assert!(begins, "a chunk of message {}", self.heard);
+        assert!(begins, "a chunk of message {}", self.received);
     }
 
     /// Whether everything sent was received.
-    pub(crate) fn is_heard(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.ahead.is_empty()
     }
 

@@ -50,7 +50,7 @@ struct Pipe {
     /// The window opens after this many bytes are read, or all; until then, read bytes still take room.
     window: usize,
     unopened: usize,
-    /// A full kernel buffer accepts bytes again once this much is free; `is_full` says whether it waits for that.
+    /// A full kernel buffer accepts bytes again once this much is free; `is_full` is whether it waits for that.
     step: usize,
     is_full: bool,
 }
@@ -228,7 +228,7 @@ impl Link {
         self.keeps
     }
 
-    /// Whether the other side has reset the connection, as far as this side knows.
+    /// Whether the other side has reset the connection, as far as this side has seen.
     pub(crate) fn is_reset(&self, side: Side, now: Moment) -> bool {
         let pipe = &self.pipes[1 - side];
         !self.is_cut && pipe.is_due(pipe.reset, now)
@@ -251,7 +251,7 @@ impl Link {
             return Ok(0);
         }
         if self.closed[1 - side] {
-            // The peer is gone: the bytes are lost, and a reset comes back.
+            // The peer is gone: the bytes are lost, and a reset returns.
             let at = now + self.latency * 2;
             self.pipes[1 - side].reset.get_or_insert(at);
             return Ok(n);

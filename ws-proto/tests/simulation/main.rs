@@ -45,7 +45,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use world::{Purpose, World};
-use ws_kit::seeds::{number, words};
+use ws_kit::seeds::{number, panic_message};
 
 /// Runs one test at a time with all threads, so that its allocations are its own.
 static TURN: Mutex<()> = Mutex::new(());
@@ -56,12 +56,12 @@ fn nothing_is_lost_late_or_left_over_on_any_network() {
 }
 
 #[test]
-fn two_honest_ends_never_wait_for_each_other() {
+fn two_honest_ends_never_deadlock() {
     run(Purpose::Steady, 150);
 }
 
 #[test]
-fn all_connections_together_stay_near_the_limit_of_memory() {
+fn all_connections_together_stay_near_the_memory_limit() {
     run(Purpose::Memory, 60);
 }
 
@@ -143,5 +143,5 @@ fn count(purpose: Purpose, seeds: std::ops::Range<u64>) {
 /// The fault found by a run, if any.
 fn fault(purpose: Purpose, seed: u64) -> Option<String> {
     let fault = catch_unwind(AssertUnwindSafe(|| World::new(purpose, seed, false).run())).err()?;
-    Some(words(&*fault))
+    Some(panic_message(&*fault))
 }

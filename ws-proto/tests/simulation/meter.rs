@@ -24,11 +24,11 @@ pub(crate) fn allocated() -> Option<usize> {
     IS_ALONE.load(Ordering::Relaxed).then(|| ALLOCATOR.stats().bytes_allocated)
 }
 
-/// Checks the allocations since `before`, while a connection read: `came` bytes belong to unfinished input, and
-/// `queued` are pending output.
-pub(crate) fn check(before: Option<usize>, came: u64, queued: usize) {
+/// Checks the allocations since `before`, while a connection read: `unfinished` bytes await the rest of
+/// their message, and `queued` are pending output.
+pub(crate) fn check(before: Option<usize>, unfinished: u64, queued: usize) {
     if let (Some(before), Some(after)) = (before, allocated()) {
-        let most = SLACK + 4 * came as usize + 4 * queued;
-        assert!(after - before <= most, "{} bytes were allocated for {came} received", after - before);
+        let most = SLACK + 4 * unfinished as usize + 4 * queued;
+        assert!(after - before <= most, "{} bytes were allocated for {unfinished} received", after - before);
     }
 }

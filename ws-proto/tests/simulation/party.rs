@@ -1,7 +1,7 @@
 //! One end of a WebSocket, as an application uses it: what it sends and receives.
 
-use super::answers::Asked;
-use super::content::Said;
+use super::answers::Spec;
+use super::content::Content;
 use super::end::{End, Op};
 use super::flow::{Flow, Shared};
 use super::link::Link;
@@ -39,40 +39,40 @@ pub(crate) struct Party {
     pub(crate) repeats: bool,
     /// It sends this many bytes for each message it receives.
     pub(crate) answers: Option<usize>,
-    pub(crate) says: Shared<Flow>,
-    pub(crate) hears: Shared<Flow>,
+    pub(crate) outgoing: Shared<Flow>,
+    pub(crate) incoming: Shared<Flow>,
     /// The received part of a message, and whether it is text.
     fragment: Option<(bool, Vec<u8>)>,
     /// A message being sent in fragments, and how much of it was sent.
-    fragments: Option<(Said, usize)>,
+    fragments: Option<(Content, usize)>,
     /// Messages to send as soon as there is room.
-    backlog: VecDeque<Said>,
+    backlog: VecDeque<Content>,
     waits_for_room: bool,
     /// A ping of this end is unanswered.
     awaits_pong: bool,
     /// The longest message.
     pub(crate) most: usize,
     /// The client's request in its handshake.
-    pub(crate) asked: Option<Asked>,
+    pub(crate) spec: Option<Spec>,
 }
 
 impl Party {
-    pub(crate) fn new(end: End, says: Shared<Flow>, hears: Shared<Flow>, most: usize) -> Self {
+    pub(crate) fn new(end: End, outgoing: Shared<Flow>, incoming: Shared<Flow>, most: usize) -> Self {
         Self {
             end,
             habit: Habit::Waits,
             feed: None,
             repeats: false,
             answers: None,
-            says,
-            hears,
+            outgoing,
+            incoming,
             fragment: None,
             fragments: None,
             backlog: VecDeque::new(),
             waits_for_room: false,
             awaits_pong: false,
             most,
-            asked: None,
+            spec: None,
         }
     }
 
@@ -105,7 +105,7 @@ impl Party {
     /// Whether it has work, or waits for something.
     pub(crate) fn is_busy(&mut self) -> bool {
         let connection = &self.end.connection;
-        let is_connecting = connection.state() == State::Connecting && self.asked.is_some();
+        let is_connecting = connection.state() == State::Connecting && self.spec.is_some();
         let has_work = self.end.has_unread()
             || self.end.is_unpolled
             || self.is_open() && (!self.backlog.is_empty() || self.fragments.is_some());
@@ -115,22 +115,22 @@ impl Party {
     // --- sending
 
     /// Sends a whole message, in one of the possible ways. Returns whether it was accepted.
-    pub(crate) fn say(&mut self, now: Moment, said: Said, rng: &mut Rng) -> Result<Sent, SendError> {
+    pub(crate) fn send(&mut self, now: Moment, content: Content, rng: &mut Rng) -> Result<Sent, SendError> {
         let queued = self.end.queued(false);
         let connection = &mut self.end.connection;
-        let result = match (rng.below(4), said.is_text) {
-            (0, true) => connection.send(said.text()),
-            (1, true) => connection.send(said.text().to_owned()),
-            (0, false) => connection.send(&said.data[..]),
-            (1, false) => connection.send(said.data.to_vec()),
-            (2, true) => connection.send(Message::Text(said.text().into())),
-            (2, false) => connection.send(Message::Binary(said.data[..].into())),
-            (_, true) => connection.send(Frame::text(said.text())),
-            (_, false) => connection.send(Frame::binary(said.data.clone())),
+        let result = match (rng.below(4), content.is_text) {
+            (0, true) => connection.send(content.text()),
+            (1, true) => connection.send(content.text().to_owned()),
+            (0, false) => connection.send(&content.data[..]),
+            (1, false) => connection.send(content.data.to_vec()),
+            (2, true) => connection.send(Message::Text(content.text().into())),
+            (2, false) => connection.send(Message::Binary(content.data[..].into())),
+            (_, true) => connection.send(Frame::text(content.text())),
+            (_, false) => connection.send(Frame::binary(content.data.clone())),
         };
-        self.check(now, queued, said.data.len(), false, &result);
+        self.check(now, queued, content.data.len(), false, &result);
         if result.is_ok() {
-            self.says.borrow_mut().say(said);
+            self.outgoing.borrow_mut().send(content);
         }
         result
     }
@@ -163,16 +163,16 @@ impl Party {
     }
 
     /// Begins a message in fragments, or continues it.
-    pub(crate) fn say_part(&mut self, now: Moment, rng: &mut Rng) {
+    pub(crate) fn send_part(&mut self, now: Moment, rng: &mut Rng) {
         if !self.is_open() {
             return;
         }
-        let (said, from) = self.fragments.take().unwrap_or_else(|| (Said::any(rng, self.most), 0));
-        let rest = said.data.slice(from..);
-        let is_first = from == 0 && !self.says.borrow().is_in_fragments();
+        let (content, from) = self.fragments.take().unwrap_or_else(|| (Content::any(rng, self.most), 0));
+        let rest = content.data.slice(from..);
+        let is_first = from == 0 && !self.outgoing.borrow().is_in_fragments();
         let part = rest.slice(..rng.within(0, rest.len()).max(rest.len().min(self.most / 8)));
         let is_last = part.len() == rest.len() && !(is_first && rng.percent(90));
-        let opcode = match (is_first, said.is_text) {
+        let opcode = match (is_first, content.is_text) {
             (false, _) => Opcode::Continuation,
             (true, true) => Opcode::Text,
             (true, false) => Opcode::Binary,
@@ -181,22 +181,22 @@ impl Party {
         let queued = self.end.queued(!is_first);
         let result = self.end.connection.send(&frame);
         self.check(now, queued, part.len(), !is_first, &result);
-        let mut says = self.says.borrow_mut();
+        let mut outgoing = self.outgoing.borrow_mut();
         match result {
             Ok(_) => {
                 if is_first && is_last {
-                    says.say(said);
+                    outgoing.send(content);
                 } else if is_last {
-                    says.finish();
+                    outgoing.finish();
                 } else {
                     if is_first {
-                        says.begin(said.clone());
+                        outgoing.begin(content.clone());
                     }
-                    self.fragments = Some((said, from + part.len()));
+                    self.fragments = Some((content, from + part.len()));
                 }
             }
             // It is retried, unless it has not begun.
-            Err(_) => self.fragments = (!is_first).then_some((said, from)),
+            Err(_) => self.fragments = (!is_first).then_some((content, from)),
         }
     }
 
@@ -204,30 +204,30 @@ impl Party {
     pub(crate) fn finish_fragments(&mut self, now: Moment, rng: &mut Rng) -> bool {
         let may = self.fragments.is_some() && !self.end.connection.is_congested();
         if may {
-            self.say_part(now, rng);
+            self.send_part(now, rng);
         }
         may
     }
 
     /// Sends much at once: stops when there is no room, and continues when there is.
-    pub(crate) fn say_much(&mut self, rng: &mut Rng) {
+    pub(crate) fn send_burst(&mut self, rng: &mut Rng) {
         for _ in 0..rng.within(2, 12) {
-            self.backlog.push_back(Said::any(rng, self.most));
+            self.backlog.push_back(Content::any(rng, self.most));
         }
     }
 
     /// Sends this many messages of one length at once.
-    pub(crate) fn say_bulk(&mut self, count: usize, len: usize, rng: &mut Rng) {
-        self.backlog.extend((0..count).map(|_| Said::of(rng, len.min(self.most))));
+    pub(crate) fn send_bulk(&mut self, count: usize, len: usize, rng: &mut Rng) {
+        self.backlog.extend((0..count).map(|_| Content::of(rng, len.min(self.most))));
     }
 
-    /// Sends what its feed owes, or what waits for room: one message, or as many as are accepted.
+    /// Sends what its feed has due, or what waits for room: one message, or as many as are accepted.
     pub(crate) fn push(&mut self, now: Moment, rng: &mut Rng) {
         if let Some(feed) = self.feed.as_mut().filter(|feed| feed.left > 0 && feed.next <= now) {
             feed.left -= 1;
             feed.next = now + feed.every;
-            let said = Said::of(rng, 100.min(self.most));
-            let _ = self.say(now, said, rng);
+            let content = Content::of(rng, 100.min(self.most));
+            let _ = self.send(now, content, rng);
             return;
         }
         while !self.waits_for_room && self.push_one(now, rng) && self.habit != Habit::Waits {}
@@ -235,34 +235,34 @@ impl Party {
 
     /// Sends the next message of its backlog, if there is one. Returns whether it did.
     fn push_one(&mut self, now: Moment, rng: &mut Rng) -> bool {
-        let Some(said) = self.backlog.pop_front() else { return false };
-        match self.say(now, said.clone(), rng) {
+        let Some(content) = self.backlog.pop_front() else { return false };
+        match self.send(now, content.clone(), rng) {
             Ok(Sent::Queued) => {}
             Ok(Sent::Congested) => self.waits_for_room = self.habit == Habit::Waits && rng.percent(70),
             Err(SendError::Full) if self.habit == Habit::Ignores => {}
             Err(SendError::Full) if self.end.connection.is_congested() => {
                 self.waits_for_room = true;
-                self.backlog.push_front(said);
+                self.backlog.push_front(content);
             }
-            // Otherwise it would wait behind its own message, possibly indefinitely.
+            // Otherwise it would wait for its own message, possibly indefinitely.
             Err(_) => {}
         }
         true
     }
 
     /// Sends the reply to a received message.
-    pub(crate) fn reply(&mut self, now: Moment, heard: Said, rng: &mut Rng) {
-        let said = match self.answers {
-            Some(len) => Said::of(rng, len.min(self.most)),
-            None => heard,
+    pub(crate) fn reply(&mut self, now: Moment, received: Content, rng: &mut Rng) {
+        let content = match self.answers {
+            Some(len) => Content::of(rng, len.min(self.most)),
+            None => received,
         };
-        // No reply is owed to a peer that is too slow for it, unless it is kept for later.
+        // A peer that is too slow for its reply gets none, unless it is kept for later.
         if self.repeats && !self.backlog.is_empty() {
-            self.backlog.push_back(said);
-        } else if self.say(now, said.clone(), rng) == Err(SendError::Full) && self.repeats {
+            self.backlog.push_back(content);
+        } else if self.send(now, content.clone(), rng) == Err(SendError::Full) && self.repeats {
             let may_come_again = self.end.connection.is_congested();
             if may_come_again {
-                self.backlog.push_back(said);
+                self.backlog.push_back(content);
                 self.waits_for_room = true;
             }
         }
@@ -280,11 +280,11 @@ impl Party {
     pub(crate) fn close(&mut self, now: Moment, code: CloseCode, reason: &str) {
         let was_open = self.is_open();
         self.end.pauses_until = None;
-        self.end.is_terminated |= self.asked.is_some() && self.end.connection.state() == State::Connecting;
+        self.end.is_terminated |= self.spec.is_some() && self.end.connection.state() == State::Connecting;
         let closed = self.end.connection.close(now, code, reason);
         if was_open {
             assert_eq!(closed, Ok(()));
-            self.says.borrow_mut().close(code, reason);
+            self.outgoing.borrow_mut().close(code, reason);
         }
         self.fragments = None;
         self.end.touch(now);
@@ -294,10 +294,10 @@ impl Party {
     pub(crate) fn go_away(&mut self, now: Moment, code: CloseCode, reason: &str) {
         let was_open = self.is_open();
         self.end.pauses_until = None;
-        let gone = self.end.connection.go_away(now, code, reason);
+        let result = self.end.connection.go_away(now, code, reason);
         if was_open {
-            assert_eq!(gone, Ok(()));
-            self.says.borrow_mut().close(code, reason);
+            assert_eq!(result, Ok(()));
+            self.outgoing.borrow_mut().close(code, reason);
         }
         self.fragments = None;
         self.end.touch(now);
@@ -306,14 +306,14 @@ impl Party {
     // --- receiving
 
     /// Handles an event as every application does. Returns a whole message.
-    pub(crate) fn hear(&mut self, now: Moment, event: &Event<'_>, rng: &mut Rng) -> Option<Said> {
+    pub(crate) fn receive(&mut self, now: Moment, event: &Event<'_>, rng: &mut Rng) -> Option<Content> {
         match event {
             Event::Message(message) => {
                 assert!(self.fragment.is_none(), "a message amid the chunks of another");
-                self.hears.borrow_mut().hear(message.is_text(), message.as_bytes());
-                return Some(said(message.is_text(), message.as_bytes()));
+                self.incoming.borrow_mut().receive(message.is_text(), message.as_bytes());
+                return Some(content(message.is_text(), message.as_bytes()));
             }
-            Event::Fragment(fragment) => return self.hear_piece(fragment),
+            Event::Fragment(fragment) => return self.receive_fragment(fragment),
             Event::Pong(pong) => {
                 assert!(pong.latency <= now - self.end.born());
                 self.awaits_pong = false;
@@ -325,16 +325,16 @@ impl Party {
                 }
             }
             Event::Closed(closed) => {
-                let hears = self.hears.borrow();
-                if hears.is_spoiled {
+                let incoming = self.incoming.borrow();
+                if incoming.is_spoiled {
                     return None;
                 }
                 // If the engine gives up, its Close overtakes them.
                 let closes = |flow: &Flow| flow.closed.as_ref().is_some_and(|(code, _)| *code == closed.code);
-                if closed.clean && (closes(&hears) || closes(&self.says.borrow())) {
-                    assert!(hears.is_heard(), "messages before the Close are missing");
+                if closed.clean && (closes(&incoming) || closes(&self.outgoing.borrow())) {
+                    assert!(incoming.is_complete(), "messages before the Close are missing");
                 }
-                if let (Some((code, reason)), true) = (&hears.closed, closed.clean) {
+                if let (Some((code, reason)), true) = (&incoming.closed, closed.clean) {
                     let expected = (*code, reason.as_str());
                     assert_eq!((closed.code, closed.reason.as_str()), expected, "{closed}");
                 }
@@ -344,32 +344,32 @@ impl Party {
         None
     }
 
-    fn hear_piece(&mut self, fragment: &Fragment<'_>) -> Option<Said> {
+    fn receive_fragment(&mut self, fragment: &Fragment<'_>) -> Option<Content> {
         assert_eq!(fragment.first, self.fragment.is_none(), "which fragment is the first");
         let (is_text, bytes) = self.fragment.get_or_insert((fragment.data.is_text(), Vec::new()));
         assert_eq!(*is_text, fragment.data.is_text(), "a fragment of another type");
         bytes.extend_from_slice(fragment.data.as_bytes());
         if !fragment.last {
-            self.hears.borrow().hear_part(*is_text, bytes);
+            self.incoming.borrow().receive_part(*is_text, bytes);
             return None;
         }
         let (is_text, bytes) = self.fragment.take()?;
-        self.hears.borrow_mut().hear(is_text, &bytes);
-        Some(said(is_text, &bytes))
+        self.incoming.borrow_mut().receive(is_text, &bytes);
+        Some(content(is_text, &bytes))
     }
 
     /// Whether it has received and sent everything.
-    pub(crate) fn is_content(&mut self) -> Result<(), &'static str> {
+    pub(crate) fn check_done(&mut self) -> Result<(), &'static str> {
         let connection = &mut self.end.connection;
         let must = |is: bool, what| if is { Ok(()) } else { Err(what) };
         must(connection.state() == State::Open, "it is not open")?;
         must(connection.queued() == 0 && !connection.is_congested(), "output is queued")?;
         must(self.backlog.is_empty() && !self.waits_for_room, "it waits for room")?;
-        must(self.hears.borrow().is_heard(), "it has not received everything")?;
+        must(self.incoming.borrow().is_complete(), "it has not received everything")?;
         must(!self.awaits_pong, "its ping is unanswered")
     }
 }
 
-fn said(is_text: bool, data: &[u8]) -> Said {
-    Said { is_text, data: data.to_vec().into() }
+fn content(is_text: bool, data: &[u8]) -> Content {
+    Content { is_text, data: data.to_vec().into() }
 }

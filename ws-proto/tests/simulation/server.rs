@@ -1,7 +1,7 @@
 //! The server: it echoes, publishes to topics, answers requests, closes, and records everything.
 
-use super::answers::{self, Asked, Later, What};
-use super::content::Said;
+use super::answers::{self, Deferred, Later, Spec};
+use super::content::Content;
 use super::link::{Link, SERVER};
 use super::party::Party;
 use super::rng::Rng;
@@ -20,7 +20,7 @@ pub(crate) struct Conn {
     /// The percentage of messages that it echoes.
     echoes: usize,
     /// The number of requests received.
-    asked: usize,
+    requests: usize,
     /// Deferred actions, and bodies that wait for room.
     pub(crate) later: Vec<Later>,
     /// The application itself may cause an HTTP error.
@@ -47,26 +47,26 @@ impl Server {
 
     pub(crate) fn handle(&mut self, id: usize, now: Moment, event: Event<'_>, rng: &mut Rng) {
         let conn = &mut self.conns[id];
-        let heard = conn.party.hear(now, &event, rng);
+        let received = conn.party.receive(now, &event, rng);
         match event {
             Event::Request(request) => {
-                let Some(asked) = Asked::parse(request.path()) else { return drop(request) };
-                if !conn.party.hears.borrow().is_spoiled {
-                    assert_eq!((asked.of, asked.n), (id, conn.asked), "a request came twice, or never");
+                let Some(spec) = Spec::parse(request.path()) else { return drop(request) };
+                if !conn.party.incoming.borrow().is_spoiled {
+                    assert_eq!((spec.of, spec.n), (id, conn.requests), "a request arrived twice, or never");
                     let body = request.http().body();
-                    assert!(body.is_empty() || body == asked.body(), "the body of request {}", asked.n);
+                    assert!(body.is_empty() || body == spec.body(), "the body of request {}", spec.n);
                 }
-                conn.asked += 1;
-                conn.own_fault |= asked.kind == answers::Kind::CutOff;
-                let what = answers::request(&mut conn.party.end, now, request, asked, rng);
-                self.put_off(id, now, what, rng);
+                conn.requests += 1;
+                conn.own_fault |= spec.kind == answers::Kind::CutOff;
+                let action = answers::request(&mut conn.party.end, now, request, spec, rng);
+                self.defer(id, now, action, rng);
             }
             Event::Upgrade(upgrade) => {
-                let Some(asked) = Asked::parse(upgrade.path()) else { return drop(upgrade) };
-                conn.asked += 1;
-                conn.own_fault |= asked.kind == answers::Kind::Drop;
-                let what = answers::upgrade(&mut conn.party.end, now, upgrade, asked, rng);
-                self.put_off(id, now, what, rng);
+                let Some(spec) = Spec::parse(upgrade.path()) else { return drop(upgrade) };
+                conn.requests += 1;
+                conn.own_fault |= spec.kind == answers::Kind::Drop;
+                let action = answers::upgrade(&mut conn.party.end, now, upgrade, spec, rng);
+                self.defer(id, now, action, rng);
             }
             Event::Open(_) => {
                 for topic in TOPICS {
@@ -75,16 +75,16 @@ impl Server {
                     }
                 }
                 if rng.percent(50) {
-                    self.say(id, now, rng);
+                    self.send(id, now, rng);
                 }
             }
             Event::Drained => {
                 for later in conn.later.iter_mut() {
-                    if let What::Body(_, rest, waits, kind) = &mut later.what {
+                    if let Deferred::Body(_, rest, waits, kind) = &mut later.action {
                         *waits = rest.is_empty() && *kind == answers::Kind::Events;
                     }
                 }
-                self.give_kept(id, now);
+                self.flush_kept(id, now);
             }
             Event::Closed(closed) => {
                 // Otherwise the engine may have answered on its own.
@@ -102,18 +102,18 @@ impl Server {
             }
             _ => {}
         }
-        if let Some(said) = heard
+        if let Some(content) = received
             && rng.percent(self.conns[id].echoes)
         {
-            self.conns[id].party.reply(now, said, rng);
+            self.conns[id].party.reply(now, content, rng);
         }
         self.check();
     }
 
-    fn put_off(&mut self, id: usize, now: Moment, what: Option<What>, rng: &mut Rng) {
-        if let Some(what) = what {
-            let at = now + answers::delay(rng, &what);
-            self.conns[id].later.push(Later { at, what });
+    fn defer(&mut self, id: usize, now: Moment, action: Option<Deferred>, rng: &mut Rng) {
+        if let Some(action) = action {
+            let at = now + answers::delay(rng, &action);
+            self.conns[id].later.push(Later { at, action });
         }
     }
 
@@ -136,13 +136,13 @@ impl Server {
         later.map(|later| later.at).filter(|at| *at > now).min()
     }
 
-    pub(crate) fn go_on(&mut self, id: usize, now: Moment, rng: &mut Rng) {
+    pub(crate) fn run_deferred(&mut self, id: usize, now: Moment, rng: &mut Rng) {
         let conn = &mut self.conns[id];
         let due = |later: &Later| later.at <= now && !later.waits();
         let Some(at) = conn.later.iter().position(due) else { return };
         let later = conn.later.swap_remove(at);
-        let what = answers::go_on(&mut conn.party.end, now, later.what, rng);
-        self.put_off(id, now, what, rng);
+        let action = answers::run_deferred(&mut conn.party.end, now, later.action, rng);
+        self.defer(id, now, action, rng);
     }
 
     fn subscribe(&mut self, id: usize, topic: &'static str) {
@@ -164,9 +164,9 @@ impl Server {
         let party = &mut self.conns[id].party;
         match rng.below(22) {
             20..22 => party.end.pause(now, now + rng.time(Duration::from_secs(60))),
-            0..6 => self.say(id, now, rng),
-            6..9 => party.say_part(now, rng),
-            9..11 => party.say_much(rng),
+            0..6 => self.send(id, now, rng),
+            6..9 => party.send_part(now, rng),
+            9..11 => party.send_burst(rng),
             11..14 => party.ping(now, rng),
             14 => party.end.resume(now),
             15..18 => {
@@ -190,10 +190,10 @@ impl Server {
         self.check();
     }
 
-    fn say(&mut self, id: usize, now: Moment, rng: &mut Rng) {
+    fn send(&mut self, id: usize, now: Moment, rng: &mut Rng) {
         let party = &mut self.conns[id].party;
-        let said = Said::any(rng, party.most);
-        let _ = party.say(now, said, rng);
+        let content = Content::any(rng, party.most);
+        let _ = party.send(now, content, rng);
     }
 
     pub(crate) fn close(&mut self, id: usize, now: Moment, code: CloseCode, reason: &str) {
@@ -225,12 +225,13 @@ impl Server {
         let topic = rng.pick(&TOPICS);
         let listeners: Vec<_> = self.topics.subscribers(topic).collect();
         let most = listeners.iter().map(|id| self.conns[*id].party.most).min().unwrap_or(0);
-        let said = Said::any(rng, most);
-        let frame = if said.is_text { Frame::text(said.text()) } else { Frame::binary(said.data.clone()) };
+        let content = Content::any(rng, most);
+        let frame =
+            if content.is_text { Frame::text(content.text()) } else { Frame::binary(content.data.clone()) };
         let key = rng.pick(&KEYS);
         let policy = rng.pick(&[SlowPeer::Close, SlowPeer::Skip, SlowPeer::Latest(key)]);
         for id in listeners {
-            self.deliver(id, now, policy, &said, &frame, key);
+            self.deliver(id, now, policy, &content, &frame, key);
         }
     }
 
@@ -239,14 +240,14 @@ impl Server {
         id: usize,
         now: Moment,
         policy: SlowPeer<'_>,
-        said: &Said,
+        content: &Content,
         frame: &Frame,
         key: &'static str,
     ) {
         let party = &mut self.conns[id].party;
         let (queued, was_congested) = (party.end.connection.queued(), party.end.connection.is_congested());
         let (was_open, has_kept) = (party.is_open(), self.newest.has(id));
-        let len = said.data.len();
+        let len = content.data.len();
         let is_too_much = queued > 0 && queued + len + 14 > party.end.rules.config.get_outbox_cap();
         let is_scarce = party.end.rules.config.get_memory().is_some();
         let delivered = policy.deliver(now, id, &mut party.end.connection, frame, &mut self.newest);
@@ -257,7 +258,7 @@ impl Server {
             (Delivered::Queued, _) => was_open,
             (Delivered::Skipped, SlowPeer::Skip) => was_congested || is_too_much || is_scarce,
             (Delivered::Kept, SlowPeer::Latest(_)) => was_congested || has_kept || is_too_much || is_scarce,
-            // The peer cannot drain messages that wait behind our own.
+            // The peer cannot drain messages that wait for our own.
             (Delivered::Closed, SlowPeer::Close | SlowPeer::Latest(_)) => is_too_much || is_scarce,
             _ => false,
         };
@@ -265,32 +266,32 @@ impl Server {
         match delivered {
             Delivered::Queued => {
                 party.end.check_send(now, queued, len, false, Ok(Sent::Queued));
-                party.says.borrow_mut().say(said.clone());
+                party.outgoing.borrow_mut().send(content.clone());
             }
             Delivered::Kept => {
                 self.kept.insert((id, key), frame.clone());
             }
-            Delivered::Closed => self.is_too_slow(id),
+            Delivered::Closed => self.close_slow(id),
             _ => {}
         }
         self.conns[id].party.end.touch(now);
     }
 
-    fn is_too_slow(&mut self, id: usize) {
+    fn close_slow(&mut self, id: usize) {
         let conn = &mut self.conns[id];
         conn.is_cut = true;
-        conn.party.says.borrow_mut().close(CloseCode::TRY_AGAIN_LATER, "too slow");
+        conn.party.outgoing.borrow_mut().close(CloseCode::TRY_AGAIN_LATER, "too slow");
     }
 
     /// After `Drained`: sends kept messages, the latest of each key.
-    fn give_kept(&mut self, id: usize, now: Moment) {
-        let mut told = Vec::new();
+    fn flush_kept(&mut self, id: usize, now: Moment) {
+        let mut outcomes = Vec::new();
         let connection = &mut self.conns[id].party.end.connection;
         let is_empty = connection.queued() == 0;
         flush_latest(now, id, connection, &mut self.newest, |frame, delivered| {
-            told.push((frame.clone(), delivered));
+            outcomes.push((frame.clone(), delivered));
         });
-        for (frame, delivered) in told {
+        for (frame, delivered) in outcomes {
             let key = self.kept.iter().find(|((of, _), kept)| *of == id && **kept == frame);
             let key = key.map(|(key, _)| *key).expect("only kept messages are flushed");
             match delivered {
@@ -301,10 +302,10 @@ impl Server {
                     if is_empty {
                         self.conns[id].party.end.may_be_alone(data.len());
                     }
-                    self.conns[id].party.says.borrow_mut().say(Said { is_text, data });
+                    self.conns[id].party.outgoing.borrow_mut().send(Content { is_text, data });
                 }
                 Delivered::Kept => {}
-                Delivered::Closed => self.is_too_slow(id),
+                Delivered::Closed => self.close_slow(id),
                 Delivered::NotOpen => {}
                 Delivered::Skipped => panic!("a kept message is skipped"),
             }
@@ -314,8 +315,8 @@ impl Server {
     }
 
     /// Whether a connection has everything it may expect.
-    pub(crate) fn is_content(&mut self, id: usize) -> Result<(), &'static str> {
-        self.conns[id].party.is_content()?;
+    pub(crate) fn check_done(&mut self, id: usize) -> Result<(), &'static str> {
+        self.conns[id].party.check_done()?;
         if self.newest.has(id) || self.kept.keys().any(|(of, _)| *of == id) {
             return Err("a message is kept for it");
         }
@@ -325,7 +326,15 @@ impl Server {
 
 impl Conn {
     pub(crate) fn new(party: Party, echoes: usize) -> Self {
-        Self { party, echoes, asked: 0, later: Vec::new(), own_fault: false, is_cut: false, left_since: None }
+        Self {
+            party,
+            echoes,
+            requests: 0,
+            later: Vec::new(),
+            own_fault: false,
+            is_cut: false,
+            left_since: None,
+        }
     }
 
     /// Whether the application itself may cause this HTTP error.
@@ -336,20 +345,20 @@ impl Conn {
 
 impl Later {
     fn waits(&self) -> bool {
-        matches!(self.what, What::Body(_, _, true, _))
+        matches!(self.action, Deferred::Body(_, _, true, _))
     }
 
     /// Whether it never ends on its own.
     pub(crate) fn is_endless(&self) -> bool {
-        matches!(self.what, What::Body(_, _, _, answers::Kind::Events))
+        matches!(self.action, Deferred::Body(_, _, _, answers::Kind::Events))
     }
 
     /// Whether it is an answer, or the rest of one, that its client expects.
     fn is_due(&self, may_wait: bool) -> bool {
-        match &self.what {
-            What::Respond(..) => may_wait,
-            What::Body(body, _, _, kind) => !body.is_unwanted() && *kind != answers::Kind::Events,
-            What::Part(body, ..) => !body.is_unwanted(),
+        match &self.action {
+            Deferred::Respond(..) => may_wait,
+            Deferred::Body(body, _, _, kind) => !body.is_unwanted() && *kind != answers::Kind::Events,
+            Deferred::Part(body, ..) => !body.is_unwanted(),
             _ => false,
         }
     }
@@ -360,7 +369,7 @@ const NOTICES: Duration = Duration::from_secs(1);
 
 impl Conn {
     /// The departure of a client whose answer has no length is detected as soon as nothing precedes it.
-    pub(crate) fn must_notice(&mut self, now: Moment, link: &Link) {
+    pub(crate) fn check_departure(&mut self, now: Moment, link: &Link) {
         let is_streaming = self.is_streaming();
         let end = &self.party.end;
         let is_attentive = end.manner.late == Duration::ZERO
@@ -379,11 +388,11 @@ impl Conn {
 
     /// Whether an answer without a known length is in progress.
     pub(crate) fn is_streaming(&mut self) -> bool {
-        self.later.iter().any(|later| match &later.what {
-            What::Body(body, _, _, kind) => {
+        self.later.iter().any(|later| match &later.action {
+            Deferred::Body(body, _, _, kind) => {
                 kind.is_streamed() && self.party.end.connection.http().is_its_turn(body)
             }
-            What::Part(body, ..) => self.party.end.connection.http().is_its_turn(body),
+            Deferred::Part(body, ..) => self.party.end.connection.http().is_its_turn(body),
             _ => false,
         })
     }

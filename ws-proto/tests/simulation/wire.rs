@@ -75,12 +75,12 @@ impl Wire {
     }
 
     /// The output starts after bytes that others wrote.
-    pub(crate) fn goes_on_behind(&mut self, written: u64) {
+    pub(crate) fn continue_after(&mut self, written: u64) {
         self.written = written;
     }
 
     /// A Ping was read: its Pong is due next.
-    pub(crate) fn owe_pong(&mut self) {
+    pub(crate) fn expect_pong(&mut self) {
         self.behind.get_or_insert(0);
     }
 

@@ -1,4 +1,4 @@
-//! One run: whatever can act acts, in random order; when nothing can, time passes.
+//! One run: all actors that can act do so, in random order; when none can, time passes.
 
 use super::browser::Browser;
 use super::end::{End, Op};
@@ -54,12 +54,12 @@ pub(crate) enum ClientKind {
     /// Bytes, with replies ignored.
     Rude(Vec<u8>),
     /// The client has left.
-    Gone,
+    Left,
 }
 
 /// An actor that can act now.
 #[derive(Clone, Copy, Debug)]
-enum Who {
+enum Actor {
     Client(usize, Op),
     Server(usize, Op),
     /// The server performs a deferred action.
@@ -87,7 +87,7 @@ pub(crate) struct World {
     pub(crate) links: Vec<Link>,
     pub(crate) server_acts: usize,
     next_server_act: Moment,
-    can: Vec<Who>,
+    can: Vec<Actor>,
     /// The connection that the last step changed; `None` if any may have changed.
     pub(crate) changed: Option<usize>,
     /// The server is stopping.
@@ -95,10 +95,10 @@ pub(crate) struct World {
     steps: usize,
     /// The number of steps when time last passed.
     steps_before: usize,
-    pub(crate) is_told: bool,
+    pub(crate) is_verbose: bool,
 }
 
-impl Who {
+impl Actor {
     /// The only connection that changes, if there is just one.
     fn id(self) -> Option<usize> {
         match self {
@@ -112,7 +112,7 @@ impl Who {
 const OPS: [Op; 6] = [Op::Read, Op::Write, Op::Timer, Op::Poll, Op::Push, Op::Resume];
 
 impl World {
-    pub(crate) fn new(purpose: Purpose, seed: u64, is_told: bool) -> Self {
+    pub(crate) fn new(purpose: Purpose, seed: u64, is_verbose: bool) -> Self {
         let mut rng = Rng::new(seed);
         let now = BIRTH;
         let mut this = Self {
@@ -132,7 +132,7 @@ impl World {
             has_stopped: false,
             steps: 0,
             steps_before: 0,
-            is_told,
+            is_verbose,
             rng,
         };
         let (least, most) = match purpose {
@@ -141,7 +141,7 @@ impl World {
             Purpose::Memory => (3, 8),
         };
         for _ in 0..this.rng.within(least, most) {
-            this.come();
+            this.add_client();
         }
         this
     }
@@ -150,11 +150,11 @@ impl World {
     pub(crate) fn run(mut self) {
         while self.has_acts() && self.step() {}
         self.settle();
-        self.part();
+        self.close_all();
     }
 
-    pub(crate) fn tell(&self, what: impl FnOnce() -> String) {
-        if self.is_told {
+    pub(crate) fn log(&self, what: impl FnOnce() -> String) {
+        if self.is_verbose {
             println!("{:?} {}", self.now - BIRTH, what());
         }
     }
@@ -170,27 +170,27 @@ impl World {
         self.steps += 1;
         let is_endless = self.steps > MOST_STEPS || self.steps - self.steps_before > MOST_AT_ONCE;
         assert!(!is_endless, "it spins without progress");
-        self.find_who_can();
+        self.find_actors();
         if self.can.is_empty() {
             let Some(next) = self.next() else { return false };
             (self.now, self.steps_before) = (next, self.steps);
             self.check_time();
             return true;
         }
-        let who = self.rng.pick(&self.can);
-        self.changed = who.id();
-        self.tell(|| format!("{who:?}"));
+        let actor = self.rng.pick(&self.can);
+        self.changed = actor.id();
+        self.log(|| format!("{actor:?}"));
         let now = self.now;
-        match who {
-            Who::Client(id, op) => self.client_does(id, op),
-            Who::Server(id, op) => self.server_does(id, op),
-            Who::Later(id) => {
-                self.server.go_on(id, now, &mut self.rng);
+        match actor {
+            Actor::Client(id, op) => self.run_client(id, op),
+            Actor::Server(id, op) => self.run_server(id, op),
+            Actor::Later(id) => {
+                self.server.run_deferred(id, now, &mut self.rng);
                 self.server_settles(id);
             }
-            Who::ClientActs(id) => self.client_acts(id),
-            Who::ClientResets(id) => self.client_resets(id),
-            Who::ServerActs => {
+            Actor::ClientActs(id) => self.act_client(id),
+            Actor::ClientResets(id) => self.reset_client(id),
+            Actor::ServerActs => {
                 self.server_acts -= 1;
                 self.next_server_act = now + self.rng.time(Duration::from_secs(10));
                 if self.rng.percent(1) && !self.has_stopped {
@@ -199,7 +199,7 @@ impl World {
                     self.server.act(now, &mut self.rng);
                 }
             }
-            Who::CutAll => {
+            Actor::CutAll => {
                 self.server.stops = None;
                 self.server.cut_all(now);
             }
@@ -208,69 +208,69 @@ impl World {
     }
 
     /// Reuses the last result for connections that have not changed.
-    fn find_who_can(&mut self) {
+    fn find_actors(&mut self) {
         match self.changed.take() {
             Some(id) => {
-                self.can.retain(|who| who.id() != Some(id));
-                self.find_who_can_of(id);
+                self.can.retain(|actor| actor.id() != Some(id));
+                self.find_actors_of(id);
             }
             None => {
                 self.can.clear();
                 for id in 0..self.clients.len() {
-                    self.find_who_can_of(id);
+                    self.find_actors_of(id);
                 }
                 if self.server_acts > 0 && self.next_server_act <= self.now {
-                    self.can.push(Who::ServerActs);
+                    self.can.push(Actor::ServerActs);
                 }
                 if self.server.stops.is_some_and(|at| at <= self.now) {
-                    self.can.push(Who::CutAll);
+                    self.can.push(Actor::CutAll);
                 }
             }
         }
     }
 
-    fn find_who_can_of(&mut self, id: usize) {
+    fn find_actors_of(&mut self, id: usize) {
         let Self { now, server, clients, links, can, .. } = self;
         let (now, link, client) = (*now, &links[id], &mut clients[id]);
         match &mut client.kind {
             ClientKind::WebSocket(party) => {
                 let ops = OPS.into_iter().filter(|op| party.end.can(*op, now, link) || party.can(*op, now));
-                can.extend(ops.map(|op| Who::Client(id, op)));
+                can.extend(ops.map(|op| Actor::Client(id, op)));
             }
             ClientKind::Http(browser) => {
                 if browser.can_read(now, link) {
-                    can.push(Who::Client(id, Op::Read));
+                    can.push(Actor::Client(id, Op::Read));
                 }
                 if browser.can_write(now, link) {
-                    can.push(Who::Client(id, Op::Write));
+                    can.push(Actor::Client(id, Op::Write));
                 }
             }
             ClientKind::Rude(bytes) => {
                 if link.is_readable(CLIENT, now) {
-                    can.push(Who::Client(id, Op::Read));
+                    can.push(Actor::Client(id, Op::Read));
                 }
                 if !bytes.is_empty() && (link.room(CLIENT) > 0 || link.is_reset(CLIENT, now)) {
-                    can.push(Who::Client(id, Op::Write));
+                    can.push(Actor::Client(id, Op::Write));
                 }
             }
-            ClientKind::Gone => {}
+            ClientKind::Left => {}
         }
         if let ClientKind::WebSocket(party) = &client.kind
             && client.resets
             && party.end.has_written_close()
             && link.has_arrived(CLIENT, now)
         {
-            can.push(Who::ClientResets(id));
+            can.push(Actor::ClientResets(id));
         }
         if client.acts > 0 && client.next_act <= now {
-            can.push(Who::ClientActs(id));
+            can.push(Actor::ClientActs(id));
         }
-        server.conns[id].must_notice(now, link);
+        server.conns[id].check_departure(now, link);
         let party = &mut server.conns[id].party;
         let ops = OPS.into_iter().filter(|op| party.end.can(*op, now, link) || party.can(*op, now));
-        can.extend(ops.map(|op| Who::Server(id, op)));
+        can.extend(ops.map(|op| Actor::Server(id, op)));
         if server.has_later(id, now) {
-            can.push(Who::Later(id));
+            can.push(Actor::Later(id));
         }
     }
 
@@ -290,7 +290,7 @@ impl World {
                 ClientKind::WebSocket(party) => party.next(now, link).into_iter().chain(arrived).min(),
                 ClientKind::Http(browser) => browser.next(now, link),
                 ClientKind::Rude(_) => link.next_arrival(CLIENT, now),
-                ClientKind::Gone => None,
+                ClientKind::Left => None,
             });
             at(Some(client.next_act).filter(|_| client.acts > 0));
             at(self.server.conns[id].party.next(now, link));
@@ -303,7 +303,7 @@ impl World {
 
     // --- actions
 
-    fn server_does(&mut self, id: usize, op: Op) {
+    fn run_server(&mut self, id: usize, op: Op) {
         let Self { now, server, links, rng, .. } = self;
         let (mut at, link) = (*now, &mut links[id]);
         let (now, handling) = (*now, server.conns[id].party.end.manner.handling);
@@ -340,7 +340,7 @@ impl World {
         self.server.conns[id].party.end.settle(self.now, &mut self.links[id]);
     }
 
-    fn client_does(&mut self, id: usize, op: Op) {
+    fn run_client(&mut self, id: usize, op: Op) {
         let Self { now, server, clients, links, rng, .. } = self;
         let (now, link, client) = (*now, &mut links[id], &mut clients[id]);
         match &mut client.kind {
@@ -350,7 +350,7 @@ impl World {
                         let mut bytes = party.end.input(now, link, rng);
                         let mut input = &mut bytes[..];
                         while let Some(event) = party.end.handle_input(now, &mut input) {
-                            hear(party, now, &event, rng);
+                            receive(party, now, &event, rng);
                         }
                         party.end.keep(now, input);
                     }
@@ -362,7 +362,7 @@ impl World {
                 }
                 if op == Op::Poll || !party.end.manner.is_lazy || rng.percent(50) {
                     while let Some(event) = party.end.poll(now) {
-                        hear(party, now, &event, rng);
+                        receive(party, now, &event, rng);
                     }
                 }
                 party.end.settle(now, link);
@@ -392,10 +392,10 @@ impl World {
                 };
                 if is_over {
                     link.close(CLIENT, now);
-                    client.kind = ClientKind::Gone;
+                    client.kind = ClientKind::Left;
                 }
             }
-            ClientKind::Gone => {}
+            ClientKind::Left => {}
         }
     }
 
@@ -411,20 +411,20 @@ impl World {
         }
         let most = conn.most.min(manner.fair_length());
         let mut end = End::new(connection, rules, CLIENT, *now, manner);
-        end.name = self.is_told.then(|| format!("client {id}"));
+        end.name = self.is_verbose.then(|| format!("client {id}"));
         end.give_first(rest);
-        end.goes_on_behind(links[id].written(CLIENT));
-        let party = Party::new(end, conn.hears.clone(), conn.says.clone(), most);
-        server.conns[id].party.end.faces(&party.end);
+        end.continue_after(links[id].written(CLIENT));
+        let party = Party::new(end, conn.incoming.clone(), conn.outgoing.clone(), most);
+        server.conns[id].party.end.share_marks(&party.end);
         clients[id].kind = ClientKind::WebSocket(Box::new(party));
     }
 }
 
 /// A client handles events like any application.
-fn hear(party: &mut Party, now: Moment, event: &Event<'_>, rng: &mut Rng) {
-    assert!(!matches!(event, Event::Request(_) | Event::Upgrade(_)), "a client is asked");
-    let heard = party.hear(now, event, rng);
-    if let Some(said) = heard.filter(|_| party.repeats) {
-        party.reply(now, said, rng);
+fn receive(party: &mut Party, now: Moment, event: &Event<'_>, rng: &mut Rng) {
+    assert!(!matches!(event, Event::Request(_) | Event::Upgrade(_)), "a client received a request");
+    let received = party.receive(now, event, rng);
+    if let Some(content) = received.filter(|_| party.repeats) {
+        party.reply(now, content, rng);
     }
 }

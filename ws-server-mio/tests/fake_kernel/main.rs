@@ -31,7 +31,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 use std::thread;
 use world::World;
-use ws_kit::seeds::{number, words};
+use ws_kit::seeds::{number, panic_message};
 
 /// The payload of a handler's panic that is to be caught.
 const CAUGHT: &str = "a handler panics";
@@ -67,7 +67,7 @@ fn runs(seeds: u64, run: impl Fn(u64, bool) + Sync) {
                 for seed in (first..seeds).step_by(threads as usize) {
                     let Err(cause) = catch_unwind(AssertUnwindSafe(|| run(seed, false))) else { continue };
                     assert!(counts, "run it again with SEED={seed}");
-                    let text = words(&*cause);
+                    let text = panic_message(&*cause);
                     // The peer does not matter here.
                     let kind = text.lines().next().unwrap_or("").replace(|c: char| c.is_ascii_digit(), "");
                     failures.lock().unwrap().entry(kind).or_default().push(seed);

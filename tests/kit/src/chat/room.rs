@@ -22,7 +22,7 @@ enum FromPage {
     /// The first message, repeated after every reconnect. The session is the person's secret identity; `after` is the
     /// newest message that the page has, or 0.
     Hello { session: String, name: String, after: u64 },
-    /// A chat message. A page that receives no reply sends it again with the same key.
+    /// A chat message. A page that receives no reply resends it with the same key.
     Say { key: String, text: String },
     /// A liveness check: browser scripts do not see WebSocket pings.
     Ping,
@@ -70,7 +70,7 @@ pub struct Room<C> {
 
 impl<C: Copy + Eq + Hash> Room<C> {
     /// An empty room. Ids count up from `now`, in milliseconds, so that they keep growing across restarts and a page
-    /// can ask for messages after the last one it saw.
+    /// can request messages after the last one it has seen.
     pub fn new(now: u64) -> Self {
         Self {
             people: Vec::new(),
@@ -81,12 +81,12 @@ impl<C: Copy + Eq + Hash> Room<C> {
         }
     }
 
-    /// Whether a connection is in the room, having said hello.
+    /// Whether a connection is in the room: it has sent its hello.
     pub fn contains(&self, connection: C) -> bool {
         self.members.contains_key(&connection)
     }
 
-    /// Handles a page's message. `Err` says what was wrong with it; the chat's own page never causes one.
+    /// Handles a page's message. `Err` names the fault; the chat's own page never causes one.
     pub fn receive(&mut self, connection: C, text: &str, now: u64) -> Result<Reply, &'static str> {
         match serde_json::from_str(text).map_err(|_| "not a message of this chat")? {
             FromPage::Hello { session, name, after } => self.hello(connection, session, &name, after),
@@ -95,7 +95,7 @@ impl<C: Copy + Eq + Hash> Room<C> {
         }
     }
 
-    /// Removes a connection. The pages give its person a moment to come back before they show it.
+    /// Removes a connection. The pages allow its person a moment to return before they show it.
     pub fn leave(&mut self, connection: C) -> Reply {
         match self.members.remove(&connection) {
             Some(person) if !self.is_here(person) => Reply { one: None, all: Some(self.presence()) },
@@ -134,7 +134,7 @@ impl<C: Copy + Eq + Hash> Room<C> {
             }
         };
         self.members.insert(connection, you);
-        self.forget_somebody();
+        self.forget_absent();
 
         let people: Vec<_> = self.here().collect();
         let messages: Vec<_> = self.history.iter().filter(|message| message.id > after).collect();
@@ -196,11 +196,11 @@ impl<C: Copy + Eq + Hash> Room<C> {
         (2..).map(|n| format!("{name} {n}")).find(|numbered| !taken(numbered)).unwrap_or(name)
     }
 
-    fn forget_somebody(&mut self) {
+    fn forget_absent(&mut self) {
         if self.people.len() > MEMORY
-            && let Some(gone) = self.people.iter().position(|person| !self.is_here(person.id))
+            && let Some(absent) = self.people.iter().position(|person| !self.is_here(person.id))
         {
-            self.people.remove(gone);
+            self.people.remove(absent);
         }
     }
 
@@ -220,17 +220,17 @@ mod tests {
     const BOB: &str = "the session of Bob";
 
     impl Room<u8> {
-        fn hears(&mut self, connection: u8, message: Value) -> Result<Reply, &'static str> {
+        fn receive_json(&mut self, connection: u8, message: Value) -> Result<Reply, &'static str> {
             self.receive(connection, &message.to_string(), 1_000)
         }
 
-        fn joins(&mut self, connection: u8, session: &str, name: &str, after: u64) -> Value {
+        fn join(&mut self, connection: u8, session: &str, name: &str, after: u64) -> Value {
             let hello = json!({ "type": "hello", "session": session, "name": name, "after": after });
-            parsed(self.hears(connection, hello).unwrap().one)
+            parsed(self.receive_json(connection, hello).unwrap().one)
         }
 
-        fn says(&mut self, connection: u8, key: &str, text: &str) -> Reply {
-            self.hears(connection, json!({ "type": "say", "key": key, "text": text })).unwrap()
+        fn post(&mut self, connection: u8, key: &str, text: &str) -> Reply {
+            self.receive_json(connection, json!({ "type": "say", "key": key, "text": text })).unwrap()
         }
 
         fn names(&self) -> Vec<&str> {
@@ -249,14 +249,14 @@ mod tests {
     #[test]
     fn a_new_member_receives_history_and_members() {
         let mut room = Room::new(0);
-        let ada = room.joins(1, ADA, " Ada\n Byron ", 0);
+        let ada = room.join(1, ADA, " Ada\n Byron ", 0);
         assert_eq!(ada["name"], "Ada Byron");
-        let said = parsed(room.says(1, "k", " hello\nworld ").all);
-        assert_eq!(said["message"]["text"], "hello\nworld");
-        assert_eq!(said["message"]["from"], ada["you"]);
-        assert_eq!(said["message"]["time"], 1_000);
+        let posted = parsed(room.post(1, "k", " hello\nworld ").all);
+        assert_eq!(posted["message"]["text"], "hello\nworld");
+        assert_eq!(posted["message"]["from"], ada["you"]);
+        assert_eq!(posted["message"]["time"], 1_000);
 
-        let bob = room.joins(2, BOB, "Bob", 0);
+        let bob = room.join(2, BOB, "Bob", 0);
         assert_eq!(texts(&bob), ["hello\nworld"]);
         assert_eq!(
             bob["people"][0],
@@ -269,73 +269,73 @@ mod tests {
     #[test]
     fn a_reload_keeps_the_identity_and_the_last_connection_counts() {
         let mut room = Room::new(0);
-        let before = room.joins(1, ADA, "Ada", 0);
-        let after = room.joins(2, ADA, "Ada", 0);
+        let before = room.join(1, ADA, "Ada", 0);
+        let after = room.join(2, ADA, "Ada", 0);
         assert_eq!((&before["you"], &before["name"]), (&after["you"], &after["name"]));
         assert_eq!(room.names(), ["Ada"]);
         assert_eq!(room.leave(1), Reply::default());
         assert_eq!(parsed(room.leave(2).all)["people"], json!([]));
-        assert_eq!(room.joins(3, ADA, "Ada", 0)["you"], before["you"], "also after a while");
+        assert_eq!(room.join(3, ADA, "Ada", 0)["you"], before["you"], "also after a while");
     }
 
     #[test]
     fn a_taken_name_gets_a_number() {
         let mut room = Room::new(0);
-        room.joins(1, ADA, "Ada", 0);
-        room.joins(2, BOB, "ada", 0);
-        room.joins(3, "the session of a third", "Ada", 0);
+        room.join(1, ADA, "Ada", 0);
+        room.join(2, BOB, "ada", 0);
+        room.join(3, "the session of a third", "Ada", 0);
         assert_eq!(room.names(), ["Ada", "ada 2", "Ada 3"]);
         room.leave(1);
-        room.joins(4, "the session of a fourth", "Ada", 0);
+        room.join(4, "the session of a fourth", "Ada", 0);
         assert_eq!(room.names(), ["ada 2", "Ada 3", "Ada"], "a free name is free");
     }
 
     #[test]
     fn a_reconnect_misses_and_repeats_nothing() {
         let mut room = Room::new(0);
-        room.joins(1, ADA, "Ada", 0);
-        room.joins(2, BOB, "Bob", 0);
-        let seen = parsed(room.says(1, "a", "one").all)["message"]["id"].as_u64().unwrap();
+        room.join(1, ADA, "Ada", 0);
+        room.join(2, BOB, "Bob", 0);
+        let seen = parsed(room.post(1, "a", "one").all)["message"]["id"].as_u64().unwrap();
         room.leave(2);
-        room.says(1, "b", "two");
-        let back = room.joins(3, BOB, "Bob", seen);
+        room.post(1, "b", "two");
+        let back = room.join(3, BOB, "Bob", seen);
         assert_eq!((texts(&back), &back["gap"]), (vec!["two"], &json!(false)));
     }
 
     #[test]
     fn a_message_repeated_with_its_key_is_posted_once() {
         let mut room = Room::new(0);
-        room.joins(1, ADA, "Ada", 0);
-        room.joins(2, BOB, "Bob", 0);
-        assert!(room.says(1, "k", "once").all.is_some());
-        assert_eq!(room.says(1, "k", "once"), Reply::default());
-        assert!(room.says(2, "k", "another person's key").all.is_some());
+        room.join(1, ADA, "Ada", 0);
+        room.join(2, BOB, "Bob", 0);
+        assert!(room.post(1, "k", "once").all.is_some());
+        assert_eq!(room.post(1, "k", "once"), Reply::default());
+        assert!(room.post(2, "k", "another person's key").all.is_some());
     }
 
     #[test]
     fn history_is_bounded_and_gaps_are_reported() {
         let mut room = Room::new(0);
-        room.joins(1, ADA, "Ada", 0);
-        let first = parsed(room.says(1, "0", "0").all)["message"]["id"].as_u64().unwrap();
+        room.join(1, ADA, "Ada", 0);
+        let first = parsed(room.post(1, "0", "0").all)["message"]["id"].as_u64().unwrap();
         for n in 1..=HISTORY + 1 {
-            room.says(1, &n.to_string(), &n.to_string());
+            room.post(1, &n.to_string(), &n.to_string());
         }
-        let new = room.joins(2, BOB, "Bob", 0);
+        let new = room.join(2, BOB, "Bob", 0);
         assert_eq!((texts(&new).len(), texts(&new)[0], &new["gap"]), (HISTORY, "2", &json!(false)));
-        assert_eq!(room.joins(3, BOB, "Bob", first)["gap"], true);
-        assert_eq!(room.joins(4, BOB, "Bob", first + 1)["gap"], false);
+        assert_eq!(room.join(3, BOB, "Bob", first)["gap"], true);
+        assert_eq!(room.join(4, BOB, "Bob", first + 1)["gap"], false);
     }
 
     #[test]
     fn a_page_that_outlives_the_program_gets_new_messages() {
         let mut room = Room::new(1_000);
-        room.joins(1, ADA, "Ada", 0);
-        let seen = parsed(room.says(1, "a", "before").all)["message"]["id"].as_u64().unwrap();
+        room.join(1, ADA, "Ada", 0);
+        let seen = parsed(room.post(1, "a", "before").all)["message"]["id"].as_u64().unwrap();
 
         let mut room = Room::new(2_000);
-        room.joins(1, ADA, "Ada", seen);
-        room.says(1, "b", "after");
-        let bob = room.joins(2, BOB, "Bob", seen);
+        room.join(1, ADA, "Ada", seen);
+        room.post(1, "b", "after");
+        let bob = room.join(2, BOB, "Bob", seen);
         assert_eq!((texts(&bob), &bob["gap"]), (vec!["after"], &json!(true)));
     }
 
@@ -345,27 +345,27 @@ mod tests {
         let hello = |session: &str, name: &str| json!({ "type": "hello", "session": session, "name": name, "after": 0 });
         let say = |key: &str, text: &str| json!({ "type": "say", "key": key, "text": text });
         assert!(room.receive(1, "{", 0).is_err());
-        assert!(room.hears(1, json!({ "type": "dance" })).is_err());
-        assert!(room.hears(1, json!({ "type": "hello" })).is_err());
-        assert!(room.hears(1, say("k", "before the hello")).is_err());
-        assert!(room.hears(1, hello(ADA, " \n ")).is_err());
-        assert!(room.hears(1, hello(ADA, &"é".repeat(41))).is_err());
-        assert!(room.hears(1, hello("short", "Ada")).is_err());
+        assert!(room.receive_json(1, json!({ "type": "dance" })).is_err());
+        assert!(room.receive_json(1, json!({ "type": "hello" })).is_err());
+        assert!(room.receive_json(1, say("k", "before the hello")).is_err());
+        assert!(room.receive_json(1, hello(ADA, " \n ")).is_err());
+        assert!(room.receive_json(1, hello(ADA, &"é".repeat(41))).is_err());
+        assert!(room.receive_json(1, hello("short", "Ada")).is_err());
         assert!(!room.contains(1));
-        assert!(room.hears(1, hello(ADA, &"é".repeat(40))).is_ok());
+        assert!(room.receive_json(1, hello(ADA, &"é".repeat(40))).is_ok());
         assert!(room.contains(1));
-        assert!(room.hears(1, say("k", "  ")).is_err());
-        assert!(room.hears(1, say("", "text")).is_err());
-        assert!(room.hears(1, say("k", &"é".repeat(4_001))).is_err());
-        assert!(room.hears(1, say("k", &"é".repeat(4_000))).is_ok());
+        assert!(room.receive_json(1, say("k", "  ")).is_err());
+        assert!(room.receive_json(1, say("", "text")).is_err());
+        assert!(room.receive_json(1, say("k", &"é".repeat(4_001))).is_err());
+        assert!(room.receive_json(1, say("k", &"é".repeat(4_000))).is_ok());
     }
 
     #[test]
     fn absent_people_are_eventually_forgotten_and_members_are_not() {
         let mut room = Room::new(0);
-        room.joins(1, ADA, "Ada", 0);
+        room.join(1, ADA, "Ada", 0);
         for n in 0..MEMORY + 9 {
-            room.joins(2, &format!("the session of guest {n}"), "Guest", 0);
+            room.join(2, &format!("the session of guest {n}"), "Guest", 0);
         }
         assert_eq!(room.people.len(), MEMORY);
         assert_eq!(room.names(), ["Ada", "Guest"]);

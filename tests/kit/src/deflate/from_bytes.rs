@@ -120,17 +120,17 @@ impl Sent {
 }
 
 /// The messages that an end received, chunks joined.
-fn told(end: &End) -> Vec<Vec<u8>> {
-    let (mut told, mut is_whole) = (Vec::<Vec<u8>>::new(), true);
+fn received(end: &End) -> Vec<Vec<u8>> {
+    let (mut received, mut is_whole) = (Vec::<Vec<u8>>::new(), true);
     for event in &end.events {
         match event {
-            Event::Message(message) => told.push(message.as_bytes().to_vec()),
+            Event::Message(message) => received.push(message.as_bytes().to_vec()),
             Event::Fragment(fragment) => {
                 assert_eq!(fragment.first, is_whole);
                 if fragment.first {
-                    told.push(Vec::new());
+                    received.push(Vec::new());
                 }
-                told.last_mut().unwrap().extend(fragment.data.as_bytes());
+                received.last_mut().unwrap().extend(fragment.data.as_bytes());
                 is_whole = fragment.last;
             }
             Event::Drained | Event::Pong(_) => {}
@@ -138,7 +138,7 @@ fn told(end: &End) -> Vec<Vec<u8>> {
         }
     }
     assert!(is_whole, "unfinished message");
-    told
+    received
 }
 
 /// Two ends with any terms and settings exchange anything in any form, over a pipe that cuts arbitrarily, while time
@@ -148,9 +148,9 @@ pub fn exchange(bytes: &[u8]) {
     let now = Moment::default();
     let (ours, theirs) = (dice.direction(), dice.direction());
     let mut end = |role, ours, theirs| {
-        let pieces =
+        let delivery =
             dice.of(&[Delivery::Whole, Delivery::Chunked { whole: 0 }, Delivery::Chunked { whole: 200 }]);
-        let config = Config::server().deflate(dice.settings()).delivery(pieces).heartbeat(Heartbeat::off());
+        let config = Config::server().deflate(dice.settings()).delivery(delivery).heartbeat(Heartbeat::off());
         let mut connection = Connection::upgraded(now, Arc::new(config), role);
         connection.compress_by(Terms { ours, theirs });
         connection
@@ -185,8 +185,8 @@ pub fn exchange(bytes: &[u8]) {
         }
     }
     let [by_client, by_server] = sent;
-    assert!(told(&pair.server) == by_client.messages, "messages from the client, {ours:?}");
-    assert!(told(&pair.client) == by_server.messages, "messages from the server, {theirs:?}");
+    assert!(received(&pair.server) == by_client.messages, "messages from the client, {ours:?}");
+    assert!(received(&pair.client) == by_server.messages, "messages from the server, {theirs:?}");
 }
 
 /// The successive messages of a connection, and its close code.
@@ -237,7 +237,7 @@ pub fn garbage(bytes: &[u8]) {
     let limit = dice.of(&[20_000, 0, 1, 100, 8192]);
     let settings = deflate().inflate_rate(None).ratio_limit(None);
     let joined = Arc::new(config(settings.clone()).message_limit(limit));
-    let in_pieces = Arc::new(config(settings).message_limit(limit).delivery(Delivery::Chunked { whole: 0 }));
+    let chunked = Arc::new(config(settings).message_limit(limit).delivery(Delivery::Chunked { whole: 0 }));
     let (mut wire, mut cuts) = (Vec::new(), vec![0]);
     for _ in 0..=dice.below(4) {
         let opcode = dice.of(&[BINARY, TEXT]);
@@ -263,7 +263,7 @@ pub fn garbage(bytes: &[u8]) {
     cuts.sort_unstable();
     let reads: Vec<&[u8]> = cuts.windows(2).map(|ends| &wire[ends[0]..ends[1]]).collect();
     let in_one = outcome(&joined, role, terms, &[&wire]);
-    for config in [&joined, &in_pieces] {
+    for config in [&joined, &chunked] {
         let whole = outcome(config, role, terms, &[&wire]);
         assert_eq!(
             (&whole.messages, whole.code, &whole.fault),

@@ -85,7 +85,7 @@ impl Zip {
         let mut out: Vec<_> = parts.iter().map(|part| self.part(part, DeflateFlush::SyncFlush)).collect();
         let last = out.last_mut().unwrap();
         if last.is_empty() {
-            // Nothing is left to flush twice.
+            // There is nothing to flush twice.
             last.push(0);
         } else {
             assert_eq!(last.split_off(last.len() - TAIL.len()), TAIL);

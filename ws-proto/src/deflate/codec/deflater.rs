@@ -22,7 +22,7 @@ pub(crate) struct Deflater {
     effort: Effort,
     /// The context must be reset before its next use: resetting takes time, so not earlier.
     stale: bool,
-    /// The output, behind whatever was there before.
+    /// The output, after what was there before.
     out: Vec<u8>,
 }
 
@@ -41,12 +41,12 @@ impl Deflater {
         self.effort
     }
 
-    /// Resets the context: what follows refers to nothing before.
+    /// Resets the context: later output refers to nothing before.
     pub(crate) fn forget(&mut self) {
         self.stale = true;
     }
 
-    /// Compresses a message, or a part of one; `fin` with its last. The peer can inflate the output as far as it goes.
+    /// Compresses a message, or a part of one; `fin` with its last. The peer can inflate all of the output.
     pub(crate) fn compress(&mut self, mut input: &[u8], fin: bool) -> &[u8] {
         let mut len = 0;
         if input.is_empty() {

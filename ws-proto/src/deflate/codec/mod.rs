@@ -1,4 +1,4 @@
-//! The contexts that compress and inflate, over the one file that knows zlib. Without the feature `deflate` there is no
+//! The contexts that compress and inflate, over the one file that uses zlib. Without the feature `deflate` there is no
 //! codec: all of compression is compiled, but nothing can start it.
 
 mod deflater;

@@ -11,11 +11,11 @@ impl Decoder {
     pub(super) fn waits_for_share(&self, inflation: &Inflation<'_>) -> bool {
         inflation.as_ref().is_some_and(|per_message| per_message.has_used_share())
             && self.message.is_some_and(|message| {
-                matches!(message.form, Form::CompressedJoined | Form::CompressedPieces)
+                matches!(message.form, Form::CompressedJoined | Form::CompressedChunks)
             })
     }
 
-    /// Inflates what has come of a compressed frame, joined to what came before. Bytes beyond the connection's share
+    /// Inflates what has arrived of a compressed frame, joined to what precedes it. Bytes beyond the connection's share
     /// stay in the input, compressed.
     pub(super) fn inflated<'a>(
         &mut self,
@@ -83,11 +83,11 @@ impl Decoder {
         self.remaining -= n as u64;
         let held = n.min(1);
         take(input, n - held);
-        self.inflated_piece(rules, fin, &taken.into(), input, held, inflation)
+        self.inflated_chunk(rules, fin, &taken.into(), input, held, inflation)
     }
 
     /// The fragment of the next of these bytes; the rest waits. `None` if they hold no whole character.
-    pub(super) fn inflated_piece<'a>(
+    pub(super) fn inflated_chunk<'a>(
         &mut self,
         rules: &Rules,
         fin: bool,

@@ -29,10 +29,10 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem;
 
-/// A message with this much still to come is worth the memory of another large one.
+/// A message with this much still to arrive reuses the memory of another large one.
 const LARGE: u64 = 16 * 1024;
 
-/// What the decoder needs to know of its connection.
+/// The decoder's rules, from its connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
     /// Whether the peer must mask: it is a client.
@@ -40,7 +40,7 @@ pub(crate) struct Rules {
     /// Whether messages may be compressed.
     pub(crate) compressible: bool,
     pub(crate) message_limit: u64,
-    pub(crate) pieces: Delivery,
+    pub(crate) delivery: Delivery,
 }
 
 /// Inflates the peer's messages, if it may compress them.
@@ -48,25 +48,25 @@ pub(crate) type Inflation<'d> = Option<&'d mut PerMessage>;
 
 impl Rules {
     /// How many bytes a message may have on the wire. Compressed, it may be larger than inflated: a byte flushed alone,
-    /// as a fragment must be, comes as a stored block of 6 bytes and an empty one of 5.
+    /// as a fragment must be, is a stored block of 6 bytes and an empty one of 5.
     fn wire_limit(&self, form: Form) -> u64 {
         match form {
             Form::Joined | Form::Delivery => self.message_limit,
-            Form::CompressedJoined | Form::CompressedPieces => {
+            Form::CompressedJoined | Form::CompressedChunks => {
                 self.message_limit.saturating_mul(11).saturating_add(64)
             }
         }
     }
 
-    fn in_pieces(&self, one_frame: bool, len: u64) -> bool {
-        match self.pieces {
+    fn is_chunked(&self, one_frame: bool, len: u64) -> bool {
+        match self.delivery {
             Delivery::Whole => false,
             Delivery::Chunked { whole } => !one_frame || len > whole,
         }
     }
 }
 
-/// What the bytes contained.
+/// An item decoded from the input.
 #[derive(Debug)]
 pub(crate) enum Decoded<'a> {
     Message(Message<'a>),
@@ -91,7 +91,7 @@ enum Form {
     Joined,
     Delivery,
     CompressedJoined,
-    CompressedPieces,
+    CompressedChunks,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +109,7 @@ enum Position {
 /// The decoder of one connection. Small: state that only an unfinished message needs is boxed.
 #[derive(Debug)]
 pub(crate) struct Decoder {
-    /// Payload bytes of the current frame that are still to come.
+    /// Payload bytes of the current frame still to arrive.
     remaining: u64,
     key: [u8; 4],
     position: Position,
@@ -183,7 +183,7 @@ impl Decoder {
             },
             _ => return None,
         };
-        if at == 4 && len < 126 || len as u64 > rules.message_limit || rules.in_pieces(true, len as u64) {
+        if at == 4 && len < 126 || len as u64 > rules.message_limit || rules.is_chunked(true, len as u64) {
             return None;
         }
         let payload = if rules.masked {
@@ -200,12 +200,12 @@ impl Decoder {
             }
             &mut take(input, at + len)[at..]
         };
-        Some(kind.lend(payload))
+        Some(kind.borrow_message(payload))
     }
 
     /// Consumes input up to the next item; `None` when it is used up.
     ///
-    /// `spare` provides memory for a large message that comes in parts, if there is some.
+    /// `spare` provides memory for a large message that arrives in parts, if there is some.
     pub(crate) fn next<'a>(
         &mut self,
         rules: &Rules,
@@ -249,7 +249,7 @@ impl Decoder {
                     let taken = self.partial.as_mut().map(|partial| mem::take(&mut partial.compressed));
                     let taken = taken.unwrap_or_default();
                     if let Some(decoded) =
-                        self.inflated_piece(rules, fin, &taken, input, 1, &mut inflation)?
+                        self.inflated_chunk(rules, fin, &taken, input, 1, &mut inflation)?
                     {
                         return Ok(Some(decoded));
                     }
@@ -302,11 +302,11 @@ impl Decoder {
             (_, Some(_)) => return Err(ProtocolError::ContinuationExpected),
             (opcode, None) => {
                 let kind = if opcode == Opcode::Text { Kind::Text } else { Kind::Binary };
-                let form = match (header.compressed, rules.in_pieces(header.fin, header.len)) {
+                let form = match (header.compressed, rules.is_chunked(header.fin, header.len)) {
                     (false, false) => Form::Joined,
                     (false, true) => Form::Delivery,
                     (true, false) => Form::CompressedJoined,
-                    (true, true) => Form::CompressedPieces,
+                    (true, true) => Form::CompressedChunks,
                 };
                 InProgress { kind, form }
             }
@@ -368,7 +368,7 @@ impl Decoder {
         inflation: &mut Inflation<'_>,
     ) -> Result<Option<Decoded<'a>>, ProtocolError> {
         match self.message {
-            Some(InProgress { form: Form::CompressedPieces, .. }) => {
+            Some(InProgress { form: Form::CompressedChunks, .. }) => {
                 return self.inflated_first(rules, fin, input, inflation);
             }
             Some(InProgress { form: Form::CompressedJoined, kind }) => {
@@ -396,9 +396,9 @@ impl Decoder {
         let begun = self.partial.as_ref().is_some_and(|partial| partial.holds_data());
         if last && !begun {
             self.forget_if_empty();
-            return message.kind.lend(bytes).map(|message| Some(Decoded::Message(message)));
+            return message.kind.borrow_message(bytes).map(|message| Some(Decoded::Message(message)));
         }
-        // The rest of this frame will come; later fragments are unknown.
+        // The rest of this frame will arrive; later fragments are unknown.
         let expected = if fin { self.remaining } else { u64::MAX }.min(rules.message_limit);
         let partial = self.partial.get_or_insert_default();
         if !begun && self.remaining >= LARGE {
