@@ -63,11 +63,11 @@ impl Shared {
         let Some(socket) = &mut *self.socket() else { return false };
         let waker = Waker::from(self.wakers.clone());
         let mut io = Context::from_waker(&waker);
-        let went = write(socket, &mut Output::Flushed, self, &mut connection, &mut io, clock::now());
+        let progressed = write(socket, &mut Output::Flushed, self, &mut connection, &mut io, clock::now());
         if self.has_write_failed() {
             // The owner reads what the peer sent last.
             self.wakers.driver.wake();
         }
-        went
+        progressed
     }
 }

@@ -19,7 +19,7 @@ impl Membership {
     }
 
     /// The connection has sent a request, its first or another one.
-    pub(crate) fn asked(&self, upgrade: bool) {
+    pub(crate) fn request_received(&self, upgrade: bool) {
         let mut state = self.server.inner.state();
         let Some(member) = state.members.get_mut(&self.id) else { return };
         let new = std::mem::take(&mut member.new);
@@ -67,20 +67,20 @@ impl Membership {
 
     /// The outbox has drained: sends the frames kept for a slow peer, as far as it takes them.
     fn drained(&self) {
-        let mut newest = self.server.inner.newest();
-        if !newest.has(self.id) {
+        let mut latest = self.server.inner.latest();
+        if !latest.has(self.id) {
             return;
         }
         let shared = match self.server.inner.state().members.get(&self.id) {
             Some(member) => member.shared.clone(),
-            None => return newest.forget(self.id),
+            None => return latest.forget(self.id),
         };
-        flush_latest(clock::now(), self.id, &mut shared.connection(), &mut newest, |frame, delivered| {
+        flush_latest(clock::now(), self.id, &mut shared.connection(), &mut latest, |frame, delivered| {
             if delivered == Delivered::Queued && frame.ends_message() {
                 shared.count_sent();
             }
         });
-        drop(newest);
+        drop(latest);
         shared.wake();
     }
 
@@ -106,12 +106,12 @@ impl Membership {
         }
         let stopping = matches!(state.phase, Phase::Stopping(_));
         drop(state);
-        inner.newest().forget(self.id);
+        inner.latest().forget(self.id);
         if crowded {
             inner.accept_notify.0.notify(usize::MAX);
         }
         if stopping {
-            inner.gone.notify(usize::MAX);
+            inner.ended.notify(usize::MAX);
         }
     }
 }
