@@ -73,7 +73,8 @@ impl Options {
 
     /// Lets clients connect to host names. The system resolver blocks for seconds if no name server answers, so
     /// each name gets its own thread, `ws-names`, which ends with the answer. The endpoint spawns no other threads
-    /// unprompted: 8 at most, and none while no name is looked up. Address literals and `localhost` need none.
+    /// unless you opt in. At most 8 run at a time, and none while no name is looked up. Address literals and
+    /// `localhost` need none.
     ///
     /// Clients that connect to the same name share one lookup. A ninth name waits until one of the eight is answered, and
     /// is dropped when its clients give up first. A client whose name is not resolved within its
@@ -122,7 +123,7 @@ impl Default for Options {
     }
 }
 
-const MOST_PER_VISIT: usize = 4 << 20;
+const MAX_BYTES_PER_VISIT: usize = 4 << 20;
 
 /// How much one turn may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,7 +170,7 @@ impl Budget {
         self.bytes_per_visit
     }
 
-    /// Sets the most connections accepted in a turn; zero is one.
+    /// Sets the most connections accepted in a turn; zero means one.
     #[must_use]
     pub fn accepts(mut self, connections: usize) -> Self {
         self.accepts = connections;
@@ -188,7 +189,7 @@ impl Budget {
     pub(crate) fn clamped(self) -> Self {
         Self {
             time: self.time,
-            bytes_per_visit: self.bytes_per_visit.clamp(1, MOST_PER_VISIT),
+            bytes_per_visit: self.bytes_per_visit.clamp(1, MAX_BYTES_PER_VISIT),
             accepts: self.accepts.max(1),
         }
     }

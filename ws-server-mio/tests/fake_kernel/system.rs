@@ -112,7 +112,7 @@ impl Socket for FakeSocket {
         self.kernel.lock().peer_addr(self.id)
     }
 
-    fn short_says_all(&self) -> bool {
+    fn short_transfer_is_last(&self) -> bool {
         !self.kernel.lock().armed_system
     }
 }

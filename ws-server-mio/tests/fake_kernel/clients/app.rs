@@ -272,7 +272,7 @@ impl App {
 
 /// How many failures of a client are still to be reported.
 pub(super) fn unreported(connections: &Connections, id: ClientId) -> u32 {
-    inspect::client(connections, id).map_or(0, |client| client.untold)
+    inspect::client(connections, id).map_or(0, |client| client.unreported)
 }
 
 impl Record {
