@@ -387,9 +387,9 @@ fn a_client_reaches_a_link_local_address_by_its_zone_and_never_sends_the_zone() 
         let id = rig.opened(client);
         let peer = rig.connections().peer_addr(id).unwrap();
         assert_eq!(peer, SocketAddrV6::new(*ip, port, 0, index).into(), "{url}");
-        let asked = rig.told.upgrades.pop().unwrap();
-        assert_eq!(asked.headers[http::header::HOST], format!("[{ip}]:{port}"), "{url}");
-        assert_eq!(asked.headers[http::header::ORIGIN], format!("http://[{ip}]:{port}"), "{url}");
+        let request = rig.events.upgrades.pop().unwrap();
+        assert_eq!(request.headers[http::header::HOST], format!("[{ip}]:{port}"), "{url}");
+        assert_eq!(request.headers[http::header::ORIGIN], format!("http://[{ip}]:{port}"), "{url}");
     }
 }
 

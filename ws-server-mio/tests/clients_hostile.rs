@@ -119,7 +119,11 @@ fn nothing_follows_the_request_until_a_valid_answer() {
             Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
         });
         assert!(after.is_empty(), "{after:?}");
-        assert!(rig.told.texts.is_empty() && rig.told.opened.is_empty() && rig.told.client_closed.is_empty());
+        assert!(
+            rig.events.texts.is_empty()
+                && rig.events.opened.is_empty()
+                && rig.events.client_closed.is_empty()
+        );
     }
 }
 
@@ -139,7 +143,7 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_answer_at_the_deadline() {
         let flood = piece.repeat(1000);
         rig.until("a limit", |rig| {
             let _ = stream.write(flood.as_bytes());
-            !rig.told.failed.is_empty()
+            !rig.events.failed.is_empty()
         });
         match rig.failed(client) {
             ConnectError::Handshake(ResponseError::Refused(response)) => {

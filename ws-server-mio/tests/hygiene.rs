@@ -50,7 +50,7 @@ fn clients() {
             }
             rig.connections().client(client).remove();
             rig.until("its end", |rig| rig.connections().stats().open == 0);
-            rig.told = Told::default();
+            rig.events = Events::default();
         }
         assert_eq!(rig.endpoint.clients().count(), 0);
         // The bookkeeping of ids belongs to the test, not to the endpoint.

@@ -128,8 +128,8 @@ fn a_close_whose_handler_panics_is_reported_once_and_leaks_nothing() {
     connections.topics().subscribe(id, "topic").unwrap();
     let witness = Arc::new(());
     connections.set_data(id, witness.clone());
-    let told = Arc::new(Mutex::new(0));
-    let count = told.clone();
+    let closes = Arc::new(Mutex::new(0));
+    let count = closes.clone();
     rig.app.also = panics_at(move |event| {
         let is_end = matches!(event, Event::Closed(..));
         *count.lock().unwrap() += usize::from(is_end);
@@ -137,7 +137,7 @@ fn a_close_whose_handler_panics_is_reported_once_and_leaks_nothing() {
     });
     drop(peer);
     until(&mut rig, "its end", |rig| rig.endpoint.connections().stats().open == 1);
-    assert_eq!(*told.lock().unwrap(), 1);
+    assert_eq!(*closes.lock().unwrap(), 1);
     let connections = rig.endpoint.connections();
     assert_eq!((connections.topics().of(id).count(), connections.state(id)), (0, State::Closed));
     assert_eq!(Arc::strong_count(&witness), 1);
@@ -341,11 +341,11 @@ fn a_filter_that_panics_in_a_broadcast_leaves_all_connections_open() {
     let mut rig = Rig::new(ServerConfig::new());
     let mut open: Vec<_> = (0..3).map(|_| rig.open("/")).collect();
     let connections = rig.endpoint.connections();
-    let mut asked = 0;
+    let mut calls = 0;
     let sent = catching(|| {
         connections.broadcast_where(&Frame::text("first"), |_, _| {
-            asked += 1;
-            if asked == 2 {
+            calls += 1;
+            if calls == 2 {
                 fail();
             }
             true

@@ -143,12 +143,12 @@ fn a_stop_of_any_length_notifies_the_first_and_never_spins() {
         rig.endpoint.connections().server(server_id).stop_with(stop.clone());
         rig.endpoint.connections().server(server_id).stop_with(stop);
         let what = format!("{deadline:?} over {spread:?}");
-        let mut told = Vec::new();
+        let mut frames = Vec::new();
         rig.until(&what, |_| {
-            told.extend(open[0].0.take_frame());
-            !told.is_empty()
+            frames.extend(open[0].0.take_frame());
+            !frames.is_empty()
         });
-        assert_eq!((told[0].0, close_code(&told[0].1)), (CLOSE, 1001));
+        assert_eq!((frames[0].0, close_code(&frames[0].1)), (CLOSE, 1001));
         rests(&mut rig, &what);
         // A second call with a finite deadline ends it.
         rig.endpoint.connections().server(server_id).stop(Duration::ZERO);

@@ -88,17 +88,17 @@ fn a_slow_reader_gets_the_whole_stream() {
             }
         }
     }
-    let told = |rig: &Rig| rig.app.count(|seen| matches!(seen, Seen::Drained(_)));
-    let before = told(&rig);
+    let drained = |rig: &Rig| rig.app.count(|seen| matches!(seen, Seen::Drained(_)));
+    let before = drained(&rig);
     for _ in 0..5 {
         assert!(!rig.turn().more, "waiting makes no turn due");
     }
-    assert_eq!(told(&rig), before);
+    assert_eq!(drained(&rig), before);
     rig.until("that it has drained", |rig| {
         peer.read();
-        told(rig) > before
+        drained(rig) > before
     });
-    assert_eq!(told(&rig), before + 1);
+    assert_eq!(drained(&rig), before + 1);
     rig.endpoint.connections().finish_body(id, body).unwrap();
     rig.until("all of it", |_| {
         peer.read();

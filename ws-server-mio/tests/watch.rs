@@ -79,7 +79,7 @@ fn turns_that_never_drain_still_serve_other_peers() {
     let messages = vec![frame(TEXT, &[b'x'; 1000]); 1000].concat();
     flood.send(&messages);
     watched.next_wake();
-    let mut asked = false;
+    let mut has_sent = false;
     let (mut turns, mut drained) = (0_u64, 0_u64);
     let start = Instant::now();
     loop {
@@ -88,9 +88,9 @@ fn turns_that_never_drain_still_serve_other_peers() {
             flood.send(&messages);
         }
         let seen = |seen: &Seen| matches!(seen, Seen::Text(from, _) if *from == flooding);
-        if !asked && watched.rig.app.count(seen) > 0 {
+        if !has_sent && watched.rig.app.count(seen) > 0 {
             other.send(&frame(TEXT, b"hello"));
-            asked = true;
+            has_sent = true;
         }
         turns += 1;
         drained += u64::from(!watched.turn().more);
@@ -186,11 +186,11 @@ fn no_wake_up_is_lost_between_the_two_threads() {
         .map(|_| {
             let remote = remote.clone();
             std::thread::spawn(move || {
-                let (tell, told) = mpsc::channel();
+                let (sender, receiver) = mpsc::channel();
                 for round in 0..ROUNDS {
-                    let tell = tell.clone();
-                    remote.run(move |_| tell.send(round).unwrap()).unwrap();
-                    assert_eq!(told.recv_timeout(HANG), Ok(round), "a job was not run");
+                    let sender = sender.clone();
+                    remote.run(move |_| sender.send(round).unwrap()).unwrap();
+                    assert_eq!(receiver.recv_timeout(HANG), Ok(round), "a job was not run");
                 }
             })
         })

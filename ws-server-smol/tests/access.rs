@@ -324,8 +324,8 @@ mod unix {
                 let (client, server) = Async::<UnixStream>::pair().unwrap();
                 let http =
                     HttpConnection::with_transport(server.into(), Arc::new(Config::server()), transport);
-                let asked = async { status(client.into(), &ask("GET", "Host: unix\r\n")).await };
-                let (_, status) = future::zip(serve(http), asked).await;
+                let requesting = async { status(client.into(), &ask("GET", "Host: unix\r\n")).await };
+                let (_, status) = future::zip(serve(http), requesting).await;
                 assert_eq!(status, expected);
             });
         }
@@ -413,13 +413,14 @@ fn a_client_reaches_a_link_local_address_by_its_zone_and_never_sends_the_zone() 
             let url = format!("ws://[{ip}%{zone}]:{port}/");
             let origin = format!("http://[{ip}%{zone}]:{port}");
             let request = ClientRequest::new(&url).unwrap().origin(&origin).unwrap();
-            let asked = async {
+            let requesting = async {
                 let mut http = server.accept().await.unwrap();
                 let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
                 let headers = upgrade.headers().clone();
                 (headers, http.accept(upgrade).await.unwrap())
             };
-            let (ws, (headers, _server)) = future::zip(connect(request, ClientConfig::new()), asked).await;
+            let (ws, (headers, _server)) =
+                future::zip(connect(request, ClientConfig::new()), requesting).await;
             let ws = ws.unwrap();
             let peer = ws.get_ref().unwrap().peer_addr().unwrap();
             assert_eq!(peer, SocketAddrV6::new(*ip, port, 0, index).into(), "{url}");

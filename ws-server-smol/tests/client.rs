@@ -293,17 +293,17 @@ fn a_client_with_a_policy_reconnects_once_its_server_is_back_and_reports_each_at
     run(async {
         let (first, address) = listener();
         let mut client = Client::new(format!("ws://{address}/"), again()).unwrap();
-        let mut told = Vec::new();
+        let mut events = Vec::new();
         let mut first = Some(first);
         let mut second = None;
         let mut lives = 0;
         while let Some(event) = client.next_event().await {
             match event {
                 ClientEvent::Connecting => {
-                    told.push("connecting".to_owned());
+                    events.push("connecting".to_owned());
                 }
                 ClientEvent::Connected(ws) => {
-                    told.push("connected".into());
+                    events.push("connected".into());
                     lives += 1;
                     let code = if lives == 1 { CloseCode::SERVICE_RESTART } else { CloseCode::POLICY };
                     assert_eq!(ws.next().await.unwrap().unwrap().as_text(), Some("welcome"));
@@ -312,16 +312,16 @@ fn a_client_with_a_policy_reconnects_once_its_server_is_back_and_reports_each_at
                 }
                 ClientEvent::ConnectFailed(failure) => {
                     assert!(matches!(failure, ConnectError::Unreachable { .. }), "{failure:?}");
-                    told.push("failed".into());
+                    events.push("failed".into());
                 }
                 ClientEvent::Reconnecting { attempt, delay } => {
                     assert!(delay <= Duration::from_millis(4));
-                    told.push(format!("waiting {attempt}"));
+                    events.push(format!("waiting {attempt}"));
                 }
                 other => panic!("{other:?}"),
             }
             // The server, in step with the reports.
-            match told.len() {
+            match events.len() {
                 1 => {
                     let listener = first.take().unwrap();
                     std::thread::spawn(move || serve_once(listener, CloseCode::SERVICE_RESTART));
@@ -336,7 +336,7 @@ fn a_client_with_a_policy_reconnects_once_its_server_is_back_and_reports_each_at
             }
         }
         assert_eq!(
-            told,
+            events,
             [
                 "connecting",
                 "connected",
@@ -558,11 +558,11 @@ fn a_client_may_borrow_on_one_thread_or_move_to_another() {
     drop(is_send(client.next_connection()));
     drop(is_send(connect("ws://127.0.0.1:1/", ClientConfig::new())));
 
-    let heard = std::rc::Rc::new(Cell::new(0));
+    let received = std::rc::Rc::new(Cell::new(0));
     let executor = LocalExecutor::new();
     run(executor.run(async {
         let (listener, address) = listener();
-        let count = heard.clone();
+        let count = received.clone();
         let serve = executor.spawn(async move {
             let mut ws = accept(&listener).await;
             while ws.next().await.is_some() {
@@ -574,5 +574,5 @@ fn a_client_may_borrow_on_one_thread_or_move_to_another() {
         ws.close(CloseCode::NORMAL, "").await.unwrap();
         serve.await;
     }));
-    assert_eq!(heard.get(), 1);
+    assert_eq!(received.get(), 1);
 }

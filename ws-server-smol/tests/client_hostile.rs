@@ -120,11 +120,11 @@ fn no_two_clients_share_a_key_or_a_mask() {
         run(async {
             let (client, mut server) = pipe(1000, 1);
             let config = Arc::new(Config::client());
-            let says = async {
+            let sending = async {
                 let mut ws = handshake(client, "ws://localhost/", config).await.unwrap();
                 ws.send("hello").await.unwrap();
             };
-            let hears = async {
+            let receiving = async {
                 let head = taken(&mut server).await;
                 let key = head.split("Sec-WebSocket-Key: ").nth(1).unwrap().split("\r\n").next().unwrap();
                 assert!(is_valid_key(key), "{key}");
@@ -135,7 +135,7 @@ fn no_two_clients_share_a_key_or_a_mask() {
                 assert_eq!(frame[..2], [0x81, 0x85]);
                 (key.to_owned(), frame[2..6].to_vec())
             };
-            let ((), (key, mask)) = future::zip(says, hears).await;
+            let ((), (key, mask)) = future::zip(sending, receiving).await;
             assert!(keys.insert(key) && masks.insert(mask));
         });
     }

@@ -22,19 +22,19 @@ fn messages_a_poll(count: usize, handle: impl Fn()) -> Vec<usize> {
         }
         client.flush().await.unwrap();
 
-        let heard = Cell::new(0);
+        let received = Cell::new(0);
         let mut reading = pin!(async {
-            while heard.get() < count {
+            while received.get() < count {
                 server.next().await.unwrap().unwrap();
-                heard.set(heard.get() + 1);
+                received.set(received.get() + 1);
                 handle();
             }
         });
         let mut polls = Vec::new();
         loop {
-            let before = heard.get();
+            let before = received.get();
             let done = once(reading.as_mut()).await.is_ready();
-            polls.push(heard.get() - before);
+            polls.push(received.get() - before);
             if done {
                 return polls;
             }

@@ -266,8 +266,8 @@ fn a_filter_that_panics_in_a_broadcast_leaves_no_lock_behind() {
         assert_eq!(sent, None);
         assert_eq!(server.broadcast(&Frame::text("hello")), 1);
         let mut ws = ws;
-        let (told, _) = future::zip(text(&mut client), ws.flush()).await;
-        assert_eq!(told, "hello");
+        let (received, _) = future::zip(text(&mut client), ws.flush()).await;
+        assert_eq!(received, "hello");
         assert_eq!(ws.state(), State::Open);
     });
 }

@@ -95,7 +95,7 @@ fn serve_runs_every_connection_in_one_future_and_ends_with_the_last() {
             echo(http).await;
             served.set(served.get() + 1);
         });
-        let asking = async {
+        let requesting = async {
             let mut clients = Vec::new();
             for _ in 0..40 {
                 clients.push(client(&server).await);
@@ -113,7 +113,7 @@ fn serve_runs_every_connection_in_one_future_and_ends_with_the_last() {
             };
             future::zip(stopping, leaving).await;
         };
-        future::zip(serving, asking).await;
+        future::zip(serving, requesting).await;
     });
     assert_eq!((served.get(), server.count()), (40, 0));
     let stats = server.stats();
@@ -252,11 +252,11 @@ fn over_a_limit_is_rejected_and_silent_connections_delay_others_only_briefly() {
     run(async {
         let at = server.local_addr().unwrap();
         let (mut first, _second) = (tcp(at).await, tcp(at).await);
-        let mut asking = server.accept().await.unwrap();
+        let mut requesting = server.accept().await.unwrap();
         let mut accepting = pin!(server.accept());
         assert!(once(accepting.as_mut()).await.is_pending(), "one has sent no request yet");
         first.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-        assert!(asking.next().await.is_some());
+        assert!(requesting.next().await.is_some());
         assert!(accepting.await.is_some());
     });
 }
@@ -406,19 +406,19 @@ fn an_extension_sees_messages_and_the_stop_first_and_each_close_once() {
     server.before_stop(move |server| {
         application.note(format!("before stop {}", server.broadcast(&Frame::text("last words"))));
     });
-    let heard = RefCell::new(Vec::new());
+    let received = RefCell::new(Vec::new());
     run(async {
         let serving = server.serve(async |http| {
             let mut ws = opened(http).await.unwrap();
             while let Some(message) = ws.next().await {
                 match message {
                     Ok(Message::Text(text)) if text == "drop me" => return,
-                    Ok(message) => heard.borrow_mut().push(message),
+                    Ok(message) => received.borrow_mut().push(message),
                     Err(closed) => witness.note(format!("application: {}", u16::from(closed.code))),
                 }
             }
         });
-        let asking = async {
+        let requesting = async {
             let mut ws = client(&server).await;
             assert_eq!(ask(&mut ws, "!secret").await, "kept");
             ws.send("for you").await.unwrap();
@@ -444,9 +444,9 @@ fn an_extension_sees_messages_and_the_stop_first_and_each_close_once() {
             future::zip(stopping, leaving).await;
             assert_eq!(witness.take(), ["stopping 1", "before stop 1", "closed 1001"]);
         };
-        future::zip(serving, asking).await;
+        future::zip(serving, requesting).await;
     });
-    assert_eq!(heard.take(), [Message::Text("for you".into())]);
+    assert_eq!(received.take(), [Message::Text("for you".into())]);
 }
 
 #[test]
@@ -530,7 +530,7 @@ fn files_are_sent_whole_as_ranges_and_to_slow_peers() {
                 http.respond_file(request, &folder).await.unwrap();
             }
         });
-        let asking = async {
+        let requesting = async {
             let mut peer = tcp(server.local_addr().unwrap()).await;
             for (path, headers, status, body) in [
                 ("/", "", "200", &b"<h1>hello</h1>"[..]),
@@ -557,7 +557,7 @@ fn files_are_sent_whole_as_ranges_and_to_slow_peers() {
             }
             server.stop(NONE).await;
         };
-        future::zip(serving, asking).await;
+        future::zip(serving, requesting).await;
     });
     std::fs::remove_dir_all(&root).unwrap();
 }

@@ -48,7 +48,7 @@ async fn tcp(server: &Server) -> Socket {
     async_io::Async::<std::net::TcpStream>::connect(address).await.unwrap().into()
 }
 
-async fn asks(stream: &mut Socket, version: &str) {
+async fn send_request(stream: &mut Socket, version: &str) {
     let request = format!("GET / HTTP/{version}\r\nHost: localhost\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
 }
@@ -81,7 +81,7 @@ fn clients_are_closed_one_after_another_and_served_until_then() {
                 server.stop_with(restart).await;
                 panic!("the rest have an hour");
             };
-            let telling = async {
+            let closing = async {
                 let closed = clients[0].next().await.unwrap().unwrap_err();
                 assert_eq!((closed.code, closed.reason.as_str()), (CloseCode::SERVICE_RESTART, "back soon"));
                 for ws in &mut clients[1..] {
@@ -89,7 +89,7 @@ fn clients_are_closed_one_after_another_and_served_until_then() {
                 }
                 assert!(!server.is_running(), "no connection is accepted");
             };
-            telling.or(stopping).await;
+            closing.or(stopping).await;
             // Another call is in a hurry, and continues with the remaining clients: they get the same Close.
             let rest = async {
                 for ws in &mut clients[1..] {
@@ -116,14 +116,14 @@ fn of_two_stops_the_first_decides_code_and_reason() {
             let restart =
                 Stop::within(LONG).code(CloseCode::SERVICE_RESTART).reason("back soon").spread(60 * LONG);
             let second = Stop::within(LONG).code(CloseCode::NORMAL).reason("something else");
-            let told = async {
+            let receiving = async {
                 for ws in &mut clients {
                     let Some(Err(closed)) = ws.next().await else { panic!("the end without a Close") };
                     assert_eq!((closed.code, &*closed.reason), (CloseCode::SERVICE_RESTART, "back soon"));
                 }
             };
             let stops = future::zip(server.stop_with(restart), server.stop_with(second));
-            future::zip(told, stops).await;
+            future::zip(receiving, stops).await;
         };
         future::zip(server.serve(echo), script).await;
     });
@@ -171,20 +171,20 @@ impl Drop for Temp {
 
 const FILE: usize = 30 << 20;
 
-async fn asks_for_file(stream: &mut Socket) {
+async fn request_file(stream: &mut Socket) {
     stream.write_all(b"GET /file.bin HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
 }
 
 /// A peer that has received the first thousand bytes of the answer.
-async fn begins_download(server: &Server) -> Socket {
+async fn begin_download(server: &Server) -> Socket {
     let mut peer = tcp(server).await;
-    asks_for_file(&mut peer).await;
+    request_file(&mut peer).await;
     peer.read_exact(&mut [0; 1_000]).await.unwrap();
     peer
 }
 
 /// Serves the folder, and records how each answer ended.
-async fn serves_files(server: &Server, folder: &Folder, results: &RefCell<Vec<Result<(), RespondError>>>) {
+async fn serve_files(server: &Server, folder: &Folder, results: &RefCell<Vec<Result<(), RespondError>>>) {
     server
         .serve(async |mut http| {
             while let Some(Incoming::Request(request)) = http.next().await {
@@ -201,12 +201,12 @@ fn a_download_in_progress_completes_after_a_stop() {
     let (folder, results) = (Folder::new(&temp.0).unwrap(), RefCell::default());
     run(async {
         let script = async {
-            let peer = begins_download(&server).await;
+            let peer = begin_download(&server).await;
             let reading = async { rest(peer).await.unwrap().len() };
             let (_, got) = future::zip(server.stop(LONG), reading).await;
             assert!(got > FILE - 1_000, "{got}");
         };
-        future::zip(serves_files(&server, &folder, &results), script).await;
+        future::zip(serve_files(&server, &folder, &results), script).await;
         assert_eq!(*results.borrow(), [Ok(())]);
     });
 }
@@ -217,12 +217,12 @@ fn a_download_that_the_deadline_cuts_is_an_error() {
     let (folder, results) = (Folder::new(&temp.0).unwrap(), RefCell::default());
     run(async {
         let script = async {
-            let peer = begins_download(&server).await;
+            let peer = begin_download(&server).await;
             server.stop(100 * MILLI).await;
             let got = rest(peer).await.map_or(0, |rest| rest.len());
             assert!(got < FILE - 1_000, "{got}");
         };
-        future::zip(serves_files(&server, &folder, &results), script).await;
+        future::zip(serve_files(&server, &folder, &results), script).await;
         assert!(matches!(results.borrow()[..], [Err(_)]), "{results:?}");
     });
 }
@@ -233,13 +233,13 @@ fn a_file_that_shrinks_is_an_error_and_visibly_cut() {
     let (folder, results) = (Folder::new(&temp.0).unwrap(), RefCell::default());
     run(async {
         let script = async {
-            let peer = begins_download(&server).await;
+            let peer = begin_download(&server).await;
             fs::OpenOptions::new().write(true).open(temp.0.join("file.bin")).unwrap().set_len(5_000).unwrap();
             let got = rest(peer).await.map_or(0, |rest| rest.len());
             assert!(got < FILE - 1_000, "{got}");
             server.stop(LONG).await;
         };
-        future::zip(serves_files(&server, &folder, &results), script).await;
+        future::zip(serve_files(&server, &folder, &results), script).await;
         assert!(matches!(results.borrow()[..], [Err(RespondError::BodyLength { .. })]), "{results:?}");
     });
 }
@@ -267,7 +267,7 @@ fn a_late_answer_is_sent_within_the_deadline() {
         });
         let script = async {
             let mut peer = tcp(&server).await;
-            asks(&mut peer, "1.1").await;
+            send_request(&mut peer, "1.1").await;
             while server.stats().bytes_in == 0 {
                 future::yield_now().await;
             }
@@ -284,7 +284,7 @@ fn a_late_answer_is_sent_within_the_deadline() {
 }
 
 /// Answers without a length, and waits for the close; returns how a further piece is rejected.
-async fn streams(http: &mut HttpConnection<Socket>, kind: &str) -> RespondError {
+async fn stream(http: &mut HttpConnection<Socket>, kind: &str) -> RespondError {
     let Some(Incoming::Request(request)) = http.next().await else { panic!() };
     let head = http::Response::builder().header("content-type", kind).body(()).unwrap();
     let body = http.respond_streaming(request, head, None).unwrap();
@@ -305,12 +305,12 @@ fn a_stop_ends_event_streams_at_once_and_cuts_other_streams_visibly_at_the_deadl
         run(async {
             let serving = async {
                 let mut http = server.accept().await.unwrap();
-                let refused = streams(&mut http, kind).await;
+                let refused = stream(&mut http, kind).await;
                 assert_eq!(refused, RespondError::NotOpen, "{kind} {version}");
             };
             let script = async {
                 let mut peer = tcp(&server).await;
-                asks(&mut peer, version).await;
+                send_request(&mut peer, version).await;
                 let mut begin = Vec::new();
                 while !begin.ends_with(b"piece") && !begin.ends_with(b"piece\r\n") {
                     let mut byte = [0];

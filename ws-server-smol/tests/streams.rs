@@ -84,7 +84,7 @@ fn a_half_closed_peer_gets_the_rest_if_allowed() {
                 assert_eq!(giving.or(driving).await, allowed);
                 while http.next().await.is_some() {}
             };
-            let asking = async {
+            let requesting = async {
                 let socket = async_io::Async::<TcpStream>::connect(server.local_addr().unwrap()).await;
                 let mut peer = Socket::from(socket.unwrap());
                 peer.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
@@ -93,7 +93,7 @@ fn a_half_closed_peer_gets_the_rest_if_allowed() {
                 let _ = peer.read_to_end(&mut all).await;
                 assert_eq!(all.ends_with(b"0\r\n\r\n"), allowed);
             };
-            future::zip(serving, asking).await;
+            future::zip(serving, requesting).await;
         });
     }
 }

@@ -55,7 +55,7 @@ impl Clock {
 struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Log {
-    fn note(&self, who: &str, event: &Event<'_>) {
+    fn note(&self, observer: &str, event: &Event<'_>) {
         let what = match event {
             Event::Upgrade(..) => "upgrade",
             Event::Open(..) => "open",
@@ -65,7 +65,7 @@ impl Log {
             Event::Stopped(_) => "stopped",
             _ => "more",
         };
-        self.0.lock().unwrap().push(format!("{who}: {what}"));
+        self.0.lock().unwrap().push(format!("{observer}: {what}"));
     }
 
     fn take(&self) -> Vec<String> {

@@ -73,7 +73,7 @@ fn a_slow_reader_slows_the_sender_and_the_proxy_holds_little() {
             got += take(&mut to);
             got == COUNT
         });
-        assert_eq!(proxy.app.told, ["front open", "back open"]);
+        assert_eq!(proxy.app.events, ["front open", "back open"]);
     }
 }
 

@@ -182,9 +182,9 @@ impl World<'_> {
                 assert!(error, "the stream of peer {} was cut without an error", peer.number);
             }
             // A dead peer is noticed in time.
-            let heard = peer.heard.replace(socket.bytes_read) != Some(socket.bytes_read);
+            let has_read = peer.last_read.replace(socket.bytes_read) != Some(socket.bytes_read);
             let held = connection.is_some_and(|(is_paused, _)| *is_paused);
-            if heard || held || peer.health != Health::Vanished {
+            if has_read || held || peer.health != Health::Vanished {
                 peer.silent = Some(now);
             }
             if let (Some((interval, answer)), Some(silent)) = (self.beat, peer.silent)
@@ -207,7 +207,7 @@ impl World<'_> {
             let record = &self.app.records[peer.number];
             let Some(closed) = &record.closed else { continue };
             let is_whole = match &peer.kind {
-                Kind::Http(replies) if !replies.given_up => replies.whole >= record.asked,
+                Kind::Http(replies) if !replies.given_up => replies.whole >= record.requests,
                 Kind::Stream(reader) => reader.is_finished(),
                 _ => continue,
             };

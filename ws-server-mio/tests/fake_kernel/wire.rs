@@ -70,7 +70,7 @@ pub(super) struct Socket {
     pub(super) shut: bool,
     pub(super) accepted: bool,
     /// The loop has read to EOF.
-    pub(super) end_told: bool,
+    pub(super) eof_reported: bool,
     /// The loop has dropped it.
     pub(super) closed: bool,
     /// Not orderly: the peer receives a RST.
@@ -78,7 +78,7 @@ pub(super) struct Socket {
     /// That reset reached the peer: bytes behind it are lost.
     pub(super) cut: bool,
     /// The peer has closed its socket, and answers output with RST.
-    pub(super) gone: bool,
+    pub(super) peer_closed: bool,
     pub(super) token: Option<Token>,
     pub(super) edge: bool,
     pub(super) armed: Readiness,
@@ -156,11 +156,11 @@ impl Socket {
             starved: false,
             shut: false,
             accepted: false,
-            end_told: false,
+            eof_reported: false,
             closed: false,
             aborted: false,
             cut: false,
-            gone: false,
+            peer_closed: false,
             token: None,
             edge: false,
             armed: ALL,

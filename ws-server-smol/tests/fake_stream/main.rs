@@ -204,7 +204,7 @@ fn a_last_message_sent_while_paused_is_received_before_the_close() {
 
 #[test]
 fn the_close_code_is_the_peers_whatever_breaks_later() {
-    with_users(150, leaving::with_a_word);
+    with_users(150, leaving::with_a_close);
 }
 
 #[test]

@@ -197,7 +197,7 @@ impl App {
         match &self.view {
             Some(view) if !view.hidden => {
                 view.request_redraw();
-                self.meter.ask();
+                self.meter.request_frame();
             }
             _ => self.meter.pause(),
         }
