@@ -114,7 +114,7 @@ impl Connections {
 }
 
 impl Connections {
-    /// Ends a WebSocket at once, with 1011 if that can be written without waiting. Plain HTTP goes on: a dropped
+    /// Ends a WebSocket at once, with 1011 if that can be written without waiting. Plain HTTP continues: a dropped
     /// request is answered 503.
     #[cold]
     fn end_now(&mut self, id: ConnectionId) {

@@ -139,11 +139,11 @@ fn names_are_looked_up_where_allowed() {
     let config = ServerConfig::new().allow_host("127.1");
     let mut rig = Both::with(bind, Options::default().resolve_names(), config);
     let port = rig.server_address().port();
-    // A name to us, which the system's resolver knows without a query.
+    // To us a name; the system's resolver needs no query for it.
     let client = rig.connections().connect(format!("ws://127.1:{port}/"), ClientConfig::new()).unwrap();
     assert_eq!(rig.connections().client(client).state(), ClientState::Connecting);
     rig.opened(client);
-    // And one that it rejects without a query: a label has at most 63 letters.
+    // It rejects this name without a query: a label has at most 63 letters.
     let name = format!("{}.invalid", "a".repeat(64));
     let client = rig.connections().connect(format!("ws://{name}/"), ClientConfig::new()).unwrap();
     match rig.failed(client) {

@@ -359,7 +359,7 @@ fn a_late_lookup_answer_is_discarded() {
     let server = ServerConfig::new().allow_host("127.1");
     let mut rig = Both::with(bind, Options::default().resolve_names(), server);
     let url = format!("ws://127.1:{}", rig.server_address().port());
-    // One client is removed, and its slot reused before its answer comes. Another gives up and starts over.
+    // One client is removed, and its slot reused before its answer arrives. Another gives up and starts over.
     let removed_early = rig.connections().connect(format!("{url}/gone"), ClientConfig::new()).unwrap();
     rig.connections().client(removed_early).remove();
     let reused = rig.connections().connect(format!("{url}/heir"), ClientConfig::new()).unwrap();

@@ -36,7 +36,7 @@ fn document(len: usize) -> Vec<u8> {
     let mut random = Lcg32(7);
     let mut line = || {
         let state = random.next();
-        format!("{{\"id\": {}, \"name\": \"somebody\", \"of\": {}}}\n", state >> 8, state % 1000)
+        format!("{{\"id\": {}, \"name\": \"a person\", \"of\": {}}}\n", state >> 8, state % 1000)
     };
     let mut out = String::new();
     while out.len() < len {
@@ -74,7 +74,7 @@ fn before(reported: &[(ConnectionId, usize)], honest: ConnectionId) -> Option<us
 }
 
 /// All inflated bytes are reported at once, which makes them countable.
-fn in_pieces() -> ServerConfig {
+fn chunked_delivery() -> ServerConfig {
     ServerConfig::new().deflate(Deflate::new()).delivery(Delivery::Chunked { whole: 0 })
 }
 
@@ -92,7 +92,7 @@ fn bombed(options: Options, config: ServerConfig, bomb: &[u8]) -> (Rig, Vec<Peer
 #[test]
 fn two_hundred_bombs_delay_an_honest_message_by_little() {
     let bomb = compressed(vec![0; 2 * MEBI]);
-    let (mut rig, bombers, mut honest, id) = bombed(Options::default(), in_pieces(), &bomb);
+    let (mut rig, bombers, mut honest, id) = bombed(Options::default(), chunked_delivery(), &bomb);
     let document = compressed(document(100 * KIBI));
     let (mut inflated, mut in_flight) = (0, true);
     let mut turns = 0;
@@ -183,7 +183,7 @@ fn a_time_limited_turn_ends_in_time_amid_bombs_and_shares_fairly() {
 
 #[test]
 fn a_bomb_alone_is_inflated_at_full_speed() {
-    let mut rig = Rig::with(Options::default(), in_pieces());
+    let mut rig = Rig::with(Options::default(), chunked_delivery());
     let (mut bomber, _) = peer(&mut rig);
     bomber.send(&compressed(vec![0; 16 * MEBI]));
     let (mut inflated, mut turns) = (0, 0);
@@ -202,7 +202,7 @@ fn a_bomb_alone_is_inflated_at_full_speed() {
 fn a_flood_of_others_does_not_starve_a_bomb() {
     let clock = Clock::default();
     let given = clock.clone();
-    let mut rig = Rig::with(Options::ui().clock(move || given.now()), in_pieces());
+    let mut rig = Rig::with(Options::ui().clock(move || given.now()), chunked_delivery());
     let (mut bomber, bombing) = peer(&mut rig);
     let mut floods: Vec<_> = (0..5).map(|_| peer(&mut rig).0).collect();
     bomber.send(&compressed(vec![0; MEBI]));
@@ -292,7 +292,7 @@ fn sixteen_mebibytes_of_zeros_arrive_and_one_more_byte_is_too_big() {
 
 #[test]
 fn early_data_is_inflated_by_shares_too() {
-    let mut rig = Rig::with(Options::default(), in_pieces());
+    let mut rig = Rig::with(Options::default(), chunked_delivery());
     let (mut peer, address) = (rig.peer(), rig.address());
     // A pending streaming response, and behind it an upgrade and its early data, all read ahead.
     let mut wire = get(address, "/stream");

@@ -1,4 +1,4 @@
-//! Application code that panics within a turn, and is caught: everything else goes on.
+//! Application code that panics within a turn, and is caught: everything else continues.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -69,7 +69,7 @@ fn input_behind_the_panic_is_reported_next_and_no_other_connection_is_affected()
         let (mut other, _) = rig.open("/other");
         rig.app.also = panics_at(|event| is_text(event, "2") || is_text(event, "4"));
         let all: Vec<u8> = (1..=5).flat_map(|k: i32| frame(TEXT, k.to_string().as_bytes())).collect();
-        // The last frame comes in two halves.
+        // The last frame arrives in two halves.
         let half = all.len() - 3;
         peer.send(&all[..half]);
         other.send(&frame(TEXT, b"hello"));
@@ -201,7 +201,7 @@ impl Extension for Fragile {
     fn filter<'a>(&mut self, _: &mut Connections, event: Event<'a>) -> Option<Event<'a>> {
         let data = match &event {
             Event::Message(_, message) => message.as_bytes(),
-            Event::Fragment(_, piece) => piece.data.as_bytes(),
+            Event::Fragment(_, chunk) => chunk.data.as_bytes(),
             _ => b"",
         };
         if data == b"filter" {

@@ -1,4 +1,4 @@
-//! The machine sleeps and wakes. Both clocks are given.
+//! The machine sleeps and wakes. Both clocks are virtual.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod common;

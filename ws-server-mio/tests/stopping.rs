@@ -1,4 +1,4 @@
-//! How a server stops: the order of its Closes, their time, and what is cut. The clock is given.
+//! How a server stops: the order of its Closes, their time, and what is cut. The clock is virtual.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod common;
@@ -15,7 +15,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn rig(config: ServerConfig) -> (Clock, Rig) {
     let clock = Clock::default();
     let given = clock.clone();
-    // Nothing here may end on its own meanwhile.
+    // Nothing here may end by itself meanwhile.
     let config = config.keep_alive(3600 * SECOND).answer_timeout(3600 * SECOND);
     (clock, Rig::with(Options::default().clock(move || given.now()), config))
 }

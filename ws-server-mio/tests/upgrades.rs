@@ -145,7 +145,7 @@ fn unanswered_plain_requests_get_404_or_426_on_a_socket_path() {
     assert_eq!(site.events.iter().filter(|event| event.starts_with("request")).count(), 5);
     // Where every path has a socket, an upgrade is what is missing.
     assert!(Site::new(ServerConfig::new()).get("/any").starts_with("HTTP/1.1 426 "));
-    // Where the application decides, it alone knows.
+    // Where the application decides, only it knows.
     let mut decides = Site::new(ServerConfig::new().decide_upgrades(true));
     assert!(decides.get("/any").starts_with("HTTP/1.1 404 "));
 }

@@ -126,7 +126,7 @@ fn a_deadline_wakes_a_host_without_turns_once() {
     let mut watched = Watched::begin(rig);
     watched.next_wake();
     peer.send(&frame(TEXT, b"hello"));
-    // As if for long: a thread that waited again would loop forever.
+    // Stands for a long wait: a thread that waits again would loop.
     assert_eq!(watched.woken.recv_timeout(Duration::from_millis(10)), Err(RecvTimeoutError::Timeout));
     watched.drain();
     watched.until("the echo", |_| peer.take_frame() == Some((TEXT, b"hello".to_vec())));

@@ -81,7 +81,7 @@ impl Chat {
     async fn member(&self, ws: &mut WebSocket) -> Result<(), Box<dyn Error>> {
         while let Some(message) = ws.next().await {
             let Message::Text(text) = message? else {
-                ws.start_close(CloseCode::UNSUPPORTED, "this chat speaks text")?;
+                ws.start_close(CloseCode::UNSUPPORTED, "this chat accepts text only")?;
                 continue;
             };
             let reply = self.room.borrow_mut().receive(ws.id(), &text, milliseconds());

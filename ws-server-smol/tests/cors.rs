@@ -30,7 +30,7 @@ fn with_token(config: ServerConfig) -> ServerConfig {
 /// The requests that the application received, as printed.
 type Requests = RefCell<Vec<String>>;
 
-/// Answers everything, `/pieces` as a streaming response, `/own` with its own header field, and drops `/drop`.
+/// Answers everything, `/stream` as a streaming response, `/own` with its own header field, and drops `/drop`.
 async fn answer(mut http: HttpConnection<Socket>, requests: &Requests) {
     while let Some(incoming) = http.next().await {
         requests.borrow_mut().push(format!("{incoming:?}"));
@@ -40,7 +40,7 @@ async fn answer(mut http: HttpConnection<Socket>, requests: &Requests) {
                 while ws.next().await.is_some() {}
                 return;
             }
-            Incoming::Request(request) if request.path() == "/pieces" => {
+            Incoming::Request(request) if request.path() == "/stream" => {
                 let body = http.respond_streaming(request, http::Response::new(()), Some(0)).unwrap();
                 body.finish().unwrap();
             }
@@ -253,8 +253,8 @@ fn automatic_answers_are_readable_too() {
 #[test]
 fn application_answers_are_readable_even_streamed_and_keep_their_own_fields() {
     serving(named(), async |at, _| {
-        assert!(readable(&ask(at, "GET /pieces", origin(DEV)).await));
-        assert!(!has_cors(&ask(at, "GET /pieces", origin(EVIL)).await));
+        assert!(readable(&ask(at, "GET /stream", origin(DEV)).await));
+        assert!(!has_cors(&ask(at, "GET /stream", origin(EVIL)).await));
         let own = ask(at, "GET /own", origin(DEV)).await;
         assert_eq!(values(&own, "access-control-allow-origin"), ["*"]);
         assert!(values(&own, "access-control-allow-credentials").is_empty());
@@ -288,7 +288,7 @@ fn a_foreign_cookie_does_not_lock_the_bearer_out() {
 fn a_page_reopened_by_its_link_still_sends_no_referrer() {
     serving(with_token(ServerConfig::default()), async |at, _| {
         let shown = format!("Cookie: ws_token_{}={TOKEN}\r\n", at.port());
-        for path in ["/", "/pieces"] {
+        for path in ["/", "/stream"] {
             let answer = ask(at, &format!("GET {path}?token={TOKEN}"), &shown).await;
             assert_eq!(values(&answer, "referrer-policy"), ["same-origin"], "{answer}");
             assert!(values(&answer, "set-cookie").is_empty(), "the browser has it: {answer}");

@@ -1,5 +1,5 @@
-//! What peers make a server inflate: shares are ordered, not limited. Counted in bytes, never in time; and however busy
-//! the machine is.
+//! What peers make a server inflate: shares are ordered, not limited. Counted in bytes, never in time, so that a
+//! busy machine does not matter.
 #![cfg(feature = "deflate")]
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
@@ -30,7 +30,7 @@ fn compressing(config: Config) -> Config {
 }
 
 /// All inflated bytes are reported at once, which makes them countable.
-fn in_pieces() -> Config {
+fn chunked_delivery() -> Config {
     compressing(Config::server()).delivery(Delivery::Chunked { whole: 0 })
 }
 
@@ -52,7 +52,7 @@ async fn say(client: &mut WebSocket<End>, message: impl Into<Frame>) {
     client.flush().await.unwrap();
 }
 
-/// Whose bytes were reported, and how many, in order.
+/// Of each report, in order: the index of the peer, and the number of bytes.
 type Reports = Rc<RefCell<Vec<(usize, usize)>>>;
 
 async fn read(mut ws: WebSocket<End>, index: usize, reports: Reports) {
@@ -68,7 +68,7 @@ async fn read(mut ws: WebSocket<End>, index: usize, reports: Reports) {
     }
 }
 
-/// How many bytes of other peers were reported from there on before this one's, and where that is.
+/// How many bytes of other peers were reported from there until this peer's report, and the position of that.
 fn before(reports: &Reports, from: usize, index: usize) -> Option<(usize, usize)> {
     let reports = reports.borrow();
     let at = from + reports[from..].iter().position(|(other, _)| *other == index)?;
@@ -88,7 +88,7 @@ fn bytes_of_each(reports: &[(usize, usize)]) -> [usize; PEERS] {
 /// from when fewer wanted one, and use them up later.
 #[derive(Default)]
 struct Settling {
-    /// What was reported of each when the last one began to want more than its first share.
+    /// What was reported of each when the last one began to need more than its first share.
     all_want: Option<[usize; PEERS]>,
 }
 
@@ -107,7 +107,7 @@ impl Settling {
 #[test]
 fn two_hundred_bombs_delay_an_honest_message_by_little() {
     let executor = LocalExecutor::new();
-    let (reports, config) = (Reports::default(), Arc::new(in_pieces()));
+    let (reports, config) = (Reports::default(), Arc::new(chunked_delivery()));
     let mut bombers = Vec::new();
     let mut honest = run(async {
         for index in 0..PEERS {
@@ -177,7 +177,7 @@ fn an_honest_message_completes_before_any_joined_bomb() {
 #[test]
 fn a_bomb_alone_is_inflated_in_few_polls() {
     let executor = LocalExecutor::new();
-    let (reports, config) = (Reports::default(), Arc::new(in_pieces()));
+    let (reports, config) = (Reports::default(), Arc::new(chunked_delivery()));
     let client = run(async {
         let (mut client, server) = open(&config).await;
         say(&mut client, Frame::binary(vec![0; 16 * MEBI])).await;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use ws_server_smol::{Config, Frame};
 
 /// How many tiny messages each poll of a reader receives, all available, with a handler for each.
-fn messages_a_poll(count: usize, handle: impl Fn()) -> Vec<usize> {
+fn messages_per_poll(count: usize, handle: impl Fn()) -> Vec<usize> {
     run(async {
         let (client, server) = pipe(1 << 20, 1);
         let config = Config::server().frame_rate(None);
@@ -45,13 +45,13 @@ fn messages_a_poll(count: usize, handle: impl Fn()) -> Vec<usize> {
 #[test]
 fn a_poll_consumes_at_most_sixteen_kibibytes_of_input() {
     let frame = 7; // with its mask
-    let polls = messages_a_poll(5000, || {});
+    let polls = messages_per_poll(5000, || {});
     assert!(polls.iter().all(|messages| *messages <= (16 << 10) / frame + 1), "{polls:?}");
 }
 
 #[test]
 fn a_poll_ends_after_the_handler_that_exhausts_its_time() {
-    let polls = messages_a_poll(10, || {
+    let polls = messages_per_poll(10, || {
         let start = Instant::now();
         while start.elapsed() < Duration::from_micros(600) {}
     });

@@ -208,7 +208,7 @@ fn the_last_bytes_reach_a_half_closed_peer() {
     over_all!(the_peer_has_ended_its_half);
 }
 
-/// A stream that has these bytes, accepts everything, and passes nothing on.
+/// A stream that has these bytes, accepts everything, and forwards nothing.
 struct Keeps(Vec<u8>);
 
 impl AsyncRead for Keeps {
@@ -235,7 +235,7 @@ impl AsyncWrite for Keeps {
 }
 
 #[test]
-fn a_stream_that_passes_nothing_on_times_out() {
+fn a_stream_that_forwards_nothing_times_out() {
     run(async {
         let config = Arc::new(Config::server().close_timeout(Duration::from_millis(10)));
         for (said, is_clean) in
@@ -284,7 +284,7 @@ fn dropped_while_open_it_sends_1001_without_waiting() {
     });
 }
 
-/// Whatever it was about to do, the output queued at the drop goes out as far as possible without waiting.
+/// Output queued at the drop is written as far as possible without waiting.
 #[test]
 fn dropped_while_closing_it_has_written_its_last_bytes() {
     run(async {

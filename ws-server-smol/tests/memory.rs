@@ -65,7 +65,7 @@ fn a_poll_allocates_the_message_alone() {
                     && change.bytes_allocated <= 2 * size + counters * 32;
                 exact += usize::from(round >= 20 && is_exact);
             }
-            // The count covers all threads, and now and then another one allocates.
+            // The count covers all threads, and sometimes another one allocates.
             assert!(exact >= 15, "{size} bytes: {exact} of 20");
         }
     });
@@ -118,7 +118,7 @@ fn an_echo_over_a_socket_allocates_the_message_alone() {
                 blocks += change.allocations + change.reallocations;
                 exact += usize::from(round >= ROUNDS && blocks == 1 && bytes == size);
             }
-            // The count covers all threads, and now and then another one allocates.
+            // The count covers all threads, and sometimes another one allocates.
             assert!(exact >= ROUNDS * 8 / 10, "{size} bytes: {exact} of {ROUNDS}");
         }
         drop(ws);

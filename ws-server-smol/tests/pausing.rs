@@ -84,7 +84,7 @@ fn while_paused_heartbeats_are_sent_but_do_not_time_out() {
         let mut ping = [0; 2];
         let peer_sees = async {
             peer.read_exact(&mut ping).await.unwrap();
-            // The peer answers once, and that stands unread for longer than an answer may take.
+            // The peer answers once, and the answer stays unread for longer than it may take.
             peer.write_all(&[0x8a, 0x80, 0, 0, 0, 0]).await.unwrap();
             async_io::Timer::after(200 * MILLI).await;
         };
@@ -256,12 +256,12 @@ fn fragments_cross_as_they_arrive_and_pings_stay_on_their_leg() {
         };
         let receiving = async {
             for k in 0..20 {
-                let mut pieces = Vec::new();
+                let mut fragments = Vec::new();
                 loop {
                     match server.next_event().await.unwrap() {
                         Event::Fragment(fragment) => {
-                            assert_eq!(fragment.first, pieces.is_empty());
-                            pieces.push(fragment.data.as_text().unwrap().to_owned());
+                            assert_eq!(fragment.first, fragments.is_empty());
+                            fragments.push(fragment.data.as_text().unwrap().to_owned());
                             if fragment.last {
                                 break;
                             }
@@ -269,8 +269,8 @@ fn fragments_cross_as_they_arrive_and_pings_stay_on_their_leg() {
                         other => panic!("{other:?}"),
                     }
                 }
-                assert_eq!(pieces.concat(), format!("{k} goes on"));
-                assert!(pieces.len() > 1, "{pieces:?}");
+                assert_eq!(fragments.concat(), format!("{k} goes on"));
+                assert!(fragments.len() > 1, "{fragments:?}");
             }
             assert!(server.next().await.is_none());
             assert_eq!(server.latency(), None);
@@ -297,7 +297,7 @@ fn a_couple_buffers_a_bounded_amount_and_loses_nothing() {
             client.close(CloseCode::NORMAL, "").await.unwrap();
         };
         let receiving = async {
-            // It does not read, until nothing moves any more.
+            // It does not read, until all progress stops.
             let mut before = usize::MAX;
             while to_server.queued() != before || before == 0 {
                 before = to_server.queued();
@@ -325,13 +325,13 @@ fn a_couple_buffers_a_bounded_amount_and_loses_nothing() {
 fn two_floods_through_a_couple_yield_to_other_tasks() {
     run(async {
         let Legs { front: (client, mut a), back: (mut b, server), .. } = legs(Delivery::Whole).await;
-        async fn floods(mut ws: WebSocket<Socket>) {
+        async fn flood(mut ws: WebSocket<Socket>) {
             let sender = ws.sender();
             let sending = async { while sender.send(vec![7; 1_000]).await.is_ok() {} };
             let reading = async { while ws.next().await.is_some() {} };
             future::zip(sending, reading).await;
         }
-        let floods = thread::spawn(move || async_io::block_on(future::zip(floods(client), floods(server))));
+        let flood = thread::spawn(move || async_io::block_on(future::zip(flood(client), flood(server))));
         let mut turns = 0;
         let others = async {
             while turns < 1_000 {
@@ -343,7 +343,7 @@ fn two_floods_through_a_couple_yield_to_other_tasks() {
         a.sender().terminate();
         b.sender().terminate();
         drop((a, b));
-        floods.join().unwrap();
+        flood.join().unwrap();
     });
 }
 

@@ -21,7 +21,7 @@ fn chunk() -> Vec<u8> {
 }
 
 /// Sends more than all buffers between two ends hold.
-async fn sends_much(sender: &Sender) -> usize {
+async fn send_much(sender: &Sender) -> usize {
     for _ in 0..200 {
         sender.send(chunk()).await.unwrap();
     }
@@ -48,7 +48,7 @@ fn the_polling_task_may_send_through_a_sender() {
         for (mut sender_end, mut receiver) in ends {
             let sender = sender_end.sender();
             let sending = async {
-                sends_much(&sender).await;
+                send_much(&sender).await;
                 assert_eq!(sender_end.next().await.unwrap().unwrap().as_bytes(), b"got all");
             };
             let receiving = async {
@@ -70,7 +70,7 @@ fn a_send_beside_next_progresses_in_either_order_over_any_stream() {
                 websockets(client.straight(), server.straight(), Config::client(), Config::server());
             let sender = ws.sender();
             let sending = async {
-                sends_much(&sender).await;
+                send_much(&sender).await;
             };
             let reading = async { assert_eq!(ws.next().await.unwrap().unwrap().as_bytes(), b"got all") };
             let peer = async {
@@ -226,7 +226,7 @@ async fn tcp(server: &Server) -> Socket {
     async_io::Async::<std::net::TcpStream>::connect(address).await.unwrap().into()
 }
 
-/// The obvious one: two loops, each of which sends what it receives.
+/// The obvious proxy: two loops, each of which sends what it receives.
 async fn proxy(mut a: WebSocket<Socket>, mut b: WebSocket<Socket>) {
     let (to_a, to_b) = (a.sender(), b.sender());
     async fn pass(from: &mut WebSocket<Socket>, to: &Sender) {
@@ -259,7 +259,7 @@ fn the_obvious_proxy_does_not_deadlock_between_two_busy_ends() {
             let sender = ws.sender();
             let sending = async {
                 for _ in 0..3 {
-                    sends_much(&sender).await;
+                    send_much(&sender).await;
                 }
             };
             let reading = async {
@@ -299,7 +299,7 @@ fn two_ends_that_send_before_reading_get_an_error_that_says_so() {
             }
             Ok(())
         }
-        // Whichever is first, the other one may get the rest then.
+        // Once one has failed, the other may get the rest.
         let ended = {
             let (mut one, mut other) = (pin!(sending_all(&mut client)), pin!(sending_all(&mut server)));
             future::poll_fn(|cx| {

@@ -281,7 +281,7 @@ fn queries_by_a_stale_id_are_answered_safely() {
         let mut other = client(server).await;
         assert_eq!(ask(&mut other, "2").await, "2");
         assert_eq!(server.state(id), State::Closed);
-        assert!(server.send(id, "nobody").is_err() && server.close(id, CloseCode::NORMAL, "").is_err());
+        assert!(server.send(id, "late").is_err() && server.close(id, CloseCode::NORMAL, "").is_err());
         assert!(server.sender(id).is_none() && server.peer_addr(id).is_none());
         server.terminate(id);
         assert_eq!(ask(&mut other, "3").await, "3", "it is not another's");
@@ -327,7 +327,7 @@ fn a_broadcast_reaches_what_its_filter_accepts_and_a_topic_its_subscribers() {
             server.topics().subscribers("news").is_empty()
                 && server.topics().subscribe(ids[1], "news").is_err()
         );
-        assert_eq!(server.topics().publish("news", &Frame::text("to nobody")), 0);
+        assert_eq!(server.topics().publish("news", &Frame::text("no subscriber")), 0);
     });
 }
 
@@ -467,7 +467,7 @@ fn the_deadline_of_a_stop_cuts_unpolled_connections() {
             assert!(
                 matches!(&busy, ListenError::Io { error, .. } if error.kind() == ErrorKind::ResourceBusy)
             );
-            // The earlier deadline holds, whichever call waits; a dropped future does not count.
+            // The earlier deadline applies, whichever call waits; a dropped future does not count.
             server.stop(NONE).await;
             assert_eq!(once(stopping).await, Poll::Ready(()));
         }

@@ -34,7 +34,7 @@ impl Clocks {
     }
 }
 
-/// How many Pings the peer of a WebSocket has answered, once nothing moves any more.
+/// How many Pings the peer of a WebSocket has answered, once all are idle.
 async fn answers(ws: &mut WebSocket<Socket>, others: &mut [&mut WebSocket<Socket>]) -> usize {
     let mut answers = 0;
     for _ in 0..200 {

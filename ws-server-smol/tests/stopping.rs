@@ -55,11 +55,11 @@ async fn send_request(stream: &mut Socket, version: &str) {
 
 /// Reads to EOF, and then half-closes; `None` if a reset comes instead.
 async fn rest(mut stream: Socket) -> Option<Vec<u8>> {
-    let (mut all, mut piece) = (Vec::new(), vec![0; 64 << 10]);
+    let (mut all, mut chunk) = (Vec::new(), vec![0; 64 << 10]);
     loop {
-        match stream.read(&mut piece).await {
+        match stream.read(&mut chunk).await {
             Ok(0) => return Some(all),
-            Ok(n) => all.extend_from_slice(&piece[..n]),
+            Ok(n) => all.extend_from_slice(&chunk[..n]),
             Err(_) => return None,
         }
     }
@@ -90,7 +90,7 @@ fn clients_are_closed_one_after_another_and_served_until_then() {
                 assert!(!server.is_running(), "no connection is accepted");
             };
             closing.or(stopping).await;
-            // Another call is in a hurry, and continues with the remaining clients: they get the same Close.
+            // Another call without a spread continues with the remaining clients: they get the same Close.
             let rest = async {
                 for ws in &mut clients[1..] {
                     let closed = ws.next().await.unwrap().unwrap_err();
@@ -139,7 +139,7 @@ fn the_deadline_counts_from_the_end_of_the_spread_and_cuts_the_rest() {
         let stopping = server.stop_with(Stop::within(50 * MILLI).spread(100 * MILLI));
         let (_, end) = future::zip(stopping, polled.next()).await;
         assert!(begun.elapsed() >= 150 * MILLI);
-        // Its peer never answers; an unpolled connection is cut all the same.
+        // Its peer never answers; an unpolled connection is cut, too.
         let closed = end.unwrap().unwrap_err();
         assert!(matches!(closed.error, Some(Error::Stopped)), "{closed}");
         let closed = peer.next().await.unwrap().unwrap_err();
@@ -283,12 +283,12 @@ fn a_late_answer_is_sent_within_the_deadline() {
     });
 }
 
-/// Answers without a length, and waits for the close; returns how a further piece is rejected.
+/// Answers without a length, and waits for the close; returns how a further chunk is rejected.
 async fn stream(http: &mut HttpConnection<Socket>, kind: &str) -> RespondError {
     let Some(Incoming::Request(request)) = http.next().await else { panic!() };
     let head = http::Response::builder().header("content-type", kind).body(()).unwrap();
     let body = http.respond_streaming(request, head, None).unwrap();
-    body.try_send("a piece").unwrap();
+    body.try_send("a chunk").unwrap();
     while http.next().await.is_some() {}
     body.send("another").await.unwrap_err()
 }
@@ -312,7 +312,7 @@ fn a_stop_ends_event_streams_at_once_and_cuts_other_streams_visibly_at_the_deadl
                 let mut peer = tcp(&server).await;
                 send_request(&mut peer, version).await;
                 let mut begin = Vec::new();
-                while !begin.ends_with(b"piece") && !begin.ends_with(b"piece\r\n") {
+                while !begin.ends_with(b"chunk") && !begin.ends_with(b"chunk\r\n") {
                     let mut byte = [0];
                     peer.read_exact(&mut byte).await.unwrap();
                     begin.push(byte[0]);

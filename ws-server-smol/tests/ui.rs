@@ -76,7 +76,7 @@ fn a_turn_ends_with_its_budget_however_many_tasks_are_busy() {
     assert_eq!(ui.turn(Duration::ZERO).steps, 1);
     let runs = runs.borrow();
     assert!(runs.iter().all(|runs| (1..=3).contains(runs)), "each has its turn: {runs:?}");
-    assert_eq!(notices.count(), 0, "the host takes the next turn unasked");
+    assert_eq!(notices.count(), 0, "the host takes the next turn without a notification");
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn many_wake_ups_notify_once_until_a_turn_goes_idle() {
     let wake = || waker.borrow().as_ref().unwrap().wake_by_ref();
 
     let first = ui.turn(MILLISECOND);
-    assert_eq!((first.steps, first.more), (1, false), "unasked");
+    assert_eq!((first.steps, first.more), (1, false), "without a notification");
     assert_eq!(ui.turn(MILLISECOND).steps, 0, "an idle task is not polled");
     for round in 1..=3 {
         for _ in 0..1000 {

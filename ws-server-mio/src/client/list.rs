@@ -270,7 +270,7 @@ impl Clients {
         }
     }
 
-    /// Takes a client whose time has come.
+    /// Takes a client that is due.
     pub(crate) fn take_due(&mut self, now: Moment) -> Option<u32> {
         while let Some(&Reverse((at, index))) = self.due.peek() {
             let client = self.list.get_mut(index as usize).and_then(Option::as_mut);

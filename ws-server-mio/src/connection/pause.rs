@@ -12,7 +12,7 @@ const ANY: u8 = mark::PAUSED | mark::HELD;
 /// Reading.
 impl Connections {
     /// Stops reading a connection: it emits no events until [`Connections::resume`], and the kernel throttles its peer once
-    /// the receive buffers are full. Sending goes on. It takes effect at once: the rest of the current read waits too.
+    /// the receive buffers are full. Sending continues. It takes effect at once: the rest of the current read waits too.
     ///
     /// While reading is paused, no missing heartbeat ends the connection, since the answer may be unread; heartbeats that
     /// are due are still sent, and a peer that takes no output is still detected. A reset is detected at once, and the end

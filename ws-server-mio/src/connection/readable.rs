@@ -6,12 +6,12 @@
 //! ```
 //!
 //! Connections that are ready are visited first. Those that used up their share follow: first those that inflated
-//! little lately, then those that inflated much.
+//! little recently, then those that inflated much.
 
 use std::collections::VecDeque;
 use ws_proto::Connection;
 
-/// A connection that inflated less than this lately goes before those that inflated more.
+/// A connection that recently inflated less than this precedes those that inflated more.
 const HEAVY_FROM: u64 = 256 << 10;
 
 /// How many shares in a row a connection that inflated much gets: enough to finish a message of 16 MiB, so that not all
@@ -25,7 +25,7 @@ pub(crate) struct Readable {
     /// Those that used up their share. Last in, first out: each continues until it is done, or has inflated much.
     light: Vec<u32>,
     heavy: VecDeque<u32>,
-    /// The one that is finishing its message, and its remaining shares.
+    /// The connection that is finishing its message, and its remaining shares.
     current: Option<(u32, u32)>,
 }
 
@@ -48,7 +48,7 @@ impl Readable {
         }
     }
 
-    /// How many must be visited before one that used up its share.
+    /// How many connections are visited before the next that used up its share.
     pub(crate) fn ready(&self) -> usize {
         self.ready.len()
     }
@@ -57,12 +57,12 @@ impl Readable {
         self.ready.pop_front()
     }
 
-    /// The next one that used up its share.
+    /// The next connection that used up its share.
     pub(crate) fn next_sharing(&mut self) -> Option<u32> {
         self.light.pop().or_else(|| self.next_heavy())
     }
 
-    /// The one that goes before all others, so that they cannot starve it.
+    /// The connection that precedes all others, so that they cannot starve it.
     pub(crate) fn first_sharing(&mut self) -> Option<u32> {
         self.next_heavy().or_else(|| self.light.pop())
     }

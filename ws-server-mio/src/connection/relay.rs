@@ -158,7 +158,7 @@ impl Connections {
             }
             // Its end is on the way, and it accepts nothing until then.
             Err(SendError::NotOpen) => self.hold(id, mark::HELD),
-            // The application has sent a fragment of its own in between.
+            // The application has sent its own fragment in between.
             Err(error) => drop(self.close(id, CloseCode::INTERNAL_ERROR, &error.to_string())),
         }
     }

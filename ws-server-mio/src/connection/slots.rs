@@ -28,7 +28,7 @@ pub mod flag {
     pub const QUEUED: u16 = 1 << 3;
     /// It is on the dirty list.
     pub const DIRTY: u16 = 1 << 4;
-    /// It has leftover bytes in a buffer of its own.
+    /// It has leftover bytes in a separate buffer.
     pub const LEFTOVER: u16 = 1 << 5;
     /// It is counted as plain HTTP.
     pub const HTTP: u16 = 1 << 6;

@@ -184,7 +184,7 @@ impl Budget {
 }
 
 impl Budget {
-    /// Clamps: a turn without accepts would be due again at once, forever, and an unlimited
+    /// Clamps: a turn without accepts would be due again immediately, forever, and an unlimited
     /// visit would never return from a peer that floods.
     pub(crate) fn clamped(self) -> Self {
         Self {

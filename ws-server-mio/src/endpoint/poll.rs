@@ -26,7 +26,7 @@ impl Endpoint {
     /// # Panics
     /// If the handler, the [`Extension`](crate::Extension) or a job of a [`Remote`](crate::Remote) panics. The turn
     /// ends there, and the endpoint stays usable: catch the panic, and run another turn soon, as after
-    /// [`Turn::more`](crate::Turn::more). Every connection goes on, including the one whose event panicked: the event
+    /// [`Turn::more`](crate::Turn::more). Every connection continues, including the one whose event panicked: the event
     /// is consumed, the input after it is processed next, and an unanswered request is answered 503. If the application
     /// has lost track of a peer's state, it should [`close`](Connections::close) the connection.
     pub fn poll(

@@ -278,8 +278,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
 }
 
 impl Connections {
-    /// Expires a connection whose deadline has passed. One with unread bytes is visited first; once, so that no flood
-    /// postpones it forever.
+    /// Expires a connection whose deadline has passed. If it has unread bytes, it is visited first, but only once, so that
+    /// no flood postpones it forever.
     fn timer_fired(&mut self, slot: u32) {
         let Self { slots, readable, dirty, timers, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };

@@ -2,7 +2,7 @@
 //!
 //! All work here stops when the time is over and resumes in the next turn: the rest stays in its list.
 //!
-//! Application code may panic during a turn, and be caught: no input is lost, and the next turn goes on.
+//! Application code may panic during a turn, and be caught: no input is lost, and the next turn continues.
 //!
 //! ```text
 //!  read ─▶ feed ─▶ event ─▶ handler panics

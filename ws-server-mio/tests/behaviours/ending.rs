@@ -93,7 +93,7 @@ fn closed_of(rig: &Rig, id: ConnectionId) -> &ws_server_mio::Closed {
     assert_eq!(ends, 1, "{all:?}");
     match all.last() {
         Some(Seen::Closed(_, closed)) => closed,
-        other => panic!("{other:?} came after the close"),
+        other => panic!("{other:?} after the close"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The project's promises, row by row: each function is named after a row of the table in the README, and proves it
 //! over real sockets.
 //!
-//! Each is a script of what people do and see. What takes time runs by a given clock.
+//! Each is a script of what users do and see, on a virtual clock.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 #[path = "../common/mod.rs"]

@@ -21,7 +21,7 @@ fn answers(rig: &mut Rig, address: SocketAddr) {
 
 #[test]
 fn row_01_start_finds_a_free_port_above_1024_and_a_failed_start_can_be_retried() {
-    // One word each; the default is every interface.
+    // One call each; the default is every interface.
     for (bind, this_machine_only) in
         [(Bind::default(), false), (Bind::any(), false), (Bind::lan(), false), (Bind::localhost(), true)]
     {

@@ -1,4 +1,4 @@
-//! A server and its clients on one endpoint, with a given clock.
+//! A server and its clients on one endpoint, with a virtual clock.
 
 use super::{Clock, ok};
 use socket2::{Domain, Socket, Type};

@@ -8,7 +8,7 @@ use ws_server_mio::{Budget, Options, Turn, Watch};
 
 pub const HANG: Duration = Duration::from_secs(20);
 
-/// A rig whose wake-ups come through a channel.
+/// A rig whose wake-ups arrive through a channel.
 pub struct Watched {
     pub rig: Rig,
     pub watch: Watch,

@@ -32,9 +32,9 @@ fn messages_cross_in_order_both_ways_past_the_application() {
 
 #[test]
 fn chunked_messages_cross_while_they_arrive() {
-    let pieces = Delivery::Chunked { whole: 0 };
-    let client = ClientConfig::new().delivery(pieces);
-    let mut proxy = Proxy::with(ServerConfig::new().delivery(pieces), client);
+    let chunked = Delivery::Chunked { whole: 0 };
+    let client = ClientConfig::new().delivery(chunked);
+    let mut proxy = Proxy::with(ServerConfig::new().delivery(chunked), client);
     let (mut client, mut host) = proxy.pair();
     // The first arrives before the last is sent, and a ping in between does not cross.
     client.send(&frame(0x01, b"one "));
@@ -71,7 +71,7 @@ fn pings_and_pongs_stay_on_their_leg() {
     assert_eq!(proxy.connections().send_ping(front, b"you?"), Ok(Sent::Queued));
     assert_eq!(proxy.frame(&mut client), (PING, b"you?".to_vec()));
     client.send(&[frame(PONG, b"you?"), frame(TEXT, b"after")].concat());
-    assert_eq!(proxy.frame(&mut host), (TEXT, b"after".to_vec()), "nothing came before it");
+    assert_eq!(proxy.frame(&mut host), (TEXT, b"after".to_vec()), "nothing precedes it");
     host.send(&plain(PING, b"and you?"));
     assert_eq!(proxy.frame(&mut host), (PONG, b"and you?".to_vec()));
     assert_eq!(proxy.app.events, ["front open", "back open", "front pong"]);

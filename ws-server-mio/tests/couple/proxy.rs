@@ -71,7 +71,7 @@ impl App {
                 "open".to_owned()
             }
             Event::Message(_, message) => format!("message {message:?}"),
-            Event::Fragment(_, fragment) => format!("piece {fragment:?}"),
+            Event::Fragment(_, fragment) => format!("fragment {fragment:?}"),
             Event::Pong(..) => "pong".to_owned(),
             Event::Drained(_) => "drained".to_owned(),
             Event::Closed(_, closed) => {

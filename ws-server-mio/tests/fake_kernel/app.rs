@@ -65,10 +65,10 @@ pub(super) struct Record {
     pub(super) closed: Option<Box<Closed>>,
     /// The application closed or rejected it.
     pub(super) cut: bool,
-    piece: Vec<u8>,
+    chunk: Vec<u8>,
     /// What remains to be sent to it.
     pub(super) bulk: Option<Bulk>,
-    /// It asked to send no more.
+    /// The peer requested that nothing more is sent.
     pub(super) stopped: bool,
     /// The application has paused reading.
     pub(super) paused: bool,
@@ -217,12 +217,12 @@ impl<'s> App<'s> {
                 }
             }
             Event::Message(_, message) => self.message(connections, id, message),
-            Event::Fragment(_, piece) => {
+            Event::Fragment(_, chunk) => {
                 let record = self.record(id);
-                assert!(!piece.first || record.piece.is_empty());
-                record.piece.extend_from_slice(piece.data.as_bytes());
-                if piece.last {
-                    let whole = std::mem::take(&mut record.piece);
+                assert!(!chunk.first || record.chunk.is_empty());
+                record.chunk.extend_from_slice(chunk.data.as_bytes());
+                if chunk.last {
+                    let whole = std::mem::take(&mut record.chunk);
                     self.message(connections, id, Message::Binary(whole.into()));
                 }
             }
@@ -368,7 +368,7 @@ impl<'s> App<'s> {
         assert!(reached <= listeners.len());
     }
 
-    /// A feed: something short for every peer, whatever the send answers.
+    /// A feed: something short for every peer, whatever the send returns.
     pub(super) fn feed(&mut self, connections: &mut Connections) {
         let open: Vec<_> = self.ids.iter().map(|(id, peer)| (*id, *peer)).collect();
         for (id, peer) in open {
@@ -397,8 +397,8 @@ impl<'s> App<'s> {
             Later::Request(id, request, response) => drop(connections.respond(id, request, response)),
             Later::Body(id, body, []) => drop(connections.finish_body(id, body)),
             Later::Body(id, body, left) => {
-                let (piece, rest) = left.split_at(self.rng.within(1, left.len()));
-                match connections.send_body(id, &body, piece) {
+                let (chunk, rest) = left.split_at(self.rng.within(1, left.len()));
+                match connections.send_body(id, &body, chunk) {
                     Ok(Sent::Congested) if self.polite => self.parked.push(Later::Body(id, body, rest)),
                     Ok(_) => self.later.push(Later::Body(id, body, rest)),
                     Err(RespondError::Full) => self.parked.push(Later::Body(id, body, left)),

@@ -8,7 +8,7 @@ use ws_server_mio::{ConnectionId, Connections, SendError, Sent};
 /// When a sender waits for `Drained`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Until {
-    /// Ignores what the send answers.
+    /// Ignores what the send returns.
     Never,
     Congested,
     Full,

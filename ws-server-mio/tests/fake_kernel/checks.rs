@@ -10,7 +10,7 @@ use ws_server_mio::inspect::{self, flag};
 /// The longest message, and what precedes messages: control frames, the switch.
 const BESIDE: usize = 200_000;
 
-/// Whatever needs the loop is on one of its lists, and every count matches.
+/// Every connection that needs the loop is on one of its lists, and every count matches.
 pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
     let kernel = kernel.lock();
     let sockets: BTreeMap<_, _> = kernel.tokens().collect();

@@ -1,4 +1,4 @@
-//! A fake kernel. It answers as a real one may, and seldom does; what a real one promises, it keeps.
+//! A fake kernel: it does what a real kernel may but rarely does, and keeps what a real kernel promises.
 //!
 //! ```text
 //!  peer ── send ──▶ wire ── arrives, sooner or later ──▶ inbox ── read ──▶ the loop
@@ -287,7 +287,7 @@ impl Inner {
         self.sockets[id].level(self.armed_system)
     }
 
-    /// Fetches events: not always all, in any order, perhaps two for one socket, and now and then a spurious one.
+    /// Fetches events: not always all, in any order, perhaps two for one socket, and sometimes a spurious one.
     pub(super) fn wait(&mut self) -> Vec<(Token, Readiness)> {
         let mut events = Vec::new();
         for place in 0..self.listeners.len() {

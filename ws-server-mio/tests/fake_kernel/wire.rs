@@ -191,7 +191,7 @@ impl Socket {
     }
 
     /// Whether there is enough room to report it: a third of the buffer, below half the unsent mark.
-    fn is_roomy(&self) -> bool {
+    fn has_reportable_room(&self) -> bool {
         let mark = self.linux.as_ref().map_or(usize::MAX, |linux| linux.mark);
         (self.outbox_size - self.outbox.len()) * 3 >= self.outbox_size && self.outbox.len() < mark.div_ceil(2)
     }
@@ -222,7 +222,7 @@ impl Socket {
         let ended = over || self.fin == Signal::Arrived;
         Readiness {
             readable: ended || !self.inbox.is_empty(),
-            writable: over || !self.starved && self.is_roomy(),
+            writable: over || !self.starved && self.has_reportable_room(),
             read_closed: ended,
             error: over && self.error && !armed_system,
         }
@@ -275,7 +275,7 @@ impl Socket {
                 self.edge = true;
             }
         }
-        if self.starved && self.is_roomy() && (all || rng.percent(50)) {
+        if self.starved && self.has_reportable_room() && (all || rng.percent(50)) {
             self.starved = false;
             self.edge = true;
         }

@@ -186,7 +186,7 @@ impl<'s> World<'s> {
     /// One random act.
     fn step(&mut self) {
         match self.rng.below(100) {
-            0..8 => self.come(),
+            0..8 => self.add_peer(),
             8..38 => self.act(),
             38..48 => {
                 let peer = self.rng.below(self.peers.len().max(1));
@@ -236,7 +236,7 @@ impl<'s> World<'s> {
         }
     }
 
-    fn come(&mut self) {
+    fn add_peer(&mut self) {
         if self.stop.is_some() || self.peers.len() >= 12 {
             return;
         }
@@ -278,7 +278,7 @@ impl<'s> World<'s> {
     /// Some peer acts.
     fn act(&mut self) {
         if self.peers.is_empty() {
-            return self.come();
+            return self.add_peer();
         }
         let at = self.rng.below(self.peers.len());
         let now = self.time.now();

@@ -142,6 +142,6 @@ pub(crate) async fn visit(url: &str, say: impl Fn(String)) -> Result<(), Box<dyn
             _ => {}
         }
     }
-    // The policy has given up, because the other side asked for that.
+    // The policy has given up, as the other side requested.
     Ok(())
 }

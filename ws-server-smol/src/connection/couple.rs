@@ -154,7 +154,7 @@ fn forward(event: Event<'static>, from: &Shared, to: &Shared) {
     match sent {
         // The other side is about to end, which then closes this side.
         Ok(_) | Err(SendError::NotOpen) => {}
-        // The application has left a message of its own unfinished there.
+        // The application has left its own message unfinished there.
         Err(_) => _ = from.connection().close(clock::now(), CloseCode::INTERNAL_ERROR, ""),
     }
 }

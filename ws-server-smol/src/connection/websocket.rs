@@ -65,7 +65,7 @@ pub struct WebSocket<S: AsyncRead + AsyncWrite + Unpin = Socket> {
     joining: Option<Message<'static>>,
     /// A message that the sink has taken, for which there is no room yet.
     waiting: Option<Box<Message<'static>>>,
-    /// The sink knows of the end: it began locally, or a message came too late.
+    /// The sink knows of the end: this side closed, or a message was too late.
     knows_end: bool,
     closed: Option<Box<Closed>>,
     membership: Option<Membership>,

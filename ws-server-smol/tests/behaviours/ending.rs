@@ -126,7 +126,7 @@ fn row_11_closed_is_reported_exactly_once_last_and_to_the_extension_first() {
         assert_eq!(reports, ["extension: closed", "application: closed"], "{how:?}");
     }
 
-    // An application that drops a WebSocket knows; the extension gets the report.
+    // An application that drops a WebSocket gets no report; the extension does.
     let (server, log) = (local(ServerConfig::new()), super::Log::default());
     server.set_extension(Witness(log.clone())).unwrap();
     run(beside(&server, async |http| drop(opened(http).await), async {

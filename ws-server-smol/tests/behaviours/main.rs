@@ -1,7 +1,7 @@
 //! The project's promises, row by row: each function is named after a row of the table in the README, and proves it
 //! over real sockets.
 //!
-//! Each is a script of what people do and see, run beside the server on one thread; the peers and their bytes are
+//! Each is a script of what users do and see, run beside the server on one thread; the peers and their bytes are
 //! those of the same rows of `ws-server-mio`. No clock can be given here: intervals and deadlines are short, and the
 //! tests wait for their effects. The same rows of `ws-server-mio` and the tests of the engine prove their lengths, by
 //! given clocks.

@@ -63,7 +63,7 @@ fn row_14_raw_frames_are_sent_verbatim_and_rejected_where_they_would_break_the_p
         assert_eq!(send(raw(Opcode::Binary, true, &[1]).unwrap()), Ok(Sent::Queued));
         assert_eq!(send(raw(Opcode::Pong, true, b"alive").unwrap()), Ok(Sent::Queued));
 
-        // The peer has the accepted frames, one by one, Pings and Pongs first, and the connection goes on.
+        // The peer has the accepted frames, one by one, Pings and Pongs first, and the connection continues.
         let expected: [(u8, &[u8]); 6] = [
             (PING, b"between"),
             (PONG, b"alive"),

@@ -30,7 +30,7 @@ async fn answers(server: &Server) {
 #[test]
 fn row_01_start_finds_a_free_port_above_1024_and_a_failed_start_can_be_retried() {
     run(async {
-        // One word each; the default is every interface.
+        // One call each; the default is every interface.
         for (bind, this_machine_only) in
             [(Bind::default(), false), (Bind::any(), false), (Bind::lan(), false), (Bind::localhost(), true)]
         {
@@ -131,8 +131,8 @@ fn row_03_one_thread_where_a_turn_has_a_budget_and_never_blocks() {
     let (handled, me) = (Rc::new(Cell::new(0)), thread::current().id());
     let server = local(ServerConfig::new());
 
-    // A handler that computes: by the given clock 300 µs, and a turn of 1 ms has four, the last one begun in time; and
-    // in truth for as long as a connection may before it yields.
+    // A handler that computes: 300 µs on the virtual clock, so a turn of 1 ms has four, the last one begun in time; in
+    // real time, as long as a connection may before it yields.
     let handler = {
         let (handled, now) = (handled.clone(), now.clone());
         async move |http| {

@@ -145,8 +145,8 @@ fn continue_answer(http: &mut HttpConnection<Unruly>, at: usize, held: &mut Vec<
         }
         Held::Body(body, []) => drop(body.finish()),
         Held::Body(body, left) => {
-            let (piece, rest) = left.split_at(1 + random.below(left.len()));
-            match body.try_send(piece) {
+            let (next, rest) = left.split_at(1 + random.below(left.len()));
+            match body.try_send(next) {
                 Ok(_) => held.push(Held::Body(body, rest)),
                 Err(RespondError::Full) => held.push(Held::Body(body, left)),
                 Err(error) => assert_eq!(error, RespondError::NotOpen),

@@ -1,5 +1,5 @@
 //! Bulk data, sent both ways at once in the ways that the documentation shows, and without regard to what a send
-//! answers.
+//! returns.
 
 use crate::common::Random;
 use crate::common::pipe::End;
@@ -18,7 +18,7 @@ use ws_server_smol::{Message, WebSocket, handshake};
 /// How an end sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// All at once, whatever `try_send` answers.
+    /// All at once, whatever `try_send` returns.
     Regardless,
     /// Until `Congested`; resumes at `Drained`.
     UntilCongested,
@@ -38,7 +38,7 @@ struct Said {
     lengths: Vec<usize>,
     received: usize,
     ended: bool,
-    /// A send that waited in a handler took all the time that there is for output: that is a valid end, too.
+    /// A send that waited in a handler exceeded the output timeout, which is a valid end, too.
     late: bool,
 }
 
@@ -148,7 +148,7 @@ impl Talk {
         said.lengths.len() >= self.count && !said.ended
     }
 
-    /// Sends as far as its way leads.
+    /// Sends as much as its way allows.
     fn send_more<S: AsyncRead + AsyncWrite + Unpin>(&self, ws: &mut WebSocket<S>, lost: &mut usize) {
         while self.said().lengths.len() + *lost < self.count {
             let len = self.len;
@@ -203,7 +203,7 @@ impl Talk {
             }
             self.close_when_done(ws, over);
             if self.pauses > 0 && self.random.below(10) < self.pauses {
-                // Its queued output goes out all the same; no event is reported meanwhile.
+                // Its queued output is still written; no event is reported meanwhile.
                 ws.pause();
                 for _ in 0..self.random.below(20) {
                     match poll_once(ws.next_event()).await {
@@ -255,7 +255,7 @@ impl Talk {
         zip(send, read).await;
     }
 
-    /// Its own send keeps it from being polled: that ends in time, one way or the other.
+    /// Its own send keeps it from being polled; that ends in time in either case.
     async fn drive_in_handler<S: AsyncRead + AsyncWrite + Unpin>(&mut self, ws: &mut WebSocket<S>) {
         let (sender, mut over) = (ws.sender(), false);
         // One message has to be first.
@@ -263,7 +263,7 @@ impl Talk {
             self.say(&sender).await;
         }
         loop {
-            // What it could not send in the handlers, it sends whenever it is woken.
+            // It sends the rest whenever it is woken.
             let Some(message) = ws.next().await else { return };
             let message = match message {
                 Err(closed) if matches!(closed.error, Some(Error::Timeout(Timeout::Output))) => {

@@ -78,7 +78,7 @@ pub(crate) fn a_stream(seed: u64, mut client: End, server: Unruly, run: &Run<'_>
     });
     tasks.spawn("client", async move {
         let mut request = b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec();
-        // A request behind it hides no end.
+        // A request behind it does not hide the end.
         request.resize(request.len() + behind, b'x');
         if client.write_all(&request).await.is_err() || client.flush().await.is_err() {
             return;
@@ -91,7 +91,7 @@ pub(crate) fn a_stream(seed: u64, mut client: End, server: Unruly, run: &Run<'_>
             return client.reset();
         }
         let _ = client.close().await;
-        // It would still read; few do so.
+        // Few peers read after their close; this one does.
         while matches!(client.read(&mut part).await, Ok(1..)) {}
     });
     tasks.run();

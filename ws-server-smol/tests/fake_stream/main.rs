@@ -1,5 +1,5 @@
-//! Whatever a stream does, and whenever it fails: accepted messages arrive whole and in order as far as they arrive,
-//! all of them where nothing failed; each close is reported once; no task waits forever; and the stream is released.
+//! Whatever a stream does, and whenever it fails: messages that arrive are whole and in order, and without a failure
+//! all of them arrive; each close is reported once; no task waits forever; and the stream is released.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a panic is how a test fails, and says how often
 
 #[path = "../common/mod.rs"]

@@ -141,7 +141,7 @@ async fn echo(mut ws: WebSocket<Unruly>, ledger: Shared, mut random: Random) {
             None => break,
         }
     }
-    // Clean or not, it is over, for good.
+    // Clean or not, the end is final.
     let closed = ws.closed().unwrap().clone();
     assert_eq!(reported, usize::from(!closed.clean), "{closed}");
     assert!(closed.was_open && closed.clean == closed.error.is_none(), "{closed}");
@@ -232,7 +232,7 @@ impl Ledger {
     }
 }
 
-/// In one to three fragments, now and then with a ping before it.
+/// In one to three fragments, sometimes after a ping.
 fn say(ws: &mut WebSocket<End>, data: &[u8], random: &mut Random) -> Result<(), SendError> {
     if random.below(5) == 0 {
         ws.sender().send_ping(b"there?")?;

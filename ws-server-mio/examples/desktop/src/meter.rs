@@ -18,7 +18,7 @@ pub(crate) struct Report {
     pub(crate) frames: u64,
     /// Frames that were due.
     pub(crate) due: u64,
-    /// Frames that came more than half a frame late.
+    /// Frames that were more than half a frame late.
     pub(crate) late: u64,
     /// The most turns of the server that a frame has waited for.
     pub(crate) waited: u32,
@@ -80,7 +80,7 @@ impl Meter {
         true
     }
 
-    /// The window is asked to draw.
+    /// A redraw is requested.
     pub(crate) fn request_frame(&mut self) {
         self.turns_since_request.get_or_insert(0);
     }

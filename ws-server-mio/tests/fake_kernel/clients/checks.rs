@@ -69,7 +69,7 @@ pub(super) fn check(connections: &mut Connections, app: &App, now: Moment) {
         // A dirty slot may have ended before the loop noticed.
         let Some(client) = owner.and_then(|id| inspect::client(connections, id)) else {
             let ends = matches!(state, State::Closing | State::Closed);
-            assert!(ends || is_dirty, "slot {slot} of a client that was removed lives on");
+            assert!(ends || is_dirty, "slot {slot} of a client that was removed still exists");
             continue;
         };
         if state == State::Connecting || connecting[&slot] {
