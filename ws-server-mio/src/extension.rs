@@ -99,7 +99,7 @@ impl Connections {
     #[cold]
     pub(crate) fn intercept<'a>(&mut self, event: Event<'a>) -> Option<Event<'a>> {
         if let Event::Closed(id, _) = event
-            && self.hides_end(id)
+            && self.is_close_hidden(id)
         {
             return None;
         }

@@ -99,7 +99,7 @@ impl Options {
     /// Replaces `Instant::now`, for tests. Waits in the kernel still use the system's clock.
     #[must_use]
     pub fn clock(mut self, clock: impl Fn() -> Instant + Send + 'static) -> Self {
-        self.clock.given = Some(Box::new(clock));
+        self.clock.custom = Some(Box::new(clock));
         self
     }
 
@@ -215,21 +215,21 @@ pub struct Turn {
 
 /// The source of time.
 pub(crate) struct Clock {
-    given: Option<Box<dyn Fn() -> Instant + Send>>,
+    custom: Option<Box<dyn Fn() -> Instant + Send>>,
     moments: ws_proto::Clock,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { given: None, moments: ws_host::clock::of_process() }
+        Self { custom: None, moments: ws_host::clock::of_process() }
     }
 }
 
 impl Clock {
-    /// The first reading; a given clock counts from here.
+    /// The first reading; a custom clock counts from here.
     pub(crate) fn begin(&mut self) -> Instant {
         let now = self.instant();
-        if self.given.is_some() {
+        if self.custom.is_some() {
             self.moments = ws_proto::Clock::new(now);
         }
         now
@@ -237,7 +237,7 @@ impl Clock {
 
     #[inline]
     pub(crate) fn instant(&self) -> Instant {
-        match &self.given {
+        match &self.custom {
             None => Instant::now(),
             Some(clock) => clock(),
         }
@@ -256,7 +256,7 @@ impl Clock {
 
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.given.is_some() { "Clock(given)" } else { "Clock(system)" })
+        f.write_str(if self.custom.is_some() { "Clock(custom)" } else { "Clock(system)" })
     }
 }
 
@@ -275,6 +275,6 @@ impl WallClock {
 
 impl fmt::Debug for WallClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "WallClock(given)" } else { "WallClock(system)" })
+        f.write_str(if self.0.is_some() { "WallClock(custom)" } else { "WallClock(system)" })
     }
 }

@@ -322,8 +322,8 @@ impl Servers {
     pub(crate) fn settle(&mut self) {
         if self.busy {
             self.busy = self.list.iter().flatten().any(|server| {
-                let at_rest = |listener: &Listener| !listener.ready && listener.retry_at.is_none();
-                !matches!(server.phase, Phase::Serving) || !server.listeners.iter().all(at_rest)
+                let is_idle = |listener: &Listener| !listener.ready && listener.retry_at.is_none();
+                !matches!(server.phase, Phase::Serving) || !server.listeners.iter().all(is_idle)
             });
         }
     }

@@ -32,7 +32,7 @@ impl Connections {
     }
 
     /// Whether the end of a connection is not reported: it never presented the token, and `report_all_closes` is not set.
-    pub(crate) fn hides_end(&self, id: ConnectionId) -> bool {
+    pub(crate) fn is_close_hidden(&self, id: ConnectionId) -> bool {
         let Some(live) = self.slots.get(id) else { return false };
         self.token_rule(id).is_some()
             && !live.has(flag::AUTHENTICATED)

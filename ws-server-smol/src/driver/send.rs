@@ -22,7 +22,7 @@ impl Shared {
     ) -> Result<(), E> {
         let mut polls = self.polls.load(Relaxed);
         let mut deadline = self.output_deadline();
-        let waiting = self.wakers.room.enter();
+        let waiting = self.wakers.room.register();
         loop {
             listener!(waiting.event() => room);
             if self.has_room() {

@@ -27,9 +27,9 @@ impl Membership {
             state.upgrading.insert(self.id);
         }
         if new {
-            let crowded = state.admission.at_handshake_limit();
+            let was_at_limit = state.admission.at_handshake_limit();
             state.admission.handshake_done();
-            if crowded {
+            if was_at_limit {
                 drop(state);
                 self.server.inner.accept_notify.0.notify(usize::MAX);
             }
@@ -100,14 +100,14 @@ impl Membership {
     fn leave(&self) {
         let inner = &self.server.inner;
         let mut state = inner.state();
-        let crowded = state.admission.at_handshake_limit();
+        let was_at_limit = state.admission.at_handshake_limit();
         if state.remove(self.id).is_none() {
             return;
         }
         let stopping = matches!(state.phase, Phase::Stopping(_));
         drop(state);
         inner.latest().forget(self.id);
-        if crowded {
+        if was_at_limit {
             inner.accept_notify.0.notify(usize::MAX);
         }
         if stopping {

@@ -77,7 +77,7 @@ impl Resolver {
     }
 
     /// Returns how many lookups are running.
-    pub fn begun(&self) -> usize {
+    pub fn running(&self) -> usize {
         self.names().running()
     }
 
