@@ -44,7 +44,7 @@ mod host {
             {
                 let timer = self.calloop.insert_source(Timer::from_duration(timeout), |_, _, host| {
                     host.deadline = None;
-                    let _also_told_by_the_descriptor = host.turn();
+                    let _also_signalled_by_the_descriptor = host.turn();
                     TimeoutAction::Drop
                 });
                 self.deadline = Some(timer.map_err(|error| error.error)?);

@@ -88,7 +88,7 @@ fn handle(connections: &mut Connections, room: &mut Room<ConnectionId>, event: E
             }
         },
         Event::Message(id, Message::Binary(_)) => {
-            let _ = connections.close(id, CloseCode::UNSUPPORTED, "this chat speaks text");
+            let _ = connections.close(id, CloseCode::UNSUPPORTED, "this chat accepts text only");
             return;
         }
         Event::Closed(id, _) => (id, room.leave(id)),

@@ -84,7 +84,7 @@ impl Client {
                 eprintln!("{closed}");
                 self.congested = false;
                 let fine = closed.initiator == Initiator::Local || closed.code == CloseCode::NORMAL;
-                self.rest(connections, closed.clean && fine);
+                self.exit_if_idle(connections, closed.clean && fine);
             }
             Event::ConnectFailed { error, .. } => {
                 eprintln!("{error}");
@@ -92,7 +92,7 @@ impl Client {
                     let body = harmless(&String::from_utf8_lossy(answer.body()));
                     eprintln!("{:?}\n{body}", answer.headers());
                 }
-                self.rest(connections, false);
+                self.exit_if_idle(connections, false);
             }
             Event::Reconnecting { delay, .. } => eprintln!("again in {:.1} s", delay.as_secs_f32()),
             _ => {}
@@ -112,7 +112,7 @@ impl Client {
     }
 
     /// Ends the program when no attempt is pending.
-    fn rest(&mut self, connections: &mut Connections, fine: bool) {
+    fn exit_if_idle(&mut self, connections: &mut Connections, fine: bool) {
         if connections.client(self.id).state() == ClientState::Idle {
             self.status = Some(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
@@ -128,7 +128,7 @@ impl Client {
                 Err(TryRecvError::Disconnected) => {
                     if matches!(state, ClientState::Open | ClientState::Waiting) {
                         connections.client(self.id).disconnect();
-                        self.rest(connections, false); // it had no connection to close
+                        self.exit_if_idle(connections, false); // it had no connection to close
                     }
                     return;
                 }

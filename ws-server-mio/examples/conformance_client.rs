@@ -1,5 +1,5 @@
-//! A client for conformance suites such as Autobahn's, which listen: it asks for the number of cases, connects
-//! for each and echoes until the suite ends the connection, and finally asks for the reports.
+//! A client for conformance suites such as Autobahn's, which listen: it requests the number of cases, connects
+//! for each and echoes until the suite ends the connection, and finally requests the reports.
 //!
 //! `cargo run --release -p ws-server-mio --example conformance_client -- ws://127.0.0.1:9001`, followed by `deflate` to
 //! compress

@@ -11,7 +11,7 @@ impl Connections {
     /// Sends a frame to every open WebSocket of every server, and returns how many got it; the
     /// endpoint's own clients are not included. The frame is encoded once; large payloads are shared, not copied. Where
     /// messages are compressed, it is compressed once for all peers with the same parameters, and each peer's next
-    /// message refers to nothing before.
+    /// message does not refer to earlier data.
     ///
     /// A peer that is too slow (its outbox is [`SendError::Full`](crate::SendError::Full)) is closed with 1013.
     pub fn broadcast(&mut self, frame: &Frame) -> usize {
@@ -22,7 +22,7 @@ impl Connections {
                 sent += usize::from(deliver(slot, live, frame, pool, dirty, *now));
             }
         }
-        self.tally.messages_out += sent as u64 * u64::from(frame.ends_message());
+        self.totals.messages_out += sent as u64 * u64::from(frame.ends_message());
         sent
     }
 
@@ -55,7 +55,7 @@ impl Connections {
             let live = slots.at_mut(slot);
             sent += usize::from(live.is_some_and(|live| deliver(slot, live, frame, pool, dirty, *now)));
         }
-        self.tally.messages_out += sent as u64 * u64::from(frame.ends_message());
+        self.totals.messages_out += sent as u64 * u64::from(frame.ends_message());
         sent
     }
 

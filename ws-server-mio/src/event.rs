@@ -89,7 +89,7 @@ pub enum Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// Converts the engine's event of this connection. `None` for one that this adapter does not know.
+    /// Converts the engine's event of this connection. `None` for an event unknown to this adapter.
     #[inline]
     pub(crate) fn of(id: ConnectionId, event: ws_proto::Event<'a>) -> Option<Self> {
         use ws_proto::Event as Engine;

@@ -38,7 +38,7 @@ use ws_proto::{CloseCode, Error, State};
 /// }
 /// ```
 pub trait Extension {
-    /// Filters an event of a connection, its end excepted. The handler gets the returned event; `None`
+    /// Filters an event of a connection, except `Closed`. The handler gets the returned event; `None`
     /// consumes it. The extension must answer a request or an upgrade that it consumes.
     fn filter<'a>(&mut self, connections: &mut Connections, event: Event<'a>) -> Option<Event<'a>> {
         let _ = connections;
@@ -99,7 +99,7 @@ impl Connections {
     #[cold]
     pub(crate) fn intercept<'a>(&mut self, event: Event<'a>) -> Option<Event<'a>> {
         if let Event::Closed(id, _) = event
-            && self.hides_end(id)
+            && self.is_close_hidden(id)
         {
             return None;
         }
@@ -114,10 +114,10 @@ impl Connections {
 }
 
 impl Connections {
-    /// Ends a WebSocket at once, with 1011 if that can be written without waiting. Plain HTTP goes on: a dropped
+    /// Ends a WebSocket at once, with 1011 if that can be written without waiting. Plain HTTP continues: a dropped
     /// request is answered 503.
     #[cold]
-    fn give_up(&mut self, id: ConnectionId) {
+    fn end_now(&mut self, id: ConnectionId) {
         let Self { slots, others, dirty, now, .. } = self;
         let Some(live) = slots.get_mut(id) else { return };
         if matches!(live.connection.state(), State::Open | State::Closing) {
@@ -169,10 +169,10 @@ impl Drop for Call<'_, '_> {
             self.connections.extension = ExtensionSlot::Set(extension);
         }
         if let Some(event) = self.observed.take() {
-            self.connections.untold.push_back(event.into_owned());
+            self.connections.pending_events.push_back(event.into_owned());
         }
         if let Some(id) = self.filtered {
-            self.connections.give_up(id);
+            self.connections.end_now(id);
         }
     }
 }

@@ -12,7 +12,7 @@ use ws_proto::{Frame, Moment, SendError};
 #[derive(Default)]
 pub(crate) struct FanOut {
     pub(crate) topics: Topics<ConnectionId>,
-    pub(crate) newest: LatestByKey<ConnectionId, Frame>,
+    pub(crate) latest: LatestByKey<ConnectionId, Frame>,
 }
 
 /// Delivers a broadcast to one connection; returns whether it was queued. [`Delivery`] does the same with any policy,
@@ -43,10 +43,10 @@ pub(crate) fn deliver(
 pub(crate) struct Delivery<'d> {
     pub(crate) frame: &'d Frame,
     pub(crate) slow: SlowPeer<'d>,
-    pub(crate) newest: &'d mut LatestByKey<ConnectionId, Frame>,
+    pub(crate) latest: &'d mut LatestByKey<ConnectionId, Frame>,
     pub(crate) pool: &'d mut Pool,
     pub(crate) dirty: &'d mut VecDeque<u32>,
-    pub(crate) tally: &'d mut Stats,
+    pub(crate) totals: &'d mut Stats,
     pub(crate) now: Moment,
 }
 
@@ -57,13 +57,13 @@ impl Delivery<'_> {
 
     /// Returns whether the frame was queued, or kept for later.
     pub(crate) fn deliver(&mut self, id: ConnectionId, live: &mut Slot) -> bool {
-        let lent = !live.connection.outbox().has_buffer();
+        let attached = !live.connection.outbox().has_buffer();
         attach_buffer(live, self.pool);
-        let delivered = self.slow.deliver(self.now, id, &mut live.connection, self.frame, self.newest);
+        let delivered = self.slow.deliver(self.now, id, &mut live.connection, self.frame, self.latest);
         if delivered == Delivered::Queued {
-            self.tally.messages_out += u64::from(self.frame.ends_message());
+            self.totals.messages_out += u64::from(self.frame.ends_message());
         }
-        if lent || matches!(delivered, Delivered::Queued | Delivered::Closed) {
+        if attached || matches!(delivered, Delivered::Queued | Delivered::Closed) {
             mark_dirty(id.slot, live, self.dirty);
         }
         delivered.reaches()

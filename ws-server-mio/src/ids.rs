@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A connection of this endpoint.
 ///
-/// An id is never reused: once its connection is gone, every verb reports that.
+/// An id is never reused: once its connection is gone, every method reports that.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId {
     pub(crate) slot: u32,

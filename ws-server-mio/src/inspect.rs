@@ -28,7 +28,7 @@ pub struct Overview {
     /// There are subscriptions.
     pub topics: bool,
     /// All clients are idle.
-    pub all_rest: bool,
+    pub all_idle: bool,
     /// How many entries the clients' schedule has, stale ones included.
     pub due: usize,
 }
@@ -42,7 +42,7 @@ pub fn overview(connections: &Connections) -> Overview {
         leftovers: connections.leftovers.len(),
         files: !connections.files.is_empty(),
         topics: !connections.fanout.topics.is_empty(),
-        all_rest: connections.clients.all_rest(),
+        all_idle: connections.clients.all_idle(),
         due: connections.clients.due_len(),
     }
 }
@@ -59,7 +59,7 @@ pub fn token(id: ConnectionId) -> Token {
 
 /// Whether a frame is kept for a slow connection.
 pub fn is_kept_for(connections: &Connections, id: ConnectionId) -> bool {
-    connections.fanout.newest.has(id)
+    connections.fanout.latest.has(id)
 }
 
 /// Frees the memory of a busy time, as a long silence does.
@@ -104,10 +104,10 @@ impl SlotView<'_> {
 }
 
 /// Visits every connection.
-pub fn each_slot(connections: &mut Connections, mut look: impl FnMut(SlotView<'_>)) {
+pub fn each_slot(connections: &mut Connections, mut visit: impl FnMut(SlotView<'_>)) {
     let Connections { slots, clients, timers, readable, dirty, leftovers, .. } = connections;
     for (slot, live) in slots.iter_mut() {
-        look(SlotView {
+        visit(SlotView {
             slot,
             id: live.id(slot),
             server: usize::from(live.server),
@@ -157,9 +157,9 @@ pub struct ClientView {
     /// How many attempts it has begun.
     pub attempts: u32,
     /// How many of them failed without a report so far.
-    pub untold: u32,
+    pub unreported: u32,
     /// The attempts whose next step is not reported yet.
-    pub waits_told: Vec<u32>,
+    pub pending_reconnects: Vec<u32>,
     /// Its phase.
     pub phase: PhaseView,
 }
@@ -206,8 +206,8 @@ pub fn client(connections: &Connections, id: ClientId) -> Option<ClientView> {
     };
     Some(ClientView {
         attempts: client.attempts,
-        untold: clients.notices.iter().filter(failed).count() as u32,
-        waits_told: clients.notices.iter().filter_map(waits).collect(),
+        unreported: clients.notices.iter().filter(failed).count() as u32,
+        pending_reconnects: clients.notices.iter().filter_map(waits).collect(),
         phase: phase(client),
     })
 }

@@ -60,8 +60,8 @@
 //!
 //! - Events borrow from the receive buffer, and the handler has access to all [`Connections`]: an echo is
 //!   copied into the outbox and nowhere else.
-//! - Verbs queue. The turn writes once to each touched connection at its end; to one with much queued output, already
-//!   at the end of its visit.
+//! - Methods of [`Connections`] queue. The turn writes once to each touched connection at its end; to one with much
+//!   queued output, already at the end of its visit.
 //! - With a [`Budget`] in time, a turn ends when the time is over, and [`Turn::more`] says that work is left.
 //!   Bytes that were read and not processed wait in order; nothing is lost. One [`Options::ui`] turn per frame keeps a
 //!   window at its rate while peers flood.
@@ -75,7 +75,7 @@
 //!
 //! # Pages beside the socket
 //!
-//! A request that is no upgrade is [`Event::Request`]; a dropped one is answered 404, or 426 on a path that accepts
+//! A request that is no upgrade is [`Event::Request`]; a dropped request gets 404, or 426 on a path that accepts
 //! upgrades. Answer it with [`Connections::respond`], now or later; with a streaming response,
 //! [`Connections::respond_streaming`]; with a file of a [`Folder`], [`Connections::respond_file`]. Routes, embedded
 //! files and event streams are in [`web`]. The example `http` has one of each.
@@ -114,8 +114,8 @@
 //!
 //! # The deadlock everyone hits once
 //!
-//! A blocking HTTP request from this thread to its own server waits for an answer that only this thread can
-//! give. Make such requests on another thread. The symptoms, variants and workarounds are in
+//! A blocking HTTP request from this thread to its own server waits for a response that only this thread can
+//! send. Make such requests on another thread. The symptoms, variants and workarounds are in
 //! [`embedding`].
 //!
 //! # Features
@@ -128,7 +128,7 @@
 // Each layer depends only on the layers below it, except that an extension receives the connections that hold it:
 //
 //   endpoint: turns, and waiting              inspect
-//   the verbs: connection::*, client::*, server::*, topics
+//   the methods: connection::*, client::*, server::*, topics
 //   connection: the state of all  ⇄  extension
 //   the state of each: connection::slots and lists, client::list, server::list, fanout, files
 //   sys: waiting, sockets, names              ids, event

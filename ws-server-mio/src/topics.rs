@@ -14,7 +14,7 @@ impl Connections {
     }
 }
 
-/// Topics, as [`Connections::topics`] gives them.
+/// The topics of an endpoint, from [`Connections::topics`].
 #[derive(Debug)]
 pub struct Topics<'c> {
     connections: &'c mut Connections,
@@ -29,7 +29,7 @@ impl<'c> Topics<'c> {
     /// When [`Closed`](crate::Event::Closed) is emitted, to the extension and then to the handler, the connection is
     /// already unsubscribed: it is not counted, and receives nothing that is published. [`of`](Self::of) still shows
     /// its topics until the handler returns, so the handler can notify the other subscribers. Every WebSocket that was
-    /// open gets there, unless the endpoint is dropped first.
+    /// open emits it, unless the endpoint is dropped first.
     ///
     /// ```
     /// # use ws_server_mio::{Connections, Event, Frame};
@@ -83,7 +83,7 @@ impl<'c> Topics<'c> {
         self.connections.fanout.topics.subscribers(topic)
     }
 
-    /// The topics of a connection, in no order; during its `Closed`, the topics that it had.
+    /// The topics of a connection, in no particular order; during its `Closed`, its former topics.
     pub fn of(self, id: ConnectionId) -> impl Iterator<Item = &'c str> {
         self.connections.fanout.topics.topics_of(id)
     }
@@ -106,9 +106,9 @@ impl Topics<'_> {
     /// As [`publish`](Self::publish), with a policy for slow peers. The count includes peers for which the frame is
     /// kept.
     pub fn publish_with(&mut self, topic: &str, frame: &Frame, slow: SlowPeer<'_>) -> usize {
-        let Connections { slots, pool, dirty, fanout, tally, now, .. } = &mut *self.connections;
-        let FanOut { topics, newest } = fanout;
-        let mut delivery = Delivery { frame, slow, newest, pool, dirty, tally, now: *now };
+        let Connections { slots, pool, dirty, fanout, totals, now, .. } = &mut *self.connections;
+        let FanOut { topics, latest } = fanout;
+        let mut delivery = Delivery { frame, slow, latest, pool, dirty, totals, now: *now };
         topics.subscribers(topic).filter(|id| delivery.reach(*id, slots)).count()
     }
 
@@ -122,7 +122,7 @@ impl Topics<'_> {
                 sent += usize::from(deliver(id.slot, live, frame, pool, dirty, *now));
             }
         }
-        self.connections.tally.messages_out += sent as u64 * u64::from(frame.ends_message());
+        self.connections.totals.messages_out += sent as u64 * u64::from(frame.ends_message());
         sent
     }
 
@@ -134,9 +134,9 @@ impl Topics<'_> {
         slow: SlowPeer<'_>,
         ids: impl IntoIterator<Item = ConnectionId>,
     ) -> usize {
-        let Connections { slots, pool, dirty, fanout, tally, now, .. } = &mut *self.connections;
+        let Connections { slots, pool, dirty, fanout, totals, now, .. } = &mut *self.connections;
         let mut delivery =
-            Delivery { frame, slow, newest: &mut fanout.newest, pool, dirty, tally, now: *now };
+            Delivery { frame, slow, latest: &mut fanout.latest, pool, dirty, totals, now: *now };
         ids.into_iter().filter(|id| delivery.reach(*id, slots)).count()
     }
 
@@ -162,16 +162,16 @@ impl Topics<'_> {
 /// For the turn.
 impl Connections {
     /// A connection has drained: sends the frames kept for it, as far as they fit.
-    pub(crate) fn release_kept(&mut self, slot: u32) {
-        let Self { slots, pool, dirty, fanout, tally, now, .. } = self;
+    pub(crate) fn flush_kept(&mut self, slot: u32) {
+        let Self { slots, pool, dirty, fanout, totals, now, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
         let id = live.id(slot);
-        if !fanout.newest.has(id) {
+        if !fanout.latest.has(id) {
             return;
         }
         attach_buffer(live, pool);
-        flush_latest(*now, id, &mut live.connection, &mut fanout.newest, |frame, delivered| {
-            tally.messages_out += u64::from(delivered == Delivered::Queued && frame.ends_message());
+        flush_latest(*now, id, &mut live.connection, &mut fanout.latest, |frame, delivered| {
+            totals.messages_out += u64::from(delivered == Delivered::Queued && frame.ends_message());
         });
         mark_dirty(slot, live, dirty);
     }
@@ -179,7 +179,7 @@ impl Connections {
     /// A connection has ended: unsubscribes it. Its handler can still ask for its topics.
     pub(crate) fn leave_topics(&mut self, slot: u32) {
         let Some(id) = self.slots.at(slot).map(|live| live.id(slot)) else { return };
-        self.fanout.newest.forget(id);
+        self.fanout.latest.forget(id);
         if !self.fanout.topics.is_empty() {
             self.fanout.topics.leave(id);
         }

@@ -108,7 +108,7 @@ fn mistakes() -> Vec<(ServerConfig, InvalidAccess, &'static str)> {
     ]
 }
 
-fn is_refused(listened: Listened, expected: &InvalidAccess, names: &str) {
+fn assert_rejected(listened: Listened, expected: &InvalidAccess, names: &str) {
     let Err(error) = listened else { panic!("it listens despite {expected}") };
     assert!(error.to_string().contains(names), "{error}");
     assert!(
@@ -123,17 +123,21 @@ fn rules_that_allow_no_request_are_rejected_by_every_way_to_listen() {
     let connections = endpoint.connections();
     for (config, expected, names) in mistakes() {
         for bind in [Bind::localhost(), Bind::any(), Bind::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))] {
-            is_refused(connections.listen(bind, config.clone()), &expected, names);
+            assert_rejected(connections.listen(bind, config.clone()), &expected, names);
         }
         let own = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        is_refused(connections.listen_on(own, config.clone()), &expected, names);
+        assert_rejected(connections.listen_on(own, config.clone()), &expected, names);
         #[cfg(unix)]
         {
             let directory = unix::Directory::new("mistakes");
-            is_refused(connections.listen(Bind::unix(directory.socket()), config.clone()), &expected, names);
+            assert_rejected(
+                connections.listen(Bind::unix(directory.socket()), config.clone()),
+                &expected,
+                names,
+            );
             assert!(!directory.socket().exists(), "nothing opened");
             let own = std::os::unix::net::UnixListener::bind(directory.socket()).unwrap();
-            is_refused(connections.listen_on(own, config), &expected, names);
+            assert_rejected(connections.listen_on(own, config), &expected, names);
         }
     }
     assert_eq!(endpoint.servers().count(), 0, "nothing left");
@@ -387,9 +391,9 @@ fn a_client_reaches_a_link_local_address_by_its_zone_and_never_sends_the_zone() 
         let id = rig.opened(client);
         let peer = rig.connections().peer_addr(id).unwrap();
         assert_eq!(peer, SocketAddrV6::new(*ip, port, 0, index).into(), "{url}");
-        let asked = rig.told.upgrades.pop().unwrap();
-        assert_eq!(asked.headers[http::header::HOST], format!("[{ip}]:{port}"), "{url}");
-        assert_eq!(asked.headers[http::header::ORIGIN], format!("http://[{ip}]:{port}"), "{url}");
+        let request = rig.events.upgrades.pop().unwrap();
+        assert_eq!(request.headers[http::header::HOST], format!("[{ip}]:{port}"), "{url}");
+        assert_eq!(request.headers[http::header::ORIGIN], format!("http://[{ip}]:{port}"), "{url}");
     }
 }
 

@@ -44,9 +44,9 @@ fn no_event_starts_past_the_budget_and_nothing_is_lost() {
     for (peer, _) in &mut open {
         peer.send(&all);
     }
-    let mut heard: Vec<Vec<String>> = vec![Vec::new(); 3];
+    let mut received: Vec<Vec<String>> = vec![Vec::new(); 3];
     let ids: Vec<_> = open.iter().map(|(_, id)| *id).collect();
-    while heard.iter().map(Vec::len).sum::<usize>() < 300 {
+    while received.iter().map(Vec::len).sum::<usize>() < 300 {
         let start = clock.now();
         let mut times = Vec::new();
         let turn = rig.endpoint.poll(Some(Duration::ZERO), |connections, event| {
@@ -54,7 +54,7 @@ fn no_event_starts_past_the_budget_and_nothing_is_lost() {
                 times.push(clock.now() - start);
                 clock.pass(300);
                 let k = ids.iter().position(|other| *other == id).unwrap();
-                heard[k].push(message.as_text().unwrap().to_owned());
+                received[k].push(message.as_text().unwrap().to_owned());
                 connections.send(id, message).unwrap();
             }
         });
@@ -69,7 +69,7 @@ fn no_event_starts_past_the_budget_and_nothing_is_lost() {
         }
     }
     let expected: Vec<_> = (0..100).map(|k: i32| k.to_string()).collect();
-    assert!(heard.iter().all(|heard| *heard == expected));
+    assert!(received.iter().all(|received| *received == expected));
     for (peer, _) in &mut open {
         for k in &expected {
             assert_eq!(rig.frame(peer), (TEXT, k.clone().into_bytes()));
@@ -88,7 +88,7 @@ fn one_flooding_peer_does_not_starve_other_peers() {
     rig.app.silent = true;
     // The flood's visit is cut short in each turn, and its remainder queues behind the other peer.
     let mut turns = 0;
-    let mut asked = false;
+    let mut has_sent = false;
     let mut answered = false;
     while !answered {
         turns += 1;
@@ -100,13 +100,13 @@ fn one_flooding_peer_does_not_starve_other_peers() {
                     events += 1;
                     clock.pass(300);
                     answered |= id == other;
-                    assert!(id == flooding || asked);
+                    assert!(id == flooding || has_sent);
                 }
             })
             .unwrap();
-        if events > 0 && !asked {
+        if events > 0 && !has_sent {
             peer.send(&frame(TEXT, b"me too"));
-            asked = true;
+            has_sent = true;
         }
     }
 }

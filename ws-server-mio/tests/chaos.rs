@@ -30,7 +30,7 @@ impl Dice {
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Told {
+enum LastEvent {
     Http,
     Upgrading,
     Open,
@@ -39,7 +39,7 @@ enum Told {
 
 struct App {
     dice: Dice,
-    told: HashMap<ConnectionId, Told>,
+    last_events: HashMap<ConnectionId, LastEvent>,
     ids: Vec<ConnectionId>,
     requests: Vec<(ConnectionId, Request)>,
     upgrades: Vec<(ConnectionId, Upgrade)>,
@@ -76,39 +76,39 @@ impl App {
     }
 
     fn note(&mut self, connections: &mut Connections, id: ConnectionId, event: Event<'_>) {
-        let before = self.told.get(&id).copied();
-        assert_ne!(before, Some(Told::Closed), "{event:?}");
+        let before = self.last_events.get(&id).copied();
+        assert_ne!(before, Some(LastEvent::Closed), "{event:?}");
         if let Some(server) = connections.server_of(id) {
             assert!(!self.stopped.contains(&server));
         }
         let now = match event {
             Event::Request(_, request) => {
-                assert_ne!(before, Some(Told::Open));
+                assert_ne!(before, Some(LastEvent::Open));
                 self.requests.push((id, request));
-                Told::Http
+                LastEvent::Http
             }
             Event::Upgrade(_, upgrade) => {
-                assert_ne!(before, Some(Told::Open));
+                assert_ne!(before, Some(LastEvent::Open));
                 self.upgrades.push((id, upgrade));
-                Told::Upgrading
+                LastEvent::Upgrading
             }
             Event::Open(..) => {
-                assert_eq!(before, Some(Told::Upgrading));
-                Told::Open
+                assert_eq!(before, Some(LastEvent::Upgrading));
+                LastEvent::Open
             }
             Event::Closed(_, closed) => {
-                assert_eq!(closed.was_open, before == Some(Told::Open), "{closed}");
+                assert_eq!(closed.was_open, before == Some(LastEvent::Open), "{closed}");
                 let topics: Vec<_> = connections.topics().of(id).map(str::to_owned).collect();
                 assert!(
                     topics
                         .iter()
                         .all(|topic| connections.topics().subscribers(topic).all(|other| other != id))
                 );
-                Told::Closed
+                LastEvent::Closed
             }
             Event::Message(..) => {
-                assert_eq!(before, Some(Told::Open));
-                Told::Open
+                assert_eq!(before, Some(LastEvent::Open));
+                LastEvent::Open
             }
             // Events of other connections may come in between.
             _ => before.unwrap(),
@@ -116,7 +116,7 @@ impl App {
         if before.is_none() {
             self.ids.push(id);
         }
-        self.told.insert(id, now);
+        self.last_events.insert(id, now);
     }
 
     /// Acts on a random connection, wanted or not.
@@ -234,7 +234,7 @@ fn run(seed: u64, budget: Budget) {
     endpoint.connections().set_extension(Passing(passed.clone())).unwrap();
     let mut app = App {
         dice: Dice(Lcg(seed)),
-        told: HashMap::new(),
+        last_events: HashMap::new(),
         ids: Vec::new(),
         requests: Vec::new(),
         upgrades: Vec::new(),
@@ -276,10 +276,14 @@ fn run(seed: u64, budget: Budget) {
         endpoint.poll(wait, |connections, event| app.handle(connections, event)).unwrap();
         servers.retain(|server| !app.stopped.contains(server));
     }
-    for (id, told) in &app.told {
-        assert_eq!(*told, Told::Closed, "{id}");
+    for (id, last) in &app.last_events {
+        assert_eq!(*last, LastEvent::Closed, "{id}");
     }
-    assert!(app.told.len() > 50 && *passed.lock().unwrap() > 100, "{} connections", app.told.len());
+    assert!(
+        app.last_events.len() > 50 && *passed.lock().unwrap() > 100,
+        "{} connections",
+        app.last_events.len()
+    );
     assert_eq!(endpoint.connections().stats().open, 0);
     assert_eq!(endpoint.connections().ids().count(), 0);
     assert_eq!(["a", "b", "c"].map(|topic| endpoint.connections().topics().subscribers(topic).len()), [0; 3]);

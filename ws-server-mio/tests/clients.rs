@@ -44,7 +44,7 @@ fn a_client_reconnects_under_the_same_id() {
     assert!(rig.connections().client(client).reconnect());
     assert_eq!(rig.closed(id).code, CloseCode::NORMAL);
     assert_ne!(rig.opened(client), id);
-    assert!(rig.told.reconnecting.is_empty(), "no policy is set");
+    assert!(rig.events.reconnecting.is_empty(), "no policy is set");
 }
 
 #[test]
@@ -58,12 +58,12 @@ fn headers_subprotocols_and_origin_reach_the_server_and_its_choice_reaches_the_c
     let client = rig.connections().connect(request, ClientConfig::new()).unwrap();
     rig.choose = Some("two");
     rig.opened(client);
-    let asked = rig.told.upgrades.pop().unwrap();
-    assert_eq!(asked.path_and_query, "/a?b=c");
-    assert_eq!(asked.headers["x-token"], "secret");
-    assert_eq!(asked.headers["origin"], origin.trim_end_matches('/'));
-    assert_eq!(asked.headers["sec-websocket-protocol"], "one, two");
-    assert_eq!(rig.told.responses.pop().unwrap().headers()["sec-websocket-protocol"], "two");
+    let request = rig.events.upgrades.pop().unwrap();
+    assert_eq!(request.path_and_query, "/a?b=c");
+    assert_eq!(request.headers["x-token"], "secret");
+    assert_eq!(request.headers["origin"], origin.trim_end_matches('/'));
+    assert_eq!(request.headers["sec-websocket-protocol"], "one, two");
+    assert_eq!(rig.events.responses.pop().unwrap().headers()["sec-websocket-protocol"], "two");
 }
 
 #[test]
@@ -80,8 +80,8 @@ fn a_rejected_upgrade_reports_the_whole_response_and_no_close() {
     assert_eq!(failure.to_string(), "the server answered 403 Forbidden");
     // A retry would not change it.
     assert_eq!(rig.connections().client(client).state(), ClientState::Idle);
-    assert!(rig.told.reconnecting.is_empty());
-    assert!(rig.told.client_closed.is_empty());
+    assert!(rig.events.reconnecting.is_empty());
+    assert!(rig.events.client_closed.is_empty());
     // A server that is only busy gets a retry.
     rig.refuse = Some(503);
     rig.connections().client(client).reconnect();
@@ -139,11 +139,11 @@ fn names_are_looked_up_where_allowed() {
     let config = ServerConfig::new().allow_host("127.1");
     let mut rig = Both::with(bind, Options::default().resolve_names(), config);
     let port = rig.server_address().port();
-    // A name to us, which the system's resolver knows without a query.
+    // To us a name; the system's resolver needs no query for it.
     let client = rig.connections().connect(format!("ws://127.1:{port}/"), ClientConfig::new()).unwrap();
     assert_eq!(rig.connections().client(client).state(), ClientState::Connecting);
     rig.opened(client);
-    // And one that it rejects without a query: a label has at most 63 letters.
+    // It rejects this name without a query: a label has at most 63 letters.
     let name = format!("{}.invalid", "a".repeat(64));
     let client = rig.connections().connect(format!("ws://{name}/"), ClientConfig::new()).unwrap();
     match rig.failed(client) {
@@ -217,8 +217,8 @@ fn a_client_with_a_policy_reconnects_once_its_server_is_back() {
     let (min, max) = policy.get_wait();
     let mut longest = min;
     for attempt in 1..=9 {
-        let (told, delay) = rig.reconnecting(client);
-        assert_eq!(told, attempt);
+        let (reported, delay) = rig.reconnecting(client);
+        assert_eq!(reported, attempt);
         assert!(delay >= longest / 2 && delay <= longest, "{attempt}: {delay:?}");
         longest = (longest * 2).min(max);
         rig.clock.pass(delay - Duration::from_millis(1));
@@ -250,7 +250,7 @@ fn no_retry_codes_and_the_application_stop_reconnecting() {
     let peer_closes = |rig: &mut Both, code| {
         let client = rig.connections().connect(url.as_str(), config()).unwrap();
         let id = rig.opened(client);
-        let peer = rig.told.accepted.pop().unwrap();
+        let peer = rig.events.accepted.pop().unwrap();
         rig.connections().close(peer, code, "").unwrap();
         assert_eq!(rig.closed(id).code, code);
         rig.turns(2);
@@ -295,7 +295,7 @@ fn an_abandoned_attempt_is_reported_and_leaves_no_socket() {
     rig.connections().client(client).reconnect();
     rig.connections().client(client).remove();
     rig.turns(5);
-    assert!(rig.told.failed.is_empty());
+    assert!(rig.events.failed.is_empty());
     assert_eq!(rig.endpoint.clients().count(), 0);
     assert!(!rig.connections().client(client).reconnect());
     assert_eq!(rig.connections().client(client).set_request(url.as_str()), Err(InvalidTarget::NoClient));
@@ -324,7 +324,7 @@ fn the_request_can_change_before_each_attempt() {
     let config = ClientConfig::default().reconnect(Reconnect::default());
     let client = rig.connections().connect(url.as_str(), config).unwrap();
     let id = rig.opened(client);
-    let peer = rig.told.accepted.pop().unwrap();
+    let peer = rig.events.accepted.pop().unwrap();
     rig.connections().close(peer, CloseCode::SERVICE_RESTART, "").unwrap();
     rig.closed(id);
     let (_, delay) = rig.reconnecting(client);
@@ -332,7 +332,7 @@ fn the_request_can_change_before_each_attempt() {
     rig.connections().client(client).set_request(url).unwrap();
     rig.clock.pass(delay);
     rig.opened(client);
-    let paths: Vec<_> = rig.told.upgrades.iter().map(|asked| asked.path_and_query.as_str()).collect();
+    let paths: Vec<_> = rig.events.upgrades.iter().map(|request| request.path_and_query.as_str()).collect();
     assert_eq!(paths, ["/1", "/2"]);
     assert_eq!(
         rig.connections().client(client).set_request("wss://127.0.0.1/"),
@@ -346,7 +346,7 @@ fn a_broadcast_reaches_accepted_connections_and_no_clients() {
     let url = rig.url("/");
     let client = rig.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
     let id = rig.opened(client);
-    let peer = rig.told.accepted[0];
+    let peer = rig.events.accepted[0];
     assert_eq!(rig.connections().ids().collect::<Vec<_>>(), [peer]);
     rig.silent = true;
     assert_eq!(rig.connections().broadcast(&Frame::text("news")), 1);
@@ -367,7 +367,7 @@ fn an_eof_in_the_handshake_is_a_failed_attempt() {
         ConnectError::Handshake(ResponseError::Malformed(_)) | ConnectError::Lost(_) => {}
         other => panic!("{other:?}"),
     }
-    assert!(rig.told.client_closed.is_empty());
+    assert!(rig.events.client_closed.is_empty());
 }
 
 #[test]
@@ -378,7 +378,7 @@ fn a_protocol_error_of_the_server_is_answered_and_retried() {
     let config = config.reconnect(Reconnect::default());
     let client = rig.connections().connect(url, config).unwrap();
     let id = rig.opened(client);
-    let peer = rig.told.accepted[0];
+    let peer = rig.events.accepted[0];
     rig.connections().send(peer, "more than ten").unwrap();
     assert!(matches!(rig.closed(id).error, Some(Error::Protocol(_))));
     assert_eq!(rig.connections().client(client).state(), ClientState::Waiting);
@@ -397,7 +397,7 @@ fn a_unix_socket_replaces_host_and_port() {
     rig.connections().send(id, "over a file").unwrap();
     assert_eq!(rig.text(id), "over a file");
     assert_eq!(rig.connections().peer_addr(id), None);
-    assert_eq!(rig.told.upgrades[0].path_and_query, "/chat");
+    assert_eq!(rig.events.upgrades[0].path_and_query, "/chat");
     // The name only goes into the request; it is not looked up.
     let client = rig.connections().connect("ws://example.test/", config()).unwrap();
     assert!(rig.failed(client).response().is_some_and(|response| response.status() == 421));
@@ -435,9 +435,9 @@ fn run_ends_when_the_last_client_is_idle() {
     rig.stop_server();
     let mut endpoint = ws_server_mio::Endpoint::new().unwrap();
     endpoint.connections().connect(url, ClientConfig::new()).unwrap();
-    let mut told = 0;
+    let mut failures = 0;
     endpoint
-        .run(|_, event| told += usize::from(matches!(event, ws_server_mio::Event::ConnectFailed { .. })))
+        .run(|_, event| failures += usize::from(matches!(event, ws_server_mio::Event::ConnectFailed { .. })))
         .unwrap();
-    assert_eq!(told, 1);
+    assert_eq!(failures, 1);
 }

@@ -64,7 +64,7 @@ fn dropping_the_endpoint_closes_clients_with_1000() {
 }
 
 /// A scripted server: accepts one connection and reads its request, head and all.
-fn taken(rig: &mut Both, listener: &TcpListener) -> (TcpStream, String) {
+fn accept_and_read_head(rig: &mut Both, listener: &TcpListener) -> (TcpStream, String) {
     let mut stream = None;
     rig.until("its coming", |_| {
         stream = listener.accept().ok();
@@ -83,7 +83,7 @@ fn taken(rig: &mut Both, listener: &TcpListener) -> (TcpStream, String) {
     (stream, String::from_utf8(head).unwrap())
 }
 
-fn by_hand() -> (TcpListener, String) {
+fn scripted_server() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
@@ -100,9 +100,9 @@ fn nothing_follows_the_request_until_a_valid_answer() {
         "HTTP/1.1 301 Moved Permanently\r\nLocation: ws://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
     ] {
         let mut rig = Both::new();
-        let (listener, url) = by_hand();
+        let (listener, url) = scripted_server();
         let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
-        let (mut stream, _) = taken(&mut rig, &listener);
+        let (mut stream, _) = accept_and_read_head(&mut rig, &listener);
         assert_eq!(
             rig.connections().client(client).connection(),
             None,
@@ -119,27 +119,31 @@ fn nothing_follows_the_request_until_a_valid_answer() {
             Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
         });
         assert!(after.is_empty(), "{after:?}");
-        assert!(rig.told.texts.is_empty() && rig.told.opened.is_empty() && rig.told.client_closed.is_empty());
+        assert!(
+            rig.events.texts.is_empty()
+                && rig.events.opened.is_empty()
+                && rig.events.client_closed.is_empty()
+        );
     }
 }
 
 #[test]
 fn an_endless_answer_ends_at_a_limit_and_a_slow_answer_at_the_deadline() {
-    for (head, piece) in [
+    for (head, chunk) in [
         ("HTTP/1.1 101 Switching Protocols\r\n", "X: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n"),
         ("HTTP/1.1 ", "1"),
         ("HTTP/1.1 403 Forbidden\r\n\r\n", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
         ("", "HTTP/1.1 100 Continue\r\n\r\n"),
     ] {
         let mut rig = Both::new();
-        let (listener, url) = by_hand();
+        let (listener, url) = scripted_server();
         let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
-        let (mut stream, _) = taken(&mut rig, &listener);
+        let (mut stream, _) = accept_and_read_head(&mut rig, &listener);
         stream.write_all(head.as_bytes()).unwrap();
-        let flood = piece.repeat(1000);
+        let flood = chunk.repeat(1000);
         rig.until("a limit", |rig| {
             let _ = stream.write(flood.as_bytes());
-            !rig.told.failed.is_empty()
+            !rig.events.failed.is_empty()
         });
         match rig.failed(client) {
             ConnectError::Handshake(ResponseError::Refused(response)) => {
@@ -150,11 +154,11 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_answer_at_the_deadline() {
         }
         assert_eq!(rig.connections().stats().bytes_in / (64 << 10), 0, "it read on");
     }
-    // A byte a second is a sign of life, but no answer.
+    // A byte a second shows activity, but is no answer.
     let mut rig = Both::new();
-    let (listener, url) = by_hand();
+    let (listener, url) = scripted_server();
     let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
-    let (mut stream, _) = taken(&mut rig, &listener);
+    let (mut stream, _) = accept_and_read_head(&mut rig, &listener);
     for (second, byte) in b"HTTP/1.1 10".iter().enumerate() {
         assert_eq!(rig.connections().client(client).state(), ClientState::Connecting, "{second}");
         let _ = stream.write_all(&[*byte]);
@@ -167,9 +171,9 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_answer_at_the_deadline() {
 #[test]
 fn bytes_right_behind_the_answer_are_not_lost() {
     let mut rig = Both::new();
-    let (listener, url) = by_hand();
+    let (listener, url) = scripted_server();
     let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
-    let (mut stream, head) = taken(&mut rig, &listener);
+    let (mut stream, head) = accept_and_read_head(&mut rig, &listener);
     let key = head.split("Sec-WebSocket-Key: ").nth(1).unwrap().split("\r\n").next().unwrap();
     let accept = accept_key(key);
     let head = format!(
@@ -189,9 +193,9 @@ fn no_two_clients_share_a_key_or_a_mask() {
     let (mut keys, mut masks) = (HashSet::new(), HashSet::new());
     let mut rig = Both::new();
     for _ in 0..50 {
-        let (listener, url) = by_hand();
+        let (listener, url) = scripted_server();
         let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
-        let (mut stream, head) = taken(&mut rig, &listener);
+        let (mut stream, head) = accept_and_read_head(&mut rig, &listener);
         let key = head.split("Sec-WebSocket-Key: ").nth(1).unwrap().split("\r\n").next().unwrap();
         assert!(is_valid_key(key), "{key}");
         let answer = format!(

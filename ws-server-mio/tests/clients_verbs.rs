@@ -33,7 +33,7 @@ const MOMENTS: [Moment; 5] =
     [Moment::Opened, Moment::Message, Moment::Closed, Moment::Failed, Moment::Reconnecting];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verb {
+enum Call {
     Disconnect,
     Reconnect,
     DisconnectAndReconnect,
@@ -44,21 +44,21 @@ enum Verb {
     Terminate,
 }
 
-const VERBS: [Verb; 8] = [
-    Verb::Disconnect,
-    Verb::Reconnect,
-    Verb::DisconnectAndReconnect,
-    Verb::ReconnectAndDisconnect,
-    Verb::Remove,
-    Verb::Another,
-    Verb::Replace,
-    Verb::Terminate,
+const CALLS: [Call; 8] = [
+    Call::Disconnect,
+    Call::Reconnect,
+    Call::DisconnectAndReconnect,
+    Call::ReconnectAndDisconnect,
+    Call::Remove,
+    Call::Another,
+    Call::Replace,
+    Call::Terminate,
 ];
 
 /// An application that acts once at one moment, and records what was reported.
 struct Story {
     moment: Moment,
-    verb: Verb,
+    call: Call,
     url: String,
     client: ClientId,
     done: bool,
@@ -127,32 +127,32 @@ impl Story {
 
     fn act(&mut self, connections: &mut Connections, id: Option<ConnectionId>) {
         let client = self.client;
-        match self.verb {
-            Verb::Disconnect => connections.client(client).disconnect(),
-            Verb::Reconnect => assert!(connections.client(client).reconnect()),
-            Verb::DisconnectAndReconnect => {
+        match self.call {
+            Call::Disconnect => connections.client(client).disconnect(),
+            Call::Reconnect => assert!(connections.client(client).reconnect()),
+            Call::DisconnectAndReconnect => {
                 connections.client(client).disconnect();
                 connections.client(client).reconnect();
                 connections.client(client).disconnect();
                 connections.client(client).reconnect();
             }
-            Verb::ReconnectAndDisconnect => {
+            Call::ReconnectAndDisconnect => {
                 connections.client(client).reconnect();
                 connections.client(client).disconnect();
             }
-            Verb::Remove => {
+            Call::Remove => {
                 connections.client(client).remove();
                 connections.client(client).remove();
                 self.removed.insert(client);
             }
-            Verb::Another => drop(connections.connect(self.url.as_str(), config()).unwrap()),
-            Verb::Replace => {
+            Call::Another => drop(connections.connect(self.url.as_str(), config()).unwrap()),
+            Call::Replace => {
                 connections.client(client).remove();
                 self.removed.insert(client);
                 self.client = connections.connect(self.url.as_str(), config()).unwrap();
                 assert_ne!(self.client, client);
             }
-            Verb::Terminate => {
+            Call::Terminate => {
                 if let Some(id) = id {
                     connections.terminate(id);
                 }
@@ -168,10 +168,10 @@ impl Story {
 /// once, and nothing leaks.
 #[test]
 fn every_method_works_in_every_event() {
-    for (moment, verb, hurried) in MOMENTS
+    for (moment, call, hurried) in MOMENTS
         .iter()
-        .flat_map(|moment| VERBS.iter().map(move |verb| (*moment, *verb)))
-        .flat_map(|(moment, verb)| [(moment, verb, false), (moment, verb, true)])
+        .flat_map(|moment| CALLS.iter().map(move |call| (*moment, *call)))
+        .flat_map(|(moment, call)| [(moment, call, false), (moment, call, true)])
     {
         let clock = Clock::default();
         let given = clock.clone();
@@ -187,7 +187,7 @@ fn every_method_works_in_every_event() {
         let client = endpoint.connections().connect(url.as_str(), config()).unwrap();
         let mut story = Story {
             moment,
-            verb,
+            call,
             url,
             client,
             done: false,
@@ -209,8 +209,8 @@ fn every_method_works_in_every_event() {
         for _ in 0..200 {
             turn(&mut endpoint, &mut story);
         }
-        let what = format!("{verb:?} at {moment:?}, hurried: {hurried}");
-        assert!(story.done, "{what}: the moment never came");
+        let what = format!("{call:?} at {moment:?}, hurried: {hurried}");
+        assert!(story.done, "{what}: the moment was never reached");
         for client in endpoint.clients().collect::<Vec<_>>() {
             endpoint.connections().client(client).remove();
             story.removed.insert(client);
@@ -232,21 +232,21 @@ fn a_superseded_retry_is_not_reported() {
     let mut endpoint = Endpoint::new().unwrap();
     let policy = Reconnect::default().wait(Duration::from_secs(3600), Duration::from_secs(3600));
     let client = endpoint.connections().connect("ws://localhost/", nowhere().reconnect(policy)).unwrap();
-    let mut told = String::new();
+    let mut log = String::new();
     for _ in 0..10 {
         let turn = endpoint.poll(Some(Duration::ZERO), |connections, event| match event {
             Event::ConnectFailed { .. } => {
-                told.push('F');
-                if told.len() < 4 {
+                log.push('F');
+                if log.len() < 4 {
                     connections.client(client).reconnect();
                 }
             }
-            Event::Reconnecting { attempt, .. } => told.push_str(&attempt.to_string()),
+            Event::Reconnecting { attempt, .. } => log.push_str(&attempt.to_string()),
             _ => {}
         });
         turn.unwrap();
     }
-    assert_eq!(told, "FFFF1");
+    assert_eq!(log, "FFFF1");
 }
 
 #[cfg(unix)]
@@ -340,15 +340,15 @@ fn settings_changed_during_an_attempt_apply_to_the_next() {
         .set_config(ClientConfig::new().handshake_timeout(Duration::ZERO))
         .unwrap();
     rig.opened(client);
-    let asked = rig.told.upgrades.pop().unwrap();
-    assert_eq!((asked.path_and_query.as_str(), asked.headers.get("authorization")), ("/1", None));
+    let request = rig.events.upgrades.pop().unwrap();
+    assert_eq!((request.path_and_query.as_str(), request.headers.get("authorization")), ("/1", None));
     let config = ClientConfig::new();
     rig.connections().client(client).set_config(config).unwrap();
     rig.connections().client(client).reconnect();
     rig.opened(client);
-    let asked = rig.told.upgrades.pop().unwrap();
+    let request = rig.events.upgrades.pop().unwrap();
     assert_eq!(
-        (asked.path_and_query.as_str(), &asked.headers["authorization"]),
+        (request.path_and_query.as_str(), &request.headers["authorization"]),
         ("/2", &"Bearer new".parse().unwrap())
     );
 }
@@ -359,26 +359,27 @@ fn a_late_lookup_answer_is_discarded() {
     let server = ServerConfig::new().allow_host("127.1");
     let mut rig = Both::with(bind, Options::default().resolve_names(), server);
     let url = format!("ws://127.1:{}", rig.server_address().port());
-    // One client is removed, and its slot reused before its answer comes. Another gives up and starts over.
-    let gone = rig.connections().connect(format!("{url}/gone"), ClientConfig::new()).unwrap();
-    rig.connections().client(gone).remove();
-    let heir = rig.connections().connect(format!("{url}/heir"), ClientConfig::new()).unwrap();
-    let anew = rig.connections().connect(format!("{url}/old"), ClientConfig::new()).unwrap();
-    rig.connections().client(anew).disconnect();
-    rig.connections().client(anew).set_request(format!("{url}/anew")).unwrap();
-    rig.connections().client(anew).reconnect();
+    // One client is removed, and its slot reused before its answer arrives. Another gives up and starts over.
+    let removed_early = rig.connections().connect(format!("{url}/gone"), ClientConfig::new()).unwrap();
+    rig.connections().client(removed_early).remove();
+    let reused = rig.connections().connect(format!("{url}/heir"), ClientConfig::new()).unwrap();
+    let restarted = rig.connections().connect(format!("{url}/old"), ClientConfig::new()).unwrap();
+    rig.connections().client(restarted).disconnect();
+    rig.connections().client(restarted).set_request(format!("{url}/again")).unwrap();
+    rig.connections().client(restarted).reconnect();
     // And one gets another address while the first is looked up.
     let other = rig.connections().connect(format!("{url}/other"), ClientConfig::new()).unwrap();
     rig.connections().client(other).set_request("ws://127.0.0.1:1/never").unwrap();
-    for client in [heir, anew, other] {
+    for client in [reused, restarted, other] {
         rig.opened(client);
     }
-    assert!(matches!(rig.failed(anew), ConnectError::Cancelled));
+    assert!(matches!(rig.failed(restarted), ConnectError::Cancelled));
     rig.turns(10);
-    let mut paths: Vec<_> = rig.told.upgrades.iter().map(|asked| asked.path_and_query.as_str()).collect();
+    let mut paths: Vec<_> =
+        rig.events.upgrades.iter().map(|request| request.path_and_query.as_str()).collect();
     paths.sort_unstable();
-    assert_eq!(paths, ["/anew", "/heir", "/other"]);
-    assert!(rig.told.failed.is_empty() && rig.told.opened.is_empty());
+    assert_eq!(paths, ["/again", "/heir", "/other"]);
+    assert!(rig.events.failed.is_empty() && rig.events.opened.is_empty());
 }
 
 #[cfg(unix)]

@@ -53,7 +53,7 @@ fn has_cors(head: &str) -> bool {
     head.to_ascii_lowercase().contains("access-control-")
 }
 
-fn asked(rig: &Rig) -> usize {
+fn request_count(rig: &Rig) -> usize {
     rig.app.count(|seen| matches!(seen, Seen::Request(..) | Seen::Upgrade(..)))
 }
 
@@ -87,7 +87,7 @@ fn a_preflight_needs_no_token_and_never_reaches_the_application() {
         &origin(DEV),
     );
     assert!(head.starts_with("HTTP/1.1 401 "), "an OPTIONS without preflight fields needs the token: {head}");
-    assert_eq!(asked(&rig), 0);
+    assert_eq!(request_count(&rig), 0);
 }
 
 #[test]
@@ -231,5 +231,5 @@ fn without_a_rule_options_reaches_the_application() {
     let address = rig.address();
     let head = ask(&mut rig, preflight(address, DEV), "");
     assert!(head.starts_with("HTTP/1.1 200 ") && !has_cors(&head), "{head}");
-    assert_eq!(asked(&rig), 1);
+    assert_eq!(request_count(&rig), 1);
 }

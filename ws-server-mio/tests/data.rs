@@ -46,14 +46,14 @@ fn data_is_available_in_closed_and_dropped_after_it() {
     let witness = Arc::new(());
     rig.endpoint.connections().set_data(id, witness.clone());
     drop(peer);
-    let mut told = false;
-    while !told {
+    let mut is_closed = false;
+    while !is_closed {
         rig.endpoint
             .poll(None, |connections, event| {
                 if let Event::Closed(closed, _) = event {
                     assert_eq!(closed, id);
                     assert!(connections.data::<Arc<()>>(id).is_some());
-                    told = true;
+                    is_closed = true;
                 }
             })
             .unwrap();

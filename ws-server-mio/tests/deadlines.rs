@@ -1,4 +1,4 @@
-//! Deadlines are checked after available input is read. The clock is given.
+//! Deadlines are checked after available input is read. The clock is virtual.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod common;

@@ -22,7 +22,7 @@ fn both_ends_know_what_was_negotiated() {
     let client =
         rig.connections().connect(url.as_str(), ClientConfig::new().deflate(Deflate::new())).unwrap();
     let ours = rig.opened(client);
-    let theirs = rig.told.accepted.pop().unwrap();
+    let theirs = rig.events.accepted.pop().unwrap();
     let (client, server) = (rig.connections().compression(ours), rig.connections().compression(theirs));
     let (client, server) = (client.unwrap(), server.unwrap());
     assert_eq!((server.ours.context_takeover, server.ours.window_bits), (false, 12));
@@ -67,7 +67,7 @@ fn a_broadcast_reaches_peers_with_and_without_compression() {
     let document = document().replace("json", "xml");
     assert_eq!(rig.connections().broadcast(&Frame::text(document.as_str())), 3);
     let queued: Vec<_> =
-        rig.told.accepted.clone().into_iter().map(|id| rig.connections().queued(id)).collect();
+        rig.events.accepted.clone().into_iter().map(|id| rig.connections().queued(id)).collect();
     assert_eq!(queued.iter().filter(|queued| **queued < document.len() / 50).count(), 2, "{queued:?}");
     for id in ids {
         assert_eq!(rig.text(id), document);

@@ -8,7 +8,7 @@ use ws_server_mio::{
     Sent, ServerConfig,
 };
 
-/// Only cuts a hang.
+/// Only ends a hang.
 const HANG: Duration = Duration::from_secs(60);
 const MESSAGE: usize = 64 << 10;
 
@@ -95,7 +95,7 @@ struct Progress {
     got: usize,
 }
 
-/// Sends while allowed, as the docs say, or without regard to them.
+/// Sends while allowed, as the docs say, or ignores them.
 fn fill(
     connections: &mut Connections,
     id: ConnectionId,

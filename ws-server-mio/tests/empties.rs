@@ -162,8 +162,8 @@ fn the_valid_part_of_a_broken_compressed_message_is_reported_first_however_it_is
         assert_eq!((first, close_code(&payload)), (CLOSE, 1007), "cut at {cut}");
         drop(peer);
         rig.until("its end", |rig| rig.app.closed().len() == 1);
-        let told: String = rig.app.seen.iter().filter_map(|seen| fragment(seen)).collect();
-        assert_eq!(told, "good, and plain", "cut at {cut}");
+        let received: String = rig.app.seen.iter().filter_map(|seen| fragment(seen)).collect();
+        assert_eq!(received, "good, and plain", "cut at {cut}");
     }
 }
 

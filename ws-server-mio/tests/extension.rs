@@ -95,13 +95,13 @@ fn stopping_and_closed_reach_the_extension_before_the_application() {
     rig.endpoint.connections().server(rig.server).stop(Duration::ZERO);
     let mut stopped = false;
     while !stopped {
-        let told = |_: &mut Connections, event: Event<'_>| match event {
+        let handler = |_: &mut Connections, event: Event<'_>| match event {
             Event::Stopping(_) => notes.note("application: stopping"),
             Event::Stopped(_) => stopped = true,
             Event::Closed(..) => notes.note("application: closed"),
             _ => {}
         };
-        rig.endpoint.poll(Some(Duration::from_millis(1)), told).unwrap();
+        rig.endpoint.poll(Some(Duration::from_millis(1)), handler).unwrap();
     }
     let expected = [
         "extension: stopping",

@@ -36,7 +36,7 @@ fn document(len: usize) -> Vec<u8> {
     let mut random = Lcg32(7);
     let mut line = || {
         let state = random.next();
-        format!("{{\"id\": {}, \"name\": \"somebody\", \"of\": {}}}\n", state >> 8, state % 1000)
+        format!("{{\"id\": {}, \"name\": \"a person\", \"of\": {}}}\n", state >> 8, state % 1000)
     };
     let mut out = String::new();
     while out.len() < len {
@@ -56,25 +56,25 @@ fn peer(rig: &mut Rig) -> (Peer, ConnectionId) {
 
 /// What a turn reported, in order: the connection, and how many bytes.
 fn turn(rig: &mut Rig) -> (Turn, Vec<(ConnectionId, usize)>) {
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let handler = |_: &mut Connections, event: Event<'_>| match event {
-        Event::Message(id, message) => told.push((id, message.as_bytes().len())),
-        Event::Fragment(id, piece) => told.push((id, piece.data.as_bytes().len())),
+        Event::Message(id, message) => reported.push((id, message.as_bytes().len())),
+        Event::Fragment(id, fragment) => reported.push((id, fragment.data.as_bytes().len())),
         Event::Closed(_, closed) => panic!("{closed}"),
         _ => {}
     };
     let turn = rig.endpoint.poll(Some(Duration::ZERO), handler).unwrap();
-    (turn, told)
+    (turn, reported)
 }
 
 /// How many bytes of other peers precede this one's message.
-fn before(told: &[(ConnectionId, usize)], honest: ConnectionId) -> Option<usize> {
-    let at = told.iter().position(|(id, _)| *id == honest)?;
-    Some(told[..at].iter().map(|(_, len)| len).sum())
+fn before(reported: &[(ConnectionId, usize)], honest: ConnectionId) -> Option<usize> {
+    let at = reported.iter().position(|(id, _)| *id == honest)?;
+    Some(reported[..at].iter().map(|(_, len)| len).sum())
 }
 
 /// All inflated bytes are reported at once, which makes them countable.
-fn in_pieces() -> ServerConfig {
+fn chunked_delivery() -> ServerConfig {
     ServerConfig::new().deflate(Deflate::new()).delivery(Delivery::Chunked { whole: 0 })
 }
 
@@ -92,30 +92,30 @@ fn bombed(options: Options, config: ServerConfig, bomb: &[u8]) -> (Rig, Vec<Peer
 #[test]
 fn two_hundred_bombs_delay_an_honest_message_by_little() {
     let bomb = compressed(vec![0; 2 * MEBI]);
-    let (mut rig, bombers, mut honest, id) = bombed(Options::default(), in_pieces(), &bomb);
+    let (mut rig, bombers, mut honest, id) = bombed(Options::default(), chunked_delivery(), &bomb);
     let document = compressed(document(100 * KIBI));
-    let (mut inflated, mut asked) = (0, true);
+    let (mut inflated, mut in_flight) = (0, true);
     let mut turns = 0;
     while inflated < PEERS * 2 * MEBI {
-        let (turn, told) = turn(&mut rig);
-        let all: usize = told.iter().map(|(_, len)| len).sum();
-        let of_honest: usize = told.iter().filter(|(of, _)| *of == id).map(|(_, len)| len).sum();
+        let (turn, reported) = turn(&mut rig);
+        let all: usize = reported.iter().map(|(_, len)| len).sum();
+        let of_honest: usize = reported.iter().filter(|(of, _)| *of == id).map(|(_, len)| len).sum();
         inflated += all - of_honest;
         turns += 1;
         // A share for each, and then what resumes before the next poll of the kernel.
         let most = if turns == 1 { PEERS * 16 * KIBI + 2 * MEBI } else { 2 * MEBI };
         assert!(all <= most, "{all} bytes in turn {turns}");
-        if asked {
+        if in_flight {
             // A message larger than a share resumes ahead of peers that have inflated much.
             let want = if turns == 31 || turns == 61 { 100 * KIBI } else { 5 };
             assert_eq!(of_honest, want, "in turn {turns}");
             // Each peer that completes gets a share, and of those that resume one does.
             let most = if turns == 1 { PEERS * 16 * KIBI } else { 80 * KIBI };
-            let before = before(&told, id).expect("it is reported in the turn that finds it");
+            let before = before(&reported, id).expect("it is reported in the turn that finds it");
             assert!(before <= most, "{before} bytes before it, in turn {turns}");
         }
-        asked = turns % 3 == 0;
-        if asked {
+        in_flight = turns % 3 == 0;
+        if in_flight {
             let long = turns == 30 || turns == 60;
             let message = if long { document.clone() } else { frame(TEXT, b"again") };
             honest.send(&message);
@@ -133,12 +133,12 @@ fn an_honest_message_completes_before_any_joined_bomb() {
         let bomb = compressed(vec![0; MEBI]);
         let config = ServerConfig::new().deflate(Deflate::new());
         let (mut rig, bombers, _honest, id) = bombed(options, config, &bomb);
-        let mut told = Vec::new();
-        while told.len() <= PEERS {
-            told.extend(turn(&mut rig).1);
+        let mut reported = Vec::new();
+        while reported.len() <= PEERS {
+            reported.extend(turn(&mut rig).1);
         }
-        assert_eq!(before(&told, id), Some(0));
-        assert!(told.iter().filter(|(of, _)| *of != id).all(|(_, len)| *len == MEBI));
+        assert_eq!(before(&reported, id), Some(0));
+        assert!(reported.iter().filter(|(of, _)| *of != id).all(|(_, len)| *len == MEBI));
         drop(bombers);
     }
 }
@@ -167,29 +167,29 @@ fn a_time_limited_turn_ends_in_time_amid_bombs_and_shares_fairly() {
     });
     let bomb = compressed(vec![0; 256 * KIBI]);
     let (mut rig, bombers, _honest, id) = bombed(options, ServerConfig::new().deflate(Deflate::new()), &bomb);
-    let (mut told, mut turns) = (Vec::new(), 0);
-    while told.len() <= PEERS {
+    let (mut reported, mut turns) = (Vec::new(), 0);
+    while reported.len() <= PEERS {
         let (turn, more) = turn(&mut rig);
         // Deadlines checked after reading take a few more clock readings.
         assert!(turn.elapsed <= Duration::from_millis(3), "{turn:?}");
-        told.extend(more);
+        reported.extend(more);
         turns += 1;
-        assert!(before(&told, id).is_some() || turns < PEERS, "in turns");
+        assert!(before(&reported, id).is_some() || turns < PEERS, "in turns");
         assert!(turns < 20 * PEERS, "all are read to the end");
     }
-    assert!(before(&told, id).unwrap() <= 4 * MEBI);
+    assert!(before(&reported, id).unwrap() <= 4 * MEBI);
     drop(bombers);
 }
 
 #[test]
 fn a_bomb_alone_is_inflated_at_full_speed() {
-    let mut rig = Rig::with(Options::default(), in_pieces());
+    let mut rig = Rig::with(Options::default(), chunked_delivery());
     let (mut bomber, _) = peer(&mut rig);
     bomber.send(&compressed(vec![0; 16 * MEBI]));
     let (mut inflated, mut turns) = (0, 0);
     while inflated < 16 * MEBI {
-        let (turn, told) = turn(&mut rig);
-        inflated += told.iter().map(|(_, len)| len).sum::<usize>();
+        let (turn, reported) = turn(&mut rig);
+        inflated += reported.iter().map(|(_, len)| len).sum::<usize>();
         turns += 1;
         if inflated < 16 * MEBI {
             assert!(turn.more && rig.endpoint.next_timeout() == Some(Duration::ZERO), "it does not wait");
@@ -202,7 +202,7 @@ fn a_bomb_alone_is_inflated_at_full_speed() {
 fn a_flood_of_others_does_not_starve_a_bomb() {
     let clock = Clock::default();
     let given = clock.clone();
-    let mut rig = Rig::with(Options::ui().clock(move || given.now()), in_pieces());
+    let mut rig = Rig::with(Options::ui().clock(move || given.now()), chunked_delivery());
     let (mut bomber, bombing) = peer(&mut rig);
     let mut floods: Vec<_> = (0..5).map(|_| peer(&mut rig).0).collect();
     bomber.send(&compressed(vec![0; MEBI]));
@@ -237,8 +237,8 @@ fn twenty_honest_peers_and_a_large_upload_arrive_in_few_turns() {
         assert!(turns < 200, "it starves");
         chats.iter_mut().for_each(|(chat, _)| chat.send(&small));
         uploader.flush();
-        let (_, told) = turn(&mut rig);
-        for (id, len) in told {
+        let (_, reported) = turn(&mut rig);
+        for (id, len) in reported {
             is_uploaded |= id == uploading;
             assert_eq!(len, if id == uploading { 10 * MEBI } else { 4 * KIBI });
             chatted += usize::from(id != uploading);
@@ -292,19 +292,19 @@ fn sixteen_mebibytes_of_zeros_arrive_and_one_more_byte_is_too_big() {
 
 #[test]
 fn early_data_is_inflated_by_shares_too() {
-    let mut rig = Rig::with(Options::default(), in_pieces());
+    let mut rig = Rig::with(Options::default(), chunked_delivery());
     let (mut peer, address) = (rig.peer(), rig.address());
     // A pending streaming response, and behind it an upgrade and its early data, all read ahead.
     let mut wire = get(address, "/stream");
     wire.extend(with_fields(handshake(address, "/"), OFFER));
     wire.extend(compressed(vec![0; 4 * MEBI]));
     peer.send(&wire);
-    let (mut body, mut told, mut turns) = (None, 0, 0);
+    let (mut body, mut reported, mut turns) = (None, 0, 0);
     let mut most = 0;
-    while told < 4 * MEBI {
+    while reported < 4 * MEBI {
         turns += 1;
-        assert!(turns < 1000, "it hangs at {told}");
-        let before = told;
+        assert!(turns < 1000, "it hangs at {reported}");
+        let before = reported;
         let handler = |connections: &mut Connections, event: Event<'_>| {
             let Some(id) = event.connection() else { return };
             match event {
@@ -313,13 +313,13 @@ fn early_data_is_inflated_by_shares_too() {
                     body = Some((id, connections.respond_streaming(id, request, head, None).unwrap()));
                 }
                 Event::Upgrade(_, upgrade) => connections.accept(id, upgrade).unwrap(),
-                Event::Fragment(_, piece) => told += piece.data.as_bytes().len(),
+                Event::Fragment(_, fragment) => reported += fragment.data.as_bytes().len(),
                 _ => {}
             }
         };
         let turn = rig.endpoint.poll(Some(Duration::from_millis(1)), handler).unwrap();
-        most = most.max(told - before);
-        assert!(told == before || told == 4 * MEBI || turn.more, "it does not wait");
+        most = most.max(reported - before);
+        assert!(reported == before || reported == 4 * MEBI || turn.more, "it does not wait");
         if turns == 20
             && let Some((id, body)) = body.take()
         {

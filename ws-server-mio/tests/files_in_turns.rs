@@ -46,7 +46,7 @@ fn a_peer_that_does_not_read_holds_a_chunk_or_two_and_no_turn() {
     while peer.got.len() < content.len() {
         served.turn();
         peer.read();
-        assert!(start.elapsed().as_secs() < 20, "{} bytes came", peer.got.len());
+        assert!(start.elapsed().as_secs() < 20, "{} bytes arrived", peer.got.len());
     }
     assert!(peer.got.ends_with(&content[..1 << 20]));
 }

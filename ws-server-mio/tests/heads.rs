@@ -59,7 +59,7 @@ fn date(head: &str) -> SystemTime {
 }
 
 /// The date of an answer over a new connection to the rig's server.
-fn asked(rig: &mut Rig) -> SystemTime {
+fn requested_date(rig: &mut Rig) -> SystemTime {
     let address = rig.address();
     let mut peer = rig.peer();
     peer.send(&get(address, "/"));
@@ -70,16 +70,16 @@ fn asked(rig: &mut Rig) -> SystemTime {
 fn dates_follow_clock_changes_and_sleep() {
     let clocks = Clocks::new();
     let mut rig = Rig::with(clocks.options(), ServerConfig::new());
-    assert_eq!(asked(&mut rig), clocks.wall(), "the endpoint's clock, from the start on");
+    assert_eq!(requested_date(&mut rig), clocks.wall(), "the endpoint's clock, from the start on");
     let now = clocks.wall();
     for wall in [now + 2 * HOUR, now - 2 * HOUR, now + 8 * 24 * HOUR, now - SECOND, now] {
         clocks.set(wall);
         clocks.pass(SECOND);
-        assert_eq!(asked(&mut rig), wall + SECOND);
+        assert_eq!(requested_date(&mut rig), wall + SECOND);
     }
     // After idle hours, the first answer is right already.
     clocks.pass(5 * HOUR);
-    assert_eq!(asked(&mut rig), clocks.wall());
+    assert_eq!(requested_date(&mut rig), clocks.wall());
     // Over an older connection.
     let address = rig.address();
     let mut peer = rig.peer();
@@ -145,7 +145,7 @@ fn every_server_of_an_endpoint_sends_dates() {
         servers.push(endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap());
         for server in servers.clone() {
             let mut rig = Rig { endpoint, server, app: App::default() };
-            assert_eq!(asked(&mut rig), clocks.wall());
+            assert_eq!(requested_date(&mut rig), clocks.wall());
             endpoint = rig.endpoint;
         }
         assert_eq!(given.get(), Some(clocks.wall()));
@@ -339,7 +339,7 @@ fn nothing_is_served_behind_an_upgrade_that_the_application_rejects() {
                 let (id, request) = rig.app.requests.pop().unwrap();
                 rig.endpoint.connections().respond(id, request, ok("before")).unwrap();
                 let got = all(&mut rig, &mut peer);
-                assert!(got.starts_with("HTTP/1.1 200 "), "what came before is answered: {got}");
+                assert!(got.starts_with("HTTP/1.1 200 "), "earlier requests are answered: {got}");
                 assert_eq!(got.matches("HTTP/1.1").count(), 2, "{got}");
                 let refusal = &got[got.rfind("HTTP/1.1").unwrap()..];
                 assert!(refusal.starts_with(&format!("HTTP/1.1 {status} ")), "{got}");

@@ -50,7 +50,7 @@ fn clients() {
             }
             rig.connections().client(client).remove();
             rig.until("its end", |rig| rig.connections().stats().open == 0);
-            rig.told = Told::default();
+            rig.events = Events::default();
         }
         assert_eq!(rig.endpoint.clients().count(), 0);
         // The bookkeeping of ids belongs to the test, not to the endpoint.
@@ -79,7 +79,7 @@ fn names() {
     rig.opened(client);
     assert_eq!(count("/proc/self/task"), 1, "no name, no thread");
     for _ in 0..3 {
-        // A name to us, which the system's resolver knows without a query.
+        // To us a name; the system's resolver needs no query for it.
         let client = rig.connections().connect(format!("ws://127.1:{port}/"), ClientConfig::new()).unwrap();
         rig.opened(client);
         // It may be about to end.

@@ -69,13 +69,13 @@ fn a_handler_may_close_any_connection_ready_in_the_same_turn() {
     for (peer, _) in &mut open {
         peer.send(&frame(TEXT, b"hello"));
     }
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     let mut closed = Vec::new();
     while closed.len() < 3 {
         rig.endpoint
             .poll(None, |connections, event| match event {
                 Event::Message(id, _) => {
-                    heard.push(id);
+                    received.push(id);
                     ids.iter().filter(|other| **other != id).for_each(|other| connections.terminate(*other));
                 }
                 Event::Closed(id, _) => closed.push(id),
@@ -83,8 +83,8 @@ fn a_handler_may_close_any_connection_ready_in_the_same_turn() {
             })
             .unwrap();
     }
-    assert_eq!(heard.len(), 1);
-    assert!(!closed.contains(&heard[0]));
+    assert_eq!(received.len(), 1);
+    assert!(!closed.contains(&received[0]));
 }
 
 #[test]

@@ -166,12 +166,12 @@ fn a_url_names_a_reachable_host() {
     let port = connections.server(any).local_addr().unwrap().port();
     assert_eq!(connections.server(any).url("/").unwrap(), format!("ws://localhost:{port}/"));
     connections.server(any).stop(Duration::ZERO);
-    rig_out(&mut endpoint);
+    run_until_stopped(&mut endpoint);
     assert_eq!(endpoint.connections().server(any).url("/"), None);
     assert_eq!(endpoint.servers().collect::<Vec<_>>(), [local]);
 }
 
-fn rig_out(endpoint: &mut Endpoint) {
+fn run_until_stopped(endpoint: &mut Endpoint) {
     let mut stopped = false;
     while !stopped {
         let note = |_: &mut _, event: ws_server_mio::Event<'_>| {

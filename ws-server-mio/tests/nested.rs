@@ -83,7 +83,7 @@ fn a_turn_inside_a_handler_is_skipped_and_nothing_is_lost() {
     let endpoint = Rc::new(RefCell::new(rig.endpoint));
     let start = Instant::now();
     peer.send(&[frame(TEXT, b"dialog"), frame(TEXT, b"after")].concat());
-    let (mut skipped, mut heard, mut answered) = (0, Vec::new(), Vec::new());
+    let (mut skipped, mut received, mut answered) = (0, Vec::new(), Vec::new());
     while answered.len() < 104 {
         assert!(start.elapsed() < Duration::from_secs(20), "answered: {answered:?}");
         turn(&endpoint, &mut |connections, event| {
@@ -99,7 +99,7 @@ fn a_turn_inside_a_handler_is_skipped_and_nothing_is_lost() {
                 peer.send(&frame(TEXT, b"last"));
                 other.send(&frame(TEXT, b"last"));
             }
-            heard.push(text);
+            received.push(text);
             connections.send(id, message).unwrap();
         });
         while let Some((_, answer)) = peer.take_frame().or_else(|| other.take_frame()) {
@@ -107,7 +107,7 @@ fn a_turn_inside_a_handler_is_skipped_and_nothing_is_lost() {
         }
     }
     assert_eq!(skipped, 100);
-    heard.sort();
+    received.sort();
     answered.sort();
-    assert_eq!(heard, answered);
+    assert_eq!(received, answered);
 }

@@ -1,4 +1,4 @@
-//! Application code that panics within a turn, and is caught: everything else goes on.
+//! Application code that panics within a turn, and is caught: everything else continues.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -69,7 +69,7 @@ fn input_behind_the_panic_is_reported_next_and_no_other_connection_is_affected()
         let (mut other, _) = rig.open("/other");
         rig.app.also = panics_at(|event| is_text(event, "2") || is_text(event, "4"));
         let all: Vec<u8> = (1..=5).flat_map(|k: i32| frame(TEXT, k.to_string().as_bytes())).collect();
-        // The last frame comes in two halves.
+        // The last frame arrives in two halves.
         let half = all.len() - 3;
         peer.send(&all[..half]);
         other.send(&frame(TEXT, b"hello"));
@@ -128,8 +128,8 @@ fn a_close_whose_handler_panics_is_reported_once_and_leaks_nothing() {
     connections.topics().subscribe(id, "topic").unwrap();
     let witness = Arc::new(());
     connections.set_data(id, witness.clone());
-    let told = Arc::new(Mutex::new(0));
-    let count = told.clone();
+    let closes = Arc::new(Mutex::new(0));
+    let count = closes.clone();
     rig.app.also = panics_at(move |event| {
         let is_end = matches!(event, Event::Closed(..));
         *count.lock().unwrap() += usize::from(is_end);
@@ -137,7 +137,7 @@ fn a_close_whose_handler_panics_is_reported_once_and_leaks_nothing() {
     });
     drop(peer);
     until(&mut rig, "its end", |rig| rig.endpoint.connections().stats().open == 1);
-    assert_eq!(*told.lock().unwrap(), 1);
+    assert_eq!(*closes.lock().unwrap(), 1);
     let connections = rig.endpoint.connections();
     assert_eq!((connections.topics().of(id).count(), connections.state(id)), (0, State::Closed));
     assert_eq!(Arc::strong_count(&witness), 1);
@@ -201,7 +201,7 @@ impl Extension for Fragile {
     fn filter<'a>(&mut self, _: &mut Connections, event: Event<'a>) -> Option<Event<'a>> {
         let data = match &event {
             Event::Message(_, message) => message.as_bytes(),
-            Event::Fragment(_, piece) => piece.data.as_bytes(),
+            Event::Fragment(_, chunk) => chunk.data.as_bytes(),
             _ => b"",
         };
         if data == b"filter" {
@@ -341,11 +341,11 @@ fn a_filter_that_panics_in_a_broadcast_leaves_all_connections_open() {
     let mut rig = Rig::new(ServerConfig::new());
     let mut open: Vec<_> = (0..3).map(|_| rig.open("/")).collect();
     let connections = rig.endpoint.connections();
-    let mut asked = 0;
+    let mut calls = 0;
     let sent = catching(|| {
         connections.broadcast_where(&Frame::text("first"), |_, _| {
-            asked += 1;
-            if asked == 2 {
+            calls += 1;
+            if calls == 2 {
                 fail();
             }
             true

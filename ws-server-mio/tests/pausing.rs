@@ -165,7 +165,7 @@ fn no_heartbeat_times_out_while_paused() {
     rig.endpoint.connections().pause(id);
     turns(&mut rig);
     clock.pass(10 * second);
-    assert_eq!(rig.frame(&mut peer), (PING, Vec::new()), "it is sent all the same");
+    assert_eq!(rig.frame(&mut peer), (PING, Vec::new()), "it is sent nevertheless");
     peer.send(&frame(PONG, b""));
     for _ in 0..100 {
         clock.pass(10 * second);

@@ -23,7 +23,7 @@ struct Left {
     reached: [usize; 2],
 }
 
-/// Looks, and notifies the other subscribers.
+/// Inspects the topics, and notifies the other subscribers.
 fn leave(connections: &mut Connections, id: ConnectionId) -> Left {
     let topics: BTreeSet<_> = connections.topics().of(id).map(str::to_owned).collect();
     assert_eq!(connections.topics().subscribe(id, "late"), Err(TopicError::NotOpen));

@@ -34,18 +34,18 @@ fn a_job_can_ask_and_send_the_answer_back() {
     let server = rig.server;
     let (_peer, _) = rig.open("/");
     let remote = rig.endpoint.remote();
-    let (tell, told) = mpsc::channel();
-    remote.run(move |connections| tell.send(connections.server(server).count()).unwrap()).unwrap();
-    rig.until("the answer", |_| told.try_recv() == Ok(1));
+    let (sender, receiver) = mpsc::channel();
+    remote.run(move |connections| sender.send(connections.server(server).count()).unwrap()).unwrap();
+    rig.until("the answer", |_| receiver.try_recv() == Ok(1));
 }
 
 #[test]
 fn a_handle_without_its_endpoint_returns_an_error() {
     let rig = Rig::new(ServerConfig::new());
     let remote = rig.endpoint.remote();
-    let (tell, told) = mpsc::channel::<()>();
-    remote.run(move |_| drop(tell)).unwrap();
+    let (sender, receiver) = mpsc::channel::<()>();
+    remote.run(move |_| drop(sender)).unwrap();
     drop(rig);
-    assert_eq!(told.recv(), Err(mpsc::RecvError), "a job that never ran is dropped");
+    assert_eq!(receiver.recv(), Err(mpsc::RecvError), "a job that never ran is dropped");
     assert_eq!(remote.run(|_| ()), Err(EndpointGone));
 }

@@ -1,4 +1,4 @@
-//! The machine sleeps and wakes. Both clocks are given.
+//! The machine sleeps and wakes. Both clocks are virtual.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod common;
@@ -44,14 +44,14 @@ impl Clocks {
 
 /// One turn; returns the sleep that it reported.
 fn resumed(rig: &mut Rig) -> Vec<Duration> {
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let Rig { endpoint, app, .. } = rig;
     let handler = |connections: &mut Connections, event: Event<'_>| match event {
-        Event::Resumed { slept } => told.push(slept),
+        Event::Resumed { slept } => reported.push(slept),
         event => app.handle(connections, event),
     };
     endpoint.poll(Some(Duration::from_millis(1)), handler).unwrap();
-    told
+    reported
 }
 
 #[test]
@@ -59,18 +59,18 @@ fn after_sleep_every_peer_gets_a_ping_at_once_and_dead_peers_are_found() {
     let clocks = Clocks::new();
     let mut rig = Rig::with(clocks.options(), ServerConfig::new());
     let (mut here, _) = rig.open("/here");
-    let (mut gone, gone_id) = rig.open("/gone");
+    let (mut dead, dead_id) = rig.open("/gone");
     clocks.sleep(8 * 3600 * SECOND);
     assert_eq!(resumed(&mut rig), [8 * 3600 * SECOND]);
     assert_eq!(rig.frame(&mut here), (PING, Vec::new()), "the interval is half an hour");
-    assert_eq!(rig.frame(&mut gone), (PING, Vec::new()));
+    assert_eq!(rig.frame(&mut dead), (PING, Vec::new()));
     here.send(&frame(PONG, b""));
     rig.until("the answer", |rig| rig.app.count(|seen| matches!(seen, Seen::Pong(_))) == 1);
     assert!(rig.app.closed().is_empty(), "no connection is cut for having slept");
     clocks.pass(30 * SECOND);
     rig.until("the close of the dead peer", |rig| !rig.app.closed().is_empty());
     assert!(matches!(rig.app.closed()[0].error, Some(Error::Timeout(Timeout::Heartbeat))));
-    assert!(rig.app.seen.iter().any(|seen| matches!(seen, Seen::Closed(id, _) if *id == gone_id)));
+    assert!(rig.app.seen.iter().any(|seen| matches!(seen, Seen::Closed(id, _) if *id == dead_id)));
     assert_eq!(rig.app.closed().len(), 1);
 }
 

@@ -19,7 +19,7 @@ fn budget(time: Option<Duration>, bytes_per_visit: usize, accepts: usize) -> Bud
 }
 
 /// Runs turns until the endpoint is idle; returns how many.
-fn rests(rig: &mut Rig, what: &str) -> usize {
+fn turns_until_idle(rig: &mut Rig, what: &str) -> usize {
     for turns in 0..TURNS {
         if rig.endpoint.next_timeout() != Some(Duration::ZERO) {
             return turns;
@@ -54,7 +54,7 @@ fn every_budget_makes_progress_and_goes_idle() {
             let mut rig = Rig::with(options, server());
             rig.endpoint.set_budget(budget);
             let mut open: Vec<_> = (0..3).map(|_| rig.open("/")).collect();
-            rests(&mut rig, &what);
+            turns_until_idle(&mut rig, &what);
             for (peer, _) in &mut open {
                 peer.send(&[frame(TEXT, b"hello"), frame(BINARY, &[7; 300])].concat());
             }
@@ -62,7 +62,7 @@ fn every_budget_makes_progress_and_goes_idle() {
                 assert_eq!(rig.frame(peer), (TEXT, b"hello".to_vec()), "{what}");
                 assert_eq!(rig.frame(peer), (BINARY, vec![7; 300]), "{what}");
             }
-            rests(&mut rig, &what);
+            turns_until_idle(&mut rig, &what);
         }
     }
 }
@@ -87,7 +87,7 @@ fn with_accepts_of_zero_a_turn_still_accepts_one() {
         assert_eq!(rig.endpoint.connections().server(server).http_count(), expected);
         rig.endpoint.poll(Some(Duration::ZERO), |_, event| panic!("{event:?}")).unwrap();
     }
-    rests(&mut rig, "no connection waits");
+    turns_until_idle(&mut rig, "no connection waits");
     drop(peers);
 }
 
@@ -98,7 +98,7 @@ fn limits_of_zero_reject_all_or_act_as_one_and_nothing_spins() {
     peers.iter_mut().for_each(|peer| rig.end(peer));
     let server_id = rig.server;
     assert_eq!(rig.endpoint.connections().server(server_id).rejected(), 3);
-    rests(&mut rig, "max_connections 0");
+    turns_until_idle(&mut rig, "max_connections 0");
 
     let mut rig = Rig::new(server().max_handshakes(0));
     let silent = rig.peer();
@@ -107,11 +107,11 @@ fn limits_of_zero_reject_all_or_act_as_one_and_nothing_spins() {
     let mut waits = rig.peer();
     let address = rig.address();
     waits.send(&handshake(address, "/"));
-    rests(&mut rig, "max_handshakes 0, while one has sent no request");
+    turns_until_idle(&mut rig, "max_handshakes 0, while one has sent no request");
     assert_eq!(rig.endpoint.connections().server(server_id).http_count(), 1);
     drop(silent);
     assert!(rig.head(&mut waits).starts_with("HTTP/1.1 101"));
-    rests(&mut rig, "max_handshakes 0");
+    turns_until_idle(&mut rig, "max_handshakes 0");
 
     // Output below the low mark does not count.
     let most = usize::MAX;
@@ -120,13 +120,13 @@ fn limits_of_zero_reject_all_or_act_as_one_and_nothing_spins() {
         let (mut peer, _) = rig.open("/");
         peer.send(&frame(BINARY, &[7; 300]));
         assert_eq!(rig.frame(&mut peer), (BINARY, vec![7; 300]));
-        rests(&mut rig, "no memory, or no limit");
+        turns_until_idle(&mut rig, "no memory, or no limit");
     }
 
     // Loopback is exempt.
     let mut rig = Rig::new(server().max_per_address(Some(0)));
     rig.open("/");
-    rests(&mut rig, "max_per_address 0");
+    turns_until_idle(&mut rig, "max_per_address 0");
 }
 
 #[test]
@@ -143,13 +143,13 @@ fn a_stop_of_any_length_notifies_the_first_and_never_spins() {
         rig.endpoint.connections().server(server_id).stop_with(stop.clone());
         rig.endpoint.connections().server(server_id).stop_with(stop);
         let what = format!("{deadline:?} over {spread:?}");
-        let mut told = Vec::new();
+        let mut frames = Vec::new();
         rig.until(&what, |_| {
-            told.extend(open[0].0.take_frame());
-            !told.is_empty()
+            frames.extend(open[0].0.take_frame());
+            !frames.is_empty()
         });
-        assert_eq!((told[0].0, close_code(&told[0].1)), (CLOSE, 1001));
-        rests(&mut rig, &what);
+        assert_eq!((frames[0].0, close_code(&frames[0].1)), (CLOSE, 1001));
+        turns_until_idle(&mut rig, &what);
         // A second call with a finite deadline ends it.
         rig.endpoint.connections().server(server_id).stop(Duration::ZERO);
         rig.until("its end", |rig| matches!(rig.app.seen.last(), Some(Seen::Stopped(_))));
@@ -173,7 +173,7 @@ fn an_immediate_failure_waits_under_any_policy() {
         rig.failed(client);
         let (_, delay) = rig.reconnecting(client);
         assert!(delay >= Duration::from_micros(500), "{delay:?}");
-        // The clock stands still: nothing is due.
+        // The clock is frozen: nothing is due.
         for _ in 0..10 {
             rig.turn();
             assert_ne!(rig.endpoint.next_timeout(), Some(Duration::ZERO), "{min:?} to {max:?}");

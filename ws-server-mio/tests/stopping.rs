@@ -1,4 +1,4 @@
-//! How a server stops: the order of its Closes, their time, and what is cut. The clock is given.
+//! How a server stops: the order of its Closes, their time, and what is cut. The clock is virtual.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod common;
@@ -15,7 +15,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn rig(config: ServerConfig) -> (Clock, Rig) {
     let clock = Clock::default();
     let given = clock.clone();
-    // Nothing here may end on its own meanwhile.
+    // Nothing here may end by itself meanwhile.
     let config = config.keep_alive(3600 * SECOND).answer_timeout(3600 * SECOND);
     (clock, Rig::with(Options::default().clock(move || given.now()), config))
 }
@@ -31,7 +31,10 @@ fn stopped(rig: &mut Rig) -> bool {
 }
 
 /// A pending request.
-fn asked(rig: &mut Rig, request: &[u8]) -> (Peer, ws_server_mio::ConnectionId, ws_server_mio::Request) {
+fn pending_request(
+    rig: &mut Rig,
+    request: &[u8],
+) -> (Peer, ws_server_mio::ConnectionId, ws_server_mio::Request) {
     let mut peer = rig.peer();
     peer.send(request);
     rig.app.hold = true;
@@ -53,7 +56,7 @@ fn each_is_closed_in_its_turn_and_the_rest_are_still_served() {
     let mut page = rig.peer();
     page.send(&get(address, "/"));
     assert_eq!(rig.response(&mut page).0, 200);
-    let (mut listener, id, request) = asked(&mut rig, &get(address, "/events"));
+    let (mut listener, id, request) = pending_request(&mut rig, &get(address, "/events"));
     let stream = rig.endpoint.connections().respond_streaming(id, request, sse::head(), None).unwrap();
     rig.head(&mut listener);
 
@@ -63,21 +66,21 @@ fn each_is_closed_in_its_turn_and_the_rest_are_still_served() {
         Stop::within(5 * SECOND).code(CloseCode::SERVICE_RESTART).reason("back soon").spread(10 * SECOND);
     rig.endpoint.connections().server(server).stop_with(stop);
     rig.until("the last message", |rig| rig.app.count(|seen| matches!(seen, Seen::Stopping(_))) == 1);
-    for told in 0..8 {
-        if told > 0 {
+    for closed in 0..8 {
+        if closed > 0 {
             clock.pass(SECOND - Duration::from_millis(1));
             turns(&mut rig);
-            assert_eq!(open[told].take_frame(), None, "its second is not over");
+            assert_eq!(open[closed].take_frame(), None, "its second is not over");
             clock.pass(Duration::from_millis(1));
         }
         let mut payload = CloseCode::SERVICE_RESTART.get().to_be_bytes().to_vec();
         payload.extend_from_slice(b"back soon");
-        assert_eq!(rig.frame(&mut open[told]), (CLOSE, payload.clone()));
-        open[told].send(&frame(CLOSE, &payload));
+        assert_eq!(rig.frame(&mut open[closed]), (CLOSE, payload.clone()));
+        open[closed].send(&frame(CLOSE, &payload));
         // The loop wakes automatically for the next one, and not before.
         turns(&mut rig);
         assert_eq!(rig.endpoint.next_timeout(), Some(SECOND));
-        for peer in &mut open[told + 1..] {
+        for peer in &mut open[closed + 1..] {
             peer.send(&frame(TEXT, b"still there?"));
             assert_eq!(rig.frame(peer), (TEXT, b"still there?".to_vec()));
         }
@@ -124,7 +127,7 @@ fn no_connection_is_accepted_once_the_spread_begins() {
 fn the_deadline_counts_from_the_end_of_the_spread() {
     let (clock, mut rig) = rig(ServerConfig::new());
     let address = rig.address();
-    let (_peer, _, _request) = asked(&mut rig, &get(address, "/late"));
+    let (_peer, _, _request) = pending_request(&mut rig, &get(address, "/late"));
     let server = rig.server;
     rig.endpoint.connections().server(server).stop_with(Stop::within(5 * SECOND).spread(10 * SECOND));
     clock.pass(15 * SECOND - Duration::from_millis(1));
@@ -140,7 +143,7 @@ fn two_stops_use_the_earlier_deadline_and_the_shorter_spread() {
     for (first, second, end) in [(60, 5, 5), (5, 60, 5), (5, 5, 5)] {
         let (clock, mut rig) = rig(ServerConfig::new());
         let address = rig.address();
-        let (_peer, _, _request) = asked(&mut rig, &get(address, "/late"));
+        let (_peer, _, _request) = pending_request(&mut rig, &get(address, "/late"));
         let server = rig.server;
         rig.endpoint.connections().server(server).stop(first * SECOND);
         turns(&mut rig);
@@ -182,7 +185,7 @@ fn the_spread_ends_early_when_the_last_peer_leaves() {
 fn a_late_answer_goes_out_after_the_stop_with_connection_close() {
     let (clock, mut rig) = rig(ServerConfig::new());
     let address = rig.address();
-    let (mut peer, id, request) = asked(&mut rig, &get(address, "/report"));
+    let (mut peer, id, request) = pending_request(&mut rig, &get(address, "/report"));
     let server = rig.server;
     rig.endpoint.connections().server(server).stop(5 * SECOND);
     clock.pass(4 * SECOND);
@@ -200,7 +203,7 @@ fn a_late_answer_goes_out_after_the_stop_with_connection_close() {
 fn an_answer_after_the_deadline_is_rejected() {
     let (clock, mut rig) = rig(ServerConfig::new());
     let address = rig.address();
-    let (mut peer, id, request) = asked(&mut rig, &get(address, "/report"));
+    let (mut peer, id, request) = pending_request(&mut rig, &get(address, "/report"));
     let server = rig.server;
     rig.endpoint.connections().server(server).stop(5 * SECOND);
     turns(&mut rig);
@@ -220,7 +223,7 @@ fn a_download_continues_until_done_and_is_cut_at_the_deadline() {
     for ends in [true, false] {
         let (clock, mut rig) = rig(ServerConfig::new().output_timeout(3600 * SECOND));
         let address = rig.address();
-        let (mut peer, id, request) = asked(&mut rig, &get(address, "/large"));
+        let (mut peer, id, request) = pending_request(&mut rig, &get(address, "/large"));
         rig.endpoint.connections().respond_file(id, request, &served).unwrap();
         turns(&mut rig);
         let server = rig.server;
@@ -267,7 +270,7 @@ fn an_answer_delimited_by_eof_is_reset_when_cut() {
         let (clock, mut rig) = rig(ServerConfig::new());
         let address = rig.address();
         let request = format!("GET / HTTP/1.0\r\nHost: {address}\r\n\r\n");
-        let (mut peer, id, request) = asked(&mut rig, request.as_bytes());
+        let (mut peer, id, request) = pending_request(&mut rig, request.as_bytes());
         let connections = rig.endpoint.connections();
         let body = connections.respond_streaming(id, request, http::Response::new(()), length).unwrap();
         connections.send_body(id, &body, Bytes::from_static(b"some of it")).unwrap();

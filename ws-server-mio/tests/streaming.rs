@@ -72,14 +72,14 @@ fn a_slow_reader_gets_the_whole_stream() {
     let (id, request) = rig.app.requests.pop().unwrap();
     let head = http::Response::new(());
     let body = rig.endpoint.connections().respond_streaming(id, request, head, None).unwrap();
-    let piece = Bytes::from(vec![b'x'; 60_000]);
+    let chunk = Bytes::from(vec![b'x'; 60_000]);
     let mut sent = 0;
     // How much the kernel buffers is unknown; beyond that the marks apply.
     loop {
-        match rig.endpoint.connections().send_body(id, &body, piece.clone()).unwrap() {
-            Sent::Queued => sent += piece.len(),
+        match rig.endpoint.connections().send_body(id, &body, chunk.clone()).unwrap() {
+            Sent::Queued => sent += chunk.len(),
             Sent::Congested => {
-                sent += piece.len();
+                sent += chunk.len();
                 rig.turn();
                 rig.turn();
                 if rig.endpoint.connections().queued(id) > 1 << 20 {
@@ -88,17 +88,17 @@ fn a_slow_reader_gets_the_whole_stream() {
             }
         }
     }
-    let told = |rig: &Rig| rig.app.count(|seen| matches!(seen, Seen::Drained(_)));
-    let before = told(&rig);
+    let drained = |rig: &Rig| rig.app.count(|seen| matches!(seen, Seen::Drained(_)));
+    let before = drained(&rig);
     for _ in 0..5 {
         assert!(!rig.turn().more, "waiting makes no turn due");
     }
-    assert_eq!(told(&rig), before);
+    assert_eq!(drained(&rig), before);
     rig.until("that it has drained", |rig| {
         peer.read();
-        told(rig) > before
+        drained(rig) > before
     });
-    assert_eq!(told(&rig), before + 1);
+    assert_eq!(drained(&rig), before + 1);
     rig.endpoint.connections().finish_body(id, body).unwrap();
     rig.until("all of it", |_| {
         peer.read();

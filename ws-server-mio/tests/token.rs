@@ -108,7 +108,7 @@ fn a_page_reopened_by_its_link_still_sends_no_referrer() {
 fn no_event_prints_the_token() {
     let (mut rig, token) = rig();
     let address = rig.address();
-    let (log, told) = std::sync::mpsc::channel();
+    let (log, logged) = std::sync::mpsc::channel();
     rig.app.also = Some(Box::new(move |_, event| log.send(format!("{event:?}")).unwrap()));
     let target = format!("/page?token={token}");
     let fields = format!(
@@ -120,7 +120,7 @@ fn no_event_prints_the_token() {
     ask(&mut rig, handshake(address, &target), &fields);
     ask(&mut rig, handshake(address, &target), "");
     rig.until("three upgrades", |rig| rig.app.open_ids().len() == 2);
-    let shown: Vec<String> = told.try_iter().collect();
+    let shown: Vec<String> = logged.try_iter().collect();
     assert!(shown.iter().filter(|event| event.contains("\"/page\"")).count() == 3, "{shown:?}");
     assert!(shown.iter().all(|event| !event.contains(&token)), "{shown:?}");
 }

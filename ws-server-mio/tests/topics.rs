@@ -18,7 +18,7 @@ fn a_topic_reaches_its_subscribers_on_every_kind_of_frame() {
     let large = vec![b'x'; 100_000];
     assert_eq!(connections.topics().publish("even", &Frame::text("2")), 3);
     assert_eq!(connections.topics().publish("odd", &Frame::binary(large.clone())), 3);
-    assert_eq!(connections.topics().publish("neither", &Frame::text("nobody")), 0);
+    assert_eq!(connections.topics().publish("neither", &Frame::text("no subscriber")), 0);
     assert_eq!(connections.topics().subscribers("even").len(), 3);
     assert!(connections.topics().unsubscribe(open[0].1, "even"));
     assert!(!connections.topics().unsubscribe(open[0].1, "even"));

@@ -13,7 +13,7 @@ use ws_server_mio::{
 struct Site {
     endpoint: Endpoint,
     server: ServerId,
-    told: Vec<String>,
+    events: Vec<String>,
     open: Vec<ConnectionId>,
 }
 
@@ -21,34 +21,34 @@ impl Site {
     fn new(config: ServerConfig) -> Self {
         let mut endpoint = Endpoint::new().unwrap();
         let server = endpoint.connections().listen(Bind::localhost(), config).unwrap();
-        Self { endpoint, server, told: Vec::new(), open: Vec::new() }
+        Self { endpoint, server, events: Vec::new(), open: Vec::new() }
     }
 
     /// Turns of an application that drops every request, except for `/answered`.
     fn until(&mut self, mut done: impl FnMut(&mut Self) -> bool) {
         let start = Instant::now();
         while !done(self) {
-            assert!(start.elapsed() < Duration::from_secs(20), "timed out: {:?}", self.told);
-            let Self { endpoint, told, open, .. } = self;
+            assert!(start.elapsed() < Duration::from_secs(20), "timed out: {:?}", self.events);
+            let Self { endpoint, events, open, .. } = self;
             endpoint
                 .poll(Some(Duration::from_millis(1)), |connections, event| match event {
                     Event::Request(id, request) => {
-                        told.push(format!("request {}", request.path()));
+                        events.push(format!("request {}", request.path()));
                         if request.path() == "/answered" {
                             connections.respond(id, request, web::text("yes")).unwrap();
                         }
                     }
                     Event::Upgrade(id, upgrade) => {
-                        told.push(format!("upgrade {}", upgrade.path()));
+                        events.push(format!("upgrade {}", upgrade.path()));
                         if upgrade.path() == "/answered" {
                             connections.accept(id, upgrade).unwrap();
                         }
                     }
                     Event::Open(id, _) => {
-                        told.push(format!("open {:?}", connections.path(id)));
+                        events.push(format!("open {:?}", connections.path(id)));
                         open.push(id);
                     }
-                    Event::Closed(id, _) => told.push(format!("closed {:?}", connections.path(id))),
+                    Event::Closed(id, _) => events.push(format!("closed {:?}", connections.path(id))),
                     event => panic!("{event:?}"),
                 })
                 .unwrap();
@@ -87,15 +87,15 @@ fn valid_upgrades_are_accepted_on_every_path_and_reported_open() {
     let mut site = Site::new(ServerConfig::new());
     let peers: Vec<_> = ["/", "/a?b=c", "/a/b"].map(|path| site.upgrade(path)).into();
     assert!(peers.iter().all(|(_, head)| head.starts_with("HTTP/1.1 101 ")));
-    site.until(|site| site.told.len() == 3);
-    let mut told = site.told.clone();
-    told.sort();
-    assert_eq!(told, [r#"open Some("/")"#, r#"open Some("/a")"#, r#"open Some("/a/b")"#]);
+    site.until(|site| site.events.len() == 3);
+    let mut events = site.events.clone();
+    events.sort();
+    assert_eq!(events, [r#"open Some("/")"#, r#"open Some("/a")"#, r#"open Some("/a/b")"#]);
     let mut paths: Vec<_> = site.open.clone();
     paths.sort_by_key(|id| site.endpoint.connections().path(*id).map(str::to_owned));
     drop(peers);
-    site.until(|site| site.told.len() == 6);
-    assert!(site.told.contains(&r#"closed Some("/a/b")"#.to_owned()), "it is known up to then");
+    site.until(|site| site.events.len() == 6);
+    assert!(site.events.contains(&r#"closed Some("/a/b")"#.to_owned()), "it is known up to then");
     site.until(|site| site.endpoint.connections().stats().open == 0);
     assert!(paths.iter().all(|id| site.endpoint.connections().path(*id).is_none()), "and no longer");
     // Their slots are reused.
@@ -111,7 +111,7 @@ fn paths_up_to_256_bytes_are_kept() {
         let path = "/".to_owned() + &"p".repeat(len - 1);
         let _peer = site.upgrade(&path);
         let expected = is_kept.then_some(path.as_str());
-        site.until(|site| site.told.contains(&format!("open {expected:?}")));
+        site.until(|site| site.events.contains(&format!("open {expected:?}")));
     }
 }
 
@@ -129,7 +129,7 @@ fn only_named_paths_have_sockets_and_others_get_404() {
             peer.ended.is_some()
         });
     }
-    assert!(!site.told.iter().any(|told| told.starts_with("upgrade")));
+    assert!(!site.events.iter().any(|event| event.starts_with("upgrade")));
     let connections = site.endpoint.connections();
     assert_eq!(connections.server(site.server).count(), 0, "their peers are gone");
 }
@@ -142,10 +142,10 @@ fn unanswered_plain_requests_get_404_or_426_on_a_socket_path() {
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {head}");
         assert_eq!(head.contains("Upgrade: websocket"), status == 426, "{head}");
     }
-    assert_eq!(site.told.iter().filter(|told| told.starts_with("request")).count(), 5);
+    assert_eq!(site.events.iter().filter(|event| event.starts_with("request")).count(), 5);
     // Where every path has a socket, an upgrade is what is missing.
     assert!(Site::new(ServerConfig::new()).get("/any").starts_with("HTTP/1.1 426 "));
-    // Where the application decides, it alone knows.
+    // Where the application decides, only it knows.
     let mut decides = Site::new(ServerConfig::new().decide_upgrades(true));
     assert!(decides.get("/any").starts_with("HTTP/1.1 404 "));
 }
@@ -169,12 +169,12 @@ fn a_deciding_application_sees_upgrades_and_dropping_one_rejects_it() {
     let mut site = Site::new(ServerConfig::new().decide_upgrades(true));
     assert!(site.upgrade("/answered").1.starts_with("HTTP/1.1 101 "));
     assert!(site.upgrade("/dropped").1.starts_with("HTTP/1.1 503 "));
-    assert!(site.told.contains(&"upgrade /dropped".to_owned()));
+    assert!(site.events.contains(&"upgrade /dropped".to_owned()));
     // On configured paths.
     let mut site = Site::new(ServerConfig::new().decide_upgrades(true).upgrade_paths(["/answered"]));
     assert!(site.upgrade("/answered").1.starts_with("HTTP/1.1 101 "));
     assert!(site.upgrade("/dropped").1.starts_with("HTTP/1.1 404 "));
-    assert!(!site.told.contains(&"upgrade /dropped".to_owned()));
+    assert!(!site.events.contains(&"upgrade /dropped".to_owned()));
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn no_upgrade_is_accepted_without_the_token() {
     assert_eq!(head.to_lowercase().matches("set-cookie").count(), 1, "{head}");
     let head = site.get(&format!("/?token={text}"));
     assert!(head.starts_with("HTTP/1.1 426 "), "{head}");
-    assert!(!site.told.iter().any(|told| told.starts_with("upgrade")));
+    assert!(!site.events.iter().any(|event| event.starts_with("upgrade")));
 }
 
 #[test]
@@ -276,8 +276,8 @@ fn requests_dropped_by_an_extension_are_answered_too() {
     site.endpoint.connections().set_extension(Swallows).unwrap();
     assert!(site.get("/answered").starts_with("HTTP/1.1 404 "));
     assert!(site.upgrade("/ws").1.starts_with("HTTP/1.1 101 "));
-    site.until(|site| site.told.contains(&r#"open Some("/ws")"#.to_owned()));
-    assert!(!site.told.iter().any(|told| told.starts_with("request")));
+    site.until(|site| site.events.contains(&r#"open Some("/ws")"#.to_owned()));
+    assert!(!site.events.iter().any(|event| event.starts_with("request")));
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn turns_that_never_drain_still_serve_other_peers() {
     let messages = vec![frame(TEXT, &[b'x'; 1000]); 1000].concat();
     flood.send(&messages);
     watched.next_wake();
-    let mut asked = false;
+    let mut has_sent = false;
     let (mut turns, mut drained) = (0_u64, 0_u64);
     let start = Instant::now();
     loop {
@@ -88,9 +88,9 @@ fn turns_that_never_drain_still_serve_other_peers() {
             flood.send(&messages);
         }
         let seen = |seen: &Seen| matches!(seen, Seen::Text(from, _) if *from == flooding);
-        if !asked && watched.rig.app.count(seen) > 0 {
+        if !has_sent && watched.rig.app.count(seen) > 0 {
             other.send(&frame(TEXT, b"hello"));
-            asked = true;
+            has_sent = true;
         }
         turns += 1;
         drained += u64::from(!watched.turn().more);
@@ -126,7 +126,7 @@ fn a_deadline_wakes_a_host_without_turns_once() {
     let mut watched = Watched::begin(rig);
     watched.next_wake();
     peer.send(&frame(TEXT, b"hello"));
-    // As if for long: a thread that waited again would loop forever.
+    // Stands for a long wait: a thread that waits again would loop.
     assert_eq!(watched.woken.recv_timeout(Duration::from_millis(10)), Err(RecvTimeoutError::Timeout));
     watched.drain();
     watched.until("the echo", |_| peer.take_frame() == Some((TEXT, b"hello".to_vec())));
@@ -186,11 +186,11 @@ fn no_wake_up_is_lost_between_the_two_threads() {
         .map(|_| {
             let remote = remote.clone();
             std::thread::spawn(move || {
-                let (tell, told) = mpsc::channel();
+                let (sender, receiver) = mpsc::channel();
                 for round in 0..ROUNDS {
-                    let tell = tell.clone();
-                    remote.run(move |_| tell.send(round).unwrap()).unwrap();
-                    assert_eq!(told.recv_timeout(HANG), Ok(round), "a job was not run");
+                    let sender = sender.clone();
+                    remote.run(move |_| sender.send(round).unwrap()).unwrap();
+                    assert_eq!(receiver.recv_timeout(HANG), Ok(round), "a job was not run");
                 }
             })
         })

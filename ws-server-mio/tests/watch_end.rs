@@ -144,13 +144,13 @@ fn the_watch_thread_only_waits_and_wakes() {
     let here = std::thread::current().id();
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let watch = rig.endpoint.watch(move || {
         let thread = std::thread::current();
-        let _ = tell.send((thread.id(), thread.name().map(str::to_owned)));
+        let _ = sender.send((thread.id(), thread.name().map(str::to_owned)));
     });
     peer.send(&frame(TEXT, b"hello"));
-    let (thread, name) = told.recv_timeout(HANG).unwrap();
+    let (thread, name) = receiver.recv_timeout(HANG).unwrap();
     assert_ne!(thread, here);
     assert_eq!(name.as_deref(), Some("ws-watch"));
     // A handler's state need not be `Send`.

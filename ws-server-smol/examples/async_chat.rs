@@ -74,26 +74,26 @@ impl Chat {
         let Some(mut ws) = http.upgrade_or(page).await else { return Ok(()) };
         let result = self.member(&mut ws).await;
         let reply = self.room.borrow_mut().leave(ws.id());
-        self.tell(&mut ws, reply)?;
+        self.send_reply(&mut ws, reply)?;
         result
     }
 
     async fn member(&self, ws: &mut WebSocket) -> Result<(), Box<dyn Error>> {
         while let Some(message) = ws.next().await {
             let Message::Text(text) = message? else {
-                ws.start_close(CloseCode::UNSUPPORTED, "this chat speaks text")?;
+                ws.start_close(CloseCode::UNSUPPORTED, "this chat accepts text only")?;
                 continue;
             };
             let reply = self.room.borrow_mut().receive(ws.id(), &text, milliseconds());
             match reply {
-                Ok(reply) => self.tell(ws, reply)?,
+                Ok(reply) => self.send_reply(ws, reply)?,
                 Err(wrong) => ws.start_close(CloseCode::from(NOT_UNDERSTOOD), wrong)?,
             }
         }
         Ok(())
     }
 
-    fn tell(&self, ws: &mut WebSocket, reply: Reply) -> Result<(), Box<dyn Error>> {
+    fn send_reply(&self, ws: &mut WebSocket, reply: Reply) -> Result<(), Box<dyn Error>> {
         if let Some(json) = reply.one {
             ws.try_send(Frame::text(json))?;
         }

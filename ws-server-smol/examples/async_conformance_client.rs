@@ -1,4 +1,4 @@
-//! A client for conformance suites that listen, such as Autobahn's: it asks for the number of cases, connects for each
+//! A client for conformance suites that listen, such as Autobahn's: it requests the number of cases, connects for each
 //! and echoes messages until the suite ends the connection, and finally requests the reports.
 //!
 //! `cargo run --release -p ws-server-smol --example async_conformance_client -- ws://127.0.0.1:9001`, with `deflate`

@@ -45,13 +45,13 @@ pub(crate) async fn echo(socket: TcpStream) -> Result<(), Box<dyn Error>> {
 pub(crate) async fn talk(socket: TcpStream) -> Result<Vec<String>, Box<dyn Error>> {
     let config = Arc::new(Config::client());
     let mut ws = handshake(Threaded::new(socket)?, "ws://localhost/", config).await?;
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     for text in ["no smol", "no tokio", "threads"] {
         ws.send(text).await?;
-        heard.extend(ws.next().await.transpose()?.and_then(|echo| echo.as_text().map(str::to_owned)));
+        received.extend(ws.next().await.transpose()?.and_then(|echo| echo.as_text().map(str::to_owned)));
     }
-    heard.push(ws.close(CloseCode::NORMAL, "").await?.to_string());
-    Ok(heard)
+    received.push(ws.close(CloseCode::NORMAL, "").await?.to_string());
+    Ok(received)
 }
 
 /// An executor for one future: it sleeps until the future's waker is called.

@@ -52,8 +52,8 @@ impl Responder {
         let (request, opened) = unblock(move || {
             let opened = folder.open(&request).and_then(|(mut file, plan)| {
                 if !plan.is_empty() && plan.part.start > 0 {
-                    let sought = file.seek(SeekFrom::Start(plan.part.start));
-                    sought.map_err(|error| Box::new(folder.unreadable(&request, error)))?;
+                    let seeked = file.seek(SeekFrom::Start(plan.part.start));
+                    seeked.map_err(|error| Box::new(folder.unreadable(&request, error)))?;
                 }
                 Ok((file, plan))
             });

@@ -1,9 +1,9 @@
 //! A server inside an existing event loop: polled in turns, with one notification for each.
 //!
 //! ```text
-//!     resting ──a wake-up: the host is notified──▶ woken ──turn──▶ polling ──nothing more woke──▶ resting
-//!                                                    ▲                │
-//!                                                    └── a wake-up ───┘  polled again, or `Turn::more`
+//!     idle ──a wake-up: the host is notified──▶ woken ──turn──▶ polling ──no further wake-up──▶ idle
+//!                                                 ▲                │
+//!                                                 └── a wake-up ───┘  polled again, or `Turn::more`
 //! ```
 
 use std::fmt;
@@ -143,7 +143,7 @@ impl<'a> UiDriver<'a> {
         let start = (self.clock)();
         let mut turn = Turn { finished: self.root.is_none(), ..Turn::default() };
         while let Some(root) = &mut self.root
-            && self.notify.answer()
+            && self.notify.begin_step()
         {
             turn.steps += 1;
             let step = Step { panicked: &mut self.panicked, notify: &self.notify };
@@ -154,7 +154,7 @@ impl<'a> UiDriver<'a> {
                 turn.finished = true;
             }
             turn.elapsed = (self.clock)().saturating_duration_since(start);
-            if turn.finished || self.notify.rest() {
+            if turn.finished || self.notify.try_idle() {
                 break;
             }
             if turn.elapsed >= budget {
@@ -175,7 +175,7 @@ struct Step<'s> {
 impl Drop for Step<'_> {
     fn drop(&mut self) {
         *self.panicked = true;
-        self.notify.state.store(RESTING, Ordering::Release);
+        self.notify.state.store(IDLE, Ordering::Release);
         self.notify.wake_by_ref();
     }
 }
@@ -187,8 +187,8 @@ impl fmt::Debug for UiDriver<'_> {
 }
 
 /// There is no work: the next wake-up notifies the host.
-const RESTING: u8 = 0;
-/// A turn is polling, and checks again before it rests.
+const IDLE: u8 = 0;
+/// A turn is polling, and checks again before it goes idle.
 const POLLING: u8 = 1;
 /// There is work, and the host knows.
 const WOKEN: u8 = 2;
@@ -202,13 +202,13 @@ struct Notify {
 
 impl Notify {
     /// Begins a step if there was a wake-up.
-    fn answer(&self) -> bool {
+    fn begin_step(&self) -> bool {
         self.state.compare_exchange(WOKEN, POLLING, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Rests if there was no wake-up meanwhile.
-    fn rest(&self) -> bool {
-        self.state.compare_exchange(POLLING, RESTING, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    /// Goes idle if there was no wake-up meanwhile.
+    fn try_idle(&self) -> bool {
+        self.state.compare_exchange(POLLING, IDLE, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 }
 
@@ -218,7 +218,7 @@ impl Wake for Notify {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.state.swap(WOKEN, Ordering::AcqRel) == RESTING {
+        if self.state.swap(WOKEN, Ordering::AcqRel) == IDLE {
             self.notify.lock().unwrap_or_else(PoisonError::into_inner)();
         }
     }

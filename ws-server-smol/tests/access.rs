@@ -101,7 +101,7 @@ fn mistakes() -> Vec<(ServerConfig, InvalidAccess, &'static str)> {
     ]
 }
 
-fn is_refused<T>(listened: Result<T, ListenError>, expected: &InvalidAccess, names: &str) {
+fn assert_rejected<T>(listened: Result<T, ListenError>, expected: &InvalidAccess, names: &str) {
     let Err(error) = listened else { panic!("it listens despite {expected}") };
     assert!(error.to_string().contains(names), "{error}");
     assert!(
@@ -114,27 +114,27 @@ fn is_refused<T>(listened: Result<T, ListenError>, expected: &InvalidAccess, nam
 fn rules_that_allow_no_request_are_rejected_by_every_way_to_listen() {
     for (config, expected, names) in mistakes() {
         for bind in [Bind::localhost(), Bind::any(), Bind::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))] {
-            is_refused(Server::bind(bind.clone(), config.clone()), &expected, names);
-            is_refused(Server::new(config.clone()).listen(bind), &expected, names);
+            assert_rejected(Server::bind(bind.clone(), config.clone()), &expected, names);
+            assert_rejected(Server::new(config.clone()).listen(bind), &expected, names);
         }
         let own = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let server = Server::new(config.clone());
-        is_refused(server.listen_on(own()), &expected, names);
+        assert_rejected(server.listen_on(own()), &expected, names);
         assert!(!server.is_running());
         #[cfg(unix)]
         {
             let directory = unix::Directory::new("mistakes");
-            is_refused(server.listen(Bind::unix(directory.socket())), &expected, names);
+            assert_rejected(server.listen(Bind::unix(directory.socket())), &expected, names);
             assert!(!directory.socket().exists(), "nothing opened");
             let own = std::os::unix::net::UnixListener::bind(directory.socket()).unwrap();
-            is_refused(server.listen_on(own), &expected, names);
+            assert_rejected(server.listen_on(own), &expected, names);
         }
         // A running server continues where it is, by the rules it has.
         let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
         let address = server.local_addr();
         server.set_config(config);
-        is_refused(server.listen(Bind::localhost()), &expected, names);
-        is_refused(server.listen_on(own()), &expected, names);
+        assert_rejected(server.listen(Bind::localhost()), &expected, names);
+        assert_rejected(server.listen_on(own()), &expected, names);
         assert_eq!(server.local_addr(), address);
         server.set_config(ServerConfig::new().allow_origin("qrc://"));
         server.listen(Bind::localhost()).unwrap();
@@ -324,8 +324,8 @@ mod unix {
                 let (client, server) = Async::<UnixStream>::pair().unwrap();
                 let http =
                     HttpConnection::with_transport(server.into(), Arc::new(Config::server()), transport);
-                let asked = async { status(client.into(), &ask("GET", "Host: unix\r\n")).await };
-                let (_, status) = future::zip(serve(http), asked).await;
+                let requesting = async { status(client.into(), &ask("GET", "Host: unix\r\n")).await };
+                let (_, status) = future::zip(serve(http), requesting).await;
                 assert_eq!(status, expected);
             });
         }
@@ -413,13 +413,14 @@ fn a_client_reaches_a_link_local_address_by_its_zone_and_never_sends_the_zone() 
             let url = format!("ws://[{ip}%{zone}]:{port}/");
             let origin = format!("http://[{ip}%{zone}]:{port}");
             let request = ClientRequest::new(&url).unwrap().origin(&origin).unwrap();
-            let asked = async {
+            let requesting = async {
                 let mut http = server.accept().await.unwrap();
                 let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
                 let headers = upgrade.headers().clone();
                 (headers, http.accept(upgrade).await.unwrap())
             };
-            let (ws, (headers, _server)) = future::zip(connect(request, ClientConfig::new()), asked).await;
+            let (ws, (headers, _server)) =
+                future::zip(connect(request, ClientConfig::new()), requesting).await;
             let ws = ws.unwrap();
             let peer = ws.get_ref().unwrap().peer_addr().unwrap();
             assert_eq!(peer, SocketAddrV6::new(*ip, port, 0, index).into(), "{url}");

@@ -19,16 +19,15 @@ use ws_server_smol::{Bind, ClientConfig, Server, Socket, WebSocket, connect};
 async fn ask(page: &mut WebSocket<Socket>, message: &str) -> Value {
     page.try_send(message).unwrap();
     loop {
-        let heard: Value = serde_json::from_slice(page.next().await.unwrap().unwrap().as_bytes()).unwrap();
-        assert_eq!(heard["jsonrpc"], "2.0");
-        match heard["method"].as_str() {
-            None => return heard,
+        let received: Value = serde_json::from_slice(page.next().await.unwrap().unwrap().as_bytes()).unwrap();
+        assert_eq!(received["jsonrpc"], "2.0");
+        match received["method"].as_str() {
+            None => return received,
             Some("ask") => {
-                let answer =
-                    json!({ "jsonrpc": "2.0", "id": heard["id"], "result": ["the page", heard["params"]] });
+                let answer = json!({ "jsonrpc": "2.0", "id": received["id"], "result": ["the page", received["params"]] });
                 page.try_send(answer.to_string()).unwrap();
             }
-            Some(method) => assert!(method == "here" && heard.get("id").is_none(), "{heard}"),
+            Some(method) => assert!(method == "here" && received.get("id").is_none(), "{received}"),
         }
     }
 }

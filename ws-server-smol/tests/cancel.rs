@@ -1,4 +1,4 @@
-//! Futures dropped at any await: no byte is lost, the order stays, and what was begun continues.
+//! Futures dropped at any await: no byte is lost, the order stays, and work in progress continues.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use ws_server_smol::{ClientRequest, CloseCode, Config, Delivery, Event, Frame, Message, Opcode, SendError};
 use ws_server_smol::{HttpConnection, Incoming, WebSocket, handshake};
 
-/// How many orders of each test run.
+/// How many orders each test runs.
 const SEEDS: u64 = 200;
 /// A future is polled at most this often before it is dropped; likewise each number below.
 const POLLS: usize = 5;
@@ -32,7 +32,7 @@ fn text(k: usize) -> String {
     format!("{k} {}", "x".repeat(k * 13 % 150))
 }
 
-/// Repeats it, however often it is dropped, until it completes.
+/// Restarts the future after each drop, until it completes.
 macro_rules! insist {
     ($random:expr, $future:expr) => {
         loop {
@@ -40,7 +40,7 @@ macro_rules! insist {
             if let Some(value) = at_most(polls, $future).await {
                 break value;
             }
-            // A dropped future gets no wake-up: the task polls again unasked.
+            // A dropped future gets no wake-up: the task polls again without one.
             futures_lite::future::yield_now().await;
         }
     };
@@ -88,8 +88,8 @@ fn next_send_flush_and_close_survive_drops() {
 fn many_messages_and_fragments_survive_drops() {
     for seed in 0..SEEDS {
         let (client, server) = ends(seed);
-        let pieces = Config::server().delivery(Delivery::Chunked { whole: 40 });
-        let (mut client, mut server) = websockets(client, server, Config::client(), pieces);
+        let chunked = Config::server().delivery(Delivery::Chunked { whole: 40 });
+        let (mut client, mut server) = websockets(client, server, Config::client(), chunked);
         let mut random = Random::new(seed);
         let mut tasks = Strict::new(seed);
         tasks.spawn("client", async move {
@@ -102,7 +102,7 @@ fn many_messages_and_fragments_survive_drops() {
         });
         let mut random = Random::new(seed + SEEDS);
         tasks.spawn("server", async move {
-            // Now whole, now chunked; within a message, only as it began.
+            // Whole or chunked; within a message, only as it began.
             for k in 0..20 {
                 if k % 2 == 0 {
                     let message = insist!(random, server.next()).unwrap().unwrap();
@@ -168,7 +168,7 @@ fn requests_streaming_responses_and_the_upgrade_survive_drops() {
             let mut http = HttpConnection::new(server, Arc::new(Config::server().outbox(10, 100, 400)));
             loop {
                 match insist!(random, http.next()).unwrap() {
-                    Incoming::Request(request) if request.path() == "/pieces" => {
+                    Incoming::Request(request) if request.path() == "/stream" => {
                         let head = http::Response::new(());
                         let body = http.respond_streaming(request, head, Some(2000)).unwrap();
                         // One task does both, in turns.
@@ -207,7 +207,7 @@ fn requests_streaming_responses_and_the_upgrade_survive_drops() {
             }
         });
         tasks.spawn("client", async move {
-            for path in ["/1", "/2", "/pieces", "/3"] {
+            for path in ["/1", "/2", "/stream", "/3"] {
                 let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
                 client.write_all(request.as_bytes()).await.unwrap();
                 client.flush().await.unwrap();
@@ -218,10 +218,10 @@ fn requests_streaming_responses_and_the_upgrade_survive_drops() {
                     head.push(byte[0]);
                 }
                 assert!(head.starts_with(b"HTTP/1.1 200"), "seed {seed}: {}", head.escape_ascii());
-                let mut body = vec![0; if path == "/pieces" { 2000 } else { 2 }];
+                let mut body = vec![0; if path == "/stream" { 2000 } else { 2 }];
                 client.read_exact(&mut body).await.unwrap();
                 match path {
-                    "/pieces" => assert!(body.iter().enumerate().all(|(k, b)| *b == b'a' + (k / 100) as u8)),
+                    "/stream" => assert!(body.iter().enumerate().all(|(k, b)| *b == b'a' + (k / 100) as u8)),
                     path => assert_eq!(body, path.as_bytes()),
                 }
             }
@@ -240,7 +240,7 @@ fn a_handshake_dropped_on_either_side_ends_the_stream() {
         for polls in 0..12 {
             let (client, server) = ends(seed);
             let mut tasks = Strict::new(seed);
-            // Now one side gives up, now the other.
+            // Either side may give up.
             let (of_client, of_server) =
                 if seed % 2 == 0 { (polls, usize::MAX) } else { (usize::MAX, polls) };
             tasks.spawn("client", async move {

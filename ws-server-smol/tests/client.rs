@@ -21,17 +21,17 @@ use ws_server_smol::{
 };
 use ws_server_smol::{ClientRequest, CloseCode, Config, Initiator, ResponseError, State};
 
-/// Waits short enough for a test.
-fn soon() -> Reconnect {
+/// Back-off that is short enough for a test.
+fn short_backoff() -> Reconnect {
     Reconnect::default().wait(Duration::from_millis(1), Duration::from_millis(4))
 }
 
-fn again() -> ClientConfig {
-    ClientConfig::default().reconnect(soon())
+fn reconnecting() -> ClientConfig {
+    ClientConfig::default().reconnect(short_backoff())
 }
 
 /// Rejects the next upgrade, and returns its request.
-async fn refuse(listener: &Async<TcpListener>, status: u16) -> String {
+async fn reject_next(listener: &Async<TcpListener>, status: u16) -> String {
     let (stream, _) = listener.accept().await.unwrap();
     let mut http = HttpConnection::new(Socket::from(stream), Arc::new(Config::server()));
     let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
@@ -70,7 +70,7 @@ fn a_client_connects_echoes_and_closes() {
 fn the_response_of_a_rejecting_server_is_reported_whole() {
     run(async {
         let (listener, address) = listener();
-        let (_, failure) = future::zip(refuse(&listener, 403), async {
+        let (_, failure) = future::zip(reject_next(&listener, 403), async {
             connect(format!("ws://{address}/"), ClientConfig::new()).await.unwrap_err()
         })
         .await;
@@ -91,8 +91,8 @@ fn an_invalid_target_fails_at_once() {
         assert_eq!(untried("wss://127.0.0.1/").await, InvalidTarget::TlsUnsupported);
         assert!(matches!(untried("http://127.0.0.1/").await, InvalidTarget::Request(_)));
     });
-    assert_eq!(Client::new("wss://127.0.0.1/", again()).unwrap_err(), InvalidTarget::TlsUnsupported);
-    let mut client = Client::new("ws://127.0.0.1/", again()).unwrap();
+    assert_eq!(Client::new("wss://127.0.0.1/", reconnecting()).unwrap_err(), InvalidTarget::TlsUnsupported);
+    let mut client = Client::new("ws://127.0.0.1/", reconnecting()).unwrap();
     assert_eq!(client.set_request("wss://127.0.0.1/"), Err(InvalidTarget::TlsUnsupported));
 }
 
@@ -126,7 +126,7 @@ fn localhost_tries_both_families_and_the_error_lists_them() {
 fn names_are_looked_up() {
     run(async {
         let (listener, address) = listener();
-        // A name to us, which the system's resolver knows without a query.
+        // To us a name; the system's resolver needs no query for it.
         let url = format!("ws://127.1:{}/", address.port());
         let serve = async {
             let (stream, _) = listener.accept().await.unwrap();
@@ -137,7 +137,7 @@ fn names_are_looked_up() {
         };
         let (_, ws) = future::zip(serve, connect(url, ClientConfig::new())).await;
         assert_eq!(ws.unwrap().state(), State::Open);
-        // And one that it rejects without a query: a label has at most 63 letters.
+        // It rejects this name without a query: a label has at most 63 letters.
         let name = format!("{}.invalid", "a".repeat(64));
         match connect(format!("ws://{name}/"), ClientConfig::new()).await.unwrap_err() {
             ConnectError::Name { host, .. } => assert_eq!(host, name),
@@ -244,7 +244,7 @@ fn the_same_client_connects_closes_and_reconnects() {
                 client.disconnect().await;
                 assert_eq!(client.state(), ClientState::Idle);
                 assert!(client.closed().unwrap().clean);
-                assert!(client.next_connection().await.is_none(), "it rests, {round}");
+                assert!(client.next_connection().await.is_none(), "it is idle, {round}");
                 if round == 2 {
                     // While open: the old connection is closed first.
                     client.connect().await.unwrap();
@@ -255,7 +255,7 @@ fn the_same_client_connects_closes_and_reconnects() {
         };
         future::zip(serve, ask).await;
         assert_eq!(ends.get(), 4);
-        // Without a server it reports that and is idle, and can be sent elsewhere.
+        // Without a server it reports that and is idle, and can connect elsewhere.
         drop(listener);
         assert!(matches!(client.connect().await, Err(ConnectError::Unreachable { .. })));
         assert_eq!(client.state(), ClientState::Idle);
@@ -266,7 +266,7 @@ fn the_same_client_connects_closes_and_reconnects() {
 fn an_open_connection_gives_way_to_the_next() {
     run(async {
         let (listener, address) = listener();
-        let mut client = Client::new(format!("ws://{address}/"), again()).unwrap();
+        let mut client = Client::new(format!("ws://{address}/"), reconnecting()).unwrap();
         let serve = async {
             for _ in 0..3 {
                 let mut ws = accept(&listener).await;
@@ -276,10 +276,10 @@ fn an_open_connection_gives_way_to_the_next() {
         };
         let ask = async {
             assert!(client.next_connection().await.is_some());
-            // The application left it open: it wants another, whatever the policy thinks of its own Close.
+            // The application left it open, so it wants another, regardless of the policy for its own Close.
             assert!(client.next_connection().await.is_some());
             assert!(client.connect().await.is_ok());
-            // It closes: it wants no more.
+            // It closes, so it wants no other.
             let ws = client.websocket().unwrap();
             ws.close(CloseCode::NORMAL, "").await.unwrap();
             assert!(client.next_connection().await.is_none());
@@ -292,18 +292,18 @@ fn an_open_connection_gives_way_to_the_next() {
 fn a_client_with_a_policy_reconnects_once_its_server_is_back_and_reports_each_attempt() {
     run(async {
         let (first, address) = listener();
-        let mut client = Client::new(format!("ws://{address}/"), again()).unwrap();
-        let mut told = Vec::new();
+        let mut client = Client::new(format!("ws://{address}/"), reconnecting()).unwrap();
+        let mut events = Vec::new();
         let mut first = Some(first);
         let mut second = None;
         let mut lives = 0;
         while let Some(event) = client.next_event().await {
             match event {
                 ClientEvent::Connecting => {
-                    told.push("connecting".to_owned());
+                    events.push("connecting".to_owned());
                 }
                 ClientEvent::Connected(ws) => {
-                    told.push("connected".into());
+                    events.push("connected".into());
                     lives += 1;
                     let code = if lives == 1 { CloseCode::SERVICE_RESTART } else { CloseCode::POLICY };
                     assert_eq!(ws.next().await.unwrap().unwrap().as_text(), Some("welcome"));
@@ -312,16 +312,16 @@ fn a_client_with_a_policy_reconnects_once_its_server_is_back_and_reports_each_at
                 }
                 ClientEvent::ConnectFailed(failure) => {
                     assert!(matches!(failure, ConnectError::Unreachable { .. }), "{failure:?}");
-                    told.push("failed".into());
+                    events.push("failed".into());
                 }
                 ClientEvent::Reconnecting { attempt, delay } => {
                     assert!(delay <= Duration::from_millis(4));
-                    told.push(format!("waiting {attempt}"));
+                    events.push(format!("waiting {attempt}"));
                 }
                 other => panic!("{other:?}"),
             }
             // The server, in step with the reports.
-            match told.len() {
+            match events.len() {
                 1 => {
                     let listener = first.take().unwrap();
                     std::thread::spawn(move || serve_once(listener, CloseCode::SERVICE_RESTART));
@@ -336,7 +336,7 @@ fn a_client_with_a_policy_reconnects_once_its_server_is_back_and_reports_each_at
             }
         }
         assert_eq!(
-            told,
+            events,
             [
                 "connecting",
                 "connected",
@@ -358,7 +358,7 @@ fn a_client_with_a_policy_reconnects_once_its_server_is_back_and_reports_each_at
     });
 }
 
-/// Accepts one connection and closes it; the listener is gone once the peer notices.
+/// Accepts one connection and closes it; the peer notices after the listener is closed.
 fn serve_once(listener: Async<TcpListener>, code: CloseCode) {
     async_io::block_on(async {
         let mut ws = accept(&listener).await;
@@ -372,12 +372,12 @@ fn serve_once(listener: Async<TcpListener>, code: CloseCode) {
 fn the_request_can_change_before_each_attempt_and_attempts_are_limited() {
     run(async {
         let (listener, address) = listener();
-        let config = ClientConfig::default().reconnect(soon().attempts(2));
+        let config = ClientConfig::default().reconnect(short_backoff().attempts(2));
         let mut client = Client::new(format!("ws://{address}/never"), config).unwrap();
         let serve = async {
             let mut paths = Vec::new();
             for _ in 0..3 {
-                paths.push(refuse(&listener, 503).await);
+                paths.push(reject_next(&listener, 503).await);
             }
             paths
         };
@@ -400,9 +400,10 @@ fn the_request_can_change_before_each_attempt_and_attempts_are_limited() {
 fn a_permanent_rejection_ends_reconnecting() {
     run(async {
         let (listener, address) = listener();
-        let mut client = Client::new(format!("ws://{address}/"), again()).unwrap();
+        let mut client = Client::new(format!("ws://{address}/"), reconnecting()).unwrap();
         let (_, none) =
-            future::zip(refuse(&listener, 403), async { client.next_connection().await.is_none() }).await;
+            future::zip(reject_next(&listener, 403), async { client.next_connection().await.is_none() })
+                .await;
         assert!(none);
         let failure = client.failure().unwrap();
         assert!(matches!(failure, ConnectError::Handshake(ResponseError::Refused(_))), "{failure:?}");
@@ -413,7 +414,7 @@ fn a_permanent_rejection_ends_reconnecting() {
 fn dropped_at_any_await_it_resumes_what_it_had_begun() {
     run(async {
         let (listener, address) = listener();
-        let mut client = Client::new(format!("ws://{address}/"), again()).unwrap();
+        let mut client = Client::new(format!("ws://{address}/"), reconnecting()).unwrap();
         let accepted = Cell::new(0);
         let serve = async {
             for _ in 0..6 {
@@ -558,11 +559,11 @@ fn a_client_may_borrow_on_one_thread_or_move_to_another() {
     drop(is_send(client.next_connection()));
     drop(is_send(connect("ws://127.0.0.1:1/", ClientConfig::new())));
 
-    let heard = std::rc::Rc::new(Cell::new(0));
+    let received = std::rc::Rc::new(Cell::new(0));
     let executor = LocalExecutor::new();
     run(executor.run(async {
         let (listener, address) = listener();
-        let count = heard.clone();
+        let count = received.clone();
         let serve = executor.spawn(async move {
             let mut ws = accept(&listener).await;
             while ws.next().await.is_some() {
@@ -574,5 +575,5 @@ fn a_client_may_borrow_on_one_thread_or_move_to_another() {
         ws.close(CloseCode::NORMAL, "").await.unwrap();
         serve.await;
     }));
-    assert_eq!(heard.get(), 1);
+    assert_eq!(received.get(), 1);
 }

@@ -1,4 +1,4 @@
-//! Servers that answer wrongly, endlessly, or drop by drop; and which random bytes a client reveals.
+//! Servers that answer wrongly, endlessly, or byte by byte; and which random bytes a client reveals.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
@@ -14,7 +14,7 @@ use ws_server_smol::{Config, ResponseError};
 use ws_server_smol::{ConnectError, handshake};
 
 /// The head of the request.
-async fn taken(stream: &mut End) -> String {
+async fn read_head(stream: &mut End) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -24,7 +24,7 @@ async fn taken(stream: &mut End) -> String {
     String::from_utf8(head).unwrap()
 }
 
-async fn asks(stream: End, config: Config) -> Option<ConnectError> {
+async fn handshake_error(stream: End, config: Config) -> Option<ConnectError> {
     handshake(stream, "ws://localhost/", Arc::new(config)).await.err()
 }
 
@@ -41,13 +41,13 @@ fn nothing_follows_the_request_until_a_valid_answer() {
         run(async {
             let (client, mut server) = pipe(1000, 1);
             let serves = async {
-                taken(&mut server).await;
+                read_head(&mut server).await;
                 server.write_all(answer.as_bytes()).await.unwrap();
                 let mut after = Vec::new();
                 server.read_to_end(&mut after).await.unwrap();
                 after
             };
-            let (failure, after) = future::zip(asks(client, Config::client()), serves).await;
+            let (failure, after) = future::zip(handshake_error(client, Config::client()), serves).await;
             assert!(
                 matches!(
                     failure,
@@ -64,7 +64,7 @@ fn nothing_follows_the_request_until_a_valid_answer() {
 
 #[test]
 fn an_endless_answer_ends_at_a_limit() {
-    for (head, piece) in [
+    for (head, chunk) in [
         (SWITCH, "X: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n"),
         ("HTTP/1.1 ", "1"),
         ("HTTP/1.1 403 Forbidden\r\n\r\n", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
@@ -73,15 +73,15 @@ fn an_endless_answer_ends_at_a_limit() {
         run(async {
             let (client, mut server) = pipe(1000, 1);
             let serves = async {
-                taken(&mut server).await;
+                read_head(&mut server).await;
                 let _ = server.write_all(head.as_bytes()).await;
                 let mut said = 0;
-                while server.write_all(piece.as_bytes()).await.is_ok() {
-                    said += piece.len();
+                while server.write_all(chunk.as_bytes()).await.is_ok() {
+                    said += chunk.len();
                 }
                 said
             };
-            let (failure, said) = future::zip(asks(client, Config::client()), serves).await;
+            let (failure, said) = future::zip(handshake_error(client, Config::client()), serves).await;
             match failure {
                 Some(ConnectError::Handshake(ResponseError::Refused(response))) => {
                     assert!(response.body().len() <= 16 << 10);
@@ -94,20 +94,20 @@ fn an_endless_answer_ends_at_a_limit() {
     }
 }
 
-/// Each byte is a sign of life, but no answer.
+/// Each byte shows activity, but is no answer.
 #[test]
 fn a_dripping_answer_ends_at_the_deadline() {
     run(async {
         let (client, mut server) = pipe(1000, 1);
         let drips = async {
-            taken(&mut server).await;
+            read_head(&mut server).await;
             server.write_all(b"HTTP/1.1 10").await.unwrap();
             while server.write_all(b"1").await.is_ok() {
                 async_io::Timer::after(Duration::from_millis(1)).await;
             }
         };
         let config = Config::client().handshake_timeout(Duration::from_millis(30));
-        let (failure, ()) = future::zip(asks(client, config), drips).await;
+        let (failure, ()) = future::zip(handshake_error(client, config), drips).await;
         assert!(matches!(failure, Some(ConnectError::TimedOut { .. })), "{failure:?}");
     });
 }
@@ -120,12 +120,12 @@ fn no_two_clients_share_a_key_or_a_mask() {
         run(async {
             let (client, mut server) = pipe(1000, 1);
             let config = Arc::new(Config::client());
-            let says = async {
+            let sending = async {
                 let mut ws = handshake(client, "ws://localhost/", config).await.unwrap();
                 ws.send("hello").await.unwrap();
             };
-            let hears = async {
-                let head = taken(&mut server).await;
+            let receiving = async {
+                let head = read_head(&mut server).await;
                 let key = head.split("Sec-WebSocket-Key: ").nth(1).unwrap().split("\r\n").next().unwrap();
                 assert!(is_valid_key(key), "{key}");
                 let answer = format!("{SWITCH}Sec-WebSocket-Accept: {}\r\n\r\n", accept_key(key));
@@ -135,7 +135,7 @@ fn no_two_clients_share_a_key_or_a_mask() {
                 assert_eq!(frame[..2], [0x81, 0x85]);
                 (key.to_owned(), frame[2..6].to_vec())
             };
-            let ((), (key, mask)) = future::zip(says, hears).await;
+            let ((), (key, mask)) = future::zip(sending, receiving).await;
             assert!(keys.insert(key) && masks.insert(mask));
         });
     }

@@ -185,7 +185,7 @@ fn the_peers_close_counts_even_if_a_write_meets_its_reset() {
         peer.write_all(&[0x88, 0x86, 0, 0, 0, 0, 0x0f, 0xa5, b'g', b'o', b'n', b'e']).unwrap();
         SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
         drop(peer);
-        // The reset has arrived when a write fails; the Close stands unread before it.
+        // The reset has arrived when a write fails; the Close is unread before it.
         for _ in 0..1_000 {
             ws.try_send(vec![7; 100_000]).unwrap();
             if ws.flush().await.is_err() {

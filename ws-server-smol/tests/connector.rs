@@ -26,12 +26,12 @@ struct Made(Arc<Mutex<(VecDeque<End>, Vec<String>)>>);
 impl Made {
     /// Fails first, and makes a pipe each further time.
     fn make(&self, request: &ClientRequest) -> io::Result<End> {
-        let (ends, asked) = &mut *self.0.lock().unwrap();
-        asked.push(format!("{}:{} {}", request.host(), request.port(), request.is_tls()));
-        if asked.len() == 1 {
+        let (ends, targets) = &mut *self.0.lock().unwrap();
+        targets.push(format!("{}:{} {}", request.host(), request.port(), request.is_tls()));
+        if targets.len() == 1 {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
-        let (ours, theirs) = pipe(1 << 10, asked.len() as u64);
+        let (ours, theirs) = pipe(1 << 10, targets.len() as u64);
         ends.push_back(theirs);
         Ok(ours)
     }
@@ -45,8 +45,8 @@ fn policy() -> ClientConfig {
 #[test]
 fn application_streams_reconnect_as_the_policy_says() {
     let made = Made::default();
-    let told = Rc::new(RefCell::new(Vec::new()));
-    let tells = |word: &str| told.borrow_mut().push(word.to_owned());
+    let events = Rc::new(RefCell::new(Vec::new()));
+    let record = |event: &str| events.borrow_mut().push(event.to_owned());
     run(async {
         let connects = made.clone();
         let mut client = Client::with_connector(URL, policy(), move |request: ClientRequest| {
@@ -58,15 +58,15 @@ fn application_streams_reconnect_as_the_policy_says() {
             while let Some(event) = client.next_event().await {
                 match event {
                     ClientEvent::Connected(ws) => {
-                        tells("connected");
+                        record("connected");
                         ws.send("hello").await.unwrap();
                         while let Some(Ok(_)) = ws.next().await {}
                     }
                     ClientEvent::ConnectFailed(failure) => {
                         assert!(matches!(failure, ConnectError::Unreachable { .. }), "{failure}");
-                        tells("failed");
+                        record("failed");
                     }
-                    ClientEvent::Reconnecting { .. } => tells("waiting"),
+                    ClientEvent::Reconnecting { .. } => record("waiting"),
                     _ => {}
                 }
             }
@@ -90,7 +90,7 @@ fn application_streams_reconnect_as_the_policy_says() {
         future::zip(lives, serves).await;
         assert_eq!(client.closed().unwrap().code, CloseCode::POLICY);
     });
-    assert_eq!(*told.borrow(), ["failed", "waiting", "connected", "waiting", "connected"]);
+    assert_eq!(*events.borrow(), ["failed", "waiting", "connected", "waiting", "connected"]);
     assert_eq!(made.0.lock().unwrap().1, ["app.example:443 true"; 3]);
 }
 

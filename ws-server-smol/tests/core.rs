@@ -46,7 +46,7 @@ fn a_message_is_echoed_and_the_close_is_clean() {
             }
             server.closed().unwrap().clone()
         };
-        let asked = async {
+        let requesting = async {
             for size in [0, 5, 70_000, 3 << 20] {
                 client.try_send(vec![7; size]).unwrap();
                 match client.next().await.unwrap().unwrap() {
@@ -57,7 +57,7 @@ fn a_message_is_echoed_and_the_close_is_clean() {
             let closed = client.close(CloseCode::NORMAL, "done").await.unwrap();
             assert!(closed.clean);
         };
-        let (closed, ()) = future::zip(served, asked).await;
+        let (closed, ()) = future::zip(served, requesting).await;
         assert_eq!((closed.code, closed.reason.as_str()), (CloseCode::NORMAL, "done"));
     });
 }

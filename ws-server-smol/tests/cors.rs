@@ -28,19 +28,19 @@ fn with_token(config: ServerConfig) -> ServerConfig {
 }
 
 /// The requests that the application received, as printed.
-type Asked = RefCell<Vec<String>>;
+type Requests = RefCell<Vec<String>>;
 
-/// Answers everything, `/pieces` as a streaming response, `/own` with its own header field, and drops `/drop`.
-async fn answer(mut http: HttpConnection<Socket>, asked: &Asked) {
+/// Answers everything, `/stream` as a streaming response, `/own` with its own header field, and drops `/drop`.
+async fn answer(mut http: HttpConnection<Socket>, requests: &Requests) {
     while let Some(incoming) = http.next().await {
-        asked.borrow_mut().push(format!("{incoming:?}"));
+        requests.borrow_mut().push(format!("{incoming:?}"));
         match incoming {
             Incoming::Upgrade(upgrade) => {
                 let Ok(mut ws) = http.accept(upgrade).await else { return };
                 while ws.next().await.is_some() {}
                 return;
             }
-            Incoming::Request(request) if request.path() == "/pieces" => {
+            Incoming::Request(request) if request.path() == "/stream" => {
                 let body = http.respond_streaming(request, http::Response::new(()), Some(0)).unwrap();
                 body.finish().unwrap();
             }
@@ -57,15 +57,15 @@ async fn answer(mut http: HttpConnection<Socket>, asked: &Asked) {
 }
 
 /// Runs a script beside such a server; returns the requests that the application received.
-fn serving(config: ServerConfig, script: impl AsyncFn(SocketAddr, &Asked)) {
+fn serving(config: ServerConfig, script: impl AsyncFn(SocketAddr, &Requests)) {
     let server = Server::bind(Bind::localhost(), config).unwrap();
-    let asked = Asked::default();
+    let requests = Requests::default();
     run(async {
         let scripted = async {
-            script(server.local_addr().unwrap(), &asked).await;
+            script(server.local_addr().unwrap(), &requests).await;
             server.stop(Duration::ZERO).await;
         };
-        future::zip(server.serve(async |http| answer(http, &asked).await), scripted).await;
+        future::zip(server.serve(async |http| answer(http, &requests).await), scripted).await;
     });
 }
 
@@ -124,7 +124,7 @@ fn has_cors(head: &str) -> bool {
 
 #[test]
 fn a_preflight_needs_no_token_and_never_reaches_the_application() {
-    serving(with_token(named()), async |at, asked| {
+    serving(with_token(named()), async |at, requests| {
         for (from, is_allowed) in [(DEV, true), (EVIL, false)] {
             let answer = ask(at, "OPTIONS /api", origin(from) + PREFLIGHT).await;
             assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
@@ -141,7 +141,7 @@ fn a_preflight_needs_no_token_and_never_reaches_the_application() {
             answer.starts_with("HTTP/1.1 401 "),
             "an OPTIONS without preflight fields needs it: {answer}"
         );
-        assert!(asked.borrow().is_empty(), "{asked:?}");
+        assert!(requests.borrow().is_empty(), "{requests:?}");
     });
 }
 
@@ -253,16 +253,16 @@ fn automatic_answers_are_readable_too() {
 #[test]
 fn application_answers_are_readable_even_streamed_and_keep_their_own_fields() {
     serving(named(), async |at, _| {
-        assert!(readable(&ask(at, "GET /pieces", origin(DEV)).await));
-        assert!(!has_cors(&ask(at, "GET /pieces", origin(EVIL)).await));
+        assert!(readable(&ask(at, "GET /stream", origin(DEV)).await));
+        assert!(!has_cors(&ask(at, "GET /stream", origin(EVIL)).await));
         let own = ask(at, "GET /own", origin(DEV)).await;
         assert_eq!(values(&own, "access-control-allow-origin"), ["*"]);
         assert!(values(&own, "access-control-allow-credentials").is_empty());
     });
-    serving(ServerConfig::new(), async |at, asked| {
+    serving(ServerConfig::new(), async |at, requests| {
         let answer = ask(at, "OPTIONS /", origin(DEV) + PREFLIGHT).await;
         assert!(answer.starts_with("HTTP/1.1 200 ") && !has_cors(&answer), "no rule is set: {answer}");
-        assert_eq!(asked.borrow().len(), 1);
+        assert_eq!(requests.borrow().len(), 1);
     });
 }
 
@@ -288,7 +288,7 @@ fn a_foreign_cookie_does_not_lock_the_bearer_out() {
 fn a_page_reopened_by_its_link_still_sends_no_referrer() {
     serving(with_token(ServerConfig::default()), async |at, _| {
         let shown = format!("Cookie: ws_token_{}={TOKEN}\r\n", at.port());
-        for path in ["/", "/pieces"] {
+        for path in ["/", "/stream"] {
             let answer = ask(at, &format!("GET {path}?token={TOKEN}"), &shown).await;
             assert_eq!(values(&answer, "referrer-policy"), ["same-origin"], "{answer}");
             assert!(values(&answer, "set-cookie").is_empty(), "the browser has it: {answer}");
@@ -303,7 +303,7 @@ fn a_page_reopened_by_its_link_still_sends_no_referrer() {
 
 #[test]
 fn no_request_or_event_prints_the_token() {
-    serving(with_token(ServerConfig::default()), async |at, asked| {
+    serving(with_token(ServerConfig::default()), async |at, requests| {
         let line = format!("GET /page?token={TOKEN}");
         let fields = format!(
             "Cookie: ws_token_{}={TOKEN}\r\nAuthorization: Bearer {TOKEN}\r\nReferer: http://{at}/?token={TOKEN}\r\n\
@@ -313,7 +313,7 @@ fn no_request_or_event_prints_the_token() {
         for fields in [fields.clone(), fields + UPGRADE, UPGRADE.to_owned()] {
             ask(at, &line, &fields).await;
         }
-        let shown = asked.borrow();
+        let shown = requests.borrow();
         assert_eq!(shown.iter().filter(|event| event.contains("\"/page\"")).count(), 3, "{shown:?}");
         assert!(shown.iter().all(|event| !event.contains(TOKEN)), "{shown:?}");
     });

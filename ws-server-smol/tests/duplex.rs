@@ -19,7 +19,7 @@ async fn ends() -> (Server, WebSocket<Socket>, WebSocket<Socket>) {
     (server, client, ws)
 }
 
-/// Sends this much at once, whatever the answer.
+/// Sends this much at once, whatever the result.
 fn at_once(ws: &mut WebSocket<Socket>, left: &mut usize) {
     while *left > 0 {
         ws.try_send(vec![7; CHUNK]).unwrap();
@@ -49,7 +49,7 @@ fn until_full(ws: &mut WebSocket<Socket>, left: &mut usize) {
 }
 
 /// Sends this many messages, more whenever the outbox has drained, and receives as many.
-async fn talks(ws: &mut WebSocket<Socket>, count: usize, send: fn(&mut WebSocket<Socket>, &mut usize)) {
+async fn exchange(ws: &mut WebSocket<Socket>, count: usize, send: fn(&mut WebSocket<Socket>, &mut usize)) {
     let (mut left, mut got) = (count, 0);
     send(ws, &mut left);
     while got < count || left > 0 {
@@ -71,7 +71,7 @@ async fn talks(ws: &mut WebSocket<Socket>, count: usize, send: fn(&mut WebSocket
 fn both(count: usize, send: fn(&mut WebSocket<Socket>, &mut usize)) {
     run(async {
         let (_server, mut client, mut ws) = ends().await;
-        future::zip(talks(&mut client, count, send), talks(&mut ws, count, send)).await;
+        future::zip(exchange(&mut client, count, send), exchange(&mut ws, count, send)).await;
         let (closing, closed) = future::zip(client.close(CloseCode::NORMAL, ""), ws.next()).await;
         assert!(closing.unwrap().clean && closed.is_none());
     });

@@ -132,7 +132,7 @@ const BROKEN: &[u8] = b"\x00\x0f\x00\xf0\xffgood, and plain\x06\x01\x02\x03";
 fn the_valid_part_of_a_broken_compressed_message_is_reported_first_however_it_is_read() {
     use ws_server_smol::{Deflate, HttpConnection, Incoming};
 
-    const ASKED: &[u8] =
+    const REQUEST: &[u8] =
         b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
         Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
@@ -144,7 +144,7 @@ fn the_valid_part_of_a_broken_compressed_message_is_reported_first_however_it_is
         run(async {
             let (mut peer, stream) = pair().await;
             let mut http = HttpConnection::new(stream, config.clone());
-            peer.write_all(ASKED).await.unwrap();
+            peer.write_all(REQUEST).await.unwrap();
             let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
             let mut ws = http.accept(upgrade).await.unwrap();
             let (front, back) = bytes.split_at(cut);
@@ -156,17 +156,17 @@ fn the_valid_part_of_a_broken_compressed_message_is_reported_first_however_it_is
                 let _ = peer.close().await;
             };
             let receiving = async {
-                let mut told = String::new();
+                let mut received = String::new();
                 loop {
                     match ws.next_event().await.unwrap() {
-                        Event::Fragment(fragment) => told += fragment.data.as_text().unwrap(),
-                        Event::Closed(closed) => return (told, closed.sent),
+                        Event::Fragment(fragment) => received += fragment.data.as_text().unwrap(),
+                        Event::Closed(closed) => return (received, closed.sent),
                         other => panic!("{other:?}"),
                     }
                 }
             };
-            let (told, sent) = future::zip(sending, receiving).await.1;
-            assert_eq!((&*told, sent), ("good, and plain", Some(CloseCode::from(1007))), "cut at {cut}");
+            let (received, sent) = future::zip(sending, receiving).await.1;
+            assert_eq!((&*received, sent), ("good, and plain", Some(CloseCode::from(1007))), "cut at {cut}");
         });
     }
 }

@@ -43,8 +43,8 @@ fn a_server_that_cannot_accept_reports_it_once_and_recovers() {
 #[ignore = "run by the other test, with few descriptors"]
 fn inner_server() {
     let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
-    let told = Arc::new(AtomicUsize::new(0));
-    let count = told.clone();
+    let reports = Arc::new(AtomicUsize::new(0));
+    let count = reports.clone();
     server.on_accept_failed(move |error| {
         assert_eq!(error.raw_os_error(), Some(24), "{error}");
         count.fetch_add(1, Relaxed);
@@ -55,16 +55,16 @@ fn inner_server() {
                 let _ = http.respond(request, http::Response::default()).await;
             }
         });
-        let asking = async {
+        let requesting = async {
             let address = server.local_addr().unwrap();
             let mut known = Async::<TcpStream>::connect(address).await.unwrap();
             get(&mut known).await;
             let mut late = Async::<TcpStream>::new(TcpStream::connect(address).unwrap()).unwrap();
             let files = all_that_are_left();
             // The next connection waits in the kernel, and existing ones are served.
-            let asked = get(&mut late);
+            let request = get(&mut late);
             let waits = async {
-                while told.load(Relaxed) == 0 {
+                while reports.load(Relaxed) == 0 {
                     future::yield_now().await;
                 }
                 for _ in 0..10 {
@@ -73,10 +73,10 @@ fn inner_server() {
                 drop(files);
                 std::future::pending::<()>().await;
             };
-            asked.or(waits).await;
-            assert_eq!(told.load(Relaxed), 1);
+            request.or(waits).await;
+            assert_eq!(reports.load(Relaxed), 1);
         };
-        serving.or(asking).await;
+        serving.or(requesting).await;
     });
 }
 
@@ -109,7 +109,7 @@ fn inner_client() {
                 while ws.next().await.is_some() {}
             }
         });
-        let asking = async {
+        let requesting = async {
             // The reactor opens its own descriptors at the start.
             Timer::after(Duration::ZERO).await;
             let mut files = all_that_are_left();
@@ -135,6 +135,6 @@ fn inner_client() {
             }
             assert!(failed >= 3, "{failed}");
         };
-        serving.or(asking).await;
+        serving.or(requesting).await;
     });
 }

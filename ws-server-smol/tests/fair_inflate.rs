@@ -1,5 +1,5 @@
-//! What peers make a server inflate: shares are ordered, not limited. Counted in bytes, never in time; and however busy
-//! the machine is.
+//! What peers make a server inflate: shares are ordered, not limited. Counted in bytes, never in time, so that a
+//! busy machine does not matter.
 #![cfg(feature = "deflate")]
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
@@ -30,7 +30,7 @@ fn compressing(config: Config) -> Config {
 }
 
 /// All inflated bytes are reported at once, which makes them countable.
-fn in_pieces() -> Config {
+fn chunked_delivery() -> Config {
     compressing(Config::server()).delivery(Delivery::Chunked { whole: 0 })
 }
 
@@ -52,10 +52,10 @@ async fn say(client: &mut WebSocket<End>, message: impl Into<Frame>) {
     client.flush().await.unwrap();
 }
 
-/// Whose bytes were reported, and how many, in order.
-type Told = Rc<RefCell<Vec<(usize, usize)>>>;
+/// Of each report, in order: the index of the peer, and the number of bytes.
+type Reports = Rc<RefCell<Vec<(usize, usize)>>>;
 
-async fn read(mut ws: WebSocket<End>, who: usize, told: Told) {
+async fn read(mut ws: WebSocket<End>, index: usize, reports: Reports) {
     while let Some(event) = ws.next_event().await {
         let len = match event {
             Event::Message(message) => message.as_bytes().len(),
@@ -64,22 +64,22 @@ async fn read(mut ws: WebSocket<End>, who: usize, told: Told) {
             Event::Closed(_) => return,
             other => panic!("{other:?}"),
         };
-        told.borrow_mut().push((who, len));
+        reports.borrow_mut().push((index, len));
     }
 }
 
-/// How many bytes of other peers were reported from there on before this one's, and where that is.
-fn before(told: &Told, from: usize, who: usize) -> Option<(usize, usize)> {
-    let told = told.borrow();
-    let at = from + told[from..].iter().position(|(other, _)| *other == who)?;
-    Some((told[from..at].iter().map(|(_, len)| len).sum(), at))
+/// How many bytes of other peers were reported from there until this peer's report, and the position of that.
+fn before(reports: &Reports, from: usize, index: usize) -> Option<(usize, usize)> {
+    let reports = reports.borrow();
+    let at = from + reports[from..].iter().position(|(other, _)| *other == index)?;
+    Some((reports[from..at].iter().map(|(_, len)| len).sum(), at))
 }
 
 /// How many bytes of each bomb were reported.
-fn bytes_of_each(told: &[(usize, usize)]) -> [usize; PEERS] {
+fn bytes_of_each(reports: &[(usize, usize)]) -> [usize; PEERS] {
     let mut bytes = [0; PEERS];
-    for (who, len) in told.iter().filter(|(who, _)| *who < PEERS) {
-        bytes[*who] += len;
+    for (index, len) in reports.iter().filter(|(index, _)| *index < PEERS) {
+        bytes[*index] += len;
     }
     bytes
 }
@@ -88,7 +88,7 @@ fn bytes_of_each(told: &[(usize, usize)]) -> [usize; PEERS] {
 /// from when fewer wanted one, and use them up later.
 #[derive(Default)]
 struct Settling {
-    /// What was reported of each when the last one began to want more than its first share.
+    /// What was reported of each when the last one began to need more than its first share.
     all_want: Option<[usize; PEERS]>,
 }
 
@@ -107,30 +107,30 @@ impl Settling {
 #[test]
 fn two_hundred_bombs_delay_an_honest_message_by_little() {
     let executor = LocalExecutor::new();
-    let (told, config) = (Told::default(), Arc::new(in_pieces()));
+    let (reports, config) = (Reports::default(), Arc::new(chunked_delivery()));
     let mut bombers = Vec::new();
     let mut honest = run(async {
-        for who in 0..PEERS {
+        for index in 0..PEERS {
             let (mut client, server) = open(&config).await;
             say(&mut client, Frame::binary(vec![0; MEBI])).await;
             bombers.push(client);
-            executor.spawn(read(server, who, told.clone())).detach();
+            executor.spawn(read(server, index, reports.clone())).detach();
         }
         // The honest peer comes last everywhere.
         let (mut client, server) = open(&config).await;
         say(&mut client, Frame::text("hello")).await;
-        executor.spawn(read(server, PEERS, told.clone())).detach();
+        executor.spawn(read(server, PEERS, reports.clone())).detach();
         client
     });
     let (mut from, mut rounds) = (0, 0);
     let (mut settling, mut is_settled, mut settled_rounds) = (Settling::default(), false, 0);
-    while told.borrow().iter().filter(|(who, _)| *who < PEERS).map(|(_, len)| len).sum::<usize>()
+    while reports.borrow().iter().filter(|(index, _)| *index < PEERS).map(|(_, len)| len).sum::<usize>()
         < PEERS * MEBI
     {
         assert!(executor.try_tick(), "it does not wait");
-        if let Some((others, at)) = before(&told, from, PEERS) {
+        if let Some((others, at)) = before(&reports, from, PEERS) {
             // One share of each at most, the first or a later one.
-            let bytes = bytes_of_each(&told.borrow()[..at]);
+            let bytes = bytes_of_each(&reports.borrow()[..at]);
             is_settled &= bytes.iter().all(|bytes| *bytes < MEBI);
             let (first, largest) = SHARES;
             let most = match rounds {
@@ -146,45 +146,45 @@ fn two_hundred_bombs_delay_an_honest_message_by_little() {
         }
     }
     assert!(rounds > 30 && settled_rounds > 20, "{rounds}, {settled_rounds}");
-    let told = told.borrow();
-    let of = |who| told.iter().filter(|(other, _)| *other == who).map(|(_, len)| len).sum::<usize>();
-    assert!((0..PEERS).all(|who| of(who) == MEBI), "none is forgotten");
+    let reports = reports.borrow();
+    let of = |index| reports.iter().filter(|(other, _)| *other == index).map(|(_, len)| len).sum::<usize>();
+    assert!((0..PEERS).all(|index| of(index) == MEBI), "none is forgotten");
 }
 
 #[test]
 fn an_honest_message_completes_before_any_joined_bomb() {
     let executor = LocalExecutor::new();
-    let (told, config) = (Told::default(), Arc::new(compressing(Config::server())));
+    let (reports, config) = (Reports::default(), Arc::new(compressing(Config::server())));
     let clients = run(async {
         let mut clients = Vec::new();
-        for who in 0..=PEERS {
+        for index in 0..=PEERS {
             let (mut client, server) = open(&config).await;
-            let message = if who == PEERS { Frame::text("hello") } else { Frame::binary(vec![0; MEBI]) };
+            let message = if index == PEERS { Frame::text("hello") } else { Frame::binary(vec![0; MEBI]) };
             say(&mut client, message).await;
             clients.push(client);
-            executor.spawn(read(server, who, told.clone())).detach();
+            executor.spawn(read(server, index, reports.clone())).detach();
         }
         clients
     });
-    while told.borrow().len() <= PEERS {
+    while reports.borrow().len() <= PEERS {
         assert!(executor.try_tick(), "it does not wait");
     }
-    assert_eq!(told.borrow()[0], (PEERS, 5));
-    assert!(told.borrow()[1..].iter().all(|(_, len)| *len == MEBI));
+    assert_eq!(reports.borrow()[0], (PEERS, 5));
+    assert!(reports.borrow()[1..].iter().all(|(_, len)| *len == MEBI));
     drop(clients);
 }
 
 #[test]
 fn a_bomb_alone_is_inflated_in_few_polls() {
     let executor = LocalExecutor::new();
-    let (told, config) = (Told::default(), Arc::new(in_pieces()));
+    let (reports, config) = (Reports::default(), Arc::new(chunked_delivery()));
     let client = run(async {
         let (mut client, server) = open(&config).await;
         say(&mut client, Frame::binary(vec![0; 16 * MEBI])).await;
-        executor.spawn(read(server, 0, told.clone())).detach();
+        executor.spawn(read(server, 0, reports.clone())).detach();
         client
     });
-    let sum = || told.borrow().iter().map(|(_, len)| len).sum::<usize>();
+    let sum = || reports.borrow().iter().map(|(_, len)| len).sum::<usize>();
     let mut most = 0;
     while sum() < 16 * MEBI {
         let before = sum();
@@ -274,7 +274,7 @@ fn sixteen_mebibytes_of_zeros_arrive_and_one_more_byte_is_too_big() {
             }
             sender.try_send(Frame::binary(vec![0; len])).unwrap();
             assert!(sender.queued() < len / 1000);
-            let told = async {
+            let receiving = async {
                 match receiver.next().await.unwrap() {
                     Ok(message) => {
                         let Message::Binary(data) = &message else { panic!("{message:?}") };
@@ -288,7 +288,7 @@ fn sixteen_mebibytes_of_zeros_arrive_and_one_more_byte_is_too_big() {
                     }
                 }
             };
-            let (closed, ()) = future::zip(sender.next(), told).await;
+            let (closed, ()) = future::zip(sender.next(), receiving).await;
             let code = if len > limit { CloseCode::TOO_BIG } else { CloseCode::NORMAL };
             match closed {
                 Some(Err(closed)) => assert_eq!(closed.code, code),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use ws_server_smol::{Config, Frame};
 
 /// How many tiny messages each poll of a reader receives, all available, with a handler for each.
-fn messages_a_poll(count: usize, handle: impl Fn()) -> Vec<usize> {
+fn messages_per_poll(count: usize, handle: impl Fn()) -> Vec<usize> {
     run(async {
         let (client, server) = pipe(1 << 20, 1);
         let config = Config::server().frame_rate(None);
@@ -22,19 +22,19 @@ fn messages_a_poll(count: usize, handle: impl Fn()) -> Vec<usize> {
         }
         client.flush().await.unwrap();
 
-        let heard = Cell::new(0);
+        let received = Cell::new(0);
         let mut reading = pin!(async {
-            while heard.get() < count {
+            while received.get() < count {
                 server.next().await.unwrap().unwrap();
-                heard.set(heard.get() + 1);
+                received.set(received.get() + 1);
                 handle();
             }
         });
         let mut polls = Vec::new();
         loop {
-            let before = heard.get();
+            let before = received.get();
             let done = once(reading.as_mut()).await.is_ready();
-            polls.push(heard.get() - before);
+            polls.push(received.get() - before);
             if done {
                 return polls;
             }
@@ -45,13 +45,13 @@ fn messages_a_poll(count: usize, handle: impl Fn()) -> Vec<usize> {
 #[test]
 fn a_poll_consumes_at_most_sixteen_kibibytes_of_input() {
     let frame = 7; // with its mask
-    let polls = messages_a_poll(5000, || {});
+    let polls = messages_per_poll(5000, || {});
     assert!(polls.iter().all(|messages| *messages <= (16 << 10) / frame + 1), "{polls:?}");
 }
 
 #[test]
 fn a_poll_ends_after_the_handler_that_exhausts_its_time() {
-    let polls = messages_a_poll(10, || {
+    let polls = messages_per_poll(10, || {
         let start = Instant::now();
         while start.elapsed() < Duration::from_micros(600) {}
     });

@@ -51,7 +51,7 @@ fn nothing_leads_out_of_the_folder_and_only_files_are_opened() {
                 http.respond_file(request, &folder).await.unwrap();
             }
         });
-        let asking = async {
+        let requesting = async {
             for path in ["/hello.txt", "/in.txt", "/%68ello.txt"] {
                 let answer = get(&server, path).await;
                 assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("hello"), "{path}: {answer}");
@@ -86,7 +86,7 @@ fn nothing_leads_out_of_the_folder_and_only_files_are_opened() {
                 );
             }
         };
-        serving.or(asking).await;
+        serving.or(requesting).await;
     });
 }
 

@@ -48,7 +48,7 @@ macro_rules! over_all {
 
 async fn the_server_ends_its_half_first<S: AsyncRead + AsyncWrite + Unpin>(mut raw: S, stream: S) {
     let mut ws = server(stream);
-    let talks = async {
+    let sending = async {
         // The server's Close, and EOF from it, while our half is open.
         let mut said = [0; 4];
         raw.read_exact(&mut said).await.unwrap();
@@ -69,7 +69,7 @@ async fn the_server_ends_its_half_first<S: AsyncRead + AsyncWrite + Unpin>(mut r
         assert!(closed.clean && closed.initiator == Initiator::Local, "{closed}");
         assert!(ws.get_ref().is_none(), "the stream is closed, not only its half");
     };
-    future::zip(talks, ends).await;
+    future::zip(sending, ends).await;
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn a_client_waits_until_the_server_has_ended() {
 
 async fn the_peer_ends_without_a_close<S: AsyncRead + AsyncWrite + Unpin>(mut raw: S, stream: S) {
     let mut ws = server(stream);
-    let talks = async {
+    let sending = async {
         raw.write_all(&masked(0x81, b"last words")).await.unwrap();
         raw.close().await.unwrap();
         // Its other half is open, and receives nothing more.
@@ -123,14 +123,14 @@ async fn the_peer_ends_without_a_close<S: AsyncRead + AsyncWrite + Unpin>(mut ra
         let _ = raw.read_to_end(&mut rest).await;
         rest
     };
-    let hears = async {
+    let receiving = async {
         assert_eq!(ws.next().await.unwrap().unwrap().as_text(), Some("last words"));
         let closed = ws.next().await.unwrap().unwrap_err();
         assert!(matches!(closed.error, Some(Error::Eof)), "{closed}");
         assert!(ws.next().await.is_none());
         assert!(ws.send("late").await.is_err());
     };
-    future::zip(talks, hears).await;
+    future::zip(sending, receiving).await;
 }
 
 #[test]
@@ -184,7 +184,7 @@ async fn the_peer_has_ended_its_half<S: AsyncRead + AsyncWrite + Unpin>(raw: S, 
         assert!(ws.next().await.is_none());
         assert!(ws.get_ref().is_none());
     };
-    let talks = async {
+    let sending = async {
         let request = "GET / HTTP/1.1\r\nHost: localhost\r\n";
         let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -196,11 +196,11 @@ async fn the_peer_has_ended_its_half<S: AsyncRead + AsyncWrite + Unpin>(raw: S, 
             writes.write_all(&said).await.unwrap();
             writes.close().await.unwrap();
         };
-        let mut heard = Vec::new();
-        future::zip(write, reads.read_to_end(&mut heard)).await.1.unwrap();
-        assert!(heard.ends_with(b"\x81\x05heard\x88\x02\x03\xe8"), "{}", heard.escape_ascii());
+        let mut received = Vec::new();
+        future::zip(write, reads.read_to_end(&mut received)).await.1.unwrap();
+        assert!(received.ends_with(b"\x81\x05heard\x88\x02\x03\xe8"), "{}", received.escape_ascii());
     };
-    future::zip(serves, talks).await;
+    future::zip(serves, sending).await;
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn the_last_bytes_reach_a_half_closed_peer() {
     over_all!(the_peer_has_ended_its_half);
 }
 
-/// A stream that has these bytes, accepts everything, and passes nothing on.
+/// A stream that has these bytes, accepts everything, and forwards nothing.
 struct Keeps(Vec<u8>);
 
 impl AsyncRead for Keeps {
@@ -235,7 +235,7 @@ impl AsyncWrite for Keeps {
 }
 
 #[test]
-fn a_stream_that_passes_nothing_on_times_out() {
+fn a_stream_that_forwards_nothing_times_out() {
     run(async {
         let config = Arc::new(Config::server().close_timeout(Duration::from_millis(10)));
         for (said, is_clean) in
@@ -264,7 +264,7 @@ fn an_unanswered_close_times_out() {
     over_all!(an_unanswered_close);
 }
 
-async fn dropped_it_says_so<S: AsyncRead + AsyncWrite + Unpin>(stream: S, mut raw: S) {
+async fn a_drop_sends_1001<S: AsyncRead + AsyncWrite + Unpin>(stream: S, mut raw: S) {
     drop(server(stream));
     let mut said = Vec::new();
     let _ = raw.read_to_end(&mut said).await;
@@ -274,7 +274,7 @@ async fn dropped_it_says_so<S: AsyncRead + AsyncWrite + Unpin>(stream: S, mut ra
 
 #[test]
 fn dropped_while_open_it_sends_1001_without_waiting() {
-    over_all!(dropped_it_says_so);
+    over_all!(a_drop_sends_1001);
     run(async {
         let (stream, mut raw) = pair().await;
         drop(server(stream));
@@ -284,7 +284,7 @@ fn dropped_while_open_it_sends_1001_without_waiting() {
     });
 }
 
-/// Whatever it was about to do, the output queued at the drop goes out as far as possible without waiting.
+/// Output queued at the drop is written as far as possible without waiting.
 #[test]
 fn dropped_while_closing_it_has_written_its_last_bytes() {
     run(async {
@@ -309,7 +309,7 @@ fn dropped_while_closing_it_has_written_its_last_bytes() {
     });
 }
 
-async fn terminated_it_ends_both<S: AsyncRead + AsyncWrite + Unpin>(stream: S, mut raw: S) {
+async fn an_abort_ends_both<S: AsyncRead + AsyncWrite + Unpin>(stream: S, mut raw: S) {
     let mut ws = server(stream);
     let sender = ws.sender();
     ws.try_send(vec![7; 300_000]).unwrap();
@@ -327,5 +327,5 @@ async fn terminated_it_ends_both<S: AsyncRead + AsyncWrite + Unpin>(stream: S, m
 
 #[test]
 fn an_abort_ends_at_once() {
-    over_all!(terminated_it_ends_both);
+    over_all!(an_abort_ends_both);
 }

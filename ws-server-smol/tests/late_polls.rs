@@ -34,17 +34,17 @@ fn a_late_poll_reads_the_input_that_woke_it() {
         client.try_send(text.as_str()).unwrap();
         run(client.flush()).unwrap();
         // Spurious wake-ups may happen once or twice.
-        let told = (0..5).find_map(|_| {
+        let polled = (0..5).find_map(|_| {
             while !flag.0.swap(false, SeqCst) {
                 thread::yield_now();
             }
             // The thread that waits for the kernel waits again by now.
             thread::sleep(Duration::from_millis(5));
             match next.as_mut().poll(&mut Context::from_waker(&waker)) {
-                Poll::Ready(told) => told,
+                Poll::Ready(polled) => polled,
                 Poll::Pending => None,
             }
         });
-        assert_eq!(told.expect("it waits").unwrap().as_text(), Some(&*text));
+        assert_eq!(polled.expect("it waits").unwrap().as_text(), Some(&*text));
     }
 }

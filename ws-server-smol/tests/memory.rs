@@ -51,7 +51,7 @@ fn a_poll_allocates_the_message_alone() {
                 let (there, back) = (Frame::binary(vec![7; size]), Frame::binary(vec![8; size]));
                 let region = Region::new(ALLOCATOR);
                 client.send(&there).await.unwrap();
-                let heard = server.next().await.unwrap().unwrap();
+                let received = server.next().await.unwrap().unwrap();
                 server.send(&back).await.unwrap();
                 let answer = client.next().await.unwrap().unwrap();
                 for _ in 0..10 {
@@ -60,12 +60,12 @@ fn a_poll_allocates_the_message_alone() {
                     client.flush().await.unwrap();
                 }
                 let change = region.change();
-                assert_eq!((heard.as_bytes().len(), answer.as_bytes().len()), (size, size));
+                assert_eq!((received.as_bytes().len(), answer.as_bytes().len()), (size, size));
                 let is_exact = (change.allocations, change.reallocations) == (2 + counters, 0)
                     && change.bytes_allocated <= 2 * size + counters * 32;
                 exact += usize::from(round >= 20 && is_exact);
             }
-            // The count covers all threads, and now and then another one allocates.
+            // The count covers all threads, and sometimes another one allocates.
             assert!(exact >= 15, "{size} bytes: {exact} of 20");
         }
     });
@@ -118,7 +118,7 @@ fn an_echo_over_a_socket_allocates_the_message_alone() {
                 blocks += change.allocations + change.reallocations;
                 exact += usize::from(round >= ROUNDS && blocks == 1 && bytes == size);
             }
-            // The count covers all threads, and now and then another one allocates.
+            // The count covers all threads, and sometimes another one allocates.
             assert!(exact >= ROUNDS * 8 / 10, "{size} bytes: {exact} of {ROUNDS}");
         }
         drop(ws);
@@ -167,7 +167,7 @@ fn an_idle_connection_keeps_nothing_of_what_it_carried() {
         for task in tasks {
             task.await;
         }
-        let gone = held();
-        assert!(gone < 400, "{gone} bytes of each leaked");
+        let after_close = held();
+        assert!(after_close < 400, "{after_close} bytes of each leaked");
     }));
 }

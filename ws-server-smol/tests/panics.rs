@@ -1,4 +1,4 @@
-//! Application code that panics, and is caught: everything else goes on.
+//! Application code that panics, and is caught: everything else continues.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -148,9 +148,9 @@ impl Extension for Fragile {
 
 #[test]
 fn an_extension_that_panics_on_an_event_loses_that_connection_alone() {
-    for pieces in [false, true] {
+    for chunked in [false, true] {
         let mut config = ServerConfig::new();
-        if pieces {
+        if chunked {
             config = config.delivery(Delivery::Chunked { whole: 0 });
         }
         let server = server(config);
@@ -159,7 +159,7 @@ fn an_extension_that_panics_on_an_event_loses_that_connection_alone() {
         run(async {
             let (mut client, mut ws) = connected(&server, ClientConfig::new()).await;
             let (mut other_client, mut other) = connected(&server, ClientConfig::new()).await;
-            if pieces {
+            if chunked {
                 let parts = [
                     (Opcode::Text, "one"),
                     (Opcode::Continuation, "filter"),
@@ -181,7 +181,7 @@ fn an_extension_that_panics_on_an_event_loses_that_connection_alone() {
             let closed = client.next().await.unwrap().unwrap_err();
             assert_eq!(closed.code, CloseCode::INTERNAL_ERROR);
             assert_eq!(*extension.closed.lock().unwrap(), 1);
-            // The other one has the extension, and goes on.
+            // The other one has the extension, and continues.
             other_client.send("hello").await.unwrap();
             assert_eq!(text(&mut other).await, "hello");
             drop(other);
@@ -266,8 +266,8 @@ fn a_filter_that_panics_in_a_broadcast_leaves_no_lock_behind() {
         assert_eq!(sent, None);
         assert_eq!(server.broadcast(&Frame::text("hello")), 1);
         let mut ws = ws;
-        let (told, _) = future::zip(text(&mut client), ws.flush()).await;
-        assert_eq!(told, "hello");
+        let (received, _) = future::zip(text(&mut client), ws.flush()).await;
+        assert_eq!(received, "hello");
         assert_eq!(ws.state(), State::Open);
     });
 }

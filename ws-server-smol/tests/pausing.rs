@@ -84,7 +84,7 @@ fn while_paused_heartbeats_are_sent_but_do_not_time_out() {
         let mut ping = [0; 2];
         let peer_sees = async {
             peer.read_exact(&mut ping).await.unwrap();
-            // The peer answers once, and that stands unread for longer than an answer may take.
+            // The peer answers once, and the answer stays unread for longer than it may take.
             peer.write_all(&[0x8a, 0x80, 0, 0, 0, 0]).await.unwrap();
             async_io::Timer::after(200 * MILLI).await;
         };
@@ -169,7 +169,7 @@ async fn legs(delivery: Delivery) -> Legs {
 fn a_couple_passes_messages_in_order_both_ways_and_the_close() {
     run(async {
         let Legs { front: (mut client, mut a), back: (mut b, mut server), .. } = legs(Delivery::Whole).await;
-        let asking = async {
+        let sending = async {
             for k in 0..100 {
                 client.try_send(format!("{k}")).unwrap();
                 client.try_send(vec![k; k as usize * 1_000]).unwrap();
@@ -189,7 +189,7 @@ fn a_couple_passes_messages_in_order_both_ways_and_the_close() {
                 }
             }
         };
-        let ((ends, closed), ()) = future::zip(future::zip(couple(&mut a, &mut b), echoing), asking).await;
+        let ((ends, closed), ()) = future::zip(future::zip(couple(&mut a, &mut b), echoing), sending).await;
         assert_eq!((closed.code, closed.reason.as_str()), (CloseCode::from(4001), "enough"));
         let (a, b) = (ends.0.unwrap(), ends.1.unwrap());
         assert!(a.clean && b.clean, "{a}; {b}");
@@ -211,12 +211,12 @@ fn each_close_crosses_in_both_directions() {
                 let closing = async {
                     assert!(closer.close(code, reason).await.unwrap().clean);
                 };
-                let hearing = async {
+                let receiving = async {
                     let _ = other.next().await;
                     let closed = other.closed().unwrap();
                     assert_eq!((closed.code, closed.reason.as_str()), (code, reason), "{closed}");
                 };
-                future::zip(couple(&mut a, &mut b), future::zip(closing, hearing)).await;
+                future::zip(couple(&mut a, &mut b), future::zip(closing, receiving)).await;
             }
             // Lost without a Close.
             let Legs { front: (client, mut a), back: (mut b, server), .. } = legs(Delivery::Whole).await;
@@ -226,11 +226,11 @@ fn each_close_crosses_in_both_directions() {
                 let mut lost = lost;
                 while lost.next().await.is_some() {}
             };
-            let hearing = async {
+            let receiving = async {
                 let _ = other.next().await;
                 other.closed().unwrap().code
             };
-            let (_, (_, code)) = future::zip(couple(&mut a, &mut b), future::zip(lost, hearing)).await;
+            let (_, (_, code)) = future::zip(couple(&mut a, &mut b), future::zip(lost, receiving)).await;
             let expected = if from_front { CloseCode::GOING_AWAY } else { CloseCode::INTERNAL_ERROR };
             assert_eq!(code, expected);
         }
@@ -254,14 +254,14 @@ fn fragments_cross_as_they_arrive_and_pings_stay_on_their_leg() {
             }
             client.close(CloseCode::NORMAL, "").await.unwrap();
         };
-        let hearing = async {
+        let receiving = async {
             for k in 0..20 {
-                let mut pieces = Vec::new();
+                let mut fragments = Vec::new();
                 loop {
                     match server.next_event().await.unwrap() {
                         Event::Fragment(fragment) => {
-                            assert_eq!(fragment.first, pieces.is_empty());
-                            pieces.push(fragment.data.as_text().unwrap().to_owned());
+                            assert_eq!(fragment.first, fragments.is_empty());
+                            fragments.push(fragment.data.as_text().unwrap().to_owned());
                             if fragment.last {
                                 break;
                             }
@@ -269,13 +269,13 @@ fn fragments_cross_as_they_arrive_and_pings_stay_on_their_leg() {
                         other => panic!("{other:?}"),
                     }
                 }
-                assert_eq!(pieces.concat(), format!("{k} goes on"));
-                assert!(pieces.len() > 1, "{pieces:?}");
+                assert_eq!(fragments.concat(), format!("{k} goes on"));
+                assert!(fragments.len() > 1, "{fragments:?}");
             }
             assert!(server.next().await.is_none());
             assert_eq!(server.latency(), None);
         };
-        future::zip(couple(&mut a, &mut b), future::zip(sending, hearing)).await;
+        future::zip(couple(&mut a, &mut b), future::zip(sending, receiving)).await;
     });
 }
 
@@ -296,8 +296,8 @@ fn a_couple_buffers_a_bounded_amount_and_loses_nothing() {
             future::zip(feeding, reading).await;
             client.close(CloseCode::NORMAL, "").await.unwrap();
         };
-        let hearing = async {
-            // It does not read, until nothing moves any more.
+        let receiving = async {
+            // It does not read, until all progress stops.
             let mut before = usize::MAX;
             while to_server.queued() != before || before == 0 {
                 before = to_server.queued();
@@ -315,7 +315,7 @@ fn a_couple_buffers_a_bounded_amount_and_loses_nothing() {
                 future::yield_now().await;
             }
         };
-        future::zip(couple(&mut a, &mut b), future::zip(sending, hearing)).or(watching).await;
+        future::zip(couple(&mut a, &mut b), future::zip(sending, receiving)).or(watching).await;
         // The high mark, what one read held, and the message that exceeded it.
         assert!(most < (1 << 20) + 4 * CHUNK, "{most}");
     });
@@ -325,13 +325,13 @@ fn a_couple_buffers_a_bounded_amount_and_loses_nothing() {
 fn two_floods_through_a_couple_yield_to_other_tasks() {
     run(async {
         let Legs { front: (client, mut a), back: (mut b, server), .. } = legs(Delivery::Whole).await;
-        async fn floods(mut ws: WebSocket<Socket>) {
+        async fn flood(mut ws: WebSocket<Socket>) {
             let sender = ws.sender();
             let sending = async { while sender.send(vec![7; 1_000]).await.is_ok() {} };
             let reading = async { while ws.next().await.is_some() {} };
             future::zip(sending, reading).await;
         }
-        let floods = thread::spawn(move || async_io::block_on(future::zip(floods(client), floods(server))));
+        let flood = thread::spawn(move || async_io::block_on(future::zip(flood(client), flood(server))));
         let mut turns = 0;
         let others = async {
             while turns < 1_000 {
@@ -343,7 +343,7 @@ fn two_floods_through_a_couple_yield_to_other_tasks() {
         a.sender().terminate();
         b.sender().terminate();
         drop((a, b));
-        floods.join().unwrap();
+        flood.join().unwrap();
     });
 }
 
@@ -367,7 +367,7 @@ fn a_dropped_couple_loses_nothing_and_holds_nothing_back() {
                     future::yield_now().await;
                 }
             };
-            let asking = async {
+            let sending = async {
                 let sender = client.sender();
                 let sending = async {
                     for k in 0..50 {
@@ -388,7 +388,7 @@ fn a_dropped_couple_loses_nothing_and_holds_nothing_back() {
                     server.try_send(message.unwrap()).unwrap();
                 }
             };
-            future::zip(passing, future::zip(asking, echoing)).await;
+            future::zip(passing, future::zip(sending, echoing)).await;
         }
     });
 }
@@ -406,12 +406,12 @@ fn a_connecting_side_holds_the_other_and_loses_nothing() {
         let connecting = ws_server_smol::connect(url, ClientConfig::new());
         let (b, mut server) = future::zip(connecting, upgraded(&back)).await;
         let mut b = b.unwrap();
-        let hearing = async {
+        let receiving = async {
             assert_eq!(text(&mut server).await, "early");
             server.close(CloseCode::NORMAL, "").await.unwrap();
         };
         let ending = async { assert!(client.next().await.is_none()) };
-        future::zip(couple(&mut a, &mut b), future::zip(hearing, ending)).await;
+        future::zip(couple(&mut a, &mut b), future::zip(receiving, ending)).await;
     });
 }
 

@@ -23,7 +23,7 @@ struct Left {
     reached: [usize; 2],
 }
 
-/// Looks, and notifies the other subscribers.
+/// Inspects the topics, and notifies the other subscribers.
 fn leave(server: &Server, id: ConnectionId) -> Left {
     let mut topics = server.topics().of(id);
     topics.sort();

@@ -21,7 +21,7 @@ fn chunk() -> Vec<u8> {
 }
 
 /// Sends more than all buffers between two ends hold.
-async fn sends_much(sender: &Sender) -> usize {
+async fn send_much(sender: &Sender) -> usize {
     for _ in 0..200 {
         sender.send(chunk()).await.unwrap();
     }
@@ -45,17 +45,17 @@ fn the_polling_task_may_send_through_a_sender() {
         let (client, ws) = connected(&server, ClientConfig::new()).await;
         // Of a server, and of a client; afterwards it polls.
         let ends = [(ws, client), connected(&server, ClientConfig::new()).await];
-        for (mut sends, mut hears) in ends {
-            let sender = sends.sender();
+        for (mut sender_end, mut receiver) in ends {
+            let sender = sender_end.sender();
             let sending = async {
-                sends_much(&sender).await;
-                assert_eq!(sends.next().await.unwrap().unwrap().as_bytes(), b"got all");
+                send_much(&sender).await;
+                assert_eq!(sender_end.next().await.unwrap().unwrap().as_bytes(), b"got all");
             };
-            let hearing = async {
-                reads(&mut hears, 200).await;
-                hears.send("got all").await.unwrap();
+            let receiving = async {
+                reads(&mut receiver, 200).await;
+                receiver.send("got all").await.unwrap();
             };
-            future::zip(sending, hearing).await;
+            future::zip(sending, receiving).await;
         }
     });
 }
@@ -70,7 +70,7 @@ fn a_send_beside_next_progresses_in_either_order_over_any_stream() {
                 websockets(client.straight(), server.straight(), Config::client(), Config::server());
             let sender = ws.sender();
             let sending = async {
-                sends_much(&sender).await;
+                send_much(&sender).await;
             };
             let reading = async { assert_eq!(ws.next().await.unwrap().unwrap().as_bytes(), b"got all") };
             let peer = async {
@@ -95,12 +95,12 @@ fn a_send_that_races_with_next_and_loses_has_queued_nothing() {
             let (mut client, mut ws) =
                 websockets(client.straight(), server.straight(), Config::client(), Config::server());
             let sender = ws.sender();
-            let talks = async {
-                let (mut sent, mut heard) = (0, 0);
+            let sending_all = async {
+                let (mut sent, mut received) = (0, 0);
                 while sent < 100 {
                     let sending = async { Some(sender.send(chunk()).await) };
                     let reading = async {
-                        heard += usize::from(ws.next().await.unwrap().is_ok());
+                        received += usize::from(ws.next().await.unwrap().is_ok());
                         None
                     };
                     let result =
@@ -108,7 +108,7 @@ fn a_send_that_races_with_next_and_loses_has_queued_nothing() {
                     sent += usize::from(result.is_some_and(|sent| sent.is_ok()));
                 }
                 ws.close(CloseCode::NORMAL, "").await.unwrap();
-                heard
+                received
             };
             let peer = async {
                 let mut got = 0;
@@ -119,9 +119,9 @@ fn a_send_that_races_with_next_and_loses_has_queued_nothing() {
                 }
                 got
             };
-            let (heard, got) = future::zip(talks, peer).await;
+            let (received, got) = future::zip(sending_all, peer).await;
             assert_eq!(got, 100, "each send that was Ok, once");
-            assert!(heard <= 100);
+            assert!(received <= 100);
         }
     });
 }
@@ -226,7 +226,7 @@ async fn tcp(server: &Server) -> Socket {
     async_io::Async::<std::net::TcpStream>::connect(address).await.unwrap().into()
 }
 
-/// The obvious one: two loops, each of which sends what it receives.
+/// The obvious proxy: two loops, each of which sends what it receives.
 async fn proxy(mut a: WebSocket<Socket>, mut b: WebSocket<Socket>) {
     let (to_a, to_b) = (a.sender(), b.sender());
     async fn pass(from: &mut WebSocket<Socket>, to: &Sender) {
@@ -259,7 +259,7 @@ fn the_obvious_proxy_does_not_deadlock_between_two_busy_ends() {
             let sender = ws.sender();
             let sending = async {
                 for _ in 0..3 {
-                    sends_much(&sender).await;
+                    send_much(&sender).await;
                 }
             };
             let reading = async {
@@ -293,15 +293,15 @@ fn two_ends_that_send_before_reading_get_an_error_that_says_so() {
         let config = |config: Config| config.output_timeout(Duration::from_millis(300));
         let (mut client, mut server) =
             websockets(client, server, config(Config::client()), config(Config::server()));
-        async fn talks(ws: &mut WebSocket<Socket>) -> Result<(), SendError> {
+        async fn sending_all(ws: &mut WebSocket<Socket>) -> Result<(), SendError> {
             for _ in 0..400 {
                 ws.send(chunk()).await?;
             }
             Ok(())
         }
-        // Whichever is first, the other one may get the rest then.
+        // Once one has failed, the other may get the rest.
         let ended = {
-            let (mut one, mut other) = (pin!(talks(&mut client)), pin!(talks(&mut server)));
+            let (mut one, mut other) = (pin!(sending_all(&mut client)), pin!(sending_all(&mut server)));
             future::poll_fn(|cx| {
                 let ended = one.as_mut().poll(cx).map(|result| (0, result));
                 if ended.is_ready() { ended } else { other.as_mut().poll(cx).map(|result| (1, result)) }

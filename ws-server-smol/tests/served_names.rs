@@ -47,7 +47,7 @@ fn ask<R: AsRef<str>>(folder: &Folder, requests: &[R]) -> Vec<(u16, String, Stri
                 http.respond_file(request, folder).await.unwrap();
             }
         });
-        let asking = async {
+        let requesting = async {
             let mut answers = Vec::new();
             for request in requests {
                 answers.push(answer(&server, request.as_ref()).await);
@@ -58,7 +58,7 @@ fn ask<R: AsRef<str>>(folder: &Folder, requests: &[R]) -> Vec<(u16, String, Stri
             serving.await;
             panic!("the server ended")
         }
-        .or(asking)
+        .or(requesting)
         .await
     })
 }

@@ -95,7 +95,7 @@ fn serve_runs_every_connection_in_one_future_and_ends_with_the_last() {
             echo(http).await;
             served.set(served.get() + 1);
         });
-        let asking = async {
+        let requesting = async {
             let mut clients = Vec::new();
             for _ in 0..40 {
                 clients.push(client(&server).await);
@@ -113,7 +113,7 @@ fn serve_runs_every_connection_in_one_future_and_ends_with_the_last() {
             };
             future::zip(stopping, leaving).await;
         };
-        future::zip(serving, asking).await;
+        future::zip(serving, requesting).await;
     });
     assert_eq!((served.get(), server.count()), (40, 0));
     let stats = server.stats();
@@ -252,11 +252,11 @@ fn over_a_limit_is_rejected_and_silent_connections_delay_others_only_briefly() {
     run(async {
         let at = server.local_addr().unwrap();
         let (mut first, _second) = (tcp(at).await, tcp(at).await);
-        let mut asking = server.accept().await.unwrap();
+        let mut requesting = server.accept().await.unwrap();
         let mut accepting = pin!(server.accept());
         assert!(once(accepting.as_mut()).await.is_pending(), "one has sent no request yet");
         first.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-        assert!(asking.next().await.is_some());
+        assert!(requesting.next().await.is_some());
         assert!(accepting.await.is_some());
     });
 }
@@ -281,7 +281,7 @@ fn queries_by_a_stale_id_are_answered_safely() {
         let mut other = client(server).await;
         assert_eq!(ask(&mut other, "2").await, "2");
         assert_eq!(server.state(id), State::Closed);
-        assert!(server.send(id, "nobody").is_err() && server.close(id, CloseCode::NORMAL, "").is_err());
+        assert!(server.send(id, "late").is_err() && server.close(id, CloseCode::NORMAL, "").is_err());
         assert!(server.sender(id).is_none() && server.peer_addr(id).is_none());
         server.terminate(id);
         assert_eq!(ask(&mut other, "3").await, "3", "it is not another's");
@@ -327,7 +327,7 @@ fn a_broadcast_reaches_what_its_filter_accepts_and_a_topic_its_subscribers() {
             server.topics().subscribers("news").is_empty()
                 && server.topics().subscribe(ids[1], "news").is_err()
         );
-        assert_eq!(server.topics().publish("news", &Frame::text("to nobody")), 0);
+        assert_eq!(server.topics().publish("news", &Frame::text("no subscriber")), 0);
     });
 }
 
@@ -406,19 +406,19 @@ fn an_extension_sees_messages_and_the_stop_first_and_each_close_once() {
     server.before_stop(move |server| {
         application.note(format!("before stop {}", server.broadcast(&Frame::text("last words"))));
     });
-    let heard = RefCell::new(Vec::new());
+    let received = RefCell::new(Vec::new());
     run(async {
         let serving = server.serve(async |http| {
             let mut ws = opened(http).await.unwrap();
             while let Some(message) = ws.next().await {
                 match message {
                     Ok(Message::Text(text)) if text == "drop me" => return,
-                    Ok(message) => heard.borrow_mut().push(message),
+                    Ok(message) => received.borrow_mut().push(message),
                     Err(closed) => witness.note(format!("application: {}", u16::from(closed.code))),
                 }
             }
         });
-        let asking = async {
+        let requesting = async {
             let mut ws = client(&server).await;
             assert_eq!(ask(&mut ws, "!secret").await, "kept");
             ws.send("for you").await.unwrap();
@@ -444,9 +444,9 @@ fn an_extension_sees_messages_and_the_stop_first_and_each_close_once() {
             future::zip(stopping, leaving).await;
             assert_eq!(witness.take(), ["stopping 1", "before stop 1", "closed 1001"]);
         };
-        future::zip(serving, asking).await;
+        future::zip(serving, requesting).await;
     });
-    assert_eq!(heard.take(), [Message::Text("for you".into())]);
+    assert_eq!(received.take(), [Message::Text("for you".into())]);
 }
 
 #[test]
@@ -467,7 +467,7 @@ fn the_deadline_of_a_stop_cuts_unpolled_connections() {
             assert!(
                 matches!(&busy, ListenError::Io { error, .. } if error.kind() == ErrorKind::ResourceBusy)
             );
-            // The earlier deadline holds, whichever call waits; a dropped future does not count.
+            // The earlier deadline applies, whichever call waits; a dropped future does not count.
             server.stop(NONE).await;
             assert_eq!(once(stopping).await, Poll::Ready(()));
         }
@@ -530,7 +530,7 @@ fn files_are_sent_whole_as_ranges_and_to_slow_peers() {
                 http.respond_file(request, &folder).await.unwrap();
             }
         });
-        let asking = async {
+        let requesting = async {
             let mut peer = tcp(server.local_addr().unwrap()).await;
             for (path, headers, status, body) in [
                 ("/", "", "200", &b"<h1>hello</h1>"[..]),
@@ -557,7 +557,7 @@ fn files_are_sent_whole_as_ranges_and_to_slow_peers() {
             }
             server.stop(NONE).await;
         };
-        future::zip(serving, asking).await;
+        future::zip(serving, requesting).await;
     });
     std::fs::remove_dir_all(&root).unwrap();
 }

@@ -28,7 +28,7 @@ fn server(config: ServerConfig) -> Server {
 }
 
 /// Runs turns of one step until nothing is woken; returns how many steps.
-fn rests(ui: &mut UiDriver<'_>, what: &str) -> usize {
+fn steps_until_idle(ui: &mut UiDriver<'_>, what: &str) -> usize {
     let mut steps = 0;
     while steps < STEPS {
         let turn = ui.turn(Duration::ZERO);
@@ -59,12 +59,12 @@ fn serve(server: &Server, what: &str, client: impl Future<Output = ()>) {
     let mut client = pin!(client);
     run(async {
         while once(client.as_mut()).await.is_pending() {
-            rests(&mut ui, what);
+            steps_until_idle(&mut ui, what);
             // The reactor runs in between.
             async_io::Timer::after(Duration::from_micros(100)).await;
         }
     });
-    rests(&mut ui, what);
+    steps_until_idle(&mut ui, what);
     drop(woken);
 }
 

@@ -34,7 +34,7 @@ impl Clocks {
     }
 }
 
-/// How many Pings the peer of a WebSocket has answered, once nothing moves any more.
+/// How many Pings the peer of a WebSocket has answered, once all are idle.
 async fn answers(ws: &mut WebSocket<Socket>, others: &mut [&mut WebSocket<Socket>]) -> usize {
     let mut answers = 0;
     for _ in 0..200 {
@@ -64,16 +64,16 @@ fn the_first_connection_to_notice_sleep_pings_all_clients_once() {
 
         clocks.pass(10 * SECOND, 60 * SECOND);
         // The second one's task waits, and is woken by the first one, which is polled.
-        let mut asked = 0;
+        let mut pings = 0;
         let waiting = async {
             while !matches!(b.next_event().await, Some(Event::Pong(_))) {}
-            asked += 1;
+            pings += 1;
         };
         let polling = async {
             assert_eq!(answers(&mut a, &mut [&mut one, &mut other]).await, 1);
         };
         future::zip(waiting, polling).await;
-        assert_eq!(asked, 1);
+        assert_eq!(pings, 1);
         assert_eq!(answers(&mut b, &mut [&mut a, &mut one, &mut other]).await, 0, "once");
     });
 }

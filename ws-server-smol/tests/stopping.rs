@@ -48,18 +48,18 @@ async fn tcp(server: &Server) -> Socket {
     async_io::Async::<std::net::TcpStream>::connect(address).await.unwrap().into()
 }
 
-async fn asks(stream: &mut Socket, version: &str) {
+async fn send_request(stream: &mut Socket, version: &str) {
     let request = format!("GET / HTTP/{version}\r\nHost: localhost\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
 }
 
 /// Reads to EOF, and then half-closes; `None` if a reset comes instead.
 async fn rest(mut stream: Socket) -> Option<Vec<u8>> {
-    let (mut all, mut piece) = (Vec::new(), vec![0; 64 << 10]);
+    let (mut all, mut chunk) = (Vec::new(), vec![0; 64 << 10]);
     loop {
-        match stream.read(&mut piece).await {
+        match stream.read(&mut chunk).await {
             Ok(0) => return Some(all),
-            Ok(n) => all.extend_from_slice(&piece[..n]),
+            Ok(n) => all.extend_from_slice(&chunk[..n]),
             Err(_) => return None,
         }
     }
@@ -81,7 +81,7 @@ fn clients_are_closed_one_after_another_and_served_until_then() {
                 server.stop_with(restart).await;
                 panic!("the rest have an hour");
             };
-            let telling = async {
+            let closing = async {
                 let closed = clients[0].next().await.unwrap().unwrap_err();
                 assert_eq!((closed.code, closed.reason.as_str()), (CloseCode::SERVICE_RESTART, "back soon"));
                 for ws in &mut clients[1..] {
@@ -89,8 +89,8 @@ fn clients_are_closed_one_after_another_and_served_until_then() {
                 }
                 assert!(!server.is_running(), "no connection is accepted");
             };
-            telling.or(stopping).await;
-            // Another call is in a hurry, and continues with the remaining clients: they get the same Close.
+            closing.or(stopping).await;
+            // Another call without a spread continues with the remaining clients: they get the same Close.
             let rest = async {
                 for ws in &mut clients[1..] {
                     let closed = ws.next().await.unwrap().unwrap_err();
@@ -116,14 +116,14 @@ fn of_two_stops_the_first_decides_code_and_reason() {
             let restart =
                 Stop::within(LONG).code(CloseCode::SERVICE_RESTART).reason("back soon").spread(60 * LONG);
             let second = Stop::within(LONG).code(CloseCode::NORMAL).reason("something else");
-            let told = async {
+            let receiving = async {
                 for ws in &mut clients {
                     let Some(Err(closed)) = ws.next().await else { panic!("the end without a Close") };
                     assert_eq!((closed.code, &*closed.reason), (CloseCode::SERVICE_RESTART, "back soon"));
                 }
             };
             let stops = future::zip(server.stop_with(restart), server.stop_with(second));
-            future::zip(told, stops).await;
+            future::zip(receiving, stops).await;
         };
         future::zip(server.serve(echo), script).await;
     });
@@ -139,7 +139,7 @@ fn the_deadline_counts_from_the_end_of_the_spread_and_cuts_the_rest() {
         let stopping = server.stop_with(Stop::within(50 * MILLI).spread(100 * MILLI));
         let (_, end) = future::zip(stopping, polled.next()).await;
         assert!(begun.elapsed() >= 150 * MILLI);
-        // Its peer never answers; an unpolled connection is cut all the same.
+        // Its peer never answers; an unpolled connection is cut, too.
         let closed = end.unwrap().unwrap_err();
         assert!(matches!(closed.error, Some(Error::Stopped)), "{closed}");
         let closed = peer.next().await.unwrap().unwrap_err();
@@ -171,20 +171,20 @@ impl Drop for Temp {
 
 const FILE: usize = 30 << 20;
 
-async fn asks_for_file(stream: &mut Socket) {
+async fn request_file(stream: &mut Socket) {
     stream.write_all(b"GET /file.bin HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
 }
 
 /// A peer that has received the first thousand bytes of the answer.
-async fn begins_download(server: &Server) -> Socket {
+async fn begin_download(server: &Server) -> Socket {
     let mut peer = tcp(server).await;
-    asks_for_file(&mut peer).await;
+    request_file(&mut peer).await;
     peer.read_exact(&mut [0; 1_000]).await.unwrap();
     peer
 }
 
 /// Serves the folder, and records how each answer ended.
-async fn serves_files(server: &Server, folder: &Folder, results: &RefCell<Vec<Result<(), RespondError>>>) {
+async fn serve_files(server: &Server, folder: &Folder, results: &RefCell<Vec<Result<(), RespondError>>>) {
     server
         .serve(async |mut http| {
             while let Some(Incoming::Request(request)) = http.next().await {
@@ -201,12 +201,12 @@ fn a_download_in_progress_completes_after_a_stop() {
     let (folder, results) = (Folder::new(&temp.0).unwrap(), RefCell::default());
     run(async {
         let script = async {
-            let peer = begins_download(&server).await;
+            let peer = begin_download(&server).await;
             let reading = async { rest(peer).await.unwrap().len() };
             let (_, got) = future::zip(server.stop(LONG), reading).await;
             assert!(got > FILE - 1_000, "{got}");
         };
-        future::zip(serves_files(&server, &folder, &results), script).await;
+        future::zip(serve_files(&server, &folder, &results), script).await;
         assert_eq!(*results.borrow(), [Ok(())]);
     });
 }
@@ -217,12 +217,12 @@ fn a_download_that_the_deadline_cuts_is_an_error() {
     let (folder, results) = (Folder::new(&temp.0).unwrap(), RefCell::default());
     run(async {
         let script = async {
-            let peer = begins_download(&server).await;
+            let peer = begin_download(&server).await;
             server.stop(100 * MILLI).await;
             let got = rest(peer).await.map_or(0, |rest| rest.len());
             assert!(got < FILE - 1_000, "{got}");
         };
-        future::zip(serves_files(&server, &folder, &results), script).await;
+        future::zip(serve_files(&server, &folder, &results), script).await;
         assert!(matches!(results.borrow()[..], [Err(_)]), "{results:?}");
     });
 }
@@ -233,13 +233,13 @@ fn a_file_that_shrinks_is_an_error_and_visibly_cut() {
     let (folder, results) = (Folder::new(&temp.0).unwrap(), RefCell::default());
     run(async {
         let script = async {
-            let peer = begins_download(&server).await;
+            let peer = begin_download(&server).await;
             fs::OpenOptions::new().write(true).open(temp.0.join("file.bin")).unwrap().set_len(5_000).unwrap();
             let got = rest(peer).await.map_or(0, |rest| rest.len());
             assert!(got < FILE - 1_000, "{got}");
             server.stop(LONG).await;
         };
-        future::zip(serves_files(&server, &folder, &results), script).await;
+        future::zip(serve_files(&server, &folder, &results), script).await;
         assert!(matches!(results.borrow()[..], [Err(RespondError::BodyLength { .. })]), "{results:?}");
     });
 }
@@ -267,7 +267,7 @@ fn a_late_answer_is_sent_within_the_deadline() {
         });
         let script = async {
             let mut peer = tcp(&server).await;
-            asks(&mut peer, "1.1").await;
+            send_request(&mut peer, "1.1").await;
             while server.stats().bytes_in == 0 {
                 future::yield_now().await;
             }
@@ -283,12 +283,12 @@ fn a_late_answer_is_sent_within_the_deadline() {
     });
 }
 
-/// Answers without a length, and waits for the close; returns how a further piece is rejected.
-async fn streams(http: &mut HttpConnection<Socket>, kind: &str) -> RespondError {
+/// Answers without a length, and waits for the close; returns how a further chunk is rejected.
+async fn stream(http: &mut HttpConnection<Socket>, kind: &str) -> RespondError {
     let Some(Incoming::Request(request)) = http.next().await else { panic!() };
     let head = http::Response::builder().header("content-type", kind).body(()).unwrap();
     let body = http.respond_streaming(request, head, None).unwrap();
-    body.try_send("a piece").unwrap();
+    body.try_send("a chunk").unwrap();
     while http.next().await.is_some() {}
     body.send("another").await.unwrap_err()
 }
@@ -305,14 +305,14 @@ fn a_stop_ends_event_streams_at_once_and_cuts_other_streams_visibly_at_the_deadl
         run(async {
             let serving = async {
                 let mut http = server.accept().await.unwrap();
-                let refused = streams(&mut http, kind).await;
+                let refused = stream(&mut http, kind).await;
                 assert_eq!(refused, RespondError::NotOpen, "{kind} {version}");
             };
             let script = async {
                 let mut peer = tcp(&server).await;
-                asks(&mut peer, version).await;
+                send_request(&mut peer, version).await;
                 let mut begin = Vec::new();
-                while !begin.ends_with(b"piece") && !begin.ends_with(b"piece\r\n") {
+                while !begin.ends_with(b"chunk") && !begin.ends_with(b"chunk\r\n") {
                     let mut byte = [0];
                     peer.read_exact(&mut byte).await.unwrap();
                     begin.push(byte[0]);

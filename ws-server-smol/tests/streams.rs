@@ -1,4 +1,4 @@
-//! Responses without a length whose peers have gone: noticed, reported, and their slots freed.
+//! Responses without a length whose peers have left: noticed, reported, and their slots freed.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
@@ -13,7 +13,7 @@ use ws_server_smol::{Bind, HttpConnection, Incoming, RespondError, Server, Serve
 
 const COUNT: usize = 100;
 
-/// Answers with a stream that is silent after its first piece; returns the result of the next piece.
+/// Answers with a stream that is silent after its first chunk; returns the result of the next chunk.
 async fn events(http: &mut HttpConnection<Socket>) -> Result<(), RespondError> {
     let Some(Incoming::Request(request)) = http.next().await else { panic!() };
     let head = http::Response::builder().header("content-type", "text/event-stream").body(()).unwrap();
@@ -70,7 +70,7 @@ fn a_half_closed_peer_gets_the_rest_if_allowed() {
                 let giving = async {
                     for _ in 0..20 {
                         future::yield_now().await;
-                        if body.send("piece").await.is_err() {
+                        if body.send("chunk").await.is_err() {
                             return false;
                         }
                         async_io::Timer::after(Duration::from_millis(10)).await;
@@ -84,7 +84,7 @@ fn a_half_closed_peer_gets_the_rest_if_allowed() {
                 assert_eq!(giving.or(driving).await, allowed);
                 while http.next().await.is_some() {}
             };
-            let asking = async {
+            let requesting = async {
                 let socket = async_io::Async::<TcpStream>::connect(server.local_addr().unwrap()).await;
                 let mut peer = Socket::from(socket.unwrap());
                 peer.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
@@ -93,7 +93,7 @@ fn a_half_closed_peer_gets_the_rest_if_allowed() {
                 let _ = peer.read_to_end(&mut all).await;
                 assert_eq!(all.ends_with(b"0\r\n\r\n"), allowed);
             };
-            future::zip(serving, asking).await;
+            future::zip(serving, requesting).await;
         });
     }
 }

@@ -76,7 +76,7 @@ fn a_turn_ends_with_its_budget_however_many_tasks_are_busy() {
     assert_eq!(ui.turn(Duration::ZERO).steps, 1);
     let runs = runs.borrow();
     assert!(runs.iter().all(|runs| (1..=3).contains(runs)), "each has its turn: {runs:?}");
-    assert_eq!(notices.count(), 0, "the host takes the next turn unasked");
+    assert_eq!(notices.count(), 0, "the host takes the next turn without a notification");
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn many_wake_ups_notify_once_until_a_turn_goes_idle() {
     let wake = || waker.borrow().as_ref().unwrap().wake_by_ref();
 
     let first = ui.turn(MILLISECOND);
-    assert_eq!((first.steps, first.more), (1, false), "unasked");
+    assert_eq!((first.steps, first.more), (1, false), "without a notification");
     assert_eq!(ui.turn(MILLISECOND).steps, 0, "an idle task is not polled");
     for round in 1..=3 {
         for _ in 0..1000 {
@@ -128,13 +128,13 @@ fn a_task_that_wakes_itself_is_polled_again_and_no_wake_up_is_lost() {
 #[test]
 fn a_task_woken_by_a_thread_or_a_timer_gets_its_turn() {
     let executor = Rc::new(LocalExecutor::new());
-    let heard = Rc::new(Cell::new(0));
-    let (news, told) = std::sync::mpsc::channel();
+    let handled = Rc::new(Cell::new(0));
+    let (notify_tx, notify_rx) = std::sync::mpsc::channel();
     let event = Arc::new(event_listener::Event::new());
-    let (ringing, counted) = (event.clone(), heard.clone());
+    let (listened, counted) = (event.clone(), handled.clone());
     let waiting = async move {
         for _ in 0..100 {
-            ringing.listen().await;
+            listened.listen().await;
             counted.set(counted.get() + 1);
         }
         async_io::Timer::after(Duration::from_millis(2)).await;
@@ -144,19 +144,19 @@ fn a_task_woken_by_a_thread_or_a_timer_gets_its_turn() {
     let mut ui = UiDriver::ticking(
         async move || executor.tick().await,
         move || {
-            let _ = news.send(());
+            let _ = notify_tx.send(());
         },
     );
     assert!(!ui.turn(Duration::MAX).more);
     for round in 1..=100 {
         let event = event.clone();
         std::thread::spawn(move || event.notify(1)).join().unwrap();
-        told.recv_timeout(Duration::from_secs(20)).unwrap();
+        notify_rx.recv_timeout(Duration::from_secs(20)).unwrap();
         assert!(!ui.turn(Duration::MAX).more);
-        assert_eq!(heard.get(), round);
+        assert_eq!(handled.get(), round);
     }
-    while heard.get() == 100 {
-        told.recv_timeout(Duration::from_secs(20)).unwrap();
+    while handled.get() == 100 {
+        notify_rx.recv_timeout(Duration::from_secs(20)).unwrap();
         ui.turn(Duration::MAX);
     }
 }

@@ -19,11 +19,11 @@ type Error = Box<dyn std::error::Error>;
 fn serve<T>(handler: impl AsyncFn(HttpConnection) -> T, clients: impl AsyncFn(&Server)) {
     let server = Server::bind(Bind::localhost(), ServerConfig::default()).unwrap();
     run(async {
-        let asking = async {
+        let requesting = async {
             clients(&server).await;
             server.stop(Duration::from_secs(5)).await;
         };
-        future::zip(server.serve(handler), asking).await;
+        future::zip(server.serve(handler), requesting).await;
     });
 }
 
@@ -64,9 +64,9 @@ fn a_websocket_opens_and_plain_requests_before_it_get_426() {
 #[test]
 fn a_page_and_then_the_socket_share_one_connection() {
     let page_and_echo = async |http: HttpConnection| -> Result<(), Error> {
-        let mut asked = 0;
+        let mut request_count = 0;
         let page = async |request: &Request| {
-            asked += 1;
+            request_count += 1;
             match request.path() {
                 "/" => web::html("<h1>hello</h1>"),
                 _ => web::not_found(),
@@ -74,7 +74,7 @@ fn a_page_and_then_the_socket_share_one_connection() {
         };
         let Some(mut ws) = http.upgrade_or(page).await else { return Ok(()) };
         for _ in 0..3 {
-            ws.send(asked.to_string()).await?;
+            ws.send(request_count.to_string()).await?;
         }
         Ok(())
     };
@@ -160,7 +160,7 @@ fn only_named_paths_have_a_websocket() {
     };
     let status = |answer: &str| answer.get(9..12).unwrap().to_owned();
     run(async {
-        let asking = async {
+        let requesting = async {
             for (path, expected) in [("/", "404"), ("/ws", "426"), ("/other", "404")] {
                 let get = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
                 assert_eq!(status(&raw(&server, &get).await), expected, "{path}");
@@ -172,18 +172,18 @@ fn only_named_paths_have_a_websocket() {
             }
             server.stop(Duration::from_secs(5)).await;
         };
-        future::zip(server.serve(async |http| drop(http.upgrade().await)), asking).await;
+        future::zip(server.serve(async |http| drop(http.upgrade().await)), requesting).await;
     });
 }
 
 #[test]
 fn the_answers_of_an_owning_closure_are_send() {
     fn spawnable<F: Future + Send + 'static>(_: &impl Fn(HttpConnection) -> F) {}
-    let asked = Arc::new(AtomicUsize::new(0));
+    let request_count = Arc::new(AtomicUsize::new(0));
     spawnable(&move |http: HttpConnection| {
-        let asked = asked.clone();
+        let request_count = request_count.clone();
         http.upgrade_or(async move |request: &Request| {
-            asked.fetch_add(request.path().len(), Relaxed);
+            request_count.fetch_add(request.path().len(), Relaxed);
             web::not_found()
         })
     });

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use ws_server_smol::{CloseCode, Config, Frame, Message, State};
 use ws_server_smol::{WebSocket, couple};
 
-/// How many orders of each test run.
+/// How many orders each test runs.
 const SEEDS: u64 = 300;
 
 /// Two ends with tiny outboxes and pipes; every third seed has streams that hold bytes back.

@@ -2,7 +2,7 @@
 
 use crate::client::list::{Attempt, Notice, Phase, Race, Then};
 use crate::connection::Connections;
-use crate::connection::lists::{arm, mark_dirty, read_on};
+use crate::connection::lists::{arm, mark_dirty, queue_read};
 use crate::connection::slots::{Slot, flag};
 use crate::event::Event;
 use crate::ids::NO_SERVER;
@@ -41,7 +41,7 @@ impl Connections {
         let (host, attempts) = (attempt.request.host().to_owned(), client.attempts);
         client.phase = Phase::Resolving(attempt);
         self.clients.arm(index, None);
-        self.ask_name(&host, id, attempts);
+        self.look_up_name(&host, id, attempts);
     }
 
     pub(crate) fn race(&mut self, index: u32, attempt: Attempt, untried: VecDeque<SocketAddr>) {
@@ -73,7 +73,7 @@ impl Connections {
                     let more = self.now.checked_add(NEXT_ADDRESS_AFTER).filter(|_| !is_last);
                     return self.clients.arm(index, more);
                 }
-                Err(error) => self.note_error(index, error),
+                Err(error) => self.record_error(index, error),
             }
         }
         let Some(client) = self.clients.at_mut(index) else { return };
@@ -85,7 +85,7 @@ impl Connections {
         }
     }
 
-    fn note_error(&mut self, index: u32, error: io::Error) {
+    fn record_error(&mut self, index: u32, error: io::Error) {
         if let Some(client) = self.clients.at_mut(index)
             && let Phase::Connecting(race) = &mut client.phase
         {
@@ -140,7 +140,7 @@ impl Connections {
                 }
                 if readiness.readable || readiness.read_closed || readiness.error {
                     live.set(flag::READABLE);
-                    read_on(slot, live, readable);
+                    queue_read(slot, live, readable);
                 }
                 mark_dirty(slot, live, dirty);
                 self.race_won(slot);
@@ -229,7 +229,7 @@ impl Connections {
 
     /// An attempt failed.
     pub(crate) fn fail(&mut self, index: u32, error: ConnectError, closed: Option<&Closed>) {
-        self.leave_name(index);
+        self.cancel_lookup(index);
         let Some(client) = self.clients.id_at(index) else { return };
         let slots = self.clients.get(client).map(|at| at.slots()).unwrap_or_default();
         for slot in slots {
@@ -252,7 +252,7 @@ impl Connections {
             }
             _ => None,
         };
-        let Some(delay) = wait else { return self.clients.rest(index) };
+        let Some(delay) = wait else { return self.clients.set_idle(index) };
         let until = now.checked_add(delay);
         if client.then == Then::Policy {
             client.phase = Phase::Waiting { until: None };

@@ -1,4 +1,4 @@
-//! A handle to a client: its verbs and its state.
+//! A handle to a client: its methods and its state.
 
 use crate::client::list::{Phase, Then};
 use crate::connection::Connections;
@@ -9,7 +9,7 @@ use ws_proto::ClientRequest;
 
 /// A client of an endpoint, from [`Connections::client`].
 ///
-/// Once the client is removed, it is [`Idle`](ClientState::Idle), has no connection, and its verbs do
+/// Once the client is removed, it is [`Idle`](ClientState::Idle), has no connection, and its other methods do
 /// nothing.
 #[derive(Debug)]
 pub struct ClientHandle<'c> {
@@ -42,7 +42,7 @@ impl ClientHandle<'_> {
     }
 }
 
-/// Verbs, and settings for later attempts.
+/// Connecting, disconnecting, and settings for later attempts.
 impl ClientHandle<'_> {
     /// Reconnects regardless of the policy, and returns whether the client exists: now, or once the current
     /// connection is closed, with 1000. A client that is connecting continues its attempt.
@@ -69,16 +69,16 @@ impl ClientHandle<'_> {
         match at.phase {
             Phase::Idle => {}
             Phase::Waiting { .. } => {
-                self.connections.clients.rest(id.index);
-                self.connections.give_up_leg(id);
-                self.connections.clients.forget_rested(id);
+                self.connections.clients.set_idle(id.index);
+                self.connections.end_idle_leg(id);
+                self.connections.clients.forget_idle(id);
             }
             Phase::Resolving(_) | Phase::Connecting(_) => {
-                at.then = Then::Rest;
+                at.then = Then::Stop;
                 self.connections.fail(id.index, ConnectError::Cancelled, None);
             }
             Phase::Open { slot, .. } => {
-                at.then = Then::Rest;
+                at.then = Then::Stop;
                 self.connections.close_slot(slot);
             }
         }
@@ -91,13 +91,13 @@ impl ClientHandle<'_> {
         if self.connections.clients.get(id).is_none() {
             return;
         }
-        self.connections.leave_name(id.index);
+        self.connections.cancel_lookup(id.index);
         let Some(at) = self.connections.clients.get_mut(id) else { return };
-        at.then = Then::Rest;
+        at.then = Then::Stop;
         let slots = at.slots();
         let open = matches!(at.phase, Phase::Open { .. });
         self.connections.clients.remove(id);
-        self.connections.give_up_leg(id);
+        self.connections.end_idle_leg(id);
         for slot in slots {
             match open {
                 true => self.connections.close_slot(slot),

@@ -69,7 +69,7 @@ pub(crate) enum Then {
     /// Another connection.
     Again,
     /// No connection.
-    Rest,
+    Stop,
 }
 
 pub(crate) struct Client {
@@ -151,7 +151,7 @@ pub(crate) struct Clients {
     due: BinaryHeap<Reverse<(Moment, u32)>>,
     pub(crate) notices: VecDeque<Notice>,
     /// A client, or the connection of a removed one, has ended since this was last taken.
-    rested: bool,
+    became_idle: bool,
 }
 
 impl Clients {
@@ -175,12 +175,12 @@ impl Clients {
         if self.get(id).is_some() {
             self.list[id.index as usize] = None;
             self.free.push(id.index);
-            self.rested = true;
+            self.became_idle = true;
         }
     }
 
     /// Removes a client that is to be forgotten, once it is idle and has no pending notice.
-    pub(crate) fn forget_rested(&mut self, id: ClientId) {
+    pub(crate) fn forget_idle(&mut self, id: ClientId) {
         let is_done = self.get(id).is_some_and(|client| {
             client.config.get_forget_when_closed() && matches!(client.phase, Phase::Idle)
         });
@@ -210,22 +210,22 @@ impl Clients {
         (0..self.list.len() as u32).filter_map(|index| self.id_at(index))
     }
 
-    pub(crate) fn rest(&mut self, index: u32) {
+    pub(crate) fn set_idle(&mut self, index: u32) {
         if let Some(client) = self.at_mut(index) {
             client.phase = Phase::Idle;
             client.due = None;
-            self.rested = true;
+            self.became_idle = true;
         }
     }
 
     /// Whether a client has become idle since this was last taken.
-    pub(crate) fn take_rested(&mut self) -> bool {
-        std::mem::take(&mut self.rested)
+    pub(crate) fn take_became_idle(&mut self) -> bool {
+        std::mem::take(&mut self.became_idle)
     }
 
     /// Whether all clients, removed ones included, are idle, and no notice is
     /// pending.
-    pub(crate) fn all_rest(&self) -> bool {
+    pub(crate) fn all_idle(&self) -> bool {
         self.notices.is_empty()
             && self.by_slot.is_empty()
             && self.list.iter().flatten().all(|client| matches!(client.phase, Phase::Idle))
@@ -244,7 +244,7 @@ impl Clients {
 
     pub(crate) fn unbind(&mut self, slot: u32) {
         self.by_slot.remove(&slot);
-        self.rested = true;
+        self.became_idle = true;
     }
 
     /// The client of a connection, unless it was removed.
@@ -270,7 +270,7 @@ impl Clients {
         }
     }
 
-    /// Takes a client whose time has come.
+    /// Takes a client that is due.
     pub(crate) fn take_due(&mut self, now: Moment) -> Option<u32> {
         while let Some(&Reverse((at, index))) = self.due.peek() {
             let client = self.list.get_mut(index as usize).and_then(Option::as_mut);

@@ -15,7 +15,7 @@ use ws_proto::{ClientRequest, CloseCode, State};
 /// Clients.
 ///
 /// A client outlives its connections: its [`ClientId`] stays the same, and each connection has its own
-/// [`ConnectionId`], which every verb takes.
+/// [`ConnectionId`], which the methods take.
 ///
 /// ```text
 ///  connect ─▶ Connecting ───101──▶ Open ──▶ Closing ──▶ emits Closed

@@ -11,18 +11,20 @@ use ws_host::client::interleaved;
 
 impl Connections {
     /// Adds a client that waits for its name. If no thread can be spawned, its attempt fails.
-    pub(crate) fn ask_name(&mut self, host: &str, client: ClientId, attempt: u32) {
+    pub(crate) fn look_up_name(&mut self, host: &str, client: ClientId, attempt: u32) {
         match &mut self.resolver {
             Some(resolver) => {
                 resolver.names.ask(host, (client, attempt));
                 self.begin_lookups();
             }
-            None => self.tell_answer(host, vec![(client, attempt)], Err(io::ErrorKind::Unsupported.into())),
+            None => {
+                self.resume_waiters(host, vec![(client, attempt)], Err(io::ErrorKind::Unsupported.into()))
+            }
         }
     }
 
     /// Removes a client that waits for its name, if it does.
-    pub(crate) fn leave_name(&mut self, index: u32) {
+    pub(crate) fn cancel_lookup(&mut self, index: u32) {
         let Some(id) = self.clients.id_at(index) else { return };
         let Some(client) = self.clients.get(id) else { return };
         if let (Phase::Resolving(attempt), Some(resolver)) = (&client.phase, &mut self.resolver) {
@@ -34,7 +36,7 @@ impl Connections {
     pub(crate) fn resolved(&mut self, host: &str, answer: io::Result<Vec<SocketAddr>>) {
         let Some(resolver) = &mut self.resolver else { return };
         let waiters = resolver.names.finish(host);
-        self.tell_answer(host, waiters, answer);
+        self.resume_waiters(host, waiters, answer);
         self.begin_lookups();
     }
 
@@ -45,13 +47,13 @@ impl Connections {
             let answer = (resolver.answer)(host.clone());
             if let Err(error) = self.sys.look_up(&host, answer) {
                 let waiters = resolver.names.finish(&host);
-                self.tell_answer(&host, waiters, Err(error));
+                self.resume_waiters(&host, waiters, Err(error));
             }
         }
     }
 
     /// Resumes the clients that waited for a name.
-    fn tell_answer(&mut self, host: &str, waiters: Vec<Waiter>, answer: io::Result<Vec<SocketAddr>>) {
+    fn resume_waiters(&mut self, host: &str, waiters: Vec<Waiter>, answer: io::Result<Vec<SocketAddr>>) {
         for (id, attempts) in waiters {
             let client = self.clients.get(id).filter(|client| client.attempts == attempts);
             let Some(Phase::Resolving(attempt)) = client.map(|client| &client.phase) else { continue };

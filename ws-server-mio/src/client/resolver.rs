@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  a client asks ─▶ Lookups ──at most 8──▶ thread "ws-names" ──Remote::run──▶ Connections::resolved
-//!                     ▲                                                               │ all its clients go on
+//!                     ▲                                                               │ all its clients resume
 //!                     └───────────────────────── the next name ◀──────────────────────┘
 //! ```
 

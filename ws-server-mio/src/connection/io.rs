@@ -18,8 +18,8 @@ pub(crate) fn write(slot: u32, live: &mut Slot, others: &Others, now: Moment, li
     loop {
         let socket = others.socket(slot, &live.stream);
         match write_once(&mut live.connection, socket, limit) {
-            Ok((asked, n)) => {
-                if n < asked && socket.short_says_all() {
+            Ok((offered, n)) => {
+                if n < offered && socket.short_transfer_is_last() {
                     live.clear(flag::WRITABLE);
                 }
                 live.connection.handle_written(now, n);
@@ -67,13 +67,13 @@ fn write_once(
     }
     let mut slices = [IoSlice::new(&[]); SLICES];
     let mut count = outbox.chunks_vectored(&mut slices);
-    let mut asked = 0;
+    let mut offered = 0;
     for (k, slice) in slices[..count].iter().enumerate() {
-        asked += slice.len();
-        if asked >= limit {
+        offered += slice.len();
+        if offered >= limit {
             count = k + 1;
             break;
         }
     }
-    Ok((asked, socket.write_vectored(&slices[..count])?))
+    Ok((offered, socket.write_vectored(&slices[..count])?))
 }

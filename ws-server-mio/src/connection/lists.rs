@@ -18,15 +18,15 @@ pub(crate) struct Leftover {
 #[inline]
 pub(crate) fn attach_buffer(live: &mut Slot, pool: &mut Pool) {
     if !live.connection.outbox().has_buffer() {
-        live.connection.outbox().attach_buffer(pool.storage());
+        live.connection.outbox().attach_buffer(pool.take_outbox());
     }
 }
 
 /// Returns the buffer of an empty outbox.
 #[inline]
 pub(crate) fn detach_buffer(live: &mut Slot, pool: &mut Pool) {
-    if let Some(storage) = live.connection.outbox().detach_buffer() {
-        pool.give_storage(storage);
+    if let Some(buffer) = live.connection.outbox().detach_buffer() {
+        pool.return_outbox(buffer);
     }
 }
 
@@ -47,10 +47,10 @@ pub(crate) fn arm(slot: u32, live: &mut Slot, timers: &mut Timers) {
 /// Queues a readable connection. A paused one is queued when the pause ends, since that makes the
 /// connection dirty. One that has used its share waits for the next.
 #[inline]
-pub(crate) fn read_on(slot: u32, live: &mut Slot, readable: &mut Readable) {
+pub(crate) fn queue_read(slot: u32, live: &mut Slot, readable: &mut Readable) {
     if live.has(flag::READABLE | flag::LEFTOVER) && !live.has(flag::QUEUED) {
         if live.connection.is_paused() {
-            share_on(slot, live, readable);
+            queue_share(slot, live, readable);
         } else {
             live.set(flag::QUEUED);
             readable.push(slot);
@@ -69,7 +69,7 @@ pub(crate) fn mark_dirty(slot: u32, live: &mut Slot, dirty: &mut VecDeque<u32>) 
 
 /// Queues a connection if it has used its share.
 #[cold]
-pub(crate) fn share_on(slot: u32, live: &mut Slot, readable: &mut Readable) {
+pub(crate) fn queue_share(slot: u32, live: &mut Slot, readable: &mut Readable) {
     if live.connection.shares().is_used() && !live.has(flag::QUEUED) {
         live.set(flag::QUEUED);
         readable.push_sharing(slot, &mut live.connection);

@@ -1,4 +1,4 @@
-//! All verbs, for handlers and between turns alike.
+//! The methods of `Connections`, for handlers and between turns alike.
 
 pub(crate) mod couple;
 pub(crate) mod data;
@@ -46,12 +46,12 @@ use ws_proto::{
 };
 
 /// The closure of a timer.
-pub(crate) type Later = Box<dyn FnOnce(&mut Connections) + Send>;
+pub(crate) type TimerJob = Box<dyn FnOnce(&mut Connections) + Send>;
 
 /// All servers and connections of an endpoint: the argument of handlers, and, between turns, of
 /// [`Endpoint::connections`](crate::Endpoint::connections).
 ///
-/// Verbs only queue; the turn writes at its end, once per connection. Verbs treat the id of a connection that is gone
+/// Methods only queue; the turn writes at its end, once per connection. They treat the id of a connection that is gone
 /// as closed: [`SendError::NotOpen`], [`State::Closed`], `None`, 0.
 pub struct Connections {
     pub(crate) slots: Slots,
@@ -73,7 +73,7 @@ pub struct Connections {
     pub(crate) readable: Readable,
     pub(crate) leftovers: HashMap<u32, Leftover>,
     /// Events that an extension observed when it panicked: pending for the handler.
-    pub(crate) untold: VecDeque<Event<'static>>,
+    pub(crate) pending_events: VecDeque<Event<'static>>,
     /// A server has stopped in a turn that a panic ended.
     pub(crate) stopped: bool,
     /// Failed accepts to be reported.
@@ -83,11 +83,11 @@ pub struct Connections {
     pub(crate) couples: Couples,
     pub(crate) data: Data,
     pub(crate) paths: Paths,
-    pub(crate) alarms: Alarms<Later>,
+    pub(crate) alarms: Alarms<TimerJob>,
     pub(crate) exit: bool,
     pub(crate) fanout: FanOut,
     /// Counts of the endpoint, and the bytes of connections that are gone.
-    pub(crate) tally: Stats,
+    pub(crate) totals: Stats,
     pub(crate) extension: extension::ExtensionSlot,
     /// An extension is set.
     pub(crate) intercepted: bool,
@@ -167,9 +167,9 @@ impl Connections {
         &mut self,
         id: ConnectionId,
         body: &ResponseBody,
-        piece: impl Into<Bytes>,
+        chunk: impl Into<Bytes>,
     ) -> Result<Sent, RespondError> {
-        self.answer(id, |connection, _| connection.http().send_body(body, piece))
+        self.answer(id, |connection, _| connection.http().send_body(body, chunk))
     }
 
     /// Finishes a body. Dropping it instead ends its connection, and the peer sees a truncated body.
@@ -206,7 +206,7 @@ impl Connections {
         let outgoing = outgoing.into();
         let messages = u64::from(outgoing.ends_message());
         self.with(id, |connection, _| connection.send(outgoing))
-            .inspect(|_| self.tally.messages_out += messages)
+            .inspect(|_| self.totals.messages_out += messages)
     }
 
     /// Sends a Ping; its answer is [`Event::Pong`](crate::Event::Pong).
@@ -309,7 +309,7 @@ impl Connections {
     /// fn handle(connections: &mut Connections, event: Event<'_>) {
     ///     match event {
     ///         Event::Upgrade(id, upgrade) => {
-    ///             let name = upgrade.query().unwrap_or("nobody").to_owned();
+    ///             let name = upgrade.query().unwrap_or("guest").to_owned();
     ///             connections.set_data(id, Player { name, moves: 0 });
     ///             let _ = connections.accept(id, upgrade);
     ///         }
@@ -372,7 +372,7 @@ impl Connections {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn stats(&self) -> Stats {
-        let mut stats = self.tally;
+        let mut stats = self.totals;
         stats.open = self.slots.len();
         for (_, live) in self.slots.iter() {
             stats.add_bytes(&live.connection);
@@ -403,7 +403,7 @@ impl Connections {
             dirty: VecDeque::new(),
             readable: Readable::default(),
             leftovers: HashMap::new(),
-            untold: VecDeque::new(),
+            pending_events: VecDeque::new(),
             stopped: false,
             failures: VecDeque::new(),
             pool: Pool::default(),
@@ -414,7 +414,7 @@ impl Connections {
             alarms: Alarms::new(max_timers),
             exit: false,
             fanout: FanOut::default(),
-            tally: Stats::default(),
+            totals: Stats::default(),
             extension: extension::ExtensionSlot::default(),
             intercepted: false,
         }

@@ -12,7 +12,7 @@ const ANY: u8 = mark::PAUSED | mark::HELD;
 /// Reading.
 impl Connections {
     /// Stops reading a connection: it emits no events until [`Connections::resume`], and the kernel throttles its peer once
-    /// the receive buffers are full. Sending goes on. It takes effect at once: the rest of the current read waits too.
+    /// the receive buffers are full. Sending continues. It takes effect at once: the rest of the current read waits too.
     ///
     /// While reading is paused, no missing heartbeat ends the connection, since the answer may be unread; heartbeats that
     /// are due are still sent, and a peer that takes no output is still detected. A reset is detected at once, and the end
@@ -28,10 +28,10 @@ impl Connections {
         self.release(id, mark::PAUSED);
     }
 
-    pub(crate) fn hold(&mut self, id: ConnectionId, why: u8) {
+    pub(crate) fn hold(&mut self, id: ConnectionId, reason: u8) {
         let Self { slots, others, dirty, now, .. } = self;
-        let Some(live) = slots.get_mut(id).filter(|live| !live.is_marked(why)) else { return };
-        live.mark(why);
+        let Some(live) = slots.get_mut(id).filter(|live| !live.is_marked(reason)) else { return };
+        live.mark(reason);
         live.connection.pause();
         // No further edge signals an earlier reset.
         if live.has(flag::READ_CLOSED) && live.connection.is_paused() {
@@ -40,10 +40,10 @@ impl Connections {
         mark_dirty(id.slot, live, dirty);
     }
 
-    pub(crate) fn release(&mut self, id: ConnectionId, why: u8) {
+    pub(crate) fn release(&mut self, id: ConnectionId, reason: u8) {
         let Self { slots, dirty, now, .. } = self;
-        let Some(live) = slots.get_mut(id).filter(|live| live.is_marked(why)) else { return };
-        live.unmark(why);
+        let Some(live) = slots.get_mut(id).filter(|live| live.is_marked(reason)) else { return };
+        live.unmark(reason);
         if !live.is_marked(ANY) {
             live.connection.resume(*now);
             mark_dirty(id.slot, live, dirty);

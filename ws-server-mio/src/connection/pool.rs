@@ -3,16 +3,16 @@
 use ws_proto::OutboxBuffer;
 
 /// How many outbox buffers are kept. A broadcast needs one for each of its connections in one turn.
-const STORAGES: usize = 1024;
-/// Up to this size a buffer is small, and `STORAGES` of them are kept; of larger ones, `LARGE_TOGETHER` bytes in total.
+const SMALL_KEPT: usize = 1024;
+/// Up to this size a buffer is small, and `SMALL_KEPT` of them are kept; of larger ones, `LARGE_BYTES` bytes in total.
 const SMALL: usize = 4 << 10;
-const LARGE_TOGETHER: usize = 64 << 20;
+const LARGE_BYTES: usize = 64 << 20;
 /// How many buffers for leftover bytes are kept: a turn cuts one visit short, the others belong to paused peers.
 const BUFFERS: usize = 8;
 
 #[derive(Default)]
 pub(crate) struct Pool {
-    storages: Vec<OutboxBuffer>,
+    small: Vec<OutboxBuffer>,
     /// Large buffers, or small ones with a spare buffer for a large message.
     large: Vec<OutboxBuffer>,
     large_bytes: usize,
@@ -22,32 +22,32 @@ pub(crate) struct Pool {
 impl Pool {
     /// The most recently returned one, which is warm in the cache.
     #[inline]
-    pub(crate) fn storage(&mut self) -> OutboxBuffer {
+    pub(crate) fn take_outbox(&mut self) -> OutboxBuffer {
         match self.large.pop() {
-            Some(storage) => {
-                self.large_bytes -= storage.capacity();
-                storage
+            Some(buffer) => {
+                self.large_bytes -= buffer.capacity();
+                buffer
             }
-            None => self.storages.pop().unwrap_or_default(),
+            None => self.small.pop().unwrap_or_default(),
         }
     }
 
     #[inline]
-    pub(crate) fn give_storage(&mut self, storage: OutboxBuffer) {
-        let capacity = storage.capacity();
+    pub(crate) fn return_outbox(&mut self, buffer: OutboxBuffer) {
+        let capacity = buffer.capacity();
         if capacity > SMALL {
-            if self.large_bytes + capacity <= LARGE_TOGETHER {
+            if self.large_bytes + capacity <= LARGE_BYTES {
                 self.large_bytes += capacity;
-                self.large.push(storage);
+                self.large.push(buffer);
             }
-        } else if self.storages.len() < STORAGES {
-            self.storages.push(storage);
+        } else if self.small.len() < SMALL_KEPT {
+            self.small.push(buffer);
         }
     }
 
     /// Whether it holds nothing.
     pub(crate) fn is_empty(&self) -> bool {
-        self.storages.is_empty() && self.large.is_empty() && self.buffers.is_empty()
+        self.small.is_empty() && self.large.is_empty() && self.buffers.is_empty()
     }
 
     /// The endpoint is idle: later work may allocate.
@@ -63,7 +63,7 @@ impl Pool {
         buffer
     }
 
-    pub(crate) fn give_buffer(&mut self, buffer: Vec<u8>) {
+    pub(crate) fn return_buffer(&mut self, buffer: Vec<u8>) {
         if self.buffers.len() < BUFFERS {
             self.buffers.push(buffer);
         }

@@ -2,31 +2,31 @@
 //!
 //! ```text
 //!   readable ──▶ ready ──visit──▶ all is read
-//!                          └──its share of inflating is used──▶ little, or much ──visit──▶ …
+//!                          └──its share of inflating is used──▶ light, or heavy ──visit──▶ …
 //! ```
 //!
 //! Connections that are ready are visited first. Those that used up their share follow: first those that inflated
-//! little lately, then those that inflated much.
+//! little recently, then those that inflated much.
 
 use std::collections::VecDeque;
 use ws_proto::Connection;
 
-/// A connection that inflated less than this lately goes before those that inflated more.
-const LITTLE: u64 = 256 << 10;
+/// A connection that recently inflated less than this precedes those that inflated more.
+const HEAVY_FROM: u64 = 256 << 10;
 
-/// How many shares in a row a connection gets that inflated much: enough to finish a message of 16 MiB, so that not all
+/// How many shares in a row a connection that inflated much gets: enough to finish a message of 16 MiB, so that not all
 /// of them hold an unfinished one in memory.
-const AT_A_TIME: u32 = 1024;
+const SHARES_IN_A_ROW: u32 = 1024;
 
 /// The slots of connections that may be readable, each once.
 #[derive(Default)]
 pub(crate) struct Readable {
     ready: VecDeque<u32>,
     /// Those that used up their share. Last in, first out: each continues until it is done, or has inflated much.
-    little: Vec<u32>,
-    much: VecDeque<u32>,
-    /// The one that is finishing its message, and its remaining shares.
-    going_on: Option<(u32, u32)>,
+    light: Vec<u32>,
+    heavy: VecDeque<u32>,
+    /// The connection that is finishing its message, and its remaining shares.
+    current: Option<(u32, u32)>,
 }
 
 impl Readable {
@@ -37,18 +37,18 @@ impl Readable {
 
     /// Adds a connection that has used up its share.
     pub(crate) fn push_sharing(&mut self, slot: u32, connection: &mut Connection) {
-        if connection.shares().inflated_lately() < LITTLE {
-            self.little.push(slot);
+        if connection.shares().inflated_lately() < HEAVY_FROM {
+            self.light.push(slot);
         } else if connection.is_receiving_message()
-            && self.going_on.is_some_and(|(other, left)| other == slot && left > 0)
+            && self.current.is_some_and(|(other, left)| other == slot && left > 0)
         {
-            self.much.push_front(slot);
+            self.heavy.push_front(slot);
         } else {
-            self.much.push_back(slot);
+            self.heavy.push_back(slot);
         }
     }
 
-    /// How many must be visited before one that used up its share.
+    /// How many connections are visited before the next that used up its share.
     pub(crate) fn ready(&self) -> usize {
         self.ready.len()
     }
@@ -57,37 +57,37 @@ impl Readable {
         self.ready.pop_front()
     }
 
-    /// The next one that used up its share.
+    /// The next connection that used up its share.
     pub(crate) fn next_sharing(&mut self) -> Option<u32> {
-        self.little.pop().or_else(|| self.next_of_much())
+        self.light.pop().or_else(|| self.next_heavy())
     }
 
-    /// The one that goes before all others, so that they cannot starve it.
+    /// The connection that precedes all others, so that they cannot starve it.
     pub(crate) fn first_sharing(&mut self) -> Option<u32> {
-        self.next_of_much().or_else(|| self.little.pop())
+        self.next_heavy().or_else(|| self.light.pop())
     }
 
-    fn next_of_much(&mut self) -> Option<u32> {
-        let slot = self.much.pop_front()?;
-        let left = match self.going_on {
+    fn next_heavy(&mut self) -> Option<u32> {
+        let slot = self.heavy.pop_front()?;
+        let left = match self.current {
             Some((other, left)) if other == slot && left > 0 => left,
-            _ => AT_A_TIME,
+            _ => SHARES_IN_A_ROW,
         };
-        self.going_on = Some((slot, left - 1));
+        self.current = Some((slot, left - 1));
         Some(slot)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.little.is_empty() && self.much.is_empty()
+        self.ready.is_empty() && self.light.is_empty() && self.heavy.is_empty()
     }
 
     pub(crate) fn shrink(&mut self) {
         self.ready.shrink_to_fit();
-        self.little.shrink_to_fit();
-        self.much.shrink_to_fit();
+        self.light.shrink_to_fit();
+        self.heavy.shrink_to_fit();
     }
 
     pub(crate) fn contains(&self, slot: u32) -> bool {
-        self.ready.contains(&slot) || self.little.contains(&slot) || self.much.contains(&slot)
+        self.ready.contains(&slot) || self.light.contains(&slot) || self.heavy.contains(&slot)
     }
 }

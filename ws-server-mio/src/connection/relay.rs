@@ -79,8 +79,8 @@ impl Connections {
             return Err(CoupleError::Coupled(leg));
         }
         self.couples.put(a, b);
-        self.tie(a, b);
-        self.tie(b, a);
+        self.link_leg(a, b);
+        self.link_leg(b, a);
         Ok(())
     }
 
@@ -105,18 +105,18 @@ impl Connections {
         self.client_state(client) != ClientState::Idle || self.clients.has_notice(client)
     }
 
-    fn tie(&mut self, leg: Leg, other: Leg) {
+    fn link_leg(&mut self, leg: Leg, other: Leg) {
         let Leg::Connection(id) = leg else { return };
         if let Some(live) = self.slots.get_mut(id) {
             live.mark(mark::COUPLED);
         }
-        match self.takes_more(other) {
+        match self.accepts_output(other) {
             true => self.release(id, mark::HELD),
             false => self.hold(id, mark::HELD),
         }
     }
 
-    fn takes_more(&self, leg: Leg) -> bool {
+    fn accepts_output(&self, leg: Leg) -> bool {
         let Leg::Connection(id) = leg else { return false };
         let live = self.slots.get(id).map(|live| &live.connection);
         live.is_some_and(|connection| connection.state() == State::Open && !connection.is_congested())
@@ -130,10 +130,10 @@ impl Connections {
             && let Some(other) = self.couples.take(Leg::Client(client))
         {
             self.couples.put(leg, other);
-            self.tie(leg, other);
+            self.link_leg(leg, other);
         }
         if let Some(other) = self.couples.of(leg) {
-            self.tie(other, leg);
+            self.link_leg(other, leg);
         }
     }
 
@@ -144,21 +144,21 @@ impl Connections {
         let (sent, messages) = match event {
             Event::Drained(_) => return self.release(other, mark::HELD),
             Event::Message(_, message) => (self.with(other, |to, _| to.relay(message)), 1),
-            Event::Fragment(_, piece) => {
-                let messages = u64::from(piece.last);
-                (self.with(other, |to, _| to.relay(piece)), messages)
+            Event::Fragment(_, fragment) => {
+                let messages = u64::from(fragment.last);
+                (self.with(other, |to, _| to.relay(fragment)), messages)
             }
             _ => return,
         };
         match sent {
-            Ok(Sent::Queued) => self.tally.messages_out += messages,
+            Ok(Sent::Queued) => self.totals.messages_out += messages,
             Ok(Sent::Congested) => {
-                self.tally.messages_out += messages;
+                self.totals.messages_out += messages;
                 self.hold(id, mark::HELD);
             }
             // Its end is on the way, and it accepts nothing until then.
             Err(SendError::NotOpen) => self.hold(id, mark::HELD),
-            // The application has sent a fragment of its own in between.
+            // The application has sent its own fragment in between.
             Err(error) => drop(self.close(id, CloseCode::INTERNAL_ERROR, &error.to_string())),
         }
     }
@@ -188,7 +188,7 @@ impl Connections {
     }
 
     /// A client is idle or gone without a connection: ends the other leg, unless the client retries.
-    pub(crate) fn give_up_leg(&mut self, client: ClientId) {
+    pub(crate) fn end_idle_leg(&mut self, client: ClientId) {
         if self.couples.is_empty() || self.is_trying(client) {
             return;
         }
@@ -201,7 +201,7 @@ impl Connections {
 
     /// A connection is removed without having emitted its end.
     #[cold]
-    pub(crate) fn lose_leg(&mut self, id: ConnectionId) {
+    pub(crate) fn leg_removed(&mut self, id: ConnectionId) {
         if let Some(other) = self.couples.take(Leg::Connection(id)) {
             self.end_leg(other, |to_server| {
                 let code = if to_server { CloseCode::GOING_AWAY } else { CloseCode::INTERNAL_ERROR };

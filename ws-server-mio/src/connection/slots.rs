@@ -17,7 +17,7 @@ use ws_proto::Connection;
 
 /// Independent facts about one connection.
 pub mod flag {
-    /// The kernel may hold input for us: an edge came, and no read has drained it since.
+    /// The kernel may hold input for us: an edge was reported, and no read has drained it since.
     pub const READABLE: u16 = 1;
     /// The kernel accepts output: no write has shown otherwise since the last edge.
     pub const WRITABLE: u16 = 1 << 1;
@@ -28,7 +28,7 @@ pub mod flag {
     pub const QUEUED: u16 = 1 << 3;
     /// It is on the dirty list.
     pub const DIRTY: u16 = 1 << 4;
-    /// It has leftover bytes in a buffer of its own.
+    /// It has leftover bytes in a separate buffer.
     pub const LEFTOVER: u16 = 1 << 5;
     /// It is counted as plain HTTP.
     pub const HTTP: u16 = 1 << 6;
@@ -38,9 +38,9 @@ pub mod flag {
     pub const V6: u16 = 1 << 8;
     /// It has sent no request yet: a handshake in progress.
     pub const NEW: u16 = 1 << 9;
-    /// It came over a Unix socket: its peer has no address.
+    /// It arrived over a Unix socket: its peer has no address.
     pub const UNIX: u16 = 1 << 10;
-    /// It showed the token that its server requires.
+    /// It presented the token that its server requires.
     pub const AUTHENTICATED: u16 = 1 << 11;
     /// It is a client's: we connected.
     pub const CLIENT: u16 = 1 << 12;
@@ -167,7 +167,7 @@ const CHUNK_BITS: u32 = 8;
 const CHUNK: usize = 1 << CHUNK_BITS;
 
 /// The most connections at a time: a timer has 24 bits for the slot.
-const MOST: u32 = 1 << timers::SLOT_BITS;
+const MAX_SLOTS: u32 = 1 << timers::SLOT_BITS;
 
 /// The connections of one endpoint.
 #[derive(Default)]
@@ -225,7 +225,7 @@ impl Slots {
     /// The slot that [`Slots::put`] will use, for the registration before it. `None` at the
     /// limit.
     pub(crate) fn next(&mut self) -> Option<u32> {
-        if self.free.is_none() && self.end() < MOST {
+        if self.free.is_none() && self.end() < MAX_SLOTS {
             let from = self.end();
             let entry = |k: usize| {
                 let next = (k + 1 < CHUNK).then_some(from + k as u32 + 1);

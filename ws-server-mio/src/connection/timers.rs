@@ -34,7 +34,7 @@ impl Entry {
 }
 
 pub(crate) struct Timers {
-    birth: Moment,
+    start: Moment,
     now: Moment,
     /// The current time in milliseconds since the start, rounded down.
     tick: u64,
@@ -42,21 +42,21 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    pub(crate) fn new(birth: Moment) -> Self {
-        Self { birth, now: birth, tick: 0, heap: BinaryHeap::new() }
+    pub(crate) fn new(start: Moment) -> Self {
+        Self { start, now: start, tick: 0, heap: BinaryHeap::new() }
     }
 
     /// A deadline in milliseconds since the start, rounded up: never early.
     #[inline]
     pub(crate) fn tick_of(&self, deadline: Moment) -> u64 {
-        let nanos = deadline.as_nanos().saturating_sub(self.birth.as_nanos());
+        let nanos = deadline.as_nanos().saturating_sub(self.start.as_nanos());
         nanos.div_ceil(NANOS_PER_TICK).min(NEVER)
     }
 
     /// A turn begins.
     pub(crate) fn set_now(&mut self, now: Moment) {
         self.now = now;
-        self.tick = now.as_nanos().saturating_sub(self.birth.as_nanos()) / NANOS_PER_TICK;
+        self.tick = now.as_nanos().saturating_sub(self.start.as_nanos()) / NANOS_PER_TICK;
     }
 
     /// The beginning of the turn.
@@ -76,7 +76,7 @@ impl Timers {
 
     /// The time from now to the next timer.
     pub(crate) fn wait_from(&self, now: Moment) -> Option<Duration> {
-        let at = self.birth + Duration::from_millis(self.first()?.tick());
+        let at = self.start + Duration::from_millis(self.first()?.tick());
         Some(at.since(now))
     }
 
@@ -107,16 +107,16 @@ mod tests {
 
     #[test]
     fn ticks_are_never_early() {
-        let birth = Moment::default();
-        let mut timers = Timers::new(birth);
-        let deadline = birth + Duration::from_micros(1500);
+        let start = Moment::default();
+        let mut timers = Timers::new(start);
+        let deadline = start + Duration::from_micros(1500);
         assert_eq!(timers.tick_of(deadline), 2);
         timers.set_now(deadline);
         assert_eq!(timers.tick(), 1);
         timers.push(Entry::new(2, 0));
         assert_eq!(timers.wait(), Some(Duration::from_millis(1)));
         assert_eq!(timers.wait_from(deadline), Some(Duration::from_micros(500)));
-        assert_eq!(timers.wait_from(birth + Duration::from_secs(1)), Some(Duration::ZERO));
+        assert_eq!(timers.wait_from(start + Duration::from_secs(1)), Some(Duration::ZERO));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::connection::couple::Leg;
 use crate::connection::io::find_reset;
-use crate::connection::lists::{Leftover, arm, attach_buffer, detach_buffer, expire, mark_dirty, read_on};
+use crate::connection::lists::{Leftover, arm, attach_buffer, detach_buffer, expire, mark_dirty, queue_read};
 use crate::connection::slots::{Slots, flag, mark};
 use crate::connection::{Connections, timers};
 use crate::event::Event;
@@ -11,23 +11,23 @@ use crate::sys::poller::Readiness;
 use ws_proto::{Connection, Moment, RespondError, SendError};
 
 impl Connections {
-    /// Applies a sending verb to a connection, if it exists.
+    /// Applies a sending operation to a connection, if it exists.
     #[inline]
     pub(crate) fn with<T>(
         &mut self,
         id: ConnectionId,
-        verb: impl FnOnce(&mut Connection, Moment) -> Result<T, SendError>,
+        op: impl FnOnce(&mut Connection, Moment) -> Result<T, SendError>,
     ) -> Result<T, SendError> {
-        self.apply(id, || SendError::NotOpen, verb)
+        self.apply(id, || SendError::NotOpen, op)
     }
 
-    /// Applies a responding verb to a connection, if it exists.
+    /// Applies a responding operation to a connection, if it exists.
     pub(crate) fn answer<T>(
         &mut self,
         id: ConnectionId,
-        verb: impl FnOnce(&mut Connection, Moment) -> Result<T, RespondError>,
+        op: impl FnOnce(&mut Connection, Moment) -> Result<T, RespondError>,
     ) -> Result<T, RespondError> {
-        self.apply(id, || RespondError::NotOpen, verb)
+        self.apply(id, || RespondError::NotOpen, op)
     }
 
     #[inline]
@@ -35,17 +35,17 @@ impl Connections {
         &mut self,
         id: ConnectionId,
         gone: impl FnOnce() -> E,
-        verb: impl FnOnce(&mut Connection, Moment) -> Result<T, E>,
+        op: impl FnOnce(&mut Connection, Moment) -> Result<T, E>,
     ) -> Result<T, E> {
         let Self { slots, pool, dirty, now, .. } = self;
         let Some(live) = slots.get_mut(id) else { return Err(gone()) };
         attach_buffer(live, pool);
-        let result = verb(&mut live.connection, *now);
+        let result = op(&mut live.connection, *now);
         mark_dirty(id.slot, live, dirty);
         result
     }
 
-    /// Lets the kernel detect that the peer vanishes.
+    /// Has the kernel detect a vanished peer.
     pub(crate) fn probe(&mut self, id: ConnectionId) {
         if let Some(live) = self.slots.get_mut(id)
             && !live.has(flag::UNIX)
@@ -85,7 +85,7 @@ impl Connections {
     /// Removes a connection and closes its socket.
     pub(crate) fn remove_slot(&mut self, slot: u32) {
         if let Some(live) = self.slots.at(slot).filter(|live| live.is_marked(mark::COUPLED)) {
-            self.lose_leg(live.id(slot));
+            self.leg_removed(live.id(slot));
         }
         if let Some(id) = self.slots.at(slot).map(|live| live.id(slot)) {
             // If the handler of its `Closed` has panicked.
@@ -95,15 +95,15 @@ impl Connections {
         self.settle(slot);
         self.files.forget(slot);
         let leftovers = self.slots.at(slot).is_some_and(|live| live.has(flag::LEFTOVER));
-        if leftovers && let Some(rest) = self.leftovers.remove(&slot) {
-            self.pool.give_buffer(rest.buffer);
+        if leftovers && let Some(leftover) = self.leftovers.remove(&slot) {
+            self.pool.return_buffer(leftover.buffer);
         }
         let Some(mut live) = self.slots.remove(slot) else { return };
         if live.has(flag::CLIENT) {
             let client = self.clients.of_slot(slot);
             self.clients.unbind(slot);
             // If the handler of its `Closed` has panicked.
-            client.inspect(|client| self.clients.forget_rested(*client));
+            client.inspect(|client| self.clients.forget_idle(*client));
         }
         if live.stream.is_none() {
             self.others.remove(slot);
@@ -130,7 +130,7 @@ impl Connections {
         }
         if ready.readable || ready.read_closed || ready.error {
             live.set(flag::READABLE);
-            read_on(slot, live, readable);
+            queue_read(slot, live, readable);
             if ready.error && live.connection.is_paused() {
                 find_reset(slot, live, others, *now);
                 mark_dirty(slot, live, dirty);
@@ -139,36 +139,36 @@ impl Connections {
     }
 
     /// Keeps bytes that a connection does not consume now.
-    pub(crate) fn keep_leftover(&mut self, slot: u32, rest: Leftover) {
+    pub(crate) fn keep_leftover(&mut self, slot: u32, leftover: Leftover) {
         if let Some(live) = self.slots.at_mut(slot) {
             live.set(flag::LEFTOVER);
-            self.leftovers.insert(slot, rest);
+            self.leftovers.insert(slot, leftover);
         }
     }
 
     /// Updates counts, subscriptions and clients for an event, before the handler sees it; returns whether the
     /// handler sees it.
-    pub(crate) fn note(&mut self, slot: u32, event: &Event<'_>) -> bool {
+    pub(crate) fn track_event(&mut self, slot: u32, event: &Event<'_>) -> bool {
         match event {
-            Event::Message(..) => self.tally.messages_in += 1,
-            Event::Fragment(_, fragment) => self.tally.messages_in += u64::from(fragment.last),
+            Event::Message(..) => self.totals.messages_in += 1,
+            Event::Fragment(_, fragment) => self.totals.messages_in += u64::from(fragment.last),
             Event::Request(..) => self.settle_handshake(slot),
             Event::Upgrade(..) => {
                 self.settle_handshake(slot);
                 self.count_upgrade(slot);
             }
-            Event::Drained(_) => self.release_kept(slot),
+            Event::Drained(_) => self.flush_kept(slot),
             Event::Closed(..) => {
                 self.uncount(slot);
                 self.leave_topics(slot);
                 return self.on_client_event(slot, event);
             }
             Event::Open(..) => {
-                let told = self.on_client_event(slot, event);
+                let is_visible = self.on_client_event(slot, event);
                 if !self.couples.is_empty() {
                     self.leg_opened(slot);
                 }
-                return told;
+                return is_visible;
             }
             _ => {}
         }
@@ -181,7 +181,7 @@ impl Connections {
             || !self.readable.is_empty()
             || self.files.has_work()
             || !self.failures.is_empty()
-            || !self.untold.is_empty()
+            || !self.pending_events.is_empty()
             || self.stopped
             || self.servers.has_work(self.now)
             || self.clients.has_work(self.now)
@@ -201,14 +201,14 @@ impl Connections {
     pub(crate) fn settle(&mut self, slot: u32) {
         self.settle_handshake(slot);
         let Some(live) = self.slots.at(slot) else { return };
-        self.tally.add_bytes(&live.connection);
+        self.totals.add_bytes(&live.connection);
         if let Some(server) = self.servers.at_mut(live.server) {
             server.admission.release(self.slots.peer(live.id(slot)));
         }
     }
 
     /// The machine slept: heartbeats are due now.
-    pub(crate) fn wake_up(&mut self) {
+    pub(crate) fn on_resume(&mut self) {
         let Self { slots, pool, timers, dirty, now, .. } = self;
         for (slot, live) in slots.iter_mut() {
             attach_buffer(live, pool);
@@ -220,10 +220,10 @@ impl Connections {
     }
 
     /// Puts a connection on every list that it may belong on.
-    pub(crate) fn list_again(&mut self, slot: u32) {
+    pub(crate) fn relist(&mut self, slot: u32) {
         let Self { slots, dirty, readable, timers, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
-        read_on(slot, live, readable);
+        queue_read(slot, live, readable);
         // Its deadline would have been checked after the aborted visit.
         if live.is_marked(mark::OVERDUE) && !live.has(flag::QUEUED) {
             live.unmark(mark::OVERDUE);
@@ -233,10 +233,10 @@ impl Connections {
     }
 
     /// Ends the partners of all clients that have become idle.
-    pub(crate) fn give_up_legs(&mut self) {
+    pub(crate) fn end_idle_legs(&mut self) {
         let clients: Vec<ClientId> = self.couples.legs().filter_map(Leg::client).collect();
         for client in clients {
-            self.give_up_leg(client);
+            self.end_idle_leg(client);
         }
     }
 }

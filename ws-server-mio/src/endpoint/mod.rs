@@ -30,7 +30,7 @@ use ws_host::sleep::SleepDetector;
 use ws_proto::{CloseCode, Moment};
 
 /// After this long without activity, the memory that busy connections share is freed.
-const QUIET: Duration = Duration::from_millis(100);
+const IDLE_AFTER: Duration = Duration::from_millis(100);
 
 /// The event loop that drives every server and every connection.
 ///
@@ -111,7 +111,7 @@ impl Endpoint {
             }
         };
         let remote = Remote::new(waker);
-        let resolver = resolve_names.then(|| Resolver::new(answers(remote.clone())));
+        let resolver = resolve_names.then(|| Resolver::new(lookup_callbacks(remote.clone())));
         let sys = Sys::new(registry, lookup, system);
         let connections = Connections::new(sys, resolver, clock.now(), sleep, max_timers);
         let rx = vec![0; rx_size(&budget)].into_boxed_slice();
@@ -132,7 +132,7 @@ impl Endpoint {
         })
     }
 
-    /// All verbs, between turns. The next turn writes what they queue: [`Endpoint::next_timeout`] then returns
+    /// The connections, for use between turns. The next turn writes what is queued: [`Endpoint::next_timeout`] then returns
     /// zero, the endpoint's descriptor is readable if it is watched, and a [`Watch`](crate::Watch) wakes.
     pub fn connections(&mut self) -> &mut Connections {
         let instant = self.clock.instant();
@@ -155,12 +155,12 @@ impl Endpoint {
         }
         let now = self.clock.now();
         let timer = self.connections.timers.wait_from(now);
-        timer.into_iter().chain(self.next_act(now)).min()
+        timer.into_iter().chain(self.next_deadline_in(now)).min()
     }
 
     /// The time until a server, a client or an application timer needs a turn.
     #[inline]
-    fn next_act(&self, now: Moment) -> Option<Duration> {
+    fn next_deadline_in(&self, now: Moment) -> Option<Duration> {
         let Connections { servers, clients, alarms, .. } = &self.connections;
         let (server, client) = (servers.wait_from(now), clients.wait_from(now));
         server.into_iter().chain(client).chain(alarms.wait_from(now)).min()
@@ -212,7 +212,7 @@ impl Endpoint {
     /// - It is called once, and not again until a turn has ended with [`Turn::more`](crate::Turn::more) false.
     ///   After one with `more` the host runs another turn soon, unprompted, below drawing: wake-ups cannot outrun
     ///   turns.
-    /// - It is called for sockets, for [`Remote::run`], for verbs between turns ([`Endpoint::connections`]), and
+    /// - It is called for sockets, for [`Remote::run`], for calls between turns ([`Endpoint::connections`]), and
     ///   when [`Endpoint::next_timeout`] has passed.
     /// - A slow `wake` delays only the next one. A panic in it ends the watch.
     ///
@@ -251,8 +251,8 @@ impl Endpoint {
 
     /// The idle time after which pooled memory is freed, if any is held. A host that waits elsewhere is
     /// not woken for it.
-    fn quiet(&self) -> Option<Duration> {
-        (!self.connections.pool.is_empty()).then_some(QUIET)
+    fn idle_timeout(&self) -> Option<Duration> {
+        (!self.connections.pool.is_empty()).then_some(IDLE_AFTER)
     }
 
     /// Checks whether the machine slept, which also sets the time of day, before anything is answered.
@@ -266,7 +266,7 @@ impl Endpoint {
 }
 
 /// Creates callbacks for resolved names; each continues in the next turn.
-fn answers(remote: Remote) -> Box<dyn Fn(String) -> Answer + Send> {
+fn lookup_callbacks(remote: Remote) -> Box<dyn Fn(String) -> Answer + Send> {
     Box::new(move |host| {
         let remote = remote.clone();
         Box::new(move |answer| {

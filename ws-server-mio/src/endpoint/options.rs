@@ -73,7 +73,8 @@ impl Options {
 
     /// Lets clients connect to host names. The system resolver blocks for seconds if no name server answers, so
     /// each name gets its own thread, `ws-names`, which ends with the answer. The endpoint spawns no other threads
-    /// unprompted: 8 at most, and none while no name is looked up. Address literals and `localhost` need none.
+    /// unless you opt in. At most 8 run at a time, and none while no name is looked up. Address literals and
+    /// `localhost` need none.
     ///
     /// Clients that connect to the same name share one lookup. A ninth name waits until one of the eight is answered, and
     /// is dropped when its clients give up first. A client whose name is not resolved within its
@@ -98,7 +99,7 @@ impl Options {
     /// Replaces `Instant::now`, for tests. Waits in the kernel still use the system's clock.
     #[must_use]
     pub fn clock(mut self, clock: impl Fn() -> Instant + Send + 'static) -> Self {
-        self.clock.given = Some(Box::new(clock));
+        self.clock.custom = Some(Box::new(clock));
         self
     }
 
@@ -122,7 +123,7 @@ impl Default for Options {
     }
 }
 
-const MOST_PER_VISIT: usize = 4 << 20;
+const MAX_BYTES_PER_VISIT: usize = 4 << 20;
 
 /// How much one turn may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,7 +170,7 @@ impl Budget {
         self.bytes_per_visit
     }
 
-    /// Sets the most connections accepted in a turn; zero is one.
+    /// Sets the most connections accepted in a turn; zero means one.
     #[must_use]
     pub fn accepts(mut self, connections: usize) -> Self {
         self.accepts = connections;
@@ -183,12 +184,12 @@ impl Budget {
 }
 
 impl Budget {
-    /// Clamps: a turn without accepts would be due again at once, forever, and an unlimited
+    /// Clamps: a turn without accepts would be due again immediately, forever, and an unlimited
     /// visit would never return from a peer that floods.
     pub(crate) fn clamped(self) -> Self {
         Self {
             time: self.time,
-            bytes_per_visit: self.bytes_per_visit.clamp(1, MOST_PER_VISIT),
+            bytes_per_visit: self.bytes_per_visit.clamp(1, MAX_BYTES_PER_VISIT),
             accepts: self.accepts.max(1),
         }
     }
@@ -214,21 +215,21 @@ pub struct Turn {
 
 /// The source of time.
 pub(crate) struct Clock {
-    given: Option<Box<dyn Fn() -> Instant + Send>>,
+    custom: Option<Box<dyn Fn() -> Instant + Send>>,
     moments: ws_proto::Clock,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { given: None, moments: ws_host::clock::of_process() }
+        Self { custom: None, moments: ws_host::clock::of_process() }
     }
 }
 
 impl Clock {
-    /// The first reading; a given clock counts from here.
+    /// The first reading; a custom clock counts from here.
     pub(crate) fn begin(&mut self) -> Instant {
         let now = self.instant();
-        if self.given.is_some() {
+        if self.custom.is_some() {
             self.moments = ws_proto::Clock::new(now);
         }
         now
@@ -236,7 +237,7 @@ impl Clock {
 
     #[inline]
     pub(crate) fn instant(&self) -> Instant {
-        match &self.given {
+        match &self.custom {
             None => Instant::now(),
             Some(clock) => clock(),
         }
@@ -255,7 +256,7 @@ impl Clock {
 
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.given.is_some() { "Clock(given)" } else { "Clock(system)" })
+        f.write_str(if self.custom.is_some() { "Clock(custom)" } else { "Clock(system)" })
     }
 }
 
@@ -274,6 +275,6 @@ impl WallClock {
 
 impl fmt::Debug for WallClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "WallClock(given)" } else { "WallClock(system)" })
+        f.write_str(if self.0.is_some() { "WallClock(custom)" } else { "WallClock(system)" })
     }
 }

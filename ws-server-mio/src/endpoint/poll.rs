@@ -3,7 +3,7 @@
 use crate::connection::Connections;
 use crate::endpoint::options::Turn;
 use crate::endpoint::turn::TurnRun;
-use crate::endpoint::{Endpoint, QUIET};
+use crate::endpoint::{Endpoint, IDLE_AFTER};
 use crate::event::Event;
 use crate::sys::poller::WAKER;
 use mio::Token;
@@ -26,7 +26,7 @@ impl Endpoint {
     /// # Panics
     /// If the handler, the [`Extension`](crate::Extension) or a job of a [`Remote`](crate::Remote) panics. The turn
     /// ends there, and the endpoint stays usable: catch the panic, and run another turn soon, as after
-    /// [`Turn::more`](crate::Turn::more). Every connection goes on, including the one whose event panicked: the event
+    /// [`Turn::more`](crate::Turn::more). Every connection continues, including the one whose event panicked: the event
     /// is consumed, the input after it is processed next, and an unanswered request is answered 503. If the application
     /// has lost track of a peer's state, it should [`close`](Connections::close) the connection.
     pub fn poll(
@@ -35,7 +35,7 @@ impl Endpoint {
         handler: impl FnMut(&mut Connections, Event<'_>),
     ) -> io::Result<Turn> {
         if timeout != Some(Duration::ZERO) {
-            self.look_at_clock();
+            self.read_clock();
         }
         Ok(self.turn(timeout, None, handler)?.0)
     }
@@ -69,7 +69,7 @@ impl Endpoint {
         let deadline = self.clock.moment(deadline);
         let mut all = Turn::default();
         loop {
-            let left = deadline.since(self.look_at_clock());
+            let left = deadline.since(self.read_clock());
             let (turn, _) = self.turn(Some(left), Some(deadline), &mut handler)?;
             all.events = all.events.saturating_add(turn.events);
             all.elapsed += turn.elapsed;
@@ -90,16 +90,16 @@ impl Endpoint {
         let mut ended = false;
         loop {
             let (_, stopped) = self.turn(None, None, &mut handler)?;
-            ended |= stopped | self.connections.clients.take_rested();
+            ended |= stopped | self.connections.clients.take_became_idle();
             let exit = std::mem::take(&mut self.connections.exit);
-            if exit || ended && self.connections.servers.is_empty() && self.connections.clients.all_rest() {
+            if exit || ended && self.connections.servers.is_empty() && self.connections.clients.all_idle() {
                 return Ok(());
             }
         }
     }
 
     /// However long ago the last turn was, timers count from now.
-    fn look_at_clock(&mut self) -> Moment {
+    fn read_clock(&mut self) -> Moment {
         let now = self.clock.now();
         self.connections.now = now;
         self.connections.timers.set_now(now);
@@ -119,13 +119,13 @@ impl Endpoint {
                 // As of the last turn's beginning, so that `run` reads no clock for it. A timer is late by at most
                 // that turn's duration.
                 let timer = self.connections.timers.wait();
-                let own = timer.into_iter().chain(self.next_act(self.connections.now));
-                own.chain(timeout).chain(self.quiet()).min()
+                let own = timer.into_iter().chain(self.next_deadline_in(self.connections.now));
+                own.chain(timeout).chain(self.idle_timeout()).min()
             }
         };
         self.nudged = false;
         self.waiting.wait(wait)?;
-        if wait == Some(QUIET) && self.waiting.is_empty() {
+        if wait == Some(IDLE_AFTER) && self.waiting.is_empty() {
             self.connections.free_memory();
         }
         let instant = self.clock.instant();
@@ -180,7 +180,7 @@ impl Endpoint {
         turn.run();
         let (events, stopped) = (turn.events, turn.stopped);
         drop(turn);
-        let more = self.has_work() || self.waiting.rest(|| self.next_timeout());
+        let more = self.has_work() || self.waiting.set_idle(|| self.next_timeout());
         if more && self.nested.get() {
             self.remote.wake()?;
         }

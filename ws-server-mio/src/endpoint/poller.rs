@@ -54,11 +54,11 @@ impl Waiting {
 
     /// The last batch.
     #[inline]
-    pub(crate) fn each(&self, mut hear: impl FnMut(Token, Readiness)) {
+    pub(crate) fn each(&self, mut on_ready: impl FnMut(Token, Readiness)) {
         match self {
-            Self::Here(selector) => selector.each(hear),
+            Self::Here(selector) => selector.each(on_ready),
             Self::Watched(watched) => {
-                watched.taken.iter().for_each(|(token, readiness)| hear(*token, *readiness))
+                watched.taken.iter().for_each(|(token, readiness)| on_ready(*token, *readiness))
             }
         }
     }
@@ -66,10 +66,10 @@ impl Waiting {
     /// A turn has drained: the host is woken when something is ready, and by `next` at the latest. Returns
     /// whether something is ready already.
     #[inline]
-    pub(crate) fn rest(&self, next: impl FnOnce() -> Option<Duration>) -> bool {
+    pub(crate) fn set_idle(&self, next: impl FnOnce() -> Option<Duration>) -> bool {
         match self {
             Self::Here(_) => false,
-            Self::Watched(watched) => watched.shared.rest(next()),
+            Self::Watched(watched) => watched.shared.set_idle(next()),
         }
     }
 
@@ -107,7 +107,7 @@ impl Waiting {
         let watched = Watched { shared: shared.clone(), taken: Vec::new() };
         let (selector, batch) = match std::mem::replace(self, Self::Watched(watched)) {
             Self::Here(selector) => (Some(selector), Vec::new()),
-            Self::Watched(ended) => ended.hand_on(),
+            Self::Watched(ended) => ended.hand_over(),
         };
         Ok(shared.start(selector, batch, thread, next))
     }

@@ -6,7 +6,7 @@
 use crate::client::list::{Notice, Phase};
 use crate::connection::Connections;
 use crate::connection::io::write;
-use crate::connection::lists::{arm, detach_buffer, expire, mark_dirty, read_on, share_on};
+use crate::connection::lists::{arm, detach_buffer, expire, mark_dirty, queue_read, queue_share};
 use crate::connection::slots::{Slot, flag, mark};
 use crate::endpoint::turn::TurnRun;
 use crate::event::Event;
@@ -16,7 +16,7 @@ use ws_proto::IoAction;
 
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     pub(crate) fn run(&mut self) {
-        self.tell_untold();
+        self.emit_pending();
         // The last turn's unfinished work comes first, so that reading cannot starve writing.
         self.finish_dirty();
         // Before jobs and reading: no flood of either delays reconnects.
@@ -58,7 +58,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             && let Some(job) = self.jobs.pop_front()
         {
             job(self.connections);
-            self.worked();
+            self.check_clock();
         }
     }
 
@@ -70,7 +70,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             && let Some(job) = self.connections.alarms.take_due(self.connections.now, count)
         {
             job(self.connections);
-            self.worked();
+            self.check_clock();
             has_run = true;
         }
     }
@@ -80,7 +80,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         while !self.over
             && let Some((server, error)) = self.connections.failures.pop_front()
         {
-            self.tell(Event::AcceptFailed { server, error });
+            self.emit(Event::AcceptFailed { server, error });
         }
         for index in 0..self.connections.servers.end() {
             while !self.over {
@@ -88,18 +88,18 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                 let owner = |slot| slots.at(slot).map(|live: &Slot| live.server);
                 match servers.step(index, *now, slots.end(), owner) {
                     Step::Nothing => break,
-                    Step::Stopping(server) => self.tell(Event::Stopping(server)),
-                    Step::Tell(slot) => {
-                        self.connections.leave(slot);
-                        self.worked();
+                    Step::Stopping(server) => self.emit(Event::Stopping(server)),
+                    Step::Close(slot) => {
+                        self.connections.go_away(slot);
+                        self.check_clock();
                     }
                     Step::Cut(slot) => {
-                        self.connections.cut(slot);
-                        self.worked();
+                        self.connections.abort_stopped(slot);
+                        self.check_clock();
                     }
                     Step::Stopped(server) => {
                         self.stopped = true;
-                        self.tell(Event::Stopped(server));
+                        self.emit(Event::Stopped(server));
                     }
                 }
             }
@@ -115,7 +115,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             if self.connections.accept_one(index, place) {
                 idle = 0;
                 left -= 1;
-                self.worked();
+                self.check_clock();
             } else {
                 idle += 1;
             }
@@ -129,7 +129,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                 break;
             }
             self.connections.send_chunk();
-            self.worked();
+            self.check_clock();
         }
     }
 
@@ -180,21 +180,21 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                     others.socket(slot, &live.stream).reset_on_close();
                 }
                 self.connections.remove_slot(slot);
-                return self.worked();
+                return self.check_clock();
             }
             IoAction::Write if live.has(flag::WRITABLE) => mark_dirty(slot, live, dirty),
-            IoAction::Write => share_on(slot, live, readable),
+            IoAction::Write => queue_share(slot, live, readable),
             IoAction::Pause => {
                 detach_buffer(live, pool);
                 // Input from before the open may wait for a share, without another edge.
-                share_on(slot, live, readable);
+                queue_share(slot, live, readable);
             }
             _ => detach_buffer(live, pool),
         }
         arm(slot, live, timers);
-        read_on(slot, live, readable);
+        queue_read(slot, live, readable);
         if wrote {
-            self.worked();
+            self.check_clock();
         }
     }
 
@@ -216,7 +216,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             if self.over {
                 return;
             }
-            self.tell_notice();
+            self.emit_notice();
         }
         for _ in 0..self.connections.clients.due_len() {
             if self.over {
@@ -224,18 +224,18 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             }
             let Some(index) = self.connections.clients.take_due(self.connections.now) else { return };
             self.connections.client_due(index);
-            self.worked();
+            self.check_clock();
         }
     }
 
     #[cold]
-    fn tell_notice(&mut self) {
+    fn emit_notice(&mut self) {
         match self.connections.clients.notices.pop_front() {
             Some(Notice::Failed { client, error }) if self.connections.clients.get(client).is_some() => {
-                self.tell(Event::ConnectFailed { client, error });
+                self.emit(Event::ConnectFailed { client, error });
                 // Unless the handler retries.
-                self.connections.give_up_leg(client);
-                self.connections.clients.forget_rested(client);
+                self.connections.end_idle_leg(client);
+                self.connections.clients.forget_idle(client);
             }
             Some(Notice::Reconnecting { client, attempts, attempt, delay, until: at }) => {
                 // Unless the application has changed that meanwhile.
@@ -243,7 +243,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                 let Some(Phase::Waiting { until }) = waits.map(|at| &mut at.phase) else { return };
                 *until = until.or(at);
                 self.connections.clients.arm(client.index, None);
-                self.tell(Event::Reconnecting { client, attempt, delay });
+                self.emit(Event::Reconnecting { client, attempt, delay });
             }
             // A removed client emits nothing.
             _ => {}
@@ -272,18 +272,18 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                 continue;
             }
             self.connections.timer_fired(entry.slot());
-            self.worked();
+            self.check_clock();
         }
     }
 }
 
 impl Connections {
-    /// Expires a connection whose deadline has passed. One with unread bytes is visited first; once, so that no flood
-    /// postpones it forever.
+    /// Expires a connection whose deadline has passed. If it has unread bytes, it is visited first, but only once, so that
+    /// no flood postpones it forever.
     fn timer_fired(&mut self, slot: u32) {
         let Self { slots, readable, dirty, timers, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
-        read_on(slot, live, readable);
+        queue_read(slot, live, readable);
         if live.has(flag::QUEUED) {
             return live.mark(mark::OVERDUE);
         }

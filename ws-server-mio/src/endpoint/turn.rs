@@ -2,11 +2,11 @@
 //!
 //! All work here stops when the time is over and resumes in the next turn: the rest stays in its list.
 //!
-//! Application code may panic during a turn, and be caught: no input is lost, and the next turn goes on.
+//! Application code may panic during a turn, and be caught: no input is lost, and the next turn continues.
 //!
 //! ```text
 //!  read ─▶ feed ─▶ event ─▶ handler panics
-//!                              │ Fed: keeps the bytes after the event for the connection
+//!                              │ FeedGuard: keeps the bytes after the event for the connection
 //!                              │ TurnRun: puts the connection back on its lists
 //!                              ▼
 //!                           the caller of Endpoint::poll catches the panic, and a turn is due
@@ -49,13 +49,13 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// The machine slept: probes the peers before anything else, then informs the handler.
     #[cold]
     pub(crate) fn resume(&mut self, slept: Duration) {
-        self.connections.wake_up();
-        self.tell(Event::Resumed { slept });
+        self.connections.on_resume();
+        self.emit(Event::Resumed { slept });
     }
 
     /// Reads the clock, if there is a time limit, after a unit of work.
     #[inline]
-    pub(crate) fn worked(&mut self) {
+    pub(crate) fn check_clock(&mut self) {
         if let Some(end) = self.end {
             self.connections.now = self.clock.now();
             self.over |= self.connections.now >= end;
@@ -63,25 +63,25 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     }
 
     #[inline]
-    pub(crate) fn tell(&mut self, event: Event<'_>) {
+    pub(crate) fn emit(&mut self, event: Event<'_>) {
         let event = match self.connections.intercepted && !self.was_intercepted {
             false => event,
             true => match self.connections.intercept(event) {
                 Some(event) => event,
-                None => return self.worked(),
+                None => return self.check_clock(),
             },
         };
         self.events += 1;
         (self.handler)(self.connections, event);
-        self.worked();
+        self.check_clock();
     }
 
     #[inline]
     pub(crate) fn dispatch(&mut self, id: ConnectionId, event: ws_proto::Event<'_>, coupled: bool) {
         match event {
             ws_proto::Event::Message(message) if !coupled => {
-                self.connections.tally.messages_in += 1;
-                self.tell(Event::Message(id, message));
+                self.connections.totals.messages_in += 1;
+                self.emit(Event::Message(id, message));
             }
             event => self.dispatch_rare(id, event, coupled),
         }
@@ -91,25 +91,25 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     #[inline(never)]
     fn dispatch_rare(&mut self, id: ConnectionId, event: ws_proto::Event<'_>, coupled: bool) {
         let Some(event) = Event::of(id, event) else { return };
-        if !self.connections.note(id.slot, &event) {
+        if !self.connections.track_event(id.slot, &event) {
             return;
         }
         match event {
-            Event::Request(..) | Event::Upgrade(..) => match self.connections.guard(id, event) {
+            Event::Request(..) | Event::Upgrade(..) => match self.connections.require_token(id, event) {
                 Some(Event::Request(_, request)) => self.dispatch_request(id, request),
                 Some(Event::Upgrade(_, upgrade)) => self.dispatch_upgrade(id, upgrade),
-                _ => self.worked(),
+                _ => self.check_clock(),
             },
             event if coupled => self.dispatch_coupled(id, event),
             event @ Event::Closed(..) => self.dispatch_closed(id, event),
-            event => self.tell(event),
+            event => self.emit(event),
         }
     }
 
     /// Dispatches a plain request, and answers it here if it was dropped.
     fn dispatch_request(&mut self, id: ConnectionId, request: Request) {
         let unanswered = self.connections.unanswered(id, request.path());
-        self.tell(Event::Request(id, request));
+        self.emit(Event::Request(id, request));
         if let Some(unanswered) = unanswered {
             self.connections.answer_dropped(id, unanswered);
         }
@@ -118,18 +118,18 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// Dispatches an upgrade, if the application decides about it.
     fn dispatch_upgrade(&mut self, id: ConnectionId, upgrade: Upgrade) {
         match self.connections.decide(id, upgrade) {
-            Some(upgrade) => self.tell(Event::Upgrade(id, upgrade)),
-            None => self.worked(),
+            Some(upgrade) => self.emit(Event::Upgrade(id, upgrade)),
+            None => self.check_clock(),
         }
     }
 
     fn dispatch_closed(&mut self, id: ConnectionId, event: Event<'_>) {
         let client = self.connections.client_of(id);
-        self.tell(event);
+        self.emit(event);
         // Its topics and its client stay known during this event.
         self.connections.forget_topics(id);
         if let Some(client) = client {
-            self.connections.clients.forget_rested(client);
+            self.connections.clients.forget_idle(client);
         }
     }
 }
@@ -147,7 +147,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                     None if drained => self.connections.relay(id, Event::Drained(id)),
                     None => {}
                 }
-                self.worked();
+                self.check_clock();
             }
             Event::Closed(_, closed) => {
                 if let Some(other) = self.connections.couples.take(Leg::Connection(id)) {
@@ -160,7 +160,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                 self.dispatch_closed(id, Event::Closed(id, closed));
                 self.connections.end_legs();
             }
-            event => self.tell(event),
+            event => self.emit(event),
         }
     }
 }
@@ -180,22 +180,22 @@ impl<H> TurnRun<'_, H> {
     fn recover(&mut self) {
         self.connections.stopped |= self.stopped;
         if let Some(slot) = self.current {
-            self.connections.list_again(slot);
+            self.connections.relist(slot);
         }
         self.connections.end_legs();
-        self.connections.give_up_legs();
+        self.connections.end_idle_legs();
         (self.abandoned)();
     }
 }
 
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// Emits the events that a panicked extension has withheld from the handler.
-    pub(crate) fn tell_untold(&mut self) {
+    pub(crate) fn emit_pending(&mut self) {
         self.was_intercepted = true;
         while !self.over
-            && let Some(event) = self.connections.untold.pop_front()
+            && let Some(event) = self.connections.pending_events.pop_front()
         {
-            self.tell(event);
+            self.emit(event);
         }
         self.was_intercepted = false;
     }

@@ -4,7 +4,7 @@
 
 use crate::connection::Connections;
 use crate::connection::io::write;
-use crate::connection::lists::{Leftover, attach_buffer, detach_buffer, expire, mark_dirty, read_on};
+use crate::connection::lists::{Leftover, attach_buffer, detach_buffer, expire, mark_dirty, queue_read};
 use crate::connection::slots::{flag, mark};
 use crate::endpoint::turn::TurnRun;
 use crate::event::Event;
@@ -44,9 +44,9 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             write(slot, live, others, *now, limit);
             detach_buffer(live, pool);
         }
-        read_on(slot, live, readable);
+        queue_read(slot, live, readable);
         if early {
-            self.worked();
+            self.check_clock();
         }
     }
 
@@ -55,14 +55,14 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         if let Some(live) = self.connections.slots.at_mut(slot) {
             live.clear(flag::LEFTOVER);
         }
-        let Some(mut rest) = self.connections.leftovers.remove(&slot) else { return true };
-        let left = self.feed(slot, &mut rest.buffer[rest.at..]);
+        let Some(mut left_over) = self.connections.leftovers.remove(&slot) else { return true };
+        let left = self.feed(slot, &mut left_over.buffer[left_over.at..]);
         if left == 0 {
-            self.connections.pool.give_buffer(rest.buffer);
+            self.connections.pool.return_buffer(left_over.buffer);
             return true;
         }
-        rest.at = rest.buffer.len() - left;
-        self.connections.keep_leftover(slot, rest);
+        left_over.at = left_over.buffer.len() - left;
+        self.connections.keep_leftover(slot, left_over);
         false
     }
 
@@ -101,19 +101,19 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                 }
             };
             // Read on to EOF: edge-triggered pollers do not signal it twice.
-            let drained = n < room && socket.short_says_all() && !live.has(flag::READ_CLOSED);
+            let drained = n < room && socket.short_transfer_is_last() && !live.has(flag::READ_CLOSED);
             if drained {
                 live.clear(flag::READABLE);
             }
             left -= n;
-            let rest = self.feed(slot, &mut rx[..n]);
-            if rest > 0 {
-                let buffer = self.connections.pool.buffer_with(&rx[n - rest..n]);
+            let left_over = self.feed(slot, &mut rx[..n]);
+            if left_over > 0 {
+                let buffer = self.connections.pool.buffer_with(&rx[n - left_over..n]);
                 self.connections.keep_leftover(slot, Leftover { buffer, at: 0 });
-                self.worked();
+                self.check_clock();
                 break;
             }
-            self.worked();
+            self.check_clock();
             if drained {
                 break;
             }
@@ -125,7 +125,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// connection is paused, or the time is over.
     #[inline]
     fn feed(&mut self, slot: u32, bytes: &mut [u8]) -> usize {
-        let mut fed = Fed { turn: self, slot, input: bytes };
+        let mut fed = FeedGuard { turn: self, slot, input: bytes };
         while !fed.turn.over {
             let now = fed.turn.connections.now;
             let Some(live) = fed.turn.connections.slots.at_mut(slot) else { break };
@@ -167,7 +167,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         let before = live.connection.shares().inflated_lately();
         live.connection.shares().next(self.connections.now);
         self.visit(slot);
-        self.worked();
+        self.check_clock();
         let after =
             self.connections.slots.at_mut(slot).map_or(0, |live| live.connection.shares().inflated_lately());
         after.saturating_sub(before)
@@ -175,13 +175,13 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
 }
 
 /// Bytes being fed to a connection. If the handler panics, the rest stays with the connection.
-pub(crate) struct Fed<'f, 'e, H> {
+pub(crate) struct FeedGuard<'f, 'e, H> {
     pub(crate) turn: &'f mut TurnRun<'e, H>,
     pub(crate) slot: u32,
     pub(crate) input: &'f mut [u8],
 }
 
-impl<H> Drop for Fed<'_, '_, H> {
+impl<H> Drop for FeedGuard<'_, '_, H> {
     #[inline]
     fn drop(&mut self) {
         if !self.input.is_empty() {
@@ -190,7 +190,7 @@ impl<H> Drop for Fed<'_, '_, H> {
     }
 }
 
-impl<H> Fed<'_, '_, H> {
+impl<H> FeedGuard<'_, '_, H> {
     #[cold]
     fn keep(&mut self) {
         let connections = &mut *self.turn.connections;

@@ -112,7 +112,7 @@ impl Watched {
     }
 
     /// Passes its selector, and a batch not taken yet, to the next watch.
-    pub(crate) fn hand_on(&self) -> (Option<Selector>, Vec<(Token, Readiness)>) {
+    pub(crate) fn hand_over(&self) -> (Option<Selector>, Vec<(Token, Readiness)>) {
         let mut state = self.shared.lock();
         (state.selector.take(), std::mem::take(&mut state.batch))
     }
@@ -171,7 +171,7 @@ impl State {
     }
 
     /// Whether the thread must call `wake`.
-    fn calls_now(&self) -> bool {
+    fn must_call(&self) -> bool {
         self.phase == Phase::Waiting && self.owed && self.is_due()
     }
 
@@ -187,9 +187,9 @@ impl Shared {
         wake: impl Fn() + Send + 'static,
     ) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
         let shared = Arc::new(Self { state: Mutex::default(), changed: Condvar::new(), remote });
-        let attending = Arc::clone(&shared);
+        let in_thread = Arc::clone(&shared);
         let thread =
-            thread::Builder::new().name("ws-watch".to_owned()).spawn(move || attending.attend(&wake))?;
+            thread::Builder::new().name("ws-watch".to_owned()).spawn(move || in_thread.run(&wake))?;
         Ok((shared, thread))
     }
 
@@ -212,25 +212,25 @@ impl Shared {
     }
 
     /// The thread's loop.
-    fn attend(&self, wake: &dyn Fn()) {
+    fn run(&self, wake: &dyn Fn()) {
         let mut state = self.lock();
         // The selector arrives after the thread has started.
         while state.selector.is_none() && state.phase != Phase::Ended {
             state = unpoisoned(self.changed.wait(state));
         }
         loop {
-            if state.calls_now() {
+            if state.must_call() {
                 state = self.call(state, wake);
             }
             state = unpoisoned(self.changed.wait_while(state, |state| {
                 state.phase != Phase::Ended
-                    && !state.calls_now()
+                    && !state.must_call()
                     && (state.selector.is_none() || !state.batch.is_empty())
             }));
             if state.phase == Phase::Ended {
                 return;
             }
-            if state.calls_now() {
+            if state.must_call() {
                 continue;
             }
             let Some(mut selector) = state.selector.take() else { continue };
@@ -274,14 +274,14 @@ impl Shared {
         state
     }
 
-    pub(crate) fn rest(&self, next: Option<Duration>) -> bool {
+    pub(crate) fn set_idle(&self, next: Option<Duration>) -> bool {
         let mut state = self.lock();
         if !state.batch.is_empty() {
             return true;
         }
         state.owed = true;
         state.deadline = deadline_of(next);
-        self.tell_deadline(state);
+        self.notify_deadline(state);
         false
     }
 
@@ -289,7 +289,7 @@ impl Shared {
         let mut state = self.lock();
         if state.owed && !state.is_due() {
             state.deadline = Some(Instant::now());
-            self.tell_deadline(state);
+            self.notify_deadline(state);
         }
     }
 
@@ -299,19 +299,19 @@ impl Shared {
         state.owed = true;
         state.deadline = Some(Instant::now());
         self.changed.notify_all();
-        self.tell_deadline(state);
+        self.notify_deadline(state);
     }
 
     /// Shortens the thread's wait to the deadline.
-    fn tell_deadline(&self, state: MutexGuard<'_, State>) {
+    fn notify_deadline(&self, state: MutexGuard<'_, State>) {
         // Usually a deadline moves later, and the thread checks when the earlier one has passed.
         let too_long = match (state.deadline, state.until) {
             (Some(deadline), Some(until)) => deadline.checked_add(TICK).is_some_and(|late| late < until),
             (deadline, until) => deadline.is_some() && until.is_none(),
         };
-        let tell = too_long && state.selector.is_none();
+        let notify = too_long && state.selector.is_none();
         drop(state);
-        if tell {
+        if notify {
             // If this fails, the host must observe the deadline itself, as without a watch.
             let _ = self.remote.wake();
         }

@@ -30,7 +30,7 @@ impl Connections {
             Err(error) => return self.accept_failed(index, place, error),
         };
         let Some(slot) = self.slots.next().filter(|_| server.admission.try_admit(peer)) else {
-            self.tally.rejected += 1;
+            self.totals.rejected += 1;
             return true;
         };
         if let Err(error) = self.sys.register(&mut socket, slot) {
@@ -38,7 +38,7 @@ impl Connections {
             server.admission.release(peer);
             return self.accept_failed(index, place, error);
         }
-        self.tally.accepted += 1;
+        self.totals.accepted += 1;
         server.failures.accepted();
         server.http += 1;
         if peer.is_some() {

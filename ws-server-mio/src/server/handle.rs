@@ -11,7 +11,7 @@ use ws_host::server::{ServerConfig, Stop};
 
 /// A server of an endpoint, from [`Connections::server`].
 ///
-/// Once the server has stopped, getters return `None` or 0, and verbs do nothing.
+/// Once the server has stopped, getters return `None` or 0, and other methods do nothing.
 #[derive(Debug)]
 pub struct ServerHandle<'c> {
     connections: &'c mut Connections,

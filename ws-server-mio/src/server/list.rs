@@ -1,7 +1,7 @@
 //! The list of servers, and how one stops.
 //!
 //! ```text
-//!  listen ──▶ Serving ──stop──▶ Announced ──▶ Telling ──▶ Waiting ──deadline──▶ Ending ──▶ gone
+//!  listen ──▶ Serving ──stop──▶ Announced ──▶ Closing ──▶ Waiting ──deadline──▶ Ending ──▶ gone
 //!             accepts           emits         closes      until all            cuts        emits
 //!                               Stopping      each, over  are gone ──────────▶ the rest    Stopped
 //!                                             the spread
@@ -25,9 +25,9 @@ enum Phase {
     /// `stop` was called; the handler does not know yet.
     Announced,
     /// This many connections are being closed; those in slots from `cursor` on are not yet.
-    Telling {
+    Closing {
         cursor: u32,
-        told: usize,
+        closed: usize,
     },
     Waiting,
     /// The deadline passed; connections in slots from `cursor` on are not cut yet.
@@ -39,7 +39,7 @@ enum Phase {
 /// How a server stops.
 pub(crate) struct Stopping {
     pub(crate) stop: Stop,
-    begun: Moment,
+    since: Moment,
     /// How many connections it had when it began to stop.
     count: usize,
     /// `None` is beyond the clock's range.
@@ -50,14 +50,14 @@ impl Stopping {
     fn new(now: Moment, count: usize, stop: Stop) -> Self {
         // It counts from the end of the spread.
         let deadline = now.checked_add(stop.get_spread().saturating_add(stop.get_deadline()));
-        Self { stop, begun: now, count, deadline }
+        Self { stop, since: now, count, deadline }
     }
 
     /// Takes the earlier of both times; the code and reason stay.
-    fn hasten(&mut self, now: Moment, stop: &Stop) {
+    fn merge(&mut self, now: Moment, stop: &Stop) {
         let other = Self::new(now, self.count, stop.clone());
         self.deadline = self.deadline.into_iter().chain(other.deadline).min();
-        let spread = now.since(self.begun).saturating_add(stop.get_spread());
+        let spread = now.since(self.since).saturating_add(stop.get_spread());
         self.stop = self.stop.clone().spread(self.stop.get_spread().min(spread));
     }
 
@@ -66,12 +66,12 @@ impl Stopping {
     }
 
     /// When the next connection is closed.
-    fn next_at(&self, told: usize) -> Option<Moment> {
-        self.begun.checked_add(self.stop.next_at(self.count, told))
+    fn next_at(&self, closed: usize) -> Option<Moment> {
+        self.since.checked_add(self.stop.next_at(self.count, closed))
     }
 
-    fn tells_next(&self, now: Moment, told: usize) -> bool {
-        self.next_at(told).is_some_and(|at| at <= now)
+    fn closes_next(&self, now: Moment, closed: usize) -> bool {
+        self.next_at(closed).is_some_and(|at| at <= now)
     }
 }
 
@@ -81,7 +81,7 @@ pub(crate) enum Step {
     /// Emit `Stopping`.
     Stopping(ServerId),
     /// Close this connection because the server goes away.
-    Tell(u32),
+    Close(u32),
     /// Cut this connection.
     Cut(u32),
     /// Emit `Stopped`; the server is removed.
@@ -152,7 +152,9 @@ impl Server {
     fn due(&self) -> Option<Moment> {
         let stopping = self.stopping.as_deref()?;
         match self.phase {
-            Phase::Telling { told, .. } => stopping.next_at(told).into_iter().chain(stopping.deadline).min(),
+            Phase::Closing { closed, .. } => {
+                stopping.next_at(closed).into_iter().chain(stopping.deadline).min()
+            }
             Phase::Announced | Phase::Waiting => stopping.deadline,
             Phase::Serving | Phase::Ending { .. } => None,
         }
@@ -222,7 +224,7 @@ impl Servers {
     pub(crate) fn stop(&mut self, id: ServerId, now: Moment, stop: Stop) {
         let Some(server) = self.get_mut(id) else { return };
         match &mut server.stopping {
-            Some(stopping) => stopping.hasten(now, &stop),
+            Some(stopping) => stopping.merge(now, &stop),
             None => {
                 server.stopping = Some(Box::new(Stopping::new(now, server.admission.connections(), stop)));
                 server.phase = Phase::Announced;
@@ -281,8 +283,8 @@ impl Servers {
                 .listeners
                 .iter()
                 .any(|listener| listener.ready && listener.retry_at.is_none_or(|at| at <= now)),
-            Phase::Telling { told, .. } => {
-                let next = server.stopping.as_ref().is_none_or(|stopping| stopping.tells_next(now, told));
+            Phase::Closing { closed, .. } => {
+                let next = server.stopping.as_ref().is_none_or(|stopping| stopping.closes_next(now, closed));
                 next || server.admission.connections() == 0 || server.is_over(now)
             }
             Phase::Waiting => server.admission.connections() == 0 || server.is_over(now),
@@ -320,8 +322,8 @@ impl Servers {
     pub(crate) fn settle(&mut self) {
         if self.busy {
             self.busy = self.list.iter().flatten().any(|server| {
-                let at_rest = |listener: &Listener| !listener.ready && listener.retry_at.is_none();
-                !matches!(server.phase, Phase::Serving) || !server.listeners.iter().all(at_rest)
+                let is_idle = |listener: &Listener| !listener.ready && listener.retry_at.is_none();
+                !matches!(server.phase, Phase::Serving) || !server.listeners.iter().all(is_idle)
             });
         }
     }
@@ -341,20 +343,20 @@ impl Servers {
             match server.phase {
                 Phase::Serving => return Step::Nothing,
                 Phase::Announced => {
-                    server.phase = Phase::Telling { cursor: 0, told: 0 };
+                    server.phase = Phase::Closing { cursor: 0, closed: 0 };
                     return Step::Stopping(id);
                 }
-                Phase::Telling { .. } if server.is_over(now) || server.admission.connections() == 0 => {
+                Phase::Closing { .. } if server.is_over(now) || server.admission.connections() == 0 => {
                     server.phase = Phase::Waiting;
                 }
-                Phase::Telling { cursor, told } => {
-                    if server.stopping.as_ref().is_some_and(|stopping| !stopping.tells_next(now, told)) {
+                Phase::Closing { cursor, closed } => {
+                    if server.stopping.as_ref().is_some_and(|stopping| !stopping.closes_next(now, closed)) {
                         return Step::Nothing;
                     }
                     match next(cursor) {
                         Some(slot) => {
-                            server.phase = Phase::Telling { cursor: slot + 1, told: told + 1 };
-                            return Step::Tell(slot);
+                            server.phase = Phase::Closing { cursor: slot + 1, closed: closed + 1 };
+                            return Step::Close(slot);
                         }
                         None => server.phase = Phase::Waiting,
                     }

@@ -132,7 +132,7 @@ impl Connections {
     }
 
     /// Closes a connection because its server goes away.
-    pub(crate) fn leave(&mut self, slot: u32) {
+    pub(crate) fn go_away(&mut self, slot: u32) {
         let Self { slots, servers, now, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
         let Some(stopping) = servers.at(live.server).and_then(|server| server.stopping.as_ref()) else {
@@ -144,7 +144,7 @@ impl Connections {
     }
 
     /// Cuts a connection that missed the deadline.
-    pub(crate) fn cut(&mut self, slot: u32) {
+    pub(crate) fn abort_stopped(&mut self, slot: u32) {
         if let Some(live) = self.slots.at_mut(slot) {
             live.connection.abort(self.now, Error::Stopped);
             self.mark_dirty(slot);

@@ -9,17 +9,17 @@ use ws_proto::Request;
 
 impl Connections {
     /// Rejects a request without the token that its server requires.
-    pub(crate) fn guard<'a>(&mut self, id: ConnectionId, event: Event<'a>) -> Option<Event<'a>> {
+    pub(crate) fn require_token<'a>(&mut self, id: ConnectionId, event: Event<'a>) -> Option<Event<'a>> {
         let Self { slots, servers, .. } = self;
         let Some(live) = slots.get_mut(id) else { return Some(event) };
         let rule = servers.at(live.server).and_then(|server| server.token.as_ref());
         let Some(rule) = rule else { return Some(event) };
-        let asked = match event {
+        let incoming = match event {
             Event::Request(_, request) => ws_proto::Event::Request(request),
             Event::Upgrade(_, upgrade) => ws_proto::Event::Upgrade(upgrade),
             event => return Some(event),
         };
-        let request = match rule.authenticate(asked) {
+        let request = match rule.authenticate(incoming) {
             Ok(event) => {
                 live.set(flag::AUTHENTICATED);
                 return Event::of(id, event);
@@ -31,15 +31,15 @@ impl Connections {
         None
     }
 
-    /// Whether the end of a connection is not reported: it never showed the token, and `report_all_closes` is not set.
-    pub(crate) fn hides_end(&self, id: ConnectionId) -> bool {
+    /// Whether the end of a connection is not reported: it never presented the token, and `report_all_closes` is not set.
+    pub(crate) fn is_close_hidden(&self, id: ConnectionId) -> bool {
         let Some(live) = self.slots.get(id) else { return false };
         self.token_rule(id).is_some()
             && !live.has(flag::AUTHENTICATED)
             && !live.connection.config().get_report_all_closes()
     }
 
-    /// Sets the cookie for a client that showed the token in the query.
+    /// Sets the cookie for a client that presented the token in the query.
     pub(crate) fn set_token_cookie<B>(
         &self,
         id: ConnectionId,

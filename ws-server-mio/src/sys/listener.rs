@@ -110,7 +110,7 @@ impl Acceptor {
 
     /// A new socket, and its address if it has one.
     ///
-    /// To read, write and shut down, a stream is a descriptor, whatever its family: both kinds are stored as the
+    /// To read, write and shut down, a stream is a descriptor, regardless of its family: both kinds are stored as the
     /// same type, so that a connection is no larger and no slower. The system rejects TCP-only operations (addresses,
     /// `TCP_NODELAY`) on the other kind.
     pub(crate) fn accept(&mut self) -> io::Result<(NewSocket, Option<SocketAddr>)> {

@@ -33,6 +33,6 @@ impl Lookup {
 
 impl fmt::Debug for Lookup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Lookup(given)" } else { "Lookup(system)" })
+        f.write_str(if self.0.is_some() { "Lookup(custom)" } else { "Lookup(system)" })
     }
 }

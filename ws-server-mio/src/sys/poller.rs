@@ -76,10 +76,12 @@ impl Selector {
 
     /// The last batch.
     #[inline]
-    pub(crate) fn each(&self, mut hear: impl FnMut(Token, Readiness)) {
+    pub(crate) fn each(&self, mut on_ready: impl FnMut(Token, Readiness)) {
         match self {
-            Self::Mio { ready, .. } => ready.iter().for_each(|event| hear(event.token(), event.into())),
-            Self::Other { ready, .. } => ready.iter().for_each(|(token, readiness)| hear(*token, *readiness)),
+            Self::Mio { ready, .. } => ready.iter().for_each(|event| on_ready(event.token(), event.into())),
+            Self::Other { ready, .. } => {
+                ready.iter().for_each(|(token, readiness)| on_ready(*token, *readiness))
+            }
         }
     }
 

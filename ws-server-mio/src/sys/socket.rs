@@ -42,7 +42,7 @@ pub trait Socket: Send {
     fn take_error(&self) -> io::Result<Option<io::Error>>;
 
     /// Whether a read or a write shorter than possible shows that there is no more.
-    fn short_says_all(&self) -> bool {
+    fn short_transfer_is_last(&self) -> bool {
         true
     }
 
@@ -225,10 +225,10 @@ impl SocketRef<'_> {
     /// Whether a read or a write shorter than possible shows that the kernel has no more: no further
     /// call is needed to see `WouldBlock`.
     #[inline]
-    pub(crate) fn short_says_all(self) -> bool {
+    pub(crate) fn short_transfer_is_last(self) -> bool {
         match self {
             Self::Tcp(_) => SHORT_TRANSFER_IS_LAST,
-            Self::Other(socket) => socket.short_says_all(),
+            Self::Other(socket) => socket.short_transfer_is_last(),
             Self::Gone => true,
         }
     }
@@ -240,7 +240,7 @@ impl SocketRef<'_> {
         }
     }
 
-    /// Lets the kernel detect that the peer vanishes.
+    /// Has the kernel detect a vanished peer.
     pub(crate) fn probe(self) {
         if let Self::Tcp(stream) = self {
             probe(stream);

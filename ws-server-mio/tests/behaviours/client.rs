@@ -59,19 +59,19 @@ fn row_21_a_client_reconnects_as_the_same_object_at_once_or_by_policy() {
     let (server, port) = (rig.server, rig.address().port());
     let url = rig.endpoint.connections().server(server).url("/chat?room=7").unwrap();
     assert!(url.starts_with("ws://localhost:"), "a name that needs no lookup: {url}");
-    let (keys, told) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
-    let (offered, noted) = (keys.clone(), told.clone());
+    let (keys, reports) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
+    let (offered, recorded) = (keys.clone(), reports.clone());
     rig.app.also = Some(Box::new(move |_, event| match event {
         Event::Upgrade(_, upgrade) => {
             offered.lock().unwrap().push(upgrade.headers()["sec-websocket-key"].clone());
         }
         Event::ConnectFailed { client, error: ConnectError::Unreachable { tried, .. } } => {
             assert!(tried.iter().all(|address| address.port() == port) && !tried.is_empty());
-            noted.lock().unwrap().push((*client, 0, Duration::ZERO));
+            recorded.lock().unwrap().push((*client, 0, Duration::ZERO));
         }
         Event::ConnectFailed { error, .. } => panic!("{error}"),
         Event::Reconnecting { client, attempt, delay } => {
-            noted.lock().unwrap().push((*client, *attempt, *delay));
+            recorded.lock().unwrap().push((*client, *attempt, *delay));
         }
         _ => {}
     }));
@@ -101,7 +101,7 @@ fn row_21_a_client_reconnects_as_the_same_object_at_once_or_by_policy() {
     let third = opened(&mut rig, client, Some(second));
     assert!(closed_of(&rig, second).clean);
     assert!(first != second && second != third);
-    assert!(told.lock().unwrap().is_empty(), "the policy caused none of that");
+    assert!(reports.lock().unwrap().is_empty(), "the policy caused none of that");
 
     // By policy, when the server stops: each wait doubles, up to the longest, with random jitter.
     let policy = Reconnect::default().wait(SECOND, 4 * SECOND);
@@ -109,16 +109,16 @@ fn row_21_a_client_reconnects_as_the_same_object_at_once_or_by_policy() {
     rig.endpoint.connections().client(client).set_config(config).unwrap();
     rig.endpoint.connections().server(server).stop(SECOND);
     for (k, whole) in [1, 2, 4, 4, 4].into_iter().enumerate() {
-        rig.until("a wait", |_| told.lock().unwrap().last().is_some_and(|(_, n, _)| *n == k as u32 + 1));
+        rig.until("a wait", |_| reports.lock().unwrap().last().is_some_and(|(_, n, _)| *n == k as u32 + 1));
         if k == 0 {
             rig.until("the server's end", |rig| rig.app.count(|seen| matches!(seen, Seen::Stopped(_))) == 1);
             assert_eq!(closed_of(&rig, third).code, CloseCode::GOING_AWAY);
         }
-        let mut told = std::mem::take(&mut *told.lock().unwrap());
-        let (of, attempt, delay) = told.pop().unwrap();
+        let mut reports = std::mem::take(&mut *reports.lock().unwrap());
+        let (of, attempt, delay) = reports.pop().unwrap();
         assert_eq!((of, attempt), (client, k as u32 + 1));
         assert!(delay >= whole * SECOND / 2 && delay <= whole * SECOND, "{delay:?} of {whole} s");
-        assert_eq!(told.len(), k.min(1), "a failure is reported first, after an attempt");
+        assert_eq!(reports.len(), k.min(1), "a failure is reported first, after an attempt");
         clock.pass(delay - Duration::from_millis(1));
         rig.turn();
         assert_eq!(state(&mut rig, client), ClientState::Waiting, "not before its time");

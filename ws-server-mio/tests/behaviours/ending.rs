@@ -93,7 +93,7 @@ fn closed_of(rig: &Rig, id: ConnectionId) -> &ws_server_mio::Closed {
     assert_eq!(ends, 1, "{all:?}");
     match all.last() {
         Some(Seen::Closed(_, closed)) => closed,
-        other => panic!("{other:?} came after the close"),
+        other => panic!("{other:?} after the close"),
     }
 }
 
@@ -134,9 +134,9 @@ fn row_11_closed_is_reported_exactly_once_last_and_to_the_extension_first() {
             rig.turn();
         }
         assert!(closed_of(&rig, id).was_open, "{how:?}");
-        let mut told = log.take();
-        told.retain(|line| line.ends_with("closed"));
-        assert_eq!(told, ["extension: closed", "application: closed"], "{how:?}");
+        let mut reports = log.take();
+        reports.retain(|line| line.ends_with("closed"));
+        assert_eq!(reports, ["extension: closed", "application: closed"], "{how:?}");
         assert_eq!(rig.endpoint.connections().server(rig.server).count(), 0, "{how:?}");
     }
 
@@ -145,11 +145,11 @@ fn row_11_closed_is_reported_exactly_once_last_and_to_the_extension_first() {
     for (config, expected) in [(ServerConfig::new(), 1), (ServerConfig::new().report_all_closes(true), 2)] {
         let mut rig = Rig::new(config);
         let silent = rig.peer();
-        let mut asking = rig.peer();
-        asking.send(&get(rig.address(), "/"));
-        assert_eq!(rig.response(&mut asking).0, 200);
+        let mut http_peer = rig.peer();
+        http_peer.send(&get(rig.address(), "/"));
+        assert_eq!(rig.response(&mut http_peer).0, 200);
         rig.until("both", |rig| rig.endpoint.connections().server(rig.server).http_count() == 2);
-        drop((silent, asking));
+        drop((silent, http_peer));
         rig.until("their ends", |rig| rig.endpoint.connections().stats().open == 0);
         assert_eq!(rig.endpoint.connections().server(rig.server).http_count(), 0);
         assert_eq!(rig.app.closed().len(), expected);

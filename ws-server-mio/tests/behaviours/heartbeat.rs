@@ -30,7 +30,7 @@ fn row_20_a_heartbeat_goes_to_every_client_as_set_at_the_start_and_finds_dead_pe
     assert_eq!(rig.frame(&mut alive), (PING, Vec::new()));
     assert_eq!(rig.frame(&mut dead), (PING, Vec::new()));
 
-    // A peer that answers lives on, and its round-trip time is known. A peer that does not is closed.
+    // A peer that answers stays open, and its round-trip time is known. A peer that does not is closed.
     alive.send(&frame(PONG, b""));
     rig.until("the answer", |rig| rig.app.count(|seen| matches!(seen, Seen::Pong(of) if *of == id)) == 1);
     quiet(&clock, &mut rig, 29 * SECOND);

@@ -1,7 +1,7 @@
 //! The project's promises, row by row: each function is named after a row of the table in the README, and proves it
 //! over real sockets.
 //!
-//! Each is a script of what people do and see. What takes time runs by a given clock.
+//! Each is a script of what users do and see, on a virtual clock.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 #[path = "../common/mod.rs"]
@@ -55,7 +55,7 @@ impl Clock {
 struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Log {
-    fn note(&self, who: &str, event: &Event<'_>) {
+    fn note(&self, observer: &str, event: &Event<'_>) {
         let what = match event {
             Event::Upgrade(..) => "upgrade",
             Event::Open(..) => "open",
@@ -65,7 +65,7 @@ impl Log {
             Event::Stopped(_) => "stopped",
             _ => "more",
         };
-        self.0.lock().unwrap().push(format!("{who}: {what}"));
+        self.0.lock().unwrap().push(format!("{observer}: {what}"));
     }
 
     fn take(&self) -> Vec<String> {

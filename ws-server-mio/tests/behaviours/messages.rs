@@ -36,7 +36,7 @@ fn row_08_chunked_delivery_passes_fragments_on_and_unfragmented_messages_whole()
     peer.send(&[frame(TEXT, b"unfragmented"), frame(BINARY, &[7; 100_000])].concat());
     assert_eq!(rig.frame(&mut peer), (TEXT, b"unfragmented".to_vec()), "a whole message");
     assert_eq!(rig.frame(&mut peer), (BINARY, vec![7; 100_000]), "and that");
-    let pieces: Vec<_> = rig
+    let fragments: Vec<_> = rig
         .app
         .seen
         .iter()
@@ -45,7 +45,7 @@ fn row_08_chunked_delivery_passes_fragments_on_and_unfragmented_messages_whole()
             _ => None,
         })
         .collect();
-    assert_eq!(pieces, [("one ", true, false), ("zwö", false, false), (" three", false, true)]);
+    assert_eq!(fragments, [("one ", true, false), ("zwö", false, false), (" three", false, true)]);
     assert_eq!(rig.app.count(|seen| matches!(seen, Seen::Text(..))), 1);
     assert_eq!(rig.app.count(|seen| matches!(seen, Seen::Binary(..))), 1);
 }

@@ -105,12 +105,12 @@ fn row_06_open_is_reported_after_the_switch_and_sending_works_from_then_on() {
     assert!(rig.app.open_ids().is_empty());
 
     let switched = Arc::new(Mutex::new(Vec::new()));
-    let told = switched.clone();
+    let statuses = switched.clone();
     rig.app.also = Some(Box::new(move |connections, event| {
         if let Event::Open(id, response) = event {
             assert_eq!(connections.state(*id), State::Open);
             connections.send(*id, "welcome").unwrap();
-            told.lock().unwrap().push(response.status());
+            statuses.lock().unwrap().push(response.status());
         }
     }));
     rig.endpoint.connections().accept(id, upgrade).unwrap();

@@ -53,7 +53,7 @@ fn row_14_raw_frames_are_sent_verbatim_and_rejected_where_they_would_break_the_p
     assert_eq!(send(raw(Opcode::Binary, true, &[1]).unwrap()), Ok(Sent::Queued));
     assert_eq!(send(raw(Opcode::Pong, true, b"alive").unwrap()), Ok(Sent::Queued));
 
-    // The peer has the accepted frames, one by one, and the connection goes on. Pings and Pongs may overtake the rest.
+    // The peer has the accepted frames, one by one, and the connection continues. Pings and Pongs may overtake the rest.
     let frames: Vec<_> = (0..6).map(|_| rig.frame(&mut peer)).collect();
     let (control, data): (Vec<_>, Vec<_>) = frames.into_iter().partition(|(first, _)| first & 8 != 0);
     assert_eq!(control, [(PING, b"between".to_vec()), (PONG, b"alive".to_vec())]);

@@ -21,7 +21,7 @@ fn answers(rig: &mut Rig, address: SocketAddr) {
 
 #[test]
 fn row_01_start_finds_a_free_port_above_1024_and_a_failed_start_can_be_retried() {
-    // One word each; the default is every interface.
+    // One call each; the default is every interface.
     for (bind, this_machine_only) in
         [(Bind::default(), false), (Bind::any(), false), (Bind::lan(), false), (Bind::localhost(), true)]
     {
@@ -103,9 +103,11 @@ fn row_02_stop_calls_extension_and_application_sends_1001_within_a_deadline_and_
     clock.pass(SECOND);
     rig.until("its end", |rig| matches!(rig.app.seen.last(), Some(Seen::Stopped(server)) if *server == old));
     rig.end(&mut silent);
-    let told = ["stopping", "closed", "closed", "stopped"];
-    let expected: Vec<_> =
-        told.iter().flat_map(|what| [format!("extension: {what}"), format!("application: {what}")]).collect();
+    let order = ["stopping", "closed", "closed", "stopped"];
+    let expected: Vec<_> = order
+        .iter()
+        .flat_map(|what| [format!("extension: {what}"), format!("application: {what}")])
+        .collect();
     assert_eq!(log.take(), expected);
 
     // A second call is harmless, and the same endpoint starts again, on the same port.
@@ -130,14 +132,14 @@ fn row_03_one_thread_where_a_turn_has_a_budget_and_never_blocks() {
     // Each call of the handler takes 300 µs; a turn of 1 ms has four, the last one begun in time.
     let all: Vec<u8> = (0..40).flat_map(|_| frame(TEXT, b"x")).collect();
     peer.send(&all);
-    let (me, mut heard, mut full) = (thread::current().id(), 0, 0);
-    while heard < 40 {
+    let (me, mut handled, mut full) = (thread::current().id(), 0, 0);
+    while handled < 40 {
         let turn = rig.endpoint.poll(Some(Duration::ZERO), |connections, event| {
             if let Event::Message(id, message) = event {
                 assert_eq!(thread::current().id(), me);
                 connections.send(id, message).unwrap();
                 clock.pass(Duration::from_micros(300));
-                heard += 1;
+                handled += 1;
             }
         });
         let turn = turn.unwrap();

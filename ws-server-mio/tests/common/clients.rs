@@ -1,4 +1,4 @@
-//! A server and its clients on one endpoint, with a given clock.
+//! A server and its clients on one endpoint, with a virtual clock.
 
 use super::{Clock, ok};
 use socket2::{Domain, Socket, Type};
@@ -12,15 +12,15 @@ use ws_server_mio::{
 };
 
 /// The requests that the server received.
-pub struct Asked {
+pub struct UpgradeRequest {
     pub path_and_query: String,
     pub headers: http::HeaderMap,
 }
 
 /// Reports that the application has not looked at yet.
 #[derive(Default)]
-pub struct Told {
-    pub upgrades: Vec<Asked>,
+pub struct Events {
+    pub upgrades: Vec<UpgradeRequest>,
     /// The server's connections, as they open.
     pub accepted: Vec<ConnectionId>,
     pub opened: Vec<(ClientId, ConnectionId)>,
@@ -35,7 +35,7 @@ pub struct Both {
     pub endpoint: Endpoint,
     pub server: ServerId,
     pub clock: Clock,
-    pub told: Told,
+    pub events: Events,
     /// The server rejects upgrades with this status.
     pub refuse: Option<u16>,
     /// The subprotocol that the server chooses.
@@ -66,7 +66,7 @@ impl Both {
             endpoint,
             server,
             clock,
-            told: Told::default(),
+            events: Events::default(),
             refuse: None,
             choose: None,
             silent: false,
@@ -111,19 +111,21 @@ impl Both {
     }
 
     pub fn turn(&mut self) {
-        let Self { endpoint, told, refuse, choose, silent, .. } = self;
+        let Self { endpoint, events, refuse, choose, silent, .. } = self;
         let handler = |connections: &mut Connections, event: Event<'_>| match event {
-            Event::ConnectFailed { client, error } => told.failed.push((client, error)),
+            Event::ConnectFailed { client, error } => events.failed.push((client, error)),
             Event::Reconnecting { client, attempt, delay } => {
-                told.reconnecting.push((client, attempt, delay));
+                events.reconnecting.push((client, attempt, delay));
             }
             event => match event.connection().map(|id| (id, connections.client_of(id))) {
-                Some((id, Some(client))) => told.of_client(client, id, event),
-                Some((id, None)) if connections.server_of(id).is_none() => told.without_client(id, event),
+                Some((id, Some(client))) => events.of_client(client, id, event),
+                Some((id, None)) if connections.server_of(id).is_none() => events.without_client(id, event),
                 _ => match event {
                     Event::Upgrade(id, mut upgrade) => {
                         let path_and_query = upgrade.uri().to_string();
-                        told.upgrades.push(Asked { path_and_query, headers: upgrade.headers().clone() });
+                        events
+                            .upgrades
+                            .push(UpgradeRequest { path_and_query, headers: upgrade.headers().clone() });
                         if let Some(status) = *refuse {
                             let mut answer = ok("not you");
                             *answer.status_mut() = http::StatusCode::from_u16(status).unwrap();
@@ -134,7 +136,7 @@ impl Both {
                         }
                         connections.accept(id, upgrade).unwrap();
                     }
-                    Event::Open(id, _) => told.accepted.push(id),
+                    Event::Open(id, _) => events.accepted.push(id),
                     Event::Message(id, message) if !*silent => {
                         let _ = connections.send(id, message);
                     }
@@ -160,10 +162,10 @@ impl Both {
         }
     }
 
-    fn take<T>(&mut self, what: &str, take: impl Fn(&mut Told) -> Option<T>) -> T {
+    fn take<T>(&mut self, what: &str, take: impl Fn(&mut Events) -> Option<T>) -> T {
         let mut taken = None;
         self.until(what, |rig| {
-            taken = take(&mut rig.told);
+            taken = take(&mut rig.events);
             taken.is_some()
         });
         taken.unwrap()
@@ -171,29 +173,29 @@ impl Both {
 
     /// Runs turns until the client's connection opens.
     pub fn opened(&mut self, client: ClientId) -> ConnectionId {
-        self.take("an open connection", |told| take(&mut told.opened, |(of, _)| *of == client)).1
+        self.take("an open connection", |events| take(&mut events.opened, |(of, _)| *of == client)).1
     }
 
     pub fn failed(&mut self, client: ClientId) -> ConnectError {
-        self.take("a failure", |told| take(&mut told.failed, |(of, _)| *of == client)).1
+        self.take("a failure", |events| take(&mut events.failed, |(of, _)| *of == client)).1
     }
 
     pub fn reconnecting(&mut self, client: ClientId) -> (u32, Duration) {
         let what = "a report of another attempt";
         let (_, attempt, delay) =
-            self.take(what, |told| take(&mut told.reconnecting, |(of, ..)| *of == client));
+            self.take(what, |events| take(&mut events.reconnecting, |(of, ..)| *of == client));
         (attempt, delay)
     }
 
     pub fn closed(&mut self, id: ConnectionId) -> Box<Closed> {
-        self.take("the end", |told| take(&mut told.client_closed, |(of, _)| *of == id)).1
+        self.take("the end", |events| take(&mut events.client_closed, |(of, _)| *of == id)).1
     }
 
     /// The next text that the client's connection received.
     pub fn text(&mut self, id: ConnectionId) -> String {
-        self.take("a text", |told| {
-            let place = told.texts.iter().position(|(of, _)| *of == id)?;
-            told.texts.remove(place)
+        self.take("a text", |events| {
+            let place = events.texts.iter().position(|(of, _)| *of == id)?;
+            events.texts.remove(place)
         })
         .1
     }
@@ -204,7 +206,7 @@ fn take<T>(list: &mut Vec<T>, is: impl Fn(&T) -> bool) -> Option<T> {
     Some(list.remove(place))
 }
 
-impl Told {
+impl Events {
     fn of_client(&mut self, client: ClientId, id: ConnectionId, event: Event<'_>) {
         match event {
             Event::Open(_, response) => {

@@ -102,9 +102,9 @@ impl App {
                     let _ = connections.send(id, message);
                 }
             }
-            Event::Fragment(id, piece) => {
-                let text = String::from_utf8_lossy(piece.data.as_bytes()).into_owned();
-                self.seen.push(Seen::Fragment(id, text, piece.first, piece.last));
+            Event::Fragment(id, chunk) => {
+                let text = String::from_utf8_lossy(chunk.data.as_bytes()).into_owned();
+                self.seen.push(Seen::Fragment(id, text, chunk.first, chunk.last));
             }
             Event::Pong(id, _) => self.seen.push(Seen::Pong(id)),
             Event::Drained(id) => self.seen.push(Seen::Drained(id)),
@@ -136,7 +136,7 @@ pub struct Rig {
     pub app: App,
 }
 
-/// Nothing here takes seconds; this only cuts a hang.
+/// Nothing here takes seconds; this only ends a hang.
 const HANG: Duration = Duration::from_secs(20);
 
 impl Rig {

@@ -8,7 +8,7 @@ use ws_server_mio::{Budget, Options, Turn, Watch};
 
 pub const HANG: Duration = Duration::from_secs(20);
 
-/// A rig whose wake-ups come through a channel.
+/// A rig whose wake-ups arrive through a channel.
 pub struct Watched {
     pub rig: Rig,
     pub watch: Watch,
@@ -32,9 +32,9 @@ impl Watched {
 
     /// Waits until the kernel has reported everything: a job's wake-up comes after it.
     pub fn settle(&mut self) {
-        let (tell, told) = mpsc::channel();
-        self.rig.endpoint.remote().run(move |_| tell.send(()).unwrap()).unwrap();
-        self.until("everything reported", |_| told.try_recv().is_ok());
+        let (sender, receiver) = mpsc::channel();
+        self.rig.endpoint.remote().run(move |_| sender.send(()).unwrap()).unwrap();
+        self.until("everything reported", |_| receiver.try_recv().is_ok());
         assert_eq!(self.woken.try_recv(), Err(TryRecvError::Empty));
     }
 

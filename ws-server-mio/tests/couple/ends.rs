@@ -14,7 +14,7 @@ fn close(code: u16, reason: &str) -> Vec<u8> {
 
 #[test]
 fn code_and_reason_cross_in_both_directions() {
-    for (payload, told) in [
+    for (payload, expected) in [
         (close(4005, "gone"), "closed 4005 gone"),
         (close(1000, ""), "closed 1000"),
         (close(1012, "back soon"), "closed 1012 back soon"),
@@ -29,8 +29,8 @@ fn code_and_reason_cross_in_both_directions() {
         assert_eq!(proxy.frame(&mut host), (CLOSE, payload.clone()));
         host.send(&plain(CLOSE, &payload));
         drop(host);
-        proxy.until("both ends", |proxy| proxy.app.told.len() == 4);
-        assert_eq!(proxy.app.told[2..], [format!("front {told}"), format!("back {told}")]);
+        proxy.until("both ends", |proxy| proxy.app.events.len() == 4);
+        assert_eq!(proxy.app.events[2..], [format!("front {expected}"), format!("back {expected}")]);
 
         let mut proxy = Proxy::new();
         let (mut client, mut host) = proxy.pair();
@@ -42,8 +42,8 @@ fn code_and_reason_cross_in_both_directions() {
         client.send(&frame(CLOSE, &payload));
         proxy.end(&mut client);
         drop(client);
-        proxy.until("both ends", |proxy| proxy.app.told.len() == 4);
-        assert_eq!(proxy.app.told[2..], [format!("back {told}"), format!("front {told}")]);
+        proxy.until("both ends", |proxy| proxy.app.events.len() == 4);
+        assert_eq!(proxy.app.events[2..], [format!("back {expected}"), format!("front {expected}")]);
     }
 }
 
@@ -74,16 +74,16 @@ fn a_client_that_cannot_connect_ends_the_other_side_with_1011() {
         let mut proxy = Proxy::new();
         proxy.app.forgets = forgets;
         // A port without a listener.
-        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        proxy.app.upstream = format!("ws://{gone}/");
+        let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        proxy.app.upstream = format!("ws://{unused}/");
         let mut client = proxy.client();
         let (first, payload) = proxy.frame(&mut client);
         assert_eq!((first, close_code(&payload)), (CLOSE, 1011));
         client.send(&frame(CLOSE, &payload));
         proxy.end(&mut client);
         drop(client);
-        proxy.until("the end", |proxy| proxy.app.told.len() == 3);
-        assert_eq!(proxy.app.told[..2], ["front open", "failed"]);
+        proxy.until("the end", |proxy| proxy.app.events.len() == 3);
+        assert_eq!(proxy.app.events[..2], ["front open", "failed"]);
     }
 }
 
@@ -91,7 +91,7 @@ fn a_client_that_cannot_connect_ends_the_other_side_with_1011() {
 fn a_host_that_rejects_ends_the_other_side_with_1011() {
     let mut proxy = Proxy::new();
     let mut client = proxy.client();
-    let (mut host, _) = proxy.asked();
+    let (mut host, _) = proxy.upstream_request();
     host.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
     let (first, payload) = proxy.frame(&mut client);
     assert_eq!((first, close_code(&payload)), (CLOSE, 1011));
@@ -102,14 +102,14 @@ fn a_client_with_a_policy_may_retry_before_the_other_side_closes() {
     let policy = || Reconnect::default().wait(Duration::from_millis(1), Duration::from_millis(2));
     let mut proxy = Proxy::with(ServerConfig::new(), ClientConfig::default().reconnect(policy()));
     let mut client = proxy.client();
-    let (mut host, _) = proxy.asked();
-    client.send(&frame(TEXT, b"for whoever comes"));
+    let (mut host, _) = proxy.upstream_request();
+    client.send(&frame(TEXT, b"for the next host"));
     host.send(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
     // The application removes failing clients, unless the test says otherwise.
     proxy.app.forgets = false;
-    let (mut host, key) = proxy.asked();
+    let (mut host, key) = proxy.upstream_request();
     proxy.answer(&mut host, &key);
-    assert_eq!(proxy.frame(&mut host), (TEXT, b"for whoever comes".to_vec()));
+    assert_eq!(proxy.frame(&mut host), (TEXT, b"for the next host".to_vec()));
     assert_eq!(proxy.app.count("failed"), 1);
 
     // The coupling ends with the connection; the client reconnects alone.
@@ -117,10 +117,10 @@ fn a_client_with_a_policy_may_retry_before_the_other_side_closes() {
     assert_eq!(proxy.frame(&mut host).0, CLOSE);
     drop(host);
     assert_eq!(proxy.frame(&mut client), (CLOSE, close(1012, "")));
-    let (mut host, key) = proxy.asked();
+    let (mut host, key) = proxy.upstream_request();
     proxy.answer(&mut host, &key);
     host.send(&plain(TEXT, b"hello again"));
-    proxy.until("a message", |proxy| proxy.app.told.iter().any(|told| told.starts_with("back message")));
+    proxy.until("a message", |proxy| proxy.app.events.iter().any(|event| event.starts_with("back message")));
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_client_that_stops_retrying_ends_the_other_side() {
         let mut proxy = Proxy::with(ServerConfig::new(), ClientConfig::default().reconnect(policy));
         proxy.app.forgets = false;
         let mut client = proxy.client();
-        let (mut host, _) = proxy.asked();
+        let (mut host, _) = proxy.upstream_request();
         if waits {
             host.send(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
             proxy.until("the wait", |proxy| proxy.app.count("reconnecting") == 1);
@@ -149,13 +149,13 @@ fn a_connecting_client_whose_partner_is_gone_is_disconnected() {
     let mut proxy = Proxy::new();
     proxy.app.forgets = false;
     let client = proxy.client();
-    let (mut host, _) = proxy.asked();
+    let (mut host, _) = proxy.upstream_request();
     let front = proxy.app.front[0];
     // The leg is held: only a reset is seen.
     SockRef::from(&client.stream).set_linger(Some(Duration::ZERO)).unwrap();
     drop(client);
     proxy.until("its end", |proxy| proxy.app.count("failed") == 1);
-    assert_eq!(proxy.app.told, ["front open", "front closed 1006", "failed"]);
+    assert_eq!(proxy.app.events, ["front open", "front closed 1006", "failed"]);
     proxy.until("the end of the attempt", |_| {
         host.read();
         host.ended.is_some()
@@ -174,7 +174,7 @@ fn a_remaining_leg_may_get_another_partner() {
     assert_eq!(proxy.connections().couple(front, second), Err(CoupleError::Coupled(Leg::Connection(front))));
     proxy.app.next = Some((front, second));
     drop(first);
-    let (mut host, key) = proxy.asked();
+    let (mut host, key) = proxy.upstream_request();
     client.send(&frame(TEXT, b"who is there?"));
     proxy.answer(&mut host, &key);
     assert_eq!(proxy.frame(&mut host), (TEXT, b"who is there?".to_vec()));
@@ -194,5 +194,5 @@ fn a_close_by_the_application_crosses_with_the_peers_answer() {
     proxy.end(&mut client);
     drop(client);
     assert_eq!(proxy.frame(&mut host), (CLOSE, close(4001, "")));
-    assert!(proxy.app.told.iter().all(|told| !told.contains("message")));
+    assert!(proxy.app.events.iter().all(|event| !event.contains("message")));
 }

@@ -56,7 +56,7 @@ fn a_slow_reader_slows_the_sender_and_the_proxy_holds_little() {
         let payload = vec![7; MESSAGE];
         let message = if from_client { frame(BINARY, &payload) } else { plain(BINARY, &payload) };
         let (mut sent, mut still) = (0, 0);
-        // The other end does not read, until nothing moves any more.
+        // The other end does not read, until all progress stops.
         while still < 100 {
             let before = (sent, from.unsent.len());
             feed(&mut from, &message, &mut sent, COUNT);
@@ -73,7 +73,7 @@ fn a_slow_reader_slows_the_sender_and_the_proxy_holds_little() {
             got += take(&mut to);
             got == COUNT
         });
-        assert_eq!(proxy.app.told, ["front open", "back open"]);
+        assert_eq!(proxy.app.events, ["front open", "back open"]);
     }
 }
 

@@ -26,15 +26,15 @@ fn messages_cross_in_order_both_ways_past_the_application() {
         assert_eq!(proxy.frame(&mut host), (TEXT, text.clone().into_bytes()));
         assert_eq!(proxy.frame(&mut client), (BINARY, text.clone().into_bytes()));
     }
-    assert_eq!(proxy.app.told, ["front open", "back open"]);
+    assert_eq!(proxy.app.events, ["front open", "back open"]);
     assert_eq!(proxy.connections().stats().messages_out, 200);
 }
 
 #[test]
 fn chunked_messages_cross_while_they_arrive() {
-    let pieces = Delivery::Chunked { whole: 0 };
-    let client = ClientConfig::new().delivery(pieces);
-    let mut proxy = Proxy::with(ServerConfig::new().delivery(pieces), client);
+    let chunked = Delivery::Chunked { whole: 0 };
+    let client = ClientConfig::new().delivery(chunked);
+    let mut proxy = Proxy::with(ServerConfig::new().delivery(chunked), client);
     let (mut client, mut host) = proxy.pair();
     // The first arrives before the last is sent, and a ping in between does not cross.
     client.send(&frame(0x01, b"one "));
@@ -47,7 +47,7 @@ fn chunked_messages_cross_while_they_arrive() {
     assert_eq!(proxy.frame(&mut client), (0x02, b"four".to_vec()));
     host.send(&plain(0x80, b""));
     assert_eq!(proxy.frame(&mut client), (0x80, b"".to_vec()));
-    assert_eq!(proxy.app.told, ["front open", "back open"]);
+    assert_eq!(proxy.app.events, ["front open", "back open"]);
 }
 
 #[test]
@@ -71,10 +71,10 @@ fn pings_and_pongs_stay_on_their_leg() {
     assert_eq!(proxy.connections().send_ping(front, b"you?"), Ok(Sent::Queued));
     assert_eq!(proxy.frame(&mut client), (PING, b"you?".to_vec()));
     client.send(&[frame(PONG, b"you?"), frame(TEXT, b"after")].concat());
-    assert_eq!(proxy.frame(&mut host), (TEXT, b"after".to_vec()), "nothing came before it");
+    assert_eq!(proxy.frame(&mut host), (TEXT, b"after".to_vec()), "nothing precedes it");
     host.send(&plain(PING, b"and you?"));
     assert_eq!(proxy.frame(&mut host), (PONG, b"and you?".to_vec()));
-    assert_eq!(proxy.app.told, ["front open", "back open", "front pong"]);
+    assert_eq!(proxy.app.events, ["front open", "back open", "front pong"]);
 }
 
 #[cfg(feature = "deflate")]
@@ -107,14 +107,14 @@ fn each_leg_negotiates_its_own_compression() {
 fn a_connecting_leg_holds_the_other_and_loses_nothing() {
     let mut proxy = Proxy::new();
     let mut client = proxy.client();
-    let (mut host, key) = proxy.asked();
+    let (mut host, key) = proxy.upstream_request();
     client.send(&[frame(TEXT, b"early"), frame(TEXT, b"too")].concat());
     proxy.turns(20);
-    assert_eq!(proxy.app.told, ["front open"], "it is not read yet");
+    assert_eq!(proxy.app.events, ["front open"], "it is not read yet");
     proxy.answer(&mut host, &key);
     assert_eq!(proxy.frame(&mut host), (TEXT, b"early".to_vec()));
     assert_eq!(proxy.frame(&mut host), (TEXT, b"too".to_vec()));
-    assert_eq!(proxy.app.told, ["front open", "back open"]);
+    assert_eq!(proxy.app.events, ["front open", "back open"]);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn early_data_of_the_host_waits_for_a_client_accepted_later() {
     proxy.app.couples = false;
     let upstream = proxy.app.upstream.clone();
     let upstream = proxy.connections().connect(upstream.as_str(), ClientConfig::new()).unwrap();
-    let (mut host, key) = proxy.asked();
+    let (mut host, key) = proxy.upstream_request();
     proxy.answer(&mut host, &key);
     // Its upgrade is still undecided when the two are coupled.
     proxy.app.holds = true;
@@ -137,7 +137,7 @@ fn early_data_of_the_host_waits_for_a_client_accepted_later() {
     proxy.connections().accept(front, upgrade).unwrap();
     proxy.until("the switch", |_| client.take_head().is_some());
     assert_eq!(proxy.frame(&mut client), (TEXT, b"welcome".to_vec()));
-    assert_eq!(proxy.app.told, ["back open", "front open"]);
+    assert_eq!(proxy.app.events, ["back open", "front open"]);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn closed_identical_and_already_coupled_legs_are_rejected_without_effect() {
     assert_eq!(connections.couple(third, front), Err(CoupleError::Gone(Leg::Connection(front))));
     assert_eq!(connections.couple(third, connecting), Err(CoupleError::Gone(Leg::Client(connecting))));
     alone.send(&frame(TEXT, b"mine"));
-    proxy.until("a message", |proxy| proxy.app.told.iter().any(|told| told.starts_with("front message")));
+    proxy.until("a message", |proxy| proxy.app.events.iter().any(|event| event.starts_with("front message")));
 }
 
 /// Keeps messages that begin with "!", and records all.
@@ -196,7 +196,7 @@ fn an_extension_filters_each_message_first() {
     assert_eq!(proxy.frame(&mut client), (TEXT, b"kept".to_vec()));
     host.send(&plain(TEXT, b"!back"));
     assert_eq!(proxy.frame(&mut host), (TEXT, b"kept".to_vec()));
-    assert_eq!(proxy.app.told, ["front open", "back open"]);
+    assert_eq!(proxy.app.events, ["front open", "back open"]);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn an_application_pause_outlasts_the_coupling() {
     let mut client = proxy.client();
     let front = proxy.app.front[0];
     proxy.connections().pause(front);
-    let (mut host, key) = proxy.asked();
+    let (mut host, key) = proxy.upstream_request();
     proxy.answer(&mut host, &key);
     client.send(&frame(TEXT, b"later"));
     std::thread::sleep(Duration::from_millis(5));

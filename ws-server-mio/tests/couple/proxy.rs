@@ -21,7 +21,7 @@ pub(crate) struct App {
     pub(crate) upstream: String,
     pub(crate) config: ClientConfig,
     /// The reported events, in words.
-    pub(crate) told: Vec<String>,
+    pub(crate) events: Vec<String>,
     /// The server's connections in order of arrival, and the clients' in order of opening.
     pub(crate) front: Vec<ConnectionId>,
     pub(crate) back: Vec<ConnectionId>,
@@ -40,18 +40,18 @@ impl App {
     fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
         match event {
             Event::ConnectFailed { client, .. } => {
-                self.told.push("failed".to_owned());
+                self.events.push("failed".to_owned());
                 if self.forgets {
                     connections.client(client).remove();
                 }
                 return;
             }
-            Event::Reconnecting { .. } => return self.told.push("reconnecting".to_owned()),
+            Event::Reconnecting { .. } => return self.events.push("reconnecting".to_owned()),
             _ => {}
         }
         let Some(id) = event.connection() else { return };
         let client = connections.client_of(id);
-        let who = if client.is_some() { "back" } else { "front" };
+        let side = if client.is_some() { "back" } else { "front" };
         let what = match event {
             Event::Upgrade(_, upgrade) if self.holds => return self.upgrades.push((id, upgrade)),
             Event::Upgrade(_, upgrade) => {
@@ -71,7 +71,7 @@ impl App {
                 "open".to_owned()
             }
             Event::Message(_, message) => format!("message {message:?}"),
-            Event::Fragment(_, piece) => format!("piece {piece:?}"),
+            Event::Fragment(_, fragment) => format!("fragment {fragment:?}"),
             Event::Pong(..) => "pong".to_owned(),
             Event::Drained(_) => "drained".to_owned(),
             Event::Closed(_, closed) => {
@@ -85,11 +85,11 @@ impl App {
             }
             event => format!("{event:?}"),
         };
-        self.told.push(format!("{who} {what}"));
+        self.events.push(format!("{side} {what}"));
     }
 
     pub(crate) fn count(&self, what: &str) -> usize {
-        self.told.iter().filter(|told| *told == what).count()
+        self.events.iter().filter(|event| *event == what).count()
     }
 }
 
@@ -107,7 +107,7 @@ impl Proxy {
         let app = App {
             upstream: format!("ws://{}/", host.local_addr().unwrap()),
             config: back,
-            told: Vec::new(),
+            events: Vec::new(),
             front: Vec::new(),
             back: Vec::new(),
             clients: Vec::new(),
@@ -139,7 +139,7 @@ impl Proxy {
     pub(crate) fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
         let start = Instant::now();
         while !done(self) {
-            assert!(start.elapsed() < HANG, "timed out waiting for {what}; reported: {:?}", self.app.told);
+            assert!(start.elapsed() < HANG, "timed out waiting for {what}; reported: {:?}", self.app.events);
             self.turn();
         }
     }
@@ -153,7 +153,7 @@ impl Proxy {
     }
 
     /// The proxy's connection at the host, its request still unanswered, and the key of that request.
-    pub(crate) fn asked(&mut self) -> (Peer, String) {
+    pub(crate) fn upstream_request(&mut self) -> (Peer, String) {
         let mut stream = None;
         self.until("a connection at the host", |proxy| {
             stream = proxy.host.accept().ok();
@@ -180,7 +180,7 @@ impl Proxy {
     /// A client, and its other end at the host.
     pub(crate) fn pair(&mut self) -> (Peer, Peer) {
         let client = self.client();
-        let (mut host, key) = self.asked();
+        let (mut host, key) = self.upstream_request();
         self.answer(&mut host, &key);
         (client, host)
     }

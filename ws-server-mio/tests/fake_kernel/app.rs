@@ -57,7 +57,7 @@ pub(super) struct Record {
     pub(super) id: Option<ConnectionId>,
     /// The lengths of the messages that the peer sent.
     pub(super) lengths: Vec<usize>,
-    pub(super) heard: usize,
+    pub(super) received: usize,
     pub(super) said: Vec<Said>,
     /// The last value sent by `LatestByKey`.
     pub(super) latest: usize,
@@ -65,15 +65,15 @@ pub(super) struct Record {
     pub(super) closed: Option<Box<Closed>>,
     /// The application closed or rejected it.
     pub(super) cut: bool,
-    piece: Vec<u8>,
+    chunk: Vec<u8>,
     /// What remains to be sent to it.
     pub(super) bulk: Option<Bulk>,
-    /// It asked to send no more.
+    /// The peer requested that nothing more is sent.
     pub(super) stopped: bool,
     /// The application has paused reading.
     pub(super) paused: bool,
     /// How many of its requests were reported.
-    pub(super) asked: usize,
+    pub(super) requests: usize,
     pub(super) stream: Option<(ConnectionId, ResponseBody)>,
 }
 
@@ -174,13 +174,13 @@ impl<'s> App<'s> {
                 self.slept += 1;
             }
             event => match event.connection() {
-                Some(id) => self.happened(connections, id, event),
+                Some(id) => self.on_event(connections, id, event),
                 None => panic!("{event:?}"),
             },
         }
     }
 
-    fn happened(&mut self, connections: &mut Connections, id: ConnectionId, event: Event<'_>) {
+    fn on_event(&mut self, connections: &mut Connections, id: ConnectionId, event: Event<'_>) {
         assert!(!self.stopped, "reported a connection of a stopped server");
         if let Some(peer) = self.ids.get(&id) {
             assert!(self.records[*peer].closed.is_none(), "reported something after the close");
@@ -188,7 +188,7 @@ impl<'s> App<'s> {
         match event {
             Event::Request(_, request) => self.request(connections, id, request),
             Event::Upgrade(_, upgrade) => {
-                let peer = self.meet(id, upgrade.path());
+                let peer = self.register_peer(id, upgrade.path());
                 match self.rng.below(100) {
                     0..75 => connections.accept(id, upgrade).unwrap(),
                     75..95 => self.later.push(Later::Upgrade(id, upgrade)),
@@ -217,12 +217,12 @@ impl<'s> App<'s> {
                 }
             }
             Event::Message(_, message) => self.message(connections, id, message),
-            Event::Fragment(_, piece) => {
+            Event::Fragment(_, chunk) => {
                 let record = self.record(id);
-                assert!(!piece.first || record.piece.is_empty());
-                record.piece.extend_from_slice(piece.data.as_bytes());
-                if piece.last {
-                    let whole = std::mem::take(&mut record.piece);
+                assert!(!chunk.first || record.chunk.is_empty());
+                record.chunk.extend_from_slice(chunk.data.as_bytes());
+                if chunk.last {
+                    let whole = std::mem::take(&mut record.chunk);
                     self.message(connections, id, Message::Binary(whole.into()));
                 }
             }
@@ -243,7 +243,7 @@ impl<'s> App<'s> {
     }
 
     /// The path names the connection's peer: `/kind/peer/…`.
-    fn meet(&mut self, id: ConnectionId, path: &str) -> usize {
+    fn register_peer(&mut self, id: ConnectionId, path: &str) -> usize {
         let peer: usize = path.split('/').nth(2).unwrap().parse().unwrap();
         self.ids.insert(id, peer);
         let known = self.records[peer].id.replace(id);
@@ -259,8 +259,8 @@ impl<'s> App<'s> {
         };
         let mut parts = path.split('/').skip(1);
         let kind = parts.next().unwrap();
-        let peer = self.meet(id, &path);
-        self.records[peer].asked += 1;
+        let peer = self.register_peer(id, &path);
+        self.records[peer].requests += 1;
         let mut number = || parts.next().unwrap().parse().unwrap();
         let (_, n, len): (usize, usize, usize) = (number(), number(), number());
         let body = content(peer, n, len);
@@ -289,13 +289,13 @@ impl<'s> App<'s> {
             record.stopped = true;
             return record.bulk.iter_mut().for_each(Bulk::end);
         }
-        let n = record.heard;
+        let n = record.received;
         assert!(n < record.lengths.len(), "a message that was never sent");
         assert!(
             message.as_bytes() == content(peer, n, record.lengths[n]),
             "message {n} of peer {peer} differs"
         );
-        record.heard += 1;
+        record.received += 1;
         if self.echoes && connections.send(id, message).is_ok() {
             record.said.push(Said::Echo(n));
         }
@@ -313,7 +313,7 @@ impl<'s> App<'s> {
     /// Something unrequested.
     pub(super) fn act(&mut self, connections: &mut Connections) {
         match self.rng.below(100) {
-            0..50 => self.tell_news(connections),
+            0..50 => self.send_news(connections),
             50..80 => {
                 self.latest += 1;
                 let frame =
@@ -349,7 +349,7 @@ impl<'s> App<'s> {
         }
     }
 
-    pub(super) fn tell_news(&mut self, connections: &mut Connections) {
+    pub(super) fn send_news(&mut self, connections: &mut Connections) {
         let seq = self.news;
         self.news += 1;
         let frame = Frame::text(format!("news {seq}"));
@@ -368,7 +368,7 @@ impl<'s> App<'s> {
         assert!(reached <= listeners.len());
     }
 
-    /// A feed: something short for every peer, whatever the send answers.
+    /// A feed: something short for every peer, whatever the send returns.
     pub(super) fn feed(&mut self, connections: &mut Connections) {
         let open: Vec<_> = self.ids.iter().map(|(id, peer)| (*id, *peer)).collect();
         for (id, peer) in open {
@@ -386,7 +386,7 @@ impl<'s> App<'s> {
     }
 
     /// Does the postponed work; returns whether there was any.
-    pub(super) fn go_on(&mut self, connections: &mut Connections) -> bool {
+    pub(super) fn continue_sending(&mut self, connections: &mut Connections) -> bool {
         if self.later.is_empty() {
             return false;
         }
@@ -397,8 +397,8 @@ impl<'s> App<'s> {
             Later::Request(id, request, response) => drop(connections.respond(id, request, response)),
             Later::Body(id, body, []) => drop(connections.finish_body(id, body)),
             Later::Body(id, body, left) => {
-                let (piece, rest) = left.split_at(self.rng.within(1, left.len()));
-                match connections.send_body(id, &body, piece) {
+                let (chunk, rest) = left.split_at(self.rng.within(1, left.len()));
+                match connections.send_body(id, &body, chunk) {
                     Ok(Sent::Congested) if self.polite => self.parked.push(Later::Body(id, body, rest)),
                     Ok(_) => self.later.push(Later::Body(id, body, rest)),
                     Err(RespondError::Full) => self.parked.push(Later::Body(id, body, left)),

@@ -13,7 +13,7 @@ pub(super) struct Behaviour {
     pub(super) users: bool,
     /// Both ends send much, with `send` alone.
     pub(super) bulk: bool,
-    /// The server sends more at each `Drained`, until asked to stop.
+    /// The server sends more at each `Drained`, until a peer requests a stop.
     pub(super) refill: bool,
     /// Feeds that are faster than heartbeats, to peers that die.
     pub(super) feed: bool,
@@ -87,7 +87,7 @@ impl Behaviour {
     /// The heartbeat of the server: its interval, and how long an answer may take.
     pub(super) fn heartbeat(&self, rng: &mut Rng) -> Option<(Duration, Duration)> {
         let seconds = |interval, answer| Some((Duration::from_secs(interval), Duration::from_secs(answer)));
-        // A loop whose handlers take a second must not expect answers within one.
+        // A loop whose handlers take a second must not expect answers within a second.
         let is_quick = self.feed && !self.slow;
         match rng.below(5) {
             0 if is_quick => seconds(1, 1),
@@ -98,7 +98,7 @@ impl Behaviour {
         }
     }
 
-    /// How much an end sends that sends much; now and then nothing.
+    /// How much an end sends that sends much; sometimes nothing.
     pub(super) fn bulk_of(&self, rng: &mut Rng, most: usize) -> Option<Bulk> {
         if !self.bulk || rng.percent(20) {
             return None;
@@ -115,7 +115,7 @@ impl Behaviour {
     }
 }
 
-/// What is sent until a stop is asked for.
+/// What is sent until a stop is requested.
 pub(super) fn refills(rng: &mut Rng, most: usize) -> Bulk {
     let until = rng.pick(&[Until::Congested, Until::Full]);
     Bulk::new(until, rng.pick(&[1000, 20_000]).min(most), usize::MAX)

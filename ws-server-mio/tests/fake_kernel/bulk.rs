@@ -8,7 +8,7 @@ use ws_server_mio::{ConnectionId, Connections, SendError, Sent};
 /// When a sender waits for `Drained`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Until {
-    /// Ignores what the send answers.
+    /// Ignores what the send returns.
     Never,
     Congested,
     Full,
@@ -35,7 +35,7 @@ impl Bulk {
     }
 
     /// Sends until there is a reason to wait.
-    fn go_on(&mut self, mut send: impl FnMut(usize) -> Result<Sent, SendError>) {
+    fn continue_sending(&mut self, mut send: impl FnMut(usize) -> Result<Sent, SendError>) {
         while self.left > 0 {
             match send(self.len) {
                 Ok(sent) => {
@@ -60,7 +60,7 @@ impl App<'_> {
         let record = &mut self.records[peer];
         let Some(mut bulk) = record.bulk.take() else { return };
         let said = &mut record.said;
-        bulk.go_on(|len| {
+        bulk.continue_sending(|len| {
             let n = said.len();
             let sent = connections.send(id, content(peer, BULK + n, len))?;
             said.push(Said::Bulk(len));
@@ -81,7 +81,7 @@ impl WebSocket {
     /// The connection has opened, or drained.
     pub(super) fn send_bulk(&mut self, number: usize, lengths: &mut Vec<usize>) {
         let Some(mut bulk) = self.bulk.take() else { return };
-        bulk.go_on(|len| {
+        bulk.continue_sending(|len| {
             let frame = Frame::raw(Opcode::Binary, true, content(number, lengths.len(), len))?;
             let sent = self.connection.send(&frame)?;
             lengths.push(len);

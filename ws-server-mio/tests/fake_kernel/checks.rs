@@ -10,7 +10,7 @@ use ws_server_mio::inspect::{self, flag};
 /// The longest message, and what precedes messages: control frames, the switch.
 const BESIDE: usize = 200_000;
 
-/// Whatever needs the loop is on one of its lists, and every count matches.
+/// Every connection that needs the loop is on one of its lists, and every count matches.
 pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
     let kernel = kernel.lock();
     let sockets: BTreeMap<_, _> = kernel.tokens().collect();
@@ -41,7 +41,7 @@ pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
         assert!(is_written || !live.has(flag::WRITABLE), "slot {slot} is writable but on no list");
         if kernel.is_reported(id) {
             let level = kernel.level(id);
-            let readable = level.readable && !kernel.sockets[id].end_told;
+            let readable = level.readable && !kernel.sockets[id].eof_reported;
             assert!(live.has(flag::READABLE) || !readable, "slot {slot}: readable input is forgotten");
             assert!(live.has(flag::WRITABLE) || !level.writable, "slot {slot}: room for output is forgotten");
         }

@@ -68,7 +68,7 @@ impl Inner {
     }
 
     /// While the loop checks the outcome.
-    pub(super) fn connect_goes_on(&mut self, id: usize) {
+    pub(super) fn advance_connect(&mut self, id: usize) {
         if self.sockets[id].target.is_some() && self.rng.percent(self.faults) {
             self.progress(id, false);
         }
@@ -76,7 +76,7 @@ impl Inner {
 
     fn is_connected(&mut self, id: usize) -> io::Result<&Socket> {
         self.calls += 1;
-        self.connect_goes_on(id);
+        self.advance_connect(id);
         let socket = &self.sockets[id];
         let connected = socket.link == Link::Up && socket.reset != Signal::Arrived;
         if connected { Ok(socket) } else { Err(ErrorKind::NotConnected.into()) }

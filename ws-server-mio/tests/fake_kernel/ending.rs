@@ -22,7 +22,7 @@ impl World<'_> {
             moved |= self.pump();
             // Postponed work takes time.
             if !self.behaviour.users {
-                moved |= self.app.go_on(self.endpoint.connections());
+                moved |= self.app.continue_sending(self.endpoint.connections());
             }
             if !moved {
                 return;
@@ -44,7 +44,7 @@ impl World<'_> {
         }
         self.advance(next);
         if self.later_at.take_if(|at| *at <= self.time.now()).is_some() {
-            while self.app.go_on(self.endpoint.connections()) && self.rng.percent(70) {}
+            while self.app.continue_sending(self.endpoint.connections()) && self.rng.percent(70) {}
         }
         true
     }
@@ -141,7 +141,7 @@ impl World<'_> {
                     let here = record.closed.as_ref();
                     if here.is_some_and(|here| here.clean) {
                         assert_eq!(
-                            record.heard,
+                            record.received,
                             record.lengths.len(),
                             "less of peer {} was received",
                             peer.number
@@ -177,8 +177,8 @@ impl World<'_> {
         assert!(accepted().all(|socket| socket.closed));
         assert_eq!(stats.open, 0);
         // Each listener retries ten times a second.
-        let asked = self.time.now().since(Moment::default()).as_millis() as u64 / 100 + 1;
-        assert!(kernel.refusals <= asked * kernel.listeners.len() as u64, "{} refusals", kernel.refusals);
+        let retries = self.time.now().since(Moment::default()).as_millis() as u64 / 100 + 1;
+        assert!(kernel.refusals <= retries * kernel.listeners.len() as u64, "{} refusals", kernel.refusals);
         assert_eq!(stats.accepted + stats.rejected, accepted().count() as u64);
         assert_eq!(stats.bytes_out, accepted().map(|socket| socket.bytes_written).sum::<u64>());
         assert!(stats.bytes_in <= accepted().map(|socket| socket.bytes_read).sum::<u64>());

@@ -1,4 +1,4 @@
-//! A fake kernel. It answers as a real one may, and seldom does; what a real one promises, it keeps.
+//! A fake kernel: it does what a real kernel may but rarely does, and keeps what a real kernel promises.
 //!
 //! ```text
 //!  peer ── send ──▶ wire ── arrives, sooner or later ──▶ inbox ── read ──▶ the loop
@@ -50,7 +50,7 @@ pub(super) struct Inner {
     /// Another thread asks the loop to wake.
     pub(super) woken: bool,
     /// What was last reported to the loop, and what will be reported about sockets that are gone.
-    pub(super) told: Vec<(Token, Readiness)>,
+    pub(super) reported: Vec<(Token, Readiness)>,
     pub(super) stale: Vec<(Token, Readiness)>,
     /// Calls of the loop into the kernel.
     pub(super) calls: u64,
@@ -78,7 +78,7 @@ impl Kernel {
             linux: false,
             refusals: 0,
             woken: false,
-            told: Vec::new(),
+            reported: Vec::new(),
             stale: Vec::new(),
             calls: 0,
             moods: BTreeMap::new(),
@@ -144,7 +144,7 @@ impl Inner {
             return Err(socket.kind.into());
         }
         if socket.reset == Signal::Arrived || socket.fin == Signal::Arrived {
-            socket.end_told = true;
+            socket.eof_reported = true;
             return Ok(0);
         }
         self.would_block(id)
@@ -156,20 +156,20 @@ impl Inner {
         let socket = &mut self.sockets[id];
         assert!(!socket.closed && socket.link == Link::Up);
         if socket.reset == Signal::Arrived {
-            let told = !mem::take(&mut socket.error);
-            let kind = if told { io::ErrorKind::BrokenPipe } else { socket.kind };
+            let was_reported = !mem::take(&mut socket.error);
+            let kind = if was_reported { io::ErrorKind::BrokenPipe } else { socket.kind };
             return Err(kind.into());
         }
         if socket.shut {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let asked: usize = slices.iter().map(|slice| slice.len()).sum();
-        assert!(asked > 0, "an empty write");
-        let mut n = asked.min(socket.room());
+        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+        assert!(offered > 0, "an empty write");
+        let mut n = offered.min(socket.room());
         if rng.percent(*faults) {
             n = rng.within(0, n);
         }
-        socket.starved |= n < asked;
+        socket.starved |= n < offered;
         if n == 0 {
             return self.would_block(id);
         }
@@ -180,7 +180,7 @@ impl Inner {
             left -= part;
         }
         socket.bytes_written += n as u64;
-        if socket.gone {
+        if socket.peer_closed {
             socket.outbox.clear();
             if socket.reset == Signal::No {
                 socket.reset = Signal::OnItsWay;
@@ -203,10 +203,10 @@ impl Inner {
 
     pub(super) fn take_error(&mut self, id: usize) -> io::Result<Option<io::Error>> {
         self.calls += 1;
-        self.connect_goes_on(id);
+        self.advance_connect(id);
         let socket = &mut self.sockets[id];
-        let told = mem::take(&mut socket.error);
-        Ok(told.then(|| socket.kind.into()))
+        let is_pending = mem::take(&mut socket.error);
+        Ok(is_pending.then(|| socket.kind.into()))
     }
 
     pub(super) fn close(&mut self, id: usize) {
@@ -287,7 +287,7 @@ impl Inner {
         self.sockets[id].level(self.armed_system)
     }
 
-    /// Fetches events: not always all, in any order, perhaps two for one socket, and now and then a spurious one.
+    /// Fetches events: not always all, in any order, perhaps two for one socket, and sometimes a spurious one.
     pub(super) fn wait(&mut self) -> Vec<(Token, Readiness)> {
         let mut events = Vec::new();
         for place in 0..self.listeners.len() {

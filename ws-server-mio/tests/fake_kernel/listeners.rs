@@ -66,8 +66,8 @@ fn a_failed_listener_is_not_retried_while_the_server_is_full() {
     let time = clock.clone();
     let script = Script::default();
     let mut endpoint = script.endpoint(Options::default().clock(move || *time.lock().unwrap()));
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = asked.clone();
+    let accepts = Arc::new(AtomicUsize::new(0));
+    let count = accepts.clone();
     let failing: Accept = Box::new(move || match count.fetch_add(1, Ordering::Relaxed) {
         0 => Err(io::ErrorKind::OutOfMemory.into()),
         _ => silent(),
@@ -80,7 +80,7 @@ fn a_failed_listener_is_not_retried_while_the_server_is_full() {
     *clock.lock().unwrap() += Duration::from_millis(200);
     assert!(!turn(&mut endpoint).more);
     assert!(endpoint.next_timeout().is_some_and(|wait| wait > Duration::from_secs(9)), "it does not spin");
-    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    assert_eq!(accepts.load(Ordering::Relaxed), 1);
     // The silent peer timed out: there is room again.
     *clock.lock().unwrap() += Duration::from_secs(10);
     turn(&mut endpoint);

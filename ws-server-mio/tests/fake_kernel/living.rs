@@ -49,7 +49,7 @@ impl World<'_> {
                 self.app.feed(self.endpoint.connections());
             }
             if self.rng.percent(30) {
-                self.happen();
+                self.act_as_user();
             }
             if !self.pass(every) {
                 self.advance(every);
@@ -58,7 +58,7 @@ impl World<'_> {
         self.feed_at = None;
         self.app.is_slow = false;
         self.resume_all();
-        // Peers that left unnoticeably close their connection for good.
+        // Peers that left unnoticeably close their connection permanently.
         for peer in &mut self.peers {
             if let Kind::Stream(reader) = &mut peer.kind
                 && reader.gone.is_some()
@@ -70,7 +70,7 @@ impl World<'_> {
     }
 
     /// Some peer acts as users do.
-    fn happen(&mut self) {
+    fn act_as_user(&mut self) {
         if self.peers.is_empty() {
             return;
         }
@@ -156,7 +156,7 @@ impl World<'_> {
             let socket = &kernel.sockets[peer.socket];
             let is_reported = record.closed.is_some();
             let connection = states.get(&id);
-            // A peer that asked for no more is received, however much is sent to it.
+            // A peer's request to stop is received, however much is sent to it.
             if let Some((end, arrived)) = &mut peer.asks_to_stop
                 && peer.health == Health::Good
                 && !record.stopped
@@ -182,9 +182,9 @@ impl World<'_> {
                 assert!(error, "the stream of peer {} was cut without an error", peer.number);
             }
             // A dead peer is noticed in time.
-            let heard = peer.heard.replace(socket.bytes_read) != Some(socket.bytes_read);
+            let has_read = peer.last_read.replace(socket.bytes_read) != Some(socket.bytes_read);
             let held = connection.is_some_and(|(is_paused, _)| *is_paused);
-            if heard || held || peer.health != Health::Vanished {
+            if has_read || held || peer.health != Health::Vanished {
                 peer.silent = Some(now);
             }
             if let (Some((interval, answer)), Some(silent)) = (self.beat, peer.silent)
@@ -207,7 +207,7 @@ impl World<'_> {
             let record = &self.app.records[peer.number];
             let Some(closed) = &record.closed else { continue };
             let is_whole = match &peer.kind {
-                Kind::Http(replies) if !replies.given_up => replies.whole >= record.asked,
+                Kind::Http(replies) if !replies.given_up => replies.whole >= record.requests,
                 Kind::Stream(reader) => reader.is_finished(),
                 _ => continue,
             };
@@ -223,7 +223,7 @@ impl World<'_> {
         }
     }
 
-    /// The code and the reason are the peer's, whatever broke afterwards.
+    /// The code and the reason are the peer's, whatever fails afterwards.
     pub(super) fn codes_are_the_peers(&self) {
         let kernel = self.kernel.lock();
         for peer in &self.peers {

@@ -1,6 +1,6 @@
-//! What the system may answer, and seldom does: the loop over fake sockets.
+//! The loop over fake sockets, with answers that a system may but rarely gives.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test fails
-#![allow(clippy::print_stdout)] // what happens in one run, where it is asked for
+#![allow(clippy::print_stdout)] // the trace of one run, on request
 
 mod app;
 mod behaviour;

@@ -36,10 +36,10 @@ pub(super) struct Peer {
     reads_at: Option<Moment>,
     /// It sent a Close: the offset in its output where that ends.
     pub(super) farewell: Option<u64>,
-    /// It asked the application to stop: the offset in its output where that ends, and when it had arrived.
+    /// It requested that the application stops: the offset in its output where that ends, and when it had arrived.
     pub(super) asks_to_stop: Option<(u64, Option<Moment>)>,
     /// How much of its output was read, and when nothing last hid its last message.
-    pub(super) heard: Option<u64>,
+    pub(super) last_read: Option<u64>,
     pub(super) silent: Option<Moment>,
     /// Since when its reset is noticeable.
     pub(super) reset_at: Option<Moment>,
@@ -76,7 +76,7 @@ impl Peer {
             reads_at: None,
             farewell: None,
             asks_to_stop: None,
-            heard: None,
+            last_read: None,
             silent: None,
             reset_at: None,
         }
@@ -166,7 +166,7 @@ impl Peer {
         }
     }
 
-    /// It asks the application to send no more.
+    /// It requests that the application stops sending.
     pub(super) fn ask_to_stop(&mut self, kernel: &Kernel, now: Moment) {
         let Kind::WebSocket(socket) = &mut self.kind else { return };
         if !socket.open || self.left || self.asks_to_stop.is_some() {
@@ -326,7 +326,7 @@ impl Peer {
             Kind::WebSocket(socket) => {
                 self.left
                     || socket.open
-                        && record.heard == record.lengths.len()
+                        && record.received == record.lengths.len()
                         && socket.got == record.said.len()
                         && socket.latest >= record.latest
             }

@@ -21,7 +21,7 @@ impl Inner {
     /// How many bytes the peer's socket accepts now.
     pub(super) fn send(&mut self, id: usize, bytes: &[u8]) -> usize {
         let socket = &mut self.sockets[id];
-        assert!(socket.fin == Signal::No && !socket.gone, "the test sends after its end");
+        assert!(socket.fin == Signal::No && !socket.peer_closed, "the test sends after its end");
         if socket.reset != Signal::No {
             return bytes.len();
         }
@@ -50,7 +50,7 @@ impl Inner {
         } else {
             self.reset(id);
         }
-        self.sockets[id].gone = true;
+        self.sockets[id].peer_closed = true;
     }
 
     /// The peer resets the connection; bytes in flight may be lost.
@@ -62,7 +62,7 @@ impl Inner {
             let keep = rng.within(0, socket.wire.len());
             socket.wire.truncate(keep);
         }
-        socket.gone = true;
+        socket.peer_closed = true;
         socket.outbox.clear();
     }
 
@@ -73,7 +73,7 @@ impl Inner {
         if socket.reset == Signal::No {
             socket.reset = Signal::OnItsWay;
         }
-        socket.gone = true;
+        socket.peer_closed = true;
         socket.outbox.clear();
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// The peer, the number and the kind of a request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(super) struct ExpectedAnswer {
     kind: &'static str,
     n: usize,
     len: usize,
@@ -16,11 +16,11 @@ pub(super) struct Asked {
 
 pub(super) struct Replies {
     peer: usize,
-    asked: usize,
+    request: usize,
     file: Arc<Vec<u8>>,
     /// What remains to be sent.
     pub(super) requests: Vec<u8>,
-    pub(super) expected: VecDeque<Asked>,
+    pub(super) expected: VecDeque<ExpectedAnswer>,
     /// How many answers arrived whole.
     pub(super) whole: usize,
     pub(super) half_closes: bool,
@@ -41,7 +41,7 @@ impl Replies {
     pub(super) fn new(peer: usize, file: Arc<Vec<u8>>, hasty: bool, early: bool, panics: bool) -> Self {
         Self {
             peer,
-            asked: 0,
+            request: 0,
             file,
             requests: Vec::new(),
             expected: VecDeque::new(),
@@ -58,9 +58,9 @@ impl Replies {
 
     pub(super) fn ask(&mut self, rng: &mut Rng, most: usize) {
         let kind = rng.pick(&["now", "now", "later", "stream", "sized", "file", "drop"]);
-        let (n, len) = (self.asked, rng.pick(&[0, 1, 10, 500, 3000, 20_000]).min(most));
-        self.asked += 1;
-        self.expected.push_back(Asked { kind, n, len });
+        let (n, len) = (self.request, rng.pick(&[0, 1, 10, 500, 3000, 20_000]).min(most));
+        self.request += 1;
+        self.expected.push_back(ExpectedAnswer { kind, n, len });
         let body = if rng.percent(30) { content(self.peer, n, len) } else { b"" };
         let (method, path) = match kind {
             "file" => ("GET", format!("/file/{FILE}?{}/{n}/{len}", self.peer)),
@@ -88,8 +88,8 @@ impl Replies {
             Received::End => self.ended = Some(false),
             Received::Reset => self.ended = Some(true),
         }
-        while let Some(asked) = self.expected.front().copied()
-            && self.take(asked)
+        while let Some(request) = self.expected.front().copied()
+            && self.take(request)
         {
             self.expected.pop_front();
             self.whole += 1;
@@ -98,7 +98,7 @@ impl Replies {
     }
 
     /// Takes one answer, if available, and checks it.
-    fn take(&mut self, asked: Asked) -> bool {
+    fn take(&mut self, request: ExpectedAnswer) -> bool {
         let Some(end) = self.bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4) else {
             return false;
         };
@@ -124,7 +124,7 @@ impl Replies {
                 None => return false,
             },
         };
-        match asked.kind {
+        match request.kind {
             "drop" => {
                 // A request lost in a panic is no missing page.
                 let lost = self.panics && head.starts_with("http/1.1 503");
@@ -132,8 +132,12 @@ impl Replies {
             }
             "file" => assert!(head.starts_with("http/1.1 200") && body == *self.file, "{head}"),
             _ => {
-                assert!(head.starts_with("http/1.1 200"), "{asked:?}: {head}");
-                assert!(body == content(self.peer, asked.n, asked.len), "{asked:?}: {} bytes", body.len());
+                assert!(head.starts_with("http/1.1 200"), "{request:?}: {head}");
+                assert!(
+                    body == content(self.peer, request.n, request.len),
+                    "{request:?}: {} bytes",
+                    body.len()
+                );
             }
         }
         self.bytes.drain(..end + used);

@@ -41,7 +41,7 @@ impl Script {
     }
 
     /// Reports readiness of the only connection.
-    pub(super) fn tell(&self, endpoint: &mut Endpoint, readiness: Readiness) {
+    pub(super) fn report(&self, endpoint: &mut Endpoint, readiness: Readiness) {
         let mut slot = None;
         inspect::each_slot(endpoint.connections(), |live| slot = Some(live.id));
         self.0.lock().unwrap().ready.push((inspect::token(slot.unwrap()), readiness));

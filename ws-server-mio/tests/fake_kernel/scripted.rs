@@ -43,10 +43,10 @@ impl Socket for Fake {
     }
 
     fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let asked = slices.iter().map(|slice| slice.len()).sum();
+        let offered = slices.iter().map(|slice| slice.len()).sum();
         let mut state = self.0.lock().unwrap();
-        state.offered.push(asked);
-        if state.full { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(asked) }
+        state.offered.push(offered);
+        if state.full { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(offered) }
     }
 
     fn shutdown(&self) -> io::Result<()> {
@@ -86,14 +86,14 @@ fn a_socket_that_cannot_be_watched_is_reported_and_not_counted() {
     let fake = Fake::default();
     fake.0.lock().unwrap().unwatched = true;
     let server = serve(&script, &mut endpoint, vec![vec![Ok(fake)]], ServerConfig::default());
-    let mut told = 0;
+    let mut reports = 0;
     for _ in 0..3 {
         turn(&mut endpoint, |_, event| match event {
-            Event::AcceptFailed { server: of, .. } if of == server => told += 1,
+            Event::AcceptFailed { server: of, .. } if of == server => reports += 1,
             event => panic!("{event:?}"),
         });
     }
-    assert_eq!(told, 1);
+    assert_eq!(reports, 1);
     let connections = endpoint.connections();
     assert_eq!((connections.stats().open, connections.server(server).http_count()), (0, 0));
     assert_eq!(connections.stats().accepted, 0);
@@ -107,7 +107,7 @@ fn a_body_waiting_for_its_turn_causes_no_write() {
     fake.0.lock().unwrap().bytes = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2);
     serve(&script, &mut endpoint, vec![vec![Ok(fake.clone())]], ServerConfig::default());
     turn(&mut endpoint, |_, _| {});
-    script.tell(&mut endpoint, Readiness { readable: true, ..Readiness::default() });
+    script.report(&mut endpoint, Readiness { readable: true, ..Readiness::default() });
     let (mut first, mut second) = (None, None);
     turn(&mut endpoint, |connections, event| {
         let Event::Request(id, request) = event else { panic!("{event:?}") };
@@ -141,7 +141,7 @@ fn a_file_without_room_in_a_small_outbox_makes_no_turn_due() {
     let config = ServerConfig::new().outbox(100, 500, 1000);
     serve(&script, &mut endpoint, vec![vec![Ok(fake.clone())]], config);
     turn(&mut endpoint, |_, _| {});
-    script.tell(&mut endpoint, Readiness { readable: true, ..Readiness::default() });
+    script.report(&mut endpoint, Readiness { readable: true, ..Readiness::default() });
     let folder = Folder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap();
     for _ in 0..5 {
         turn(&mut endpoint, |connections, event| {
@@ -151,7 +151,7 @@ fn a_file_without_room_in_a_small_outbox_makes_no_turn_due() {
     }
     assert_ne!(endpoint.next_timeout(), Some(Duration::ZERO));
     fake.0.lock().unwrap().full = false;
-    script.tell(&mut endpoint, Readiness { writable: true, ..Readiness::default() });
+    script.report(&mut endpoint, Readiness { writable: true, ..Readiness::default() });
     for _ in 0..5 {
         turn(&mut endpoint, |_, event| panic!("{event:?}"));
     }
@@ -172,7 +172,7 @@ fn an_error_behind_bytes_is_reported_after_them() {
     serve(&script, &mut endpoint, vec![vec![Ok(fake)]], ServerConfig::default());
     turn(&mut endpoint, |_, _| {});
     let events = AtomicUsize::new(0);
-    script.tell(&mut endpoint, Readiness { readable: true, error: true, ..Readiness::default() });
+    script.report(&mut endpoint, Readiness { readable: true, error: true, ..Readiness::default() });
     turn(&mut endpoint, |_, event| match (event, events.fetch_add(1, Ordering::Relaxed)) {
         (Event::Request(..), 0) => {}
         (Event::Closed(_, closed), 1) => {
@@ -199,7 +199,7 @@ fn a_reset_is_noticed_without_reads() {
         ServerConfig::default().decide_upgrades(true),
     );
     turn(&mut endpoint, |_, _| {});
-    script.tell(&mut endpoint, Readiness { readable: true, ..Readiness::default() });
+    script.report(&mut endpoint, Readiness { readable: true, ..Readiness::default() });
     let mut undecided = None;
     turn(&mut endpoint, |_, event| match event {
         Event::Upgrade(_, upgrade) => undecided = Some(upgrade),
@@ -207,11 +207,11 @@ fn a_reset_is_noticed_without_reads() {
     });
     fake.0.lock().unwrap().error = Some(io::ErrorKind::ConnectionReset);
     let ended = Readiness { readable: true, writable: true, read_closed: true, error: true };
-    script.tell(&mut endpoint, ended);
-    let mut told = 0;
+    script.report(&mut endpoint, ended);
+    let mut reports = 0;
     turn(&mut endpoint, |_, event| match event {
-        Event::Closed(..) => told += 1,
+        Event::Closed(..) => reports += 1,
         event => panic!("{event:?}"),
     });
-    assert!(told == 1 && undecided.is_some());
+    assert!(reports == 1 && undecided.is_some());
 }

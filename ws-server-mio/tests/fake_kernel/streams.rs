@@ -24,7 +24,7 @@ impl Reader {
         let is_event_stream = rng.percent(60);
         let kind = if is_event_stream { "events" } else { "log" };
         let mut requests = format!("GET /{kind}/{peer}/0/0 HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes();
-        // A request behind it hides no end.
+        // A request behind it does not hide the end.
         requests.resize(requests.len() + rng.pick(&[0, 0, 1, 100, 10_000]), b'x');
         Self { requests, is_event_stream, bytes: Vec::new(), gone: None, ended: false }
     }

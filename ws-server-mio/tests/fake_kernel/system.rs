@@ -23,8 +23,8 @@ pub(super) struct FakeSystem {
 impl FakeSystem {
     /// Requested names go to the channel, which has this capacity.
     pub(super) fn new(kernel: &Kernel, chance: Rng, queue: usize) -> (Self, Receiver<Question>) {
-        let (questions, asked) = sync_channel(queue);
-        (Self { kernel: kernel.clone(), chance, questions }, asked)
+        let (questions, receiver) = sync_channel(queue);
+        (Self { kernel: kernel.clone(), chance, questions }, receiver)
     }
 }
 
@@ -73,7 +73,7 @@ impl Poller for Waits {
         if std::mem::take(&mut kernel.woken) {
             ready.push((WAKER, Readiness { readable: true, ..Readiness::default() }));
         }
-        kernel.told = events;
+        kernel.reported = events;
         Ok(())
     }
 }
@@ -112,7 +112,7 @@ impl Socket for FakeSocket {
         self.kernel.lock().peer_addr(self.id)
     }
 
-    fn short_says_all(&self) -> bool {
+    fn short_transfer_is_last(&self) -> bool {
         !self.kernel.lock().armed_system
     }
 }

@@ -35,7 +35,7 @@ impl WebSocket {
         let seed = [rng.next() as u8; 32];
         let mut bulk = None;
         if behaviour.users {
-            // Now and then one that reads whatever it has to send.
+            // Some read regardless of what they have to send.
             if rng.percent(75) {
                 config = behaviour.config(Config::client(), rng).handshake_timeout(hour).close_timeout(hour);
             }
@@ -92,7 +92,7 @@ impl WebSocket {
                         self.check(&message, number, app);
                     }
                 }
-                event => self.happened(event, number, app),
+                event => self.on_event(event, number, app),
             }
         }
         self.rest = input.to_vec();
@@ -124,11 +124,11 @@ impl WebSocket {
     /// Events caused by anything but its input.
     pub(super) fn poll(&mut self, now: Moment, number: usize, app: &mut App<'_>) {
         while let Some(event) = self.connection.poll_event(now) {
-            self.happened(event, number, app);
+            self.on_event(event, number, app);
         }
     }
 
-    fn happened(&mut self, event: Event<'_>, number: usize, app: &mut App<'_>) {
+    fn on_event(&mut self, event: Event<'_>, number: usize, app: &mut App<'_>) {
         match event {
             Event::Open(_) => {
                 self.open = true;

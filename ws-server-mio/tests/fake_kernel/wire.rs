@@ -70,7 +70,7 @@ pub(super) struct Socket {
     pub(super) shut: bool,
     pub(super) accepted: bool,
     /// The loop has read to EOF.
-    pub(super) end_told: bool,
+    pub(super) eof_reported: bool,
     /// The loop has dropped it.
     pub(super) closed: bool,
     /// Not orderly: the peer receives a RST.
@@ -78,7 +78,7 @@ pub(super) struct Socket {
     /// That reset reached the peer: bytes behind it are lost.
     pub(super) cut: bool,
     /// The peer has closed its socket, and answers output with RST.
-    pub(super) gone: bool,
+    pub(super) peer_closed: bool,
     pub(super) token: Option<Token>,
     pub(super) edge: bool,
     pub(super) armed: Readiness,
@@ -156,11 +156,11 @@ impl Socket {
             starved: false,
             shut: false,
             accepted: false,
-            end_told: false,
+            eof_reported: false,
             closed: false,
             aborted: false,
             cut: false,
-            gone: false,
+            peer_closed: false,
             token: None,
             edge: false,
             armed: ALL,
@@ -191,7 +191,7 @@ impl Socket {
     }
 
     /// Whether there is enough room to report it: a third of the buffer, below half the unsent mark.
-    fn is_roomy(&self) -> bool {
+    fn has_reportable_room(&self) -> bool {
         let mark = self.linux.as_ref().map_or(usize::MAX, |linux| linux.mark);
         (self.outbox_size - self.outbox.len()) * 3 >= self.outbox_size && self.outbox.len() < mark.div_ceil(2)
     }
@@ -222,7 +222,7 @@ impl Socket {
         let ended = over || self.fin == Signal::Arrived;
         Readiness {
             readable: ended || !self.inbox.is_empty(),
-            writable: over || !self.starved && self.is_roomy(),
+            writable: over || !self.starved && self.has_reportable_room(),
             read_closed: ended,
             error: over && self.error && !armed_system,
         }
@@ -275,7 +275,7 @@ impl Socket {
                 self.edge = true;
             }
         }
-        if self.starved && self.is_roomy() && (all || rng.percent(50)) {
+        if self.starved && self.has_reportable_room() && (all || rng.percent(50)) {
             self.starved = false;
             self.edge = true;
         }

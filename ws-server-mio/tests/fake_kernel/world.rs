@@ -157,13 +157,13 @@ impl<'s> World<'s> {
         if catching(&mut turn).is_some_and(|turn| turn.unwrap().more) {
             assert_eq!(self.endpoint.next_timeout(), Some(Duration::ZERO));
         }
-        let told = std::mem::take(&mut self.kernel.lock().told);
-        self.trace(|| format!("reported {told:?}"));
+        let reported = std::mem::take(&mut self.kernel.lock().reported);
+        self.trace(|| format!("reported {reported:?}"));
         check(self.endpoint.connections(), &self.kernel);
         if let Some(limit) = self.behaviour.memory {
             holds_no_more_than(self.endpoint.connections(), limit);
         }
-        let did = before != (self.kernel.lock().calls, self.app.events) || !told.is_empty();
+        let did = before != (self.kernel.lock().calls, self.app.events) || !reported.is_empty();
         self.spins = if did { 0 } else { self.spins + 1 };
         assert!(self.spins < SPINS, "turns are due, and do nothing");
     }
@@ -186,7 +186,7 @@ impl<'s> World<'s> {
     /// One random act.
     fn step(&mut self) {
         match self.rng.below(100) {
-            0..8 => self.come(),
+            0..8 => self.add_peer(),
             8..38 => self.act(),
             38..48 => {
                 let peer = self.rng.below(self.peers.len().max(1));
@@ -212,7 +212,7 @@ impl<'s> World<'s> {
                 let by = Duration::from_micros(self.rng.below(most) as u64);
                 self.advance(by);
             }
-            91..96 => drop(self.app.go_on(self.endpoint.connections())),
+            91..96 => drop(self.app.continue_sending(self.endpoint.connections())),
             96..98 => self.between_turns(),
             _ => {
                 let mut kernel = self.kernel.lock();
@@ -224,7 +224,7 @@ impl<'s> World<'s> {
     fn between_turns(&mut self) {
         match self.rng.below(20) {
             0..6 if self.app.wild > 0 => self.app.act(self.endpoint.connections()),
-            6..12 => self.app.tell_news(self.endpoint.connections()),
+            6..12 => self.app.send_news(self.endpoint.connections()),
             12..16 => inspect::free_memory(self.endpoint.connections()),
             16 => {
                 // The machine sleeps; that is checked once a second.
@@ -236,7 +236,7 @@ impl<'s> World<'s> {
         }
     }
 
-    fn come(&mut self) {
+    fn add_peer(&mut self) {
         if self.stop.is_some() || self.peers.len() >= 12 {
             return;
         }
@@ -278,7 +278,7 @@ impl<'s> World<'s> {
     /// Some peer acts.
     fn act(&mut self) {
         if self.peers.is_empty() {
-            return self.come();
+            return self.add_peer();
         }
         let at = self.rng.below(self.peers.len());
         let now = self.time.now();

@@ -75,10 +75,10 @@ impl Bridge {
         let Some(mut ws) = http.upgrade_or(page).await else { return };
         let (id, peer) = (ws.id(), Peer::new(ws.sender()));
         self.peers.borrow_mut().insert(id, peer.clone());
-        self.tell_how_many();
+        self.notify_peer_count();
         talk(&mut ws, &peer, async |method, params| self.function(id, &method, params).await).await;
         self.peers.borrow_mut().remove(&id);
-        self.tell_how_many();
+        self.notify_peer_count();
     }
 
     async fn function(&self, caller: ConnectionId, method: &str, params: Value) -> Answer {
@@ -97,7 +97,7 @@ impl Bridge {
         Ok(answers.into_iter().flatten().collect())
     }
 
-    fn tell_how_many(&self) {
+    fn notify_peer_count(&self) {
         let peers = self.peers.borrow();
         for peer in peers.values() {
             peer.notify("here", json!([peers.len()]));
@@ -142,6 +142,6 @@ pub(crate) async fn visit(url: &str, say: impl Fn(String)) -> Result<(), Box<dyn
             _ => {}
         }
     }
-    // The policy has given up, because the other side asked for that.
+    // The policy has given up, as the other side requested.
     Ok(())
 }

@@ -114,7 +114,7 @@ impl Peer {
 
 /// An incoming message.
 #[derive(Deserialize)]
-struct Heard {
+struct Received {
     method: Option<String>,
     #[serde(default)]
     params: Value,
@@ -132,7 +132,7 @@ pub(crate) async fn talk(
     functions: impl AsyncFn(String, Value) -> Answer,
 ) {
     enum Step {
-        Heard(Message<'static>),
+        Received(Message<'static>),
         /// A function is done; a notification has no answer.
         Done(Option<Value>),
         Over,
@@ -141,20 +141,20 @@ pub(crate) async fn talk(
     let mut running = FuturesUnordered::new();
     loop {
         // `next` is cancel-safe: dropping it loses nothing.
-        let hears = async {
+        let receiving = async {
             match ws.next().await {
-                Some(Ok(message)) => Step::Heard(message),
+                Some(Ok(message)) => Step::Received(message),
                 _ => Step::Over,
             }
         };
-        let runs = async {
+        let running_next = async {
             match running.next().await {
                 Some(answer) => Step::Done(answer),
                 None => future::pending().await,
             }
         };
-        let message = match future::or(hears, runs).await {
-            Step::Heard(message) => message,
+        let message = match future::or(receiving, running_next).await {
+            Step::Received(message) => message,
             Step::Done(answer) => {
                 answer.into_iter().for_each(say);
                 continue;
@@ -162,20 +162,20 @@ pub(crate) async fn talk(
             Step::Over => break,
         };
         match serde_json::from_slice(message.as_bytes()) {
-            Ok(Heard { method: Some(method), params, id, .. }) => {
+            Ok(Received { method: Some(method), params, id, .. }) => {
                 let function = functions(method, params);
                 running.push(async move {
                     let answer = function.await;
                     id.map(|id| reply(id, answer))
                 });
             }
-            Ok(Heard { id: Some(id), result, error, .. }) => {
+            Ok(Received { id: Some(id), result, error, .. }) => {
                 if let Some(id) = id.as_u64() {
                     peer.answered(id, error.map_or(Ok(result.unwrap_or_default()), Err));
                 }
             }
             // The peer reports an error without an id; answering it could loop forever.
-            Ok(Heard { error: Some(_), .. }) => {}
+            Ok(Received { error: Some(_), .. }) => {}
             Ok(_) => say(reply(Value::Null, Err(Problem::new(INVALID_REQUEST, "not a call or answer")))),
             Err(error) => {
                 let code = if error.is_data() { INVALID_REQUEST } else { PARSE_ERROR };

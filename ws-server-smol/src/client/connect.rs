@@ -3,7 +3,7 @@
 use crate::client::race::Sockets;
 use crate::clock;
 use crate::connection::websocket::WebSocket;
-use crate::driver::{Belongings, Driver};
+use crate::driver::{Driver, DriverOptions};
 use crate::sys::names::Resolver;
 use crate::sys::socket::Socket;
 use async_io::{Async, Timer};
@@ -168,7 +168,8 @@ impl Attempt {
         // The connection enforces the remaining time itself.
         let connection = Connection::client(clock::moment(self.since), self.rules, self.request, seed);
         let (socket, peer) = (Some(stream.handle()), stream.peer_addr());
-        let driver = Driver::with(stream, connection, Belongings { socket, peer, ..Belongings::default() });
+        let driver =
+            Driver::with(stream, connection, DriverOptions { socket, peer, ..DriverOptions::default() });
         let websocket = open(driver, race.take_tried()).await?;
         Ok(Opened { websocket, after: self.since.elapsed() })
     }

@@ -20,7 +20,7 @@ use ws_proto::{ClientRequest, CloseCode, Closed, State};
 
 /// A client that connects, disconnects and reconnects: at once, or as a [`Reconnect`](crate::Reconnect) policy says.
 ///
-/// It lends one connection at a time to the application, which drives it until it is over, and asks for the next:
+/// The application borrows one connection at a time, drives it until it is over, and requests the next:
 ///
 /// ```no_run
 /// use ws_server_smol::{Client, ClientConfig, Reconnect};
@@ -94,7 +94,7 @@ enum Phase<S: AsyncRead + AsyncWrite + Unpin> {
 pub enum ClientEvent<'a, S: AsyncRead + AsyncWrite + Unpin = Socket> {
     /// It is about to connect. Update the request now if needed: [`Client::set_request`].
     Connecting,
-    /// It is connected: drive this WebSocket until it is over, then ask for the next event.
+    /// It is connected: drive this WebSocket until it is over, then await the next event.
     Connected(&'a mut WebSocket<S>),
     /// The attempt failed.
     ConnectFailed(&'a ConnectError),
@@ -249,7 +249,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub async fn connect(&mut self) -> Result<&mut WebSocket<S>, ConnectError> {
         self.backoff.reset();
         if !matches!(self.phase, Phase::Connecting(_)) {
-            self.part().await;
+            self.close_current().await;
             self.phase = Phase::Due { reported: true };
         }
         self.step().await;
@@ -266,7 +266,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     ///
     /// Cancel-safe; if dropped before it completes, the connection may be closing.
     pub async fn disconnect(&mut self) {
-        self.part().await;
+        self.close_current().await;
         self.phase = Phase::Idle;
     }
 
@@ -347,7 +347,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                     }
                 },
                 Phase::Open { .. } => {
-                    let left = self.part().await;
+                    let left = self.close_current().await;
                     let closed = self.closed.clone();
                     self.schedule_next(closed.as_deref().filter(|_| !left));
                 }
@@ -365,7 +365,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// Closes a connection normally, and records how it ended; returns whether the application had left it open. The
     /// caller must then set the next phase.
-    async fn part(&mut self) -> bool {
+    async fn close_current(&mut self) -> bool {
         let Phase::Open { websocket, after, left } = &mut self.phase else { return false };
         if websocket.closed().is_none() {
             *left |= websocket.state() == State::Open;

@@ -7,14 +7,14 @@
 
 use crate::clock;
 use crate::connection::websocket::WebSocket;
-use crate::driver::shared::{Holder, Shared};
+use crate::driver::shared::{PauseOwner, Shared};
 use futures_io::{AsyncRead, AsyncWrite};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use ws_proto::{CloseCode, Closed, Event, SendError, Sent};
 
-/// Yield after this many rounds: two floods never make it wait.
+/// Yield after this many rounds: two floods would never suspend it.
 const ROUNDS: u32 = 64;
 
 /// Forwards what each of two WebSockets receives to the other, until both are closed; returns what explains the end of
@@ -47,9 +47,9 @@ const ROUNDS: u32 = 64;
 ///         let mut upstream = connect("ws://127.0.0.1:8701/", ClientConfig::new()).await?;
 ///         let mut client = http.accept(upgrade).await?;
 ///         let (client, upstream) = couple(&mut client, &mut upstream).await;
-///         for (who, closed) in [("client", client), ("upstream", upstream)] {
+///         for (side, closed) in [("client", client), ("upstream", upstream)] {
 ///             if let Some(closed) = closed {
-///                 println!("{who}: {closed}");
+///                 println!("{side}: {closed}");
 ///             }
 ///         }
 ///         break;
@@ -65,15 +65,16 @@ where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
 {
-    let _released = Released([a.driver.shared.clone(), b.driver.shared.clone()]);
+    let _resume = ResumeOnDrop([a.driver.shared.clone(), b.driver.shared.clone()]);
     poll_fn(|cx| {
         for _ in 0..ROUNDS {
             let (from_a, from_b) = (step(a, &b.driver.shared, cx), step(b, &a.driver.shared, cx));
             match (from_a, from_b) {
-                (Step::Over, Step::Over) => return Poll::Ready(()),
-                (Step::Went, _) | (_, Step::Went) => {}
+                (Step::Done, Step::Done) => return Poll::Ready(()),
+                (Step::Progressed, _) | (_, Step::Progressed) => {}
                 // A write on one side may have made room for the other.
-                _ if hold(&a.driver.shared, &b.driver.shared) | hold(&b.driver.shared, &a.driver.shared) => {}
+                _ if apply_backpressure(&a.driver.shared, &b.driver.shared)
+                    | apply_backpressure(&b.driver.shared, &a.driver.shared) => {}
                 _ => return Poll::Pending,
             }
         }
@@ -85,20 +86,20 @@ where
 }
 
 /// Releases our own pauses.
-struct Released([Arc<Shared>; 2]);
+struct ResumeOnDrop([Arc<Shared>; 2]);
 
-impl Drop for Released {
+impl Drop for ResumeOnDrop {
     fn drop(&mut self) {
         for shared in &self.0 {
-            shared.resume(Holder::Couple);
+            shared.resume(PauseOwner::Couple);
         }
     }
 }
 
 enum Step {
-    Went,
-    Waits,
-    Over,
+    Progressed,
+    Pending,
+    Done,
 }
 
 /// Handles one event of a side.
@@ -106,33 +107,33 @@ fn step<S>(from: &mut WebSocket<S>, to: &Shared, cx: &mut Context<'_>) -> Step
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    hold(&from.driver.shared, to);
+    apply_backpressure(&from.driver.shared, to);
     match from.poll_event(cx) {
         Poll::Ready(Some(event)) => {
-            pass_on(event, &from.driver.shared, to);
-            Step::Went
+            forward(event, &from.driver.shared, to);
+            Step::Progressed
         }
         Poll::Ready(None) => {
             // It may have closed before the call; then the other side's last output is still to be written.
             match from.closed() {
-                Some(closed) if close(to, closed) => Step::Went,
-                _ => Step::Over,
+                Some(closed) if close(to, closed) => Step::Progressed,
+                _ => Step::Done,
             }
         }
-        Poll::Pending => Step::Waits,
+        Poll::Pending => Step::Pending,
     }
 }
 
 /// Reads from a side only while the other accepts output; returns whether reading has resumed.
-fn hold(from: &Shared, to: &Shared) -> bool {
+fn apply_backpressure(from: &Shared, to: &Shared) -> bool {
     if to.connection().is_congested() {
-        from.pause(Holder::Couple);
+        from.pause(PauseOwner::Couple);
         return false;
     }
-    from.resume(Holder::Couple)
+    from.resume(PauseOwner::Couple)
 }
 
-fn pass_on(event: Event<'static>, from: &Shared, to: &Shared) {
+fn forward(event: Event<'static>, from: &Shared, to: &Shared) {
     let sent: Result<Sent, SendError> = match event {
         Event::Message(message) => to.connection().relay(message).inspect(|_| to.count_sent()),
         Event::Fragment(fragment) => {
@@ -153,7 +154,7 @@ fn pass_on(event: Event<'static>, from: &Shared, to: &Shared) {
     match sent {
         // The other side is about to end, which then closes this side.
         Ok(_) | Err(SendError::NotOpen) => {}
-        // The application has left a message of its own unfinished there.
+        // The application has left its own message unfinished there.
         Err(_) => _ = from.connection().close(clock::now(), CloseCode::INTERNAL_ERROR, ""),
     }
 }

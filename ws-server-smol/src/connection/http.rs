@@ -109,13 +109,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
             };
             let shared = &driver.shared;
             if let Some(membership) = &self.membership {
-                membership.asked(matches!(event, Event::Upgrade(_)));
+                membership.request_received(matches!(event, Event::Upgrade(_)));
             }
-            let let_in = match &shared.token {
+            let authenticated = match &shared.token {
                 Some(rule) => rule.authenticate(event),
                 None => Ok(event),
             };
-            match let_in {
+            match authenticated {
                 Ok(Event::Request(request)) => return Some(Incoming::Request(request)),
                 Ok(Event::Upgrade(mut upgrade)) => match self.rule.decide(&mut upgrade) {
                     Decision::Refuse => {
@@ -188,10 +188,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     /// [`WebSocketError`]: the upgrade belongs to another connection, or the peer is gone.
     #[expect(clippy::manual_async_fn, reason = "an async fn holds its arguments twice")]
     pub fn accept(mut self, upgrade: Upgrade) -> impl Future<Output = Result<WebSocket<S>, WebSocketError>> {
-        async move { self.accept_here(upgrade).await }
+        async move { self.accept_inner(upgrade).await }
     }
 
-    async fn accept_here(&mut self, upgrade: Upgrade) -> Result<WebSocket<S>, WebSocketError> {
+    async fn accept_inner(&mut self, upgrade: Upgrade) -> Result<WebSocket<S>, WebSocketError> {
         let path = match upgrade.path() {
             "/" => None,
             path if path.len() > PATH_LIMIT => Some(Box::default()),
@@ -246,7 +246,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     pub fn upgrade(mut self) -> impl Future<Output = Option<WebSocket<S>>> {
         async move {
             let upgrade = self.next_upgrade().await?;
-            self.accept_here(upgrade).await.ok()
+            self.accept_inner(upgrade).await.ok()
         }
     }
 
@@ -314,7 +314,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     {
         async move {
             let upgrade = self.next_upgrade_or(answer).await?;
-            self.accept_here(upgrade).await.ok()
+            self.accept_inner(upgrade).await.ok()
         }
     }
 
@@ -355,7 +355,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> fmt::Debug for HttpConnection<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Drop for HttpConnection<S> {
     fn drop(&mut self) {
         if let Some(driver) = &mut self.driver {
-            driver.part(CloseCode::GOING_AWAY);
+            driver.end_now_with_report(CloseCode::GOING_AWAY);
         }
     }
 }

@@ -4,7 +4,7 @@ mod sink;
 
 use crate::clock;
 use crate::driver::Driver;
-use crate::driver::shared::Holder;
+use crate::driver::shared::PauseOwner;
 use crate::driver::sleep::Sleep;
 use crate::handles::sender::{self, Sender};
 use crate::ids::ConnectionId;
@@ -65,7 +65,7 @@ pub struct WebSocket<S: AsyncRead + AsyncWrite + Unpin = Socket> {
     joining: Option<Message<'static>>,
     /// A message that the sink has taken, for which there is no room yet.
     waiting: Option<Box<Message<'static>>>,
-    /// The sink knows of the end: it began locally, or a message came too late.
+    /// The sink knows of the end: this side closed, or a message was too late.
     knows_end: bool,
     closed: Option<Box<Closed>>,
     membership: Option<Membership>,
@@ -184,12 +184,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     /// Stops reading, like [`Sender::pause`]: [`next`](Self::next) then waits, and still writes and keeps deadlines.
     pub fn pause(&mut self) {
-        self.driver.shared.pause(Holder::Application);
+        self.driver.shared.pause(PauseOwner::Application);
     }
 
     /// Resumes reading. Does nothing if it is not paused.
     pub fn resume(&mut self) {
-        self.driver.shared.resume(Holder::Application);
+        self.driver.shared.resume(PauseOwner::Application);
     }
 
     /// Returns the id of the connection.
@@ -295,7 +295,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 Some(Event::Message(message)) => return Poll::Ready(Some(Ok(message))),
                 Some(Event::Fragment(fragment)) => {
                     let joined = match self.joining.take() {
-                        Some(begun) if !fragment.first => join(begun, fragment.data),
+                        Some(partial) if !fragment.first => join(partial, fragment.data),
                         _ => fragment.data,
                     };
                     if fragment.last {
@@ -315,17 +315,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
 /// Whether the end is a normal one, which needs no explanation.
 fn is_ordinary(closed: &Closed) -> bool {
-    let says_nothing =
+    let has_normal_code =
         matches!(closed.code, CloseCode::NORMAL | CloseCode::GOING_AWAY | CloseCode::NO_STATUS);
     // If we closed, the peer only answers.
-    closed.clean && (says_nothing || closed.initiator == Initiator::Local)
+    closed.clean && (has_normal_code || closed.initiator == Initiator::Local)
 }
 
-fn join(begun: Message<'static>, next: Message<'static>) -> Message<'static> {
-    match (begun, next) {
+fn join(partial: Message<'static>, next: Message<'static>) -> Message<'static> {
+    match (partial, next) {
         (Message::Text(text), Message::Text(more)) => Message::Text((text.into_owned() + &more).into()),
-        (begun, next) => {
-            let mut data = match begun {
+        (partial, next) => {
+            let mut data = match partial {
                 Message::Text(text) => text.into_owned().into_bytes(),
                 Message::Binary(data) => data.into_owned(),
             };
@@ -346,7 +346,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drop for WebSocket<S> {
         if self.closed.is_some() {
             return;
         }
-        let closed = self.driver.part(CloseCode::GOING_AWAY);
+        let closed = self.driver.end_now_with_report(CloseCode::GOING_AWAY);
         if let (Some(membership), Some(closed)) = (&self.membership, closed) {
             membership.closed(&closed);
         }
@@ -359,6 +359,6 @@ struct Filtering<'d, S: AsyncRead + AsyncWrite + Unpin>(&'d mut Driver<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Filtering<'_, S> {
     fn drop(&mut self) {
-        self.0.give_up(CloseCode::INTERNAL_ERROR);
+        self.0.end_now(CloseCode::INTERNAL_ERROR);
     }
 }

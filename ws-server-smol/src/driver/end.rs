@@ -17,23 +17,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Ends the connection at once, with a Close frame if that can be written without waiting. The end is the next
     /// event.
-    pub(crate) fn give_up(&mut self, code: CloseCode) {
+    pub(crate) fn end_now(&mut self, code: CloseCode) {
         let shared = self.shared.clone();
         let mut connection = shared.connection();
         let now = clock::now();
         // If it is already ending, the last output is still to be written.
         let _ = connection.close(now, code, "");
         if let Some(stream) = &mut self.stream {
-            let mut nobody = Context::from_waker(Waker::noop());
-            write(stream, &mut self.output, &shared, &mut connection, &mut nobody, now);
+            let mut noop = Context::from_waker(Waker::noop());
+            write(stream, &mut self.output, &shared, &mut connection, &mut noop, now);
         }
         connection.abort(now, Error::Aborted);
         (self.unread, self.held) = (None, None);
     }
 
-    /// As [`give_up`](Self::give_up); returns what explains the end, if that was not reported yet.
-    pub(crate) fn part(&mut self, code: CloseCode) -> Option<Box<Closed>> {
-        self.give_up(code);
+    /// As [`end_now`](Self::end_now); returns what explains the end, if that was not reported yet.
+    pub(crate) fn end_now_with_report(&mut self, code: CloseCode) -> Option<Box<Closed>> {
+        self.end_now(code);
         let shared = self.shared.clone();
         let mut connection = shared.connection();
         let now = clock::now();

@@ -40,8 +40,8 @@ use ws_host::token::TokenRule;
 use ws_proto::Moment;
 use ws_proto::{Connection, Error, Event, Fragment, IoAction, SendError, State};
 
-/// How long the task that waits for events has to handle a deadline, before the task that only waits for output does.
-const ASKED_FOR: Duration = Duration::from_millis(20);
+/// How long the task that waits for events has to handle a deadline before the task that only waits for output does.
+const DRIVER_GRACE: Duration = Duration::from_millis(20);
 
 /// Bytes that were read but not yet processed.
 #[derive(Debug)]
@@ -73,9 +73,9 @@ pub(crate) struct Driver<S> {
     pending_close: Option<Box<PendingClose>>,
     slice: Slice,
     /// A deadline has passed, and input that had arrived by then was read.
-    heard: bool,
-    /// Until when the task that waits for events may handle a deadline, before the task that waits for output does.
-    asked: Option<Moment>,
+    read_after_deadline: bool,
+    /// Until then, the task that waits for events may handle a deadline; afterwards the task that waits for output does.
+    grace_until: Option<Moment>,
     /// An event received while a task only waited for output.
     held: Option<Box<Event<'static>>>,
     sleep: Arc<Sleep>,
@@ -85,7 +85,7 @@ pub(crate) struct Driver<S> {
 
 /// What the owner passes to a connection, beside its stream.
 #[derive(Default)]
-pub(crate) struct Belongings {
+pub(crate) struct DriverOptions {
     pub(crate) token: Option<Arc<TokenRule>>,
     /// A handle to the stream, if it is a socket.
     pub(crate) socket: Option<SocketHandle>,
@@ -96,12 +96,12 @@ pub(crate) struct Belongings {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(crate) fn new(stream: S, connection: Connection) -> Self {
-        Self::with(stream, connection, Belongings::default())
+        Self::with(stream, connection, DriverOptions::default())
     }
 
-    pub(crate) fn with(stream: S, mut connection: Connection, belongings: Belongings) -> Self {
+    pub(crate) fn with(stream: S, mut connection: Connection, options: DriverOptions) -> Self {
         connection.shares().begin();
-        let Belongings { token, socket, peer, sleep } = belongings;
+        let DriverOptions { token, socket, peer, sleep } = options;
         let sleep = sleep.unwrap_or_else(|| Arc::new(Sleep::of(connection.config())));
         let shared = Arc::new(Shared::new(connection, token, socket, peer, sleep.clone()));
         Self {
@@ -114,8 +114,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             deadline: None,
             pending_close: None,
             slice: Slice::default(),
-            heard: false,
-            asked: None,
+            read_after_deadline: false,
+            grace_until: None,
             held: None,
             slept: sleep.times(),
             sleep,
@@ -132,11 +132,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let shared = self.shared.clone();
         // Register first, so that no wake-up of a sender is lost.
         shared.wakers.driver.register(cx.waker());
-        shared.note_poll();
+        shared.count_poll();
         let instant = Instant::now();
         let mut now = clock::moment(instant);
         if self.slice.is_fresh() {
-            self.sleep.look(instant);
+            self.sleep.check(instant);
         }
         let mut connection = shared.connection();
         if self.slept != self.sleep.times() {
@@ -148,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             return Poll::Ready(Some(*event));
         }
         // There is nothing more to read, and the stream wakes once there is.
-        let mut is_dry = false;
+        let mut is_drained = false;
         loop {
             // Check this first: one read may hold thousands of messages, each with its handler.
             if self.slice.is_over(now, || self.unread.is_some() && !connection.is_paused()) {
@@ -156,15 +156,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 if let Some(stream) = &mut self.stream {
                     let mut io = Context::from_waker(&self.waker);
                     write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
-                    self.tell_room(&connection);
+                    self.notify_room(&connection);
                 }
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
             // Due events come first; with unread input the engine emits them in between.
             let event = match self.unread {
-                Some(_) => self.use_unread(&mut connection, now),
-                None => before_the_end(&mut connection, now),
+                Some(_) => self.process_unread(&mut connection, now),
+                None => next_before_close(&mut connection, now),
             };
             if let Some(event) = &event {
                 self.count(event);
@@ -174,7 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             let Some(stream) = &mut self.stream else { return Poll::Ready(connection.poll_event(now)) };
             let mut io = Context::from_waker(&self.waker);
-            let mut went = write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
+            let mut progressed = write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
             match connection.poll_io() {
                 IoAction::Drop | IoAction::Reset => return self.poll_pending_close(&mut connection, now),
                 IoAction::Shutdown => {
@@ -184,17 +184,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 IoAction::Read | IoAction::Write | IoAction::Pause => {}
             }
             let is_due = self.poll_deadline(&mut connection, now);
-            if is_due && (self.heard || !self.hear(&mut connection, now)) {
+            if is_due && (self.read_after_deadline || !self.read_before_expiry(&mut connection, now)) {
                 self.expire(&mut connection, now);
             } else if !is_due {
-                self.heard = false;
-                if !is_dry && self.unread.is_none() && !connection.is_paused() {
-                    is_dry = !self.read(&mut connection, now);
-                    went |= !is_dry;
+                self.read_after_deadline = false;
+                if !is_drained && self.unread.is_none() && !connection.is_paused() {
+                    is_drained = !self.read(&mut connection, now);
+                    progressed |= !is_drained;
                 }
             }
-            if went || is_due {
-                self.tell_room(&connection);
+            if progressed || is_due {
+                self.notify_room(&connection);
                 now = clock::now();
                 continue;
             }
@@ -216,9 +216,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    /// Writes until all output that can be written is gone. Reads nothing.
+    /// Writes all output that the stream takes. Reads nothing.
     ///
-    /// So for an open WebSocket this only checks that the peer takes output: only a task that reads can know whether
+    /// For an open WebSocket this only checks that the peer takes output: only a task that reads can know whether
     /// the peer is alive. If there is such a task, it handles all deadlines.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         self.poll_output(cx, |connection, output| {
@@ -238,7 +238,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     ) -> Poll<Result<(), SendError>> {
         let shared = self.shared.clone();
         shared.wakers.flusher.register(cx.waker());
-        shared.note_poll();
+        shared.count_poll();
         let mut connection = shared.connection();
         loop {
             let Some(stream) = &mut self.stream else { return Poll::Ready(Err(SendError::NotOpen)) };
@@ -246,7 +246,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             let paused = connection.is_paused();
             let mut io = Context::from_waker(&self.waker);
             write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
-            self.tell_room(&connection);
+            self.notify_room(&connection);
             if connection.state() == State::Closed || shared.has_write_failed() {
                 shared.wakers.driver.wake();
                 return Poll::Ready(Err(SendError::NotOpen));
@@ -259,16 +259,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 return Poll::Ready(Ok(()));
             }
             if !self.poll_deadline(&mut connection, now) {
-                self.heard = false;
-                self.asked = None;
+                self.read_after_deadline = false;
+                self.grace_until = None;
                 return Poll::Pending;
             }
-            if self.poll_asking(now).is_pending() {
+            if self.poll_grace(now).is_pending() {
                 return Poll::Pending;
             }
             if connection.state() == State::Open {
                 self.expire_unread(&mut connection, now);
-            } else if self.hold_what_is_there(&mut connection, now) {
+            } else if self.hold_next_event(&mut connection, now) {
                 self.expire(&mut connection, now);
             } else {
                 return Poll::Ready(Err(SendError::NotOpen));
@@ -276,11 +276,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    /// Asks the task that waits for events to handle a deadline. Ready once there is evidently no such task.
-    fn poll_asking(&mut self, now: Moment) -> Poll<()> {
-        let until = *self.asked.get_or_insert_with(|| {
+    /// Wakes the task that waits for events to handle a deadline. Ready if it has not within [`DRIVER_GRACE`].
+    fn poll_grace(&mut self, now: Moment) -> Poll<()> {
+        let until = *self.grace_until.get_or_insert_with(|| {
             self.shared.wakers.driver.wake();
-            now + ASKED_FOR
+            now + DRIVER_GRACE
         });
         if until > now {
             // The deadline itself has passed; do not wait for it any longer.
@@ -297,48 +297,48 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Reads once before an expired deadline takes effect: the awaited input may already have arrived. A flooding peer
     /// gains no time by it. Returns whether there is input to process first.
-    fn hear(&mut self, connection: &mut Connection, now: Moment) -> bool {
-        self.heard = true;
+    fn read_before_expiry(&mut self, connection: &mut Connection, now: Moment) -> bool {
+        self.read_after_deadline = true;
         self.unread.is_none() && !connection.is_paused() && self.read(connection, now)
     }
 
     /// Handles the deadline.
     fn expire(&mut self, connection: &mut Connection, now: Moment) {
-        self.heard = false;
-        self.asked = None;
+        self.read_after_deadline = false;
+        self.grace_until = None;
         self.deadline = None;
         connection.handle_timeout(now.max(clock::now()));
     }
 
     /// Handles the deadline of an open WebSocket that no task reads.
     fn expire_unread(&mut self, connection: &mut Connection, now: Moment) {
-        let held = self.shared.is_held();
-        if !held {
+        let is_paused = self.shared.is_reading_paused();
+        if !is_paused {
             connection.pause();
         }
         self.expire(connection, now);
-        if !held {
+        if !is_paused {
             connection.resume(now);
         }
     }
 
-    /// Reads once, for the next event. Returns whether a deadline may take effect now: not while a closing handshake is
+    /// Reads once, and holds the next event. Returns whether a deadline may take effect now: not while a closing handshake is
     /// in progress after a held event.
-    fn hold_what_is_there(&mut self, connection: &mut Connection, now: Moment) -> bool {
+    fn hold_next_event(&mut self, connection: &mut Connection, now: Moment) -> bool {
         if self.held.is_none() {
-            self.hear(connection, now);
+            self.read_before_expiry(connection, now);
         }
         while self.held.is_none() && self.unread.is_some() && !connection.is_paused() {
-            self.held = self.use_unread(connection, now).map(Box::new);
+            self.held = self.process_unread(connection, now).map(Box::new);
         }
         self.held.is_none() || connection.state() != State::Closing
     }
 
     #[inline]
-    fn use_unread(&mut self, connection: &mut Connection, now: Moment) -> Option<Event<'static>> {
+    fn process_unread(&mut self, connection: &mut Connection, now: Moment) -> Option<Event<'static>> {
         let unread = self.unread.as_mut()?;
         if connection.is_paused() {
-            return before_the_end(connection, now);
+            return next_before_close(connection, now);
         }
         let before = unread.to - unread.from;
         let mut input = &mut unread.buffer.bytes()[unread.from..unread.to];
@@ -350,7 +350,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             _ => unread.from = unread.to - left,
         }
         // The input may have caused another event.
-        event.or_else(|| before_the_end(connection, now))
+        event.or_else(|| next_before_close(connection, now))
     }
 
     /// Returns whether the read changed anything.
@@ -411,7 +411,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Poll::Pending
     }
 
-    fn tell_room(&self, connection: &Connection) {
+    fn notify_room(&self, connection: &Connection) {
         if !connection.is_congested() {
             self.shared.wakers.room.notify();
         }
@@ -423,7 +423,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 }
 
 /// Returns the next event, except for the end, which waits for the stream.
-fn before_the_end(connection: &mut Connection, now: Moment) -> Option<Event<'static>> {
+fn next_before_close(connection: &mut Connection, now: Moment) -> Option<Event<'static>> {
     if connection.state() == State::Closed { None } else { connection.poll_event(now) }
 }
 

@@ -32,35 +32,35 @@ pub(crate) fn write<S: AsyncWrite + Unpin>(
     io: &mut Context<'_>,
     now: Moment,
 ) -> bool {
-    let mut went = false;
+    let mut progressed = false;
     while connection.outbox().has_remaining() {
         match write_once(stream, connection, io) {
             Poll::Ready(Ok(n)) => {
-                went = true;
+                progressed = true;
                 *output = Output::Written;
                 connection.handle_written(now, n);
                 if n == 0 {
-                    shared.note_write_failed();
+                    shared.set_write_failed();
                     connection.write_failed(now, io::Error::from(io::ErrorKind::WriteZero).into());
                 }
             }
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
             Poll::Ready(Err(error)) => {
-                went = true;
-                shared.note_write_failed();
+                progressed = true;
+                shared.set_write_failed();
                 connection.write_failed(now, error.into());
             }
             Poll::Pending => {
                 // Nothing was written: start the output timeout.
                 connection.handle_written(now, 0);
-                return went;
+                return progressed;
             }
         }
     }
     // An empty outbox holds no memory.
     pool::detach_buffer(connection);
     let done = match output {
-        Output::Flushed => return went,
+        Output::Flushed => return progressed,
         Output::Written => Pin::new(stream).poll_flush(io),
         Output::Closing => Pin::new(stream).poll_close(io),
     };
@@ -69,14 +69,14 @@ pub(crate) fn write<S: AsyncWrite + Unpin>(
         Poll::Ready(result) => {
             // If closing the half fails, the connection was reset, and reading will report it.
             if let (Output::Written, Err(error)) = (&output, result) {
-                shared.note_write_failed();
+                shared.set_write_failed();
                 connection.write_failed(now, error.into());
             }
             *output = Output::Flushed;
-            went = true;
+            progressed = true;
         }
     }
-    went
+    progressed
 }
 
 fn write_once<S: AsyncWrite + Unpin>(

@@ -1,4 +1,4 @@
-//! Pooled memory for reading and writing, which connections hold only while it has pending bytes.
+//! Pooled memory for reading and writing, held by a connection only while it has pending bytes.
 
 use std::cell::RefCell;
 use ws_proto::{Connection, OutboxBuffer};
@@ -10,7 +10,7 @@ const KEPT: usize = 8;
 
 thread_local! {
     static POOL: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
-    static STORAGES: RefCell<Vec<OutboxBuffer>> = const { RefCell::new(Vec::new()) };
+    static OUTBOX_BUFFERS: RefCell<Vec<OutboxBuffer>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A read buffer. Dropping it returns it to the thread's pool.
@@ -44,21 +44,21 @@ impl Drop for Buffer {
 /// Gives a buffer to a connection that is about to send.
 pub(crate) fn attach_buffer(connection: &mut Connection) {
     if !connection.outbox().has_buffer()
-        && let Some(storage) = STORAGES.try_with(|pool| pool.borrow_mut().pop()).ok().flatten()
+        && let Some(buffer) = OUTBOX_BUFFERS.try_with(|pool| pool.borrow_mut().pop()).ok().flatten()
     {
-        connection.outbox().attach_buffer(storage);
+        connection.outbox().attach_buffer(buffer);
     }
 }
 
 /// Takes the buffer back from a connection that has nothing to write.
 pub(crate) fn detach_buffer(connection: &mut Connection) {
-    if let Some(storage) = connection.outbox().detach_buffer()
-        && storage.capacity() <= SIZE
+    if let Some(buffer) = connection.outbox().detach_buffer()
+        && buffer.capacity() <= SIZE
     {
-        let _ = STORAGES.try_with(|pool| {
+        let _ = OUTBOX_BUFFERS.try_with(|pool| {
             let mut pool = pool.borrow_mut();
             if pool.len() < KEPT {
-                pool.push(storage);
+                pool.push(buffer);
             }
         });
     }

@@ -22,7 +22,7 @@ impl Shared {
     ) -> Result<(), E> {
         let mut polls = self.polls.load(Relaxed);
         let mut deadline = self.output_deadline();
-        let waiting = self.wakers.room.enter();
+        let waiting = self.wakers.room.register();
         loop {
             listener!(waiting.event() => room);
             if self.has_room() {
@@ -63,11 +63,11 @@ impl Shared {
         let Some(socket) = &mut *self.socket() else { return false };
         let waker = Waker::from(self.wakers.clone());
         let mut io = Context::from_waker(&waker);
-        let went = write(socket, &mut Output::Flushed, self, &mut connection, &mut io, clock::now());
+        let progressed = write(socket, &mut Output::Flushed, self, &mut connection, &mut io, clock::now());
         if self.has_write_failed() {
             // The owner reads what the peer sent last.
             self.wakers.driver.wake();
         }
-        went
+        progressed
     }
 }

@@ -17,10 +17,10 @@ use ws_host::server::Stats;
 use ws_host::token::TokenRule;
 use ws_proto::{Connection, Request, RespondError, ResponseBody};
 
-/// What pauses the reading of a connection.
+/// Why reading of a connection is paused.
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
-pub(crate) enum Holder {
+pub(crate) enum PauseOwner {
     Application = 1,
     /// A [`couple`](crate::couple) whose other side is congested.
     Couple = 2,
@@ -43,8 +43,8 @@ pub(crate) struct Shared {
     messages: [AtomicUsize; 2],
     /// How often the owner has polled the connection.
     pub(super) polls: AtomicU32,
-    /// Each [`Holder`] is a bit.
-    holders: AtomicU8,
+    /// Each [`PauseOwner`] is a bit.
+    pause_owners: AtomicU8,
     /// A write has failed; queued output is lost.
     write_failed: AtomicBool,
 }
@@ -67,7 +67,7 @@ impl Shared {
             wakers: Arc::default(),
             messages: Default::default(),
             polls: AtomicU32::new(0),
-            holders: AtomicU8::new(0),
+            pause_owners: AtomicU8::new(0),
             write_failed: AtomicBool::new(false),
         }
     }
@@ -107,12 +107,12 @@ impl Shared {
         self.connection().bytes_sent() >= end
     }
 
-    /// Records that the owner polls the connection.
-    pub(crate) fn note_poll(&self) {
+    /// Counts a poll by the owner.
+    pub(crate) fn count_poll(&self) {
         self.polls.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn note_write_failed(&self) {
+    pub(crate) fn set_write_failed(&self) {
         self.write_failed.store(true, Relaxed);
     }
 
@@ -120,18 +120,18 @@ impl Shared {
         self.write_failed.load(Relaxed)
     }
 
-    /// Pauses reading on behalf of a holder.
-    pub(crate) fn pause(&self, holder: Holder) {
+    /// Pauses reading on behalf of an owner.
+    pub(crate) fn pause(&self, owner: PauseOwner) {
         let mut connection = self.connection();
-        if self.holders.fetch_or(holder as u8, Relaxed) & holder as u8 == 0 {
+        if self.pause_owners.fetch_or(owner as u8, Relaxed) & owner as u8 == 0 {
             connection.pause();
         }
     }
 
-    /// Releases a holder's pause; after the last one, reading resumes. Returns whether it does.
-    pub(crate) fn resume(&self, holder: Holder) -> bool {
+    /// Releases an owner's pause; after the last one, reading resumes. Returns whether it does.
+    pub(crate) fn resume(&self, owner: PauseOwner) -> bool {
         let mut connection = self.connection();
-        let was_last = self.holders.fetch_and(!(holder as u8), Relaxed) == holder as u8;
+        let was_last = self.pause_owners.fetch_and(!(owner as u8), Relaxed) == owner as u8;
         if was_last {
             connection.resume(clock::now());
             self.wakers.driver.wake();
@@ -139,8 +139,8 @@ impl Shared {
         was_last
     }
 
-    pub(crate) fn is_held(&self) -> bool {
-        self.holders.load(Relaxed) != 0
+    pub(crate) fn is_reading_paused(&self) -> bool {
+        self.pause_owners.load(Relaxed) != 0
     }
 
     /// Answers a request, or rejects an upgrade; wakes the driver to write the response.
@@ -153,7 +153,7 @@ impl Shared {
             rule.complete_response(&request, &mut response);
         }
         let now = Instant::now();
-        self.sleep.look(now);
+        self.sleep.check(now);
         self.connection().respond(clock::moment(now), request, response)?;
         self.wakers.driver.wake();
         Ok(())
@@ -169,7 +169,7 @@ impl Shared {
             rule.complete_response(&request, &mut head);
         }
         let now = Instant::now();
-        self.sleep.look(now);
+        self.sleep.check(now);
         let body = self.connection().http().respond_streaming(clock::moment(now), request, head, length)?;
         if length.is_none()
             && let Some(socket) = &*self.socket()

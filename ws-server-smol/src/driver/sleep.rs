@@ -60,7 +60,7 @@ impl Sleep {
 
     /// Compares the clocks and updates the wall clock; call it before any response. The caller that detects a sleep
     /// wakes all connections, so it must not hold the lock of one.
-    pub(crate) fn look(&self, now: Instant) {
+    pub(crate) fn check(&self, now: Instant) {
         // If it is locked, another thread is already comparing.
         let mut detector = match self.detector.try_lock() {
             Ok(detector) => detector,

@@ -1,4 +1,4 @@
-//! How long a task runs before it yields: a ready socket never makes it wait.
+//! How long a task runs before it yields: a socket that is always ready would never suspend it.
 
 use std::time::Duration;
 use ws_proto::Moment;

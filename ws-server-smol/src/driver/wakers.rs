@@ -52,7 +52,7 @@ impl Room {
     }
 
     /// Registers a task that is about to wait.
-    pub(super) fn enter(&self) -> Waiting<'_> {
+    pub(super) fn register(&self) -> Waiting<'_> {
         self.waiting.fetch_add(1, SeqCst);
         Waiting(self)
     }

@@ -77,9 +77,9 @@ impl Body {
     ///
     /// # Errors
     /// [`RespondError::NotOpen`], [`RespondError::Full`], [`RespondError::BodyLength`]; nothing is queued then.
-    pub fn try_send(&self, piece: impl Into<Bytes>) -> Result<Sent, RespondError> {
+    pub fn try_send(&self, chunk: impl Into<Bytes>) -> Result<Sent, RespondError> {
         let token = self.token.as_ref().ok_or(RespondError::WrongRequest)?;
-        let sent = self.shared.connection().http().send_body(token, piece)?;
+        let sent = self.shared.connection().http().send_body(token, chunk)?;
         self.shared.wakers.driver.wake();
         Ok(sent)
     }
@@ -91,10 +91,10 @@ impl Body {
     /// # Errors
     /// As [`try_send`](Self::try_send), except that it waits for room; and [`RespondError::NotPolled`] if there is no
     /// room within [`Config::output_timeout`](crate::Config::output_timeout), and no task polls the connection.
-    pub async fn send(&self, piece: impl Into<Bytes>) -> Result<(), RespondError> {
-        let piece = piece.into();
+    pub async fn send(&self, chunk: impl Into<Bytes>) -> Result<(), RespondError> {
+        let chunk = chunk.into();
         self.shared
-            .send_when_room((RespondError::Full, RespondError::NotPolled), || self.try_send(piece.clone()))
+            .send_when_room((RespondError::Full, RespondError::NotPolled), || self.try_send(chunk.clone()))
             .await
     }
 

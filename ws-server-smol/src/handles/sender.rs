@@ -2,7 +2,7 @@
 
 use crate::clock;
 use crate::driver::pool;
-use crate::driver::shared::{Holder, Shared};
+use crate::driver::shared::{PauseOwner, Shared};
 use crate::ids::ConnectionId;
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use ws_proto::{CloseCode, Outgoing, SendError, Sent, State};
 ///
 /// ```
 /// # use ws_server_smol::{SendError, Sender};
-/// async fn tell(sender: &Sender) -> Result<(), SendError> {
+/// async fn greet(sender: &Sender) -> Result<(), SendError> {
 ///     sender.send("hello").await
 /// }
 /// ```
@@ -81,12 +81,12 @@ impl Sender {
     ///
     /// Closing the WebSocket resumes it. Pausing twice is the same as pausing once.
     pub fn pause(&self) {
-        self.shared.pause(Holder::Application);
+        self.shared.pause(PauseOwner::Application);
     }
 
     /// Resumes reading, and wakes the task that polls the WebSocket. Does nothing if reading is not paused.
     pub fn resume(&self) {
-        self.shared.resume(Holder::Application);
+        self.shared.resume(PauseOwner::Application);
     }
 
     /// Begins the closing handshake. The owner of the WebSocket sees the end.

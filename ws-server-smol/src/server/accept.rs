@@ -1,7 +1,7 @@
 //! Accepts connections, within the limits; `serve.rs` turns them into HTTP connections.
 
 use crate::clock::{self, until};
-use crate::driver::{Belongings, Driver};
+use crate::driver::{Driver, DriverOptions};
 use crate::server::membership::Membership;
 use crate::server::{Member, Phase, Run, Server, State};
 use crate::sys::socket::Socket;
@@ -30,7 +30,7 @@ pub(crate) struct Admitted {
 enum Attempt {
     Admitted(Admitted),
     /// The peer has left, or was rejected.
-    Nobody,
+    NoConnection,
     /// Other tasks have not run for a while.
     Yield,
     /// Wait until `AcceptNotify` notifies, or until this instant.
@@ -47,7 +47,7 @@ impl Server {
             match self.attempt() {
                 Attempt::Admitted(admitted) => return Some(admitted),
                 Attempt::NotListening => return None,
-                Attempt::Nobody => {}
+                Attempt::NoConnection => {}
                 Attempt::Yield => yield_now().await,
                 Attempt::Wait(deadline) => until(notified, deadline).await,
                 Attempt::Failed(error) => {
@@ -84,10 +84,10 @@ impl Server {
         let socket = match accepted {
             Ok(socket) => socket,
             Err(error) => match run.failures.failed(&error) {
-                AfterFailure::Continue => return Attempt::Nobody,
+                AfterFailure::Continue => return Attempt::NoConnection,
                 AfterFailure::Wait { delay, report } => {
                     run.retry_at = Some(now + delay);
-                    return if report { Attempt::Failed(error) } else { Attempt::Nobody };
+                    return if report { Attempt::Failed(error) } else { Attempt::NoConnection };
                 }
             },
         };
@@ -96,13 +96,13 @@ impl Server {
         let peer = socket.peer_addr();
         if !admission.try_admit(peer) {
             state.stats.rejected += 1;
-            return Attempt::Nobody;
+            return Attempt::NoConnection;
         }
         let connection = Connection::server(clock::moment(now), run.config.clone(), run.transport);
         let (token, sleep, rule) = (run.token.clone(), Some(self.inner.sleep.clone()), run.rule.clone());
         let handle = socket.handle();
-        let belongings = Belongings { token, socket: Some(handle.clone()), peer, sleep };
-        let driver = Driver::with(socket, connection, belongings);
+        let options = DriverOptions { token, socket: Some(handle.clone()), peer, sleep };
+        let driver = Driver::with(socket, connection, options);
         let shared = driver.shared.clone();
         let id = shared.id;
         state.stats.accepted += 1;

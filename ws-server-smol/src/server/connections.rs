@@ -1,7 +1,7 @@
 //! A server's connections, by id.
 
 use crate::clock;
-use crate::driver::shared::{Holder, Shared};
+use crate::driver::shared::{PauseOwner, Shared};
 use crate::handles::sender::Sender;
 use crate::ids::ConnectionId;
 use crate::server::Server;
@@ -79,7 +79,7 @@ impl Server {
     /// Stops reading a connection, like [`Sender::pause`]. Does nothing if there is no connection with this id.
     pub fn pause(&self, id: ConnectionId) {
         if let Some(shared) = self.shared(id) {
-            shared.pause(Holder::Application);
+            shared.pause(PauseOwner::Application);
         }
     }
 
@@ -87,7 +87,7 @@ impl Server {
     /// id, or it is not paused.
     pub fn resume(&self, id: ConnectionId) {
         if let Some(shared) = self.shared(id) {
-            shared.resume(Holder::Application);
+            shared.resume(PauseOwner::Application);
         }
     }
 
@@ -99,7 +99,7 @@ impl Server {
             return;
         };
         shared.connection().abort(clock::now(), ws_proto::Error::Aborted);
-        socket.cut();
+        socket.shut_down();
         shared.wake();
     }
 

@@ -45,10 +45,10 @@ impl Server {
     pub(super) fn deliver(&self, frame: &Frame, slow: SlowPeer<'_>, to: &[Arc<Shared>]) -> usize {
         let now = clock::now();
         let ends_message = frame.ends_message();
-        let mut newest = self.inner.newest();
+        let mut latest = self.inner.latest();
         let reached = to.iter().filter(|shared| {
             let mut connection = shared.connection();
-            let delivered = slow.deliver(now, shared.id, &mut connection, frame, &mut newest);
+            let delivered = slow.deliver(now, shared.id, &mut connection, frame, &mut latest);
             if delivered == Delivered::Queued && ends_message {
                 shared.count_sent();
             }

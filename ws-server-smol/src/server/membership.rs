@@ -19,7 +19,7 @@ impl Membership {
     }
 
     /// The connection has sent a request, its first or another one.
-    pub(crate) fn asked(&self, upgrade: bool) {
+    pub(crate) fn request_received(&self, upgrade: bool) {
         let mut state = self.server.inner.state();
         let Some(member) = state.members.get_mut(&self.id) else { return };
         let new = std::mem::take(&mut member.new);
@@ -27,9 +27,9 @@ impl Membership {
             state.upgrading.insert(self.id);
         }
         if new {
-            let crowded = state.admission.at_handshake_limit();
+            let was_at_limit = state.admission.at_handshake_limit();
             state.admission.handshake_done();
-            if crowded {
+            if was_at_limit {
                 drop(state);
                 self.server.inner.accept_notify.0.notify(usize::MAX);
             }
@@ -68,20 +68,20 @@ impl Membership {
 
     /// The outbox has drained: sends the frames kept for a slow peer, as far as it takes them.
     fn drained(&self) {
-        let mut newest = self.server.inner.newest();
-        if !newest.has(self.id) {
+        let mut latest = self.server.inner.latest();
+        if !latest.has(self.id) {
             return;
         }
         let shared = match self.server.inner.state().members.get(&self.id) {
             Some(member) => member.shared.clone(),
-            None => return newest.forget(self.id),
+            None => return latest.forget(self.id),
         };
-        flush_latest(clock::now(), self.id, &mut shared.connection(), &mut newest, |frame, delivered| {
+        flush_latest(clock::now(), self.id, &mut shared.connection(), &mut latest, |frame, delivered| {
             if delivered == Delivered::Queued && frame.ends_message() {
                 shared.count_sent();
             }
         });
-        drop(newest);
+        drop(latest);
         shared.wake();
     }
 
@@ -101,18 +101,18 @@ impl Membership {
     fn leave(&self) {
         let inner = &self.server.inner;
         let mut state = inner.state();
-        let crowded = state.admission.at_handshake_limit();
+        let was_at_limit = state.admission.at_handshake_limit();
         if state.remove(self.id).is_none() {
             return;
         }
         let stopping = matches!(state.phase, Phase::Stopping(_));
         drop(state);
-        inner.newest().forget(self.id);
-        if crowded {
+        inner.latest().forget(self.id);
+        if was_at_limit {
             inner.accept_notify.0.notify(usize::MAX);
         }
         if stopping {
-            inner.gone.notify(usize::MAX);
+            inner.ended.notify(usize::MAX);
         }
     }
 }

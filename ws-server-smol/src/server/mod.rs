@@ -66,10 +66,10 @@ pub struct Server {
 struct Inner {
     state: Mutex<State>,
     /// Frames kept for slow peers.
-    newest: Mutex<LatestByKey<ConnectionId, Frame>>,
+    latest: Mutex<LatestByKey<ConnectionId, Frame>>,
     accept_notify: Arc<AcceptNotify>,
     /// Notified when a connection is gone while the server stops.
-    gone: Event,
+    ended: Event,
     sleep: Arc<Sleep>,
     extension: OnceLock<Mutex<Box<dyn Extension>>>,
 }
@@ -183,9 +183,9 @@ impl Server {
         };
         let inner = Arc::new(Inner {
             state: Mutex::new(state),
-            newest: Mutex::default(),
+            latest: Mutex::default(),
             accept_notify: Arc::default(),
-            gone: Event::new(),
+            ended: Event::new(),
             sleep: Arc::new(sleep),
             extension: OnceLock::new(),
         });
@@ -278,7 +278,7 @@ impl Server {
         });
         drop(state);
         self.inner.accept_notify.0.notify(usize::MAX);
-        self.inner.gone.notify(usize::MAX);
+        self.inner.ended.notify(usize::MAX);
         Ok(())
     }
 
@@ -376,8 +376,8 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn newest(&self) -> MutexGuard<'_, LatestByKey<ConnectionId, Frame>> {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    fn latest(&self) -> MutexGuard<'_, LatestByKey<ConnectionId, Frame>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -27,7 +27,7 @@ impl Drop for Hooks<'_> {
             // The hook may have set another.
             self.server.inner.state().before_stop.get_or_insert(hook);
         }
-        self.server.go_on_stopping();
+        self.server.continue_stopping();
     }
 }
 
@@ -64,9 +64,9 @@ impl Server {
             }
         }
         loop {
-            listener!(self.inner.gone => gone);
+            listener!(self.inner.ended => ended);
             match self.stopping() {
-                Some(look_again) => until(gone, look_again).await,
+                Some(next_check) => until(ended, next_check).await,
                 None => return,
             }
         }
@@ -85,21 +85,21 @@ impl Server {
                 true
             }
             Phase::Stopping(stopping) => {
-                stopping.meet(stop.clone());
+                stopping.merge(stop.clone());
                 drop(state);
-                self.inner.gone.notify(usize::MAX);
+                self.inner.ended.notify(usize::MAX);
                 false
             }
         }
     }
 
     /// The hooks are done: now the clients follow, oldest first.
-    fn go_on_stopping(&self) {
+    fn continue_stopping(&self) {
         let mut state = self.inner.state();
-        let untold = state.members.keys().copied().collect();
+        let pending = state.members.keys().copied().collect();
         if let Phase::Stopping(stopping) = &mut state.phase {
             // Another call may have merged its `Stop` meanwhile.
-            stopping.begin(untold);
+            stopping.begin(pending);
         }
     }
 
@@ -107,7 +107,7 @@ impl Server {
     /// server is still stopping.
     fn stopping(&self) -> Option<Option<Instant>> {
         let now = Instant::now();
-        self.inner.sleep.look(now);
+        self.inner.sleep.check(now);
         let mut state = self.inner.state();
         let Phase::Stopping(stopping) = &mut state.phase else { return None };
         let (due, next) = stopping.due(now);
@@ -127,22 +127,22 @@ impl Server {
         }
         state.phase = Phase::Idle;
         let ids: Vec<_> = state.members.keys().copied().collect();
-        let rest: Vec<_> = ids.into_iter().filter_map(|id| state.remove(id)).collect();
+        let remaining: Vec<_> = ids.into_iter().filter_map(|id| state.remove(id)).collect();
         drop(state);
-        for member in rest {
-            self.inner.newest().forget(member.shared.id);
+        for member in remaining {
+            self.inner.latest().forget(member.shared.id);
             let mut connection = member.shared.connection();
             connection.abort(moment, Error::Stopped);
             // A FIN would make a truncated response look complete.
             if connection.poll_io() == IoAction::Reset {
                 member.socket.reset_on_close()
             } else {
-                member.socket.cut()
+                member.socket.shut_down()
             }
             drop(connection);
             member.shared.wake();
         }
-        self.inner.gone.notify(usize::MAX);
+        self.inner.ended.notify(usize::MAX);
         None
     }
 }

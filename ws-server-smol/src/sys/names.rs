@@ -50,34 +50,34 @@ impl Resolver {
     pub(crate) async fn look_up(self: Arc<Self>, host: &str) -> Result<Addresses, ConnectError> {
         let waiter = Waiter::default();
         self.names().ask(host, waiter.clone());
-        self.begin();
-        let asking = Asking { resolver: self, host, waiter };
-        poll_fn(|cx| asking.waiter.poll(cx)).await
+        self.start_pending();
+        let query = PendingQuery { resolver: self, host, waiter };
+        poll_fn(|cx| query.waiter.poll(cx)).await
     }
 
     /// Starts pending lookups, up to the limit.
-    fn begin(self: &Arc<Self>) {
+    fn start_pending(self: &Arc<Self>) {
         loop {
             let Some(host) = self.names().start_next() else { return };
             let resolver = self.clone();
             blocking::unblock(move || {
                 let answer = (resolver.lookup)(&host);
-                resolver.answered(&host, &answer);
+                resolver.finish(&host, &answer);
             })
             .detach();
         }
     }
 
-    fn answered(self: &Arc<Self>, host: &str, answer: &io::Result<Addresses>) {
+    fn finish(self: &Arc<Self>, host: &str, answer: &io::Result<Addresses>) {
         let waiters = self.names().finish(host);
         for waiter in waiters {
-            waiter.tell(answer.as_ref().cloned().map_err(|error| ConnectError::name(host, error)));
+            waiter.complete(answer.as_ref().cloned().map_err(|error| ConnectError::name(host, error)));
         }
-        self.begin();
+        self.start_pending();
     }
 
     /// Returns how many lookups are running.
-    pub fn begun(&self) -> usize {
+    pub fn running(&self) -> usize {
         self.names().running()
     }
 
@@ -93,13 +93,13 @@ impl Resolver {
 }
 
 /// A pending query, cancelled on drop.
-struct Asking<'h> {
+struct PendingQuery<'h> {
     resolver: Arc<Resolver>,
     host: &'h str,
     waiter: Waiter,
 }
 
-impl Drop for Asking<'_> {
+impl Drop for PendingQuery<'_> {
     fn drop(&mut self) {
         self.resolver.names().cancel(self.host, &self.waiter);
     }
@@ -120,7 +120,7 @@ impl Waiter {
         self.0.1.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, answer: Answer) {
+    fn complete(&self, answer: Answer) {
         *self.answer() = Some(answer);
         self.0.0.wake();
     }

@@ -33,7 +33,7 @@ pub struct Socket {
 /// one, and waits for another. A task that is polled after the next tick begins, as on a busy thread, would never wake.
 #[derive(Debug, Default)]
 struct Readable {
-    is_told: AtomicBool,
+    is_ready: AtomicBool,
     task: AtomicWaker,
 }
 
@@ -43,7 +43,7 @@ impl Wake for Readable {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.is_told.store(true, SeqCst);
+        self.is_ready.store(true, SeqCst);
         self.task.wake();
     }
 }
@@ -88,9 +88,9 @@ impl Socket {
     }
 
     /// Waits until the kernel reports more to read.
-    fn poll_told(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.readable.task.register(cx.waker());
-        if self.readable.is_told.swap(false, SeqCst) {
+        if self.readable.is_ready.swap(false, SeqCst) {
             return Poll::Ready(Ok(()));
         }
         let waker = Waker::from(self.readable.clone());
@@ -109,7 +109,7 @@ impl SocketHandle {
     }
 
     /// Shuts down both halves: pending reads and writes fail, polled or not.
-    pub(crate) fn cut(&self) {
+    pub(crate) fn shut_down(&self) {
         // It may already be closed.
         let _ = with!(*self, stream => stream.get_ref().shutdown(Shutdown::Both));
     }
@@ -159,7 +159,7 @@ impl AsyncRead for Socket {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         if self.drained {
-            ready!(self.poll_told(cx))?;
+            ready!(self.poll_readable(cx))?;
             self.drained = false;
         }
         let read = ready!(with!(self.handle, stream => Pin::new(&mut &**stream).poll_read(cx, buffer)));

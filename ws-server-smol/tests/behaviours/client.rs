@@ -49,7 +49,7 @@ fn row_21_a_client_reconnects_as_the_same_object_at_once_or_by_policy() {
         assert!(
             closed.clean && closed.initiator == Initiator::Local && closed.sent == Some(CloseCode::NORMAL)
         );
-        assert!(client.next_connection().await.is_none(), "it rests");
+        assert!(client.next_connection().await.is_none(), "it is idle");
         let second = client.connect().await.unwrap().id();
         let third = client.connect().await.unwrap().id();
         assert!(client.closed().is_none() && first != second && second != third);

@@ -121,16 +121,16 @@ fn row_11_closed_is_reported_exactly_once_last_and_to_the_extension_first() {
         }));
         let seen = app.seen.take();
         assert!(matches!(seen.last(), Some(Seen::Closed(..))), "{how:?}: {seen:?}");
-        let mut told = log.take();
-        told.retain(|line| line.ends_with("closed"));
-        assert_eq!(told, ["extension: closed", "application: closed"], "{how:?}");
+        let mut reports = log.take();
+        reports.retain(|line| line.ends_with("closed"));
+        assert_eq!(reports, ["extension: closed", "application: closed"], "{how:?}");
     }
 
-    // An application that drops a WebSocket knows; the extension gets the report.
+    // An application that drops a WebSocket gets no report; the extension does.
     let (server, log) = (local(ServerConfig::new()), super::Log::default());
     server.set_extension(Witness(log.clone())).unwrap();
     run(beside(&server, async |http| drop(opened(http).await), async {
-        let mut peer = super::asking(&server, "/");
+        let mut peer = super::requesting_peer(&server, "/");
         assert!(peer.head().await.starts_with("HTTP/1.1 101 "));
         let (first, payload) = peer.frame().await;
         assert_eq!((first, close_code(&payload)), (CLOSE, 1001));
@@ -152,11 +152,11 @@ fn row_11_closed_is_reported_exactly_once_last_and_to_the_extension_first() {
         run(beside(&server, handler, async {
             let address = server.local_addr().unwrap();
             let silent = Peer::connect(address);
-            let mut asking = Peer::connect(address);
-            asking.send(&get(address, "/"));
-            assert_eq!(asking.response().await.0, 200);
+            let mut http_peer = Peer::connect(address);
+            http_peer.send(&get(address, "/"));
+            assert_eq!(http_peer.response().await.0, 200);
             until(|| server.http_count() == 2).await;
-            drop((silent, asking));
+            drop((silent, http_peer));
             until(|| server.stats().open == 0).await;
             assert_eq!(server.http_count(), 0);
             until(|| ends.borrow().len() == 2).await;

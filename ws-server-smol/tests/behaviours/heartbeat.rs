@@ -6,12 +6,12 @@ use super::{App, DYING, LONG, SOON, Seen, beating, beside, local, open, until, w
 use ws_server_smol::{Bind, Heartbeat, HeartbeatKind};
 use ws_server_smol::{Error, Timeout};
 
-/// The same row of `ws-server-mio` proves the default of half an hour, and what `live` keeps alive.
+/// The same row of `ws-server-mio` proves the default of half an hour, and what `frequent` keeps alive.
 #[test]
 fn row_20_a_heartbeat_goes_to_every_client_as_set_at_the_start_and_finds_dead_peers() {
     let (server, app) = (local(with_heartbeat(beating())), App::default());
     run(beside(&server, async |http| app.handle(http).await, async {
-        // An empty Ping, to every client, repeatedly. A peer that answers lives on, and its round-trip time is known.
+        // An empty Ping, to every client, repeatedly. A peer that answers stays open, and its round-trip time is known.
         let (mut alive, id) = open(&server, "/").await;
         let (mut other, _) = open(&server, "/").await;
         for pongs in 1..=3 {

@@ -1,7 +1,7 @@
 //! The project's promises, row by row: each function is named after a row of the table in the README, and proves it
 //! over real sockets.
 //!
-//! Each is a script of what people do and see, run beside the server on one thread; the peers and their bytes are
+//! Each is a script of what users do and see, run beside the server on one thread; the peers and their bytes are
 //! those of the same rows of `ws-server-mio`. No clock can be given here: intervals and deadlines are short, and the
 //! tests wait for their effects. The same rows of `ws-server-mio` and the tests of the engine prove their lengths, by
 //! given clocks.
@@ -147,14 +147,14 @@ fn ok(body: impl Into<Bytes>) -> http::Response<Bytes> {
 /// A peer with an open WebSocket, and its id.
 async fn open(server: &Server, path: &str) -> (Peer, ConnectionId) {
     let before = server.ids();
-    let mut peer = asking(server, path);
+    let mut peer = requesting_peer(server, path);
     assert!(peer.head().await.starts_with("HTTP/1.1 101 "));
     let id = got(|| server.ids().into_iter().find(|id| !before.contains(id))).await;
     (peer, id)
 }
 
 /// A peer that has requested a WebSocket.
-fn asking(server: &Server, path: &str) -> Peer {
+fn requesting_peer(server: &Server, path: &str) -> Peer {
     let address = server.local_addr().unwrap();
     let mut peer = Peer::connect(address);
     peer.send(&handshake(address, path));
@@ -162,7 +162,7 @@ fn asking(server: &Server, path: &str) -> Peer {
 }
 
 /// The next connection's request to a server; the connection is driven from here on.
-async fn asked(server: &Server) -> (HttpConnection<Socket>, ws_server_smol::Upgrade) {
+async fn next_upgrade(server: &Server) -> (HttpConnection<Socket>, ws_server_smol::Upgrade) {
     let mut http = server.accept().await.unwrap();
     match http.next().await {
         Some(Incoming::Upgrade(upgrade)) => (http, upgrade),

@@ -47,14 +47,14 @@ fn row_08_chunked_delivery_passes_fragments_on_and_unfragmented_messages_whole()
         assert_eq!(peer.frame().await, (TEXT, b"unfragmented".to_vec()), "a whole message");
         assert_eq!(peer.frame().await, (BINARY, vec![7; 100_000]), "and that");
         let seen = app.seen.take();
-        let pieces: Vec<_> = seen
+        let fragments: Vec<_> = seen
             .iter()
             .filter_map(|seen| match seen {
                 Seen::Fragment(text, first, last) => Some((text.as_str(), *first, *last)),
                 _ => None,
             })
             .collect();
-        assert_eq!(pieces, [("one ", true, false), ("zwö", false, false), (" three", false, true)]);
+        assert_eq!(fragments, [("one ", true, false), ("zwö", false, false), (" three", false, true)]);
         assert_eq!(seen.iter().filter(|seen| matches!(seen, Seen::Message(..))).count(), 2);
     }));
 }

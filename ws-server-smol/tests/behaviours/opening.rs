@@ -2,7 +2,7 @@
 
 use super::common::run;
 use super::peer::*;
-use super::{App, asked, asking, beside, local, ok, open};
+use super::{App, beside, local, next_upgrade, ok, open, requesting_peer};
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use ws_server_smol::handshake::{accept_key, is_valid_key, key, verify};
@@ -70,7 +70,7 @@ fn row_05_an_upgrade_shows_its_request_and_is_accepted_changed_rejected_or_close
             "Origin: https://app.example\r\nSec-WebSocket-Protocol: chat.v2, chat\r\nX-Device: 7\r\n";
         let mut peer = Peer::connect(address);
         peer.send(&with_fields(handshake(address, "/room?name=sun"), fields));
-        let (http, upgrade) = asked(&server).await;
+        let (http, upgrade) = next_upgrade(&server).await;
         (peer, http, upgrade)
     };
     run(async {
@@ -114,8 +114,8 @@ fn row_05_an_upgrade_shows_its_request_and_is_accepted_changed_rejected_or_close
 fn row_06_open_is_reported_after_the_switch_and_sending_works_from_then_on() {
     let server = local(ServerConfig::new());
     run(async {
-        let mut peer = asking(&server, "/");
-        let (http, upgrade) = asked(&server).await;
+        let mut peer = requesting_peer(&server, "/");
+        let (http, upgrade) = next_upgrade(&server).await;
         let id = http.id();
         assert_eq!(server.state(id), State::Connecting);
         assert_eq!(server.send(id, "too early"), Err(SendError::NotOpen));
@@ -144,7 +144,7 @@ fn row_23_keys_are_generated_and_their_answers_derived_and_checked() {
 
     // And a server answers the same.
     let server = local(ServerConfig::new());
-    let mut peer = asking(&server, "/");
+    let mut peer = requesting_peer(&server, "/");
     let head = run(beside(&server, super::hello, peer.head()));
     let given = head.lines().find_map(|line| {
         let (name, value) = line.split_once(": ")?;

@@ -2,7 +2,7 @@
 
 use super::common::run;
 use super::peer::*;
-use super::{App, asked, asking, beside, local, open, opened, until};
+use super::{App, beside, local, next_upgrade, open, opened, requesting_peer, until};
 use futures_lite::future;
 use ws_server_smol::{CloseCode, Frame, Incoming, SendError, ServerConfig, State};
 
@@ -10,8 +10,8 @@ use ws_server_smol::{CloseCode, Frame, Incoming, SendError, ServerConfig, State}
 fn row_17_queries_by_id_report_this_connection_and_never_another() {
     let (server, app) = (local(ServerConfig::new()), App::default());
     run(async {
-        let mut peer = asking(&server, "/");
-        let (http, upgrade) = asked(&server).await;
+        let mut peer = requesting_peer(&server, "/");
+        let (http, upgrade) = next_upgrade(&server).await;
         let id = http.id();
         assert_eq!(server.state(id), State::Connecting);
         let mut ws = http.accept(upgrade).await.unwrap();
@@ -89,13 +89,13 @@ fn row_18_clients_count_from_their_upgrade_to_their_close() {
         assert_eq!((server.count(), server.http_count()), (0, 1), "plain HTTP is no client");
 
         // Connecting, open, closing.
-        let mut peer = asking(&server, "/");
-        let (http, upgrade) = asked(&server).await;
+        let mut peer = requesting_peer(&server, "/");
+        let (http, upgrade) = next_upgrade(&server).await;
         assert_eq!(server.count(), 1, "connecting");
         let mut ws = http.accept(upgrade).await.unwrap();
         peer.head().await;
-        let other = asking(&server, "/other");
-        let (http, upgrade) = asked(&server).await;
+        let other = requesting_peer(&server, "/other");
+        let (http, upgrade) = next_upgrade(&server).await;
         let mut second = http.accept(upgrade).await.unwrap();
         assert_eq!((server.count(), server.ids()), (2, vec![ws.id(), second.id()]), "open");
         ws.start_close(CloseCode::NORMAL, "").unwrap();

@@ -63,7 +63,7 @@ fn row_14_raw_frames_are_sent_verbatim_and_rejected_where_they_would_break_the_p
         assert_eq!(send(raw(Opcode::Binary, true, &[1]).unwrap()), Ok(Sent::Queued));
         assert_eq!(send(raw(Opcode::Pong, true, b"alive").unwrap()), Ok(Sent::Queued));
 
-        // The peer has the accepted frames, one by one, Pings and Pongs first, and the connection goes on.
+        // The peer has the accepted frames, one by one, Pings and Pongs first, and the connection continues.
         let expected: [(u8, &[u8]); 6] = [
             (PING, b"between"),
             (PONG, b"alive"),
@@ -109,7 +109,7 @@ fn row_15_a_broadcast_goes_to_every_open_connection_and_no_other() {
         let mut page = Peer::connect(address);
         page.send(&get(address, "/"));
         assert_eq!(page.response().await.0, 200);
-        let mut asking = super::asking(&server, "/undecided");
+        let mut pending = super::requesting_peer(&server, "/undecided");
         until(|| undecided.borrow().len() == 1).await;
 
         // One frame, encoded once, for all of them.
@@ -127,7 +127,7 @@ fn row_15_a_broadcast_goes_to_every_open_connection_and_no_other() {
         assert_eq!(server.broadcast_where(&Frame::text("for one"), |id| id == chosen), 1);
         assert_eq!(open_ones[1].0.frame().await, (TEXT, b"for one".to_vec()));
         assert_eq!(closing.frame().await.0, CLOSE);
-        for peer in [&mut closing, &mut page, &mut asking, &mut open_ones[0].0] {
+        for peer in [&mut closing, &mut page, &mut pending, &mut open_ones[0].0] {
             peer.read();
             assert!(peer.got.is_empty(), "{:?}", peer.got);
         }

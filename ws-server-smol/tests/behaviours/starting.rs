@@ -30,7 +30,7 @@ async fn answers(server: &Server) {
 #[test]
 fn row_01_start_finds_a_free_port_above_1024_and_a_failed_start_can_be_retried() {
     run(async {
-        // One word each; the default is every interface.
+        // One call each; the default is every interface.
         for (bind, this_machine_only) in
             [(Bind::default(), false), (Bind::any(), false), (Bind::lan(), false), (Bind::localhost(), true)]
         {
@@ -128,19 +128,19 @@ fn row_02_stop_calls_extension_and_application_sends_1001_within_a_deadline_and_
 fn row_03_one_thread_where_a_turn_has_a_budget_and_never_blocks() {
     const MILLISECOND: Duration = Duration::from_millis(1);
     let now = Rc::new(Cell::new(Instant::now()));
-    let (heard, me) = (Rc::new(Cell::new(0)), thread::current().id());
+    let (handled, me) = (Rc::new(Cell::new(0)), thread::current().id());
     let server = local(ServerConfig::new());
 
-    // A handler that computes: by the given clock 300 µs, and a turn of 1 ms has four, the last one begun in time; and
-    // in truth for as long as a connection may before it yields.
+    // A handler that computes: 300 µs on the virtual clock, so a turn of 1 ms has four, the last one begun in time; in
+    // real time, as long as a connection may before it yields.
     let handler = {
-        let (heard, now) = (heard.clone(), now.clone());
+        let (handled, now) = (handled.clone(), now.clone());
         async move |http| {
             let mut ws = opened(http).await.unwrap();
             while let Some(Ok(message)) = ws.next().await {
                 assert_eq!(thread::current().id(), me);
                 ws.try_send(message).unwrap();
-                heard.set(heard.get() + 1);
+                handled.set(handled.get() + 1);
                 now.set(now.get() + MILLISECOND * 3 / 10);
                 let start = Instant::now();
                 while start.elapsed() < MILLISECOND * 6 / 10 {}
@@ -168,15 +168,15 @@ fn row_03_one_thread_where_a_turn_has_a_budget_and_never_blocks() {
         if !more {
             notified.recv_timeout(Duration::from_secs(20)).unwrap();
         }
-        let before = heard.get();
+        let before = handled.get();
         let turn = ui.turn(MILLISECOND);
-        assert!(heard.get() - before <= 4 && turn.elapsed <= MILLISECOND * 12 / 10);
+        assert!(handled.get() - before <= 4 && turn.elapsed <= MILLISECOND * 12 / 10);
         more = turn.more;
-        if heard.get() - before == 4 {
+        if handled.get() - before == 4 {
             full += 1;
             assert!(more, "the rest waits");
         }
-        heard.get()
+        handled.get()
     };
     let address = server.local_addr().unwrap();
     let mut peer = Peer::connect(address);

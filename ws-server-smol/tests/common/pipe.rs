@@ -17,9 +17,9 @@ struct Lane {
     ended: bool,
     /// The reader is gone.
     unread: bool,
-    /// The writer left by a reset: an error follows its bytes.
+    /// The writer ended with a reset: an error follows its bytes.
     reset: bool,
-    /// The last waker, as the contract has it.
+    /// The last waker, as the contract requires.
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -73,12 +73,12 @@ impl End {
         self
     }
 
-    /// Leaves by a reset.
+    /// Ends with a reset.
     pub fn reset(self) {
         self.outgoing.lock().unwrap().reset = true;
     }
 
-    /// Varies now and then: returns `Pending`, and wakes at once.
+    /// Varies sometimes: returns `Pending`, and wakes at once.
     fn detour(&mut self, cx: &mut Context<'_>) -> bool {
         let detour = self.cuts && self.random.below(4) == 0;
         if detour {

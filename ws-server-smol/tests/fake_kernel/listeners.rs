@@ -73,9 +73,9 @@ fn a_failed_accept_is_reported_once_and_not_retried_at_once() {
     // EMFILE
     let (failing, count) = fake(|| Err(io::Error::from_raw_os_error(24)));
     let server = serving(vec![failing]);
-    let told = Arc::new(AtomicUsize::new(0));
-    let telling = told.clone();
-    server.on_accept_failed(move |_| _ = telling.fetch_add(1, Relaxed));
+    let reports = Arc::new(AtomicUsize::new(0));
+    let counter = reports.clone();
+    server.on_accept_failed(move |_| _ = counter.fetch_add(1, Relaxed));
     async_io::block_on(async {
         // It waits for the timer, twice; nothing else ends that.
         let mut tries = 0;
@@ -88,7 +88,7 @@ fn a_failed_accept_is_reported_once_and_not_retried_at_once() {
         })
         .await;
     });
-    assert_eq!(told.load(Relaxed), 1);
+    assert_eq!(reports.load(Relaxed), 1);
 }
 
 #[test]

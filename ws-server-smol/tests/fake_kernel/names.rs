@@ -64,7 +64,7 @@ impl Rig {
         for k in 0..count {
             tasks.push(self.connect(&format!("stuck{k}.test")).await);
         }
-        self.until(|| self.resolver.begun() == count).await;
+        self.until(|| self.resolver.running() == count).await;
         self.names.begun(count);
         tasks
     }

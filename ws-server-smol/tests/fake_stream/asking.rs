@@ -38,7 +38,7 @@ enum Held {
 
 pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
     let mut random = Random::new(seed);
-    let asked: Vec<(How, usize)> = (0..1 + random.below(24))
+    let planned: Vec<(How, usize)> = (0..1 + random.below(24))
         .map(|_| (random.pick(&WAYS), content_len(&mut random, run.capacity)))
         .collect();
     let answers = Rc::new(RefCell::new(Vec::new()));
@@ -47,14 +47,14 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
     // The client half-closes right after the request.
     let config = patient(Config::server()).outbox(marks.0, marks.1, marks.2).half_close(true);
     let mut tasks = Strict::with_timers(seed, TIMERS);
-    tasks.spawn("server", serve(server, config, asked.clone(), Random::new(seed + 1), end.clone()));
-    tasks.spawn("client", ask(client, asked.clone(), answers.clone(), Random::new(seed + 2)));
+    tasks.spawn("server", serve(server, config, planned.clone(), Random::new(seed + 1), end.clone()));
+    tasks.spawn("client", ask(client, planned.clone(), answers.clone(), Random::new(seed + 2)));
     tasks.run();
 
     let received = answers.borrow();
     let mut rest = &received[..];
     let mut whole = 0;
-    for (n, (how, len)) in asked.iter().enumerate() {
+    for (n, (how, len)) in planned.iter().enumerate() {
         let Some((status, body, behind)) = parse(rest) else { break };
         match how {
             How::Dropped => assert_eq!(status, 503, "answer {n}"),
@@ -66,19 +66,19 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
     if run.healthy {
         assert_eq!(
             (whole, rest.escape_ascii().to_string().as_str()),
-            (asked.len(), ""),
+            (planned.len(), ""),
             "each is answered, in order, and nothing else"
         );
     }
-    let (told, is_error) = end.get();
-    assert!(whole >= told || is_error, "{whole} of {told} answers are whole, without an error");
+    let (reported, is_error) = end.get();
+    assert!(whole >= reported || is_error, "{whole} of {reported} answers are whole, without an error");
     run.total(|total| total.answers += whole);
 }
 
 /// How many requests the server reported, and whether its connection ended with an error.
 type Ended = Rc<Cell<(usize, bool)>>;
 
-async fn serve(stream: Unruly, config: Config, asked: Vec<(How, usize)>, mut random: Random, end: Ended) {
+async fn serve(stream: Unruly, config: Config, planned: Vec<(How, usize)>, mut random: Random, end: Ended) {
     let mut http = HttpConnection::new(stream, Arc::new(config));
     let (mut held, mut n) = (Vec::new(), 0);
     loop {
@@ -88,7 +88,7 @@ async fn serve(stream: Unruly, config: Config, asked: Vec<(How, usize)>, mut ran
         };
         match incoming {
             Some(Some(Incoming::Request(request))) => {
-                let (how, len) = asked[n];
+                let (how, len) = planned[n];
                 assert_eq!(request.path(), format!("/{n}"));
                 if matches!(how, How::Echo | How::Chunked) {
                     assert_eq!(&request.body()[..], content(n, len));
@@ -101,7 +101,7 @@ async fn serve(stream: Unruly, config: Config, asked: Vec<(How, usize)>, mut ran
             // Nothing arrives, or reading waits while that much is unanswered: do postponed work.
             None => {
                 let at = random.below(held.len());
-                go_on(&mut http, at, &mut held, &mut random);
+                continue_answer(&mut http, at, &mut held, &mut random);
                 yield_now().await;
             }
         }
@@ -137,7 +137,7 @@ async fn begin(
     }
 }
 
-fn go_on(http: &mut HttpConnection<Unruly>, at: usize, held: &mut Vec<Held>, random: &mut Random) {
+fn continue_answer(http: &mut HttpConnection<Unruly>, at: usize, held: &mut Vec<Held>, random: &mut Random) {
     match held.swap_remove(at) {
         Held::Request(request, n, len) => {
             let whole = http::Response::new(Bytes::from_static(content(n, len)));
@@ -145,8 +145,8 @@ fn go_on(http: &mut HttpConnection<Unruly>, at: usize, held: &mut Vec<Held>, ran
         }
         Held::Body(body, []) => drop(body.finish()),
         Held::Body(body, left) => {
-            let (piece, rest) = left.split_at(1 + random.below(left.len()));
-            match body.try_send(piece) {
+            let (next, rest) = left.split_at(1 + random.below(left.len()));
+            match body.try_send(next) {
                 Ok(_) => held.push(Held::Body(body, rest)),
                 Err(RespondError::Full) => held.push(Held::Body(body, left)),
                 Err(error) => assert_eq!(error, RespondError::NotOpen),
@@ -155,9 +155,9 @@ fn go_on(http: &mut HttpConnection<Unruly>, at: usize, held: &mut Vec<Held>, ran
     }
 }
 
-async fn ask(stream: End, asked: Vec<(How, usize)>, answers: Rc<RefCell<Vec<u8>>>, mut random: Random) {
+async fn ask(stream: End, planned: Vec<(How, usize)>, answers: Rc<RefCell<Vec<u8>>>, mut random: Random) {
     let mut requests = Vec::new();
-    for (n, (how, len)) in asked.iter().enumerate() {
+    for (n, (how, len)) in planned.iter().enumerate() {
         let start = format!("/{n} HTTP/1.1\r\nHost: localhost\r\n");
         let body = content(n, *len);
         match how {

@@ -1,5 +1,5 @@
 //! Bulk data, sent both ways at once in the ways that the documentation shows, and without regard to what a send
-//! answers.
+//! returns.
 
 use crate::common::Random;
 use crate::common::pipe::End;
@@ -18,7 +18,7 @@ use ws_server_smol::{Message, WebSocket, handshake};
 /// How an end sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// All at once, whatever `try_send` answers.
+    /// All at once, whatever `try_send` returns.
     Regardless,
     /// Until `Congested`; resumes at `Drained`.
     UntilCongested,
@@ -36,9 +36,9 @@ const WAYS: [Way; 4] = [Way::Regardless, Way::UntilCongested, Way::UntilFull, Wa
 #[derive(Default)]
 struct Said {
     lengths: Vec<usize>,
-    heard: usize,
+    received: usize,
     ended: bool,
-    /// A send that waited in a handler took all the time that there is for output: that is a valid end, too.
+    /// A send that waited in a handler exceeded the output timeout, which is a valid end, too.
     late: bool,
 }
 
@@ -117,8 +117,8 @@ fn talk(seed: u64, client: End, server: Unruly, run: &Run<'_>, change: impl FnOn
         return;
     }
     for (me, said) in ledger.iter().map(RefCell::borrow).enumerate() {
-        assert!(said.heard == said.lengths.len(), "{me} was not received: {ways:?}");
-        run.total(|total| total.messages += said.heard);
+        assert!(said.received == said.lengths.len(), "{me} was not received: {ways:?}");
+        run.total(|total| total.messages += said.received);
     }
 }
 
@@ -148,8 +148,8 @@ impl Talk {
         said.lengths.len() >= self.count && !said.ended
     }
 
-    /// Sends as far as its way leads.
-    fn send_on<S: AsyncRead + AsyncWrite + Unpin>(&self, ws: &mut WebSocket<S>, lost: &mut usize) {
+    /// Sends as much as its way allows.
+    fn send_more<S: AsyncRead + AsyncWrite + Unpin>(&self, ws: &mut WebSocket<S>, lost: &mut usize) {
         while self.said().lengths.len() + *lost < self.count {
             let len = self.len;
             match ws.try_send(self.next_message()) {
@@ -170,14 +170,14 @@ impl Talk {
     }
 
     /// Returns whether that was the last message from the other side.
-    fn hear(&self, message: &Message<'_>) -> bool {
+    fn receive(&self, message: &Message<'_>) -> bool {
         let mut other = self.ledger[1 - self.me].borrow_mut();
         if message.as_text() == Some("end") {
             return true;
         }
-        let n = other.heard;
+        let n = other.received;
         assert!(message.as_bytes() == content(n, other.lengths[n]), "message {n} to {}", self.me);
-        other.heard += 1;
+        other.received += 1;
         false
     }
 
@@ -194,27 +194,27 @@ impl Talk {
 
     async fn drive_by_hand<S: AsyncRead + AsyncWrite + Unpin>(&mut self, ws: &mut WebSocket<S>) {
         let (mut lost, mut over) = (0, false);
-        self.send_on(ws, &mut lost);
+        self.send_more(ws, &mut lost);
         while let Some(event) = ws.next_event().await {
             match event {
-                Event::Message(message) => over |= self.hear(&message),
-                Event::Drained => self.send_on(ws, &mut lost),
+                Event::Message(message) => over |= self.receive(&message),
+                Event::Drained => self.send_more(ws, &mut lost),
                 _ => {}
             }
-            self.part(ws, over);
+            self.close_when_done(ws, over);
             if self.pauses > 0 && self.random.below(10) < self.pauses {
-                // Its queued output goes out all the same; no event is reported meanwhile.
+                // Its queued output is still written; no event is reported meanwhile.
                 ws.pause();
                 for _ in 0..self.random.below(20) {
                     match poll_once(ws.next_event()).await {
                         Some(Some(Event::Message(message))) => panic!("{message:?} although it is paused"),
-                        Some(Some(Event::Drained)) => self.send_on(ws, &mut lost),
+                        Some(Some(Event::Drained)) => self.send_more(ws, &mut lost),
                         _ => yield_now().await,
                     }
                 }
                 ws.resume();
                 // What drained meanwhile may have let it send its last message, and no further event need report that.
-                self.part(ws, over);
+                self.close_when_done(ws, over);
             }
             self.rest().await;
         }
@@ -245,8 +245,8 @@ impl Talk {
                 if message.is_err() && this.beside_handler {
                     return;
                 }
-                over.set(over.get() | this.hear(&message.unwrap()));
-                this.part(ws, over.get());
+                over.set(over.get() | this.receive(&message.unwrap()));
+                this.close_when_done(ws, over.get());
                 for _ in 0..random.below(this.lazy) {
                     yield_now().await;
                 }
@@ -255,7 +255,7 @@ impl Talk {
         zip(send, read).await;
     }
 
-    /// Its own send keeps it from being polled: that ends in time, one way or the other.
+    /// Its own send keeps it from being polled; that ends in time in either case.
     async fn drive_in_handler<S: AsyncRead + AsyncWrite + Unpin>(&mut self, ws: &mut WebSocket<S>) {
         let (sender, mut over) = (ws.sender(), false);
         // One message has to be first.
@@ -263,7 +263,7 @@ impl Talk {
             self.say(&sender).await;
         }
         loop {
-            // What it could not send in the handlers, it sends whenever it is woken.
+            // It sends the rest whenever it is woken.
             let Some(message) = ws.next().await else { return };
             let message = match message {
                 Err(closed) if matches!(closed.error, Some(Error::Timeout(Timeout::Output))) => {
@@ -272,13 +272,13 @@ impl Talk {
                 }
                 message => message.unwrap(),
             };
-            over |= self.hear(&message);
+            over |= self.receive(&message);
             self.say(&sender).await;
             while over && !self.said().ended {
                 self.say(&sender).await;
                 ws.flush().await.unwrap();
             }
-            self.part(ws, over);
+            self.close_when_done(ws, over);
             self.rest().await;
         }
     }
@@ -300,7 +300,7 @@ impl Talk {
     }
 
     /// The client closes when both have sent all.
-    fn part<S: AsyncRead + AsyncWrite + Unpin>(&self, ws: &mut WebSocket<S>, over: bool) {
+    fn close_when_done<S: AsyncRead + AsyncWrite + Unpin>(&self, ws: &mut WebSocket<S>, over: bool) {
         if self.me == 1 && over && self.said().ended {
             let _ = ws.start_close(CloseCode::NORMAL, "");
         }

@@ -13,15 +13,15 @@ use ws_server_smol::{CloseCode, Closed, Config, Event};
 use ws_server_smol::{HttpConnection, Incoming, handshake};
 
 /// A client sends a Close and vanishes, while the server keeps sending.
-pub(crate) fn with_a_word(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
+pub(crate) fn with_a_close(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
     let mut random = Random::new(seed);
     let config = users(patient(Config::server()), &mut random);
     let of_client = users(patient(Config::client()), &mut random);
     let (len, first) = (random.pick(&[10, 1000, 9000]), random.below(20));
-    let told = Rc::new(RefCell::new(None::<Closed>));
+    let end = Rc::new(RefCell::new(None::<Closed>));
     let said = Rc::new(Cell::new(false));
     let mut tasks = Strict::with_timers(seed, TIMERS);
-    let (telling, saying) = (told.clone(), said.clone());
+    let (server_end, client_said) = (end.clone(), said.clone());
     tasks.spawn("server", async move {
         let Some(mut ws) = accept(server, config).await else { return };
         for _ in 0..first {
@@ -32,7 +32,7 @@ pub(crate) fn with_a_word(seed: u64, client: End, server: Unruly, run: &Run<'_>)
                 let _ = ws.try_send(vec![b'x'; len]);
             }
         }
-        *telling.borrow_mut() = ws.closed().cloned();
+        *server_end.borrow_mut() = ws.closed().cloned();
     });
     tasks.spawn("client", async move {
         let Ok(mut ws) = handshake(client, "ws://localhost/", Arc::new(of_client)).await else { return };
@@ -40,15 +40,15 @@ pub(crate) fn with_a_word(seed: u64, client: End, server: Unruly, run: &Run<'_>)
             let _ = futures_lite::future::poll_once(ws.next()).await;
         }
         ws.start_close(CloseCode::from(4005), "gone").unwrap();
-        saying.set(ws.flush().await.is_ok());
+        client_said.set(ws.flush().await.is_ok());
     });
     tasks.run();
-    let told = told.borrow();
+    let end = end.borrow();
     if said.get() && run.healthy {
-        let closed = told.as_ref().unwrap();
+        let closed = end.as_ref().unwrap();
         assert_eq!((closed.code.get(), &*closed.reason), (4005, "gone"), "{closed}");
     }
-    run.total(|total| total.messages += usize::from(told.is_some()));
+    run.total(|total| total.messages += usize::from(end.is_some()));
 }
 
 /// A client reads an endless response for a while, and leaves.
@@ -56,8 +56,8 @@ pub(crate) fn a_stream(seed: u64, mut client: End, server: Unruly, run: &Run<'_>
     let mut random = Random::new(seed);
     let config = users(patient(Config::server()), &mut random);
     let (feeds, behind, by_reset) = (random.below(2) == 0, random.pick(&[0, 1, 100]), random.below(2) == 0);
-    let told = Rc::new(RefCell::new(None::<Closed>));
-    let telling = told.clone();
+    let end = Rc::new(RefCell::new(None::<Closed>));
+    let server_end = end.clone();
     let mut tasks = Strict::with_timers(seed, TIMERS);
     tasks.spawn("server", async move {
         let mut http = HttpConnection::new(server, Arc::new(config));
@@ -74,11 +74,11 @@ pub(crate) fn a_stream(seed: u64, mut client: End, server: Unruly, run: &Run<'_>
             }
             bodies.push(body);
         }
-        *telling.borrow_mut() = http.closed().cloned();
+        *server_end.borrow_mut() = http.closed().cloned();
     });
     tasks.spawn("client", async move {
         let mut request = b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec();
-        // A request behind it hides no end.
+        // A request behind it does not hide the end.
         request.resize(request.len() + behind, b'x');
         if client.write_all(&request).await.is_err() || client.flush().await.is_err() {
             return;
@@ -91,13 +91,13 @@ pub(crate) fn a_stream(seed: u64, mut client: End, server: Unruly, run: &Run<'_>
             return client.reset();
         }
         let _ = client.close().await;
-        // It would still read; few do so.
+        // Few peers read after their close; this one does.
         while matches!(client.read(&mut part).await, Ok(1..)) {}
     });
     tasks.run();
     if run.healthy {
-        let told = told.borrow();
-        let closed = told.as_ref().unwrap();
+        let end = end.borrow();
+        let closed = end.as_ref().unwrap();
         assert!(closed.error.is_some(), "it was cut without an error: {closed}");
     }
     run.total(|total| total.answers += 1);

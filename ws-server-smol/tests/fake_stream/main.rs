@@ -1,5 +1,5 @@
-//! Whatever a stream does, and whenever it fails: accepted messages arrive whole and in order as far as they arrive,
-//! all of them where nothing failed; each close is reported once; no task waits forever; and the stream is released.
+//! Whatever a stream does, and whenever it fails: messages that arrive are whole and in order, and without a failure
+//! all of them arrive; each close is reported once; no task waits forever; and the stream is released.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a panic is how a test fails, and says how often
 
 #[path = "../common/mod.rs"]
@@ -204,7 +204,7 @@ fn a_last_message_sent_while_paused_is_received_before_the_close() {
 
 #[test]
 fn the_close_code_is_the_peers_whatever_breaks_later() {
-    with_users(150, leaving::with_a_word);
+    with_users(150, leaving::with_a_close);
 }
 
 #[test]

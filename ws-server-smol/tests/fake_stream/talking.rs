@@ -24,7 +24,7 @@ enum Said {
 struct Ledger {
     /// The lengths of the messages that the client's connection has accepted.
     sent: Vec<usize>,
-    heard: usize,
+    received: usize,
     /// What the server's connection has accepted.
     said: Vec<Said>,
     got: usize,
@@ -34,7 +34,7 @@ struct Ledger {
     ends: (usize, usize),
     /// The client has opened.
     open: bool,
-    teller: Option<Sender>,
+    news_sender: Option<Sender>,
     over: bool,
 }
 
@@ -60,21 +60,21 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
     let count = random.below(12);
     let mut tasks = Strict::with_timers(seed, TIMERS);
     tasks.spawn("server", serve(server, config, ledger.clone(), Random::new(seed + 1)));
-    tasks.spawn("teller", tell(ledger.clone(), Random::new(seed + 2)));
+    tasks.spawn("teller", send_news(ledger.clone(), Random::new(seed + 2)));
     tasks.spawn("client", talk(client, run.capacity, count, ledger.clone(), Random::new(seed + 3)));
     tasks.run();
 
     let ledger = ledger.borrow();
     // A cut message is a prefix; an uncut one is whole.
-    assert!(ledger.heard <= ledger.sent.len() && ledger.got <= ledger.said.len());
+    assert!(ledger.received <= ledger.sent.len() && ledger.got <= ledger.said.len());
     if run.healthy && !ledger.cut {
         assert!(ledger.open);
-        assert_eq!((ledger.heard, ledger.sent.len()), (count, count));
+        assert_eq!((ledger.received, ledger.sent.len()), (count, count));
         let echoes = ledger.said[..ledger.got].iter().filter(|said| matches!(said, Said::Echo(_)));
         assert_eq!(echoes.count(), count);
     }
     assert_eq!(ledger.ends, (1, usize::from(ledger.open)), "each close is reported, once");
-    run.total(|total| total.messages += ledger.heard + ledger.got);
+    run.total(|total| total.messages += ledger.received + ledger.got);
 }
 
 async fn serve(stream: Unruly, config: Config, ledger: Shared, mut random: Random) {
@@ -111,17 +111,17 @@ impl Ledger {
 }
 
 async fn echo(mut ws: WebSocket<Unruly>, ledger: Shared, mut random: Random) {
-    ledger.borrow_mut().teller = Some(ws.sender());
-    let mut told = 0;
+    ledger.borrow_mut().news_sender = Some(ws.sender());
+    let mut reported = 0;
     loop {
         match insist!(random, ws.next()) {
             Some(Ok(message)) => {
-                assert_eq!(told, 0, "a message after the close");
+                assert_eq!(reported, 0, "a message after the close");
                 let n = {
                     let mut ledger = ledger.borrow_mut();
-                    let n = ledger.heard;
+                    let n = ledger.received;
                     assert_eq!(message.as_bytes(), content(n, ledger.sent[n]), "message {n}");
-                    ledger.heard += 1;
+                    ledger.received += 1;
                     n
                 };
                 match ws.try_send(message) {
@@ -137,13 +137,13 @@ async fn echo(mut ws: WebSocket<Unruly>, ledger: Shared, mut random: Random) {
                     let _ = ws.start_close(CloseCode::from(4000), "enough");
                 }
             }
-            Some(Err(_)) => told += 1,
+            Some(Err(_)) => reported += 1,
             None => break,
         }
     }
-    // Clean or not, it is over, for good.
+    // Clean or not, the end is final.
     let closed = ws.closed().unwrap().clone();
-    assert_eq!(told, usize::from(!closed.clean), "{closed}");
+    assert_eq!(reported, usize::from(!closed.clean), "{closed}");
     assert!(closed.was_open && closed.clean == closed.error.is_none(), "{closed}");
     assert!(!matches!(closed.error, Some(Error::Timeout(_) | Error::Protocol(_))), "{closed}");
     assert!(ws.get_ref().is_none(), "the stream is gone");
@@ -154,10 +154,10 @@ async fn echo(mut ws: WebSocket<Unruly>, ledger: Shared, mut random: Random) {
 }
 
 /// Another task of the server, which waits for room.
-async fn tell(ledger: Shared, mut random: Random) {
+async fn send_news(ledger: Shared, mut random: Random) {
     for k in 0..random.below(10) {
         let sender = loop {
-            let (sender, over) = (ledger.borrow().teller.clone(), ledger.borrow().over);
+            let (sender, over) = (ledger.borrow().news_sender.clone(), ledger.borrow().over);
             match sender {
                 None if over => return,
                 None => yield_now().await,
@@ -232,7 +232,7 @@ impl Ledger {
     }
 }
 
-/// In one to three fragments, now and then with a ping before it.
+/// In one to three fragments, sometimes after a ping.
 fn say(ws: &mut WebSocket<End>, data: &[u8], random: &mut Random) -> Result<(), SendError> {
     if random.below(5) == 0 {
         ws.sender().send_ping(b"there?")?;

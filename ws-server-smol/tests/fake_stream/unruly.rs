@@ -1,5 +1,5 @@
-//! A stream that does what a stream may do, and seldom does: returns spurious `Pending`, reads and writes less than it
-//! could, is interrupted, and at some call fails for good. It also holds its user to the contract.
+//! A stream that does what streams may but rarely do: returns spurious `Pending`, reads and writes less than it
+//! could, is interrupted, and fails permanently at some call. It also asserts that its user keeps the contract.
 
 use crate::common::Random;
 use crate::common::pipe::End;
@@ -15,7 +15,7 @@ pub(crate) enum Fate {
     Healthy,
     /// Every call fails.
     Fails(usize, io::ErrorKind),
-    /// Reading returns EOF, whatever would still come.
+    /// Reading returns EOF, whatever would still arrive.
     Ends(usize),
     /// Writing accepts nothing more.
     TakesNothing(usize),

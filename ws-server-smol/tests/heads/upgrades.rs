@@ -37,7 +37,7 @@ fn nothing_is_served_behind_an_upgrade_that_the_application_rejects() {
                 sent(&server, ask).all().await
             };
             let got = run(beside(&server, refuse, asking));
-            assert!(got.starts_with("HTTP/1.1 200 "), "what came before is answered: {got}");
+            assert!(got.starts_with("HTTP/1.1 200 "), "earlier requests are answered: {got}");
             assert_eq!(got.matches("HTTP/1.1").count(), 2, "{got}");
             let refusal = &got[got.rfind("HTTP/1.1").unwrap()..];
             assert!(refusal.starts_with(&format!("HTTP/1.1 {status} ")), "{got}");

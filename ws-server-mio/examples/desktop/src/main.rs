@@ -185,7 +185,7 @@ impl App {
     }
 
     /// A sixtieth of a second has passed. A minimised or covered window is not drawn; the pages are served
-    /// all the same.
+    /// regardless.
     fn frame(&mut self, now: Instant) {
         self.scope.advance();
         let connections = self.endpoint.connections();
@@ -197,7 +197,7 @@ impl App {
         match &self.view {
             Some(view) if !view.hidden => {
                 view.request_redraw();
-                self.meter.ask();
+                self.meter.request_frame();
             }
             _ => self.meter.pause(),
         }

@@ -18,7 +18,7 @@ pub(crate) struct Report {
     pub(crate) frames: u64,
     /// Frames that were due.
     pub(crate) due: u64,
-    /// Frames that came more than half a frame late.
+    /// Frames that were more than half a frame late.
     pub(crate) late: u64,
     /// The most turns of the server that a frame has waited for.
     pub(crate) waited: u32,
@@ -35,7 +35,7 @@ pub(crate) struct Report {
 pub(crate) struct Meter {
     next: Instant,
     /// The turns since a frame was requested.
-    asked: Option<u32>,
+    turns_since_request: Option<u32>,
     last: Option<Instant>,
     gaps: VecDeque<Duration>,
     second: Second,
@@ -55,7 +55,7 @@ impl Meter {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             next: now,
-            asked: None,
+            turns_since_request: None,
             last: None,
             gaps: VecDeque::with_capacity(GAPS),
             second: Second { start: now, frames: 0, messages: 0 },
@@ -80,15 +80,15 @@ impl Meter {
         true
     }
 
-    /// The window is asked to draw.
-    pub(crate) fn ask(&mut self) {
-        self.asked.get_or_insert(0);
+    /// A redraw is requested.
+    pub(crate) fn request_frame(&mut self) {
+        self.turns_since_request.get_or_insert(0);
     }
 
     /// A frame is drawn.
     pub(crate) fn frame(&mut self, now: Instant) {
         self.report.frames += 1;
-        self.report.waited = self.report.waited.max(self.asked.take().unwrap_or(0));
+        self.report.waited = self.report.waited.max(self.turns_since_request.take().unwrap_or(0));
         if let Some(last) = self.last.replace(now) {
             let gap = now.saturating_duration_since(last);
             self.report.late += u64::from(gap > FRAME * 3 / 2);
@@ -101,13 +101,13 @@ impl Meter {
     /// The window is hidden: the time until the next frame is no gap.
     pub(crate) fn pause(&mut self) {
         self.last = None;
-        self.asked = None;
+        self.turns_since_request = None;
     }
 
     /// The server has had a turn.
     pub(crate) fn turn(&mut self, elapsed: Duration) {
         self.worst_turn.add(elapsed);
-        if let Some(turns) = &mut self.asked {
+        if let Some(turns) = &mut self.turns_since_request {
             *turns += 1;
         }
     }
@@ -206,9 +206,9 @@ mod tests {
         meter.turn(Duration::ZERO);
         meter.frame(start);
         assert_eq!(meter.report().waited, 0);
-        meter.ask();
+        meter.request_frame();
         meter.turn(Duration::ZERO);
-        meter.ask();
+        meter.request_frame();
         meter.turn(Duration::ZERO);
         meter.frame(start);
         meter.turn(Duration::ZERO);

@@ -104,7 +104,7 @@ impl<C: Ord> Scope<C> {
     }
 
     /// A client has sent a message.
-    pub(crate) fn heard(&mut self, client: &C) {
+    pub(crate) fn message_received(&mut self, client: &C) {
         if let Some(client) = self.clients.get_mut(client) {
             client.glow = 1.0;
         }
@@ -187,8 +187,8 @@ mod tests {
         scope.join(1, Kind::Page);
         scope.join(2, Kind::Flood);
         scope.advance();
-        scope.heard(&2);
-        scope.heard(&3);
+        scope.message_received(&2);
+        scope.message_received(&3);
         let glows: Vec<f32> = scope.clients().map(|client| client.glow).collect();
         assert!(glows[0] < 1.0 && glows[1] == 1.0);
         assert_eq!((scope.count(Kind::Page), scope.count(Kind::Flood)), (1, 1));

@@ -34,14 +34,14 @@ pub(crate) fn handle(
             scope.join(id, kind);
         }
         Event::Message(id, Message::Text(text)) => {
-            scope.heard(&id);
+            scope.message_received(&id);
             if scope.receive(&text).is_err() {
                 let _ = connections.close(id, CloseCode::POLICY, "not understood");
             }
         }
         // Flooding sockets get every message back.
         Event::Message(id, echo) => {
-            scope.heard(&id);
+            scope.message_received(&id);
             let _ = connections.send(id, echo);
         }
         Event::Closed(id, _) => scope.leave(&id),

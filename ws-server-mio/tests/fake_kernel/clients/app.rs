@@ -30,13 +30,13 @@ pub(super) struct Record {
     /// The lengths of the messages that the client sent.
     pub(super) lengths: Vec<usize>,
     /// How many of them the host received.
-    pub(super) heard: usize,
+    pub(super) received: usize,
     pub(super) said: Vec<Said>,
     /// How much of that the client received.
     pub(super) got: usize,
     pub(super) closed: Option<Box<Closed>>,
     /// Which request the host received.
-    asked: Option<usize>,
+    request_number: Option<usize>,
     fragment: Vec<u8>,
 }
 
@@ -93,12 +93,12 @@ impl App {
     }
 
     /// A host received `/n`, the nth of the requests.
-    pub(super) fn was_asked_for(&mut self, socket: usize, path: &str) {
+    pub(super) fn request_received(&mut self, socket: usize, path: &str) {
         let number: usize = path.strip_prefix('/').unwrap().parse().unwrap();
         if let Some(Some(address)) = self.kernel.lock().sockets[socket].target {
             assert!(self.leads[number].contains(&address), "{address} is none of request {number}");
         }
-        self.record(socket).asked = Some(number);
+        self.record(socket).request_number = Some(number);
     }
 
     pub(super) fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
@@ -112,7 +112,7 @@ impl App {
                 assert!(slept > Duration::from_secs(1000));
             }
             event => match event.connection() {
-                Some(id) => self.happened(connections, id, event),
+                Some(id) => self.on_event(connections, id, event),
                 None => panic!("{event:?}"),
             },
         }
@@ -141,17 +141,17 @@ impl App {
             let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
             known.retry_after = Duration::from_secs(after.and_then(|text| text.parse().ok()).unwrap_or(0));
         }
-        let all_told = unreported(connections, client) == 0;
-        known.by_policy = std::mem::replace(&mut known.quiet, all_told);
+        let all_reported = unreported(connections, client) == 0;
+        known.by_policy = std::mem::replace(&mut known.quiet, all_reported);
         if !known.by_policy {
             return;
         }
         let state = connections.client(client).state();
-        self.comes_next(client, state, is_final);
+        self.check_next(client, state, is_final);
     }
 
     /// The application has called nothing since: the policy decides.
-    fn comes_next(&self, client: ClientId, state: ClientState, is_final: bool) {
+    fn check_next(&self, client: ClientId, state: ClientState, is_final: bool) {
         let known = &self.clients[&client];
         match &known.policy {
             None => assert_eq!(state, ClientState::Idle),
@@ -186,7 +186,7 @@ impl App {
         known.retry_after = Duration::ZERO;
     }
 
-    fn happened(&mut self, connections: &mut Connections, id: ConnectionId, event: Event<'_>) {
+    fn on_event(&mut self, connections: &mut Connections, id: ConnectionId, event: Event<'_>) {
         if let Event::Open(..) = event {
             return self.opened(connections, id);
         }
@@ -232,7 +232,7 @@ impl App {
         known.quiet = true;
         known.retry_after = Duration::ZERO;
         let record = self.record(socket);
-        assert_eq!(record.asked, asks);
+        assert_eq!(record.request_number, asks);
         assert!(record.id.replace(id).is_none() && record.client.replace(client).is_none());
     }
 
@@ -265,14 +265,14 @@ impl App {
         match known.again.take() {
             Some(true) => assert_eq!(state, ClientState::Waiting),
             Some(false) => assert_eq!(state, ClientState::Idle),
-            None => self.comes_next(client, state, is_final),
+            None => self.check_next(client, state, is_final),
         }
     }
 }
 
 /// How many failures of a client are still to be reported.
 pub(super) fn unreported(connections: &Connections, id: ClientId) -> u32 {
-    inspect::client(connections, id).map_or(0, |client| client.untold)
+    inspect::client(connections, id).map_or(0, |client| client.unreported)
 }
 
 impl Record {

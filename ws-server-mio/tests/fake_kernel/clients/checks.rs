@@ -22,7 +22,7 @@ pub(super) fn check(connections: &mut Connections, app: &App, now: Moment) {
     for (id, known) in &app.clients {
         let client = inspect::client(connections, *id).unwrap();
         let tries = matches!(client.phase, PhaseView::Resolving { .. } | PhaseView::Connecting { .. });
-        let ended = known.ended() + client.untold;
+        let ended = known.ended() + client.unreported;
         assert_eq!(ended + u32::from(tries), client.attempts, "attempts and their ends");
         assert!(client.attempts <= known.permits, "an unreported attempt");
         // It acts by this time at the latest.
@@ -31,7 +31,7 @@ pub(super) fn check(connections: &mut Connections, app: &App, now: Moment) {
             PhaseView::Idle => {}
             PhaseView::Waiting { until: Some(until) } => due = Some(*until),
             PhaseView::Waiting { until: None } => {
-                assert!(client.waits_told.contains(&ended), "it waits forever");
+                assert!(client.pending_reconnects.contains(&ended), "it waits forever");
             }
             PhaseView::Resolving { end } => due = Some(*end),
             PhaseView::Connecting { slots, untried, .. } => {
@@ -58,7 +58,7 @@ pub(super) fn check(connections: &mut Connections, app: &App, now: Moment) {
         }
     }
     let overview = inspect::overview(connections);
-    assert!(!overview.all_rest || overview.slots == 0, "all are idle, yet connections exist");
+    assert!(!overview.all_idle || overview.slots == 0, "all are idle, yet connections exist");
     let kernel = app.kernel.lock();
     for (token, id) in kernel.tokens() {
         let connecting = connecting.get(&(token as u32)).copied().unwrap_or(false);
@@ -69,7 +69,7 @@ pub(super) fn check(connections: &mut Connections, app: &App, now: Moment) {
         // A dirty slot may have ended before the loop noticed.
         let Some(client) = owner.and_then(|id| inspect::client(connections, id)) else {
             let ends = matches!(state, State::Closing | State::Closed);
-            assert!(ends || is_dirty, "slot {slot} of a client that was removed lives on");
+            assert!(ends || is_dirty, "slot {slot} of a client that was removed still exists");
             continue;
         };
         if state == State::Connecting || connecting[&slot] {

@@ -82,7 +82,7 @@ impl World {
         assert_eq!(self.endpoint.next_timeout(), None);
         let connections = self.endpoint.connections();
         let left = inspect::overview(connections);
-        assert!(!left.has_work && left.all_rest);
+        assert!(!left.has_work && left.all_idle);
         assert_eq!((left.slots, left.leftovers), (0, 0));
         assert_eq!(left.due, 0);
         let mut app = lock(&self.app);

@@ -52,7 +52,7 @@ pub(super) struct Server {
     patience: usize,
     /// Its answer in place of 101.
     refusal: Option<Response<Bytes>>,
-    heard: usize,
+    received_count: usize,
     news: usize,
     pub(super) closed: Option<Box<Closed>>,
 }
@@ -105,7 +105,7 @@ impl Host {
         }
     }
 
-    pub(super) fn tell(&mut self, app: &mut App) {
+    pub(super) fn send_news(&mut self, app: &mut App) {
         let socket = self.socket;
         let Some(server) = self.server() else { return };
         let text = format!("news {}", server.news);
@@ -241,7 +241,7 @@ impl Server {
             refusal = Some(response.body(body.into()).unwrap());
         }
         let connection = Connection::server(now, Arc::new(config), Default::default());
-        Self { connection, upgrade: None, patience, refusal, heard: 0, news: 0, closed: None }
+        Self { connection, upgrade: None, patience, refusal, received_count: 0, news: 0, closed: None }
     }
 
     fn receive(&mut self, now: Moment, received: Received, socket: usize, app: &mut App) {
@@ -255,7 +255,7 @@ impl Server {
         while let Some(event) = self.connection.handle_input(now, &mut input) {
             match event {
                 Event::Upgrade(upgrade) => {
-                    app.was_asked_for(socket, upgrade.path());
+                    app.request_received(socket, upgrade.path());
                     self.upgrade = Some(upgrade);
                 }
                 Event::Message(message) => {
@@ -271,11 +271,11 @@ impl Server {
     }
 
     fn message(&mut self, message: Message<'static>, socket: usize, app: &mut App) {
-        let n = self.heard;
-        self.heard += 1;
+        let n = self.received_count;
+        self.received_count += 1;
         let record = app.record(socket);
         assert!(message.as_bytes() == content(socket, n, record.lengths[n]), "message {n} at {socket}");
-        record.heard = self.heard;
+        record.received = self.received_count;
         if self.connection.send(message).is_ok() {
             record.said.push(Said::Echo(n));
         }

@@ -23,15 +23,15 @@ pub(super) struct Known {
     pub(super) policy: Option<Reconnect>,
     /// What follows the present connection: another one, or none.
     pub(super) again: Option<bool>,
-    /// Attempts that it abandoned, and whose report is still to come.
+    /// Attempts that it abandoned, and whose report is pending.
     pub(super) cancelled: usize,
     /// The last report is still the last event.
     pub(super) quiet: bool,
-    /// The same held at that time: the present policy decided what came next.
+    /// The same held at that time: the present policy decided what followed.
     pub(super) by_policy: bool,
     /// Its request, and how many attempts had begun when that was set.
     pub(super) requests: Vec<(u32, usize)>,
-    /// It was asked to start over: the waits begin with the first again.
+    /// A reconnect was requested: the waits start over.
     pub(super) fresh: bool,
     /// The `Retry-After` that the server sent.
     pub(super) retry_after: Duration,

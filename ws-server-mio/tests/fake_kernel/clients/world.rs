@@ -32,7 +32,7 @@ pub(super) struct World {
     pub(super) hosts: Vec<Host>,
     /// Pending name lookups.
     pub(super) questions: Receiver<Question>,
-    asked: Vec<Question>,
+    lookups: Vec<Question>,
     /// Anything may go wrong.
     pub(super) storm: bool,
     /// Turns run only when due.
@@ -74,7 +74,7 @@ impl World {
             app: Arc::new(Mutex::new(app)),
             hosts: Vec::new(),
             questions,
-            asked: Vec::new(),
+            lookups: Vec::new(),
             storm: true,
             hasty,
             spins: 0,
@@ -138,9 +138,9 @@ impl World {
         }
         self.check();
         check_times(self.endpoint.connections(), start);
-        let told = std::mem::take(&mut self.kernel.lock().told);
-        self.trace(|| format!("reported {told:?}"));
-        let did = woken || before != (self.kernel.lock().calls, self.app().events) || !told.is_empty();
+        let reported = std::mem::take(&mut self.kernel.lock().reported);
+        self.trace(|| format!("reported {reported:?}"));
+        let did = woken || before != (self.kernel.lock().calls, self.app().events) || !reported.is_empty();
         self.spins = if did { 0 } else { self.spins + 1 };
         assert!(self.spins < SPINS, "turns are due, and do nothing");
         self.receive_calls();
@@ -251,12 +251,12 @@ impl World {
 
     /// Answers a pending lookup: with all its addresses, some, none or an error; perhaps again later.
     pub(super) fn answer_a_name(&mut self) -> bool {
-        self.asked.extend(self.questions.try_iter());
-        if self.asked.is_empty() {
+        self.lookups.extend(self.questions.try_iter());
+        if self.lookups.is_empty() {
             return false;
         }
-        let at = self.rng.below(self.asked.len());
-        let host = self.asked[at].0.clone();
+        let at = self.rng.below(self.lookups.len());
+        let host = self.lookups[at].0.clone();
         let mut addresses = named(&host);
         self.rng.shuffle(&mut addresses);
         let answer = match self.storm {
@@ -269,12 +269,12 @@ impl World {
         };
         self.trace(|| format!("the name {host} leads to {answer:?}"));
         let answer = answer.map_err(io::Error::from);
-        (self.asked[at].1)(answer);
+        (self.lookups[at].1)(answer);
         if self.rng.percent(50) {
             self.turn();
         }
         if !self.storm || self.rng.percent(60) {
-            drop(self.asked.swap_remove(at));
+            drop(self.lookups.swap_remove(at));
         }
         self.receive_calls();
         true
@@ -290,7 +290,7 @@ impl World {
         let host = &mut self.hosts[self.rng.pick(&there)];
         let (now, kernel) = (self.time.now(), &self.kernel);
         match self.rng.below(100) {
-            0..40 => host.tell(&mut lock(&self.app)),
+            0..40 => host.send_news(&mut lock(&self.app)),
             40..50 => host.reads = !host.reads,
             50..58 => host.ping(now),
             58..72 => host.close(now, self.rng.pick(&[1000, 1001, 1008, 1012, 4001])),
@@ -315,7 +315,7 @@ impl World {
             ClientState::Open => known.connection.is_some_and(|at| {
                 let socket = app.ids[&at];
                 let record = &app.records[&socket];
-                let all = record.heard == record.lengths.len() && record.got == record.said.len();
+                let all = record.received == record.lengths.len() && record.got == record.said.len();
                 all && matches!(self.hosts[socket].kind, Kind::Server(_))
             }),
             _ => false,
