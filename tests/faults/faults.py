@@ -141,7 +141,7 @@ def a_client_that_is_stopped():
     """It stops reading, though its kernel answers for it: the server closes it, and serves other clients. Once resumed,
     it detects the close and reconnects."""
     with Server(ADAPTER, "output=1000 close=1000") as server, Honest(server) as honest:
-        with Client(ADAPTER, server.url.replace("/ws", "/talk"), FOREVER, 10, 1) as client:
+        with Client(ADAPTER, server.url.replace("/ws", "/push"), FOREVER, 10, 1) as client:
             client.wait_for("^open")
             client.signal(STOP)
             server.wait_for("^ended by us: the peer stopped reading what was sent to it")
@@ -207,7 +207,7 @@ def repeated_outages(net):
 
 def a_black_hole(net, path, ending, options):
     """A peer vanishes silently, while idle or while receiving: both sides detect it."""
-    server, client = connect_over(net, options, path, count=1 if path == "/talk" else FOREVER, window=1)
+    server, client = connect_over(net, options, path, count=1 if path == "/push" else FOREVER, window=1)
     with server, client:
         client.wait_for("^open")
         eventually(lambda: net.passed > 20, "packets")
@@ -220,7 +220,7 @@ NETWORK = [
     ("packets lost, delayed, duplicated and reordered", bad_network),
     ("repeated network outages", repeated_outages),
     ("a peer in a black hole is detected by the heartbeat", a_black_hole, "/ws", "the peer did not answer the heartbeat", FAST),
-    ("a peer in a black hole is detected by the output deadline while receiving", a_black_hole, "/talk",
+    ("a peer in a black hole is detected by the output deadline while receiving", a_black_hole, "/push",
      "the peer stopped reading what was sent to it", "heartbeat=500/1000 output=1000 close=1000"),
 ]
 

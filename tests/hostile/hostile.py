@@ -365,7 +365,7 @@ SLOW_CHECKS = {
     "a dripping body is cut off": (cut_off, http(b"POST", b"/echo", b"Content-Length: 100000"), b"b", TOO_SLOW),
     "dripping chunks are cut off": (cut_off, http(b"POST", b"/echo", b"Transfer-Encoding: chunked"), b"1\r\nb\r\n", TOO_SLOW),
     "a peer that never reads echoes is cut off": (reads_no_output, frame(BINARY, bytes(65_000)) * 100),
-    "a peer that never reads pushed messages is cut off": (reads_no_output, UPGRADE.replace(b"/ws", b"/talk"), False),
+    "a peer that never reads pushed messages is cut off": (reads_no_output, UPGRADE.replace(b"/ws", b"/push"), False),
     "a peer that never reads answers is cut off": (reads_no_output, http(b"GET", b"/large") * 100, False),
     "a peer that never closes its half is cut off": (never_closes_its_half,),
 }
