@@ -17,7 +17,7 @@ GUARD = 30  # seconds until a connection counts as hung
 
 
 class Exchange:
-    """A connection, and name was received on it."""
+    """A connection, and the bytes received on it."""
 
     def __init__(self):
         self.socket = socket.create_connection((URL.hostname, URL.port), timeout=GUARD)
