@@ -27,7 +27,7 @@ const bytes = await page.evaluate(async ([address, start, length]) => {
     socket.onopen = () => exchange.sendMore(send).catch(reject);
     socket.onmessage = ({ data }) => {
       try {
-        exchange.received(typeof data === 'string' ? data : new Uint8Array(data));
+        exchange.handle(typeof data === 'string' ? data : new Uint8Array(data));
         if (exchange.done) resolve();
         else exchange.sendMore(send).catch(reject);
       } catch (error) {
