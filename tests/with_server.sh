@@ -3,7 +3,7 @@
 #
 # usage: with_server.sh 'EXAMPLE [ARGUMENT...]' COMMAND...
 #   The example, of either adapter, is built in release and started on a port that the system chooses, with its
-#   arguments behind that; it may be a separate package, or server_mio or server_smol of tests/server, which OPTIONS
+#   arguments after that; it may be a separate package, or server_mio or server_smol of tests/server, which OPTIONS
 #   sets. The command finds in its environment HTTP_URL (http://127.0.0.1:PORT), WS_URL (ws://127.0.0.1:PORT), PORT,
 #   SERVER_PID and SERVER_BIN (to restart it: "$SERVER_BIN" "$PORT").
 set -euo pipefail

@@ -158,7 +158,7 @@ async def run_server(url, cases):
 
 
 async def run_client(program, arguments, cases):
-    """Returns the outcome of each case, and other faults. The client runs the cases by itself."""
+    """Returns the outcome of each case, and other faults. The client chooses each next case itself."""
     async with (
         run_fuzzingserver(cases, host="127.0.0.1", port=0) as suite,
         Tap("127.0.0.1", suite.port, "client") as tap,

@@ -93,7 +93,7 @@ def messages(side, bits, *texts):
 # Incompressible data, and the same with a repetition 3,000 bytes back.
 NOISE = random.Random(7).randbytes(500)
 FAR = NOISE + bytes(2500) + NOISE
-# What a client sends after the server's answer.
+# A client's output after the server's answer.
 CLIENT_FRAMES = {
     b"\x82\x83" + KEY_A + b"abc": [],
     b"\x81\xfe\x00\x7e" + KEY_A + bytes(126) + b"\x88\x82" + KEY_B + b"\xf3\x19": [],

@@ -18,7 +18,7 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
 
 def frame(opcode, payload=b"", fin=True, declared=None, first=None, mask=True):
-    """One frame. The mask is zero, so that payloads stay as they are."""
+    """One frame. The mask is zero, so payloads are unchanged."""
     length = len(payload) if declared is None else declared
     head = bytes([first if first is not None else opcode | 0x80 * fin])
     if length < 126:

@@ -16,7 +16,7 @@ const AT_A_TIME: usize = 64;
 const HANG: Duration = Duration::from_secs(60);
 const MESSAGE: &[u8] = b"sixteen bytes ..";
 
-/// What the handler does and counts.
+/// The state and counts of the handler.
 struct App {
     url: String,
     wanted: usize,
@@ -62,7 +62,7 @@ impl App {
     }
 }
 
-/// Runs turns until the condition holds, or something went wrong.
+/// Runs turns until the condition holds; returns the first fault.
 fn until(endpoint: &mut Endpoint, app: &mut App, done: impl Fn(&App) -> bool) -> io::Result<()> {
     let start = Instant::now();
     while !done(app) {

@@ -35,7 +35,7 @@ pub struct Tally {
     pub sent: u64,
     /// Answered before the flood was stopped.
     pub served: u64,
-    /// Answered in the end.
+    /// Answered in total.
     pub answered: u64,
     /// Answered with anything but the next expected message.
     pub wrong: u64,

@@ -46,7 +46,7 @@ impl Readings {
     }
 }
 
-/// What the handler does and counts.
+/// The state and counts of the handler.
 #[derive(Default)]
 struct App {
     work: Duration,
@@ -98,7 +98,7 @@ impl Run {
     }
 }
 
-/// The loop of a window: painting comes first, then turns of the endpoint, then waiting.
+/// The loop of a window: painting has priority, then turns of the endpoint, then waiting.
 fn frames(endpoint: &mut Endpoint, app: &mut App, readings: &Readings, time: Duration) -> io::Result<Run> {
     let mut run = Run::default();
     let stolen = Stolen::new();

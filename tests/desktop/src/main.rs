@@ -204,7 +204,7 @@ fn slider_moves_window(stage: &mut Stage) -> Outcome<()> {
 
 fn window_moves_sliders(stage: &mut Stage) -> Outcome<()> {
     let window = stage.window.clone();
-    // Each changes one of the two, and the page must follow.
+    // Each changes one of the two values, and the page must show it.
     let inputs = [
         (
             "amplitude",
@@ -221,7 +221,7 @@ fn window_moves_sliders(stage: &mut Stage) -> Outcome<()> {
         stage.display.xdotool(&input)?;
         let state =
             stage.net.state_until(&format!("{input}: a change"), |state| number(state, id) != before)?;
-        // More changes may be in flight: in the end the page shows the newest.
+        // More changes may be in flight: finally the page shows the newest.
         stage.net.page_until(&format!(
             "Math.abs(document.getElementById('{id}').valueAsNumber - state.{id}) < 0.51 && state.{id} !== {before}"
         ))?;

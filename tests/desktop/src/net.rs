@@ -20,7 +20,7 @@ pub(crate) struct Net {
     session: String,
 }
 
-/// What the two have received.
+/// The input of both connections.
 #[derive(Default)]
 struct Received {
     /// The newest state of the example.

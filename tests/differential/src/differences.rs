@@ -12,7 +12,7 @@ use ws_proto::ProtocolError::{
 pub(crate) struct Case<'a> {
     pub(crate) ours: &'a Ours,
     pub(crate) theirs: &'a Outcome,
-    /// What they answer given the rest of the frame that they wait for.
+    /// Their outcome given the rest of the frame that they wait for.
     pub(crate) completed: Option<&'a Outcome>,
     /// That rest is too long to be generated.
     pub(crate) is_endless: bool,

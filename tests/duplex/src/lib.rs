@@ -1,4 +1,4 @@
-//! What each end sends and receives in the exchanges of this folder, whichever library it uses.
+//! The messages that each end of these exchanges sends and receives, whichever library it uses.
 //!
 //! A program is started as `PROGRAM server SCENARIO COUNT LENGTH`, prints its URL, and serves until it is killed; or as
 //! `PROGRAM client SCENARIO COUNT LENGTH URL`. LENGTH is that of each message in bytes; its first four are its number.
@@ -24,7 +24,7 @@ pub enum Scenario {
     Burst,
     /// The same with back-pressure, as documented.
     Paced,
-    /// Sends COUNT messages as soon as it is open, and receives each of them back.
+    /// Sends COUNT messages as soon as it is open, and receives their echoes.
     Upload,
     /// Echoes.
     Echo,
@@ -44,7 +44,7 @@ pub enum Scenario {
     Events,
 }
 
-/// What an end does after a message.
+/// The action of an end after a message.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
     Nothing,

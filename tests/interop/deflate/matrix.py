@@ -69,7 +69,7 @@ def equal(what, got, wanted):
 
 
 def check_sides(sides, count, size, requested, is_compressed):
-    """What both sent, by what the tap saw; `requested` has what each of them requested."""
+    """Checks the traffic of both sides that the tap saw; `requested` has the terms of each side."""
     for side in sides:
         equal(f"messages of the {side.tested}", side.messages, count)
         equal(f"bytes of the {side.tested}", side.size, size)

@@ -37,7 +37,7 @@ struct Session<'a> {
     fragment_count: u32,
 }
 
-/// What the peer reports of itself and of the handshake, a field per line. A missing field is something that it cannot
+/// The peer's report on itself and on the handshake, a field per line. It omits fields that it cannot
 /// know.
 struct Hello(Vec<(String, String)>);
 
