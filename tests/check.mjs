@@ -1,4 +1,4 @@
-// One line per check, a total at the end, an honest exit status.
+// Prints one line per check and a total; the exit status reports failures.
 
 const GUARD = 60_000; // ms until a check counts as hung
 

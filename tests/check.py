@@ -1,4 +1,4 @@
-"""One line per check, a total at the end, an honest exit status."""
+"""Prints one line per check and a total; the exit status reports failures."""
 
 import os
 import sys
@@ -30,11 +30,11 @@ def check(name, body, *arguments):
 
 
 def not_run(name, reason):
-    """This machine does not allow the check: prints that, and counts neither a pass nor a failure."""
+    """Reports a check that this machine does not allow, which is neither a pass nor a failure."""
     _not_run.append(name)
     print(f"----- {name}: NOT RUN HERE: {reason}", flush=True)
-    if noted := os.environ.get("NOT_RUN_HERE"):
-        with open(noted, "a") as notes:
+    if path := os.environ.get("NOT_RUN_HERE"):
+        with open(path, "a") as notes:
             print(f"{name}: {reason}", file=notes)
 
 

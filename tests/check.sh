@@ -1,4 +1,4 @@
-# What the checks of shell scripts share, as check.py and check.mjs for the others. To be sourced.
+# Functions for checks in shell scripts, like check.py and check.mjs. To be sourced.
 
 passed=0 failed=0
 

@@ -9,7 +9,7 @@ WANTED = 95.0
 
 
 def end_of_code(path):
-    """The line number where a file's tests begin."""
+    """Returns the line number where a file's tests begin."""
     lines = path.read_text().splitlines()
     for number, line in enumerate(lines, 1):
         if line == "#[cfg(test)]" and re.match(r"mod \w+ \{", lines[number]):
@@ -18,7 +18,7 @@ def end_of_code(path):
 
 
 def read(lcov, root):
-    """How often each line of each file ran. A file has several names: programs are built in several folders."""
+    """Returns how often each line of each file ran. A file has several names, since programs are built in several folders."""
     files = collections.defaultdict(dict)
     for line in lcov:
         key, _, value = line.strip().partition(":")
@@ -30,8 +30,8 @@ def read(lcov, root):
     return files
 
 
-def judge(name, source, files, show_missing):
-    """The share of the lines below a folder that ran, in per cent."""
+def report(name, source, files, show_missing):
+    """Prints and returns the percentage of the lines below a folder that ran."""
     all_run = all_lines = 0
     for path, lines in sorted(files.items()):
         if not path.is_relative_to(source) or path.name.startswith("tests_"):
@@ -58,7 +58,7 @@ def main():
     show_missing = "--missing" in sys.argv
     files = read(sys.stdin, root)
     crates = {"the engine": "ws-proto", "the host": "ws-host"}
-    shares = {name: judge(name, root / crate / "src", files, show_missing) for name, crate in crates.items()}
+    shares = {name: report(name, root / crate / "src", files, show_missing) for name, crate in crates.items()}
     if low := [name for name, share in shares.items() if share < WANTED]:
         sys.exit(f"under {WANTED} %: {', '.join(low)}")
 

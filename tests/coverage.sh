@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Which lines of the engine and of the host their own tests and the fuzzer's seeds run, in per cent, file by file; fails
-# where either has under 95.
+# The line coverage of the engine and of the host by their own tests and the fuzzer's seeds, file by file; fails if
+# either is below 95 %.
 # `tests/coverage.sh --missing` lists the lines that did not run.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$here")
 
-# The compiler's LLVM reads what its programs write: from rustup, or Debian's package of the same version.
+# LLVM's tools must match the compiler: from rustup, or Debian's package of the same version.
 tools=$(rustc --print target-libdir)/../bin
 llvm=$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
 if [ ! -x "$tools/llvm-cov" ] && ! rustup component add llvm-tools; then
@@ -25,8 +25,8 @@ profiles=$CARGO_TARGET_DIR/profiles
 rm -rf "$profiles"
 mkdir -p "$profiles"
 
-# Builds tests, runs each program, and reports which lines ran. Each has its own profile: several were built from the
-# same functions, and not in the same way.
+# Builds tests, runs each program, and reports which lines ran. Each has its own profile: programs compile the same
+# functions differently.
 programs() { # ARGUMENTS OF CARGO TEST...
     # Build scripts and macros are instrumented too, but irrelevant.
     LLVM_PROFILE_FILE=/dev/null cargo test --quiet --locked --no-run --message-format=json "$@" |

@@ -17,7 +17,7 @@ import time
 
 WANTED = 95.0
 SOURCE = "ws-proto/src/"
-# How many mutants of each area are drawn. About one in eight does not compile.
+# The number of mutants drawn in each area. About one in eight does not compile.
 AREAS = {"connection": 52, "decode": 38, "http": 48, "deflate": 38, "handshake": 34}
 # Areas whose name differs from their top folder.
 FOLDERS = {
@@ -29,7 +29,7 @@ FOLDERS = {
     "handshake/refuse": "http",
     "http1/": "http",
 }
-# The engine, without what its features exclude.
+# The engine, without code that its features exclude.
 LISTED = ["--no-config", "--package", "ws-proto", "--exclude", "ws-proto/src/deflate/codec/off.rs"]
 # Slow tests run only against survivors of the fast ones: whole files, and single tests of other files.
 SLOW = ["deflate_memory", "duplex", "pair", "simulation"]
@@ -38,7 +38,7 @@ SLOW_OF_FILE = {
     "frames": ["every_first_two_bytes_to_a_server_in_every_state", "every_first_two_bytes_to_a_client_in_every_state"],
 }
 # Random tests are shorter than usual, and the same for each mutant. Failures are neither kept nor minimized.
-FOR_TESTS = {
+TEST_ENV = {
     "SEEDS": "200",
     "PROPTEST_CASES": "64",
     "PROPTEST_RNG_SEED": "1",
@@ -66,11 +66,11 @@ def copy(root, tree):
         if name.parts[0] not in ("target", ".cargo") and path.is_file() and str(name) not in names:
             path.unlink()
     for name in names:
-        here, there = root / name, tree / name
-        if not there.is_file() or here.read_bytes() != there.read_bytes():
-            there.parent.mkdir(parents=True, exist_ok=True)
-            there.write_bytes(here.read_bytes())
-            there.chmod(here.stat().st_mode)
+        source, target = root / name, tree / name
+        if not target.is_file() or source.read_bytes() != target.read_bytes():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source.read_bytes())
+            target.chmod(source.stat().st_mode)
     config = tree / ".cargo" / "config.toml"
     config.parent.mkdir(exist_ok=True)
     config.write_text(CARGO_CONFIG)
@@ -102,7 +102,7 @@ def mutants(tree):
 
 
 def equivalent(path):
-    """The entries of mutants that no test can catch. The reason follows each, indented."""
+    """Returns the entries of mutants that no test can catch, each with its reason, which is indented."""
     entries = {}
     entry = None
     for line in path.read_text().splitlines():
@@ -124,7 +124,7 @@ def equivalent(path):
 
 
 def draw(found, seed, scale):
-    """The sample by area."""
+    """Returns the sample by area."""
 
     def rank(entry):
         return hashlib.sha256(f"{seed}\0{entry}".encode()).digest()
@@ -138,13 +138,13 @@ def draw(found, seed, scale):
 
 class Stage:
     def __init__(self, name, targets, arguments, seconds):
-        """What `cargo test` builds and runs, and its time limit for one mutant."""
+        """Holds what `cargo test` builds and runs, and the time limit for one mutant."""
         self.name, self.targets, self.arguments, self.seconds = name, targets, arguments, seconds
-        self.is_proven = False
+        self.passes = False
 
 
 def stages(tree):
-    """The stages; each is for survivors of the one before."""
+    """Returns the stages; each runs the survivors of the previous one."""
     tests = tree / "ws-proto" / "tests"
     names = sorted([path.stem for path in tests.glob("*.rs")] + [path.parent.name for path in tests.glob("*/main.rs")])
     quick = [f"--test={name}" for name in names if name not in SLOW]
@@ -163,20 +163,20 @@ def skip(tests):
 class Runner:
     def __init__(self, tree, work, found):
         self.tree, self.work, self.found = tree, work, found
-        self.env = dict(os.environ, **FOR_TESTS)
+        self.env = dict(os.environ, **TEST_ENV)
 
-    def prove(self, stage):
-        """Tests that fail without a mutant would catch them all."""
-        if not stage.is_proven:
+    def check_baseline(self, stage):
+        """Checks that the tests pass without a mutant; otherwise they would catch all."""
+        if not stage.passes:
             command = ["cargo", "test", "--locked", "--quiet", "-p", "ws-proto", *stage.targets, *stage.arguments]
             done = subprocess.run(command, cwd=self.tree, env=self.env, capture_output=True, text=True)
             if done.returncode != 0:
                 sys.exit(f"{stage.name} fail without any mutant:\n{done.stdout}\n{done.stderr}")
-            stage.is_proven = True
+            stage.passes = True
 
     def run(self, stage, entries):
         """Runs one stage and returns the outcomes by entry."""
-        self.prove(stage)
+        self.check_baseline(stage)
         started = time.monotonic()
         names = {self.found[entry][1]: entry for entry in entries}
         # Its filters by name do not apply to mutants that omit a field (its issue 632); marking them as caught by an
@@ -188,7 +188,7 @@ class Runner:
         (past / "caught.txt").write_text("".join(name + "\n" for name in others))
         command = ["cargo", "mutants", *LISTED, "--iterate", "--in-place", "--output", str(self.work)]
         command += ["--baseline", "skip", "--timeout", str(stage.seconds), "--build-timeout", "600"]
-        # As arguments of cargo rather than of its tests, they apply to what is built, too.
+        # As cargo's arguments, not the tests', they also apply to the build.
         command += [f"--cargo-arg={argument}" for argument in ["--locked", *stage.targets]]
         command += ["--colors", "never", "--", *stage.arguments]
         print(f"-- {stage.name}: {len(entries)} mutants", flush=True)
@@ -225,7 +225,7 @@ def report(areas, results):
             for entry in entries:
                 if results[entry] == outcome:
                     print(f"{outcome} in {area}: {entry}")
-    print(f"{share:.1f} % of {total['viable']} viable mutants are caught, a timeout among them as caught")
+    print(f"{share:.1f} % of {total['viable']} viable mutants are caught (timeouts included)")
     return share
 
 
@@ -244,10 +244,10 @@ def main():
     tree = options.work / "tree"
     copy(options.root, tree)
     found = mutants(tree)
-    hopeless = equivalent(options.root / "tests" / "mutants-equivalent.txt")
-    stale = [entry for entry in hopeless if entry not in found]
+    equivalents = equivalent(options.root / "tests" / "mutants-equivalent.txt")
+    stale = [entry for entry in equivalents if entry not in found]
     if stale:
-        sys.exit("mutants-equivalent.txt: no such mutant any more:\n" + "\n".join(stale))
+        sys.exit("mutants-equivalent.txt: no such mutant:\n" + "\n".join(stale))
 
     if options.only is None:
         areas = draw(found, options.seed, options.scale)
@@ -266,7 +266,7 @@ def main():
     kept = options.work / f"seed-{options.seed}.json"
     results = json.loads(kept.read_text()) if options.again else {}
     for entries in areas.values():
-        results.update((entry, "equivalent") for entry in entries if entry in hopeless)
+        results.update((entry, "equivalent") for entry in entries if entry in equivalents)
 
     runner = Runner(tree, options.work, found)
     *early, last = stages(tree)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How many small faults in the engine its own tests catch: cargo-mutants over a sample; fails under 95 %.
+# Runs cargo-mutants over a sample of the engine: how many small faults its own tests catch. Fails below 95 %.
 #
 # usage: mutants.sh [--seed N] [--scale X] [--area NAME]... [--again] [--only TEXT] [--list]
 #   --seed N     draws another sample

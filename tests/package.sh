@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Packages each published crate, and builds, documents and tests it with nothing but its package and those of its
-# siblings, in place of what the registry will have.
+# Packages each published crate, and builds, documents and tests it with only its package and those of its siblings,
+# which stand in for the registry.
 #
 # Cargo warns about each test that a package excludes, with no way to allow it. Any other warning fails.
 set -euo pipefail
@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 crates=(ws-proto ws-host ws-server-mio ws-server-smol)
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 target=${CARGO_TARGET_DIR:-$PWD/target}
-# Outside of the repository: no test must find that.
+# Outside the repository, which no test may find.
 alone=$(mktemp -d)
 trap 'rm -rf "$alone"' EXIT
 source tests/check.sh
@@ -25,9 +25,9 @@ if ! cargo package --no-verify --allow-dirty --workspace --exclude ws-kit --colo
     cat "$log"
     exit 1
 fi
-left_out='^warning: ignoring (test|example) .* is not included in the published package$'
-echo "$(grep -cE "$left_out" "$log" || true) tests and examples need the repository and are left out"
-check 'cargo has no other warnings' "$(grep -E '^(warning|error)' "$log" | grep -vE "$left_out" || true)"
+excluded='^warning: ignoring (test|example) .* is not included in the published package$'
+echo "$(grep -cE "$excluded" "$log" || true) tests and examples need the repository and are excluded"
+check 'cargo has no other warnings' "$(grep -E '^(warning|error)' "$log" | grep -vE "$excluded" || true)"
 
 for crate in "${crates[@]}"; do
     tar -xzf "$target/package/$crate-$version.crate" -C "$alone"
@@ -39,7 +39,7 @@ for crate in "${crates[@]}"; do
     check "$crate has both licences" "$(
         for licence in LICENSE-MIT LICENSE-APACHE; do cmp "$licence" "$folder/$licence" 2>&1 || true; done
     )"
-    check "$crate: what its README links to is in the package" "$(
+    check "$crate: its README links only to packaged files" "$(
         { grep -oE '\]\([^)#]+' "$folder/README.md" || true; } | sed 's/^](//' | grep -vE '^(https?|mailto):' |
             while read -r file; do [ -e "$folder/$file" ] || echo "$file"; done
     )"
@@ -50,9 +50,9 @@ for crate in "${crates[@]}"; do
             with+=(--config "patch.crates-io.$sibling.path='$alone/$sibling-$version'")
     done
     succeeds "$crate builds alone" env -C "$folder" cargo build "${with[@]}"
-    succeeds "$crate documents itself alone" \
+    succeeds "the documentation of $crate builds alone" \
         env -C "$folder" RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --all-features "${with[@]}"
-    succeeds "$crate passes the tests that it carries" env -C "$folder" cargo test --no-fail-fast "${with[@]}"
+    succeeds "$crate passes its packaged tests" env -C "$folder" cargo test --no-fail-fast "${with[@]}"
     awk -v crate="$crate" '/^test result: ok/ { n += $4 } END { print "      " n + 0 " tests of " crate }' "$alone/log"
 done
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# What the crates promise about their own sources.
+# Checks what the crates promise about their sources.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tests/check.sh
 
-code() { # PATTERN DIRECTORY...: lines of Rust that are neither comment nor test
+code() { # PATTERN DIRECTORY...: prints matching lines of Rust outside comments and tests
     local pattern=$1
     shift
     find "$@" -name '*.rs' ! -name 'tests_*.rs' -exec \
@@ -15,15 +15,15 @@ code() { # PATTERN DIRECTORY...: lines of Rust that are neither comment nor test
 check 'the engine has no sockets, threads, files or environment' \
     "$(code 'std::(net|thread|fs|process|env)\b' ws-proto/src)"
 check 'the engine reads no clock' "$(code '(Instant|SystemTime)::now' ws-proto/src)"
-check 'the engine asks for no randomness' "$(code 'getrandom|thread_rng|RandomState|OsRng' ws-proto/src)"
-check 'the machine alone changes the stage of a connection' \
+check 'the engine uses no randomness' "$(code 'getrandom|thread_rng|RandomState|OsRng' ws-proto/src)"
+check 'only the state machine changes the stage of a connection' \
     "$(code '\.stage = |\(&mut [a-z]+\.stage\b' ws-proto/src/connection | grep -v '^[^:]*/stage\.rs:' || true)"
 check 'the host has no threads, processes or environment' "$(code 'std::(thread|process|env)\b' ws-host/src)"
-check 'the host never waits' \
+check 'the host never blocks' \
     "$(code '\b(sleep|park|block_on)\(|\.(recv|wait|join|accept|to_socket_addrs)\(\)|Condvar|Stream::connect' ws-host/src)"
 check 'the host reads the clock once, for the origin that a process shares' \
     "$(code '(Instant|SystemTime)::now' ws-host/src | grep -v '^ws-host/src/clock\.rs:' || true)"
-check 'the host asks for no randomness' "$(code 'getrandom|thread_rng|OsRng' ws-host/src)"
+check 'the host uses no randomness' "$(code 'getrandom|thread_rng|OsRng' ws-host/src)"
 check 'no mutable statics' "$(code 'static mut\b' ./*/src)"
 check 'no unsafe' "$(code '\bunsafe\b' ./*/src)"
 

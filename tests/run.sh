@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 # Each of these shrinks or changes some test.
 unset SEED SEEDS FIRST PROPTEST_CASES PROPTEST_RNG_SEED WS_URL
-# Checks that this machine does not allow.
+# Lists checks that this machine does not allow.
 NOT_RUN_HERE=$(mktemp)
 export NOT_RUN_HERE
 trap 'rm -f "$NOT_RUN_HERE"' EXIT
@@ -86,7 +86,7 @@ case ${wanted[0]} in
     *)
         for name in "${wanted[@]}"; do
             printf '%s\n' "${ran[@]}" | grep -Fxq -- "$name" || {
-                printf 'there is no step %s; run.sh list names them\n' "$name" >&2
+                printf 'unknown step %s; run.sh list prints all\n' "$name" >&2
                 exit 2
             }
         done
@@ -95,4 +95,4 @@ esac
 if [ -s "$NOT_RUN_HERE" ]; then
     printf '\nNOT RUN HERE:\n%s\n' "$(cat "$NOT_RUN_HERE")"
 fi
-printf '\nall passed in %d s, except %d that could not run here\n' "$SECONDS" "$(wc -l <"$NOT_RUN_HERE")"
+printf '\nall passed in %d s; %d could not run here\n' "$SECONDS" "$(wc -l <"$NOT_RUN_HERE")"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Whether the version matches the changes of the public API, by cargo-semver-checks. For releases: it needs one to
-# compare with, and therefore is no step of run.sh.
+# Checks by cargo-semver-checks whether the version matches the changes of the public API. It needs a release to compare
+# with, so it is not a step of run.sh.
 #
-# usage: semver.sh            against what the registry has
+# usage: semver.sh            against the registry
 #        semver.sh REVISION   against a revision of this repository: the tag of the last release
 #
 # `cargo install --locked cargo-semver-checks` builds it, with a newer Rust than the crates require.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what a step of run.sh needs and this machine lacks. Only rustup's stable toolchain is presumed.
+# Installs the tools that a step of run.sh needs and this machine lacks. Requires only rustup's stable toolchain.
 #
 # usage: setup.sh TOOL…   rustfmt clippy c++ python node curl ip glib chromium window
 set -euo pipefail
@@ -29,7 +29,7 @@ for tool in "$@"; do
             done
             ;;
         *)
-            echo "setup.sh knows no $tool" >&2
+            echo "unknown tool $tool" >&2
             exit 2
             ;;
     esac

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs a command beside an example server, and ends with the command's status.
+# Runs a command beside an example server, and exits with the command's status.
 #
 # usage: with_server.sh 'EXAMPLE [ARGUMENT...]' COMMAND...
 #   The example, of either adapter, is built in release and started on a port that the system chooses, with its
-#   arguments behind that; it may be a package of its own, or server_mio or server_smol of tests/server, which OPTIONS
+#   arguments after that; it may be a separate package, or server_mio or server_smol of tests/server, which OPTIONS
 #   sets. The command finds in its environment HTTP_URL (http://127.0.0.1:PORT), WS_URL (ws://127.0.0.1:PORT), PORT,
 #   SERVER_PID and SERVER_BIN (to restart it: "$SERVER_BIN" "$PORT").
 set -euo pipefail
@@ -47,11 +47,11 @@ status=0
 if ! kill -0 "$SERVER_PID" 2>/dev/null; then
     ended=0
     wait "$SERVER_PID" || ended=$?
-    echo "$example ended with status $ended while it was tested" >&2
+    echo "$example exited with status $ended during the test" >&2
     status=1
 fi
 if [ "$status" -ne 0 ]; then
-    echo "what $example said last:" >&2
+    echo "the last output of $example:" >&2
     tail -n 20 "$log" >&2
 fi
 exit "$status"

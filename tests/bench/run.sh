@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The benchmarks, briefly: counts are checked, measurements are not.
+# A short run of the benchmarks: checks counts, not measurements.
 set -euo pipefail
 manifest=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/Cargo.toml
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$(dirname "$manifest")/../../target}

@@ -10,23 +10,23 @@ import { launch } from './browser.mjs';
 /** Starts a process, and reads its output until a line contains this; returns the match. */
 async function start(args, pattern) {
   const child = spawn(process.env.SERVER_BIN, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  // Several lines may arrive at once: they are kept until a check looks for one.
+  // Several lines may arrive at once: they are queued until a check reads them.
   const lines = [];
-  let told = () => {};
+  let notify = () => {};
   createInterface({ input: child.stdout }).on('line', (line) => {
     lines.push(line);
-    told();
+    notify();
   });
-  const says = async (wanted) => {
+  const waitFor = async (wanted) => {
     for (;;) {
       while (lines.length > 0) {
         const found = wanted.exec(lines.shift());
         if (found) return found;
       }
-      await new Promise((resolve) => { told = resolve; });
+      await new Promise((resolve) => { notify = resolve; });
     }
   };
-  return { child, says, found: await says(pattern) };
+  return { child, waitFor, found: await waitFor(pattern) };
 }
 
 const LISTENS = /http:\/\/[^/ ]*:(\d+)/;
@@ -50,7 +50,7 @@ const call = (page, method, ...params) => page.evaluate(([name, args]) => progra
 
 const one = await open();
 const other = await open();
-await check('the program reports to its pages how many they are', async () => {
+await check('the program reports the number of pages to each page', async () => {
   await here(one, 2);
   await here(other, 2);
 });
@@ -79,9 +79,9 @@ await check('pages and process reconnect automatically when the program is back'
   const ended = once(server.child, 'exit');
   server.child.kill('SIGKILL');
   await ended;
-  await visitor.says(/again in/);
+  await visitor.waitFor(/again in/);
   await here(one, 0);
-  const again = visitor.says(/2 \+ 3 = 5/);
+  const again = visitor.waitFor(/2 \+ 3 = 5/);
   server = await start([port], LISTENS);
   await again;
   await here(one, 3);

@@ -31,7 +31,7 @@ async function join(name) {
 
 const state = (page, wanted) => page.waitForSelector(`#status[data-state="${wanted}"]`, { state: 'attached' });
 
-async function say(page, text) {
+async function write(page, text) {
   await page.fill('#text', text);
   await page.click('#send');
 }
@@ -67,17 +67,17 @@ await check('both are in the list on both pages', async () => {
   await present(ada, ['Ada', 'Bob']);
   await present(bob, ['Ada', 'Bob']);
 });
-await check('what one writes, the other sees, once', async () => {
-  await say(ada, 'Good morning \u2615 <b>caf\u00e9</b>');
+await check('the other sees each message once', async () => {
+  await write(ada, 'Good morning \u2615 <b>caf\u00e9</b>');
   assert.equal(await sees(bob, 'Ada', 'Good morning \u2615 <b>caf\u00e9</b>'), 1);
   assert.equal(await sees(ada, 'Ada', 'Good morning'), 1);
-  await say(bob, 'Hello back');
+  await write(bob, 'Hello back');
   assert.equal(await sees(ada, 'Bob', 'Hello back'), 1);
 });
 await check('a message from a peer is text, never markup', async () => {
   assert.equal(await bob.locator('#messages b').count(), 0);
 });
-await check('the history is there after a reload', async () => {
+await check('a reload keeps the history', async () => {
   await bob.reload();
   if (await bob.locator('#name').isVisible()) {
     await bob.fill('#name', 'Bob');
@@ -88,13 +88,13 @@ await check('the history is there after a reload', async () => {
   await sees(bob, 'Bob', 'Hello back');
   await present(ada, ['Ada', 'Bob']);
 });
-await check('a page that leaves is gone from the list', async () => {
+await check('a page that leaves disappears from the list', async () => {
   const eve = await join('Eve');
   await present(ada, ['Ada', 'Bob', 'Eve']);
   await eve.close();
   await present(ada, ['Ada', 'Bob']);
 });
-await check('the page notices that the server is gone', async () => {
+await check('the page detects that the server has exited', async () => {
   const ended = once(server, 'exit');
   server.kill('SIGKILL');
   await ended;
@@ -105,7 +105,7 @@ await check('the page reconnects automatically when the server is back', async (
   await state(ada, 'open');
   await state(bob, 'open');
   await present(ada, ['Ada', 'Bob']);
-  await say(ada, 'Here again');
+  await write(ada, 'Here again');
   await sees(bob, 'Ada', 'Here again');
 });
 await check('no script error in the page', async () => assert.deepEqual(errors, []));

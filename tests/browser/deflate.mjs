@@ -1,5 +1,5 @@
-// A page's WebSocket sends messages to an echo and compares the echoes: URL SEED COUNT. Prints how many bytes came
-// back.
+// A page's WebSocket sends messages to an echo and compares the echoes: URL SEED COUNT. Prints how many bytes
+// were echoed.
 import { readFile } from 'node:fs/promises';
 import { launch } from './browser.mjs';
 
@@ -9,7 +9,7 @@ const script = await readFile(new URL('../interop/deflate/exchange.mjs', import.
 
 const browser = await launch();
 const page = await browser.newPage();
-// An empty page and its script under the server's own origin, since it has none and admits no other origin.
+// An empty page and its script under the server's own origin, since it has none and allows no other origin.
 await page.route(`${origin}**`, (route) => {
   const isScript = route.request().url().endsWith('.mjs');
   return route.fulfill(isScript ? { contentType: 'text/javascript', body: script } : { contentType: 'text/html', body: '' });
@@ -21,13 +21,13 @@ const bytes = await page.evaluate(async ([address, start, length]) => {
   const socket = new WebSocket(address);
   socket.binaryType = 'arraybuffer';
   // A page cannot send fragments.
-  const join = (pieces) => (typeof pieces[0] === 'string' ? pieces.join('') : new Blob(pieces));
-  const send = (pieces) => socket.send(join(pieces));
+  const join = (fragments) => (typeof fragments[0] === 'string' ? fragments.join('') : new Blob(fragments));
+  const send = (fragments) => socket.send(join(fragments));
   await new Promise((resolve, reject) => {
     socket.onopen = () => exchange.sendMore(send).catch(reject);
     socket.onmessage = ({ data }) => {
       try {
-        exchange.received(typeof data === 'string' ? data : new Uint8Array(data));
+        exchange.handle(typeof data === 'string' ? data : new Uint8Array(data));
         if (exchange.done) resolve();
         else exchange.sendMore(send).catch(reject);
       } catch (error) {

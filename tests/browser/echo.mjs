@@ -6,11 +6,11 @@ import { launch } from './browser.mjs';
 const { HTTP_URL, WS_URL } = process.env;
 const browser = await launch();
 const page = await browser.newPage();
-// An empty page under the server's own origin, since the echo example has none and admits no other origin.
+// An empty page under the server's own origin, since the echo example has none and allows no other origin.
 await page.route(`${HTTP_URL}/`, (route) => route.fulfill({ contentType: 'text/html', body: '<title>echo</title>' }));
 await page.goto(`${HTTP_URL}/`);
 
-/** In the page: sends one message of `size` bytes, and returns what is wrong with the answer. */
+/** In the page: sends one message of `size` bytes, and returns what is wrong with the echo. */
 async function exchange([url, size, kind]) {
   const socket = new WebSocket(url);
   socket.binaryType = 'arraybuffer';
@@ -53,16 +53,16 @@ for (const size of SIZES) {
 }
 for (const [code, reason] of [[1000, 'done'], [4001, 'caf\u00e9 ferm\u00e9'], [1005, '']]) {
   await check(`close ${code}`, async () => {
-    const [answered, clean, why] = await page.evaluate(close, [`${WS_URL}/`, code, reason]);
+    const [answered, clean, reported] = await page.evaluate(close, [`${WS_URL}/`, code, reason]);
     assert.deepEqual([answered, clean], [code, true]);
-    assert.ok(why === reason || why === '', `reason '${why}'`);
+    assert.ok(reported === reason || reported === '', `reason '${reported}'`);
   });
 }
 await check('a page of another origin is rejected', async () => {
-  const stranger = await browser.newPage();
-  await stranger.route('http://stranger.test/', (route) => route.fulfill({ contentType: 'text/html', body: '' }));
-  await stranger.goto('http://stranger.test/');
-  const outcome = await stranger.evaluate((url) => new Promise((resolve) => {
+  const foreign = await browser.newPage();
+  await foreign.route('http://other.test/', (route) => route.fulfill({ contentType: 'text/html', body: '' }));
+  await foreign.goto('http://other.test/');
+  const outcome = await foreign.evaluate((url) => new Promise((resolve) => {
     const socket = new WebSocket(url);
     socket.onopen = () => resolve('open');
     socket.onclose = (event) => resolve(event.code);

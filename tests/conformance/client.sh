@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The Autobahn cases against a client: an example of either adapter, built in release, that runs through the cases.
+# Runs the Autobahn cases against a client: an example of either adapter, built in release.
 #
 # usage: client.sh EXAMPLE [CASES] [--write] [-- ARGUMENT...]
-#   The ARGUMENTs are for the example, behind the suite's URL.
+#   The ARGUMENTs follow the suite's URL on the example's command line.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$here/../..

@@ -1,4 +1,4 @@
-"""permessage-deflate (RFC 7692) as the tap sees it: the terms in a handshake, and whether messages keep to them."""
+"""The tap's checks of permessage-deflate (RFC 7692): the terms in a handshake, and whether messages follow them."""
 
 import zlib
 
@@ -10,7 +10,7 @@ TAIL = b"\0\0\xff\xff"  # the bytes that every message omits (§7.2.1)
 
 
 def elements(fields):
-    """The parameters of each permessage-deflate in a head's fields, as pairs. No value here has a comma in quotes."""
+    """Returns the parameters of each permessage-deflate in a head's fields, as pairs. Assumes no quoted commas."""
     found = []
     for element in ",".join(fields.get("sec-websocket-extensions", [])).split(","):
         name, *parameters = [part.strip() for part in element.split(";")]
@@ -43,24 +43,24 @@ def answers(offer, answer):
     return all(int(answer[key]) <= int(offer[key] or 15) for key in BITS & answer.keys() & offer.keys())
 
 
-def offer_faults(asked):
-    """What is wrong in a client's offers."""
-    return [fault for offer in elements(asked) for fault in parameter_faults(offer, in_offer=True)]
+def offer_faults(request_fields):
+    """Returns the faults in a client's offers."""
+    return [fault for offer in elements(request_fields) for fault in parameter_faults(offer, in_offer=True)]
 
 
-def answer_faults(asked, told):
-    """What is wrong in a server's answer to them."""
-    accepted = elements(told)
+def answer_faults(request_fields, response_fields):
+    """Returns the faults in a server's answer to them."""
+    accepted = elements(response_fields)
     faults = [fault for answer in accepted for fault in parameter_faults(answer, in_offer=False)]
     if len(accepted) > 1:
         faults.append(f"{NAME} accepted twice")
-    if accepted and not faults and not any(answers(dict(offer), dict(accepted[0])) for offer in elements(asked)):
+    if accepted and not faults and not any(answers(dict(offer), dict(accepted[0])) for offer in elements(request_fields)):
         faults.append(f"{NAME} accepted with {dict(accepted[0])}, which fits no offer")
     return faults
 
 
 class Inflater:
-    """Inflates the messages of one side, with no more memory than that side may refer to."""
+    """Inflates the messages of one side, with a window of the negotiated size."""
 
     def __init__(self, side, terms):
         self.bits = int(terms.get(f"{side}_max_window_bits", 15))

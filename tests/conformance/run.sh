@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The Autobahn cases against an echo server.
+# Runs the Autobahn cases against an echo server.
 #
 # usage: run.sh [URL] [CASES] [--write]
-#   Without a URL the echo example of ws-server-mio is built, started, tested and stopped.
+#   Without a URL, the script builds, starts, tests and stops the echo example of ws-server-mio.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 case ${1:-} in

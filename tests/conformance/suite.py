@@ -6,7 +6,7 @@ usage: suite.py URL [CASES] [OPTION]...                        tests the server 
                 permessage-deflate, run only when named: "*" is everything
   --messages=N  how many messages a case of these two sends, rather than its 1,000
   --write       makes the verdicts of this run the expectation
-Exit status: 0 as expected, 1 a verdict differs, 2 the run could not be done.
+Exit status: 0 as expected, 1 a verdict differs, 2 the run failed.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ SECTIONS = {
 }
 HEAVY, DEFLATE = {"9", "12", "13"}, {"12", "13"}
 AT_ONCE = 8  # connections
-GUARD, GUARD_HEAVY, GUARD_WALK = 30, 150, 300  # seconds until a case, or a client's whole walk, counts as hung
+GUARD, GUARD_HEAVY, GUARD_RUN = 30, 150, 300  # seconds until a case, or a client's whole run, counts as hung
 MESSAGES = 1000  # of a case of sections 12 and 13
 
 
@@ -50,10 +50,10 @@ def guard_of(case):
 
 def prepare(messages):
     """Sets how much the cases of sections 12 and 13 send, and fixes them: the suite passes them uncompressed messages
-    as `str`, where they expect bytes; and its server rejects a client that does not declare that it can do without
-    context takeover, though the server may request that (RFC 7692 §7.1.1.2)."""
+    as `str` although they expect bytes; and its server rejects a client that does not offer
+    `client_no_context_takeover`, although a server may request that anyway (RFC 7692 §7.1.1.2)."""
 
-    def mended(case):
+    def fixed(case):
         received, accept = case.onMessage, case.SERVER_ACCEPT
 
         def on_message(self, message, binary):
@@ -72,11 +72,11 @@ def prepare(messages):
 
     for case in [CASES[c] for c in CASES if section(c) in DEFLATE]:
         case.COUNT = messages
-        case.onMessage, case.SERVER_ACCEPT = mended(case)
+        case.onMessage, case.SERVER_ACCEPT = fixed(case)
 
 
 def selected(patterns):
-    """The ids to run. Expanded here, since the suite's own patterns match too much ("12.*.1" takes 12.1.10)."""
+    """Returns the ids to run. The suite's own patterns match too much ("12.*.1" matches 12.1.10)."""
     patterns = [p.strip() for p in patterns.split(",") if p.strip()]
     wanted = [p for p in patterns if not p.startswith("-")]
     unwanted = [p[1:] for p in patterns if p.startswith("-")]
@@ -91,14 +91,14 @@ def selected(patterns):
 
 
 def verdict(result):
-    """(verdict, explanation) of the suite's result for a case"""
+    """Returns (verdict, explanation) of the suite's result for a case."""
     both = result.behavior.value, result.behavior_close.value
     worst = max((v if v in VERDICTS else "FAILED" for v in both), key=VERDICTS.index)
     return worst, f"{both[0]}: {result.result} close {both[1]}: {result.result_close}"
 
 
 async def connect(url):
-    """A scripted upgrade: (what is wrong with the answer, reader, writer)"""
+    """Sends an upgrade; returns (faults of the answer, reader, writer)."""
     target = (url.path or "/") + (f"?{url.query}" if url.query else "")
     key = base64.b64encode(os.urandom(16)).decode()
     request = (
@@ -111,8 +111,8 @@ async def connect(url):
     return handshake_faults(request[:-4], response[:-4]), reader, writer
 
 
-async def own_handshake(url):
-    """What the suite cannot check, since its key is always the same and it never waits for the server's FIN."""
+async def handshake_and_close(url):
+    """Checks what the suite does not: a random key, and the server's FIN after both Closes."""
     faults, reader, writer = await connect(url)
     writer.write(b"\x88\x82\0\0\0\0\x03\xe8")  # Close, 1000
     try:
@@ -126,7 +126,7 @@ async def own_handshake(url):
 
 
 async def run_case(url, case):
-    """(verdict, explanation) of one case of a server"""
+    """Returns (verdict, explanation) of one case of a server."""
     guard = guard_of(case)
     async with Tap(url.hostname, url.port, "server") as tap:
         try:
@@ -144,33 +144,33 @@ async def run_case(url, case):
 
 
 async def run_server(url, cases):
-    """The outcome of each case, and faults besides."""
-    faults, outcomes = await own_handshake(url), {}
+    """Returns the outcome of each case, and other faults."""
+    faults, outcomes = await handshake_and_close(url), {}
     limit, heavy_limit = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(2)
 
     async def one(case):
         async with heavy_limit if section(case) in HEAVY else limit:
             outcomes[case] = await run_case(url, case)
 
-    for heavy in (False, True):  # the heavy ones last: they would delay the rest
+    for heavy in (False, True):  # heavy cases last: they would delay the others
         await asyncio.gather(*[one(c) for c in cases if (section(c) in HEAVY) == heavy])
     return outcomes, faults
 
 
 async def run_client(program, arguments, cases):
-    """The outcome of each case, and faults besides. The client moves from case to case on its own."""
+    """Returns the outcome of each case, and other faults. The client chooses each next case itself."""
     async with (
         run_fuzzingserver(cases, host="127.0.0.1", port=0) as suite,
         Tap("127.0.0.1", suite.port, "client") as tap,
     ):
-        asked = asyncio.ensure_future(suite.get_result())
+        pending_reports = asyncio.ensure_future(suite.get_result())
         client = await asyncio.create_subprocess_exec(program, f"ws://127.0.0.1:{tap.port}", *arguments)
-        faults = await end_of(client, GUARD_WALK + sum(guard_of(c) for c in cases if section(c) in DEFLATE))
-        if not (await asyncio.wait([asked], timeout=GUARD))[0]:
-            faults.append("the client did not ask for the reports")
-            await connect(urlsplit(f"ws://127.0.0.1:{suite.port}/updateReports?agent=nobody"))
+        faults = await wait_exit(client, GUARD_RUN + sum(guard_of(c) for c in cases if section(c) in DEFLATE))
+        if not (await asyncio.wait([pending_reports], timeout=GUARD))[0]:
+            faults.append("the client did not request the reports")
+            await connect(urlsplit(f"ws://127.0.0.1:{suite.port}/updateReports?agent=none"))
         try:
-            results = await asyncio.wait_for(asked, GUARD)
+            results = await asyncio.wait_for(pending_reports, GUARD)
         except FailureError as failure:
             results = failure.results
     outcomes = dict.fromkeys(cases, ("FAILED", "no result"))
@@ -185,13 +185,13 @@ async def run_client(program, arguments, cases):
     return outcomes, faults
 
 
-async def end_of(client, guard):
+async def wait_exit(client, guard):
     try:
         status = await asyncio.wait_for(client.wait(), guard)
         return [f"the client ended with status {status}"] if status else []
     except TimeoutError:
         client.kill()
-        return [f"the client had not ended after {guard} s"]
+        return [f"the client did not exit within {guard} s"]
 
 
 def print_table(cases, outcomes):
@@ -205,7 +205,7 @@ def print_table(cases, outcomes):
 
 
 def compare(cases, outcomes, write):
-    """Prints what differs from expected.json; returns how many."""
+    """Prints the verdicts that differ from expected.json; returns how many."""
     expected = json.loads(EXPECTED.read_text()) if EXPECTED.exists() else {}
     different = [c for c in cases if outcomes[c][0] != expected.get(c, "not listed")]
     for case in different:
@@ -221,7 +221,7 @@ def compare(cases, outcomes, write):
 
 def main():
     end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
-    arguments, for_client = sys.argv[1:end], sys.argv[end + 1 :]
+    arguments, client_arguments = sys.argv[1:end], sys.argv[end + 1 :]
     write = "--write" in arguments
     counts = [a.removeprefix("--messages=") for a in arguments if a.startswith("--messages=")]
     prepare(int(counts[-1]) if counts else MESSAGES)
@@ -236,10 +236,10 @@ def main():
         return 2
     started = time.monotonic()
     is_server = tested.startswith("ws://")
-    running = run_server(urlsplit(tested), cases) if is_server else run_client(tested, for_client, cases)
+    running = run_server(urlsplit(tested), cases) if is_server else run_client(tested, client_arguments, cases)
     outcomes, faults = asyncio.run(running)
     for fault in faults:
-        print(f"  beside the cases: {fault}")
+        print(f"  outside the cases: {fault}")
     print_table(cases, outcomes)
     failed = compare(cases, outcomes, write) + bool(faults)
     print(f"conformance of the {'server' if is_server else 'client'}, {time.monotonic() - started:.1f} s:")

@@ -1,7 +1,7 @@
 """A wire tap: a proxy between the suite and the program under test that checks every byte of the
 latter against RFC 6455.
 
-The suite judges echoes, pongs and close codes. It reads frames leniently, so the tap reads them strictly.
+The suite checks echoes, pongs and close codes, but reads frames leniently. The tap reads them strictly.
 """
 
 import asyncio
@@ -37,20 +37,20 @@ def tokens(fields, name):
 
 
 def request_faults(request: bytes):
-    """What is wrong in a request for an upgrade (§4.1)."""
-    line, asked = parse_head(request)
+    """Returns the faults in an upgrade request (§4.1)."""
+    line, request_fields = parse_head(request)
     faults = []
     if not (line.startswith("GET /") and line.endswith(" HTTP/1.1") and line.count(" ") == 2):
         faults.append(f"request line {line!r}")
-    if len(asked.get("host", [])) != 1:
+    if len(request_fields.get("host", [])) != 1:
         faults.append("no single Host")
-    if "websocket" not in tokens(asked, "upgrade"):
+    if "websocket" not in tokens(request_fields, "upgrade"):
         faults.append("no 'Upgrade: websocket'")
-    if "upgrade" not in tokens(asked, "connection"):
+    if "upgrade" not in tokens(request_fields, "connection"):
         faults.append("no 'Connection: Upgrade'")
-    if asked.get("sec-websocket-version") != ["13"]:
-        faults.append(f"version {asked.get('sec-websocket-version')}")
-    keys = asked.get("sec-websocket-key", [])
+    if request_fields.get("sec-websocket-version") != ["13"]:
+        faults.append(f"version {request_fields.get('sec-websocket-version')}")
+    keys = request_fields.get("sec-websocket-key", [])
     try:
         lengths = [len(base64.b64decode(key, validate=True)) for key in keys]
     except binascii.Error:
@@ -58,36 +58,36 @@ def request_faults(request: bytes):
     if lengths != [16]:
         faults.append(f"key {keys}, not one of 16 bytes")
     for name in ("content-length", "transfer-encoding"):
-        if name in asked:
+        if name in request_fields:
             faults.append(f"{name} in a request for an upgrade")
-    return faults + offer_faults(asked)
+    return faults + offer_faults(request_fields)
 
 
 def handshake_faults(request: bytes, response: bytes):
-    """What is wrong in the answer to an upgrade request (§4.2.2)."""
-    _, asked = parse_head(request)
-    status, told = parse_head(response)
+    """Returns the faults in the answer to an upgrade request (§4.2.2)."""
+    _, request_fields = parse_head(request)
+    status, response_fields = parse_head(response)
     if not status.startswith("HTTP/1.1 101"):
         return [f"answered {status!r}"]
     faults = []
-    expected = accept_value(asked.get("sec-websocket-key", [""])[0])
-    if told.get("sec-websocket-accept") != [expected]:
-        faults.append(f"accept value {told.get('sec-websocket-accept')}, not {expected}")
-    if [v.lower() for v in told.get("upgrade", [])] != ["websocket"]:
+    expected = accept_value(request_fields.get("sec-websocket-key", [""])[0])
+    if response_fields.get("sec-websocket-accept") != [expected]:
+        faults.append(f"accept value {response_fields.get('sec-websocket-accept')}, not {expected}")
+    if [v.lower() for v in response_fields.get("upgrade", [])] != ["websocket"]:
         faults.append("no single 'Upgrade: websocket'")
-    if "upgrade" not in tokens(told, "connection"):
+    if "upgrade" not in tokens(response_fields, "connection"):
         faults.append("no 'Connection: Upgrade'")
     for name in ("sec-websocket-extensions", "sec-websocket-protocol"):
-        if name in told and name not in asked:
+        if name in response_fields and name not in request_fields:
             faults.append(f"{name} answered, but none was offered")
     for name in ("content-length", "transfer-encoding"):
-        if name in told:
+        if name in response_fields:
             faults.append(f"{name} in a 101 answer")
-    return faults + answer_faults(asked, told)
+    return faults + answer_faults(request_fields, response_fields)
 
 
 def unmasked(mask, at, data):
-    """The mask with this key from this offset in its frame on."""
+    """Unmasks data that begins at this offset of its frame."""
     if not mask:
         return data
     at %= 4
@@ -96,13 +96,13 @@ def unmasked(mask, at, data):
 
 
 class Auditor:
-    """Reads what the side under test of one connection sent, "client" or "server", cut anywhere."""
+    """Checks the output of one side of a connection, "client" or "server", split anywhere."""
 
     def __init__(self, tested):
         self.tested = tested
-        self.heads = {"client": b"", "server": b""}  # request and answer; the other side's, with what follows it
+        self.heads = {"client": b"", "server": b""}  # request and answer; the other side's includes later bytes
         self.faults = []
-        self.pending = bytearray()  # bytes not judged yet: a head, a frame header, a control payload
+        self.pending = bytearray()  # unchecked bytes: a head, a frame header, a control payload
         self.skip = 0  # bytes of a data payload still to come
         self.in_http = True
         self.in_message = self.closed = False
@@ -111,8 +111,8 @@ class Auditor:
         self.inflater = None
         self.is_compressed = self.ends_message = False  # the current message, and its current frame
         self.at = 0  # bytes of the frame's payload so far
-        self.messages = self.compressed = 0  # that have ended
-        self.wire = self.size = 0  # bytes of their payloads: as sent, and inflated
+        self.messages = self.compressed = 0  # complete ones
+        self.wire = self.size = 0  # their payload bytes: on the wire, and inflated
 
     def fault(self, text):
         if text not in self.faults:
@@ -122,7 +122,7 @@ class Auditor:
         """(request line, fields)"""
         return parse_head(self.heads["client"].partition(b"\r\n\r\n")[0])
 
-    def sent(self, side, data: bytes):
+    def feed(self, side, data: bytes):
         if side != self.tested:
             if b"\r\n\r\n" not in self.heads[side]:
                 self.heads[side] += data
@@ -136,12 +136,12 @@ class Auditor:
             pass
 
     def step(self):
-        """Judges one head or frame; false when it is not all there yet."""
+        """Checks one head or frame; returns false if it is incomplete."""
         if self.in_http:
             head, end, rest = self.pending.partition(b"\r\n\r\n")
             if end:
                 self.heads[self.tested] = bytes(head)
-                self.judge_head(bytes(head))
+                self.check_head(bytes(head))
                 self.in_http, self.pending = False, rest
             return bool(end)
         data = self.pending
@@ -163,8 +163,8 @@ class Auditor:
         if len(data) < header + (length if opcode >= CONTROL else 0):
             return False
         payload = bytes(data[header : header + length])
-        self.judge_mask(mask)
-        self.judge(fin, rsv, opcode, unmasked(mask, 0, payload) if opcode >= CONTROL else b"")
+        self.check_mask(mask)
+        self.check_frame(fin, rsv, opcode, unmasked(mask, 0, payload) if opcode >= CONTROL else b"")
         end = header + length
         self.skip = max(0, end - len(data))
         del data[:end]
@@ -187,14 +187,14 @@ class Auditor:
             else:
                 self.size += len(data)
         except zlib.error as error:
-            self.fault(f"a compressed message that does not keep to the terms: {error}")
+            self.fault(f"a compressed message that breaks the terms: {error}")
             self.inflater = None
         self.at += len(data)
         if ends:
             self.messages += 1
             self.compressed += self.is_compressed
 
-    def judge_head(self, head: bytes):
+    def check_head(self, head: bytes):
         if self.tested == "client":
             faults = request_faults(head)
         else:
@@ -202,7 +202,7 @@ class Auditor:
         for fault in faults:
             self.fault("handshake: " + fault)
 
-    def judge_mask(self, mask: bytes):
+    def check_mask(self, mask: bytes):
         """§5.3: every frame of a client is masked, with unpredictable keys; no frame of a server is."""
         if bool(mask) != (self.tested == "client"):
             self.fault("a masked frame" if mask else "an unmasked frame")
@@ -210,29 +210,29 @@ class Auditor:
         if mask and self.masks == [mask] * 3:
             self.fault("three frames with one masking key")
 
-    def agree(self):
-        """Records what both ends negotiated, once the server has answered."""
+    def record_terms(self):
+        """Records the negotiated terms, once the server has answered."""
         head, end, _ = self.heads["server"].partition(b"\r\n\r\n")
         if self.terms is None and (end or self.tested == "server"):
             for accepted in elements(parse_head(head)[1])[:1]:
                 self.terms = dict(accepted)
                 self.inflater = Inflater(self.tested, self.terms)
 
-    def judge(self, fin, rsv, opcode, payload):
+    def check_frame(self, fin, rsv, opcode, payload):
         if not self.heads["server"]:
             self.fault("a frame before the server's answer")
         if self.closed:
             self.fault("a frame after Close")
         if opcode not in (0, 1, 2, 8, 9, 10):
             self.fault(f"reserved opcode {opcode}")
-        self.agree()
+        self.record_terms()
         if rsv and not (rsv == 4 and self.terms is not None and opcode in (1, 2)):
             self.fault(f"reserved bits {rsv:03b}")
         if opcode in (1, 2):
             self.is_compressed = rsv == 4
         if opcode < CONTROL:
             if (opcode == 0) != self.in_message:
-                self.fault("a continuation of nothing" if opcode == 0 else "a new message inside another")
+                self.fault("a continuation without a message" if opcode == 0 else "a new message inside another")
             self.in_message = not fin
             return
         if not fin:
@@ -241,9 +241,9 @@ class Auditor:
             self.fault(f"a control frame of {len(payload)} bytes")
         if opcode == CLOSE:
             self.closed = True
-            self.judge_close(payload)
+            self.check_close(payload)
 
-    def judge_close(self, payload: bytes):
+    def check_close(self, payload: bytes):
         if len(payload) == 1:
             self.fault("a Close of one byte")
         elif payload:
@@ -263,8 +263,8 @@ class Auditor:
 
 class Tap:
     """`async with Tap(host, port, tested) as tap`: listens on `tap.port`, passes everything on, and collects
-    `tap.faults` of the side under test, or of both: (target of the request, faults) of each connection that has
-    some. `tap.ended` has the auditors of each connection that has ended."""
+    `tap.faults` of the side under test, or of both: (target of the request, faults) of each faulty
+    connection. `tap.ended` has the auditors of each ended connection."""
 
     def __init__(self, host, port, *tested):
         self.upstream = host, port
@@ -286,7 +286,7 @@ class Tap:
         tasks = list(self.tasks)
         for task in tasks:
             task.cancel()
-        # Their findings are reported when they end.
+        # Cancelled tasks still report their faults.
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def serve(self, client_in, client_out):
@@ -326,10 +326,10 @@ class Tap:
 
 
 async def pump(source, sink, auditors, side):
-    """Passes bytes on, and ends of the stream unchanged: a FIN stays a FIN, a reset a reset."""
+    """Forwards bytes and the end of the stream unchanged: a FIN stays a FIN, a reset a reset."""
     while data := await source.read(65536):
         for auditor in auditors:
-            auditor.sent(side, data)
+            auditor.feed(side, data)
         sink.write(data)
         await sink.drain()
     if sink.can_write_eof():

@@ -1,5 +1,4 @@
-"""The tap finds the faults that it must find: each row is what a client or a server might send, and the expected
-fault."""
+"""Tests that the tap finds faults: each row is the output of a client or a server, and the expected fault."""
 
 import random
 import unittest
@@ -26,7 +25,7 @@ FRAMES = {
     b"\x82\x7f\0\0\0\0\0\0\xff\xff" + bytes(65535): ["length 65535 in 8 bytes"],
     b"\xc2\x00": ["reserved bits 100"],
     b"\x83\x00": ["reserved opcode 3"],
-    b"\x80\x00": ["a continuation of nothing"],
+    b"\x80\x00": ["a continuation without a message"],
     b"\x01\x00\x81\x00": ["a new message inside another"],
     b"\x09\x00": ["a fragmented control frame"],
     b"\x89\x7e\x00\x7e" + bytes(126): ["a control frame of 126 bytes"],
@@ -51,12 +50,12 @@ KEY_A, KEY_B = b"\x01\x02\x03\x04", b"\xf0\xf1\xf2\xf3"
 
 
 def with_terms(head, terms):
-    """A head with permessage-deflate and these parameters."""
+    """Adds permessage-deflate with these parameters to a head."""
     field = f"Sec-WebSocket-Extensions: permessage-deflate{terms}"
     return head.replace(b"\r\n\r\n", f"\r\n{field}\r\n\r\n".encode())
 
 
-# Offers, an answer, and the fault in it.
+# Offers, an answer, and its fault.
 TERMS = [
     ("", "", []),
     ("; client_max_window_bits", "; client_max_window_bits=9", []),
@@ -79,7 +78,7 @@ TERMS = [
 
 
 def messages(side, bits, *texts):
-    """Frames of these texts, compressed with a window of this many bits, each referring to those before."""
+    """Returns frames of these texts, compressed with a window of this many bits and context takeover."""
     context = zlib.compressobj(wbits=-bits)
     frames = b""
     for text in texts:
@@ -91,10 +90,10 @@ def messages(side, bits, *texts):
     return frames
 
 
-# Data that compresses only by reference to it; and with a repetition 3,000 bytes back.
+# Incompressible data, and the same with a repetition 3,000 bytes back.
 NOISE = random.Random(7).randbytes(500)
 FAR = NOISE + bytes(2500) + NOISE
-# What a client sends after the server's answer.
+# A client's output after the server's answer.
 CLIENT_FRAMES = {
     b"\x82\x83" + KEY_A + b"abc": [],
     b"\x81\xfe\x00\x7e" + KEY_A + bytes(126) + b"\x88\x82" + KEY_B + b"\xf3\x19": [],
@@ -122,11 +121,11 @@ REQUESTS = {
 
 
 def faults(tested, *parts, cut=16):
-    """What is found in the bytes of one side, or of both in turns: (side, bytes)."""
+    """Returns the faults found in the bytes of one side, or of both alternately: (side, bytes)."""
     auditor = Auditor(tested)
     for side, data in parts:
         for at in range(0, len(data), cut):
-            auditor.sent(side, data[at : at + cut])
+            auditor.feed(side, data[at : at + cut])
     auditor.finish()
     return auditor.faults
 
@@ -161,11 +160,11 @@ class TapTest(unittest.TestCase):
             with self.subTest(request=request):
                 self.assert_found(faults("client", ("client", request), ("server", ANSWER)), expected)
 
-    def test_a_frame_that_does_not_wait_for_the_answer(self):
+    def test_a_frame_before_the_answer(self):
         frame = b"\x82\x80" + KEY_A
         self.assertEqual(faults("client", ("client", REQUEST + frame)), ["a frame before the server's answer"])
 
-    def test_a_compressed_message_where_that_was_agreed_on(self):
+    def test_a_negotiated_compressed_message(self):
         for tested, frame in (("server", b"\xc2\x00"), ("client", b"\xc2\x80" + KEY_A)):
             parts = ("client", with_terms(REQUEST, "")), ("server", with_terms(ANSWER, "")), (tested, frame)
             self.assertEqual(faults(tested, *parts), [])
@@ -185,7 +184,7 @@ class TapTest(unittest.TestCase):
             with self.subTest(offers=offers):
                 self.assert_found(faults("client", ("client", with_terms(REQUEST, offers))), expected)
 
-    def test_what_a_compressed_message_refers_to(self):
+    def test_references_of_compressed_messages(self):
         for tested in ("client", "server"):
             agreed = f"; {tested}_max_window_bits="
             for bits, terms, expected in [
@@ -210,24 +209,24 @@ class TapTest(unittest.TestCase):
                     sent = tested, messages(tested, 15, NOISE, NOISE)
                     self.assert_found(faults(tested, *parts, sent), expected)
 
-    def test_what_is_no_deflate(self):
+    def test_invalid_deflate_data(self):
         parts = ("client", with_terms(REQUEST, "")), ("server", with_terms(ANSWER, "") + b"\xc1\x03\xff\xff\xff")
         self.assert_found(faults("server", *parts), ["invalid block type"])
 
-    def test_what_is_counted(self):
+    def test_counts(self):
         auditor = Auditor("server")
-        auditor.sent("client", with_terms(REQUEST, ""))
-        auditor.sent("server", with_terms(ANSWER, "") + messages("server", 15, FAR, FAR) + b"\x01\x01a\x80\x01b")
+        auditor.feed("client", with_terms(REQUEST, ""))
+        auditor.feed("server", with_terms(ANSWER, "") + messages("server", 15, FAR, FAR) + b"\x01\x01a\x80\x01b")
         self.assertEqual((auditor.messages, auditor.compressed, auditor.size), (3, 2, 2 * len(FAR) + 2))
         self.assertLess(auditor.wire, len(FAR))
 
-    def test_a_key_that_is_used_twice(self):
+    def test_a_reused_key(self):
         for tested, expected in (("server", []), ("client", ["handshake: the key of an earlier connection"])):
             tap = Tap("127.0.0.1", 0, tested)
             for _ in range(2):
                 auditor = Auditor(tested)
-                auditor.sent("client", REQUEST)
-                auditor.sent("server", ANSWER)
+                auditor.feed("client", REQUEST)
+                auditor.feed("server", ANSWER)
                 tap.collect(auditor)
             self.assertEqual(tap.faults, [("/", fault) for fault in expected])
 

@@ -5,7 +5,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 example=$root/ws-server-mio/examples/desktop/Cargo.toml
 test=$here/Cargo.toml
-# Both are packages of their own, with their own lock files.
+# Both are separate packages, with their own lock files.
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
 for manifest in "$example" "$test"; do
     cargo fmt --check --manifest-path "$manifest"

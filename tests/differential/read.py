@@ -1,4 +1,4 @@
-"""Reads lines of a role and bytes in hexadecimal; answers each with the reading of `wsproto`: the code of the Close
+"""Reads lines of a role and bytes in hexadecimal; answers each with the result of `wsproto`: the code of the Close
 that it sends, or `waits`, then its messages (t for text, b for binary) and the pings that it answers (p)."""
 
 import sys
@@ -10,24 +10,24 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 def read(role, data):
     connection = Connection(ConnectionType.SERVER if role == "server" else ConnectionType.CLIENT)
     connection.receive_data(data)
-    close, words, parts = "waits", [], []
+    close, outcomes, parts = "waits", [], []
     for event in connection.events():
         if isinstance(event, (TextMessage, BytesMessage)):
             is_text = isinstance(event, TextMessage)
             parts.append(event.data.encode() if is_text else bytes(event.data))
             if event.message_finished:
-                words.append(("t" if is_text else "b") + b"".join(parts).hex())
+                outcomes.append(("t" if is_text else "b") + b"".join(parts).hex())
                 parts = []
         elif isinstance(event, Ping):
             connection.send(event.response())
-            words.append("p" + bytes(event.payload).hex())
+            outcomes.append("p" + bytes(event.payload).hex())
         elif isinstance(event, CloseConnection):
             # A fault of the stream is printed like a Close, with the code to send.
             if connection.state is ConnectionState.REMOTE_CLOSING:
                 connection.send(event.response())
             close = str(int(event.code))
             break
-    return " ".join([close, *words])
+    return " ".join([close, *outcomes])
 
 
 for line in sys.stdin:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The same bytes to ws-proto, to tungstenite and to wsproto from PyPI: all must read the same.
+# Feeds the same bytes to ws-proto, tungstenite and wsproto from PyPI: all must read the same.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 manifest=$here/Cargo.toml

@@ -41,7 +41,7 @@ def close_frame(code, reason, mask):
 
 
 class Reader:
-    """An open WebSocket. It may only receive messages of LENGTH bytes in order, and perhaps a Close."""
+    """An open WebSocket. It accepts only messages of LENGTH bytes in order, and a Close."""
 
     def __init__(self, url, receive_buffer=None):
         self.socket = connected(url, receive_buffer)
@@ -52,7 +52,7 @@ class Reader:
         )
         self.buffer = bytearray()
         while b"\r\n\r\n" not in self.buffer:
-            assert self.more(4096), "the server is gone"
+            assert self.receive(4096), "the server closed the connection"
         end = self.buffer.index(b"\r\n\r\n") + 4
         assert self.buffer.startswith(b"HTTP/1.1 101 "), bytes(self.buffer[:60])
         del self.buffer[:end]
@@ -65,15 +65,15 @@ class Reader:
     def __exit__(self, *_):
         self.socket.close()
 
-    def more(self, size):
-        """Whether anything more arrived, of at most `size` bytes."""
+    def receive(self, size):
+        """Receives at most `size` bytes; returns false at the end."""
         part = self.socket.recv(size)
         self.buffer += part
         return bool(part)
 
     def read(self, size):
         """Reads at most `size` bytes; fails at the end of the connection."""
-        assert self.more(size), f"it ended after {self.messages} messages, with {self.closed}"
+        assert self.receive(size), f"it ended after {self.messages} messages, with {self.closed}"
         self.parse()
 
     def parse(self):
@@ -89,16 +89,16 @@ class Reader:
                 self.closed = int.from_bytes(payload[:2], "big"), payload[2:].decode()
             elif opcode == BINARY:
                 number = int.from_bytes(payload[:4], "big")
-                assert (number, length) == (self.messages, LENGTH), f"{length} bytes came, numbered {number}"
+                assert (number, length) == (self.messages, LENGTH), f"{length} bytes, numbered {number}"
                 self.messages += 1
 
-    def slowly(self, reads, rate, size=4096):
-        """That many reads of at most `size` bytes, at `rate` bytes a second in total."""
+    def read_slowly(self, reads, rate, size=4096):
+        """Reads at most `size` bytes `reads` times, at `rate` bytes a second in total."""
         for _ in range(reads):
             self.read(size)
             time.sleep(size / rate)
 
-    def say(self, text):
+    def send(self, text):
         payload = text.encode()
         self.socket.sendall(bytes([0x80 | TEXT, 0x80 | len(payload)]) + bytes(4) + payload)
 
@@ -139,10 +139,10 @@ def breaking_server(wait):
 
 @contextlib.contextmanager
 def slow_link(url, rate):
-    """A link to this server that passes `rate` bytes a second each way, and buffers little: its URL."""
+    """Yields the URL of a link to this server that passes `rate` bytes a second each way, and buffers little."""
     size = 4096
     with socket.socket() as listener:
-        narrow(listener)
+        limit_buffers(listener)
         listener.bind(("127.0.0.1", 0))
         listener.listen()
 
@@ -156,17 +156,17 @@ def slow_link(url, rate):
 
         def serve():
             with contextlib.suppress(OSError):
-                near, _ = listener.accept()
-                far = socket.socket()
-                narrow(far)
-                far.connect(address(url))
-                threading.Thread(target=pump, args=(near, far), daemon=True).start()
-                pump(far, near)
+                downstream, _ = listener.accept()
+                upstream = socket.socket()
+                limit_buffers(upstream)
+                upstream.connect(address(url))
+                threading.Thread(target=pump, args=(downstream, upstream), daemon=True).start()
+                pump(upstream, downstream)
 
         threading.Thread(target=serve, daemon=True).start()
         yield f"ws://127.0.0.1:{listener.getsockname()[1]}/"
 
 
-def narrow(connection):
+def limit_buffers(connection):
     for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
         connection.setsockopt(socket.SOL_SOCKET, buffer, 16 << 10)

@@ -1,5 +1,5 @@
-"""An endpoint in the event loop of another library, at $PORT: it serves, and a flood does not delay the loop's own
-timer, which counts at /ticks."""
+"""Tests an endpoint in another library's event loop, at $PORT: it serves, and a flood does not delay the loop's own
+timer, whose count is at /ticks."""
 
 import http.client
 import os
@@ -18,8 +18,8 @@ from peer import TEXT, Peer, frame  # noqa: E402
 PORT = int(os.environ["PORT"])
 GUARD = 120  # seconds until a check counts as hung
 PEERS = 8
-TICKS = 180  # three seconds of frames, where nothing is slow
-FLOOD = 100_000  # messages that each peer sends meanwhile, at least
+TICKS = 180  # three seconds of frames on a fast machine
+FLOOD = 100_000  # the minimum that each peer sends meanwhile
 
 
 def get(path):
@@ -32,7 +32,7 @@ def get(path):
     return body
 
 
-def opened():
+def connected():
     return connect(os.environ["WS_URL"] + "/", open_timeout=GUARD, close_timeout=GUARD, proxy=None)
 
 
@@ -42,7 +42,7 @@ def page():
 
 def echo():
     messages = [f"message {k}" for k in range(5000)]
-    with opened() as socket:
+    with connected() as socket:
         sender = threading.Thread(target=lambda: [socket.send(message) for message in messages], daemon=True)
         sender.start()
         for message in messages:
@@ -57,7 +57,7 @@ class Flood:
     ECHO = len(frame(TEXT, b"flood", mask=False))
 
     def __init__(self):
-        self.peer, self.heard, self.stopped = Peer(), 0, False
+        self.peer, self.received, self.stopped = Peer(), 0, False
         self.threads = [threading.Thread(target=work, daemon=True) for work in (self.send, self.receive)]
         for thread in self.threads:
             thread.start()
@@ -68,22 +68,22 @@ class Flood:
 
     def receive(self):
         while part := self.peer.socket.recv(1 << 20):
-            self.heard += len(part)
+            self.received += len(part)
 
     def messages(self):
-        return self.heard // self.ECHO
+        return self.received // self.ECHO
 
 
 def ticks():
     return int(get("/ticks"))
 
 
-def timer_goes_on():
+def timer_keeps_running():
     first = ticks()
     end = time.monotonic() + GUARD
     floods = [Flood() for _ in range(PEERS)]
     echoes = 0
-    with opened() as honest:
+    with connected() as honest:
         while ticks() < first + TICKS or min(flood.messages() for flood in floods) < FLOOD:
             honest.send("honest")
             equal(honest.recv(timeout=GUARD), "honest")
@@ -93,11 +93,11 @@ def timer_goes_on():
     for flood in floods:
         flood.stopped = True
     counts = sum(flood.messages() for flood in floods)
-    print(f"      {counts} messages of the flood echoed, and {echoes} of the honest peer, in {ticks() - first} ticks")
+    print(f"      {counts} flood messages and {echoes} honest ones echoed in {ticks() - first} ticks")
 
 
 name = sys.argv[1]
-check("the page comes", page)
+check("the page is served", page)
 check("5,000 messages come back in order", echo)
-check("the loop's timer goes on while peers flood", timer_goes_on)
+check("the loop's timer keeps running while peers flood", timer_keeps_running)
 finish(f"the endpoint in {name}")

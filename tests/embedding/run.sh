@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The endpoint in foreign event loops: the examples that register its descriptor with calloop and GLib.
+# The endpoint in other event loops: the examples that register its descriptor with calloop and GLib.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$here/../..

@@ -1,14 +1,14 @@
-"""Faults of processes and networks: no descriptor left, killed or stopped in the middle of a message, packets lost,
-delayed, duplicated and reordered, and a peer that vanishes silently. For the adapter $ADAPTER as a server and as a
-client."""
+"""Faults of processes and networks: no descriptor left, a process killed or stopped in the middle of a message, packets
+lost, delayed, duplicated and reordered, and a peer that vanishes silently. Tests the adapter $ADAPTER as a server and
+as a client."""
 
 import os
 import sys
 import time
 from pathlib import Path
 
-from net import ADDRESSES, Net, Unavailable, Weather
-from processes import CONTINUE, STOP, Asking, Client, Server, eventually
+from net import ADDRESSES, Net, Unavailable, Conditions
+from processes import CONTINUE, STOP, CountsClient, Client, Server, eventually
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from check import check, equal, finish, not_run  # noqa: E402
@@ -16,28 +16,28 @@ from check import check, equal, finish, not_run  # noqa: E402
 ADAPTER = os.environ["ADAPTER"]
 MIB = 1 << 20
 FOREVER = 1_000_000_000
-# A client of the tests retries quickly.
-LIVELY = "heartbeat=300/1000 close=1000"
+# The test clients retry quickly.
+FAST = "heartbeat=300/1000 close=1000"
 
 
 class Honest:
-    """A client that keeps running while others are in trouble; in a separate process, with its own count."""
+    """A client in a separate process that must keep running while others fail."""
 
     def __init__(self, server):
-        self.asking = Asking(server.port)
+        self.counts_client = CountsClient(server.port)
         self.client = Client(ADAPTER, server.url, FOREVER, 10, 1)
-        self.client.says("^open")
+        self.client.wait_for("^open")
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        assert self.client.is_running() and len(self.client.said("^open")) == 1, self.client.lines
+        assert self.client.is_running() and len(self.client.matching("^open")) == 1, self.client.lines
         self.client.kill()
 
-    def goes_on(self, times=50):
-        wanted = self.asking.counts()["messages"] + times
-        eventually(lambda: self.asking.counts()["messages"] >= wanted, "the honest client goes on")
+    def continues(self, times=50):
+        wanted = self.counts_client.counts()["messages"] + times
+        eventually(lambda: self.counts_client.counts()["messages"] >= wanted, "the honest client continues")
 
 
 # --- no descriptor left
@@ -50,176 +50,177 @@ def no_descriptors():
 
     with Server(ADAPTER, descriptors=40) as server, Honest(server) as honest:
         crowd = [socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(60)]
-        for one in crowd:
-            one.sendall(UPGRADE)
-        server.says("^cannot accept: ")
-        honest.goes_on()
-        # The idle server does next to nothing: ten attempts a second, and their turns.
+        for peer in crowd:
+            peer.sendall(UPGRADE)
+        server.wait_for("^cannot accept: ")
+        honest.continues()
+        # The idle server makes only ten attempts a second, and their turns.
         honest.client.signal(STOP)
-        before, ticks, started = honest.asking.counts(), server.ticks(), time.monotonic()
+        before, ticks, started = honest.counts_client.counts(), server.ticks(), time.monotonic()
         while time.monotonic() - started < 1:
             time.sleep(0.1)
-        after, seconds = honest.asking.counts(), time.monotonic() - started
+        after, seconds = honest.counts_client.counts(), time.monotonic() - started
         turns, busy = after["turns"] - before["turns"], server.ticks() - ticks
         assert turns < 20 + 40 * seconds, f"{turns} turns in {seconds:.1f} s"
-        assert busy < 20 + 20 * seconds, f"{busy} hundredths of the processor's time in {seconds:.1f} s"
+        assert busy < 20 + 20 * seconds, f"{busy} hundredths of a second of CPU time in {seconds:.1f} s"
         equal(after["accept_failed"], 1)
         honest.client.signal(CONTINUE)
         # Accepted clients leave; waiting ones are accepted.
-        served = [one for one in crowd if answered(one)]
+        served = [peer for peer in crowd if has_input(peer)]
         assert 20 <= len(served) < len(crowd), f"{len(served)} were accepted"
-        for one in served:
-            one.close()
-        for one in crowd:
-            if one not in served:
-                assert one.recv(100).startswith(b"HTTP/1.1 101 ")
-        honest.goes_on()
-        for one in crowd:
-            one.close()
+        for peer in served:
+            peer.close()
+        for peer in crowd:
+            if peer not in served:
+                assert peer.recv(100).startswith(b"HTTP/1.1 101 ")
+        honest.continues()
+        for peer in crowd:
+            peer.close()
 
 
 UPGRADE = (b"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
            b"Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==\r\n\r\n")
 
 
-def answered(one):
+def has_input(peer):
     """Whether any input is available."""
-    one.setblocking(False)
+    peer.setblocking(False)
     try:
-        return bool(one.recv(1))
+        return bool(peer.recv(1))
     except BlockingIOError:
         return False
     finally:
-        one.settimeout(60)
+        peer.settimeout(60)
 
 
 # --- killed, or stopped
 
 
 def a_server_that_is_killed():
-    """In the middle of messages, five times: its client notices each time, reconnects, and loses nothing that had come
-    back."""
+    """In the middle of messages, five times: its client detects it each time, reconnects, and loses no echo that it had
+    received."""
     server = Server(ADAPTER)
     with Client(ADAPTER, server.url, 60, 2 * MIB, 4) as client:
-        for time_ in range(1, 6):
-            client.says("^open", time_)
-            asking = Asking(server.port)
-            eventually(lambda: asking.counts()["messages"] >= 5, "messages")
+        for attempt in range(1, 6):
+            client.wait_for("^open", attempt)
+            counts_client = CountsClient(server.port)
+            eventually(lambda: counts_client.counts()["messages"] >= 5, "messages")
             server.kill()
-            client.says("^ended by ", time_)
-            if time_ == 5:
-                client.says("^failed: .*refused")
+            client.wait_for("^ended by ", attempt)
+            if attempt == 5:
+                client.wait_for("^failed: .*refused")
             server = Server(ADAPTER, port=server.port)
-        equal(client.ends(), 0)
-        equal((len(client.said("^open")), len(client.said("^ended by ")), len(client.said("^done$"))), (6, 5, 1))
-        acknowledged = [int(line.split()[1]) for line in client.said("^open")]
+        equal(client.wait_exit(), 0)
+        equal((len(client.matching("^open")), len(client.matching("^ended by ")), len(client.matching("^done$"))), (6, 5, 1))
+        acknowledged = [int(line.split()[1]) for line in client.matching("^open")]
         equal(acknowledged, sorted(acknowledged))
-        assert acknowledged[-1] > 0, "nothing had come back"
+        assert acknowledged[-1] > 0, "no echo was received"
     server.kill()
 
 
 def clients_that_are_killed():
-    """In the middle of messages: the server reports the close of each, once, and keeps nothing of it."""
+    """In the middle of messages: the server reports each close once, and frees everything."""
     with Server(ADAPTER) as server, Honest(server) as honest:
         descriptors = len(os.listdir(f"/proc/{server.process.pid}/fd"))
         for _ in range(3):
             clients = [Client(ADAPTER, server.url, FOREVER, MIB, 4) for _ in range(5)]
             for client in clients:
-                client.says("^open")
-            before = honest.asking.counts()["messages"]
-            eventually(lambda: honest.asking.counts()["messages"] > before + 50, "messages")
+                client.wait_for("^open")
+            before = honest.counts_client.counts()["messages"]
+            eventually(lambda: honest.counts_client.counts()["messages"] > before + 50, "messages")
             for client in clients:
                 client.kill()
-        eventually(lambda: honest.asking.counts()["ended"] == 15, "each close is reported")
-        equal(honest.asking.counts()["opened"], 16)
+        eventually(lambda: honest.counts_client.counts()["ended"] == 15, "each close is reported")
+        equal(honest.counts_client.counts()["opened"], 16)
         eventually(lambda: len(os.listdir(f"/proc/{server.process.pid}/fd")) == descriptors, "no descriptor leaked")
-        honest.goes_on()
-        server.says("^ended by ", 15)
+        honest.continues()
+        server.wait_for("^ended by ", 15)
 
 
 def a_client_that_is_stopped():
-    """It stops reading, though its kernel answers for it: the server closes it, and serves other clients. Awake again,
-    it notices and reconnects."""
+    """It stops reading, though its kernel answers for it: the server closes it, and serves other clients. Once resumed,
+    it detects the close and reconnects."""
     with Server(ADAPTER, "output=1000 close=1000") as server, Honest(server) as honest:
-        with Client(ADAPTER, server.url.replace("/ws", "/talk"), FOREVER, 10, 1) as client:
-            client.says("^open")
+        with Client(ADAPTER, server.url.replace("/ws", "/push"), FOREVER, 10, 1) as client:
+            client.wait_for("^open")
             client.signal(STOP)
-            server.says("^ended by us: the peer stopped reading what was sent to it")
-            honest.goes_on()
+            server.wait_for("^ended by us: the peer stopped reading what was sent to it")
+            honest.continues()
             client.signal(CONTINUE)
-            client.says("^open", 2)
-            equal(len(client.said("^ended by ")), 1)
+            client.wait_for("^open", 2)
+            equal(len(client.matching("^ended by ")), 1)
 
 
 def a_server_that_is_stopped():
-    """Its kernel answers for it: the client notices by its heartbeat, and reconnects when the server is back."""
-    with Server(ADAPTER) as server, Client(ADAPTER, server.url, 2000, 10, 1, LIVELY) as client:
-        asking = Asking(server.port)
-        client.says("^open")
-        eventually(lambda: asking.counts()["messages"] > 5, "messages")
+    """Its kernel answers for it: the client detects it by its heartbeat, and reconnects when the server is back."""
+    with Server(ADAPTER) as server, Client(ADAPTER, server.url, 2000, 10, 1, FAST) as client:
+        counts_client = CountsClient(server.port)
+        client.wait_for("^open")
+        eventually(lambda: counts_client.counts()["messages"] > 5, "messages")
         server.signal(STOP)
-        client.says("the peer did not answer the heartbeat")
+        client.wait_for("the peer did not answer the heartbeat")
         server.signal(CONTINUE)
-        client.says("^open", 2)
-        equal(client.ends(), 0)
-        eventually(lambda: asking.counts()["ended"] == 2, "the server reports both")
+        client.wait_for("^open", 2)
+        equal(client.wait_exit(), 0)
+        eventually(lambda: counts_client.counts()["ended"] == 2, "the server reports both")
 
 
 # --- a bad network
 
 
-def over(net, options=LIVELY, path="/ws", count=400, size=2000, window=16):
+def connect_over(net, options=FAST, path="/ws", count=400, size=2000, window=16):
     server = Server(ADAPTER, f"bind=any {options}", inside=net.inside(0))
     url = f"ws://{ADDRESSES[0]}:{server.port}{path}"
     return server, Client(ADAPTER, url, count, size, window, options, inside=net.inside(1))
 
 
-def bad_weather(net):
+def bad_network(net):
     """Of 400 messages, none is lost, duplicated or out of order, and the connection lives."""
-    net.weather = Weather(lost=5, doubled=3, least_delay=0.001, most_delay=0.02)
-    server, client = over(net, options="")
+    net.conditions = Conditions(lost=5, duplicated=3, least_delay=0.001, most_delay=0.02)
+    server, client = connect_over(net, options="")
     with server, client:
-        equal(client.ends(), 0)
-        equal((len(client.said("^open")), len(client.said("^done$"))), (1, 1))
-        server.says("closed the connection: 1000")
-    assert min(net.lost, net.doubled, net.swapped) >= 10, f"{net.lost} lost, {net.doubled} doubled, {net.swapped} swapped"
+        equal(client.wait_exit(), 0)
+        equal((len(client.matching("^open")), len(client.matching("^done$"))), (1, 1))
+        server.wait_for("closed the connection: 1000")
+    assert min(net.lost, net.duplicated, net.reordered) >= 10, f"{net.lost} lost, {net.duplicated} duplicated, {net.reordered} reordered"
 
 
-def a_storm(net):
-    """The network is gone for a while, repeatedly. What had come back is not sent again; all comes back in the end."""
-    gone = "^ended by us: the peer (did not answer the heartbeat|stopped reading)"
-    net.weather = Weather(lost=1, least_delay=0.001, most_delay=0.004)
-    server, client = over(net, count=3000, window=4)
+def repeated_outages(net):
+    """The network drops everything for a while, repeatedly. Echoed messages are not sent again; in the end all are
+    echoed."""
+    timed_out = "^ended by us: the peer (did not answer the heartbeat|stopped reading)"
+    net.conditions = Conditions(lost=1, least_delay=0.001, most_delay=0.004)
+    server, client = connect_over(net, count=3000, window=4)
     with server, client:
         for times in range(1, 4):
-            client.says("^open", times)
+            client.wait_for("^open", times)
             passed = net.passed
             eventually(lambda: net.passed > passed + 50 or not client.is_running(), "packets")
-            assert client.is_running(), f"it was done before: {client.lines}"
-            net.hole = True
-            client.says(gone, times)
-            server.says(gone, times)
-            net.hole = False
-        equal(client.ends(), 0)
-        equal((len(client.said("^open")), len(client.said("^done$")), len(server.said(gone))), (4, 1, 3))
+            assert client.is_running(), f"it finished too early: {client.lines}"
+            net.blackhole = True
+            client.wait_for(timed_out, times)
+            server.wait_for(timed_out, times)
+            net.blackhole = False
+        equal(client.wait_exit(), 0)
+        equal((len(client.matching("^open")), len(client.matching("^done$")), len(server.matching(timed_out))), (4, 1, 3))
 
 
-def a_black_hole(net, path, says, options):
-    """A peer that vanishes silently, while idle or while receiving: both sides notice."""
-    server, client = over(net, options, path, count=1 if path == "/talk" else FOREVER, window=1)
+def a_black_hole(net, path, ending, options):
+    """A peer vanishes silently, while idle or while receiving: both sides detect it."""
+    server, client = connect_over(net, options, path, count=1 if path == "/push" else FOREVER, window=1)
     with server, client:
-        client.says("^open")
+        client.wait_for("^open")
         eventually(lambda: net.passed > 20, "packets")
-        net.hole = True
-        server.says(says)
-        client.says("^ended by us: the peer did not answer the heartbeat")
+        net.blackhole = True
+        server.wait_for(ending)
+        client.wait_for("^ended by us: the peer did not answer the heartbeat")
 
 
 NETWORK = [
-    ("packets lost, delayed, duplicated and reordered", bad_weather),
-    ("a network that is gone for a while, repeatedly", a_storm),
-    ("a peer in a black hole is found by the heartbeat", a_black_hole, "/ws", "the peer did not answer the heartbeat", LIVELY),
-    ("a peer in a black hole is found by the output deadline while receiving", a_black_hole, "/talk",
+    ("packets lost, delayed, duplicated and reordered", bad_network),
+    ("repeated network outages", repeated_outages),
+    ("a peer in a black hole is detected by the heartbeat", a_black_hole, "/ws", "the peer did not answer the heartbeat", FAST),
+    ("a peer in a black hole is detected by the output deadline while receiving", a_black_hole, "/push",
      "the peer stopped reading what was sent to it", "heartbeat=500/1000 output=1000 close=1000"),
 ]
 
@@ -232,9 +233,9 @@ def main():
     check("a server that is stopped", a_server_that_is_stopped)
     try:
         nets = [Net(f"{ADAPTER}{seed}", seed) for seed in range(len(NETWORK))]
-    except Unavailable as why:
+    except Unavailable as reason:
         for name, *_ in NETWORK:
-            not_run(name, why)
+            not_run(name, reason)
     else:
         for net, (name, body, *arguments) in zip(nets, NETWORK):
             with net:

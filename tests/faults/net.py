@@ -1,5 +1,5 @@
 """Two machines with a bad network between them: two network namespaces, a device in each, and between the devices this
-process, which loses, delays, doubles and swaps packets as a seed decides, or swallows them all.
+process, which loses, delays, duplicates and reorders packets by a seed, or drops all.
 
 It needs root and /dev/net/tun, but no traffic control of the kernel.
 """
@@ -22,16 +22,16 @@ TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 
 
 @dataclass
-class Weather:
-    """The fate of a packet: chances in percent, times in seconds."""
+class Conditions:
+    """What happens to a packet: chances in percent, times in seconds."""
 
     lost: float = 0
-    doubled: float = 0
+    duplicated: float = 0
     least_delay: float = 0
     most_delay: float = 0
 
 
-CALM = Weather()
+PERFECT = Conditions()
 
 
 def ip(*arguments):
@@ -41,30 +41,30 @@ def ip(*arguments):
 
 
 class Unavailable(Exception):
-    """This machine has no such network; the reason."""
+    """Why this machine cannot provide the network."""
 
 
 class Net:
-    """`inside(0)` and `inside(1)` run a program on the one and on the other machine."""
+    """`inside(0)` and `inside(1)` are the commands that run a program on either machine."""
 
     def __init__(self, name, seed):
         if os.geteuid() != 0:
-            raise Unavailable("only root may make network namespaces")
+            raise Unavailable("only root may create network namespaces")
         if not shutil.which("ip"):
             raise Unavailable("there is no ip(8)")
-        self.weather = CALM
-        self.hole = False  # swallows everything
-        self.lost = self.doubled = self.swapped = self.passed = 0
+        self.conditions = PERFECT
+        self.blackhole = False  # drops everything
+        self.lost = self.duplicated = self.reordered = self.passed = 0
         self.random = random.Random(seed)
         self.names = [f"{name}-{os.getpid()}-{end}" for end in "ab"]
         self.devices = []
-        self.relaying = None
+        self.relay_thread = None
         atexit.register(self.remove)  # however this ends
         for end, (namespace, address) in enumerate(zip(self.names, ADDRESSES)):
             self.devices.append(self.device(f"ws{os.getpid()}{name[:1]}{end}"[:15], namespace, address, ADDRESSES[1 - end]))
-        self.over = False
-        self.relaying = threading.Thread(target=self.relay, daemon=True)
-        self.relaying.start()
+        self.stopped = False
+        self.relay_thread = threading.Thread(target=self.relay, daemon=True)
+        self.relay_thread.start()
 
     def __enter__(self):
         return self
@@ -89,29 +89,29 @@ class Net:
         return ["ip", "netns", "exec", self.names[end]]
 
     def relay(self):
-        on_the_way, number, newest = [], 0, {}
-        while not self.over:
-            wait = max(0, on_the_way[0][0] - time.monotonic()) if on_the_way else 0.1
+        in_flight, number, newest = [], 0, {}
+        while not self.stopped:
+            wait = max(0, in_flight[0][0] - time.monotonic()) if in_flight else 0.1
             readable, _, _ = select.select(self.devices, [], [], wait)
             now = time.monotonic()
             for device in readable:
                 packet = os.read(device, 65536)
-                weather = self.weather
-                if self.hole or self.random.random() * 100 < weather.lost:
+                conditions = self.conditions
+                if self.blackhole or self.random.random() * 100 < conditions.lost:
                     self.lost += 1
                     continue
-                times = 1 + (self.random.random() * 100 < weather.doubled)
-                self.doubled += times - 1
+                times = 1 + (self.random.random() * 100 < conditions.duplicated)
+                self.duplicated += times - 1
                 for _ in range(times):
                     number += 1
-                    due = now + self.random.uniform(weather.least_delay, weather.most_delay)
-                    heapq.heappush(on_the_way, (due, number, self.devices[1 - self.devices.index(device)], packet))
-            while on_the_way and on_the_way[0][0] <= time.monotonic():
-                _, number_of_it, device, packet = heapq.heappop(on_the_way)
-                if self.hole:
+                    due = now + self.random.uniform(conditions.least_delay, conditions.most_delay)
+                    heapq.heappush(in_flight, (due, number, self.devices[1 - self.devices.index(device)], packet))
+            while in_flight and in_flight[0][0] <= time.monotonic():
+                _, packet_number, device, packet = heapq.heappop(in_flight)
+                if self.blackhole:
                     continue
-                self.swapped += number_of_it < newest.get(device, 0)
-                newest[device] = max(newest.get(device, 0), number_of_it)
+                self.reordered += packet_number < newest.get(device, 0)
+                newest[device] = max(newest.get(device, 0), packet_number)
                 self.passed += 1
                 try:
                     os.write(device, packet)
@@ -119,11 +119,11 @@ class Net:
                     pass  # the queue is full: another lost packet
 
     def remove(self):
-        """Works on a partial network; harmless when repeated."""
-        self.over = True
-        if self.relaying:
-            self.relaying.join()
-            self.relaying = None
+        """Removes the network, even if incomplete; idempotent."""
+        self.stopped = True
+        if self.relay_thread:
+            self.relay_thread.join()
+            self.relay_thread = None
             for device in self.devices:
                 os.close(device)
         for namespace in self.names:

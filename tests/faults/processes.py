@@ -44,12 +44,12 @@ class Process:
     def __exit__(self, *_):
         self.kill()
 
-    def said(self, pattern):
+    def matching(self, pattern):
         return [line for line in list(self.lines) if re.search(pattern, line)]
 
-    def says(self, pattern, times=1):
+    def wait_for(self, pattern, times=1):
         """Waits until it has printed a match this many times in total."""
-        eventually(lambda: len(self.said(pattern)) >= times, f"{pattern} {times} times in {self.lines[-5:]}")
+        eventually(lambda: len(self.matching(pattern)) >= times, f"{pattern} {times} times in {self.lines[-5:]}")
 
     def signal(self, number):
         self.process.send_signal(number)
@@ -62,36 +62,36 @@ class Process:
     def is_running(self):
         return self.process.poll() is None
 
-    def ends(self):
-        """Its status, once it has exited on its own."""
+    def wait_exit(self):
+        """Waits for it to exit; returns its status."""
         status = self.process.wait(GUARD)
         self.reader.join(GUARD)
         return status
 
     def ticks(self):
-        """The processor time that it has used, in hundredths of a second."""
+        """Returns the CPU time that it has used, in hundredths of a second."""
         with open(f"/proc/{self.process.pid}/stat") as stat:
             user, system = stat.read().rpartition(")")[2].split()[11:13]
         return int(user) + int(system)
 
 
 class Server(Process):
-    def __init__(self, adapter, options="", port=0, **how):
-        super().__init__(f"server_{adapter}", [port], options, **how)
-        self.says("^test: ")
-        self.port = int(re.search(r":(\d+)/", self.said("^test: ")[0])[1])
+    def __init__(self, adapter, options="", port=0, **kwargs):
+        super().__init__(f"server_{adapter}", [port], options, **kwargs)
+        self.wait_for("^test: ")
+        self.port = int(re.search(r":(\d+)/", self.matching("^test: ")[0])[1])
         self.url = f"ws://127.0.0.1:{self.port}/ws"
 
 
 class Client(Process):
-    """Sends `count` numbered messages, and receives each back. It exits with 0 once all have come back."""
+    """Sends `count` numbered messages, and exits with 0 once all have been echoed."""
 
-    def __init__(self, adapter, url, count, size, window, options="", **how):
-        super().__init__(f"client_{adapter}", [url, count, size, window], options, **how)
+    def __init__(self, adapter, url, count, size, window, options="", **kwargs):
+        super().__init__(f"client_{adapter}", [url, count, size, window], options, **kwargs)
 
 
-class Asking:
-    """A kept connection, to query the server's counts."""
+class CountsClient:
+    """A persistent connection that queries the server's counts."""
 
     def __init__(self, port, host="127.0.0.1"):
         self.socket = socket.create_connection((host, port), timeout=GUARD)
@@ -108,7 +108,7 @@ class Asking:
     def until(self, end, more):
         while not (at := end()):
             part = self.socket.recv(65536)
-            assert part, "the server has ended"
+            assert part, "the server closed the connection"
             self.buffer += part
         taken, self.buffer = self.buffer[: at + more], self.buffer[at + more :]
         return taken

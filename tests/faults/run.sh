@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The servers and clients of tests/server, killed, starved and cut off; both adapters at once, because they mostly wait.
+# Kills, starves and cuts off the servers and clients of tests/server; both adapters at once, because they mostly wait.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 target=${CARGO_TARGET_DIR:-$here/../../target}

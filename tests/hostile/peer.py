@@ -1,4 +1,4 @@
-"""A misbehaving WebSocket client over a plain socket; an honest one beside it; and what the server's process uses."""
+"""A misbehaving WebSocket client over a plain socket, an honest one, and the resource usage of the server."""
 
 import multiprocessing
 import os
@@ -7,7 +7,7 @@ import struct
 import time
 
 HOST, PORT = "127.0.0.1", int(os.environ["PORT"])
-ADDRESS = "0100007F"  # this machine's, as /proc/net/tcp has it
+ADDRESS = "0100007F"  # 127.0.0.1 in the format of /proc/net/tcp
 PID = os.environ["SERVER_PID"]
 GUARD = 30  # seconds until a peer counts as hung
 UPGRADE = (
@@ -18,7 +18,7 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
 
 def frame(opcode, payload=b"", fin=True, declared=None, first=None, mask=True):
-    """One frame. The mask is zero, so that payloads stay as they are."""
+    """One frame. The mask is zero, so payloads are unchanged."""
     length = len(payload) if declared is None else declared
     head = bytes([first if first is not None else opcode | 0x80 * fin])
     if length < 126:
@@ -53,7 +53,7 @@ class Peer:
         self.socket.close()
 
     def send(self, data):
-        """Sends what it can; the reader notices a closed connection."""
+        """Sends what it can; reading detects a closed connection."""
         try:
             self.socket.sendall(data)
         except TimeoutError:
@@ -61,8 +61,8 @@ class Peer:
         except OSError:
             pass
 
-    def more(self):
-        """Whether anything more arrived; false at the end of the connection."""
+    def receive(self):
+        """Receives data; returns false at the end of the connection."""
         try:
             part = self.socket.recv(65536)
         except ConnectionResetError:
@@ -75,14 +75,14 @@ class Peer:
 
     def until(self, end):
         while end not in self.buffer:
-            if not self.more():
+            if not self.receive():
                 break
         found = self.buffer.find(end)
         return self.take(found + len(end) if found >= 0 else len(self.buffer))
 
     def take(self, count):
         while len(self.buffer) - self.at < count:
-            if not self.more():
+            if not self.receive():
                 return None
         self.at += count
         return bytes(self.buffer[self.at - count : self.at])
@@ -101,7 +101,7 @@ class Peer:
         return None
 
     def close_code(self):
-        """The code of the server's Close, after any other frames; "no Close" if the connection just ends."""
+        """Returns the code of the server's Close, after any other frames, or "no Close"."""
         code = "no Close"
         while (got := self.frame()) is not None:
             assert code == "no Close", "a frame after Close"
@@ -114,21 +114,21 @@ class Peer:
         assert self.frame() == (BINARY, payload), "another answer"
 
     def is_cut_off(self):
-        """Whether the server has closed its socket. A peer that does not read cannot see it from here: the FIN waits
-        behind all unread input."""
+        """Whether the server has closed its socket. A peer that does not read cannot detect it: the FIN is queued after
+        all unread input."""
         ours = f"{ADDRESS}:{self.socket.getsockname()[1]:04X}"
         with open("/proc/net/tcp") as table:
             return not any(line.split()[1:3] == [f"{ADDRESS}:{PORT:04X}", ours] and line.split()[9] != "0" for line in table)
 
     def reset(self):
-        """Vanishes: a RST, without a Close."""
+        """Resets the connection without a Close."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
 
-class Witness:
-    """An honest client that keeps running, counts its round trips, and watches the server's memory. It runs in a
-    separate process, to wait for the server rather than for its neighbours here."""
+class HonestPeer:
+    """An honest client that counts its round trips and watches the server's memory. It runs in a separate process, so
+    that it waits only for the server."""
 
     def __init__(self):
         self._served = multiprocessing.Value("Q", 0)
@@ -156,16 +156,16 @@ class Witness:
     def fault(self):
         return self._fault.value.decode()
 
-    def watch_memory(self):
-        """The server's resident memory in MiB; from now on the peak is recorded."""
+    def reset_peak_memory(self):
+        """Returns the server's resident memory in MiB, and restarts the peak from it."""
         with self._peak.get_lock():
             self._peak.value = resident()
             return self._peak.value
 
-    def most_memory(self):
+    def peak_memory(self):
         return max(self._peak.value, resident())
 
-    def goes_on(self, times=10):
+    def continues(self, times=10):
         """Waits until it has been served this many more times."""
         wanted = self.served + times
         eventually(lambda: self.served >= wanted or self.fault)
@@ -177,7 +177,7 @@ def resident():
     return memory("VmRSS")
 
 
-def asked_for():
+def allocated():
     """The server's data in MiB, resident or not."""
     return memory("VmData")
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Bad peers against the test server of each adapter, over raw sockets; both at once, because they mostly wait.
+# Hostile peers against the test server of each adapter, over raw sockets; both at once, because they mostly wait.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ulimit -n 4096 2>/dev/null || true # for a thousand connections at once, here and in the server
@@ -12,7 +12,7 @@ adapter() { # ADAPTER
             "$here/../with_server.sh" "server_$1" python3 "$here/hostile.py"
 }
 
-"$here/../with_server.sh" server_mio true # it is built once
+"$here/../with_server.sh" server_mio true # builds it once
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 adapter smol >"$log" 2>&1 &

@@ -1,4 +1,4 @@
-"""What a peer must not send, and the close code that answers it."""
+"""Frames that a peer must not send, and the close code that answers each."""
 
 from peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame
 
@@ -14,7 +14,7 @@ LENGTHS = [
     *[(length, 1009)
       for length in (LIMIT + 1, (1 << 31) - 1, 1 << 31, (1 << 31) + 1, (1 << 32) - 1, 1 << 32, (1 << 32) + 1, 1 << 53, (1 << 63) - 1)],
 ]
-LONGER_THAN_NEEDED = [
+NOT_MINIMAL = [
     (form, length)
     for form, lengths in ((126, (0, 1, 125)), (127, (0, 125, 126, 65535)))
     for length in lengths
@@ -26,7 +26,7 @@ VIOLATIONS = [
     *[(f"a length of {length:#x}", frame(BINARY, declared=length), code) for length, code in LENGTHS],
     *[(f"a length of {length} in the form of {form}",
        bytes([0x82, 0x80 | form]) + length.to_bytes(2 if form == 126 else 8, "big") + bytes(4), 1002)
-      for form, length in LONGER_THAN_NEEDED],
+      for form, length in NOT_MINIMAL],
     ("one byte over the limit, in fragments", frame(BINARY, b"x", fin=False) + frame(CONTINUATION, declared=LIMIT), 1009),
     ("one byte over the limit, a ping between its fragments",
      frame(BINARY, b"x", fin=False) + frame(PING) + frame(CONTINUATION, declared=LIMIT), 1009),
@@ -34,7 +34,7 @@ VIOLATIONS = [
     ("a reserved bit on a ping", frame(0, first=0x99), 1002),
     ("a compressed frame without negotiation", frame(0, b"hi", first=0xC1), 1002),
     *[(f"the reserved opcode {opcode:#x}", frame(0, first=0x80 | opcode), 1002) for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)],
-    ("a continuation of nothing", frame(CONTINUATION, b"hi"), 1002),
+    ("a continuation without a message", frame(CONTINUATION, b"hi"), 1002),
     ("a continuation of a finished message", frame(TEXT, b"a") + frame(CONTINUATION, b"b"), 1002),
     ("a message inside another", frame(TEXT, b"a", fin=False) + frame(TEXT, b"b"), 1002),
     *[(f"a control frame {opcode} of 126 bytes", frame(opcode, b"x" * 126), 1002) for opcode in (CLOSE, PING, PONG)],
@@ -48,21 +48,21 @@ VIOLATIONS = [
     ("text that stops inside a character", frame(TEXT, b"caf\xc3"), 1007),
     ("text in overlong UTF-8", frame(TEXT, b"\xc0\xaf"), 1007),
     ("text with a lone surrogate", frame(TEXT, b"\xed\xa0\x80"), 1007),
-    ("text behind the last character", frame(TEXT, b"\xf4\x90\x80\x80"), 1007),
+    ("text beyond U+10FFFF", frame(TEXT, b"\xf4\x90\x80\x80"), 1007),
     ("text whose second fragment is not UTF-8", frame(TEXT, b"caf\xc3", fin=False) + frame(CONTINUATION, b"("), 1007),
     ("text whose first byte is bad, with more to come", frame(TEXT, b"\xff", declared=1 << 20), 1007),
     ("text whose first fragment is bad, with more to come", frame(TEXT, b"\xff", fin=False), 1007),
 ]
 
-# A valid Close; bytes behind it change nothing.
-IN_ORDER = [
+# A valid Close; bytes after it change nothing.
+VALID_CLOSES = [
     *[(f"a Close with {code}", close(code, b"why"), code)
       for code in (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999)],
     ("a Close without a code", frame(CLOSE), None),
     ("a Close with the longest reason", close(1000, b"x" * 123), 1000),
     ("a Close in the middle of a message", frame(TEXT, b"half", fin=False) + close(1000), 1000),
-    ("a bad frame behind a Close", close(1000) + b"\xff" * 100, 1000),
-    ("a ping behind a Close", close(1000) + frame(PING), 1000),
+    ("a bad frame after a Close", close(1000) + b"\xff" * 100, 1000),
+    ("a ping after a Close", close(1000) + frame(PING), 1000),
     ("a second Close", close(1000) + close(1001), 1000),
-    ("a megabyte behind a Close", close(1000) + bytes(1 << 20), 1000),
+    ("a megabyte after a Close", close(1000) + bytes(1 << 20), 1000),
 ]

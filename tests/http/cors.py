@@ -1,5 +1,5 @@
-"""A test server at $HTTP_URL that requires a token and lets pages of one other origin read its answers (see run.sh):
-the answers to those pages, to pages of other origins and to programs."""
+"""Tests a server at $HTTP_URL that requires a token and allows one other origin (see run.sh): the responses to pages of
+that origin, to pages of other origins and to programs."""
 
 import http.client
 import os
@@ -22,7 +22,7 @@ UPGRADE = {
 }
 
 
-class Asked:
+class Requests:
     """One connection that carries one request after another."""
 
     def __init__(self):
@@ -38,118 +38,118 @@ class Asked:
         return response.status, response.headers
 
 
-def ask(*arguments, **fields):
-    return Asked()(*arguments, **fields)
+def request(*arguments, **fields):
+    return Requests()(*arguments, **fields)
 
 
-def granted(headers, origin):
-    """Whether a page of this origin, and no other, may read the answer."""
+def assert_allowed(headers, origin):
+    """Asserts that only a page of this origin may read the response."""
     equal(headers.get_all("Access-Control-Allow-Origin"), [origin])
     equal(headers.get_all("Access-Control-Allow-Credentials"), ["true"])
     assert "origin" in headers.get("Vary", "").lower(), headers
 
 
-def withheld(headers):
+def assert_not_allowed(headers):
     names = [name for name in headers if name.lower().startswith("access-control-")]
     equal(names, [])
 
 
-def preflight(origin, ask=ask, **fields):
-    asked = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "authorization,x-mine"}
-    return ask("OPTIONS", "/echo", origin, **asked, **fields)
+def preflight(origin, request=request, **fields):
+    headers = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "authorization,x-mine"}
+    return request("OPTIONS", "/echo", origin, **headers, **fields)
 
 
 def a_preflight_of_an_allowed_origin_needs_no_token():
-    asked = Asked()
-    status, headers = preflight(DEV, asked)
+    requests = Requests()
+    status, headers = preflight(DEV, requests)
     equal(status, 204)
-    granted(headers, DEV)
+    assert_allowed(headers, DEV)
     equal(headers["Access-Control-Allow-Methods"], "PUT")
     equal(headers["Access-Control-Allow-Headers"], "authorization,x-mine")
-    status, headers = asked("GET", "/", DEV)
+    status, headers = requests("GET", "/", DEV)
     equal(status, 401)
-    granted(headers, DEV)
+    assert_allowed(headers, DEV)
 
 
-def a_preflight_of_another_origin_is_granted_nothing():
+def a_preflight_of_another_origin_gets_no_cors_fields():
     status, headers = preflight(EVIL)
     equal(status, 204)
-    withheld(headers)
+    assert_not_allowed(headers)
 
 
-def a_preflight_for_another_host_is_refused():
+def a_preflight_for_another_host_is_rejected():
     status, headers = preflight(DEV, Host="evil.test")
     equal(status, 421)
-    withheld(headers)
+    assert_not_allowed(headers)
 
 
 def an_ordinary_options_needs_the_token():
-    equal(ask("OPTIONS", "/echo", DEV)[0], 401)
-    equal(ask("OPTIONS", "/echo", Access_Control_Request_Method="PUT")[0], 401)
-    equal(ask("OPTIONS", "/echo", DEV, **TOKEN)[0], 204)
+    equal(request("OPTIONS", "/echo", DEV)[0], 401)
+    equal(request("OPTIONS", "/echo", Access_Control_Request_Method="PUT")[0], 401)
+    equal(request("OPTIONS", "/echo", DEV, **TOKEN)[0], 204)
 
 
-def the_token_is_required_of_everybody_else():
+def all_other_requests_need_the_token():
     for origin in (None, EVIL):
-        status, headers = ask("GET", "/", origin)
+        status, headers = request("GET", "/", origin)
         equal(status, 401)
-        withheld(headers)
+        assert_not_allowed(headers)
 
 
-def an_allowed_page_reads_and_changes():
+def an_allowed_page_may_read_and_change():
     for method, body in (("GET", None), ("POST", b"hello")):
-        status, headers = ask(method, "/echo" if body else "/", DEV, body, **TOKEN)
+        status, headers = request(method, "/echo" if body else "/", DEV, body, **TOKEN)
         equal(status, 200)
-        granted(headers, DEV)
+        assert_allowed(headers, DEV)
 
 
-def a_foreign_page_reads_nothing_and_changes_nothing():
-    status, headers = ask("GET", "/", EVIL, **TOKEN)
+def a_foreign_page_may_neither_read_nor_change():
+    status, headers = request("GET", "/", EVIL, **TOKEN)
     equal(status, 200)
-    withheld(headers)
-    status, headers = ask("POST", "/echo", EVIL, b"hello", **TOKEN)
+    assert_not_allowed(headers)
+    status, headers = request("POST", "/echo", EVIL, b"hello", **TOKEN)
     equal(status, 403)
-    withheld(headers)
+    assert_not_allowed(headers)
 
 
-def an_allowed_page_may_read_what_the_server_refuses_by_itself():
-    status, headers = ask("POST", "/echo", DEV, None, Content_Length=str(2 << 20), **TOKEN)
+def an_allowed_page_may_read_automatic_rejections():
+    status, headers = request("POST", "/echo", DEV, None, Content_Length=str(2 << 20), **TOKEN)
     equal(status, 413)
-    granted(headers, DEV)
-    status, headers = ask("GET", "/", DEV, X_Long="a" * (32 << 10), **TOKEN)
+    assert_allowed(headers, DEV)
+    status, headers = request("GET", "/", DEV, X_Long="a" * (32 << 10), **TOKEN)
     equal(status, 431)
-    granted(headers, DEV)
-    status, headers = ask("GET", "/never", DEV, **TOKEN)
+    assert_allowed(headers, DEV)
+    status, headers = request("GET", "/never", DEV, **TOKEN)
     equal(status, 503)
-    granted(headers, DEV)
+    assert_allowed(headers, DEV)
 
 
-def a_foreign_page_may_not():
-    withheld(ask("POST", "/echo", EVIL, None, Content_Length=str(2 << 20), **TOKEN)[1])
-    withheld(ask("GET", "/", EVIL, X_Long="a" * (32 << 10), **TOKEN)[1])
-    withheld(ask("GET", "/never", EVIL, **TOKEN)[1])
+def a_foreign_page_may_not_read_automatic_rejections():
+    assert_not_allowed(request("POST", "/echo", EVIL, None, Content_Length=str(2 << 20), **TOKEN)[1])
+    assert_not_allowed(request("GET", "/", EVIL, X_Long="a" * (32 << 10), **TOKEN)[1])
+    assert_not_allowed(request("GET", "/never", EVIL, **TOKEN)[1])
 
 
-def only_an_allowed_page_opens_a_socket():
-    equal(ask("GET", "/ws", DEV, **UPGRADE, **TOKEN)[0], 101)
-    status, headers = ask("GET", "/ws", EVIL, **UPGRADE, **TOKEN)
+def only_an_allowed_page_may_open_a_socket():
+    equal(request("GET", "/ws", DEV, **UPGRADE, **TOKEN)[0], 101)
+    status, headers = request("GET", "/ws", EVIL, **UPGRADE, **TOKEN)
     equal((status, headers["Connection"]), (403, "close"))
-    withheld(headers)
-    status, headers = ask("GET", "/ws", DEV, **UPGRADE)
+    assert_not_allowed(headers)
+    status, headers = request("GET", "/ws", DEV, **UPGRADE)
     equal((status, headers["Connection"]), (401, "close"))
 
 
-def a_cookie_beside_one_that_is_no_text_counts():
+def a_non_utf8_cookie_hides_no_other():
     cookie = f"name=Zo\u00eb; ws_token_{URL.port}=BwcHBwcHBwcHBwcHBwcHBw; other=\u00ff"
-    equal(ask("GET", "/", Cookie=cookie)[0], 200)
+    equal(request("GET", "/", Cookie=cookie)[0], 200)
 
 
 for case in (
-    a_preflight_of_an_allowed_origin_needs_no_token, a_preflight_of_another_origin_is_granted_nothing,
-    a_preflight_for_another_host_is_refused, an_ordinary_options_needs_the_token, the_token_is_required_of_everybody_else,
-    an_allowed_page_reads_and_changes, a_foreign_page_reads_nothing_and_changes_nothing,
-    an_allowed_page_may_read_what_the_server_refuses_by_itself, a_foreign_page_may_not, only_an_allowed_page_opens_a_socket,
-    a_cookie_beside_one_that_is_no_text_counts,
+    a_preflight_of_an_allowed_origin_needs_no_token, a_preflight_of_another_origin_gets_no_cors_fields,
+    a_preflight_for_another_host_is_rejected, an_ordinary_options_needs_the_token, all_other_requests_need_the_token,
+    an_allowed_page_may_read_and_change, a_foreign_page_may_neither_read_nor_change,
+    an_allowed_page_may_read_automatic_rejections, a_foreign_page_may_not_read_automatic_rejections, only_an_allowed_page_may_open_a_socket,
+    a_non_utf8_cookie_hides_no_other,
 ):
     check(case.__name__.replace("_", " "), case)
 finish("pages of other origins")

@@ -1,4 +1,4 @@
-"""The http example at $HTTP_URL, as a browser and a program use it: page, folder, JSON, events, late answers."""
+"""Tests the http example at $HTTP_URL as a browser and a program use it: page, folder, JSON, events, delayed responses."""
 
 import http.client
 import json
@@ -14,7 +14,7 @@ URL = urlsplit(os.environ["HTTP_URL"])
 GUARD = 30  # seconds until a connection counts as hung
 
 
-def ask(method, path, body=None, **fields):
+def request(method, path, body=None, **fields):
     connection = http.client.HTTPConnection(URL.hostname, URL.port, timeout=GUARD)
     connection.request(method, path, body, {name.replace("_", "-"): value for name, value in fields.items()})
     response = connection.getresponse()
@@ -24,57 +24,57 @@ def ask(method, path, body=None, **fields):
 
 
 def page():
-    status, fields, content = ask("GET", "/")
+    status, fields, content = request("GET", "/")
     assert (status, fields["Content-Type"]) == (200, "text/html; charset=utf-8"), (status, fields)
     assert fields["X-Content-Type-Options"] == "nosniff" and b"<title>HTTP</title>" in content
     assert "Access-Control-Allow-Origin" not in fields
-    status, _, content = ask("GET", "/", If_None_Match=fields["ETag"])
+    status, _, content = request("GET", "/", If_None_Match=fields["ETag"])
     assert (status, content) == (304, b""), status
 
 
 def head():
-    _, whole, content = ask("GET", "/")
-    status, fields, nothing = ask("HEAD", "/")
+    _, whole, content = request("GET", "/")
+    status, fields, nothing = request("HEAD", "/")
     assert (status, nothing) == (200, b"") and fields["Content-Length"] == str(len(content))
     assert fields["ETag"] == whole["ETag"]
 
 
 def folder():
-    _, whole, content = ask("GET", "/files/Cargo.toml")
-    status, fields, part = ask("GET", "/files/Cargo.toml", Range="bytes=1-9", If_Range=whole["ETag"])
+    _, whole, content = request("GET", "/files/Cargo.toml")
+    status, fields, part = request("GET", "/files/Cargo.toml", Range="bytes=1-9", If_Range=whole["ETag"])
     assert (status, part) == (206, content[1:10]), (status, part)
     assert fields["Content-Range"] == f"bytes 1-9/{len(content)}"
-    assert ask("GET", "/files/Cargo.toml", Range="bytes=1-9", If_Range='"other"')[0] == 200
-    assert ask("GET", "/files/Cargo.toml", Range=f"bytes={len(content)}-")[0] == 416
-    assert ask("GET", "/files/Cargo.toml", If_Modified_Since=whole["Last-Modified"])[0] == 304
+    assert request("GET", "/files/Cargo.toml", Range="bytes=1-9", If_Range='"other"')[0] == 200
+    assert request("GET", "/files/Cargo.toml", Range=f"bytes={len(content)}-")[0] == 416
+    assert request("GET", "/files/Cargo.toml", If_Modified_Since=whole["Last-Modified"])[0] == 304
     for path in ("/files/.git/config", "/files/../Cargo.toml", "/files/%2e%2e/", "/files/nothing"):
-        assert ask("GET", path)[0] == 404, path
+        assert request("GET", path)[0] == 404, path
 
 
 def methods():
-    status, fields, _ = ask("DELETE", "/api/sum")
+    status, fields, _ = request("DELETE", "/api/sum")
     assert (status, fields["Allow"]) == (405, "POST, OPTIONS"), (status, fields)
-    status, fields, content = ask("OPTIONS", "/healthz")
+    status, fields, content = request("OPTIONS", "/healthz")
     assert (status, fields["Allow"], content) == (204, "GET, HEAD, OPTIONS", b"")
-    status, _, content = ask("GET", "/nowhere%3Cscript%3E")
+    status, _, content = request("GET", "/nowhere%3Cscript%3E")
     assert status == 404 and content and b"<script>" not in content
 
 
 def data():
-    assert json.loads(ask("GET", "/api/greet/J%C3%BCrgen")[2]) == {"hello": "Jürgen"}
-    status, fields, content = ask("POST", "/api/sum", "[1, 2.5]", Content_Type="application/json; charset=utf-8")
+    assert json.loads(request("GET", "/api/greet/J%C3%BCrgen")[2]) == {"hello": "Jürgen"}
+    status, fields, content = request("POST", "/api/sum", "[1, 2.5]", Content_Type="application/json; charset=utf-8")
     assert (status, content, fields["Content-Type"]) == (200, b"3.5", "application/json")
-    assert ask("POST", "/api/sum", "[1,", Content_Type="application/json")[0] == 400
-    status, fields, _ = ask("POST", "/api/sum", "[1]", Content_Type="text/plain")
+    assert request("POST", "/api/sum", "[1,", Content_Type="application/json")[0] == 400
+    status, fields, _ = request("POST", "/api/sum", "[1]", Content_Type="text/plain")
     assert (status, fields["Accept"]) == (415, "application/json")
-    assert ask("POST", "/api/sum", b" " * (1 << 20) + b"[]", Content_Type="application/json")[0] == 413
-    assert ask("POST", "/api/sum", "[]", Content_Type="application/json", Origin="http://evil.test")[0] == 403
+    assert request("POST", "/api/sum", b" " * (1 << 20) + b"[]", Content_Type="application/json")[0] == 413
+    assert request("POST", "/api/sum", "[]", Content_Type="application/json", Origin="http://evil.test")[0] == 403
 
 
 def later():
-    status, _, content = ask("GET", "/later")
+    status, _, content = request("GET", "/later")
     assert (status, content) == (200, b"better late than never\n")
-    assert ask("GET", "/healthz")[2] == b"ok\n"
+    assert request("GET", "/healthz")[2] == b"ok\n"
 
 
 def events():
@@ -88,7 +88,7 @@ def events():
     connection.close()
 
 
-for what in (page, head, folder, methods, data, later, events):
-    check(what.__name__, what)
+for case in (page, head, folder, methods, data, later, events):
+    check(case.__name__, case)
 
 finish("HTTP pages")

@@ -1,5 +1,5 @@
-"""Raw requests to a test server at $HTTP_URL, each alone on its connection except for a harmless one behind it: the
-table, at once and cut in pieces, and the exchanges that take turns."""
+"""Sends raw requests to a test server at $HTTP_URL, each on its own connection with a harmless request after it: the
+table, whole and split, and the exchanges in several steps."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ GUARD = 30  # seconds until a connection counts as hung
 
 
 class Exchange:
-    """A connection, and what was received on it."""
+    """A connection, and the bytes received on it."""
 
     def __init__(self):
         self.socket = socket.create_connection((URL.hostname, URL.port), timeout=GUARD)
@@ -44,23 +44,23 @@ class Exchange:
         return found
 
     def rest(self):
-        """Everything up to EOF. A reset is a failure: it could have destroyed the answer."""
+        """Reads up to EOF. A reset is a failure: it could have destroyed the answer."""
         while part := self.socket.recv(65536):
             self.received += part
         return self.received
 
 
-def talk(request, cuts=0):
+def exchange_raw(request, cuts=0):
     with Exchange() as exchange:
-        chance = random.Random(request[:1000])
-        at = sorted(chance.randrange(len(request) + 1) for _ in range(cuts))
+        rng = random.Random(request[:1000])
+        at = sorted(rng.randrange(len(request) + 1) for _ in range(cuts))
         for start, end in zip([0, *at], [*at, len(request)]):
             exchange.send(request[start:end])
         return exchange.rest()
 
 
 class Answer:
-    """One answer, removed from the front of the received bytes. An invalid answer is a failure."""
+    """One answer, parsed from the front of the received bytes. An invalid answer is a failure."""
 
     def __init__(self, received, method):
         head, end, rest = received.partition(b"\r\n\r\n")
@@ -76,7 +76,7 @@ class Answer:
             assert not name[:1].islower() and b"Websocket" not in name, f"the spelling of {name}"
             self.fields.setdefault(name.lower(), []).append(value)
         self.body, self.rest = self.take_body(rest, method)
-        self.judge()
+        self.validate()
 
     def value(self, name):
         return b", ".join(self.fields.get(name, []))
@@ -100,7 +100,7 @@ class Answer:
         assert len(rest) >= length, "a body shorter than announced"
         return rest[:length], rest[length:]
 
-    def judge(self):
+    def validate(self):
         if self.status >= 200:
             equal(len(self.fields.get(b"date", [])), 1)
         if self.status == 405:
@@ -134,7 +134,7 @@ def take_chunks(rest):
 
 
 def answers(received, request):
-    """The answers up to EOF. The last one must announce the close."""
+    """Parses the answers up to EOF. The last one must announce the close."""
     methods = re.findall(rb"(?m)^([A-Za-z]+) \S+ HTTP/1\.[0-9]\r$", request)
     found = []
     while received:
@@ -145,29 +145,29 @@ def answers(received, request):
             key = re.findall(rb"(?im)^Sec-WebSocket-Key:[ \t]*(\S+)", request)[-1]
             digest = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
             equal(found[-1].value(b"sec-websocket-accept"), base64.b64encode(digest))
-            # The bytes behind the upgrade are neither a frame of a client nor a request: the server sends a Close.
+            # The bytes after the upgrade are neither a client's frame nor a request: the server sends a Close.
             assert received.startswith(b"\x88") and received[2:4] == b"\x03\xea", f"{received[:80]} after 101"
             return found
     if found:
-        assert b"close" in found[-1].value(b"connection"), "it ends without announcing it"
+        assert b"close" in found[-1].value(b"connection"), "it closes without announcing it"
         for answer in found[:-1]:
-            assert b"close" not in answer.value(b"connection"), "it announces its end, and goes on"
+            assert b"close" not in answer.value(b"connection"), "it announces the close, and continues"
     return found
 
 
 def probe(request, statuses, body, cuts):
-    found = answers(talk(request + LAST, cuts), request + LAST)
+    found = answers(exchange_raw(request + LAST, cuts), request + LAST)
     equal(" ".join(str(answer.status) for answer in found), statuses)
     if body is not None:
         equal(found[0].body, body)
 
 
-# --- in turns
+# --- exchanges in several steps
 
 
-def ask(request):
-    """The one answer to a request that is the last on its connection."""
-    found = answers(talk(request), request)
+def single_answer(request):
+    """Returns the only answer to the last request of a connection."""
+    found = answers(exchange_raw(request), request)
     equal(len(found), 1)
     return found[0]
 
@@ -176,27 +176,27 @@ def closing(start):
     return start + H + b"Connection: close\r\n\r\n"
 
 
-def head_is_the_head_of_get():
-    for path in (b"/", b"/large", b"/missing", b"/pieces"):
-        whole, head = (ask(closing(method + b" " + path + b" HTTP/1.1\r\n")) for method in (b"GET", b"HEAD"))
+def head_equals_the_head_of_get():
+    for path in (b"/", b"/large", b"/missing", b"/stream"):
+        whole, head = (single_answer(closing(method + b" " + path + b" HTTP/1.1\r\n")) for method in (b"GET", b"HEAD"))
         whole.fields.pop(b"date"), head.fields.pop(b"date")
         equal((head.status, head.fields, head.body), (whole.status, whole.fields, b""))
 
 
-def what_has_not_changed_is_not_sent():
-    tag = ask(LAST).value(b"etag")
-    answer = ask(GET + b"If-None-Match: " + tag + b"\r\nConnection: close\r\n\r\n")
+def an_unchanged_page_is_not_sent():
+    tag = single_answer(LAST).value(b"etag")
+    answer = single_answer(GET + b"If-None-Match: " + tag + b"\r\nConnection: close\r\n\r\n")
     equal((answer.status, answer.body), (304, b""))
 
 
 def trailers_do_not_become_fields():
     body = b"2\r\nhi\r\n0\r\nX-Trailer: b\r\nCookie: c\r\n\r\n"
     request = chunked(body).replace(b"/echo", b"/fields") + LAST
-    names = answers(talk(request), request)[0].body
+    names = answers(exchange_raw(request), request)[0].body
     equal(names, b"host\ntransfer-encoding")
 
 
-def a_body_that_is_waited_for_is_asked_for():
+def an_expected_body_gets_100_continue():
     with Exchange() as exchange:
         exchange.send(post(b"Expect: 100-continue", b"Content-Length: 5"))
         equal(exchange.until(b"\r\n\r\n"), b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -204,7 +204,7 @@ def a_body_that_is_waited_for_is_asked_for():
         equal([answer.status for answer in answers(exchange.rest(), POST + b"\r\n" + LAST)], [200, 200])
 
 
-def a_hundred_is_not_taken_for_another_answer():
+def a_100_is_sent_after_earlier_answers():
     with Exchange() as exchange:
         exchange.send(line(b"GET /later HTTP/1.1") + post(b"Expect: 100-continue", b"Content-Length: 5"))
         assert exchange.until(b"later\n").startswith(b"HTTP/1.1 200 ")
@@ -213,7 +213,7 @@ def a_hundred_is_not_taken_for_another_answer():
         equal(len(answers(exchange.rest(), POST + b"\r\n" + LAST)), 2)
 
 
-def a_fault_is_answered_before_the_body_came():
+def a_fault_is_answered_before_the_body_arrives():
     """The answer arrives, although the body is in flight: no reset destroys it."""
     request = post(b"Content-Length: %d" % (8 * KIB * KIB))
     with Exchange() as exchange:
@@ -223,14 +223,14 @@ def a_fault_is_answered_before_the_body_came():
 
 def a_connection_has_a_thousand_requests():
     request = get() * 1001
-    equal([answer.status for answer in answers(talk(request), request)], [200] * 1000)
+    equal([answer.status for answer in answers(exchange_raw(request), request)], [200] * 1000)
 
 
 def sixteen_requests_wait_for_their_answers_and_no_more():
     request = line(b"GET /later HTTP/1.1") * 100 + LAST
-    equal(len(answers(talk(request), request)), 101)
-    counts = dict(line.split() for line in ask(closing(b"GET /counts HTTP/1.1\r\n")).body.decode().splitlines())
-    equal(counts["most_waiting"], "16")
+    equal(len(answers(exchange_raw(request), request)), 101)
+    counts = dict(line.split() for line in single_answer(closing(b"GET /counts HTTP/1.1\r\n")).body.decode().splitlines())
+    equal(counts["max_pending"], "16")
 
 
 def byte_by_byte():
@@ -242,7 +242,7 @@ def byte_by_byte():
     equal(([answer.status for answer in found], found[1].body), ([404, 200, 200], b"hello"))
 
 
-def half_a_request_and_the_end():
+def half_a_request_and_eof():
     for request in (b"", b"GET / HT", GET, POST + b"Content-Length: 5\r\n\r\nhel", POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nh"):
         with Exchange() as exchange:
             exchange.send(request)
@@ -250,7 +250,7 @@ def half_a_request_and_the_end():
             equal(exchange.rest(), b"")
 
 
-def who_has_ended_its_half_is_still_answered():
+def a_client_that_closed_its_half_is_still_answered():
     with Exchange() as exchange:
         exchange.send(line(b"GET /later HTTP/1.1") * 2)
         exchange.socket.shutdown(socket.SHUT_WR)
@@ -258,11 +258,11 @@ def who_has_ended_its_half_is_still_answered():
 
 
 def nothing_is_a_socket_before_the_switch():
-    """Frames that come with the upgrade wait for it: rejected, nothing of them is read, and accepted, they are
-    received."""
+    """Frames sent with the upgrade wait for it: a rejection discards them unread, an acceptance delivers
+    them."""
     frame = b"\x82\x85\0\0\0\0hello"
-    refused = upgrade(start=SOCKET.replace(b"/ws", b"/missing"))
-    equal([answer.status for answer in answers(talk(refused + frame), refused)], [404])
+    rejected = upgrade(start=SOCKET.replace(b"/ws", b"/missing"))
+    equal([answer.status for answer in answers(exchange_raw(rejected + frame), rejected)], [404])
     with Exchange() as exchange:
         exchange.send(upgrade() + frame)
         assert exchange.until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
@@ -270,19 +270,19 @@ def nothing_is_a_socket_before_the_switch():
 
 
 EXCHANGES = [
-    head_is_the_head_of_get, what_has_not_changed_is_not_sent, trailers_do_not_become_fields,
-    a_body_that_is_waited_for_is_asked_for, a_hundred_is_not_taken_for_another_answer, a_fault_is_answered_before_the_body_came,
+    head_equals_the_head_of_get, an_unchanged_page_is_not_sent, trailers_do_not_become_fields,
+    an_expected_body_gets_100_continue, a_100_is_sent_after_earlier_answers, a_fault_is_answered_before_the_body_arrives,
     a_connection_has_a_thousand_requests, sixteen_requests_wait_for_their_answers_and_no_more, byte_by_byte,
-    half_a_request_and_the_end, who_has_ended_its_half_is_still_answered, nothing_is_a_socket_before_the_switch,
+    half_a_request_and_eof, a_client_that_closed_its_half_is_still_answered, nothing_is_a_socket_before_the_switch,
 ]
 
 
 def main():
-    equal(len({what for what, *_ in PROBES}), len(PROBES))  # each has a distinct name
+    equal(len({name for name, *_ in PROBES}), len(PROBES))  # each has a distinct name
     for cuts in (0, 3):
-        for what, request, statuses, *body in PROBES:
+        for name, request, statuses, *body in PROBES:
             body = body[0] if body else None
-            check(what + (f", in {cuts + 1} pieces" if cuts else ""), probe, request, statuses, body, cuts)
+            check(name + (f", split in {cuts + 1}" if cuts else ""), probe, request, statuses, body, cuts)
     for exchange in EXCHANGES:
         check(exchange.__name__.replace("_", " "), exchange)
     finish("HTTP probes")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Raw HTTP requests, good and bad, and pages of other origins, against the test server of each adapter; pages, files, JSON and events of the http example.
+# Valid and invalid raw HTTP requests, and pages of other origins, against the test server of each adapter; and the http example.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 tests/server/check.sh

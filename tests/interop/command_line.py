@@ -1,4 +1,4 @@
-"""The client example at $CLIENT_BIN, and what it prints."""
+"""Runs the client example at $CLIENT_BIN, and reads its output."""
 
 import os
 import queue
@@ -15,7 +15,7 @@ class Client:
             [os.environ["CLIENT_BIN"], *arguments], stdin=pipe, stdout=pipe, stderr=pipe
         )
         self._lines = self._read(self.process.stdout)
-        self._words = self._read(self.process.stderr)
+        self._events = self._read(self.process.stderr)
 
     def __enter__(self):
         return self
@@ -41,22 +41,22 @@ class Client:
         self.process.stdin.flush()
 
     def line(self):
-        """The next printed line of received data."""
+        """Returns the next printed line of received data."""
         return self._lines.get(timeout=GUARD)
 
-    def says(self, part):
-        """The next printed event that contains this."""
-        said = []
-        while (word := self._words.get(timeout=GUARD)) is not None:
-            if part in word:
-                return word
-            said.append(word)
-        raise AssertionError(f"it never printed {part!r} but {said!r}")
+    def wait_for(self, part):
+        """Waits for a printed event that contains this; returns it."""
+        printed = []
+        while (event := self._events.get(timeout=GUARD)) is not None:
+            if part in event:
+                return event
+            printed.append(event)
+        raise AssertionError(f"it never printed {part!r} after {printed!r}")
 
     def status(self):
         return self.process.wait(GUARD)
 
-    def end(self):
+    def close_input(self):
         """Closes its input; returns its exit status."""
         self.process.stdin.close()
         return self.status()

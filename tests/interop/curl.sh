@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# curl as an HTTP client of the chat example at $HTTP_URL: the page and the socket on one port.
+# Tests the chat example at $HTTP_URL with curl: the page and the socket on one port.
 set -euo pipefail
 passed=0 failed=0
 socket_path=/ws
@@ -14,7 +14,7 @@ check() { # NAME GOT WANTED
     fi
 }
 
-request() { # FORMAT CURL-ARGUMENTS...: what curl says of its transfer
+request() { # FORMAT CURL-ARGUMENTS...: curl's report on its transfer
     curl --silent --show-error --http1.1 --max-time 30 --output /dev/null --write-out "$@" || true
 }
 
@@ -38,7 +38,7 @@ check 'HEAD has the size and no body' \
     "$(request '%{http_code} %header{content-length} %{size_download}' --head "$HTTP_URL/")" "200 $size 0"
 check 'two requests, one connection' \
     "$(request '%{http_code} %{num_connects};' "$HTTP_URL/" --output /dev/null "$HTTP_URL/")" '200 1;200 0;'
-check 'Connection: close is obeyed' \
+check 'Connection: close is honoured' \
     "$(request '%{num_connects};' --header 'Connection: close' "$HTTP_URL/" --output /dev/null "$HTTP_URL/")" '1;1;'
 check 'POST from another origin' "$(request '%{http_code}' --data x --header 'Origin: http://evil.test' "$HTTP_URL/")" 403
 check 'POST to a page' "$(request '%{http_code}' --data x "$HTTP_URL/")" 405

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Records connections of other clients and servers, for `cargo test -p ws-proto --test replay`: all in
-# ws-proto/tests/traces, or the named ones (curl, ws, websockets, chromium).
+# Records connections of other clients and servers in ws-proto/tests/traces, for `cargo test -p ws-proto --test
+# replay`: all, or the named ones (curl, ws, websockets, chromium).
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$here/../..
@@ -17,7 +17,7 @@ with_recorder() { # STEM COMMAND...: the command is a client of the recorder
     TRACE=$traces/$stem "$here/../with_server.sh" record "$@"
 }
 
-# shellcheck disable=SC2016 # the inner shell knows where the server is
+# shellcheck disable=SC2016 # expanded by the inner shell
 curl_calls='
     curl --silent --http1.1 "$HTTP_URL/" "$HTTP_URL/stream" "$HTTP_URL/none" >/dev/null
     curl --silent --http1.1 --header "Expect: 100-continue" --data-binary "twice" "$HTTP_URL/echo" "$HTTP_URL/echo" >/dev/null

@@ -10,24 +10,24 @@ from websockets.sync.client import connect
 from websockets.sync.server import serve
 
 
-def opened():
+def connected():
     return connect(os.environ["WS_URL"] + "/chat", subprotocols=["chat"], proxy=None)
 
 
-def converse(socket):
-    for said in ["hello", b"\xa5" * 300, "gr\u00fc\u00df dich \U0001f600", "", ["one ", "", "two"]]:
-        socket.send(said)
+def exchange(socket):
+    for message in ["hello", b"\xa5" * 300, "gr\u00fc\u00df dich \U0001f600", "", ["one ", "", "two"]]:
+        socket.send(message)
         socket.recv()
     socket.ping(b"are you there").wait()
 
 
 def client():
-    with opened() as socket:
-        converse(socket)
+    with connected() as socket:
+        exchange(socket)
         socket.close(4001, "that was all")
-    with opened() as socket:
-        converse(socket)
-        socket.send("close")  # and the server does
+    with connected() as socket:
+        exchange(socket)
+        socket.send("close")  # makes the server close
         for _ in socket:
             pass
 

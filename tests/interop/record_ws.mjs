@@ -3,14 +3,14 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { WebSocket, WebSocketServer } from 'ws';
 
-async function converse(options) {
+async function exchange(options) {
   const socket = new WebSocket(`${process.env.WS_URL}/chat`, ['chat'], options);
   await once(socket, 'open');
-  for (const said of ['hello', Buffer.alloc(300, 0xa5), 'gr\u00fc\u00df dich \ud83d\ude00', '', 'x'.repeat(2000)]) {
-    socket.send(said);
+  for (const message of ['hello', Buffer.alloc(300, 0xa5), 'gr\u00fc\u00df dich \ud83d\ude00', '', 'x'.repeat(2000)]) {
+    socket.send(message);
     await once(socket, 'message');
   }
-  for (const [piece, fin] of [['one ', false], ['', false], ['two', true]]) socket.send(piece, { fin });
+  for (const [fragment, fin] of [['one ', false], ['', false], ['two', true]]) socket.send(fragment, { fin });
   await once(socket, 'message');
   socket.ping('are you there');
   await once(socket, 'pong');
@@ -19,13 +19,13 @@ async function converse(options) {
 }
 
 async function client() {
-  const first = await converse({ perMessageDeflate: false });
+  const first = await exchange({ perMessageDeflate: false });
   first.close(4001, 'that was all');
   await once(first, 'close');
-  const second = await converse({});
-  second.send('close'); // and the server does
+  const second = await exchange({});
+  second.send('close'); // makes the server close
   await once(second, 'close');
-  const third = await converse({ perMessageDeflate: false });
+  const third = await exchange({ perMessageDeflate: false });
   third.terminate();
 }
 

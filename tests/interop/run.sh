@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Other clients against the examples of both adapters; and other servers against the example client of ws-server-mio.
+# Tests other clients with the examples of both adapters, and other servers with the example client of ws-server-mio.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 python=$("$here/../venv.sh")

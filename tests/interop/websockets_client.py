@@ -13,35 +13,35 @@ URL = os.environ["WS_URL"] + "/"
 GUARD = 60  # seconds until a check counts as hung
 
 
-def opened(**options):
+def connected(**options):
     return connect(URL, max_size=None, open_timeout=GUARD, close_timeout=GUARD, proxy=None, **options)
 
 
 def echo(socket, message):
     socket.send(message)
     answer = socket.recv(timeout=GUARD)
-    assert type(answer) is type(message), f"a {type(answer).__name__} came back"
-    assert answer == message, f"{len(answer)} other bytes came back"
+    assert type(answer) is type(message), f"a {type(answer).__name__} was echoed"
+    assert answer == message, f"{len(answer)} other bytes were echoed"
 
 
-def pieces():
-    with opened() as socket:
+def fragments():
+    with connected() as socket:
         socket.send(["one ", "", "two"])
         equal(socket.recv(timeout=GUARD), "one two")
 
 
 def ping():
-    with opened() as socket:
+    with connected() as socket:
         assert socket.ping(b"are you there").wait(GUARD), "no pong"
 
 
 def subprotocol(offered):
-    with opened(subprotocols=offered) as socket:
+    with connected(subprotocols=offered) as socket:
         equal(socket.subprotocol, None)
 
 
 def closing(code, reason):
-    with opened() as socket:
+    with connected() as socket:
         socket.close(code, reason)
         received = socket.protocol.close_rcvd
         equal((received.code, received.reason in ("", reason)), (code, True))
@@ -49,16 +49,16 @@ def closing(code, reason):
 
 for compression in (None, "deflate"):
     offer = "compression offered" if compression else "no compression"
-    with opened(compression=compression) as socket:
+    with connected(compression=compression) as socket:
         for size in SIZES:
             check(f"text of {size} bytes, {offer}", echo, socket, text_of(size))
             check(f"binary of {size} bytes, {offer}", echo, socket, b"\xa5" * size)
         check(f"binary of every byte, {offer}", echo, socket, bytes(range(256)))
 
-check("a fragmented message comes back whole", pieces)
+check("a fragmented message is echoed whole", fragments)
 check("a ping is answered with its payload", ping)
 check("no subprotocol when none is offered", subprotocol, None)
-check("no subprotocol when only an unknown one is offered", subprotocol, ["unheard-of"])
+check("no subprotocol when only an unknown one is offered", subprotocol, ["unknown"])
 for code, reason in ((1000, ""), (1000, "done"), (4001, "caf\u00e9 ferm\u00e9")):
     check(f"close {code} '{reason}' is echoed", closing, code, reason)
 

@@ -21,7 +21,7 @@ def echo(socket):
 
 
 def echo_server(port):
-    """The server that is killed and restarted: prints its port, and echoes until then."""
+    """The server that is killed and restarted: prints its port, and echoes."""
     with serve(echo, "127.0.0.1", port) as server:
         print(server.socket.getsockname()[1], flush=True)
         server.serve_forever()
@@ -40,18 +40,18 @@ def serving(handler, **options):
 def sizes(compression):
     offer = "a server that would compress" if compression else "a server that never compresses"
     with serving(echo, compression=compression) as url, Client(url) as client:
-        client.says("connected")
+        client.wait_for("connected")
         for size in SIZES:
-            check(f"text of {size} bytes comes back, {offer}", comes_back, client, text_of(size))
-        check(f"the end of the input is a clean end, {offer}", lambda: equal(client.end(), 0))
+            check(f"text of {size} bytes is echoed, {offer}", is_echoed, client, text_of(size))
+        check(f"the end of the input closes cleanly, {offer}", lambda: equal(client.close_input(), 0))
 
 
-def comes_back(client, text):
+def is_echoed(client, text):
     client.type(text)
-    assert client.line() == text, "another text came back"
+    assert client.line() == text, "another text was echoed"
 
 
-def scene(handler, *arguments, **options):
+def run_exchange(handler, *arguments, **options):
     """Runs `handler(socket)` on the server; returns its result, the client's output, and its status."""
     results = queue.Queue()
 
@@ -65,27 +65,27 @@ def scene(handler, *arguments, **options):
         result = results.get(timeout=GUARD)
         if isinstance(result, Exception):
             raise result
-        return result, client.says("closed the connection"), client.status(), client
+        return result, client.wait_for("closed the connection"), client.status(), client
 
 
-def pieces():
-    *_, client = scene(lambda socket: socket.send(["one ", "", "two"]))
+def fragments():
+    *_, client = run_exchange(lambda socket: socket.send(["one ", "", "two"]))
     equal(client.line(), "one two")
 
 
 def binary():
-    *_, client = scene(lambda socket: socket.send(bytes(range(20))))
+    *_, client = run_exchange(lambda socket: socket.send(bytes(range(20))))
     start = ", ".join(f"{byte:02x}" for byte in range(16))
     equal(client.line(), f"20 bytes [{start}]")
 
 
 def ping():
-    assert scene(lambda socket: socket.ping(b"are you there").wait(GUARD))[0], "no pong"
+    assert run_exchange(lambda socket: socket.ping(b"are you there").wait(GUARD))[0], "no pong"
 
 
 def subprotocol():
     offers = ("--subprotocol", "one", "--subprotocol", "two")
-    chosen, *_ = scene(lambda socket: socket.subprotocol, *offers, subprotocols=["two"])
+    chosen, *_ = run_exchange(lambda socket: socket.subprotocol, *offers, subprotocols=["two"])
     equal(chosen, "two")
 
 
@@ -94,20 +94,20 @@ def closing(code, reason, status):
         socket.close(code, reason)
         return socket.protocol.close_rcvd.code
 
-    echoed, sentence, ended, _ = scene(close)
+    echoed, sentence, ended, _ = run_exchange(close)
     equal((echoed, ended), (code, status))
     assert str(code) in sentence and reason in sentence, sentence
 
 
-def refusal():
-    def refuse(socket, request):
+def rejection():
+    def reject(socket, request):
         equal(request.headers["Authorization"], "Bearer 0123")
         return socket.respond(http.HTTPStatus.FORBIDDEN, "not with this token\n")
 
-    with serving(echo, process_request=refuse) as url:
+    with serving(echo, process_request=reject) as url:
         with Client(url, "--header", "Authorization: Bearer 0123") as client:
-            client.says("403 Forbidden")
-            client.says("not with this token")
+            client.wait_for("403 Forbidden")
+            client.wait_for("not with this token")
             equal(client.status(), 1)
 
 
@@ -120,17 +120,17 @@ def killed():
     server, port = started(0)
     with Client(f"ws://127.0.0.1:{port}/") as client:
         for round in range(3):
-            client.says("connected")
-            comes_back(client, f"round {round}")
+            client.wait_for("connected")
+            is_echoed(client, f"round {round}")
             server.kill()
             server.wait()
-            client.says("again in")
-            client.says("cannot connect")  # no server yet
-            client.type("typed while it was away")
+            client.wait_for("again in")
+            client.wait_for("cannot connect")  # no server yet
+            client.type("typed while disconnected")
             server, port = started(port)
-            equal(client.line(), "typed while it was away")
-        client.says("connected")
-        equal(client.end(), 0)
+            equal(client.line(), "typed while disconnected")
+        client.wait_for("connected")
+        equal(client.close_input(), 0)
     server.kill()
 
 
@@ -139,10 +139,10 @@ if len(sys.argv) > 1:
 
 for compression in (None, "deflate"):
     sizes(compression)
-check("a fragmented message is one", pieces)
-check("a binary message is shown", binary)
+check("a fragmented message is reassembled", fragments)
+check("a binary message is printed", binary)
 check("a ping is answered with its payload", ping)
-check("the server chooses among the subprotocols", subprotocol)
+check("the server selects a subprotocol", subprotocol)
 for code, reason, status in (
     (1000, "", 0),
     (1000, "done", 0),
@@ -150,7 +150,7 @@ for code, reason, status in (
     (4001, "caf\u00e9 ferm\u00e9", 1),
 ):
     check(f"close {code} '{reason}' is echoed, reported, and ends with {status}", closing, code, reason, status)
-check("a rejection is reported, and ends it", refusal)
-check("killed and restarted three times, the server gets its client and its lines back", killed)
+check("a rejection is reported, and the client exits", rejection)
+check("the client and its lines return to a server that restarts three times", killed)
 
 finish("websockets from PyPI as a server")

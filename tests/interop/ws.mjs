@@ -19,7 +19,7 @@ async function echo(socket, data) {
   socket.send(data);
   const [answer, isBinary] = await once(socket, 'message');
   assert.equal(isBinary, typeof data !== 'string');
-  assert.ok(answer.equals(Buffer.from(data)), `${answer.length} other bytes came back`);
+  assert.ok(answer.equals(Buffer.from(data)), `${answer.length} other bytes were echoed`);
 }
 
 for (const perMessageDeflate of [false, true]) {
@@ -33,22 +33,22 @@ for (const perMessageDeflate of [false, true]) {
   socket.terminate();
 }
 
-await check('a fragmented message comes back whole', async () => {
+await check('a fragmented message is echoed whole', async () => {
   const socket = await open();
-  for (const [piece, fin] of [['one ', false], ['', false], ['two', true]]) socket.send(piece, { fin });
+  for (const [fragment, fin] of [['one ', false], ['', false], ['two', true]]) socket.send(fragment, { fin });
   const [answer, isBinary] = await once(socket, 'message');
   assert.equal(answer.toString(), 'one two');
   assert.equal(isBinary, false);
   socket.close();
 });
 
-await check('a hundred messages at once come back in order', async () => {
+await check('a hundred messages at once are echoed in order', async () => {
   const socket = await open();
-  const got = [];
-  socket.on('message', (data) => got.push(Number(data)) === 100 && socket.close());
+  const received = [];
+  socket.on('message', (data) => received.push(Number(data)) === 100 && socket.close());
   for (let i = 0; i < 100; i += 1) socket.send(`${i}`);
   await closed(socket);
-  assert.deepEqual(got, [...Array(100).keys()]);
+  assert.deepEqual(received, [...Array(100).keys()]);
 });
 
 await check('a ping is answered with its payload', async () => {
@@ -59,7 +59,7 @@ await check('a ping is answered with its payload', async () => {
   socket.close();
 });
 
-await check('no subprotocol is chosen when none is offered', async () => {
+await check('no subprotocol is selected when none is offered', async () => {
   const socket = await open();
   assert.equal(socket.protocol, '');
   socket.close();
@@ -70,9 +70,9 @@ for (const [code, reason] of [[1000, ''], [1000, 'done'], [4001, 'caf\u00e9 ferm
     const socket = await open();
     if (code === 1005) socket.close();
     else socket.close(code, reason);
-    const [answered, why] = await closed(socket);
+    const [answered, echoed] = await closed(socket);
     assert.equal(answered, code);
-    assert.ok(why === reason || why === '', `reason '${why}'`);
+    assert.ok(echoed === reason || echoed === '', `reason '${echoed}'`);
   });
 }
 

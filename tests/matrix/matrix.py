@@ -1,7 +1,7 @@
-"""The interop matrix: leads our ends through an exchange with each peer, and checks the result.
+"""The interop matrix: runs an exchange between our ends and each peer, and checks the result.
 
-usage: matrix.py          tries everything, writes table.md, and fails where that is worse than before
-       matrix.py --quick  tries what the tests install anyway, and fails where that is worse than table.md says
+usage: matrix.py          tests everything, writes table.md, and fails if it is worse than before
+       matrix.py --quick  tests what the other tests install anyway, and fails if it is worse than table.md
 """
 
 import os
@@ -10,7 +10,7 @@ import tempfile
 
 import proxies
 from peers import ALL, CLIENT, HERE, NotRun
-from runs import ADAPTERS, FAILED, NOT_RUN, RANK, exchange, told, worst
+from runs import ADAPTERS, FAILED, NOT_RUN, RANK, exchange, summary, worst
 
 TABLE = HERE / "table.md"
 STEPS = [
@@ -43,44 +43,44 @@ def row(peer, role):
     versions = {run.steps["version"][1] for run in runs if "version" in run.steps}
     plain, deflated = runs[: len(ADAPTERS)], runs[len(ADAPTERS) :]
     cells = [worst(run.cell(step) for run in plain) for step in STEPS]
-    # Everything again, and compressed; what comes last has its own column, where some fail in that alone.
+    # All steps again, compressed. The last step has its own column: some peers fail only there.
     compressed = worst(
-        FAILED if run.fault() and run.failed() != LAST else run.cell("compression") for run in deflated
+        FAILED if run.error() and run.failed() != LAST else run.cell("compression") for run in deflated
     )
     if any(run.failed() == LAST for run in deflated):
         cells[STEPS.index(LAST)] = FAILED
-    faults = [fault for run in runs if (fault := run.fault())]
+    faults = [fault for run in runs if (fault := run.error())]
     name = " ".join([peer.name, *sorted(versions)])
-    return [name, *head, *cells, compressed, told(faults)]
+    return [name, *head, *cells, compressed, summary(faults)]
 
 
 def line(cells):
     return f"| {' | '.join(cells)} |"
 
 
-def written(rows, behind):
-    """All of table.md."""
-    out = ["<!-- Written by tests/matrix/run.sh, never by hand. README.md beside it says what the signs mean. -->", ""]
-    for headings, body in ((HEADINGS, rows), (proxies.HEADINGS, behind)):
+def render(rows, through_proxies):
+    """Returns the contents of table.md."""
+    out = ["<!-- Written by tests/matrix/run.sh, never by hand. README.md beside it explains the signs. -->", ""]
+    for headings, body in ((HEADINGS, rows), (proxies.HEADINGS, through_proxies)):
         out += [line(headings), line(["---"] * len(headings)), *map(line, body), ""]
     return "\n".join(out)
 
 
 def committed():
-    """The rows of table.md, by the name without its version, and its comment."""
+    """Returns the rows of table.md by name, without the version."""
     rows = [[cell.strip() for cell in text.split("|")[1:-1]] for text in TABLE.read_text().splitlines()]
-    return {key(cells): cells for cells in rows if len(cells) > 2}
+    return {row_key(cells): cells for cells in rows if len(cells) > 2}
 
 
-def key(cells):
+def row_key(cells):
     return cells[0].split(" ")[0], cells[1]
 
 
 def worse(now, before):
-    """In what a row is worse than table.md."""
+    """Returns the cells in which a row is worse than table.md."""
     if now[-1].startswith(NOT_RUN):
         return [now[-1]]
-    old = before.get(key(now))
+    old = before.get(row_key(now))
     if old is None:
         return ["it is not in table.md; run tests/matrix/run.sh"]
     headings = HEADINGS if len(now) == len(HEADINGS) else proxies.HEADINGS
@@ -104,23 +104,23 @@ def quick():
 
 
 def everything():
-    """Writes the table, whatever the outcome, and fails where it is worse than before."""
+    """Writes the table, and fails if it is worse than before."""
     before = committed() if TABLE.exists() else {}
-    rows, behind, faults = [], [], []
+    rows, through_proxies, faults = [], [], []
     jobs = [(rows, row, peer, role) for peer in ALL for role in peer.roles]
-    jobs += [(behind, proxies.row, kind, adapter) for kind in proxies.ALL for adapter in ADAPTERS]
-    for table, tried, *what in jobs:
-        table.append(tried(*what))
+    jobs += [(through_proxies, proxies.row, kind, adapter) for kind in proxies.ALL for adapter in ADAPTERS]
+    for table, test, *arguments in jobs:
+        table.append(test(*arguments))
         print(line(table[-1]), flush=True)
         if before:
             faults += [f"{' as '.join(table[-1][:2])}: {fault}" for fault in worse(table[-1], before)]
-    TABLE.write_text(written(rows, behind))
+    TABLE.write_text(render(rows, through_proxies))
     for fault in faults:
         print(f"worse than before: {fault}")
     return 1 if faults else 0
 
 
 with tempfile.TemporaryDirectory(prefix="matrix-") as directory:
-    os.environ["TMPDIR"] = directory  # the profiles of browsers go there, and with it
+    os.environ["TMPDIR"] = directory  # browser profiles go there
     status = quick() if "--quick" in sys.argv[1:] else everything()
 sys.exit(status)

@@ -12,7 +12,7 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or HERE.parent.parent / "target
 
 
 class NotRun(Exception):
-    """Why a peer could not be tried on this machine."""
+    """Why this machine cannot test a peer."""
 
 
 @dataclass
@@ -20,7 +20,7 @@ class Peer:
     name: str
     roles: tuple
     command: object
-    quick: bool = False  # whether the standard tests have it
+    quick: bool = False  # whether the other tests use it
 
 
 def python(file, *modules):
@@ -63,7 +63,7 @@ def browser(name, variable, executable):
 
 
 def built(name, *arguments, how):
-    """A program that run.sh builds if it can; the error is beside it."""
+    """A program that run.sh builds if possible."""
 
     def command():
         path = TARGET / how / name

@@ -1,4 +1,4 @@
-"""Programs that are started, read line by line, and ended."""
+"""Starts programs, reads their output line by line, and ends them."""
 
 import os
 import queue
@@ -7,11 +7,11 @@ import subprocess
 import threading
 import time
 
-GUARD = 120  # seconds until something counts as hung; our ends give up earlier
+GUARD = 120  # seconds until something counts as hung; our ends time out earlier
 
 
 class Process:
-    """A program with its output; in a separate process group, which ends all that it has started."""
+    """A program and its output, in a separate process group, so that ending it ends its children."""
 
     def __init__(self, *command, cwd=None, errors=subprocess.DEVNULL):
         pipe = subprocess.PIPE
@@ -33,7 +33,7 @@ class Process:
         self._lines.put(None)
 
     def lines(self):
-        """Its output, until it exits; a hanging program ends here."""
+        """Yields its output until it exits, or until GUARD."""
         deadline = time.monotonic() + GUARD
         while (line := self._next(deadline)) is not None:
             yield line
@@ -45,11 +45,11 @@ class Process:
             return None
 
     def line(self):
-        """The next line; None at its end."""
+        """Returns the next line; None at the end."""
         return self._next(time.monotonic() + GUARD)
 
     def end(self):
-        # A browser gets a signal first, since it has groups of its own to end.
+        # A browser gets SIGTERM first, since it has other groups to end.
         self._signal(signal.SIGTERM)
         try:
             self.popen.wait(10)

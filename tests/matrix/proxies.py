@@ -1,4 +1,4 @@
-"""Proxies in front of our servers: everything works through them as it does without."""
+"""Tests proxies in front of our servers: everything works as it does without them."""
 
 import re
 import shutil
@@ -15,12 +15,11 @@ from wsproto.events import AcceptConnection, CloseConnection, Request
 
 from peers import PEERS
 from processes import GUARD, Process
-from runs import FAILED, NOT_RUN, OK, OURS, Run, told
+from runs import FAILED, NOT_RUN, OK, OURS, Run, summary
 
-# How long a proxy keeps an idle connection: several beats of the heartbeat, and a fraction of the time for which our
-# end stays silent.
-PATIENCE = 4
-LONG = 600
+# The idle timeout of a proxy: several heartbeat intervals, and a fraction of the time that our end stays silent.
+IDLE_TIMEOUT = 4
+LONG_TIMEOUT = 600
 HALF = (4003, "half closed")
 
 HEADINGS = [
@@ -37,13 +36,13 @@ HEADINGS = [
     "result",
 ]
 
-# What our end does behind each port of the proxy, and the proxy's patience there.
+# The mode of our end for each port of the proxy, and the proxy's idle timeout there.
 ENDS = {
-    "everything": ([], LONG),
-    "compressed": (["deflate"], LONG),
-    "idle": (["idle"], PATIENCE),
-    "cut": (["end"], PATIENCE),
-    "half": (["end"], LONG),
+    "everything": ([], LONG_TIMEOUT),
+    "compressed": (["deflate"], LONG_TIMEOUT),
+    "idle": (["idle"], IDLE_TIMEOUT),
+    "cut": (["end"], IDLE_TIMEOUT),
+    "half": (["end"], LONG_TIMEOUT),
 }
 
 
@@ -55,15 +54,15 @@ class Kind:
     configured: object
 
 
-def nginx(folder, ways):
+def nginx(folder, routes):
     servers = "".join(
         f"""
         server {{
             listen 127.0.0.1:{front};
-            proxy_read_timeout {patience}s;
+            proxy_read_timeout {timeout}s;
             location / {{ proxy_pass http://127.0.0.1:{back}; }}
         }}"""
-        for front, back, patience in ways
+        for front, back, timeout in routes
     )
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     paths = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
@@ -85,23 +84,23 @@ def nginx(folder, ways):
     """
 
 
-def haproxy(folder, ways):
+def haproxy(folder, routes):
     sections = "".join(
         f"""
 listen port{front}
     bind 127.0.0.1:{front}
     http-request set-header X-Forwarded-Proto http
-    timeout tunnel {patience}s
+    timeout tunnel {timeout}s
     server ours 127.0.0.1:{back}
 """
-        for front, back, patience in ways
+        for front, back, timeout in routes
     )
     return f"""
 defaults
     mode http
     timeout connect 5s
-    timeout client {LONG}s
-    timeout server {LONG}s
+    timeout client {LONG_TIMEOUT}s
+    timeout server {LONG_TIMEOUT}s
     option forwardfor
 {sections}
 """
@@ -118,24 +117,24 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def started(kind, path, folder, backs):
-    """The proxy, once all its ports answer, and these ports. Retries with other ports if another program took some."""
+def start_proxy(kind, path, folder, backs):
+    """Starts the proxy; returns it and its ports once all accept. Retries with other ports if some are in use."""
     for _ in range(5):
-        ways = [(free_port(), back, patience) for back, (_, patience) in zip(backs, ENDS.values())]
+        routes = [(free_port(), back, timeout) for back, (_, timeout) in zip(backs, ENDS.values())]
         file = Path(folder) / "proxy.conf"
-        file.write_text(kind.configured(folder, ways))
+        file.write_text(kind.configured(folder, routes))
         proxy = Process(path, *kind.command, str(file), errors=None)
-        if all(answers(proxy, front) for front, *_ in ways):
-            return proxy, [front for front, *_ in ways]
+        if all(accepts(proxy, front) for front, *_ in routes):
+            return proxy, [front for front, *_ in routes]
         proxy.end()
     raise RuntimeError(f"{kind.name} did not start")
 
 
-def answers(proxy, port):
+def accepts(proxy, port):
     deadline = time.monotonic() + GUARD
     while proxy.popen.poll() is None and time.monotonic() < deadline:
         try:
-            # No request is sent: our end behind it sees nothing.
+            # Without a request, our end receives nothing.
             socket.create_connection(("127.0.0.1", port), GUARD).close()
             return True
         except OSError:
@@ -154,24 +153,24 @@ def row(kind, adapter):
     with tempfile.TemporaryDirectory() as folder:
         try:
             backs = [end.line().rsplit(":", 1)[1].strip("/") for end in ends]
-            proxy, fronts = started(kind, path, folder, backs)
+            proxy, fronts = start_proxy(kind, path, folder, backs)
             with proxy:
                 urls = [f"ws://127.0.0.1:{front}/" for front in fronts]
                 with Process(sys.executable, str(PEERS / "websockets_peer.py"), *urls[:-1]):
                     for (name, run), end in list(zip(runs.items(), ends))[:-1]:
-                        run.take(end)
+                        run.read(end)
                 half_close(fronts[-1])
-                runs["half"].take(ends[-1])
+                runs["half"].read(ends[-1])
         finally:
             for end in ends:
                 end.end()
-    cells, faults = judged(runs, f"127.0.0.1:{fronts[0]}")
-    return [f"{kind.name} {version}", adapter, *cells, told(faults)]
+    cells, faults = verdicts(runs, f"127.0.0.1:{fronts[0]}")
+    return [f"{kind.name} {version}", adapter, *cells, summary(faults)]
 
 
-def judged(runs, host):
+def verdicts(runs, host):
     everything = runs["everything"]
-    faults = [run.fault() for run in (everything, runs["compressed"])]
+    faults = [run.error() for run in (everything, runs["compressed"])]
     cells = [FAILED if fault else OK for fault in faults]
     cells[1:1] = [everything.cell(step) for step in ("close by peer", "close by us")]
 
@@ -199,9 +198,9 @@ def judged(runs, host):
 
 
 def half_close(port):
-    """Opens, sends a Close with FIN right behind it, and waits for EOF.
+    """Opens, sends a Close with FIN right after it, and waits for EOF.
 
-    Whether the Close comes back is up to the proxy: nginx ends both sides at once, and its answer may be lost."""
+    The proxy decides whether the Close is answered: nginx ends both sides at once, and the answer may be lost."""
     wire = WSConnection(ConnectionType.CLIENT)
     with socket.create_connection(("127.0.0.1", port), GUARD) as stream:
         stream.sendall(wire.send(Request(f"127.0.0.1:{port}", "/")))

@@ -2,8 +2,8 @@
 # The interop matrix: our servers and clients with other clients and servers. Rewrites table.md.
 #
 # usage: run.sh [--quick]
-#   --quick tries what the other tests need anyway, and fails where that is worse than table.md. It installs nothing
-#   else; without it, missing peers are installed, and the row of an unavailable peer says so.
+#   --quick tests what the other tests need anyway, and fails if it is worse than table.md. It installs nothing else;
+#   without it, the script installs missing peers, and the row of an unavailable peer says so.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CARGO_TARGET_DIR=$(realpath -m "${CARGO_TARGET_DIR:-$here/../../target}")
@@ -31,14 +31,14 @@ if [ "${1:-}" != --quick ]; then
     [ ${#packages[@]} -eq 0 ] || "${as_root[@]}" apt-get update -qq || true
     for package in "${packages[@]}"; do
         echo "installing $package"
-        # At this runlevel an installed server is not started as well.
+        # At this runlevel, apt does not start installed servers.
         "${as_root[@]}" env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
             apt-get install -y -qq --no-install-recommends "$package" >/dev/null || true
     done
     "$python" -m pip install --quiet --disable-pip-version-check pycurl==7.49.0 || true
     cargo fmt --check --manifest-path "$peers"
     cargo clippy --quiet --locked --manifest-path "$peers" --all-targets -- -D warnings
-    # Skips what cannot be built, and what is already built.
+    # Skips peers that cannot be built.
     rm -f "$CARGO_TARGET_DIR"/debug/matrix-{peers,lws}
     cargo build --quiet --locked --manifest-path "$peers" || true
     cc -Wall -Wextra -Wno-unused-parameter -O1 -o "$CARGO_TARGET_DIR/debug/matrix-lws" "$here/peers/lws.c" -lwebsockets || true

@@ -23,7 +23,7 @@ class Run:
     steps: dict = field(default_factory=dict)  # name: (outcome, detail)
     headers: dict = field(default_factory=dict)  # of the request that opened the first connection
 
-    def take(self, process):
+    def read(self, process):
         for line in process.lines():
             name, outcome, detail = line.split("\t")
             if name == "header":
@@ -35,15 +35,15 @@ class Run:
         return CELLS[self.steps[step][0]] if step in self.steps else UNREACHED
 
     def failed(self):
-        """The failed step: at most one, since it is the last."""
+        """Returns the failed step, which is the last one."""
         return next((name for name, (outcome, _) in self.steps.items() if outcome == "failed"), None)
 
-    def fault(self):
-        """What went wrong."""
+    def error(self):
+        """Returns the error, if any."""
         if name := self.failed():
             return f"{self.label}: {name}: {self.steps[name][1]}"
         if self.steps.get("end", ("",))[0] != "ok":
-            return f"{self.label}: it stopped behind {next(reversed(self.steps), 'nothing')}"
+            return f"{self.label}: it stopped after {next(reversed(self.steps), 'nothing')}"
         return None
 
 
@@ -51,8 +51,8 @@ def worst(cells):
     return min(cells, key=RANK.get)
 
 
-def told(faults):
-    return OK if not faults else f"{FAILED} " + "; ".join(fault.replace("|", "/") for fault in faults)
+def summary(errors):
+    return OK if not errors else f"{FAILED} " + "; ".join(error.replace("|", "/") for error in errors)
 
 
 def exchange(command, role):
@@ -67,33 +67,33 @@ def exchange(command, role):
 
 
 def with_servers(command, kinds, runs):
-    """All our servers at once, with the peer started once; all restart after a failed run."""
+    """Starts all our servers and one peer; after a failed run, restarts all."""
     at = 0
     while at < len(runs):
         ends = [Process(OURS, adapter, "server", *mode) for adapter, mode in kinds[at:]]
         try:
             with Process(*command, *[end.line().split("\t")[2] for end in ends]):
-                at += taken(runs[at:], ends)
+                at += read_runs(runs[at:], ends)
         finally:
             for end in ends:
                 end.end()
 
 
 def with_clients(command, kinds, runs):
-    """One of our clients after another, with one peer; and a new peer after a failed run."""
+    """Starts one peer, and our clients one by one; after a failed run, a new peer."""
     at = 0
     while at < len(runs):
         with Process(*command) as peer:
             url = peer.line() or ""
             ends = (Process(OURS, adapter, "client", url, *mode) for adapter, mode in kinds[at:])
-            at += taken(runs[at:], ends)
+            at += read_runs(runs[at:], ends)
 
 
-def taken(runs, ends):
-    """Takes one run after another, up to the first failure; returns how many."""
+def read_runs(runs, ends):
+    """Reads runs up to the first failure; returns how many."""
     for count, (run, end) in enumerate(zip(runs, ends), 1):
         with end:
-            run.take(end)
-        if run.fault():
+            run.read(end)
+        if run.error():
             return count
     return len(runs)

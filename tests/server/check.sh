@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The servers and clients of the tests are formatted, and compile without warnings.
+# Checks that the test servers and clients are formatted and compile without warnings.
 set -euo pipefail
 manifest=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/Cargo.toml
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$(dirname "$manifest")/../../target}

@@ -16,22 +16,22 @@ const AT_A_TIME: usize = 64;
 const HANG: Duration = Duration::from_secs(60);
 const MESSAGE: &[u8] = b"sixteen bytes ..";
 
-/// What the handler does and counts.
+/// The state and counts of the handler.
 struct App {
     url: String,
     wanted: usize,
-    asked: usize,
+    started: usize,
     open: usize,
     /// Each echo is followed by the next message.
-    talking: bool,
+    echoing: bool,
     echoes: u64,
     faults: Vec<String>,
 }
 
 impl App {
     fn connect(&mut self, connections: &mut Connections) {
-        while self.asked < self.wanted && self.asked < self.open + AT_A_TIME {
-            self.asked += 1;
+        while self.started < self.wanted && self.started < self.open + AT_A_TIME {
+            self.started += 1;
             if let Err(error) = connections.connect(self.url.as_str(), ClientConfig::new()) {
                 self.faults.push(error.to_string());
             }
@@ -49,7 +49,7 @@ impl App {
                 if message.as_bytes() != MESSAGE {
                     self.faults.push("a wrong echo".into());
                 }
-                if self.talking
+                if self.echoing
                     && let Err(error) = connections.send(id, message)
                 {
                     self.faults.push(error.to_string());
@@ -62,7 +62,7 @@ impl App {
     }
 }
 
-/// Runs turns until the condition holds, or something went wrong.
+/// Runs turns until the condition holds; returns the first fault.
 fn until(endpoint: &mut Endpoint, app: &mut App, done: impl Fn(&App) -> bool) -> io::Result<()> {
     let start = Instant::now();
     while !done(app) {
@@ -91,9 +91,9 @@ pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
     let mut app = App {
         url: format!("ws://{}/", server.address),
         wanted: 1,
-        asked: 0,
+        started: 0,
         open: 0,
-        talking: false,
+        echoing: false,
         echoes: 0,
         faults: Vec::new(),
     };
@@ -112,7 +112,7 @@ pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
     until(&mut endpoint, &mut app, settled(Instant::now()))?;
     let idle = system::resident(pid)?.saturating_sub(empty) / clients;
 
-    app.talking = true;
+    app.echoing = true;
     let ids: Vec<_> = endpoint.clients().collect();
     let (cpu, start) = (system::process_time(pid)?, Instant::now());
     let mut sent = 0;
@@ -124,8 +124,8 @@ pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
         }
     }
     until(&mut endpoint, &mut app, |_| start.elapsed() >= time)?;
-    let (talking, echoes) = (system::process_time(pid)? - cpu, app.echoes);
-    app.talking = false;
+    let (echoing, echoes) = (system::process_time(pid)? - cpu, app.echoes);
+    app.echoing = false;
     // One message of each client is still in flight.
     until(&mut endpoint, &mut app, |app| app.echoes >= echoes + sent)?;
 
@@ -138,7 +138,7 @@ pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
         micros(connecting, clients),
         idle.to_string(),
         format!("{:.0}", echoes as f64 / time.as_secs_f64()),
-        micros(talking, echoes),
+        micros(echoing, echoes),
     ]);
     table.print();
     Ok(())

@@ -35,7 +35,7 @@ pub struct Tally {
     pub sent: u64,
     /// Answered before the flood was stopped.
     pub served: u64,
-    /// Answered in the end.
+    /// Answered in total.
     pub answered: u64,
     /// Answered with anything but the next expected message.
     pub wrong: u64,
@@ -53,10 +53,10 @@ impl Tally {
     }
 }
 
-/// The flood as its parent sees it.
+/// The flood, from its parent's side.
 pub struct Flood {
     child: Child,
-    orders: ChildStdin,
+    stdin: ChildStdin,
     lines: Receiver<io::Result<String>>,
 }
 
@@ -67,7 +67,7 @@ impl Flood {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let (Some(orders), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+        let (Some(stdin), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
         let (sender, lines) = channel();
@@ -79,22 +79,22 @@ impl Flood {
                 }
             }
         });
-        Ok(Self { child, orders, lines })
+        Ok(Self { child, stdin, lines })
     }
 
-    pub fn tell(&mut self, order: &str) -> io::Result<()> {
-        writeln!(self.orders, "{order}")
+    pub fn send(&mut self, order: &str) -> io::Result<()> {
+        writeln!(self.stdin, "{order}")
     }
 
-    /// Works until the peers print this, and answers their earlier requests.
+    /// Runs `work` until the peers print `last`; returns the lines before it.
     pub fn until(&self, last: &str, mut work: impl FnMut() -> io::Result<()>) -> io::Result<Vec<String>> {
-        let mut said = Vec::new();
+        let mut printed = Vec::new();
         loop {
             work()?;
             match self.lines.try_recv() {
                 Ok(line) => match line? {
-                    line if line == last => return Ok(said),
-                    line => said.push(line),
+                    line if line == last => return Ok(printed),
+                    line => printed.push(line),
                 },
                 Err(std::sync::mpsc::TryRecvError::Empty) => {}
                 Err(error) => return Err(io::Error::other(format!("the peers ended: {error}"))),
@@ -102,8 +102,8 @@ impl Flood {
         }
     }
 
-    pub fn tallies(said: &[String]) -> Vec<Tally> {
-        said.iter().filter_map(|line| Tally::parse(line)).collect()
+    pub fn tallies(printed: &[String]) -> Vec<Tally> {
+        printed.iter().filter_map(|line| Tally::parse(line)).collect()
     }
 }
 
@@ -127,7 +127,7 @@ struct Client {
 impl Client {
     fn connect(server: SocketAddr, index: usize, size: usize) -> io::Result<Self> {
         let mut peer = Peer::connect(server, index)?;
-        peer.shake_hands(server)?;
+        peer.send_handshake(server)?;
         // The number of the message, the number of the client, and filler.
         let mut payload = vec![b'.'; size.max(16)];
         payload[..8].copy_from_slice(&[0; 8]);
@@ -177,7 +177,7 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let (server, size): (SocketAddr, usize) = (server.parse()?, size.parse()?);
     system::pin(1);
     let mut poll = Poll::new()?;
-    let phase = obey(Waker::new(poll.registry(), Token(usize::MAX))?);
+    let phase = follow_orders(Waker::new(poll.registry(), Token(usize::MAX))?);
     let mut clients = (0..clients.parse()?)
         .map(|index| Client::connect(server, index, size))
         .collect::<io::Result<Vec<_>>>()?;
@@ -220,13 +220,13 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Follows the parent's orders, and exits when the parent has gone.
-fn obey(waker: Waker) -> Arc<AtomicU8> {
+/// Follows the parent's orders, and exits when the parent has exited.
+fn follow_orders(waker: Waker) -> Arc<AtomicU8> {
     let phase = Arc::new(AtomicU8::new(0));
-    let told = phase.clone();
+    let stored = phase.clone();
     thread::spawn(move || {
         for order in io::stdin().lines().map_while(Result::ok) {
-            told.store(if order == "go" { GO } else { STOP }, Ordering::Relaxed);
+            stored.store(if order == "go" { GO } else { STOP }, Ordering::Relaxed);
             let _ = waker.wake();
         }
         std::process::exit(1);

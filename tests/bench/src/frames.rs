@@ -15,7 +15,7 @@ use ws_server_mio::{Bind, Budget, Connections, Endpoint, Event, Options, ServerC
 const FRAME: Duration = Duration::from_nanos(1_000_000_000 / 60);
 const PAINTING: Duration = Duration::from_millis(3);
 
-/// The readings of the endpoint's clock, in nanoseconds: the first of the present turn, and the last.
+/// The readings of the endpoint's clock, in nanoseconds: the first of the current turn, and the last.
 #[derive(Clone)]
 struct Readings(Arc<(Instant, AtomicU64, AtomicU64)>);
 
@@ -25,9 +25,9 @@ impl Readings {
     }
 
     fn read(&self) -> Instant {
-        let (birth, first, last) = &*self.0;
+        let (origin, first, last) = &*self.0;
         let now = Instant::now();
-        let nanos = (now - *birth).as_nanos() as u64;
+        let nanos = (now - *origin).as_nanos() as u64;
         if first.load(Ordering::Relaxed) == 0 {
             first.store(nanos, Ordering::Relaxed);
         }
@@ -46,14 +46,14 @@ impl Readings {
     }
 }
 
-/// What the handler does and counts.
+/// The state and counts of the handler.
 #[derive(Default)]
 struct App {
     work: Duration,
     /// The time budget, if any.
     time: Option<Duration>,
     messages: u64,
-    refused: u64,
+    rejected: u64,
     /// Events that started after a reading past the budget.
     late: u64,
 }
@@ -64,7 +64,7 @@ impl App {
         if let Event::Message(id, message) = event {
             busy(self.work);
             self.messages += 1;
-            self.refused += u64::from(connections.send(id, message).is_err());
+            self.rejected += u64::from(connections.send(id, message).is_err());
         }
     }
 }
@@ -84,8 +84,8 @@ struct Run {
     /// How late each frame began, and the same without stolen time.
     late: Vec<Duration>,
     own: Vec<Duration>,
-    /// How long it ran: as long as requested, and the last turn to its end.
-    lasted: Duration,
+    /// As long as requested, plus the rest of the last turn.
+    elapsed: Duration,
     turns: u64,
     events: u64,
     worst: Duration,
@@ -98,7 +98,7 @@ impl Run {
     }
 }
 
-/// The loop of a window: painting comes first, then turns of the endpoint, then waiting.
+/// The loop of a window: painting has priority, then turns of the endpoint, then waiting.
 fn frames(endpoint: &mut Endpoint, app: &mut App, readings: &Readings, time: Duration) -> io::Result<Run> {
     let mut run = Run::default();
     let stolen = Stolen::new();
@@ -140,7 +140,7 @@ fn frames(endpoint: &mut Endpoint, app: &mut App, readings: &Readings, time: Dur
             more = poll(&mut [PollFd::new(endpoint, PollFlags::IN)], Some(&limit))? > 0 || wait < due - now;
         }
     }
-    run.lasted = start.elapsed();
+    run.elapsed = start.elapsed();
     Ok(run)
 }
 
@@ -164,7 +164,7 @@ fn cases() -> Vec<Case> {
 }
 
 /// Exact counts, whatever the machine does.
-fn faults(tallies: &[Tally], clients: usize, refused: u64, late: u64) -> Vec<String> {
+fn faults(tallies: &[Tally], clients: usize, rejected: u64, late: u64) -> Vec<String> {
     let mut faults = Vec::new();
     let mut count = |what: &str, n: u64| {
         if n > 0 {
@@ -173,10 +173,10 @@ fn faults(tallies: &[Tally], clients: usize, refused: u64, late: u64) -> Vec<Str
     };
     count("messages lost", lost(tallies));
     count("answers wrong", tallies.iter().map(|tally| tally.wrong).sum());
-    count("answers refused", refused);
+    count("sends rejected", rejected);
     count("silent clients", (clients - tallies.len()) as u64);
     count("clients not served", tallies.iter().filter(|tally| tally.served == 0).count() as u64);
-    count("events after the time was over", late);
+    count("events after the budget", late);
     faults
 }
 
@@ -233,13 +233,13 @@ pub fn run(quick: bool, work: u64) -> Result<(), Box<dyn Error>> {
                 endpoint.poll(wait, |connections, event| app.handle(&readings, connections, event)).map(drop)
             };
             flood.until("ready", || turn(&mut app, &mut endpoint))?;
-            flood.tell("go")?;
+            flood.send("go")?;
             (app.messages, app.late) = (0, 0);
             let mut run = frames(&mut endpoint, &mut app, &readings, time)?;
             let (messages, late) = (app.messages, app.late);
-            flood.tell("stop")?;
-            let said = flood.until("done", || turn(&mut app, &mut endpoint))?;
-            let tallies = Flood::tallies(&said);
+            flood.send("stop")?;
+            let printed = flood.until("done", || turn(&mut app, &mut endpoint))?;
+            let tallies = Flood::tallies(&printed);
             let served = || tallies.iter().map(|tally| tally.served);
             let (least, most) = (served().min().unwrap_or(0), served().max().unwrap_or(0));
             let (due, on_time) = (run.late.len(), Run::on_time(&run.late));
@@ -257,14 +257,14 @@ pub fn run(quick: bool, work: u64) -> Result<(), Box<dyn Error>> {
                 ms(run.worst),
                 ms(run.worst_own),
                 format!("{:.0}", run.events as f64 / run.turns as f64),
-                format!("{:.0}", messages as f64 / run.lasted.as_secs_f64()),
+                format!("{:.0}", messages as f64 / run.elapsed.as_secs_f64()),
                 format!("{:.2}", least as f64 / most as f64),
                 lost(&tallies).to_string(),
                 time_budget.map_or("-".to_owned(), |_| late.to_string()),
             ]);
             let row = format!("{clients} clients, {size} bytes, {}", case.name);
             faults_of.extend(
-                faults(&tallies, clients, app.refused, late).iter().map(|fault| format!("{row}: {fault}")),
+                faults(&tallies, clients, app.rejected, late).iter().map(|fault| format!("{row}: {fault}")),
             );
         }
     }

@@ -27,7 +27,7 @@ const HANG: Duration = Duration::from_secs(60);
 pub fn serve(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     system::raise_descriptors();
     let config = match arguments {
-        [preset] if preset == "live" => ServerConfig::new().heartbeat(Heartbeat::frequent()),
+        [preset] if preset == "frequent" => ServerConfig::new().heartbeat(Heartbeat::frequent()),
         _ => ServerConfig::new(),
     };
     let mut endpoint = Endpoint::with(Options::server())?;
@@ -93,7 +93,7 @@ impl Crowd {
                 self.poll.registry().register(&mut peer.stream, Token(index), both)?;
                 match self.raw {
                     true => peer.open = true,
-                    false => peer.shake_hands(server)?,
+                    false => peer.send_handshake(server)?,
                 }
                 self.peers.push(peer);
             }
@@ -103,7 +103,7 @@ impl Crowd {
     }
 
     /// Half of them send a message, one after another, and read the echo.
-    fn talk(&mut self) -> io::Result<()> {
+    fn echo_half(&mut self) -> io::Result<()> {
         let message = vec![b'm'; MESSAGE];
         for index in (0..self.peers.len()).step_by(2) {
             let peer = &mut self.peers[index];
@@ -167,7 +167,7 @@ struct Case {
 const CASES: [Case; 3] = [
     Case { name: "floor: TCP on mio", server: &["serve-floor"], raw: true },
     Case { name: "WebSocket", server: &["serve-idle", "default"], raw: false },
-    Case { name: "WebSocket, heartbeat live", server: &["serve-idle", "live"], raw: false },
+    Case { name: "WebSocket, frequent heartbeat", server: &["serve-idle", "frequent"], raw: false },
 ];
 
 pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
@@ -205,16 +205,16 @@ pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
         let before = system::process_time(server.pid)?;
         crowd.idle(time)?;
         let cpu = system::process_time(server.pid)? - before;
-        crowd.talk()?;
+        crowd.echo_half()?;
         crowd.idle(SETTLE)?;
-        let talked = each(system::resident(server.pid)?);
+        let after_echoes = each(system::resident(server.pid)?);
         // The side that closes first keeps its ports for a minute: not the one with so many.
         drop(server);
         table.row(vec![
             case.name.to_owned(),
             clients.to_string(),
             idle.to_string(),
-            talked.to_string(),
+            after_echoes.to_string(),
             format!("{:.0}", cpu.as_secs_f64() * 1e6 / time.as_secs_f64()),
             format!("{:.1}", connecting.as_secs_f64() * 1e6 / clients as f64),
         ]);

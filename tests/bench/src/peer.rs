@@ -39,7 +39,7 @@ impl Peer {
     }
 
     /// Requests a WebSocket.
-    pub fn shake_hands(&mut self, server: SocketAddr) -> io::Result<()> {
+    pub fn send_handshake(&mut self, server: SocketAddr) -> io::Result<()> {
         self.outbox.extend_from_slice(
             format!(
                 "GET / HTTP/1.1\r\nHost: {server}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

@@ -1,10 +1,10 @@
 //! The desktop example, from both sides: its window on a virtual display, its page in a browser, and the library's own
 //! client driving the browser.
 //!
-//! `run.sh` builds the prerequisites and starts it. `SCREENSHOTS=FOLDER` keeps pictures: the pages as `.png`, the
+//! `run.sh` builds the prerequisites and starts it. `SCREENSHOTS=FOLDER` saves pictures: the pages as `.png`, the
 //! window as `.xwd`.
 
-#![allow(clippy::print_stdout)] // it is a test
+#![allow(clippy::print_stdout)] // a test program
 
 mod net;
 mod processes;
@@ -31,22 +31,22 @@ const TILES: (Range<usize>, Range<usize>) = (18..474, 458..582);
 const WAVE: (Range<usize>, Range<usize>) = (32..928, 140..432);
 
 fn main() -> ExitCode {
-    let mut sum = Sum::default();
+    let mut summary = Summary::default();
     match Stage::set() {
-        Ok(mut stage) => play(&mut stage, &mut sum),
-        Err(error) => sum.add("all programs start", Err(error)),
+        Ok(mut stage) => run_checks(&mut stage, &mut summary),
+        Err(error) => summary.add("all programs start", Err(error)),
     }
-    println!("desktop:\n{} passed, {} failed", sum.passed, sum.failed);
-    if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!("desktop:\n{} passed, {} failed", summary.passed, summary.failed);
+    if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 #[derive(Default)]
-struct Sum {
+struct Summary {
     passed: u32,
     failed: u32,
 }
 
-impl Sum {
+impl Summary {
     fn add(&mut self, name: &str, outcome: Outcome<()>) {
         match outcome {
             Ok(()) => {
@@ -81,8 +81,8 @@ impl Stage {
         let scratch = Scratch::new()?;
         let display = Display::start(scratch.path())?;
         let (app, port) = display.run(&example, 0)?;
-        let window = display.hands("search --sync --onlyvisible --name ^Live.scope$")?;
-        display.hands(&format!("windowfocus --sync {window}"))?;
+        let window = display.xdotool("search --sync --onlyvisible --name ^Live.scope$")?;
+        display.xdotool(&format!("windowfocus --sync {window}"))?;
         let (browser, devtools) = chromium(&scratch.path().join("profile"))?;
         let net = Net::new(&format!("ws://127.0.0.1:{port}/live"), &devtools)?;
         Ok(Self { net, _browser: browser, app, port, example, window, display, scratch, screenshots })
@@ -92,7 +92,7 @@ impl Stage {
         format!("http://127.0.0.1:{}/", self.port)
     }
 
-    fn look(&self) -> Outcome<Picture> {
+    fn picture(&self) -> Outcome<Picture> {
         Picture::take(self.scratch.path())
     }
 
@@ -109,7 +109,7 @@ impl Stage {
         })
     }
 
-    fn keep_window(&self, name: &str) -> Outcome<()> {
+    fn save_window(&self, name: &str) -> Outcome<()> {
         if let Some(folder) = &self.screenshots {
             fs::create_dir_all(folder)?;
             fs::copy(self.scratch.path().join("Xvfb_screen0"), folder.join(format!("{name}.xwd")))?;
@@ -117,7 +117,7 @@ impl Stage {
         Ok(())
     }
 
-    fn keep_page(&mut self, name: &str) -> Outcome<()> {
+    fn save_page(&mut self, name: &str) -> Outcome<()> {
         let Some(folder) = self.screenshots.clone() else { return Ok(()) };
         let picture = self.net.call("Page.captureScreenshot", json!({}))?;
         let picture = picture["data"].as_str().unwrap_or_default();
@@ -126,22 +126,22 @@ impl Stage {
     }
 }
 
-type Act = fn(&mut Stage) -> Outcome<()>;
+type Check = fn(&mut Stage) -> Outcome<()>;
 
-fn play(stage: &mut Stage, sum: &mut Sum) {
-    let story: [(&str, Act); 9] = [
+fn run_checks(stage: &mut Stage, summary: &mut Summary) {
+    let checks: [(&str, Check); 9] = [
         ("the window draws frame after frame", frames_grow),
         ("the curve in the window moves", curve_moves),
         ("the page opens, shows the window's state, and gets a tile", page_opens),
-        ("the slider in the page moves the wave in the window", slider_arrives),
-        ("mouse, wheel and keys in the window move the sliders in the page", window_arrives),
+        ("the slider in the page moves the wave in the window", slider_moves_window),
+        ("mouse, wheel and keys in the window move the sliders in the page", window_moves_sliders),
         ("the program keeps serving while its window is hidden", hidden),
         ("fifty flooding sockets get all their answers, and no frame waits for more than a turn", flood),
         ("closing the window sends 1001 to every connection", closing),
-        ("page and client reconnect when the window is back", coming_back),
+        ("page and client reconnect when the window is back", reconnecting),
     ];
-    for (name, act) in story {
-        sum.add(name, act(stage));
+    for (name, check) in checks {
+        summary.add(name, check(stage));
     }
 }
 
@@ -163,7 +163,7 @@ fn frames_grow(stage: &mut Stage) -> Outcome<()> {
 }
 
 fn curve_moves(stage: &mut Stage) -> Outcome<()> {
-    let before = stage.look()?.part(WAVE.0, WAVE.1);
+    let before = stage.picture()?.part(WAVE.0, WAVE.1);
     let folder = stage.scratch.path().to_owned();
     stage.net.until("another picture", |_| {
         let now = Picture::take(&folder).ok()?.part(WAVE.0, WAVE.1);
@@ -185,27 +185,27 @@ fn page_opens(stage: &mut Stage) -> Outcome<()> {
         "pen.getImageData(0, 0, pen.canvas.width, pen.canvas.height).data.some((part) => part > 0)",
     )?;
     stage.tiles_until(|pixels| pixels == 2 * one)?;
-    stage.keep_window("window")?;
-    stage.keep_page("page")
+    stage.save_window("window")?;
+    stage.save_page("page")
 }
 
-fn slider_arrives(stage: &mut Stage) -> Outcome<()> {
+fn slider_moves_window(stage: &mut Stage) -> Outcome<()> {
     for (id, share) in [("amplitude", 0.77), ("frequency", 0.4)] {
         let before = number(stage.net.state(), id);
         stage.net.click(id, share)?;
         let wanted = stage.net.page(&format!("document.getElementById('{id}').valueAsNumber"))?;
         let wanted = wanted.as_f64().ok_or("the slider has no value")?;
         expect((wanted - before).abs() > 0.5, || format!("{id} stayed at {wanted}"))?;
-        // The program has 32-bit numbers.
+        // The program uses 32-bit floats.
         stage.net.state_until(id, |state| (number(state, id) - wanted).abs() < 0.01)?;
     }
     Ok(())
 }
 
-fn window_arrives(stage: &mut Stage) -> Outcome<()> {
+fn window_moves_sliders(stage: &mut Stage) -> Outcome<()> {
     let window = stage.window.clone();
-    // Each changes one of the two, and the page must follow.
-    let ways = [
+    // Each changes one of the two values, and the page must show it.
+    let inputs = [
         (
             "amplitude",
             format!(
@@ -216,12 +216,12 @@ fn window_arrives(stage: &mut Stage) -> Outcome<()> {
         ("amplitude", "key Down Down".to_owned()),
         ("frequency", "key Left".to_owned()),
     ];
-    for (id, way) in ways {
+    for (id, input) in inputs {
         let before = number(stage.net.state(), id);
-        stage.display.hands(&way)?;
+        stage.display.xdotool(&input)?;
         let state =
-            stage.net.state_until(&format!("{way}: a change"), |state| number(state, id) != before)?;
-        // More changes may be in flight: in the end the page shows the newest.
+            stage.net.state_until(&format!("{input}: a change"), |state| number(state, id) != before)?;
+        // More changes may be in flight: finally the page shows the newest.
         stage.net.page_until(&format!(
             "Math.abs(document.getElementById('{id}').valueAsNumber - state.{id}) < 0.51 && state.{id} !== {before}"
         ))?;
@@ -232,11 +232,11 @@ fn window_arrives(stage: &mut Stage) -> Outcome<()> {
 
 fn hidden(stage: &mut Stage) -> Outcome<()> {
     let window = stage.window.clone();
-    stage.display.hands(&format!("windowunmap --sync {window}"))?;
+    stage.display.xdotool(&format!("windowunmap --sync {window}"))?;
     let before = number(stage.net.state(), "due");
     stage.net.state_until("a second without a window", |state| number(state, "due") >= before + 60.0)?;
     stage.net.page_until(&format!("state.due >= {}", before + 60.0))?;
-    stage.display.hands(&format!("windowmap --sync {window} windowfocus --sync {window}"))?;
+    stage.display.xdotool(&format!("windowmap --sync {window} windowfocus --sync {window}"))?;
     let frames = number(stage.net.state(), "frames");
     stage.net.state_until("frames again", |state| number(state, "frames") > frames).map(drop)
 }
@@ -255,34 +255,36 @@ fn flood(stage: &mut Stage) -> Outcome<()> {
     let begin = stage.net.state_until("fifty flooding sockets", |state| state["floods"] == 50)?;
     let half = number(&begin, "due") + 120.0;
     stage.net.state_until("two seconds of flood", |state| number(state, "due") >= half)?;
-    stage.keep_window("flood")?;
-    stage.keep_page("flood")?;
+    stage.save_window("flood")?;
+    stage.save_page("flood")?;
     stage.net.page_until("document.body.dataset.flood?.startsWith('{')")?;
     let end = stage.net.state_until("the end of the flood", |state| state["floods"] == 0)?;
-    let told = stage.net.page("document.body.dataset.flood")?;
-    let told: Value = serde_json::from_str(told.as_str().unwrap_or_default())?;
-    stage.keep_page("flooded")?;
+    let result = stage.net.page("document.body.dataset.flood")?;
+    let result: Value = serde_json::from_str(result.as_str().unwrap_or_default())?;
+    stage.save_page("flooded")?;
 
-    let (sent, back) = (number(&told, "sent"), number(&told, "back"));
+    let (sent, back) = (number(&result, "sent"), number(&result, "back"));
     println!(
-        "      {sent} messages sent, {back} came back; {} of {} frames drawn, of a quiet {:.0} %; the worst turn {} µs",
+        "      {sent} messages sent, {back} echoed; {} of {} frames drawn, {:.0} % without the flood; worst turn {} µs",
         number(&end, "frames") - number(&begin, "frames"),
         number(&end, "due") - number(&begin, "due"),
         100.0 * quiet_share,
         number(&end, "turn"),
     );
-    expect(told["opened"] == 50 && told["answered"] == 50 && sent > 0.0 && sent == back, || {
-        format!("{told}")
+    expect(result["opened"] == 50 && result["answered"] == 50 && sent > 0.0 && sent == back, || {
+        format!("{result}")
     })?;
     // This is exact: one turn lies between requesting a frame and drawing it.
     expect(number(&end, "waited") <= 1.0, || format!("a frame waited for {} turns", end["waited"]))?;
     // This guards against a frozen window: how many frames there are depends on the rest of the machine.
     let flood_share = share(&begin, &end);
-    expect(flood_share >= 0.25 * quiet_share, || format!("{flood_share} of the frames, quiet {quiet_share}"))
+    expect(flood_share >= 0.25 * quiet_share, || {
+        format!("{flood_share} of the frames, {quiet_share} without the flood")
+    })
 }
 
 fn closing(stage: &mut Stage) -> Outcome<()> {
-    stage.display.hands("key Escape")?;
+    stage.display.xdotool("key Escape")?;
     let code = stage.net.live_closed()?;
     expect(code == 1001, || format!("our client received {code}"))?;
     let status = stage.app.wait()?;
@@ -290,7 +292,7 @@ fn closing(stage: &mut Stage) -> Outcome<()> {
     stage.net.page_until("document.body.dataset.state === 'closed'")
 }
 
-fn coming_back(stage: &mut Stage) -> Outcome<()> {
+fn reconnecting(stage: &mut Stage) -> Outcome<()> {
     (stage.app, _) = stage.display.run(&stage.example, stage.port)?;
     stage.net.state_until("both pages", |state| state["pages"] == 2)?;
     stage.net.page_until("document.body.dataset.state === 'open'")

@@ -1,4 +1,4 @@
-//! The library's own client, twice on one endpoint: as a page that listens to the example, and as the driver of the
+//! The library's own client, twice on one endpoint: as a page that receives the example's state, and to drive the
 //! browser by the DevTools protocol.
 
 use crate::Outcome;
@@ -15,14 +15,14 @@ pub(crate) struct Net {
     endpoint: Endpoint,
     live: ClientId,
     devtools: ClientId,
-    heard: Heard,
+    received: Received,
     last_call: u64,
     session: String,
 }
 
-/// What the two have received.
+/// The input of both connections.
 #[derive(Default)]
-struct Heard {
+struct Received {
     /// The newest state of the example.
     state: Value,
     /// How many states arrived.
@@ -42,11 +42,11 @@ impl Net {
         let policy = ClientConfig::new().reconnect(Reconnect::default());
         let live = connections.connect(live, policy)?;
         let devtools = connections.connect(devtools, ClientConfig::new())?;
-        let (heard, session) = (Heard::default(), String::new());
-        let mut net = Self { endpoint, live, devtools, heard, last_call: 0, session };
+        let (received, session) = (Received::default(), String::new());
+        let mut net = Self { endpoint, live, devtools, received, last_call: 0, session };
         net.until("both connections", |net| {
             let open = net.endpoint.connections().client(devtools).connection().is_some();
-            (open && net.heard.states > 0).then_some(())
+            (open && net.received.states > 0).then_some(())
         })?;
         Ok(net)
     }
@@ -55,45 +55,45 @@ impl Net {
     pub(crate) fn until<T>(
         &mut self,
         what: &str,
-        mut look: impl FnMut(&mut Self) -> Option<T>,
+        mut find: impl FnMut(&mut Self) -> Option<T>,
     ) -> Outcome<T> {
         let start = Instant::now();
         loop {
-            if let Some(found) = look(self) {
+            if let Some(found) = find(self) {
                 return Ok(found);
             }
-            if let Some(failure) = self.heard.failure.take() {
+            if let Some(failure) = self.received.failure.take() {
                 return Err(failure.into());
             }
             if start.elapsed() > HANG {
                 return Err(
-                    format!("timed out waiting for {what}; the last state: {}", self.heard.state).into()
+                    format!("timed out waiting for {what}; the last state: {}", self.received.state).into()
                 );
             }
-            let Self { endpoint, heard, live, devtools, .. } = self;
+            let Self { endpoint, received, live, devtools, .. } = self;
             endpoint.poll(Some(Duration::from_millis(50)), |connections, event| {
-                heard.hear(connections, (*live, *devtools), event);
+                received.handle(connections, (*live, *devtools), event);
             })?;
         }
     }
 
     /// The newest state.
     pub(crate) fn state(&self) -> &Value {
-        &self.heard.state
+        &self.received.state
     }
 
     /// Waits for a later state that satisfies the condition.
     pub(crate) fn state_until(&mut self, what: &str, done: impl Fn(&Value) -> bool) -> Outcome<Value> {
-        let before = self.heard.states;
+        let before = self.received.states;
         self.until(what, |net| {
-            let fresh = net.heard.states > before;
-            (fresh && done(&net.heard.state)).then(|| net.heard.state.clone())
+            let fresh = net.received.states > before;
+            (fresh && done(&net.received.state)).then(|| net.received.state.clone())
         })
     }
 
     /// Waits until the example has closed the live connection; returns its code.
     pub(crate) fn live_closed(&mut self) -> Outcome<u16> {
-        self.until("the close of the live connection", |net| net.heard.closed.take())
+        self.until("the close of the live connection", |net| net.received.closed.take())
     }
 
     /// Opens a page, which later calls address.
@@ -105,7 +105,7 @@ impl Net {
         self.call("Page.navigate", json!({ "url": url })).map(drop)
     }
 
-    /// Calls a method of the DevTools protocol; its result.
+    /// Calls a method of the DevTools protocol; returns its result.
     pub(crate) fn call(&mut self, method: &str, params: Value) -> Outcome<Value> {
         self.last_call += 1;
         let id = self.last_call;
@@ -114,16 +114,17 @@ impl Net {
             call["sessionId"] = self.session.clone().into();
         }
         let connections = self.endpoint.connections();
-        let devtools = connections.client(self.devtools).connection().ok_or("the browser is gone")?;
+        let devtools =
+            connections.client(self.devtools).connection().ok_or("the browser connection is closed")?;
         connections.send(devtools, call.to_string())?;
-        let answer = self.until(method, |net| net.heard.answers.remove(&id))?;
+        let answer = self.until(method, |net| net.received.answers.remove(&id))?;
         match answer.get("result") {
             Some(result) => Ok(result.clone()),
             None => Err(format!("{method}: {}", answer["error"]).into()),
         }
     }
 
-    /// The value of an expression in the page; of a promise, its result.
+    /// Returns the value of an expression in the page, awaiting a promise.
     pub(crate) fn page(&mut self, expression: &str) -> Outcome<Value> {
         let params = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
         let answer = self.call("Runtime.evaluate", params)?;
@@ -135,10 +136,10 @@ impl Net {
 
     /// Waits until an expression is true in the page, which evaluates it with every animation frame.
     pub(crate) fn page_until(&mut self, expression: &str) -> Outcome<()> {
-        let look = format!(
-            "new Promise((so) => (function look() {{ ({expression}) ? so(true) : requestAnimationFrame(look); }})())"
+        let wait = format!(
+            "new Promise((resolve) => (function poll() {{ ({expression}) ? resolve(true) : requestAnimationFrame(poll); }})())"
         );
-        self.page(&look).map(drop).map_err(|error| format!("{expression}: {error}").into())
+        self.page(&wait).map(drop).map_err(|error| format!("{expression}: {error}").into())
     }
 
     /// Presses the mouse on an element of the page, at a fraction of its width.
@@ -157,12 +158,17 @@ impl Net {
     }
 }
 
-impl Heard {
-    fn hear(&mut self, connections: &Connections, (live, devtools): (ClientId, ClientId), event: Event<'_>) {
+impl Received {
+    fn handle(
+        &mut self,
+        connections: &Connections,
+        (live, devtools): (ClientId, ClientId),
+        event: Event<'_>,
+    ) {
         match event {
             Event::Message(id, Message::Text(text)) => {
                 let Ok(json) = serde_json::from_str::<Value>(&text) else {
-                    self.failure = Some(format!("this is no JSON: {text}"));
+                    self.failure = Some(format!("invalid JSON: {text}"));
                     return;
                 };
                 match connections.client_of(id) {

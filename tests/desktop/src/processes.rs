@@ -40,17 +40,17 @@ impl Process {
             false => child.stdout.take().map(|pipe| Box::new(pipe) as _),
         };
         let process = Self(child);
-        let (tell, told) = mpsc::channel();
-        // It reads to EOF: the program must not block on a full pipe.
+        let (sender, receiver) = mpsc::channel();
+        // Reads to EOF: the program must not block on a full pipe.
         thread::spawn(move || {
             for line in BufReader::new(output?).lines().map_while(Result::ok) {
                 if let Some(found) = find(&line) {
-                    let _ = tell.send(found);
+                    let _ = sender.send(found);
                 }
             }
             Some(())
         });
-        let found = told.recv_timeout(HANG).map_err(|_| format!("{name} did not start"))?;
+        let found = receiver.recv_timeout(HANG).map_err(|_| format!("{name} did not start"))?;
         Ok((process, found))
     }
 
@@ -122,7 +122,7 @@ impl Display {
     }
 
     /// Sends mouse or keyboard input through the X server; returns the output of xdotool.
-    pub(crate) fn hands(&self, arguments: &str) -> Outcome<String> {
+    pub(crate) fn xdotool(&self, arguments: &str) -> Outcome<String> {
         let output =
             Command::new("xdotool").args(arguments.split(' ')).env("DISPLAY", &self.name).output()?;
         match output.status.success() {

@@ -2,9 +2,8 @@
 //! receive the same messages, answer the same pings, and end with the same close code. Any difference must be one that
 //! `differences` lists, each with its rule; any other fails.
 //!
-//! `run.sh` runs it. `SEEDS=1000000` runs that many streams of bytes; `SEED=7` runs that one, and prints what each made
-//! of it.
-#![allow(clippy::print_stdout)] // it is a test
+//! `run.sh` runs it. `SEEDS=1000000` runs that many streams of bytes; `SEED=7` runs that one, and prints each outcome.
+#![allow(clippy::print_stdout)] // a test program
 
 mod differences;
 mod ours;
@@ -32,7 +31,7 @@ pub(crate) enum Role {
     Client,
 }
 
-/// What an implementation made of a stream of bytes.
+/// How an implementation read a stream of bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outcome {
     /// The whole messages, and whether each is text.
@@ -58,7 +57,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Bytes, if there are not too many.
+/// Formats at most 20 bytes.
 fn short(data: &[u8]) -> String {
     let begin = data[..data.len().min(20)].escape_ascii();
     if data.len() > 20 { format!("{begin}… ({} bytes)", data.len()) } else { begin.to_string() }
@@ -78,8 +77,8 @@ pub(crate) struct Others {
 }
 
 impl Others {
-    pub(crate) fn read(&mut self, who: Other, role: Role, bytes: &[u8]) -> Result<Outcome, Box<dyn Error>> {
-        match who {
+    pub(crate) fn read(&mut self, other: Other, role: Role, bytes: &[u8]) -> Result<Outcome, Box<dyn Error>> {
+        match other {
             Other::Tungstenite => Ok(tungstenite::read(role, bytes)),
             Other::Wsproto => self.wsproto.read(role, bytes),
         }
@@ -100,26 +99,26 @@ fn run() -> Result<usize, Box<dyn Error>> {
     let python = std::env::args().nth(1).ok_or("usage: ws-differential PYTHON")?;
     let mut others = Others { wsproto: wsproto::Wsproto::start(&python)? };
     if let Some(seed) = number("SEED")? {
-        return tell(&mut others, seed).map(|()| 0);
+        return print_outcomes(&mut others, seed).map(|()| 0);
     }
     let (mut passed, mut failed) = (0, 0);
-    let mut note = |name: &str, outcome: Result<(), String>| match outcome {
+    let mut report = |name: &str, outcome: Result<(), String>| match outcome {
         Ok(()) => {
             passed += 1;
             println!("ok    {name}");
         }
-        Err(why) => {
+        Err(reason) => {
             failed += 1;
-            println!("FAIL  {name}: {why}");
+            println!("FAIL  {name}: {reason}");
         }
     };
     for difference in DIFFERENCES {
         let name = format!("{:?}: {}", difference.with, difference.rule);
-        note(&name, difference.is_still_there(&mut others)?);
+        report(&name, difference.still_exists(&mut others)?);
     }
     let seeds = number("SEEDS")?.unwrap_or(SEEDS);
     let mut counts = [0; DIFFERENCES.len()];
-    // Unlisted differences, by the answers, with their number and the first seed.
+    // Unlisted differences by outcome, with their count and first seed.
     let (mut unknown, mut ended) = (BTreeMap::<_, (u64, u64)>::new(), 0);
     for seed in 0..seeds {
         let (role, bytes, ours) = read_ours(seed)?;
@@ -139,8 +138,8 @@ fn run() -> Result<usize, Box<dyn Error>> {
     for (difference, count) in DIFFERENCES.iter().zip(counts) {
         println!("{count:7} times {:?}: {}", difference.with, difference.rule);
     }
-    note(
-        "every other stream is read alike by all three",
+    report(
+        "all three read every other stream alike",
         match unknown.is_empty() {
             true => Ok(()),
             false => Err(format!("{} kinds of differences that are not listed", unknown.len())),
@@ -153,7 +152,7 @@ fn run() -> Result<usize, Box<dyn Error>> {
         let theirs = others.read(with, role, &smallest)?;
         println!("{count} times, as with SEED={seed}: {kind}");
         println!("  a {role:?} that reads {}", short(&smallest));
-        println!("  {with:?} says {theirs}, we say {}, for {:?}", ours.outcome, ours.error);
+        println!("  {with:?}: {theirs}, ours: {}, for {:?}", ours.outcome, ours.error);
     }
     println!("differential:\n{passed} passed, {failed} failed");
     Ok(failed)
@@ -163,7 +162,7 @@ fn number(name: &str) -> Result<Option<u64>, Box<dyn Error>> {
     Ok(std::env::var(name).ok().map(|text| text.parse()).transpose()?)
 }
 
-/// The stream of a seed, and what we make of it, in one piece and cut anywhere.
+/// Returns the stream of a seed and our outcome, which must not depend on the cuts.
 fn read_ours(seed: u64) -> Result<(Role, Vec<u8>, ours::Ours), Box<dyn Error>> {
     let mut rng = Rng::new(seed);
     let role = rng.pick(&[Role::Server, Role::Client]);
@@ -172,7 +171,7 @@ fn read_ours(seed: u64) -> Result<(Role, Vec<u8>, ours::Ours), Box<dyn Error>> {
     let again = ours::read(role, &bytes, &mut rng)?;
     if ours != again {
         return Err(
-            format!("SEED={seed}: cut otherwise it is {} and not {}", again.outcome, ours.outcome).into()
+            format!("SEED={seed}: other cuts give {} instead of {}", again.outcome, ours.outcome).into()
         );
     }
     Ok((role, bytes, ours))
@@ -182,7 +181,7 @@ enum Explained {
     Same,
     /// A listed difference.
     Listed(usize),
-    /// The code of their Close, and of that with the rest of the frame.
+    /// The code of their Close, and with the rest of the frame.
     Not {
         close: Option<u16>,
         completed: Option<u16>,
@@ -200,7 +199,7 @@ fn explain(
     if theirs == ours.outcome {
         return Ok(Explained::Same);
     }
-    // Given what it waits for, it may answer the same.
+    // Given the rest of the frame, it may answer the same.
     let rest = streams::rest(bytes, last_frame(bytes));
     let is_endless = rest.is_none();
     let completed = match (theirs.close, rest) {
@@ -208,12 +207,13 @@ fn explain(
         _ => None,
     };
     let case = Case { ours, theirs: &theirs, completed: completed.as_ref(), is_endless };
-    let listed = DIFFERENCES.iter().position(|difference| difference.with == with && (difference.is)(&case));
+    let listed =
+        DIFFERENCES.iter().position(|difference| difference.with == with && (difference.matches)(&case));
     let completed = completed.as_ref().and_then(|completed| completed.close);
     Ok(listed.map_or(Explained::Not { close: theirs.close, completed }, Explained::Listed))
 }
 
-/// Where the last, incomplete frame begins.
+/// Returns where the last, incomplete frame begins.
 fn last_frame(bytes: &[u8]) -> usize {
     let mut at = 0;
     while let Some(len) = streams::frame_length(&bytes[at..]).filter(|len| *len <= bytes.len() - at) {
@@ -225,7 +225,7 @@ fn last_frame(bytes: &[u8]) -> usize {
     at
 }
 
-/// Removes what the difference does not need.
+/// Removes bytes that the difference does not need.
 fn shrink(others: &mut Others, role: Role, bytes: Vec<u8>, with: Other) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut smallest = bytes;
     loop {
@@ -250,8 +250,8 @@ fn shrink(others: &mut Others, role: Role, bytes: Vec<u8>, with: Other) -> Resul
     }
 }
 
-/// What each makes of one stream.
-fn tell(others: &mut Others, seed: u64) -> Result<(), Box<dyn Error>> {
+/// Prints the outcome of each implementation for one stream.
+fn print_outcomes(others: &mut Others, seed: u64) -> Result<(), Box<dyn Error>> {
     let (role, bytes, ours) = read_ours(seed)?;
     println!("a {role:?} reads {}", bytes.escape_ascii());
     println!("ws-proto: {} {:?}", ours.outcome, ours.error);

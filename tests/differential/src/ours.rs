@@ -1,4 +1,4 @@
-//! What `ws-proto` makes of a stream of bytes, cut anywhere.
+//! How `ws-proto` reads a stream of bytes, cut anywhere.
 
 use crate::rng::Rng;
 use crate::{MESSAGE_LIMIT, Outcome, Role};
@@ -29,14 +29,14 @@ pub(crate) fn read(role: Role, bytes: &[u8], rng: &mut Rng) -> Result<Ours, Box<
     let most = rng.pick(&[1, 3, 20, 1000, usize::MAX]);
     while !rest.is_empty() {
         let n = 1 + rng.below(most.min(rest.len()));
-        let (mut input, behind) = rest.split_at_mut(n);
+        let (mut input, after) = rest.split_at_mut(n);
         while let Some(event) = connection.handle_input(now, &mut input) {
             match event {
                 Event::Message(message) => messages.push((message.is_text(), message.as_bytes().to_vec())),
-                event => return Err(format!("{event:?} was reported").into()),
+                event => return Err(format!("unexpected event {event:?}").into()),
             }
         }
-        rest = behind;
+        rest = after;
         while connection.outbox().has_remaining() {
             let chunk = connection.outbox().chunk().to_vec();
             connection.handle_written(now, chunk.len());
@@ -58,7 +58,7 @@ pub(crate) fn read(role: Role, bytes: &[u8], rng: &mut Rng) -> Result<Ours, Box<
     Ok(Ours { outcome: Outcome { messages, pongs, close }, error })
 }
 
-/// The pongs of an output, and the code of its Close.
+/// Returns the pongs in an output, and the code of its Close.
 pub(crate) fn sent(mut output: &[u8]) -> (Vec<Vec<u8>>, Option<u16>) {
     let mut pongs = Vec::new();
     while output.has_remaining() {

@@ -1,4 +1,4 @@
-//! Streams of frames, valid and faulty ones.
+//! Valid and faulty streams of frames.
 
 use crate::rng::Rng;
 use crate::{MESSAGE_LIMIT, Role};
@@ -92,8 +92,8 @@ fn message(role: Role, rng: &mut Rng, out: &mut Vec<u8>) {
     let mut rest = &whole[..];
     for n in 0..fragments {
         let is_last = n + 1 == fragments;
-        let (part, behind) = rest.split_at(if is_last { rest.len() } else { rng.below(rest.len() + 1) });
-        rest = behind;
+        let (part, after) = rest.split_at(if is_last { rest.len() } else { rng.below(rest.len() + 1) });
+        rest = after;
         let first = if n == 0 { opcode } else { 0 } | if is_last { 0x80 } else { 0 };
         out.extend(frame(role, first, part, rng));
         if !is_last && rng.percent(30) {
@@ -159,12 +159,12 @@ fn fault(role: Role, rng: &mut Rng, out: &mut Vec<u8>) {
     }
 }
 
-/// Changes something without regard for frames.
+/// Changes bytes regardless of frames.
 fn mutate(rng: &mut Rng, bytes: &mut Vec<u8>) {
     if bytes.is_empty() {
         return;
     }
-    // The beginning of a stream has more of its structure.
+    // The beginning of a stream has more structure.
     let most = if rng.percent(50) { bytes.len().min(20) } else { bytes.len() };
     let at = rng.below(most);
     match rng.below(7) {

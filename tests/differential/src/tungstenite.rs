@@ -1,4 +1,4 @@
-//! What `tungstenite` makes of a stream of bytes.
+//! How `tungstenite` reads a stream of bytes.
 
 use crate::{MESSAGE_LIMIT, Outcome, Role, ours};
 use std::io::{self, ErrorKind, Read, Write};
@@ -38,7 +38,7 @@ pub(crate) fn read(role: Role, bytes: &[u8]) -> Outcome {
         WebSocketConfig::default().max_message_size(Some(MESSAGE_LIMIT)).max_frame_size(Some(MESSAGE_LIMIT));
     let mut socket = WebSocket::from_raw_socket(stream, role, Some(config));
     let mut messages = Vec::new();
-    // It names its faults, and leaves sending a Close to its user.
+    // It reports faults, and leaves sending a Close to its user.
     let fault = loop {
         match socket.read() {
             Ok(Message::Text(text)) => messages.push((true, text.as_bytes().to_vec())),

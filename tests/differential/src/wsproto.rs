@@ -1,4 +1,4 @@
-//! What `wsproto` makes of a stream of bytes: a script reads a line for each, and answers with one.
+//! How `wsproto` reads a stream of bytes: a script reads one line per stream, and answers with one.
 
 use crate::{Outcome, Role};
 use std::error::Error;
@@ -9,8 +9,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 pub(crate) struct Wsproto {
     child: Child,
-    to: ChildStdin,
-    from: BufReader<ChildStdout>,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
 }
 
 impl Wsproto {
@@ -18,9 +18,9 @@ impl Wsproto {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("read.py");
         let mut child =
             Command::new(python).arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let to = child.stdin.take().ok_or("no pipe")?;
-        let from = BufReader::new(child.stdout.take().ok_or("no pipe")?);
-        Ok(Self { child, to, from })
+        let stdin = child.stdin.take().ok_or("no pipe")?;
+        let stdout = BufReader::new(child.stdout.take().ok_or("no pipe")?);
+        Ok(Self { child, stdin, stdout })
     }
 
     pub(crate) fn read(&mut self, role: Role, bytes: &[u8]) -> Result<Outcome, Box<dyn Error>> {
@@ -29,15 +29,15 @@ impl Wsproto {
             write!(line, "{byte:02x}")?;
         }
         line.push('\n');
-        self.to.write_all(line.as_bytes())?;
+        self.stdin.write_all(line.as_bytes())?;
         let mut answer = String::new();
-        self.from.read_line(&mut answer)?;
+        self.stdout.read_line(&mut answer)?;
         let mut outcome = Outcome::default();
-        let mut words = answer.split_whitespace();
-        let close = words.next().ok_or("wsproto said nothing")?;
+        let mut outcomes = answer.split_whitespace();
+        let close = outcomes.next().ok_or("wsproto printed nothing")?;
         outcome.close = if close == "waits" { None } else { Some(close.parse()?) };
-        for word in words {
-            let (kind, hex) = word.split_at(1);
+        for item in outcomes {
+            let (kind, hex) = item.split_at(1);
             let data = bytes_of(hex)?;
             match kind {
                 "t" => outcome.messages.push((true, data)),

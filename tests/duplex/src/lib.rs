@@ -1,4 +1,4 @@
-//! What each end sends and receives in the exchanges of this folder, whichever library it uses.
+//! The messages that each end of these exchanges sends and receives, whichever library it uses.
 //!
 //! A program is started as `PROGRAM server SCENARIO COUNT LENGTH`, prints its URL, and serves until it is killed; or as
 //! `PROGRAM client SCENARIO COUNT LENGTH URL`. LENGTH is that of each message in bytes; its first four are its number.
@@ -20,11 +20,11 @@ const ALL: &str = "all";
 /// The behaviour of one end. Every setting has its default, except the heartbeats of `Give` and `Take`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
-    /// Sends COUNT messages as soon as it is open, whatever a send answers, and receives as many.
+    /// Sends COUNT messages as soon as it is open, whatever a send returns, and receives as many.
     Burst,
     /// The same with back-pressure, as documented.
-    Book,
-    /// Sends COUNT messages as soon as it is open, and receives each of them back.
+    Paced,
+    /// Sends COUNT messages as soon as it is open, and receives their echoes.
     Upload,
     /// Echoes.
     Echo,
@@ -44,21 +44,21 @@ pub enum Scenario {
     Events,
 }
 
-/// What an end does after a message.
+/// The action of an end after a message.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
     Nothing,
     /// Sends this text.
-    Say(&'static str),
+    Send(&'static str),
     /// Echoes.
     Echo,
     /// Closes with 1000.
     Close,
 }
 
-/// What was sent and received on one connection.
+/// The messages sent and received on one connection.
 #[derive(Debug)]
-pub struct Talk {
+pub struct Exchange {
     pub scenario: Scenario,
     count: u32,
     length: usize,
@@ -66,12 +66,12 @@ pub struct Talk {
     sent: u32,
     received: u32,
     stopped: bool,
-    /// Whether the peer has everything.
-    told: bool,
+    /// Whether the peer has received everything.
+    peer_done: bool,
     fault: Option<String>,
 }
 
-impl Talk {
+impl Exchange {
     pub fn new(arguments: &Arguments) -> Self {
         Self {
             scenario: arguments.scenario,
@@ -81,21 +81,21 @@ impl Talk {
             sent: 0,
             received: 0,
             stopped: false,
-            told: false,
+            peer_done: false,
             fault: None,
         }
     }
 
-    /// The next message to send, its number in front; `None` when all were accepted.
-    pub fn say(&self) -> Option<Vec<u8>> {
-        let goes_on = match self.scenario {
-            Scenario::Burst | Scenario::Book | Scenario::Upload | Scenario::Feed | Scenario::Give => {
+    /// Returns the next message to send, its number first; `None` when all were accepted.
+    pub fn next_message(&self) -> Option<Vec<u8>> {
+        let continues = match self.scenario {
+            Scenario::Burst | Scenario::Paced | Scenario::Upload | Scenario::Feed | Scenario::Give => {
                 self.sent < self.count
             }
             Scenario::Full | Scenario::Congested | Scenario::Kept => !self.stopped,
             Scenario::Echo | Scenario::Take | Scenario::Events => false,
         };
-        if !goes_on {
+        if !continues {
             return None;
         }
         let mut message = vec![0; self.length];
@@ -103,15 +103,15 @@ impl Talk {
         Some(message)
     }
 
-    /// The message was accepted.
-    pub fn said(&mut self) {
+    /// Counts a message that was accepted.
+    pub fn record_sent(&mut self) {
         self.sent += 1;
     }
 
-    /// A message arrived, the bytes of a text or of a binary message.
-    pub fn heard(&mut self, message: &[u8]) -> Step {
+    /// Handles the bytes of a received text or binary message.
+    pub fn receive(&mut self, message: &[u8]) -> Step {
         if message == ALL.as_bytes() {
-            self.told = true;
+            self.peer_done = true;
         } else if message == b"stop" {
             self.stopped = true;
             println!("stopped\t{}", self.sent);
@@ -122,12 +122,12 @@ impl Talk {
         } else {
             let number = message.first_chunk().map(|number| u32::from_be_bytes(*number));
             if number != Some(self.received) || message.len() != self.length {
-                self.fail(format!("{} bytes came, numbered {number:?}", message.len()));
+                self.fail(format!("{} bytes, numbered {number:?}", message.len()));
                 return Step::Close;
             }
             self.received += 1;
             if self.has_all() && self.scenario != Scenario::Upload {
-                return if self.is_done() { Step::Close } else { Step::Say(ALL) };
+                return if self.is_done() { Step::Close } else { Step::Send(ALL) };
             }
         }
         if self.is_done() { Step::Close } else { Step::Nothing }
@@ -138,7 +138,7 @@ impl Talk {
         self.client
     }
 
-    /// Something went wrong at this end.
+    /// Records the first fault at this end.
     pub fn fail(&mut self, fault: impl Display) {
         self.fault.get_or_insert(fault.to_string());
     }
@@ -147,13 +147,13 @@ impl Talk {
         self.received == self.count
     }
 
-    /// Whether this end is the one that closes, and may do so now.
+    /// Whether this end closes the connection, and may do so now.
     fn is_done(&self) -> bool {
         match self.scenario {
-            // Both received everything; the client knows last, since it closes.
-            Scenario::Burst | Scenario::Book => self.client && self.has_all() && self.told,
+            // Both received everything; the client closes.
+            Scenario::Burst | Scenario::Paced => self.client && self.has_all() && self.peer_done,
             Scenario::Upload => self.has_all(),
-            Scenario::Give => self.told,
+            Scenario::Give => self.peer_done,
             _ => false,
         }
     }
@@ -188,7 +188,7 @@ impl Arguments {
         };
         let scenario = match scenario {
             "burst" => Scenario::Burst,
-            "book" => Scenario::Book,
+            "paced" => Scenario::Paced,
             "upload" if role == "client" => Scenario::Upload,
             "echo" => Scenario::Echo,
             "feed" => Scenario::Feed,

@@ -1,4 +1,4 @@
-//! How the ends of both adapters are configured.
+//! The configuration of both adapters.
 
 use crate::{Arguments, Scenario};
 use socket2::SockRef;
@@ -9,7 +9,7 @@ use ws_host::client::ClientConfig;
 use ws_host::server::ServerConfig;
 use ws_proto::{Config, Heartbeat};
 
-/// The settings of a server: the defaults, unless the scenario is about something else.
+/// Returns the settings of a server: the defaults, unless the scenario needs others.
 pub fn server(arguments: &Arguments) -> ServerConfig {
     let config = ServerConfig::new().connection(connection(arguments.scenario, Config::server()));
     match arguments.scenario {
@@ -19,7 +19,7 @@ pub fn server(arguments: &Arguments) -> ServerConfig {
     }
 }
 
-/// The listener of a server whose kernel buffers little pending output, as on a line that is no loopback.
+/// Returns a listener whose kernel buffers little pending output, as on a real network.
 pub fn narrow_listener() -> io::Result<TcpListener> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     // Each connection inherits it.
@@ -27,14 +27,14 @@ pub fn narrow_listener() -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// The settings of a client: the defaults, except for a heartbeat where the scenario is about one.
+/// Returns the settings of a client: the defaults, except the heartbeat of some scenarios.
 pub fn client(arguments: &Arguments) -> ClientConfig {
     ClientConfig::new().connection(connection(arguments.scenario, Config::client()))
 }
 
 fn connection(scenario: Scenario, config: Config) -> Config {
     match scenario {
-        // `Heartbeat::frequent` 2.5 times as fast, as is the link between the ends compared to the slow link that it
+        // 2.5 times as fast as `Heartbeat::frequent`: the test's link is as much faster than the slow link that it
         // models.
         Scenario::Give | Scenario::Take => {
             let heartbeat = Heartbeat::frequent();

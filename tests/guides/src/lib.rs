@@ -1,4 +1,4 @@
-//! Compiles the Rust of `docs/`, and holds its programs, which `tests/programs.rs` runs.
+//! Compiles the Rust in `docs/`. `tests/programs.rs` runs its programs.
 
 macro_rules! compile {
     ($($name:ident = $file:literal),* $(,)?) => {

@@ -1,4 +1,4 @@
-//! Runs the programs of the guides, each with a client or a server of another kind.
+//! Runs the programs of the guides, each with a third-party client or server.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,8 +12,8 @@ use tungstenite::{Message, WebSocket};
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 type Socket = WebSocket<MaybeTlsStream<TcpStream>>;
 
-/// Long enough for a machine that does something else as well.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Only guards against hanging, on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 macro_rules! program {
     ($name:literal) => {
@@ -21,7 +21,7 @@ macro_rules! program {
     };
 }
 
-/// One that serves, and says where in its first line.
+/// A running server, which prints its URL first.
 struct Program {
     child: Child,
     output: BufReader<ChildStdout>,
@@ -35,7 +35,7 @@ impl Program {
         let mut url = String::new();
         output.read_line(&mut url)?;
         let url = url.trim_end().to_owned();
-        assert!(url.starts_with("ws://"), "{path} says {url:?}");
+        assert!(url.starts_with("ws://"), "{path} prints {url:?}");
         Ok(Self { child, output, url })
     }
 
@@ -46,18 +46,18 @@ impl Program {
     }
 
     fn address(&self) -> &str {
-        let behind = self.url.trim_start_matches("ws://");
-        behind.split_once('/').map_or(behind, |(address, _)| address)
+        let rest = self.url.trim_start_matches("ws://");
+        rest.split_once('/').map_or(rest, |(address, _)| address)
     }
 
     fn connect(&self) -> Result<Socket> {
         connect(&*self.url)
     }
 
-    /// The status line and all behind it.
+    /// Returns the whole response, from the status line on.
     fn get(&self, path: &str) -> Result<String> {
         let mut stream = TcpStream::connect(self.address())?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         let host = self.address();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
         let mut answer = String::new();
@@ -76,12 +76,12 @@ impl Drop for Program {
 fn connect(request: impl IntoClientRequest) -> Result<Socket> {
     let (ws, _) = tungstenite::connect(request)?;
     if let MaybeTlsStream::Plain(stream) = ws.get_ref() {
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
     }
     Ok(ws)
 }
 
-/// The next text.
+/// Returns the next text message.
 fn text(ws: &mut Socket) -> Result<String> {
     loop {
         match ws.read()? {
@@ -92,8 +92,8 @@ fn text(ws: &mut Socket) -> Result<String> {
     }
 }
 
-/// Closes, and waits for the answer and for the end.
-fn part(mut ws: Socket) -> Result<()> {
+/// Closes, and waits until the connection has ended.
+fn close(mut ws: Socket) -> Result<()> {
     ws.close(None)?;
     loop {
         match ws.read() {
@@ -104,17 +104,17 @@ fn part(mut ws: Socket) -> Result<()> {
     }
 }
 
-fn echoes(program: &Program) -> Result<()> {
+fn assert_echoes(program: &Program) -> Result<()> {
     let mut ws = program.connect()?;
     let large = "x".repeat(1 << 20);
     for sent in ["hello", "", &large] {
         ws.send(Message::text(sent))?;
         assert_eq!(text(&mut ws)?, sent);
     }
-    part(ws)
+    close(ws)
 }
 
-fn answers(client: &str, server: &Program) -> Result<()> {
+fn assert_echo_printed(client: &str, server: &Program) -> Result<()> {
     let output = Command::new(client).arg(&server.url).output()?;
     let printed = String::from_utf8(output.stdout)?;
     assert!(output.status.success() && printed.contains("hello"), "{printed}");
@@ -122,23 +122,23 @@ fn answers(client: &str, server: &Program) -> Result<()> {
 }
 
 #[test]
-fn echo_servers_send_back_what_they_get() -> Result<()> {
-    echoes(&program!("echo")?)?;
-    echoes(&program!("tungstenite_echo")?)?;
-    echoes(&program!("tokio_echo")?)?;
-    echoes(&program!("axum_echo")?)
+fn echo_servers_return_each_message() -> Result<()> {
+    assert_echoes(&program!("echo")?)?;
+    assert_echoes(&program!("tungstenite_echo")?)?;
+    assert_echoes(&program!("tokio_echo")?)?;
+    assert_echoes(&program!("axum_echo")?)
 }
 
 #[test]
-fn clients_print_what_comes_back_and_part() -> Result<()> {
+fn clients_print_the_echo_and_close() -> Result<()> {
     let echo = program!("echo")?;
-    answers(env!("CARGO_BIN_EXE_client"), &echo)?;
-    answers(env!("CARGO_BIN_EXE_tokio_client"), &echo)?;
-    answers(env!("CARGO_BIN_EXE_tungstenite_client"), &echo)
+    assert_echo_printed(env!("CARGO_BIN_EXE_client"), &echo)?;
+    assert_echo_printed(env!("CARGO_BIN_EXE_tokio_client"), &echo)?;
+    assert_echo_printed(env!("CARGO_BIN_EXE_tungstenite_client"), &echo)
 }
 
 #[test]
-fn axum_routes_beside_the_socket_and_the_handshake_is_checked() -> Result<()> {
+fn axum_serves_routes_and_the_handshake_is_checked() -> Result<()> {
     let axum = program!("axum_echo")?;
     assert!(axum.get("/")?.contains("<h1>hello</h1>"));
     assert!(axum.get("/ws")?.starts_with("HTTP/1.1 426 "));
@@ -146,7 +146,7 @@ fn axum_routes_beside_the_socket_and_the_handshake_is_checked() -> Result<()> {
     request.headers_mut().insert("Origin", "https://elsewhere.example".parse()?);
     match tungstenite::connect(request) {
         Err(tungstenite::Error::Http(response)) => assert_eq!(response.status(), 403),
-        other => return Err(format!("a page of another origin got in: {:?}", other.err()).into()),
+        other => return Err(format!("a page of another origin was accepted: {:?}", other.err()).into()),
     }
     let mut request = axum.url.as_str().into_client_request()?;
     request.headers_mut().insert("Sec-WebSocket-Protocol", "chat.v1, chat.v2".parse()?);
@@ -168,11 +168,11 @@ fn the_room_has_a_page_a_broadcast_and_a_tick() -> Result<()> {
     for ws in [&mut one, &mut other] {
         let mut missing = vec!["hello", "tick"];
         while !missing.is_empty() {
-            let heard = text(ws)?;
-            missing.retain(|what| *what != heard);
+            let received = text(ws)?;
+            missing.retain(|text| *text != received);
         }
     }
-    part(one)
+    close(one)
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn callbacks_are_called() -> Result<()> {
     assert_eq!(text(&mut ws)?, "you are one of 1");
     ws.send(Message::text("hello"))?;
     assert_eq!(text(&mut ws)?, "1: hello");
-    part(ws)
+    close(ws)
 }
 
 #[test]
@@ -198,35 +198,35 @@ fn latency_is_printed() -> Result<()> {
 }
 
 #[test]
-fn presence_is_told() -> Result<()> {
+fn presence_is_announced() -> Result<()> {
     let program = program!("presence")?;
     let mut one = program.connect()?;
     assert!(text(&mut one)?.ends_with("is here, 1 in the room"));
     let other = program.connect()?;
     assert!(text(&mut one)?.ends_with("is here, 2 in the room"));
-    drop(other); // without a word
+    drop(other); // without a Close
     assert!(text(&mut one)?.ends_with("has left, 1 in the room"));
     Ok(())
 }
 
 #[test]
-fn the_best_subprotocol_is_chosen() -> Result<()> {
+fn the_preferred_subprotocol_is_selected() -> Result<()> {
     let program = program!("subprotocols")?;
-    for (offered, chosen) in [("chat.v1, chat.v2", "chat.v2"), ("chat.v1", "chat.v1")] {
+    for (offered, selected) in [("chat.v1, chat.v2", "chat.v2"), ("chat.v1", "chat.v1")] {
         let mut request = program.url.as_str().into_client_request()?;
         request.headers_mut().insert("Sec-WebSocket-Protocol", offered.parse()?);
-        assert_eq!(text(&mut connect(request)?)?, format!("we speak {chosen}"));
+        assert_eq!(text(&mut connect(request)?)?, format!("subprotocol: {selected}"));
     }
-    assert_eq!(text(&mut program.connect()?)?, "we speak none");
+    assert_eq!(text(&mut program.connect()?)?, "subprotocol: none");
     let client = env!("CARGO_BIN_EXE_subprotocol_client");
     let output = Command::new(client).arg(&program.url).output()?;
-    assert_eq!(String::from_utf8(output.stdout)?, "the server chose chat.v2\n");
+    assert_eq!(String::from_utf8(output.stdout)?, "the server selected chat.v2\n");
     Ok(())
 }
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_tells_every_client_1001() -> Result<()> {
+fn ctrl_c_sends_1001_to_every_client() -> Result<()> {
     for mut program in [program!("ctrl_c")?, program!("ctrl_c_async")?, program!("tokio_server")?] {
         let (mut one, mut other) = (program.connect()?, program.connect()?);
         one.send(Message::text("hello"))?;
@@ -240,7 +240,7 @@ fn ctrl_c_tells_every_client_1001() -> Result<()> {
                 }
             };
             assert_eq!(end.map(|frame| frame.code.into()), Some(1001_u16));
-            while ws.read().is_ok() {} // answers, and waits for the end
+            while ws.read().is_ok() {} // sends the reply, and waits for the end
         }
         assert!(program.child.wait()?.success());
     }
@@ -249,10 +249,10 @@ fn ctrl_c_tells_every_client_1001() -> Result<()> {
 
 #[cfg(unix)]
 #[test]
-fn a_server_of_tasks_publishes_to_its_room() -> Result<()> {
+fn a_server_with_a_task_per_connection_publishes_to_its_room() -> Result<()> {
     let program = program!("tokio_server")?;
     let (mut one, mut other) = (program.connect()?, program.connect()?);
-    // Each is in the room once it has heard itself.
+    // A client that receives its own message is in the room.
     for (ws, here) in [(&mut one, "one is here"), (&mut other, "the other is here")] {
         ws.send(Message::text(here))?;
         while text(ws)? != here {}

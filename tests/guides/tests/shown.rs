@@ -1,4 +1,4 @@
-//! The programs that the guides show are those that are run.
+//! Checks that the guides show exactly the programs that run.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,13 +22,13 @@ fn guides() -> io::Result<BTreeMap<String, String>> {
     files(&Path::new(HERE).join("../../docs"), ".md")
 }
 
-/// What stands between the fences of a guide that begin with this word.
+/// Returns the code blocks of a guide in one language.
 fn blocks<'g>(guide: &'g str, language: &str) -> Vec<&'g str> {
     let fence = format!("```{language}");
     let mut blocks = Vec::new();
     let mut rest = guide;
-    while let Some((_, behind)) = rest.split_once(&fence) {
-        let Some((_, body)) = behind.split_once('\n') else { break };
+    while let Some((_, opened)) = rest.split_once(&fence) {
+        let Some((_, body)) = opened.split_once('\n') else { break };
         let Some((block, after)) = body.split_once("```") else { break };
         blocks.push(block);
         rest = after;
@@ -37,7 +37,7 @@ fn blocks<'g>(guide: &'g str, language: &str) -> Vec<&'g str> {
 }
 
 #[test]
-fn every_program_is_shown_and_every_program_that_is_shown_is_run() -> io::Result<()> {
+fn the_guides_show_exactly_the_programs_that_run() -> io::Result<()> {
     let guides = guides()?;
     for (language, folder, ending, is_program) in
         [("rust", "src/bin", ".rs", "fn main"), ("js", "src/js", ".mjs", "import ")]
@@ -46,13 +46,13 @@ fn every_program_is_shown_and_every_program_that_is_shown_is_run() -> io::Result
         assert!(!programs.is_empty());
         for (name, program) in &programs {
             let shown = guides.values().any(|guide| blocks(guide, language).contains(&&**program));
-            assert!(shown, "no guide shows {name} as it is");
+            assert!(shown, "no guide shows {name} verbatim");
         }
         for (name, guide) in &guides {
             for block in blocks(guide, language).into_iter().filter(|block| block.contains(is_program)) {
                 assert!(
                     programs.values().any(|program| program == block),
-                    "{name} shows what is not run:\n{block}"
+                    "{name} shows a program that no test runs:\n{block}"
                 );
             }
         }
@@ -70,7 +70,7 @@ fn every_guide_is_compiled() -> io::Result<()> {
 }
 
 #[test]
-fn every_link_between_files_leads_somewhere() -> io::Result<()> {
+fn every_link_between_files_resolves() -> io::Result<()> {
     let folder = Path::new(HERE).join("../../docs");
     let root = Path::new(HERE).join("../..");
     let mut guides: Vec<_> = guides()?.into_iter().map(|(name, text)| (folder.join(name), text)).collect();

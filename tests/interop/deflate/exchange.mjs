@@ -1,7 +1,7 @@
-// Messages out, and the same messages back: shared by the JavaScript peers, including a page.
+// Sends messages and checks their echoes: shared by the JavaScript peers, including a page.
 
-const MESSAGES_ON_WAY = 32; // at most
-const BYTES_ON_WAY = 256 * 1024; // at most
+const MESSAGES_IN_FLIGHT = 32; // at most
+const BYTES_IN_FLIGHT = 256 * 1024; // at most
 const PAUSE_EVERY = 100; // messages
 const PAUSE = 2; // ms
 const TO_ALL_EVERY = 8; // messages
@@ -38,28 +38,28 @@ export class Exchange {
     Object.assign(this, { seed, count, member, members, digest, random: random(seed) });
     this.made = 0;
     this.bytes = 0;
-    this.bytesOnWay = 0;
-    this.onWay = [];
+    this.bytesInFlight = 0;
+    this.inFlight = [];
     this.remembered = [];
     this.sentToAll = [];
-    this.heard = {};
-    this.heardCount = 0;
+    this.fromOthers = {};
+    this.fromOthersCount = 0;
     this.sending = false;
   }
 
   get done() {
     const others = (this.members - 1) * Math.ceil(this.count / TO_ALL_EVERY);
-    return this.made === this.count && this.onWay.length === 0 && this.heardCount === others;
+    return this.made === this.count && this.inFlight.length === 0 && this.fromOthersCount === others;
   }
 
-  /** Calls `send` with the fragments of each message that may go now. */
+  /** Calls `send` with the fragments of each message that may be sent now. */
   async sendMore(send) {
     if (this.sending) return;
     this.sending = true;
     for (;;) {
       const pauses = this.made > 0 && this.made % PAUSE_EVERY === 0;
-      const full = this.onWay.length >= MESSAGES_ON_WAY || this.bytesOnWay >= BYTES_ON_WAY;
-      if (this.made === this.count || full || (pauses && this.onWay.length > 0)) break;
+      const full = this.inFlight.length >= MESSAGES_IN_FLIGHT || this.bytesInFlight >= BYTES_IN_FLIGHT;
+      if (this.made === this.count || full || (pauses && this.inFlight.length > 0)) break;
       if (pauses) await new Promise((resolve) => { setTimeout(resolve, PAUSE); });
       send(this.next());
     }
@@ -74,30 +74,30 @@ export class Exchange {
       if (mark[0] === '*') this.sentToAll.push(this.digest(message));
     }
     this.made += 1;
-    this.onWay.push(message);
-    this.bytesOnWay += encode(message).length;
-    return this.pieces(message);
+    this.inFlight.push(message);
+    this.bytesInFlight += encode(message).length;
+    return this.fragments(message);
   }
 
-  /** A string or bytes came back; throws when it is not the expected message. */
-  received(message) {
+  /** Handles a received string or bytes; throws if it is not the expected message. */
+  handle(message) {
     if (this.member) {
       const sender = typeof message === 'string' ? message[1] : String.fromCharCode(message[1]);
       if (sender !== this.member) {
-        (this.heard[sender] ??= []).push(this.digest(message));
-        this.heardCount += 1;
+        (this.fromOthers[sender] ??= []).push(this.digest(message));
+        this.fromOthersCount += 1;
         return;
       }
     }
-    const wanted = this.onWay.shift();
+    const wanted = this.inFlight.shift();
     if (wanted === undefined || !same(message, wanted)) {
-      const place = this.made - this.onWay.length - 1;
-      const what = (data) => `${typeof data} of ${data?.length}`;
-      throw new Error(`message ${place} of seed ${this.seed}: ${what(message)}, not the same as ${what(wanted)}`);
+      const index = this.made - this.inFlight.length - 1;
+      const describe = (data) => `${typeof data} of ${data?.length}`;
+      throw new Error(`message ${index} of seed ${this.seed}: ${describe(message)}, not the same as ${describe(wanted)}`);
     }
     const { length } = encode(message);
     this.bytes += length;
-    this.bytesOnWay -= length;
+    this.bytesInFlight -= length;
   }
 
   generate() {
@@ -125,7 +125,7 @@ export class Exchange {
   }
 
   /** Cuts one in four messages into up to five, some perhaps empty. A text is cut between characters. */
-  pieces(message) {
+  fragments(message) {
     const count = this.random(4) === 0 ? 1 + this.random(4) : 0;
     const inside = (at) => typeof message === 'string' && (message.charCodeAt(at) & 0xfc00) === 0xdc00;
     const ends = Array.from({ length: count }, () => this.random(message.length + 1)).map((at) => (inside(at) ? at + 1 : at));

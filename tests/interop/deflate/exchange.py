@@ -1,4 +1,4 @@
-"""Messages out, and the same messages back: shared by the Python peers."""
+"""Sends messages and checks their echoes: shared by the Python peers."""
 
 import asyncio
 import hashlib
@@ -9,7 +9,7 @@ import sys
 import time
 from collections import deque
 
-MESSAGES_ON_WAY, BYTES_ON_WAY = 32, 256 * 1024  # at most
+MESSAGES_IN_FLIGHT, BYTES_IN_FLIGHT = 32, 256 * 1024  # at most
 PAUSE_EVERY, PAUSE = 100, 0.002  # messages; seconds
 TO_ALL_EVERY = 8  # messages
 REMEMBERED = 64 * 1024  # bytes of the last messages that may be repeated
@@ -34,7 +34,7 @@ def digest(message):
 
 
 def to_all(count):
-    """How many of a member's messages go to all."""
+    """Returns how many of a member's messages go to all."""
     return -(-count // TO_ALL_EVERY)
 
 
@@ -47,17 +47,17 @@ class Exchange:
         self.random = random.Random(seed)
         self.seed, self.count = seed, count
         self.member, self.members = member, members
-        self.made = self.bytes = self.bytes_on_way = 0
-        self.on_way = deque()
+        self.made = self.bytes = self.bytes_in_flight = 0
+        self.in_flight = deque()
         self.remembered = b""
         self.sent_to_all = []  # digests
-        self.heard = {}  # the same of other members
+        self.from_others = {}  # by other member
 
     def next(self):
         """The next message, in fragments; None while enough are in flight, and after the last."""
         pauses = self.made and self.made % PAUSE_EVERY == 0
-        full = len(self.on_way) >= MESSAGES_ON_WAY or self.bytes_on_way >= BYTES_ON_WAY
-        if self.made == self.count or full or pauses and self.on_way:
+        full = len(self.in_flight) >= MESSAGES_IN_FLIGHT or self.bytes_in_flight >= BYTES_IN_FLIGHT
+        if self.made == self.count or full or pauses and self.in_flight:
             return None
         if pauses:
             time.sleep(PAUSE)
@@ -68,30 +68,30 @@ class Exchange:
             if mark[0] == "*":
                 self.sent_to_all.append(digest(message))
         self.made += 1
-        self.on_way.append(message)
-        self.bytes_on_way += len(as_bytes(message))
-        return self.pieces(message)
+        self.in_flight.append(message)
+        self.bytes_in_flight += len(as_bytes(message))
+        return self.fragments(message)
 
-    def received(self, message):
+    def handle(self, message):
         if self.member:
             sender = chr(as_bytes(message)[1])
             if sender != self.member:
-                self.heard.setdefault(sender, []).append(digest(message))
+                self.from_others.setdefault(sender, []).append(digest(message))
                 return
-        wanted = self.on_way.popleft()
+        wanted = self.in_flight.popleft()
         if type(message) is not type(wanted) or message != wanted:
-            place = self.made - len(self.on_way) - 1
+            index = self.made - len(self.in_flight) - 1
             raise AssertionError(
-                f"message {place} of seed {self.seed}: {type(message).__name__} of {len(message)}, "
+                f"message {index} of seed {self.seed}: {type(message).__name__} of {len(message)}, "
                 f"not the same as {type(wanted).__name__} of {len(wanted)}"
             )
         self.bytes += len(as_bytes(message))
-        self.bytes_on_way -= len(as_bytes(message))
+        self.bytes_in_flight -= len(as_bytes(message))
 
     def is_done(self):
-        heard = sum(len(digests) for digests in self.heard.values())
+        count = sum(len(digests) for digests in self.from_others.values())
         others = (self.members - 1) * to_all(self.count)
-        return self.made == self.count and not self.on_way and heard == others
+        return self.made == self.count and not self.in_flight and count == others
 
     def generate(self):
         rng = self.random
@@ -111,7 +111,7 @@ class Exchange:
         self.remembered = (self.remembered + as_bytes(made))[-REMEMBERED:]
         return made
 
-    def pieces(self, message):
+    def fragments(self, message):
         """Cuts one in four messages into up to five fragments, some of which may be empty."""
         count = self.random.randint(1, 4) if self.random.randrange(4) == 0 else 0
         cuts = [0, *sorted(self.random.randint(0, len(message)) for _ in range(count)), len(message)]
@@ -124,24 +124,24 @@ async def exchange_all(exchange, send, receive):
 
     async def sender():
         while exchange.made < exchange.count:
-            pieces = exchange.next()
-            if pieces is None:
+            fragments = exchange.next()
+            if fragments is None:
                 progress.clear()
                 await progress.wait()
             else:
-                await send(pieces)
+                await send(fragments)
 
     sending = asyncio.create_task(sender())
     try:
         while not exchange.is_done():
-            exchange.received(await receive())
+            exchange.handle(await receive())
             progress.set()
         await sending
     finally:
         sending.cancel()
 
 
-async def enter(send, receive):
+async def enter_room(send, receive):
     """Announces itself in the room, and waits for the other members."""
     await send(["=?"])
     assert await receive() == "=?"
@@ -151,8 +151,8 @@ async def enter(send, receive):
 
 def run(client):
     """A client program: URL SEED COUNT TERMS [MEMBER MEMBERS]. Calls `client(url, exchange, terms, in_room)`; prints how
-    many bytes came back, or in a room what was sent to all and received from other members."""
+    many bytes were echoed or, in a room, the digests sent to all and received from other members."""
     url, seed, count, terms, *room = sys.argv[1:]
     exchange = Exchange(int(seed), int(count), *room[:1], *map(int, room[1:]))
     asyncio.run(client(url, exchange, parse_terms(terms), bool(room)))
-    print(json.dumps({"sent": exchange.sent_to_all, "heard": exchange.heard}) if room else exchange.bytes)
+    print(json.dumps({"sent": exchange.sent_to_all, "from_others": exchange.from_others}) if room else exchange.bytes)

@@ -1,11 +1,11 @@
 """All pairs: clients send random messages to an echo and compare the echoes, under all terms of permessage-deflate,
-with at least one side ours. The tap of ../../conformance reads along: what each pair negotiated, that each message
-keeps to it, and how much crossed the wire.
+with at least one side ours. The tap of ../../conformance checks what each pair negotiates, that each message follows
+it, and how many bytes are on the wire.
 
 usage: matrix.py [--all] [--messages=N] [--seed=N] [--only=TEXT]
   --all         all the terms, not some of them
   --messages=N  of each client; default 500
-  --only=TEXT   the meetings whose names contain this, with the same seeds as in a full run
+  --only=TEXT   the pairs whose names contain TEXT, with the same seeds as in a full run
 """
 
 import asyncio
@@ -13,14 +13,14 @@ import os
 import sys
 from collections import defaultdict
 
-from peers import OURS, client, end_of, server
+from peers import OURS, client, wait_exit, server
 
 from check import check, finish  # noqa: I001 (peers says where)
 from tap import Tap
 
 FLAGS = ["server_no_context_takeover", "client_no_context_takeover"]
 BITS = ["server_max_window_bits", "client_max_window_bits"]
-# Windows of both sides, and which side does without context takeover: each value meets each of all the others.
+# Windows of both sides, and the sides without context takeover, in all pairwise combinations.
 PAIRS = [
     (9, 9, "client"), (9, 12, "server"), (9, 15, ""),
     (12, 9, "server"), (12, 12, ""), (12, 15, "client"),
@@ -44,8 +44,8 @@ def plan(everything):
     chosen = [*FLAGS, NEITHER, SMALL, SMALL_TOO, f"{SMALL}; {NEITHER}"] if everything else [f"{SMALL}; {NEITHER}"]
     others = ["ws", "websockets", "wsproto"]
     for kind in ("echo", "async_echo"):
-        meets = [(peer, terms) for peer in others for terms in offered]
-        yield kind, "", [*meets, ("Chromium", ""), ("tungstenite", "none"), ("ws", "none")]
+        pairs_of_kind = [(peer, terms) for peer in others for terms in offered]
+        yield kind, "", [*pairs_of_kind, ("Chromium", ""), ("tungstenite", "none"), ("ws", "none")]
     for kind in ("mio", "smol"):
         for terms in chosen:
             yield kind, terms, [(peer, "") for peer in [*others, "Chromium"]]
@@ -68,8 +68,8 @@ def equal(what, got, wanted):
         raise AssertionError(f"{what}: {got}, not {wanted}")
 
 
-def judge(sides, count, size, asked, is_compressed):
-    """What both sent, by what the tap saw; `asked` has what each of them requested."""
+def check_sides(sides, count, size, requested, is_compressed):
+    """Checks the traffic of both sides that the tap saw; `requested` has the terms of each side."""
     for side in sides:
         equal(f"messages of the {side.tested}", side.messages, count)
         equal(f"bytes of the {side.tested}", side.size, size)
@@ -78,9 +78,9 @@ def judge(sides, count, size, asked, is_compressed):
             equal(f"compressed messages of the {side.tested}", side.compressed, 0)
             continue
         for flag in FLAGS:
-            equal(flag, flag in side.terms, any(flag in terms for terms in asked))
+            equal(flag, flag in side.terms, any(flag in terms for terms in requested))
         for bits in BITS:
-            wanted = min(int(terms.get(bits, 15)) for terms in asked)
+            wanted = min(int(terms.get(bits, 15)) for terms in requested)
             equal(bits, int(side.terms.get(bits, 15)), wanted)
         if side.compressed < count // 2:
             raise AssertionError(f"of {count} messages, the {side.tested} compressed {side.compressed}")
@@ -88,23 +88,23 @@ def judge(sides, count, size, asked, is_compressed):
             raise AssertionError(f"the {side.tested} made {side.wire} bytes of {side.size}")
 
 
-async def meeting(port, kind, server_terms, peer, terms, seed, count):
+async def run_pair(port, kind, server_terms, peer, terms, seed, count):
     """Runs a client; returns what the tap saw of both sides."""
     async with Tap("127.0.0.1", port, "server", "client") as tap:
         process = await client(peer, f"ws://127.0.0.1:{tap.port}/", seed, count, terms)
-        size = int(await end_of(process))
+        size = int(await wait_exit(process))
     if tap.faults:
         raise AssertionError("on the wire: " + "; ".join(faults for _, faults in tap.faults))
     sides = next(sides for sides in tap.ended if sides[0].messages)
     is_compressed = "none" not in (server_terms, terms) and peer != "tungstenite"
-    judge(sides, count, size, [parsed(server_terms), parsed(terms)], is_compressed)
+    check_sides(sides, count, size, [parsed(server_terms), parsed(terms)], is_compressed)
     return sides
 
 
-def print_table(seen):
+def print_table(results):
     line = "{:<12}{:<12}{:>6}{:>11}{:>9}{:>14}{:>14}"
     print("\n" + line.format("server", "client", "terms", "messages", "MB", "wire, server", "wire, client"))
-    for (kind, peer), runs in sorted(seen.items()):
+    for (kind, peer), runs in sorted(results.items()):
         servers, clients = zip(*runs)
         size = sum(side.size for side in servers)
         share = [f"{100 * sum(side.wire for side in sides) / size:.1f} %" for sides in (servers, clients)]
@@ -122,39 +122,39 @@ async def main():
         sys.exit(__doc__)
     count = int(options.get("--messages") or 500)
     seed = int(options.get("--seed") or 7692)
-    at_once, seen, met = asyncio.Semaphore(os.cpu_count() or 2), defaultdict(list), 0
+    at_once, results, pair_count = asyncio.Semaphore(os.cpu_count() or 2), defaultdict(list), 0
 
     async def one(port, name, kind, server_terms, peer, terms, seed):
         async with at_once:
             try:
-                sides = await meeting(port, kind, server_terms, peer, terms, seed, count)
+                sides = await run_pair(port, kind, server_terms, peer, terms, seed, count)
             except Exception as fault:  # the failure of this check
                 check(name, raise_it, fault)
                 return
-        seen[kind, peer].append(sides)
+        results[kind, peer].append(sides)
         share = [f"{100 * side.wire / side.size:.0f} %" for side in sides]
         check(f"{name}: {count} messages of {sides[0].size} bytes; on the wire {share[0]} and {share[1]}", bool, sides)
 
     for kind, server_terms, clients in plan("--all" in options):
-        meetings = []
+        pairs = []
         for peer, terms in clients:
             assert kind in OURS or peer in OURS, (kind, peer)
             name = f"server {kind} ({server_terms}), client {peer} ({terms}), seed {seed}"
             if options.get("--only", "") in name:
-                meetings.append((name, kind, server_terms, peer, terms, seed))
+                pairs.append((name, kind, server_terms, peer, terms, seed))
             seed += 1
-        met += len(meetings)
-        if not meetings:
+        pair_count += len(pairs)
+        if not pairs:
             continue
         try:
             async with server(kind, server_terms) as port:
-                await asyncio.gather(*(one(port, *meeting) for meeting in meetings))
+                await asyncio.gather(*(one(port, *pair) for pair in pairs))
         except Exception as fault:  # the server's
             check(f"server {kind} ({server_terms})", raise_it, fault)
-    if not met:
+    if not pair_count:
         sys.exit("no pair matches")
-    print_table(seen)
-    finish(f"permessage-deflate, {met} meetings of {count} messages")
+    print_table(results)
+    finish(f"permessage-deflate, {pair_count} pairs of {count} messages")
 
 
 asyncio.run(main())

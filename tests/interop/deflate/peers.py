@@ -1,4 +1,4 @@
-"""The programs that meet here, and how they are started."""
+"""The peers, and the commands that start them."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ def python(script):
     return [sys.executable, str(HERE / script)]
 
 
-# The commands of servers with certain terms; the examples accept those that a client offers.
+# The commands of servers with given terms; the examples accept a client's offer.
 SERVERS = {
     "echo": lambda terms: [BUILT / "examples/echo", "0", "deflate"],
     "async_echo": lambda terms: [BUILT / "examples/async_echo", "0", "deflate"],
@@ -47,7 +47,7 @@ OURS = {"echo", "async_echo", "mio", "smol"}
 
 @asynccontextmanager
 async def server(kind, terms):
-    """A running server: its port. An early exit is an error."""
+    """Starts a server; yields its port. An early exit is an error."""
     process = await asyncio.create_subprocess_exec(*SERVERS[kind](terms), stdout=PIPE)
     try:
         address = (await asyncio.wait_for(process.stdout.readline(), GUARD)).decode()
@@ -60,19 +60,19 @@ async def server(kind, terms):
         await process.wait()
 
 
-async def client(kind, url, seed, count, terms, *more):
+async def client(kind, url, seed, count, terms, *arguments):
     return await asyncio.create_subprocess_exec(
-        *CLIENTS[kind], url, str(seed), str(count), terms, *more, stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=1 << 24
+        *CLIENTS[kind], url, str(seed), str(count), terms, *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=1 << 24
     )
 
 
-async def end_of(process, given=None):
-    """The remaining output of a client; an error if it fails."""
+async def wait_exit(process, given=None):
+    """Waits for a client to exit; returns its remaining output, and raises if it fails."""
     try:
-        out, words = await asyncio.wait_for(process.communicate(given), GUARD)
+        out, errors = await asyncio.wait_for(process.communicate(given), GUARD)
     except TimeoutError:
         process.kill()
         raise AssertionError(f"no end within {GUARD} s") from None
     if process.returncode:
-        raise AssertionError(" | ".join(words.decode(errors="replace").strip().splitlines()[-8:]))
+        raise AssertionError(" | ".join(errors.decode(errors="replace").strip().splitlines()[-8:]))
     return out.decode()

@@ -1,5 +1,5 @@
 """A room of five members with different terms of permessage-deflate: a message to all is compressed once for members
-with equal terms, and echoes to single members come in between. Every member must receive exactly what was sent.
+with equal terms, and echoes to single members are interleaved. Every member must receive exactly what was sent.
 
 usage: room.py [--messages=N] [--seed=N]
   --messages=N  of each member, one in eight to all; default 300
@@ -10,7 +10,7 @@ import json
 import sys
 
 from exchange import to_all
-from peers import GUARD, client, end_of, server
+from peers import GUARD, client, wait_exit, server
 
 from check import check, equal, finish  # noqa: I001 (peers says where)
 from tap import Tap
@@ -24,8 +24,8 @@ MEMBERS = [
 ]
 
 
-async def meeting(adapter, terms, seed, count):
-    """What each sent to all, and received from each other; and what the tap saw of the server."""
+async def run_room(adapter, terms, seed, count):
+    """Returns what each member sent to all and received from the others, and the tap of the server."""
     async with server(adapter, terms) as port, Tap("127.0.0.1", port, "server") as tap:
         url = f"ws://127.0.0.1:{tap.port}/room"
         processes = [
@@ -36,7 +36,7 @@ async def meeting(adapter, terms, seed, count):
             for process in processes:
                 line = await asyncio.wait_for(process.stdout.readline(), GUARD)
                 equal(line, b"ready\n")
-            ends = await asyncio.gather(*(end_of(process, b"go\n") for process in processes))
+            ends = await asyncio.gather(*(wait_exit(process, b"go\n") for process in processes))
         finally:
             for process in processes:
                 if process.returncode is None:
@@ -44,24 +44,24 @@ async def meeting(adapter, terms, seed, count):
     return [json.loads(end) for end in ends], tap
 
 
-def judge(told, tap, count):
+def check_room(reports, tap, count):
     for receiver, (kind, _) in enumerate(MEMBERS):
         for sender in range(len(MEMBERS)):
             if sender != receiver:
-                sent, heard = told[sender]["sent"], told[receiver]["heard"][str(sender)]
+                sent, received = reports[sender]["sent"], reports[receiver]["from_others"][str(sender)]
                 equal(len(sent), to_all(count))
-                differ = [place for place, (a, b) in enumerate(zip(sent, heard, strict=True)) if a != b]
+                differ = [index for index, (a, b) in enumerate(zip(sent, received, strict=True)) if a != b]
                 assert not differ, f"what {sender} sent and {receiver}, {kind}, received differs: {differ[:5]}"
     equal(tap.faults, [])
     sides = [side for side, in tap.ended]
     equal(len(sides), len(MEMBERS))
     for side in sides:
-        to_it = 1 + count + (len(MEMBERS) - 1) * to_all(count)  # "=?", its own, those of other members
-        equal(side.messages, to_it)
+        expected = 1 + count + (len(MEMBERS) - 1) * to_all(count)  # "=?", its own, and those to all
+        equal(side.messages, expected)
         if side.terms is None:
             equal(side.compressed, 0)
         else:
-            assert side.compressed > to_it // 2, f"only {side.compressed} of {to_it} were compressed"
+            assert side.compressed > expected // 2, f"only {side.compressed} of {expected} were compressed"
             assert side.wire < side.size, f"{side.wire} bytes of {side.size}"
     equal(sum(side.terms is None for side in sides), 1)
 
@@ -74,7 +74,7 @@ def main():
     for adapter in ("mio", "smol"):
         for terms in ("", "release", "server_no_context_takeover; server_max_window_bits=12"):
             name = f"five in a room of {adapter} ({terms}), {count} messages of each, seed {seed}"
-            check(name, lambda: judge(*asyncio.run(meeting(adapter, terms, seed, count)), count))
+            check(name, lambda: check_room(*asyncio.run(run_room(adapter, terms, seed, count)), count))
             seed += len(MEMBERS)
     finish("permessage-deflate, to many")
 

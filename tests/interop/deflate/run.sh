@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# permessage-deflate with peers of other libraries, and with many at once.
+# Tests permessage-deflate with other libraries, and in a room.
 #
 # usage: run.sh [all]
-#   Alone, some terms and 500 messages each, which takes less than a minute; with `all`, more terms and 10,000 messages
+#   By default, some terms and 500 messages each, in less than a minute; with `all`, more terms and 10,000 messages
 #   each.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$here/../../..
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
-# A package of its own, with its own lock file.
+# A separate package, with its own lock file.
 cargo fmt --check --manifest-path "$here/Cargo.toml"
 cargo clippy --quiet --locked --manifest-path "$here/Cargo.toml" --all-targets -- -D warnings
 cargo build --quiet --locked --release --manifest-path "$here/Cargo.toml"

@@ -1,5 +1,5 @@
-// `ws` from npm as a client: URL SEED COUNT TERMS [MEMBER MEMBERS]. Prints how many bytes came back, or in a room what
-// was sent to all and received from other members.
+// `ws` from npm as a client: URL SEED COUNT TERMS [MEMBER MEMBERS]. Prints how many bytes were echoed or, in a room, the
+// digests sent to all and received from other members.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -15,10 +15,10 @@ const exchange = new Exchange(Number(seed), Number(count), { member, members: Nu
 const socket = new WebSocket(url, { maxPayload: 0, perMessageDeflate: perMessageDeflate(terms) });
 await once(socket, 'open');
 
-// Messages are queued, whether a caller waits for them or not.
+// Queues messages even without a waiting caller.
 let greeted = !member;
 let greet;
-const send = (pieces) => pieces.forEach((piece, i) => socket.send(piece, { fin: i === pieces.length - 1 }));
+const send = (fragments) => fragments.forEach((fragment, i) => socket.send(fragment, { fin: i === fragments.length - 1 }));
 const done = new Promise((resolve, reject) => {
   socket.on('message', (data, isBinary) => {
     const message = isBinary ? new Uint8Array(data) : data.toString();
@@ -29,7 +29,7 @@ const done = new Promise((resolve, reject) => {
         greet();
         return;
       }
-      exchange.received(message);
+      exchange.handle(message);
       if (exchange.done) resolve();
       else exchange.sendMore(send).catch(reject);
     } catch (error) {
@@ -40,9 +40,9 @@ const done = new Promise((resolve, reject) => {
   socket.on('close', (code) => reject(new Error(`closed with ${code}`)));
 });
 if (member) {
-  const came = new Promise((resolve) => { greet = resolve; });
+  const greeting = new Promise((resolve) => { greet = resolve; });
   socket.send('=?');
-  await came;
+  await greeting;
   console.log('ready');
   await once(process.stdin, 'data');
 }
@@ -51,6 +51,6 @@ await done;
 socket.removeAllListeners('close');
 socket.close(1000);
 assert.equal((await once(socket, 'close'))[0], 1000);
-const told = member ? JSON.stringify({ sent: exchange.sentToAll, heard: exchange.heard }) : exchange.bytes;
+const report = member ? JSON.stringify({ sent: exchange.sentToAll, from_others: exchange.fromOthers }) : exchange.bytes;
 // A pipe holds 64 KiB at a time.
-process.stdout.write(`${told}\n`, () => process.exit(0));
+process.stdout.write(`${report}\n`, () => process.exit(0));

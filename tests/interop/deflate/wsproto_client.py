@@ -3,7 +3,7 @@
 import asyncio
 from urllib.parse import urlsplit
 
-from exchange import enter, exchange_all, run
+from exchange import enter_room, exchange_all, run
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
     AcceptConnection,
@@ -37,17 +37,17 @@ class Socket:
             self.connection.receive_data(data or None)
             self.events = self.connection.events()
 
-    async def send(self, pieces):
-        kind = TextMessage if isinstance(pieces[0], str) else BytesMessage
-        for k, piece in enumerate(pieces):
-            await self.send_event(kind(data=piece, message_finished=k == len(pieces) - 1))
+    async def send(self, fragments):
+        kind = TextMessage if isinstance(fragments[0], str) else BytesMessage
+        for k, fragment in enumerate(fragments):
+            await self.send_event(kind(data=fragment, message_finished=k == len(fragments) - 1))
 
     async def receive(self):
         parts = []
         while True:
             event = await self.event()
             if not isinstance(event, (TextMessage, BytesMessage)):
-                raise AssertionError(f"{event} came")
+                raise AssertionError(f"unexpected {event}")
             parts.append(event.data)
             if event.message_finished:
                 return "".join(parts) if isinstance(event, TextMessage) else b"".join(parts)
@@ -60,7 +60,7 @@ async def client(url, exchange, terms, in_room):
     accepted = await socket.event()
     assert isinstance(accepted, AcceptConnection), accepted
     if in_room:
-        await enter(socket.send, socket.receive)
+        await enter_room(socket.send, socket.receive)
     await exchange_all(exchange, socket.send, socket.receive)
     await socket.send_event(CloseConnection(code=1000))
     while not isinstance(event := await socket.event(), CloseConnection):

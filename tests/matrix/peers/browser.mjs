@@ -1,5 +1,5 @@
-// A system browser, headless, as a client of each given URL: it visits the page that our server has there, and the page
-// follows. It runs until killed.
+// A system browser, headless, as a client of each given URL: it opens our server's page there, and the page is the
+// peer. It runs until killed.
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,7 +17,7 @@ const VISIT = {
     const executable = process.env.FIREFOX ?? '/usr/bin/firefox-esr';
     const [version] = /\d\S*/.exec(execFileSync(executable, ['--version']));
     const profile = mkdtempSync(join(tmpdir(), 'firefox-'));
-    // No first-run activity, and no network traffic of its own.
+    // No first-run activity, and no background network traffic.
     const settings = {
       'app.normandy.enabled': false,
       'app.update.enabled': false,

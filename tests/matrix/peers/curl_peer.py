@@ -5,7 +5,7 @@ import sys
 
 import pycurl
 
-ENOUGH = 1000
+DONE = 1000
 
 
 class Peer:
@@ -81,12 +81,12 @@ class Peer:
             elif flags & pycurl.WS_PONG:
                 self.text(f"/pong {data.decode()}")
             elif flags & pycurl.WS_TEXT:
-                closing = self.act(data) or closing
+                closing = self.execute(data) or closing
             elif flags & pycurl.WS_BINARY:
                 self.send(data, pycurl.WS_BINARY)
 
-    def act(self, data):
-        """Does what a text asks for; returns whether that was to close."""
+    def execute(self, data):
+        """Executes the command in a text; returns whether it was a close."""
         command, _, rest = data.partition(b" ")
         if command == b"/close":
             code, _, reason = rest.partition(b" ")
@@ -99,8 +99,8 @@ class Peer:
                 self.send(b"tick", pycurl.WS_TEXT | pycurl.WS_CONT)
                 self.send(b"", pycurl.WS_TEXT)
         elif command == b"/fragments":
-            for piece, last in ((b"one ", False), (b"", False), (b"two", True)):
-                self.send(piece, pycurl.WS_TEXT | (0 if last else pycurl.WS_CONT))
+            for fragment, last in ((b"one ", False), (b"", False), (b"two", True)):
+                self.send(fragment, pycurl.WS_TEXT | (0 if last else pycurl.WS_CONT))
         else:
             self.send(data, pycurl.WS_TEXT)
         return False
@@ -112,13 +112,13 @@ def client(url):
         try:
             peer.curl.perform()
         except pycurl.error:
-            return  # no peer left
+            return  # no server left
         try:
             code = peer.follow()
         except pycurl.error:
             code = None  # the connection was cut
         peer.curl.close()
-        if code in (None, ENOUGH):
+        if code in (None, DONE):
             return
 
 

@@ -1,32 +1,32 @@
-/* libwebsockets: a client of each URL that it is given, or, without one, a server.
+/* libwebsockets: a client of each given URL or, without URLs, a server.
  *
- * An exchange goes step by step, so that a session has one thing to send at a time. */
+ * An exchange runs step by step, so a session has only one pending action. */
 
 #include <libwebsockets.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { ENOUGH = 1000 };
+enum { DONE = 1000 };
 
-enum todo { NOTHING, HELLO, ECHO, PING, PONG, FRAGMENTS, TICKS, CLOSE };
+enum action { NOTHING, HELLO, ECHO, PING, PONG, FRAGMENTS, TICKS, CLOSE };
 
 struct session {
     unsigned char *message; /* with LWS_PRE bytes before it */
     size_t length;
     int binary;
-    enum todo todo;
+    enum action action;
     int fragment;
-    int times; /* how often what there is to do is still to be done */
+    int repeats; /* how many times the action remains to be executed */
 };
 
 static struct lws_context *context;
 static char **urls;
-/* How the last connection ended, where libwebsockets tells: when the other side has closed it. */
+/* How the last connection ended. libwebsockets reports it only if the other side closed. */
 static char ended[200];
-static int enough;
-/* Where a client's connection stands. */
-static enum { GOING_ON, FAILED, OVER } state;
+static int done;
+/* The state of a client's connection. */
+static enum { RUNNING, FAILED, CLOSED } state;
 
 static int append(struct session *session, const void *data, size_t length) {
     unsigned char *message = realloc(session->message, LWS_PRE + session->length + length + 1);
@@ -48,8 +48,8 @@ static int write_text(struct lws *wsi, const char *text, enum lws_write_protocol
     return lws_write(wsi, buffer + LWS_PRE, length, protocol) < 0 ? -1 : 0;
 }
 
-/* What the message that is whole now asks for. */
-static enum todo asked(const struct session *session) {
+/* Returns the action that the complete message requests. */
+static enum action command_of(const struct session *session) {
     const char *text = (const char *)session->message + LWS_PRE;
     if (session->binary || session->length == 0)
         return ECHO;
@@ -70,22 +70,22 @@ static int receive(struct lws *wsi, struct session *session, const void *data, s
     if (append(session, data, length))
         return -1;
     if (lws_is_final_fragment(wsi) && !lws_remaining_packet_payload(wsi)) {
-        session->todo = asked(session);
-        if (session->todo == ECHO)
-            session->times = session->length == 0 ? session->times + 1 : 1;
-        if (session->todo == TICKS)
-            session->times = 2 * atoi((const char *)session->message + LWS_PRE + strlen("/ticks "));
+        session->action = command_of(session);
+        if (session->action == ECHO)
+            session->repeats = session->length == 0 ? session->repeats + 1 : 1;
+        if (session->action == TICKS)
+            session->repeats = 2 * atoi((const char *)session->message + LWS_PRE + strlen("/ticks "));
         lws_callback_on_writable(wsi);
     }
     return 0;
 }
 
 static int send_next(struct lws *wsi, struct session *session) {
-    static const char *const pieces[] = {"one ", "", "two"};
+    static const char *const fragments[] = {"one ", "", "two"};
     char *text = (char *)session->message + LWS_PRE;
-    enum todo todo = session->todo;
-    session->todo = NOTHING;
-    switch (todo) {
+    enum action action = session->action;
+    session->action = NOTHING;
+    switch (action) {
     case NOTHING:
         return 0;
     case HELLO: {
@@ -97,9 +97,9 @@ static int send_next(struct lws *wsi, struct session *session) {
         return write_text(wsi, hello, LWS_WRITE_TEXT);
     }
     case ECHO: {
-        /* Empty messages come faster than they can be echoed; they are all the same. */
-        if (--session->times > 0) {
-            session->todo = ECHO;
+        /* Empty messages arrive faster than their echoes are written; they are all equal. */
+        if (--session->repeats > 0) {
+            session->action = ECHO;
             lws_callback_on_writable(wsi);
         }
         unsigned char *message = session->message + LWS_PRE;
@@ -112,15 +112,15 @@ static int send_next(struct lws *wsi, struct session *session) {
     case FRAGMENTS: {
         int at = session->fragment++;
         if (at < 2) {
-            session->todo = FRAGMENTS;
+            session->action = FRAGMENTS;
             lws_callback_on_writable(wsi);
         }
-        return write_text(wsi, pieces[at], lws_write_ws_flags(LWS_WRITE_TEXT, at == 0, at == 2));
+        return write_text(wsi, fragments[at], lws_write_ws_flags(LWS_WRITE_TEXT, at == 0, at == 2));
     }
     case TICKS: {
-        int first = session->times-- % 2 == 0;
-        if (session->times > 0) {
-            session->todo = TICKS;
+        int first = session->repeats-- % 2 == 0;
+        if (session->repeats > 0) {
+            session->action = TICKS;
             lws_callback_on_writable(wsi);
         }
         return write_text(wsi, first ? "tick" : "", lws_write_ws_flags(LWS_WRITE_TEXT, first, !first));
@@ -130,7 +130,7 @@ static int send_next(struct lws *wsi, struct session *session) {
         int code = (int)strtol(text + strlen("/close "), &reason, 10);
         reason += *reason == ' ';
         lws_close_reason(wsi, (enum lws_close_status)code, (unsigned char *)reason, strlen(reason));
-        return -1; /* which has libwebsockets close it */
+        return -1; /* libwebsockets then closes the connection */
     }
     }
     return -1;
@@ -142,7 +142,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_ESTABLISHED:
     case LWS_CALLBACK_CLIENT_ESTABLISHED:
         memset(session, 0, sizeof *session);
-        session->todo = HELLO;
+        session->action = HELLO;
         lws_callback_on_writable(wsi);
         return 0;
     case LWS_CALLBACK_RECEIVE:
@@ -153,7 +153,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
         session->length = 0;
         if (append(session, "/pong ", 6) || append(session, in, length))
             return -1;
-        session->todo = PONG;
+        session->action = PONG;
         lws_callback_on_writable(wsi);
         return 0;
     case LWS_CALLBACK_SERVER_WRITEABLE:
@@ -163,7 +163,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
         const unsigned char *close = in;
         int code = length < 2 ? 1005 : close[0] << 8 | close[1];
         snprintf(ended, sizeof ended, "ended: %d %.*s", code, length < 2 ? 0 : (int)length - 2, (const char *)close + 2);
-        enough = code == ENOUGH;
+        done = code == DONE;
         return 0;
     }
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
@@ -173,7 +173,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_CLIENT_CLOSED:
         free(session->message);
         session->message = NULL;
-        state = OVER;
+        state = CLOSED;
         return 0;
     default:
         return lws_callback_http_dummy(wsi, reason, user, in, length);
@@ -190,7 +190,7 @@ static const struct lws_extension extensions[] = {
     {NULL, NULL, NULL},
 };
 
-/* One connection, from its beginning to its end; whether there was one. */
+/* Runs one connection to its end; returns whether it was established. */
 static int connection(const char *url) {
     struct lws_client_connect_info info;
     char address[100];
@@ -203,13 +203,13 @@ static int connection(const char *url) {
     info.port = port;
     info.path = "/";
     info.protocol = protocols[0].name;
-    state = GOING_ON;
-    enough = 0;
+    state = RUNNING;
+    done = 0;
     if (!lws_client_connect_via_info(&info))
         return 0;
-    while (state == GOING_ON)
+    while (state == RUNNING)
         lws_service(context, 0);
-    return state == OVER;
+    return state == CLOSED;
 }
 
 int main(int count, char **arguments) {
@@ -232,7 +232,7 @@ int main(int count, char **arguments) {
             ;
     }
     for (; *urls; urls++)
-        while (connection(*urls) && !enough)
+        while (connection(*urls) && !done)
             ;
     lws_context_destroy(context);
     return 0;

@@ -1,4 +1,4 @@
-"""`websockets` from PyPI: a client of each given URL, or, without one, a server."""
+"""`websockets` from PyPI: a client of each given URL or, without URLs, a server."""
 
 import sys
 import threading
@@ -8,9 +8,9 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 from websockets.sync.server import serve
 
-ENOUGH = 1000
+DONE = 1000
 ended = ""
-one_at_a_time = threading.Lock()  # the next one reports how this one ended
+one_at_a_time = threading.Lock()  # the next connection reports how this one ended
 
 
 def follow(socket):
@@ -21,7 +21,7 @@ def follow(socket):
     try:
         socket.send(f"{hello}\nextensions: {extensions}\n{ended}")
         while True:
-            act(socket, socket.recv())
+            execute(socket, socket.recv())
     except ConnectionClosed:
         pass
     code, reason = socket.close_code, socket.close_reason
@@ -29,7 +29,7 @@ def follow(socket):
     return code
 
 
-def act(socket, message):
+def execute(socket, message):
     command, _, rest = message.partition(" ") if isinstance(message, str) else ("", "", "")
     if command == "/close":
         code, _, reason = rest.partition(" ")
@@ -47,14 +47,14 @@ def act(socket, message):
 
 
 def client(url):
-    origin = url.replace("ws://", "http://").rstrip("/")  # as a page of that server has it
+    origin = url.replace("ws://", "http://").rstrip("/")  # the origin of that server's page
     while True:
         try:
             with connect(url, origin=origin, subprotocols=["matrix"], max_size=None, proxy=None) as socket:
                 code = follow(socket)
         except (OSError, InvalidHandshake):
-            return  # no peer left
-        if code == ENOUGH:
+            return  # no server left
+        if code == DONE:
             return
 
 

@@ -1,10 +1,10 @@
-// `ws` from npm: a client of each given URL, or, without one, a server.
+// `ws` from npm: a client of each given URL or, without URLs, a server.
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { WebSocket, WebSocketServer } from 'ws';
 
 const { version } = createRequire(import.meta.url)('ws/package.json');
-const ENOUGH = 1000;
+const DONE = 1000;
 let ended = '';
 
 /** Follows until the end; returns its code. */
@@ -24,7 +24,7 @@ async function follow(socket) {
         socket.send('', { fin: true });
       }
     } else if (command === 'fragments') {
-      for (const [piece, fin] of [['one ', false], ['', false], ['two', true]]) socket.send(piece, { fin });
+      for (const [fragment, fin] of [['one ', false], ['', false], ['two', true]]) socket.send(fragment, { fin });
     } else socket.send(data, { binary });
   });
   const [code, reason] = await once(socket, 'close');
@@ -39,17 +39,17 @@ async function client(url) {
     try {
       await once(socket, 'open');
     } catch {
-      return; // no peer left
+      return; // no server left
     }
     code = await follow(socket);
-  } while (code !== ENOUGH);
+  } while (code !== DONE);
 }
 
 function server() {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: true });
   let last = Promise.resolve();
   server.on('connection', (socket) => {
-    socket.pause(); // until the previous one has ended, which it reports
+    socket.pause(); // until the previous one has ended, since this one reports its end
     last = last.then(() => {
       socket.resume();
       return follow(socket);

@@ -1,4 +1,4 @@
-"""`wsproto` from PyPI over blocking sockets: a client of each given URL, or, without one, a server."""
+"""`wsproto` from PyPI over blocking sockets: a client of each given URL or, without URLs, a server."""
 
 import socket
 import sys
@@ -8,7 +8,7 @@ import wsproto
 from wsproto import events
 from wsproto.extensions import PerMessageDeflate
 
-ENOUGH = 1000
+DONE = 1000
 
 
 class Peer:
@@ -40,22 +40,22 @@ class Peer:
         self.send(events.TextMessage(f"{hello}\nextensions: {extensions}\n{Peer.ended}"))
 
     def follow(self):
-        """Reads until the end; returns its code, and none if there never was a handshake."""
+        """Reads until the end; returns its code, or None without a handshake."""
         code = None
         for event in self.events():
             match event:
                 case events.Request():
-                    chosen = next((name for name in event.subprotocols if name == "matrix"), None)
+                    selected = next((name for name in event.subprotocols if name == "matrix"), None)
                     deflate = PerMessageDeflate()
-                    self.send(events.AcceptConnection(subprotocol=chosen, extensions=[deflate]))
-                    self.hello(chosen, [deflate] if deflate.enabled() else [])
+                    self.send(events.AcceptConnection(subprotocol=selected, extensions=[deflate]))
+                    self.hello(selected, [deflate] if deflate.enabled() else [])
                 case events.AcceptConnection():
                     self.hello(event.subprotocol, event.extensions)
                 case events.TextMessage() | events.BytesMessage():
                     self.parts.append(event.data)
                     if event.message_finished:
                         whole, self.parts = type(event.data)().join(self.parts), []
-                        self.act(whole)
+                        self.execute(whole)
                 case events.Ping():
                     self.send(event.response())
                 case events.Pong():
@@ -70,7 +70,7 @@ class Peer:
         self.stream.close()
         return code
 
-    def act(self, message):
+    def execute(self, message):
         command, _, rest = message.partition(" ") if isinstance(message, str) else ("", "", "")
         if command == "/close":
             code, _, reason = rest.partition(" ")
@@ -82,8 +82,8 @@ class Peer:
                 self.send(events.TextMessage("tick", message_finished=False))
                 self.send(events.TextMessage("", message_finished=True))
         elif command == "/fragments":
-            for piece, last in (("one ", False), ("", False), ("two", True)):
-                self.send(events.TextMessage(piece, message_finished=last))
+            for fragment, last in (("one ", False), ("", False), ("two", True)):
+                self.send(events.TextMessage(fragment, message_finished=last))
         else:
             self.send(events.Message(message))
 
@@ -94,11 +94,11 @@ def client(url):
         try:
             stream = socket.create_connection((where.hostname, where.port))
         except OSError:
-            return  # no peer left
+            return  # no server left
         peer = Peer(stream, wsproto.ConnectionType.CLIENT)
         extensions = [PerMessageDeflate()]
         peer.send(events.Request(where.netloc, where.path, extensions, subprotocols=["matrix"]))
-        if peer.follow() in (None, ENOUGH):
+        if peer.follow() in (None, DONE):
             return
 
 

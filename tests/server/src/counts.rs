@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// All only increase, except `most` and `open`.
+/// Counts that never decrease.
 #[derive(Debug, Default)]
 pub struct Counts {
     /// How often the loop, or the single future, has run.
@@ -14,8 +14,8 @@ pub struct Counts {
     pub ended: AtomicU64,
     /// Received messages.
     pub messages: AtomicU64,
-    /// The most requests of one connection that were pending at once.
-    pub most_waiting: AtomicU64,
+    /// The maximum of pending requests on one connection.
+    pub max_pending: AtomicU64,
     /// How many failed accepts were reported.
     pub accept_failed: AtomicU64,
 }
@@ -25,7 +25,7 @@ pub fn add(count: &AtomicU64) {
 }
 
 impl Counts {
-    /// A line for each; `open` and `accepted` come from the server.
+    /// Formats one line per count; `open` and `accepted` come from the server.
     pub fn page(&self, open: usize, accepted: u64) -> String {
         let mut page = format!("open {open}\naccepted {accepted}\n");
         for (name, count) in [
@@ -33,7 +33,7 @@ impl Counts {
             ("opened", &self.opened),
             ("ended", &self.ended),
             ("messages", &self.messages),
-            ("most_waiting", &self.most_waiting),
+            ("max_pending", &self.max_pending),
             ("accept_failed", &self.accept_failed),
         ] {
             let _ = writeln!(page, "{name} {}", count.load(Relaxed));

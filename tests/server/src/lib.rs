@@ -1,7 +1,7 @@
-//! Shared by the servers and clients of the tests: options, answers, counts.
+//! Shared by the test servers and clients: options, answers, counts.
 //!
-//! Unlike the examples, they can be configured from outside, which spares tests deadlines of half a minute, and they
-//! report on themselves.
+//! Unlike the examples, they can be configured from outside, so tests need no deadlines of half a minute, and they
+//! report their own counts.
 
 pub mod counts;
 pub mod options;

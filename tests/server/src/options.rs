@@ -9,7 +9,7 @@ use ws_host::server::ServerConfig;
 use ws_host::token::Token;
 use ws_proto::{Config, Cors, Heartbeat};
 
-/// A server's: where it listens, and its rules.
+/// Returns a server's listen address and configuration.
 pub fn server() -> Result<(Bind, ServerConfig), Box<dyn Error>> {
     let port = std::env::args().nth(1).map_or(Ok(0), |port| port.parse())?;
     let mut bind = Bind::localhost();
@@ -22,26 +22,26 @@ pub fn server() -> Result<(Bind, ServerConfig), Box<dyn Error>> {
             "max_connections" => config = config.max_connections(value.parse()?),
             "max_handshakes" => config = config.max_handshakes(value.parse()?),
             _ => {
-                let rules = connection(config.get_connection().clone(), name, value)?;
-                config = config.connection(rules);
+                let settings = connection(config.get_connection().clone(), name, value)?;
+                config = config.connection(settings);
             }
         }
     }
     Ok((bind.port(port), config))
 }
 
-/// A client's: the rules of its connection.
+/// Returns a client's configuration.
 pub fn client() -> Result<ClientConfig, Box<dyn Error>> {
     let options = std::env::var("OPTIONS").unwrap_or_default();
-    let rules = pairs(&options)?
+    let settings = pairs(&options)?
         .into_iter()
         .try_fold(Config::client(), |config, (name, value)| connection(config, name, value))?;
-    Ok(ClientConfig::new().connection(rules))
+    Ok(ClientConfig::new().connection(settings))
 }
 
 fn pairs(options: &str) -> Result<Vec<(&str, &str)>, String> {
-    let pair = |word: &'_ str| format!("{word} is not name=value");
-    options.split_whitespace().map(|word| word.split_once('=').ok_or_else(|| pair(word))).collect()
+    let pair = |option: &'_ str| format!("{option} is not name=value");
+    options.split_whitespace().map(|option| option.split_once('=').ok_or_else(|| pair(option))).collect()
 }
 
 fn connection(config: Config, name: &str, value: &str) -> Result<Config, Box<dyn Error>> {
@@ -55,9 +55,9 @@ fn connection(config: Config, name: &str, value: &str) -> Result<Config, Box<dyn
         "close" => config.close_timeout(time(value)?),
         "output" => config.output_timeout(time(value)?),
         "heartbeat" => {
-            let (interval, answer) = value.split_once('/').ok_or("heartbeat=INTERVAL/ANSWER")?;
-            config.heartbeat(Heartbeat::frequent().idle(time(interval)?).pong_timeout(time(answer)?))
+            let (idle, pong_timeout) = value.split_once('/').ok_or("heartbeat=IDLE/PONG_TIMEOUT")?;
+            config.heartbeat(Heartbeat::frequent().idle(time(idle)?).pong_timeout(time(pong_timeout)?))
         }
-        _ => return Err(format!("there is no option {name}").into()),
+        _ => return Err(format!("unknown option {name}").into()),
     })
 }

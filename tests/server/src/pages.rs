@@ -6,24 +6,24 @@ use ws_proto::handshake::upgrade_required;
 use ws_server_mio::Bytes;
 use ws_server_mio::http::{Request, Response, StatusCode};
 
-/// `/ws` echoes; `/talk` sends whenever there is room.
-pub const SOCKETS: [&str; 2] = ["/ws", "/talk"];
-/// The delay of late answers.
+/// `/ws` echoes; `/push` sends whenever there is room.
+pub const SOCKETS: [&str; 2] = ["/ws", "/push"];
+/// The delay of delayed answers.
 pub const LATER: Duration = Duration::from_millis(50);
-/// The chunks of `/pieces`.
-pub const PIECES: [&str; 3] = ["one ", "two ", "three"];
+/// The chunks of `/stream`.
+pub const CHUNKS: [&str; 3] = ["one ", "two ", "three"];
 
 /// How a request is answered.
 pub enum Answer {
     Now(Response<Bytes>),
     Later,
     Never,
-    Delivery,
+    Stream,
     Counts,
 }
 
 #[derive(Clone, Copy)]
-enum To {
+enum Target {
     Page,
     Large,
     Nothing,
@@ -32,29 +32,29 @@ enum To {
     Socket,
     Later,
     Never,
-    Delivery,
+    Stream,
     Counts,
 }
 
 pub struct Pages {
-    routes: Routes<To>,
+    routes: Routes<Target>,
     assets: Assets,
 }
 
 impl Default for Pages {
     fn default() -> Self {
         let routes = Routes::new()
-            .get("/", To::Page)
-            .get("/large", To::Large)
-            .get("/nothing", To::Nothing)
-            .post("/echo", To::Echo)
-            .post("/fields", To::Fields)
-            .get("/ws", To::Socket)
-            .get("/talk", To::Socket)
-            .get("/later", To::Later)
-            .get("/never", To::Never)
-            .get("/pieces", To::Delivery)
-            .get("/counts", To::Counts);
+            .get("/", Target::Page)
+            .get("/large", Target::Large)
+            .get("/nothing", Target::Nothing)
+            .post("/echo", Target::Echo)
+            .post("/fields", Target::Fields)
+            .get("/ws", Target::Socket)
+            .get("/push", Target::Socket)
+            .get("/later", Target::Later)
+            .get("/never", Target::Never)
+            .get("/stream", Target::Stream)
+            .get("/counts", Target::Counts);
         let assets = Assets::new().add("/index.html", "<!doctype html><title>test</title>\n");
         Self { routes, assets }
     }
@@ -62,28 +62,28 @@ impl Default for Pages {
 
 impl Pages {
     pub fn answer(&self, request: &Request<Bytes>) -> Answer {
-        let to = match self.routes.find(request) {
-            Found::Route(to, _) => to,
+        let target = match self.routes.find(request) {
+            Found::Route(target, _) => target,
             Found::Answer(response) => return Answer::Now(response), // 404, 405, OPTIONS
         };
-        Answer::Now(match to {
-            To::Page => self.assets.respond(request).unwrap_or_else(web::not_found),
-            To::Large => web::text(vec![b'x'; 1 << 20]),
-            To::Nothing => {
+        Answer::Now(match target {
+            Target::Page => self.assets.respond(request).unwrap_or_else(web::not_found),
+            Target::Large => web::text(vec![b'x'; 1 << 20]),
+            Target::Nothing => {
                 let mut response = Response::new(Bytes::new());
                 *response.status_mut() = StatusCode::NO_CONTENT;
                 response
             }
-            To::Echo => web::text(request.body().clone()),
-            To::Fields => {
+            Target::Echo => web::text(request.body().clone()),
+            Target::Fields => {
                 let names: Vec<_> = request.headers().keys().map(|name| name.as_str()).collect();
                 web::text(names.join("\n"))
             }
-            To::Socket => upgrade_required(),
-            To::Later => return Answer::Later,
-            To::Never => return Answer::Never,
-            To::Delivery => return Answer::Delivery,
-            To::Counts => return Answer::Counts,
+            Target::Socket => upgrade_required(),
+            Target::Later => return Answer::Later,
+            Target::Never => return Answer::Never,
+            Target::Stream => return Answer::Stream,
+            Target::Counts => return Answer::Counts,
         })
     }
 }

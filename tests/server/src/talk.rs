@@ -1,16 +1,16 @@
-//! The numbered messages of a counting client, and the output of `/talk`.
+//! The numbered messages of a counting client, and the output of `/push`.
 
 use std::collections::VecDeque;
 use ws_proto::Message;
 
-/// The message of `/talk`: large enough to fill buffers soon.
-pub fn word() -> Vec<u8> {
+/// The message of `/push`: large enough to fill buffers quickly.
+pub fn pushed() -> Vec<u8> {
     vec![b'x'; 16 << 10]
 }
 
-/// Messages from 1 to `count`, each of which must come back: in order, whole, and once. An echoed message is done,
-/// whatever happens to the connection; all others are sent again on the next one.
-pub struct Talk {
+/// Messages from 1 to `count`, each of which must be echoed in order, whole, and once. An echoed message is done,
+/// whatever happens to the connection; the next one sends all others again.
+pub struct Exchange {
     count: u64,
     size: usize,
     window: usize,
@@ -19,18 +19,18 @@ pub struct Talk {
     in_flight: VecDeque<u64>,
 }
 
-impl Talk {
+impl Exchange {
     /// `ws://… COUNT SIZE WINDOW`: the first argument is the URL.
     pub fn from_arguments() -> Result<(String, Self), Box<dyn std::error::Error>> {
         let mut arguments = std::env::args().skip(1);
         let mut next = || arguments.next().ok_or("usage: URL COUNT SIZE WINDOW");
         let url = next()?;
         let (count, size, window) = (next()?.parse()?, next()?.parse()?, next()?.parse()?);
-        let talk = Self { count, size, window, acknowledged: 0, next: 1, in_flight: VecDeque::new() };
-        Ok((url, talk))
+        let exchange = Self { count, size, window, acknowledged: 0, next: 1, in_flight: VecDeque::new() };
+        Ok((url, exchange))
     }
 
-    /// A new connection: it begins after the last echoed message.
+    /// Starts a new connection after the last echoed message.
     pub fn opened(&mut self) {
         println!("open, {} acknowledged", self.acknowledged);
         self.in_flight.clear();
@@ -41,8 +41,8 @@ impl Talk {
         format!("{number:010} {}", "x".repeat(self.size))
     }
 
-    /// The next message to send now, if any.
-    pub fn say(&mut self) -> Option<String> {
+    /// Returns the next message to send now, if any.
+    pub fn next_message(&mut self) -> Option<String> {
         if self.in_flight.len() >= self.window || self.next > self.count {
             return None;
         }
@@ -52,10 +52,10 @@ impl Talk {
         Some(self.message(number))
     }
 
-    /// An echo arrived; returns whether it was the last. Binary messages come from the server unprompted.
-    pub fn heard(&mut self, echo: &Message<'_>) -> Result<bool, String> {
+    /// Handles an echo; returns whether it was the last. Binary messages are not echoes.
+    pub fn receive(&mut self, echo: &Message<'_>) -> Result<bool, String> {
         let Some(echo) = echo.as_text() else { return Ok(false) };
-        let expected = self.in_flight.pop_front().ok_or("an echo of nothing")?;
+        let expected = self.in_flight.pop_front().ok_or("an unexpected echo")?;
         if echo != self.message(expected) {
             return Err(format!("{:?} instead of {expected}", &echo[..echo.len().min(20)]));
         }
@@ -64,7 +64,7 @@ impl Talk {
     }
 }
 
-/// A client with a retry policy looks for its server often.
+/// A retry policy with short delays.
 pub fn reconnect() -> ws_host::client::Reconnect {
     let millisecond = std::time::Duration::from_millis(1);
     ws_host::client::Reconnect::default().wait(20 * millisecond, 200 * millisecond)

@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stdout)] // output for the parent program
 
-use duplex::{Arguments, KEPT, Scenario, Step, Talk, ours};
+use duplex::{Arguments, Exchange, KEPT, Scenario, Step, ours};
 use std::collections::HashMap;
 use std::error::Error;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use ws_server_mio::{
 
 struct App {
     arguments: Arguments,
-    talks: HashMap<ConnectionId, Talk>,
+    exchanges: HashMap<ConnectionId, Exchange>,
     streams: HashMap<ConnectionId, ResponseBody>,
 }
 
@@ -22,9 +22,9 @@ impl App {
     fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
         match event {
             Event::ConnectFailed { error, .. } => {
-                let mut talk = Talk::new(&self.arguments);
-                talk.fail(error);
-                talk.end(1006, "", "");
+                let mut exchange = Exchange::new(&self.arguments);
+                exchange.fail(error);
+                exchange.end(1006, "", "");
                 connections.exit()
             }
             Event::Request(id, request) => {
@@ -32,26 +32,26 @@ impl App {
                 debug_assert!(answered.is_ok(), "{answered:?}");
             }
             Event::Open(id, _) => {
-                self.talks.insert(id, Talk::new(&self.arguments));
-                self.say(connections, id);
+                self.exchanges.insert(id, Exchange::new(&self.arguments));
+                self.send_pending(connections, id);
             }
-            Event::Drained(id) => self.say(connections, id),
+            Event::Drained(id) => self.send_pending(connections, id),
             Event::Message(id, message) => {
-                let Some(talk) = self.talks.get_mut(&id) else { return };
-                let said = match talk.heard(message.as_bytes()) {
+                let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+                let result = match exchange.receive(message.as_bytes()) {
                     Step::Nothing => Ok(Sent::Queued),
-                    Step::Say(text) => connections.send(id, text),
+                    Step::Send(text) => connections.send(id, text),
                     Step::Echo => connections.send(id, message),
                     Step::Close => connections.close(id, CloseCode::NORMAL, "").map(|()| Sent::Queued),
                 };
-                if let Err(error) = said {
-                    talk.fail(error);
+                if let Err(error) = result {
+                    exchange.fail(error);
                 }
             }
             Event::Closed(id, closed) => {
                 self.streams.remove(&id);
-                if let Some(talk) = self.talks.remove(&id) {
-                    talk.end(closed.code.into(), &closed.reason, &closed);
+                if let Some(exchange) = self.exchanges.remove(&id) {
+                    exchange.end(closed.code.into(), &closed.reason, &closed);
                 }
                 if self.arguments.url.is_some() {
                     connections.exit();
@@ -62,20 +62,20 @@ impl App {
     }
 
     /// Sends the scenario's pending messages now.
-    fn say(&mut self, connections: &mut Connections, id: ConnectionId) {
-        let Some(talk) = self.talks.get_mut(&id) else { return };
-        while let Some(message) = talk.say() {
-            if talk.scenario == Scenario::Kept && connections.queued(id) >= KEPT {
+    fn send_pending(&mut self, connections: &mut Connections, id: ConnectionId) {
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return };
+        while let Some(message) = exchange.next_message() {
+            if exchange.scenario == Scenario::Kept && connections.queued(id) >= KEPT {
                 break;
             }
             let sent = match connections.send(id, message) {
                 Ok(sent) => sent,
-                Err(SendError::Full) if talk.scenario == Scenario::Full => break,
+                Err(SendError::Full) if exchange.scenario == Scenario::Full => break,
                 Err(SendError::NotOpen) => break, // `Closed` explains it
-                Err(error) => return talk.fail(error),
+                Err(error) => return exchange.fail(error),
             };
-            talk.said();
-            if sent == Sent::Congested && matches!(talk.scenario, Scenario::Book | Scenario::Congested) {
+            exchange.record_sent();
+            if sent == Sent::Congested && matches!(exchange.scenario, Scenario::Paced | Scenario::Congested) {
                 break;
             }
         }
@@ -111,14 +111,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let kept = arguments.scenario == Scenario::Kept;
-    let mut app = App { arguments, talks: HashMap::new(), streams: HashMap::new() };
+    let mut app = App { arguments, exchanges: HashMap::new(), streams: HashMap::new() };
     if !kept {
         return Ok(endpoint.run(|connections, event| app.handle(connections, event))?);
     }
     loop {
         endpoint.poll(Some(Duration::from_millis(5)), |connections, event| app.handle(connections, event))?;
-        for id in app.talks.keys().copied().collect::<Vec<_>>() {
-            app.say(endpoint.connections(), id);
+        for id in app.exchanges.keys().copied().collect::<Vec<_>>() {
+            app.send_pending(endpoint.connections(), id);
         }
     }
 }

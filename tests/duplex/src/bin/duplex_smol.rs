@@ -3,7 +3,7 @@
 #![allow(clippy::print_stdout)] // output for the parent program
 
 use async_io::Timer;
-use duplex::{Arguments, KEPT, Scenario, Step, Talk, ours};
+use duplex::{Arguments, Exchange, KEPT, Scenario, Step, ours};
 use futures_lite::future::{or, zip};
 use std::cell::RefCell;
 use std::error::Error;
@@ -24,7 +24,7 @@ async fn serve(arguments: &Arguments, mut http: HttpConnection<Socket>) -> Resul
             }
             Incoming::Request(request) => http.respond(request, web::text("served\n")).await?,
             Incoming::Upgrade(upgrade) => {
-                talk(arguments, http.accept(upgrade).await?).await;
+                run(arguments, http.accept(upgrade).await?).await;
                 break;
             }
         }
@@ -32,97 +32,97 @@ async fn serve(arguments: &Arguments, mut http: HttpConnection<Socket>) -> Resul
     Ok(())
 }
 
-async fn talk(arguments: &Arguments, mut ws: WebSocket<Socket>) {
-    let talk = RefCell::new(Talk::new(arguments));
+async fn run(arguments: &Arguments, mut ws: WebSocket<Socket>) {
+    let exchange = RefCell::new(Exchange::new(arguments));
     match arguments.scenario {
         // The two ways to send with back-pressure, one for each role.
-        Scenario::Book if arguments.url.is_none() => {
+        Scenario::Paced if arguments.url.is_none() => {
             let sender = ws.sender();
-            zip(send_all(&sender, &talk), listen(&mut ws, &talk)).await;
+            zip(send_all(&sender, &exchange), receive_all(&mut ws, &exchange)).await;
         }
         Scenario::Kept => {
             let sender = ws.sender();
-            or(keep(&sender, &talk), listen(&mut ws, &talk)).await;
+            or(keep(&sender, &exchange), receive_all(&mut ws, &exchange)).await;
         }
         _ => {
-            say(&mut ws, &talk);
-            listen(&mut ws, &talk).await;
+            send_pending(&mut ws, &exchange);
+            receive_all(&mut ws, &exchange).await;
         }
     }
-    let talk = talk.into_inner();
+    let exchange = exchange.into_inner();
     match ws.closed() {
-        Some(closed) => talk.end(closed.code.into(), &closed.reason, closed),
-        None => talk.end(1006, "", "it is not over"),
+        Some(closed) => exchange.end(closed.code.into(), &closed.reason, closed),
+        None => exchange.end(1006, "", "the connection has not ended"),
     }
 }
 
 /// Waits for room before each message.
-async fn send_all(sender: &Sender, talk: &RefCell<Talk>) {
+async fn send_all(sender: &Sender, exchange: &RefCell<Exchange>) {
     loop {
-        let Some(message) = talk.borrow().say() else { return };
+        let Some(message) = exchange.borrow().next_message() else { return };
         if let Err(error) = sender.send(message).await {
-            return talk.borrow_mut().fail(error);
+            return exchange.borrow_mut().fail(error);
         }
-        talk.borrow_mut().said();
+        exchange.borrow_mut().record_sent();
     }
 }
 
 /// Queues more before the last of it is written.
-async fn keep(sender: &Sender, talk: &RefCell<Talk>) {
+async fn keep(sender: &Sender, exchange: &RefCell<Exchange>) {
     loop {
         while sender.queued() < KEPT {
-            let Some(message) = talk.borrow().say() else { break };
+            let Some(message) = exchange.borrow().next_message() else { break };
             if sender.try_send(message).is_err() {
-                break; // the receiver gets the close
+                break; // `receive_all` gets the close
             }
-            talk.borrow_mut().said();
+            exchange.borrow_mut().record_sent();
         }
         Timer::after(Duration::from_millis(5)).await;
     }
 }
 
 /// Sends the scenario's pending messages now.
-fn say(ws: &mut WebSocket<Socket>, talk: &RefCell<Talk>) {
-    let mut talk = talk.borrow_mut();
-    while let Some(message) = talk.say() {
+fn send_pending(ws: &mut WebSocket<Socket>, exchange: &RefCell<Exchange>) {
+    let mut exchange = exchange.borrow_mut();
+    while let Some(message) = exchange.next_message() {
         let sent = match ws.try_send(message) {
             Ok(sent) => sent,
-            Err(SendError::Full) if talk.scenario == Scenario::Full => break,
+            Err(SendError::Full) if exchange.scenario == Scenario::Full => break,
             Err(SendError::NotOpen) => break, // `Closed` explains it
-            Err(error) => return talk.fail(error),
+            Err(error) => return exchange.fail(error),
         };
-        talk.said();
-        if sent == Sent::Congested && matches!(talk.scenario, Scenario::Book | Scenario::Congested) {
+        exchange.record_sent();
+        if sent == Sent::Congested && matches!(exchange.scenario, Scenario::Paced | Scenario::Congested) {
             break;
         }
     }
 }
 
 /// Receives everything until the close.
-async fn listen(ws: &mut WebSocket<Socket>, talk: &RefCell<Talk>) {
+async fn receive_all(ws: &mut WebSocket<Socket>, exchange: &RefCell<Exchange>) {
     while let Some(event) = ws.next_event().await {
         let message = match event {
             Event::Message(message) => message,
             Event::Drained => {
-                // A sender notices on its own.
-                if matches!(talk.borrow().scenario, Scenario::Full | Scenario::Congested)
-                    || talk.borrow().is_client()
+                // `Sender::send` waits for room itself.
+                if matches!(exchange.borrow().scenario, Scenario::Full | Scenario::Congested)
+                    || exchange.borrow().is_client()
                 {
-                    say(ws, talk);
+                    send_pending(ws, exchange);
                 }
                 continue;
             }
             _ => continue,
         };
-        let step = talk.borrow_mut().heard(message.as_bytes());
-        let said = match step {
+        let step = exchange.borrow_mut().receive(message.as_bytes());
+        let result = match step {
             Step::Nothing => Ok(Sent::Queued),
-            Step::Say(text) => ws.try_send(Message::Text(text.into())),
+            Step::Send(text) => ws.try_send(Message::Text(text.into())),
             Step::Echo => ws.try_send(message),
             Step::Close => ws.start_close(CloseCode::NORMAL, "").map(|()| Sent::Queued),
         };
-        if let Err(error) = said {
-            talk.borrow_mut().fail(error);
+        if let Err(error) = result {
+            exchange.borrow_mut().fail(error);
         }
     }
 }
@@ -141,11 +141,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             return Ok(());
         };
         match connect(url.as_str(), ours::client(&arguments)).await {
-            Ok(ws) => talk(&arguments, ws).await,
+            Ok(ws) => run(&arguments, ws).await,
             Err(error) => {
-                let mut talk = Talk::new(&arguments);
-                talk.fail(error);
-                talk.end(1006, "", "");
+                let mut exchange = Exchange::new(&arguments);
+                exchange.fail(error);
+                exchange.end(1006, "", "");
             }
         }
         Ok(())

@@ -1,9 +1,9 @@
-//! An end on tokio-tungstenite. It sends everything before it reads anything, except where the scenario is an echo or
-//! about back-pressure.
+//! An end on tokio-tungstenite. It sends everything before it reads anything, except in scenarios with an echo or
+//! back-pressure.
 
 #![allow(clippy::print_stdout)] // output for the parent program
 
-use duplex::{Arguments, Scenario, Step, Talk};
+use duplex::{Arguments, Exchange, Scenario, Step};
 use futures_util::{Sink, SinkExt, Stream, StreamExt, future};
 use std::cell::RefCell;
 use std::error::Error;
@@ -22,63 +22,64 @@ impl<S: Stream<Item = tungstenite::Result<Message>> + Sink<Message, Error = tung
 {
 }
 
-async fn talk(arguments: &Arguments, ws: impl Socket) {
-    let talk = RefCell::new(Talk::new(arguments));
+async fn run(arguments: &Arguments, ws: impl Socket) {
+    let exchange = RefCell::new(Exchange::new(arguments));
     let mut end = (1006, String::new());
-    let outcome = exchange(&talk, ws, &mut end).await;
-    let mut talk = talk.into_inner();
+    let outcome = drive(&exchange, ws, &mut end).await;
+    let mut exchange = exchange.into_inner();
     if let Err(error) = outcome {
-        talk.fail(error);
+        exchange.fail(error);
     }
-    talk.end(end.0, &end.1, "");
+    exchange.end(end.0, &end.1, "");
 }
 
-async fn exchange(
-    talk: &RefCell<Talk>,
+async fn drive(
+    exchange: &RefCell<Exchange>,
     mut ws: impl Socket,
     end: &mut (u16, String),
 ) -> tungstenite::Result<()> {
-    if talk.borrow().scenario == Scenario::Book {
+    if exchange.borrow().scenario == Scenario::Paced {
         let (mut sink, mut stream) = ws.split();
-        let (sent, last) = future::join(send_all(talk, &mut sink), hear_all(talk, &mut stream)).await;
+        let (sent, last) =
+            future::join(send_all(exchange, &mut sink), next_step(exchange, &mut stream)).await;
         sent?;
         let (step, message) = last?;
-        act(&mut sink, step, message).await?;
+        perform(&mut sink, step, message).await?;
         let Ok(whole) = sink.reunite(stream) else { return Ok(()) };
         ws = whole;
     } else {
-        send_all(talk, &mut ws).await?;
+        send_all(exchange, &mut ws).await?;
     }
     while let Some(message) = ws.next().await {
         let message = message?;
         if let Message::Close(Some(frame)) = &message {
             *end = (frame.code.into(), frame.reason.to_string());
         }
-        let step = hear(talk, &message);
-        act(&mut ws, step, message).await?;
+        let step = handle(exchange, &message);
+        perform(&mut ws, step, message).await?;
     }
     Ok(())
 }
 
 async fn send_all(
-    talk: &RefCell<Talk>,
+    exchange: &RefCell<Exchange>,
     ws: &mut (impl Sink<Message, Error = tungstenite::Error> + Unpin),
 ) -> tungstenite::Result<()> {
     loop {
-        let Some(message) = talk.borrow().say() else { return Ok(()) };
+        let Some(message) = exchange.borrow().next_message() else { return Ok(()) };
         ws.send(Message::binary(message)).await?;
-        talk.borrow_mut().said();
+        exchange.borrow_mut().record_sent();
     }
 }
 
-/// Waits for something to do: the message that asks for it, and the action.
-async fn hear_all(
-    talk: &RefCell<Talk>,
+/// Reads until a message requires an action; returns both.
+async fn next_step(
+    exchange: &RefCell<Exchange>,
     ws: &mut (impl Stream<Item = tungstenite::Result<Message>> + Unpin),
 ) -> tungstenite::Result<(Step, Message)> {
     while let Some(message) = ws.next().await {
         let message = message?;
-        let step = hear(talk, &message);
+        let step = handle(exchange, &message);
         if step != Step::Nothing {
             return Ok((step, message));
         }
@@ -86,22 +87,22 @@ async fn hear_all(
     Err(tungstenite::Error::ConnectionClosed)
 }
 
-fn hear(talk: &RefCell<Talk>, message: &Message) -> Step {
+fn handle(exchange: &RefCell<Exchange>, message: &Message) -> Step {
     match message {
-        Message::Text(text) => talk.borrow_mut().heard(text.as_bytes()),
-        Message::Binary(data) => talk.borrow_mut().heard(data),
+        Message::Text(text) => exchange.borrow_mut().receive(text.as_bytes()),
+        Message::Binary(data) => exchange.borrow_mut().receive(data),
         _ => Step::Nothing,
     }
 }
 
-async fn act(
+async fn perform(
     ws: &mut (impl Sink<Message, Error = tungstenite::Error> + Unpin),
     step: Step,
     message: Message,
 ) -> tungstenite::Result<()> {
     match step {
         Step::Nothing => Ok(()),
-        Step::Say(text) => ws.send(Message::text(text)).await,
+        Step::Send(text) => ws.send(Message::text(text)).await,
         Step::Echo => ws.send(message).await,
         Step::Close => {
             let frame = tungstenite::protocol::CloseFrame { code: 1000.into(), reason: "".into() };
@@ -114,13 +115,13 @@ async fn act(
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::read()?;
     if let Some(url) = &arguments.url {
-        talk(&arguments, connect_async(url).await?.0).await;
+        run(&arguments, connect_async(url).await?.0).await;
         return Ok(());
     }
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("ws://{}/", listener.local_addr()?);
     loop {
         let (stream, _) = listener.accept().await?;
-        talk(&arguments, accept_async(stream).await?).await;
+        run(&arguments, accept_async(stream).await?).await;
     }
 }

@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn upgrade(State(config): State<Arc<Config>>, mut request: Request) -> Response {
     let mut answer = match handshake::answer(&request, &config) {
         Ok(answer) => answer,
-        Err(refusal) => return refusal.into_response().map(Body::from),
+        Err(rejection) => return rejection.into_response().map(Body::from),
     };
     answer.choose_subprotocol(&["chat.v2", "chat.v1"]);
     let (response, _opening) = answer.into_parts();

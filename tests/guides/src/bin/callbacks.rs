@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let server = endpoint.connections().listen(Bind::localhost(), config)?; // start
     println!("{}", endpoint.connections().server(server).url("/ws").unwrap_or_default()); // getUrl
 
-    // Your window's loop: the callbacks run in `poll`, on this thread, and nowhere else.
+    // Your window's loop: the callbacks run only in `poll`, on this thread.
     loop {
         endpoint.poll(Some(Duration::from_millis(16)), |connections, event| {
             app.on(connections, server, event);
@@ -33,7 +33,7 @@ impl App {
             Event::Request(id, request) => {
                 let _ = connections.respond(id, request, web::html("<h1>hello</h1>"));
             }
-            // onUpgrade: look at the request, then accept or refuse it
+            // onUpgrade: inspect the request, then accept or reject it
             Event::Upgrade(id, upgrade) if upgrade.path() == "/ws" => {
                 let _ = connections.accept(id, upgrade);
             }

@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         if let Event::Message(id, message) = event {
             let _ = connections.send(id, message);
         }
-    })?; // returns when the last connection is gone
+    })?; // returns when the last connection has closed
     println!("stopped");
     Ok(())
 }

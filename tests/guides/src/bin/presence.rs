@@ -8,16 +8,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     endpoint.run(|connections, event| match event {
         Event::Open(id, _) => {
             let _ = connections.topics().subscribe(id, "room");
-            tell(connections, format!("{id} is here"));
+            announce(connections, format!("{id} is here"));
         }
         Event::Message(_, message) => drop(connections.topics().publish("room", &message.into())),
-        Event::Closed(id, closed) if closed.was_open => tell(connections, format!("{id} has left")),
+        Event::Closed(id, closed) if closed.was_open => announce(connections, format!("{id} has left")),
         _ => {}
     })?;
     Ok(())
 }
 
-fn tell(connections: &mut Connections, what: String) {
+fn announce(connections: &mut Connections, change: String) {
     let count = connections.topics().subscribers("room").len();
-    connections.topics().publish("room", &Frame::text(format!("{what}, {count} in the room")));
+    connections.topics().publish("room", &Frame::text(format!("{change}, {count} in the room")));
 }

@@ -6,7 +6,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     block_on(async {
         let mut ws = connect(request, ClientConfig::new()).await?;
         match ws.subprotocol() {
-            Some(name) => println!("the server chose {name}"),
+            Some(name) => println!("the server selected {name}"),
             None => drop(ws.close(CloseCode::POLICY, "chat.v1 or chat.v2, please").await?),
         }
         Ok(())

@@ -13,7 +13,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     });
     tokio::signal::ctrl_c().await?;
-    server.stop(Duration::from_secs(2)).await; // every client is told 1001
+    server.stop(Duration::from_secs(2)).await; // sends 1001 to every client
     accepts.await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Messages out, and the same messages back.
+//! Sends messages and checks their echoes.
 
 use crate::Failure;
 use fastrand::Rng;
@@ -6,12 +6,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 /// At most this many messages, and this many bytes, are in flight.
-const MESSAGES_ON_WAY: usize = 32;
-const BYTES_ON_WAY: usize = 256 * 1024;
-/// How often to wait for everything, and a moment more.
+const MESSAGES_IN_FLIGHT: usize = 32;
+const BYTES_IN_FLIGHT: usize = 256 * 1024;
+/// How often to wait for all echoes, and the pause after that.
 const PAUSE_EVERY: usize = 100;
 const PAUSE: Duration = Duration::from_millis(2);
-/// How much of the last messages may be repeated.
+/// How many bytes of the last messages may be repeated.
 const REMEMBERED: usize = 64 * 1024;
 
 const WORDS: &[&str] = &[
@@ -46,8 +46,8 @@ pub enum Payload {
 impl Payload {
     fn joined(&self) -> (bool, Vec<u8>) {
         match self {
-            Self::Text(pieces) => (true, pieces.concat().into_bytes()),
-            Self::Binary(pieces) => (false, pieces.concat()),
+            Self::Text(fragments) => (true, fragments.concat().into_bytes()),
+            Self::Binary(fragments) => (false, fragments.concat()),
         }
     }
 }
@@ -58,8 +58,8 @@ pub struct Exchange {
     seed: u64,
     count: usize,
     sent: usize,
-    on_way: VecDeque<(bool, Vec<u8>)>,
-    bytes_on_way: usize,
+    in_flight: VecDeque<(bool, Vec<u8>)>,
+    bytes_in_flight: usize,
     remembered: Vec<u8>,
     /// Echoed bytes.
     pub bytes: usize,
@@ -68,15 +68,15 @@ pub struct Exchange {
 impl Exchange {
     pub fn new(seed: u64, count: usize) -> Self {
         let rng = Rng::with_seed(seed);
-        let (on_way, remembered) = (VecDeque::new(), Vec::new());
-        Self { rng, seed, count, sent: 0, on_way, bytes_on_way: 0, remembered, bytes: 0 }
+        let (in_flight, remembered) = (VecDeque::new(), Vec::new());
+        Self { rng, seed, count, sent: 0, in_flight, bytes_in_flight: 0, remembered, bytes: 0 }
     }
 
-    /// The next message; `None` while enough are in flight, and after the last.
+    /// Returns the next message; `None` while enough are in flight, and after the last.
     pub fn next_message(&mut self) -> Option<Payload> {
         let pauses = self.sent > 0 && self.sent.is_multiple_of(PAUSE_EVERY);
-        let is_full = self.on_way.len() >= MESSAGES_ON_WAY || self.bytes_on_way >= BYTES_ON_WAY;
-        if self.sent == self.count || is_full || pauses && !self.on_way.is_empty() {
+        let is_full = self.in_flight.len() >= MESSAGES_IN_FLIGHT || self.bytes_in_flight >= BYTES_IN_FLIGHT;
+        if self.sent == self.count || is_full || pauses && !self.in_flight.is_empty() {
             return None;
         }
         if pauses {
@@ -85,34 +85,34 @@ impl Exchange {
         let message = self.generate();
         let joined = message.joined();
         self.sent += 1;
-        self.bytes_on_way += joined.1.len();
-        self.on_way.push_back(joined);
+        self.bytes_in_flight += joined.1.len();
+        self.in_flight.push_back(joined);
         Some(message)
     }
 
-    /// An echo arrived.
+    /// Handles an echo.
     ///
     /// # Errors
     /// It is not the expected message.
-    pub fn received(&mut self, is_text: bool, data: &[u8]) -> Result<(), Failure> {
-        let (wanted_text, wanted) = self.on_way.pop_front().ok_or("a message that was never sent")?;
+    pub fn receive(&mut self, is_text: bool, data: &[u8]) -> Result<(), Failure> {
+        let (wanted_text, wanted) = self.in_flight.pop_front().ok_or("a message that was never sent")?;
         if (wanted_text, &wanted[..]) != (is_text, data) {
-            let place = self.sent - self.on_way.len() - 1;
+            let index = self.sent - self.in_flight.len() - 1;
             let at = wanted.iter().zip(data).take_while(|(a, b)| a == b).count();
             let lengths = format!("{} bytes, not {}", data.len(), wanted.len());
             return Err(format!(
-                "message {place} of seed {} differs from byte {at} on; {lengths}",
+                "message {index} of seed {} differs from byte {at} on; {lengths}",
                 self.seed
             )
             .into());
         }
         self.bytes += data.len();
-        self.bytes_on_way -= data.len();
+        self.bytes_in_flight -= data.len();
         Ok(())
     }
 
     pub fn is_done(&self) -> bool {
-        self.sent == self.count && self.on_way.is_empty()
+        self.sent == self.count && self.in_flight.is_empty()
     }
 
     fn generate(&mut self) -> Payload {
@@ -127,12 +127,12 @@ impl Exchange {
         self.remembered.extend_from_slice(&data);
         let excess = self.remembered.len().saturating_sub(REMEMBERED);
         self.remembered.drain(..excess);
-        let pieces = self.pieces(&data, is_text);
+        let fragments = self.fragments(&data, is_text);
         if is_text {
-            let text = |piece: Vec<u8>| String::from_utf8_lossy(&piece).into_owned();
-            Payload::Text(pieces.into_iter().map(text).collect())
+            let text = |fragment: Vec<u8>| String::from_utf8_lossy(&fragment).into_owned();
+            Payload::Text(fragments.into_iter().map(text).collect())
         } else {
-            Payload::Binary(pieces)
+            Payload::Binary(fragments)
         }
     }
 
@@ -164,21 +164,21 @@ impl Exchange {
 
     /// Cuts one in four messages into up to five fragments, some of which may be empty. A text is cut between
     /// characters.
-    fn pieces(&mut self, data: &[u8], is_text: bool) -> Vec<Vec<u8>> {
+    fn fragments(&mut self, data: &[u8], is_text: bool) -> Vec<Vec<u8>> {
         let cuts = if self.rng.u8(0..4) == 0 { self.rng.usize(1..5) } else { 0 };
         let mut ends: Vec<usize> = (0..cuts).map(|_| self.rng.usize(..=data.len())).collect();
         ends.push(data.len());
         ends.sort_unstable();
         let is_inside = |at: usize| is_text && data.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
         let mut from = 0;
-        let mut pieces = Vec::new();
+        let mut fragments = Vec::new();
         for mut end in ends {
             while is_inside(end) {
                 end += 1;
             }
-            pieces.push(data[from.min(end)..end].to_vec());
+            fragments.push(data[from.min(end)..end].to_vec());
             from = end;
         }
-        pieces
+        fragments
     }
 }

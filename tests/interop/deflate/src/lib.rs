@@ -1,4 +1,4 @@
-//! Shared by the programs here: terms as RFC 7692 writes them, and messages that must come back as they were sent.
+//! Shared by these programs: terms in the syntax of RFC 7692, and messages that must be echoed unchanged.
 
 mod exchange;
 mod terms;
@@ -6,13 +6,13 @@ mod terms;
 pub use exchange::{Exchange, Payload};
 pub use terms::{Side, deflate};
 
-/// Any error that ends a program, in words.
+/// Any error that ends a program.
 pub type Failure = Box<dyn std::error::Error>;
 
-/// One of the arguments.
+/// Returns one of the arguments.
 ///
 /// # Errors
 /// It is missing.
-pub fn argument(place: usize, usage: &'static str) -> Result<String, Failure> {
-    std::env::args().nth(place).ok_or_else(|| usage.into())
+pub fn argument(index: usize, usage: &'static str) -> Result<String, Failure> {
+    std::env::args().nth(index).ok_or_else(|| usage.into())
 }

@@ -1,4 +1,4 @@
-//! Terms in text form.
+//! Parses terms.
 
 use crate::Failure;
 use std::time::Duration;
@@ -11,7 +11,7 @@ pub enum Side {
     Client,
 }
 
-/// The settings that lead to terms in the form of `Sec-WebSocket-Extensions`: `server_max_window_bits=9;
+/// Returns the settings for terms in the syntax of `Sec-WebSocket-Extensions`: `server_max_window_bits=9;
 /// client_no_context_takeover`. In addition, `release` frees contexts as soon as a connection is idle.
 ///
 /// # Errors
@@ -25,8 +25,8 @@ pub fn deflate(side: Side, terms: &str) -> Result<Deflate, Failure> {
             deflate = deflate.release_after(Duration::from_millis(1));
             continue;
         }
-        let (whose, name) = name.split_once('_').ok_or("a term belongs to one side")?;
-        let is_ours = whose == if side == Side::Server { "server" } else { "client" };
+        let (owner, name) = name.split_once('_').ok_or("a term names a side")?;
+        let is_ours = owner == if side == Side::Server { "server" } else { "client" };
         deflate = match (name, is_ours) {
             ("no_context_takeover", true) => deflate.context_takeover(false),
             ("no_context_takeover", false) => deflate.peer_context_takeover(false),

@@ -1,13 +1,13 @@
 // The WebSocket API as a peer: in browsers, and in undici. The README of the matrix specifies a peer.
 
-const ENOUGH = 1000;
+const DONE = 1000;
 
-/** Connects to `url` again and again, until that fails or the server closes with `ENOUGH`. */
+/** Connects to `url` repeatedly, until that fails or the server closes with `DONE`. */
 export async function follow(WebSocket, url, version) {
   let ended = '';
   for (;;) {
     const { opened, code, reason } = await connection(new WebSocket(url, ['matrix']), version, ended);
-    if (!opened || code === ENOUGH) return;
+    if (!opened || code === DONE) return;
     ended = `ended: ${code} ${reason}`;
   }
 }

@@ -1,13 +1,13 @@
 //! The exchange with a peer, and its checks: every payload byte and every code is compared.
 
-use crate::{BEAT, Ours, SUBPROTOCOL, say};
+use crate::{BEAT, Ours, SUBPROTOCOL, report};
 use std::time::Instant;
 use ws_server_mio::{CloseCode, Closed, Frame, Message, Opcode, http};
 use ws_server_smol::Event;
 
-/// For how many beats an idle connection is kept: several times the patience of a proxy.
+/// For how many heartbeats an idle connection must stay open: several times a proxy's timeout.
 const BEATS: u32 = 12;
-const PIECES: [&str; 3] = ["one ", "", "two"];
+const FRAGMENTS: [&str; 3] = ["one ", "", "two"];
 /// More than the empty frames that a peer may send in a second.
 const FLOOD: usize = 1_500;
 /// A picture in one colour: it compresses about a thousandfold.
@@ -27,17 +27,17 @@ enum Outcome {
 }
 
 /// A connection with its traffic.
-struct Talk<'a> {
+struct Session<'a> {
     ours: &'a mut dyn Ours,
     head: http::Response<()>,
     hello: Hello,
     sent: u64,
     received: u64,
     /// The number of fragments of the last message; one for a whole message.
-    pieces: u32,
+    fragment_count: u32,
 }
 
-/// What the peer reports of itself and of the handshake, a field per line. A missing field is something that it cannot
+/// The peer's report on itself and on the handshake, a field per line. It omits fields that it cannot
 /// know.
 struct Hello(Vec<(String, String)>);
 
@@ -47,20 +47,20 @@ impl Hello {
     }
 }
 
-impl<'a> Talk<'a> {
+impl<'a> Session<'a> {
     /// The next connection, up to the peer's hello.
     fn open(ours: &'a mut dyn Ours) -> Result<Self, String> {
         let head = ours.open()?;
         let hello = Hello(Vec::new());
-        let mut talk = Self { ours, head, hello, sent: 0, received: 0, pieces: 0 };
-        let Message::Text(text) = talk.message()? else { return Err("its hello is binary".to_owned()) };
+        let mut session = Self { ours, head, hello, sent: 0, received: 0, fragment_count: 0 };
+        let Message::Text(text) = session.message()? else { return Err("its hello is binary".to_owned()) };
         let mut lines = text.lines();
         if lines.next() != Some("hello") {
             return Err(format!("instead of its hello it sent {text:?}"));
         }
         let fields = lines.filter_map(|line| line.split_once(": "));
-        talk.hello = Hello(fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect());
-        Ok(talk)
+        session.hello = Hello(fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect());
+        Ok(session)
     }
 
     fn header(&self, name: http::HeaderName) -> Option<&str> {
@@ -71,18 +71,18 @@ impl<'a> Talk<'a> {
     fn message(&mut self) -> Result<Message<'static>, String> {
         let mut text = String::new();
         let mut binary = Vec::new();
-        self.pieces = 0;
+        self.fragment_count = 0;
         loop {
             match self.ours.next()? {
                 Event::Message(message) => {
-                    self.pieces = 1;
+                    self.fragment_count = 1;
                     self.received += message.as_bytes().len() as u64;
                     return Ok(message);
                 }
-                Event::Fragment(piece) => {
-                    self.pieces += 1;
-                    self.received += piece.data.as_bytes().len() as u64;
-                    let is_text = match &piece.data {
+                Event::Fragment(fragment) => {
+                    self.fragment_count += 1;
+                    self.received += fragment.data.as_bytes().len() as u64;
+                    let is_text = match &fragment.data {
                         Message::Text(data) => {
                             text.push_str(data);
                             true
@@ -92,14 +92,14 @@ impl<'a> Talk<'a> {
                             false
                         }
                     };
-                    if piece.last {
+                    if fragment.last {
                         return Ok(match is_text {
                             true => Message::Text(text.into()),
                             false => Message::Binary(binary.into()),
                         });
                     }
                 }
-                Event::Closed(closed) => return Err(how(&closed)),
+                Event::Closed(closed) => return Err(explanation(&closed)),
                 _ => {}
             }
         }
@@ -121,7 +121,7 @@ impl<'a> Talk<'a> {
         };
         let (ours, theirs) = (wanted.as_bytes(), got.as_bytes());
         let same = ours.iter().zip(theirs).take_while(|(a, b)| a == b).count();
-        Err(format!("{} came back for {}, the same in {same} bytes", shown(&got), shown(wanted)))
+        Err(format!("received {} instead of {}, equal in the first {same} bytes", shown(&got), shown(wanted)))
     }
 
     fn echo(&mut self, message: Message<'_>) -> Result<(), String> {
@@ -132,8 +132,8 @@ impl<'a> Talk<'a> {
         self.expect(&message)
     }
 
-    /// Asks the peer for something, and returns its answer, unless it reports that it cannot.
-    fn ask(&mut self, command: &str) -> Result<Option<String>, String> {
+    /// Sends a command to the peer; returns its answer, unless it cannot.
+    fn request(&mut self, command: &str) -> Result<Option<String>, String> {
         self.send(&Frame::text(command))?;
         match self.message()? {
             Message::Text(answer) if answer == "/cannot" => Ok(None),
@@ -152,7 +152,7 @@ impl<'a> Talk<'a> {
 }
 
 /// The explanation of a close, without the figures that vary.
-fn how(closed: &Closed) -> String {
+fn explanation(closed: &Closed) -> String {
     let sentence = closed.to_string();
     sentence.split("; ").next().unwrap_or_default().to_owned()
 }
@@ -189,13 +189,13 @@ fn noise(size: usize) -> Vec<u8> {
     (0..size).map(next).collect()
 }
 
-fn tell(name: &str, step: Step) -> Result<(), String> {
+fn report_step(name: &str, step: Step) -> Result<(), String> {
     match step {
-        Ok(Outcome::Ok) => say(name, "ok", ""),
-        Ok(Outcome::OneWay) => say(name, "one way", ""),
-        Ok(Outcome::Not) => say(name, "not", ""),
+        Ok(Outcome::Ok) => report(name, "ok", ""),
+        Ok(Outcome::OneWay) => report(name, "one way", ""),
+        Ok(Outcome::Not) => report(name, "not", ""),
         Err(error) => {
-            say(name, "failed", &error);
+            report(name, "failed", &error);
             return Err(format!("{name}: {error}"));
         }
     }
@@ -204,60 +204,60 @@ fn tell(name: &str, step: Step) -> Result<(), String> {
 
 /// Everything, over three connections: one that the peer closes, one that we close, and one on which it reports how.
 pub(crate) fn whole(ours: &mut dyn Ours, deflate: bool) -> Result<(), String> {
-    let mut talk = match Talk::open(ours) {
-        Ok(talk) => talk,
-        Err(error) => return tell("handshake", Err(error)),
+    let mut session = match Session::open(ours) {
+        Ok(session) => session,
+        Err(error) => return report_step("handshake", Err(error)),
     };
-    say("version", "ok", talk.hello.get("version").unwrap_or("?"));
-    tell("handshake", Ok(Outcome::Ok))?;
-    tell("subprotocol", subprotocol(&talk))?;
-    let compressed = agreed(&talk, deflate);
+    report("version", "ok", session.hello.get("version").unwrap_or("?"));
+    report_step("handshake", Ok(Outcome::Ok))?;
+    report_step("subprotocol", subprotocol(&session))?;
+    let compressed = negotiated(&session, deflate);
     let compressed = match compressed {
         Ok(compressed) => compressed,
-        Err(error) => return tell("compression", Err(error)),
+        Err(error) => return report_step("compression", Err(error)),
     };
-    tell("text", texts(&mut talk))?;
-    tell("binary", binary(&mut talk))?;
-    tell("empty", empty(&mut talk))?;
-    tell("64 KiB", sizes(&mut talk, &[65_535, 65_536]))?;
-    tell("1 MiB", sizes(&mut talk, &[1 << 20]))?;
-    tell("fragments", fragments(&mut talk, compressed))?;
-    tell("ping", ping(&mut talk))?;
-    tell("1,500 empty", empties(&mut talk))?;
-    tell("1,500 in two frames", ticks(&mut talk))?;
-    tell("blank canvas", canvas(&mut talk))?;
+    report_step("text", texts(&mut session))?;
+    report_step("binary", binary(&mut session))?;
+    report_step("empty", empty(&mut session))?;
+    report_step("64 KiB", sizes(&mut session, &[65_535, 65_536]))?;
+    report_step("1 MiB", sizes(&mut session, &[1 << 20]))?;
+    report_step("fragments", fragments(&mut session, compressed))?;
+    report_step("ping", ping(&mut session))?;
+    report_step("1,500 empty", empty_messages(&mut session))?;
+    report_step("1,500 in two frames", ticks(&mut session))?;
+    report_step("blank canvas", canvas(&mut session))?;
 
-    let by_peer = close_by_peer(&mut talk);
-    let (sent, received) = (talk.sent, talk.received);
+    let by_peer = close_by_peer(&mut session);
+    let (sent, received) = (session.sent, session.received);
     let closed = match by_peer {
         Ok(closed) => closed,
-        Err(error) => return tell("close by peer", Err(error)),
+        Err(error) => return report_step("close by peer", Err(error)),
     };
     if deflate {
-        tell("compression", shrunk(compressed, &closed, sent, received))?;
+        report_step("compression", compression(compressed, &closed, sent, received))?;
     }
-    let mut talk = match Talk::open(ours) {
-        Ok(talk) => talk,
-        Err(error) => return tell("close by peer", Err(format!("coming back, {error}"))),
+    let mut session = match Session::open(ours) {
+        Ok(session) => session,
+        Err(error) => return report_step("close by peer", Err(format!("after reconnecting, {error}"))),
     };
-    tell("close by peer", close_reported(&talk, BY_PEER))?;
+    report_step("close by peer", close_reported(&session, BY_PEER))?;
 
-    let by_us = close(&mut talk, BY_US);
+    let by_us = close(&mut session, BY_US);
     if let Err(error) = by_us {
-        return tell("close by us", Err(error));
+        return report_step("close by us", Err(error));
     }
-    let mut talk = match Talk::open(ours) {
-        Ok(talk) => talk,
-        Err(error) => return tell("close by us", Err(format!("coming back, {error}"))),
+    let mut session = match Session::open(ours) {
+        Ok(session) => session,
+        Err(error) => return report_step("close by us", Err(format!("after reconnecting, {error}"))),
     };
-    tell("close by us", close_reported(&talk, BY_US))?;
-    tell("ping between fragments", ping_between(&mut talk))?;
-    tell("end", close(&mut talk, (1000, "")))
+    report_step("close by us", close_reported(&session, BY_US))?;
+    report_step("ping between fragments", ping_between(&mut session))?;
+    report_step("end", close(&mut session, (1000, "")))
 }
 
-fn subprotocol(talk: &Talk<'_>) -> Step {
-    let ours = talk.header(http::header::SEC_WEBSOCKET_PROTOCOL);
-    match (ours, talk.hello.get("subprotocol")) {
+fn subprotocol(session: &Session<'_>) -> Step {
+    let ours = session.header(http::header::SEC_WEBSOCKET_PROTOCOL);
+    match (ours, session.hello.get("subprotocol")) {
         (Some(SUBPROTOCOL), Some(SUBPROTOCOL)) => Ok(Outcome::Ok),
         (Some(SUBPROTOCOL), None) => Ok(Outcome::OneWay),
         (None, None) => Ok(Outcome::Not),
@@ -265,99 +265,101 @@ fn subprotocol(talk: &Talk<'_>) -> Step {
     }
 }
 
-/// Whether messages are compressed, by both sides' account.
-fn agreed(talk: &Talk<'_>, deflate: bool) -> Result<bool, String> {
+/// Whether both sides report that messages are compressed.
+fn negotiated(session: &Session<'_>, deflate: bool) -> Result<bool, String> {
     let is = |extensions: &str| extensions.contains("permessage-deflate");
-    let ours = talk.header(http::header::SEC_WEBSOCKET_EXTENSIONS).is_some_and(is);
+    let ours = session.header(http::header::SEC_WEBSOCKET_EXTENSIONS).is_some_and(is);
     if ours && !deflate {
-        return Err("compression was agreed on, which we neither offer nor take".to_owned());
+        return Err("compression was negotiated, which we neither offer nor accept".to_owned());
     }
-    match talk.hello.get("extensions") {
+    match session.hello.get("extensions") {
         Some(theirs) if is(theirs) != ours => Err(format!("we have {ours}, the peer has {theirs:?}")),
         _ => Ok(ours),
     }
 }
 
-fn texts(talk: &mut Talk<'_>) -> Step {
+fn texts(session: &mut Session<'_>) -> Step {
     for text in ["a", "\u{0}", "Good morning \u{2615} caf\u{e9} \u{1f600}", "\u{10ffff}"] {
-        talk.echo(Message::Text(text.into()))?;
+        session.echo(Message::Text(text.into()))?;
     }
     for size in [125, 126, 127] {
-        talk.echo(Message::Text(prose(size).into()))?;
+        session.echo(Message::Text(prose(size).into()))?;
     }
     Ok(Outcome::Ok)
 }
 
-fn binary(talk: &mut Talk<'_>) -> Step {
-    talk.echo(Message::Binary((0..=255).collect::<Vec<u8>>().into()))?;
-    talk.echo(Message::Binary(b"\xff\xfe\x00\x80"[..].into()))?;
+fn binary(session: &mut Session<'_>) -> Step {
+    session.echo(Message::Binary((0..=255).collect::<Vec<u8>>().into()))?;
+    session.echo(Message::Binary(b"\xff\xfe\x00\x80"[..].into()))?;
     Ok(Outcome::Ok)
 }
 
-fn empty(talk: &mut Talk<'_>) -> Step {
-    talk.echo(Message::Text("".into()))?;
-    talk.echo(Message::Binary(b""[..].into()))?;
+fn empty(session: &mut Session<'_>) -> Step {
+    session.echo(Message::Text("".into()))?;
+    session.echo(Message::Binary(b""[..].into()))?;
     Ok(Outcome::Ok)
 }
 
-fn sizes(talk: &mut Talk<'_>, sizes: &[usize]) -> Step {
+fn sizes(session: &mut Session<'_>, sizes: &[usize]) -> Step {
     for &size in sizes {
-        talk.echo(Message::Text(prose(size).into()))?;
-        talk.echo(Message::Binary(noise(size).into()))?;
+        session.echo(Message::Text(prose(size).into()))?;
+        session.echo(Message::Binary(noise(size).into()))?;
     }
     Ok(Outcome::Ok)
 }
 
-/// Our fragments, and the peer's, which must be more than one.
+/// Our fragments, and the peer's, of which there must be several.
 ///
 /// A small compressed message may arrive entirely in its last fragment: its fragments are not counted.
-fn fragments(talk: &mut Talk<'_>, compressed: bool) -> Step {
-    let whole = pieces(talk, |_| Ok(()))?;
-    match talk.ask("/fragments")? {
+fn fragments(session: &mut Session<'_>, compressed: bool) -> Step {
+    let whole = send_fragments(session, |_| Ok(()))?;
+    match session.request("/fragments")? {
         None => Ok(Outcome::OneWay),
         Some(text) if text != whole => Err(format!("its fragments make {:?}", short(&text))),
-        Some(_) if talk.pieces < 2 && !compressed => Err("its fragments came as one frame".to_owned()),
+        Some(_) if session.fragment_count < 2 && !compressed => {
+            Err("it sent its fragments as one frame".to_owned())
+        }
         Some(_) => Ok(Outcome::Ok),
     }
 }
 
-/// Sends a message in fragments, with something between them, and expects its echo.
-fn pieces(
-    talk: &mut Talk<'_>,
-    between: impl Fn(&mut Talk<'_>) -> Result<(), String>,
+/// Sends a message in fragments, with other frames between them, and expects its echo.
+fn send_fragments(
+    session: &mut Session<'_>,
+    between: impl Fn(&mut Session<'_>) -> Result<(), String>,
 ) -> Result<String, String> {
-    let whole = PIECES.concat();
-    for (at, piece) in PIECES.iter().enumerate() {
+    let whole = FRAGMENTS.concat();
+    for (at, fragment) in FRAGMENTS.iter().enumerate() {
         let opcode = if at == 0 { Opcode::Text } else { Opcode::Continuation };
-        talk.send(&Frame::raw(opcode, at + 1 == PIECES.len(), *piece).map_err(crate::text)?)?;
-        between(talk)?;
+        session.send(&Frame::raw(opcode, at + 1 == FRAGMENTS.len(), *fragment).map_err(crate::text)?)?;
+        between(session)?;
     }
-    talk.expect(&Message::Text(whole.as_str().into()))?;
+    session.expect(&Message::Text(whole.as_str().into()))?;
     Ok(whole)
 }
 
-/// Empty messages without delay: the peer echoes each of them.
-fn empties(talk: &mut Talk<'_>) -> Step {
+/// Empty messages without delay: the peer echoes each.
+fn empty_messages(session: &mut Session<'_>) -> Step {
     let empty = Frame::text("");
     for _ in 0..FLOOD {
-        talk.send(&empty)?;
+        session.send(&empty)?;
     }
     for _ in 0..FLOOD {
-        talk.expect(&Message::Text("".into()))?;
+        session.expect(&Message::Text("".into()))?;
     }
     Ok(Outcome::Ok)
 }
 
-/// Short texts of the peer without delay, each as a frame with all of it and an empty last one.
-fn ticks(talk: &mut Talk<'_>) -> Step {
-    talk.send(&Frame::text(format!("/ticks {FLOOD}")))?;
+/// Short texts of the peer without delay, each as a frame with the text and an empty last frame.
+fn ticks(session: &mut Session<'_>) -> Step {
+    session.send(&Frame::text(format!("/ticks {FLOOD}")))?;
     for at in 0..FLOOD {
-        match talk.message()? {
+        match session.message()? {
             Message::Text(text) if text == "tick" => {}
             Message::Text(text) if at == 0 && text == "/cannot" => return Ok(Outcome::OneWay),
             other => {
                 return Err(format!(
-                    "{:?} came for tick {at}",
+                    "received {:?} for tick {at}",
                     short(&String::from_utf8_lossy(other.as_bytes()))
                 ));
             }
@@ -367,55 +369,55 @@ fn ticks(talk: &mut Talk<'_>) -> Step {
 }
 
 /// A message that compresses about a thousandfold, if the peer compresses.
-fn canvas(talk: &mut Talk<'_>) -> Step {
-    talk.echo(Message::Binary(vec![0xff; CANVAS].into()))?;
+fn canvas(session: &mut Session<'_>) -> Step {
+    session.echo(Message::Binary(vec![0xff; CANVAS].into()))?;
     Ok(Outcome::Ok)
 }
 
 /// A ping between fragments of ours.
-fn ping_between(talk: &mut Talk<'_>) -> Step {
-    pieces(talk, |talk| talk.ours.send(&Frame::ping("between").map_err(crate::text)?))?;
+fn ping_between(session: &mut Session<'_>) -> Step {
+    send_fragments(session, |session| session.ours.send(&Frame::ping("between").map_err(crate::text)?))?;
     Ok(Outcome::Ok)
 }
 
-/// Ours is answered with its payload; and we answer the peer's.
-fn ping(talk: &mut Talk<'_>) -> Step {
-    talk.ours.ping("are you there?")?;
+/// The peer answers our ping, and we answer the peer's.
+fn ping(session: &mut Session<'_>) -> Step {
+    session.ours.ping("are you there?")?;
     loop {
-        match talk.ours.next()? {
+        match session.ours.next()? {
             Event::Pong(_) => break,
-            Event::Closed(closed) => return Err(how(&closed)),
+            Event::Closed(closed) => return Err(explanation(&closed)),
             Event::Message(_) | Event::Fragment(_) => return Err("a message answered a ping".to_owned()),
             _ => {}
         }
     }
-    match talk.ask("/ping and you?")? {
+    match session.request("/ping and you?")? {
         None => Ok(Outcome::OneWay),
         Some(answer) if answer == "/pong and you?" => Ok(Outcome::Ok),
         Some(answer) => Err(format!("the peer had {:?} for its ping", short(&answer))),
     }
 }
 
-fn close_by_peer(talk: &mut Talk<'_>) -> Result<Closed, String> {
+fn close_by_peer(session: &mut Session<'_>) -> Result<Closed, String> {
     let (code, reason) = BY_PEER;
-    talk.send(&Frame::text(format!("/close {code} {reason}")))?;
-    let closed = talk.closed()?;
+    session.send(&Frame::text(format!("/close {code} {reason}")))?;
+    let closed = session.closed()?;
     if (closed.code.get(), &*closed.reason, closed.clean) != (code, reason, true) {
-        return Err(how(&closed));
+        return Err(explanation(&closed));
     }
     Ok(closed)
 }
 
-fn close(talk: &mut Talk<'_>, (code, reason): (u16, &str)) -> Step {
-    talk.ours.close(CloseCode::from(code), reason)?;
-    let closed = talk.closed()?;
-    if closed.clean { Ok(Outcome::Ok) } else { Err(how(&closed)) }
+fn close(session: &mut Session<'_>, (code, reason): (u16, &str)) -> Step {
+    session.ours.close(CloseCode::from(code), reason)?;
+    let closed = session.closed()?;
+    if closed.clean { Ok(Outcome::Ok) } else { Err(explanation(&closed)) }
 }
 
-/// How the last connection ended for the peer. A side that closed need not see its own reason again.
-fn close_reported(talk: &Talk<'_>, (code, reason): (u16, &str)) -> Step {
+/// Checks how the last connection ended for the peer. A side that closed need not see its own reason again.
+fn close_reported(session: &Session<'_>, (code, reason): (u16, &str)) -> Step {
     let echo = code == BY_PEER.0;
-    match talk.hello.get("ended").map(|ended| ended.split_once(' ').unwrap_or((ended, ""))) {
+    match session.hello.get("ended").map(|ended| ended.split_once(' ').unwrap_or((ended, ""))) {
         None => Ok(Outcome::OneWay),
         Some((theirs, why)) if theirs == code.to_string() && (why == reason || echo && why.is_empty()) => {
             Ok(Outcome::Ok)
@@ -424,10 +426,10 @@ fn close_reported(talk: &Talk<'_>, (code, reason): (u16, &str)) -> Step {
     }
 }
 
-/// Whether fewer bytes crossed the wire than the messages have: ours, and the peer's.
-fn shrunk(agreed: bool, closed: &Closed, sent: u64, received: u64) -> Step {
+/// Whether both sides sent fewer bytes on the wire than the messages have.
+fn compression(negotiated: bool, closed: &Closed, sent: u64, received: u64) -> Step {
     let less = |wire: u64, messages: u64| wire < messages / 10 * 8;
-    match (agreed, less(closed.bytes_sent, sent), less(closed.bytes_received, received)) {
+    match (negotiated, less(closed.bytes_sent, sent), less(closed.bytes_received, received)) {
         (true, true, true) => Ok(Outcome::Ok),
         (true, true, false) => Ok(Outcome::OneWay),
         (true, false, _) => Err(format!("{} bytes on the wire for {sent} of messages", closed.bytes_sent)),
@@ -438,32 +440,32 @@ fn shrunk(agreed: bool, closed: &Closed, sent: u64, received: u64) -> Step {
 
 /// An idle connection, kept by heartbeats alone.
 pub(crate) fn idle(ours: &mut dyn Ours) -> Result<(), String> {
-    let mut talk = Talk::open(ours)?;
-    tell("idle", kept(&mut talk))?;
-    close(&mut talk, (1000, "")).map(drop)
+    let mut session = Session::open(ours)?;
+    report_step("idle", stay_idle(&mut session))?;
+    close(&mut session, (1000, "")).map(drop)
 }
 
-fn kept(talk: &mut Talk<'_>) -> Step {
+fn stay_idle(session: &mut Session<'_>) -> Step {
     let began = Instant::now();
     let mut pongs = 0;
     while began.elapsed() < BEAT * BEATS {
-        match talk.ours.next()? {
+        match session.ours.next()? {
             Event::Pong(_) => pongs += 1,
-            Event::Closed(closed) => return Err(format!("after {pongs} pongs, {}", how(&closed))),
-            _ => return Err("something came".to_owned()),
+            Event::Closed(closed) => return Err(format!("after {pongs} pongs, {}", explanation(&closed))),
+            _ => return Err("an unexpected event".to_owned()),
         }
     }
-    talk.echo(Message::Text("still there".into()))?;
+    session.echo(Message::Text("still open".into()))?;
     Ok(Outcome::Ok)
 }
 
-/// An idle connection: how it ends.
+/// Reports how an idle connection ends.
 pub(crate) fn end(ours: &mut dyn Ours) -> Result<(), String> {
     ours.open()?;
     loop {
         if let Event::Closed(closed) = ours.next()? {
-            let how = if closed.clean { "clean" } else { "unclean" };
-            say("end", "ok", &format!("{} {how} {}", closed.code.get(), closed.reason));
+            let end = if closed.clean { "clean" } else { "unclean" };
+            report("end", "ok", &format!("{} {end} {}", closed.code.get(), closed.reason));
             return Ok(());
         }
     }

@@ -1,6 +1,6 @@
-//! Our end of each exchange of the matrix: it leads, and the peer, from another project, follows.
+//! Our end of each exchange of the matrix. It leads the exchange with a third-party peer.
 //!
-//! `matrix-ours mio|smol server [deflate] [exercise|idle|end]` listens and prints where;
+//! `matrix-ours mio|smol server [deflate] [exercise|idle|end]` listens and prints its URL;
 //! `matrix-ours mio|smol client URL [deflate]` connects.
 //!
 //! Each line of the output is the result of one step: its name, `ok`, `one way` or `failed`, and details, with tabs
@@ -16,12 +16,12 @@ use ws_server_mio::Upgrade;
 use ws_server_mio::{Bytes, CloseCode, Deflate, Frame, Heartbeat, http};
 use ws_server_smol::{Config, Event};
 
-/// Until a step counts as hung.
+/// After this time a step counts as hung.
 const GUARD: Duration = Duration::from_secs(30);
-/// Of a server, until its first peer comes, which may first visit others.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// A server's timeout for its first peer, which may visit other servers first.
+const FIRST_PEER_TIMEOUT: Duration = Duration::from_secs(600);
 const SUBPROTOCOL: &str = "matrix";
-/// Of the heartbeat that keeps an idle connection: well below the patience of the tested proxies.
+/// The heartbeat interval that keeps an idle connection open: well below the timeout of the tested proxies.
 const BEAT: Duration = Duration::from_secs(1);
 
 /// One adapter in one role, with one connection at a time. Every call blocks.
@@ -35,7 +35,7 @@ trait Ours {
     fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), String>;
 }
 
-fn say(step: &str, outcome: &str, detail: &str) {
+fn report(step: &str, outcome: &str, detail: &str) {
     println!("{step}\t{outcome}\t{}", detail.replace(['\n', '\t'], " "));
 }
 
@@ -44,13 +44,13 @@ fn text<E: std::fmt::Display>(error: E) -> String {
 }
 
 fn hung(guard: Duration) -> String {
-    format!("nothing came for {} s", guard.as_secs())
+    format!("nothing received for {} s", guard.as_secs())
 }
 
-/// Chooses the subprotocol, and reports the header fields that the peer, or a proxy before it, sent.
-fn chosen(mut upgrade: Upgrade) -> Upgrade {
+/// Selects the subprotocol, and reports the header fields that the peer or a proxy sent.
+fn prepare(mut upgrade: Upgrade) -> Upgrade {
     for (name, value) in upgrade.headers() {
-        say("header", name.as_str(), &String::from_utf8_lossy(value.as_bytes()));
+        report("header", name.as_str(), &String::from_utf8_lossy(value.as_bytes()));
     }
     if upgrade.subprotocols().any(|name| name == SUBPROTOCOL) {
         let _ = upgrade.select_subprotocol(SUBPROTOCOL);

@@ -1,6 +1,6 @@
 //! The end of `ws-server-mio`.
 
-use crate::{GUARD, Ours, PATIENCE, SUBPROTOCOL, chosen, hung, page, say, text};
+use crate::{FIRST_PEER_TIMEOUT, GUARD, Ours, SUBPROTOCOL, hung, page, prepare, report, text};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use ws_server_mio::Config;
@@ -14,7 +14,7 @@ pub(crate) struct Mio {
     client: Option<(ClientRequest, ClientConfig)>,
     /// The connection under test.
     id: Option<ConnectionId>,
-    /// What happened, on every connection, including those of a browser for its page.
+    /// Events of every connection, including those that a browser opens for the page.
     inbox: VecDeque<Event<'static>>,
     /// Why a connection attempt failed.
     failed: Option<String>,
@@ -33,14 +33,14 @@ impl Mio {
                 let server = connections
                     .listen(Bind::localhost(), ServerConfig::new().connection(config).decide_upgrades(true))
                     .map_err(text)?;
-                say("listening", "ok", &connections.server(server).url("/").unwrap_or_default());
+                report("listening", "ok", &connections.server(server).url("/").unwrap_or_default());
                 None
             }
         };
         Ok(Self { endpoint, client, id: None, inbox: VecDeque::new(), failed: None })
     }
 
-    /// The next wanted event. All others stay: a reconnected peer may be there before its last connection is over.
+    /// Waits for a matching event. All others stay queued: a peer may reconnect before its last connection has ended.
     fn wait(
         &mut self,
         guard: Duration,
@@ -65,7 +65,7 @@ impl Mio {
                     let _ = connections.respond(id, request, answer);
                 }
                 Event::Upgrade(id, upgrade) => {
-                    let _ = connections.accept(id, chosen(upgrade));
+                    let _ = connections.accept(id, prepare(upgrade));
                 }
                 Event::ConnectFailed { error, .. } => *failed = Some(text(error)),
                 event if event.connection().is_some() => inbox.push_back(event.into_owned()),
@@ -85,7 +85,7 @@ impl Ours for Mio {
         if let Some((request, config)) = &self.client {
             self.endpoint.connections().connect(request.clone(), config.clone()).map_err(text)?;
         }
-        let guard = if self.client.is_none() && self.id.is_none() { PATIENCE } else { GUARD };
+        let guard = if self.client.is_none() && self.id.is_none() { FIRST_PEER_TIMEOUT } else { GUARD };
         match self.wait(guard, |event| matches!(event, Event::Open(..)))? {
             Event::Open(id, response) => {
                 self.id = Some(id);
@@ -99,7 +99,7 @@ impl Ours for Mio {
         let current = self.id()?;
         match self.wait(GUARD, |event| event.connection() == Some(current))? {
             Event::Message(_, message) => Ok(ws_server_smol::Event::Message(message)),
-            Event::Fragment(_, piece) => Ok(ws_server_smol::Event::Fragment(piece)),
+            Event::Fragment(_, fragment) => Ok(ws_server_smol::Event::Fragment(fragment)),
             Event::Pong(_, pong) => Ok(ws_server_smol::Event::Pong(pong)),
             Event::Drained(_) => Ok(ws_server_smol::Event::Drained),
             Event::Closed(_, closed) => Ok(ws_server_smol::Event::Closed(closed)),

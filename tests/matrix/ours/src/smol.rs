@@ -1,6 +1,6 @@
 //! The end of `ws-server-smol`.
 
-use crate::{GUARD, Ours, PATIENCE, SUBPROTOCOL, chosen, hung, page, say, text};
+use crate::{FIRST_PEER_TIMEOUT, GUARD, Ours, SUBPROTOCOL, hung, page, prepare, report, text};
 use async_channel::{Receiver, Sender};
 use async_executor::LocalExecutor;
 use futures_lite::FutureExt;
@@ -36,7 +36,7 @@ impl Smol {
             None => {
                 let server =
                     Server::bind(Bind::localhost(), ServerConfig::new().connection(config)).map_err(text)?;
-                say("listening", "ok", &server.url("/").unwrap_or_default());
+                report("listening", "ok", &server.url("/").unwrap_or_default());
                 let (opened, connections) = async_channel::unbounded();
                 let spawner = Rc::downgrade(&executor);
                 let listening = async move {
@@ -51,7 +51,7 @@ impl Smol {
         Ok(Self { executor, source, websocket: None })
     }
 
-    /// Runs everything until this completes.
+    /// Runs the executor until this completes.
     fn block_on<T>(
         executor: &LocalExecutor<'_>,
         guard: Duration,
@@ -78,7 +78,7 @@ async fn serve(mut http: HttpConnection<Socket>, opened: Sender<WebSocket<Socket
                 let _ = http.respond(request, answer).await;
             }
             Incoming::Upgrade(upgrade) => {
-                if let Ok(websocket) = http.accept(chosen(upgrade)).await {
+                if let Ok(websocket) = http.accept(prepare(upgrade)).await {
                     let _ = opened.send(websocket).await;
                 }
                 return;
@@ -91,10 +91,10 @@ impl Ours for Smol {
     fn open(&mut self) -> Result<http::Response<()>, String> {
         let source = &self.source;
         let first = self.websocket.is_none() && matches!(source, Source::Server(_));
-        let guard = if first { PATIENCE } else { GUARD };
+        let guard = if first { FIRST_PEER_TIMEOUT } else { GUARD };
         let websocket = Self::block_on(&self.executor, guard, async {
             match source {
-                Source::Client(asked) => connect(asked.0.clone(), asked.1.clone()).await.map_err(text),
+                Source::Client(target) => connect(target.0.clone(), target.1.clone()).await.map_err(text),
                 Source::Server(connections) => connections.recv().await.map_err(text),
             }
         })?;
@@ -107,7 +107,7 @@ impl Ours for Smol {
         let executor = Rc::clone(&self.executor);
         let websocket = self.websocket()?;
         Self::block_on(&executor, GUARD, async {
-            websocket.next_event().await.ok_or_else(|| "the connection is over".to_owned())
+            websocket.next_event().await.ok_or_else(|| "the connection has ended".to_owned())
         })
     }
 

@@ -1,20 +1,20 @@
-//! The client of the tests, on `ws-server-smol`: it counts, and reconnects until all is sent.
+//! The test client on `ws-server-smol`: it counts, and reconnects until all messages are echoed.
 
 use std::error::Error;
 use test_server::options;
-use test_server::talk::{Talk, reconnect};
+use test_server::talk::{Exchange, reconnect};
 use ws_server_smol::{Client, ClientEvent, CloseCode, Message, Socket, WebSocket};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (url, mut talk) = Talk::from_arguments()?;
+    let (url, mut exchange) = Exchange::from_arguments()?;
     let config = options::client()?.reconnect(reconnect());
     let mut client = Client::new(url.as_str(), config)?;
     async_io::block_on(async {
         while let Some(event) = client.next_event().await {
             match event {
                 ClientEvent::Connected(ws) => {
-                    talk.opened();
-                    if say(&mut talk, ws).await? {
+                    exchange.opened();
+                    if run(&mut exchange, ws).await? {
                         println!("done");
                         println!("{}", ws.close(CloseCode::NORMAL, "done").await?);
                     } else if let Some(closed) = ws.closed() {
@@ -29,15 +29,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     })
 }
 
-/// Whether all was sent when the connection ended.
-async fn say(talk: &mut Talk, ws: &mut WebSocket<Socket>) -> Result<bool, Box<dyn Error>> {
+/// Returns whether all messages were echoed when the connection ended.
+async fn run(exchange: &mut Exchange, ws: &mut WebSocket<Socket>) -> Result<bool, Box<dyn Error>> {
     loop {
-        while let Some(message) = talk.say() {
-            // A connection lost meanwhile is reported as lost.
+        while let Some(message) = exchange.next_message() {
+            // A lost connection is reported by its close.
             let _ = ws.try_send(Message::Text(message.into()));
         }
         let Some(Ok(message)) = ws.next().await else { return Ok(false) };
-        if talk.heard(&message)? {
+        if exchange.receive(&message)? {
             return Ok(true);
         }
     }

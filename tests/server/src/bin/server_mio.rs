@@ -1,11 +1,11 @@
-//! The server of the tests, on `ws-server-mio`.
+//! The test server on `ws-server-mio`.
 
 use std::collections::HashMap;
 use std::error::Error;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use test_server::counts::{Counts, add};
-use test_server::pages::{Answer, LATER, PIECES, Pages, SOCKETS};
+use test_server::pages::{Answer, CHUNKS, LATER, Pages, SOCKETS};
 use test_server::{options, talk};
 use ws_host::web;
 use ws_server_mio::{ConnectionId, Connections, Endpoint, Event, Request, RespondError, Sent};
@@ -15,10 +15,10 @@ struct App {
     pages: Pages,
     counts: Counts,
     later: Vec<(Instant, ConnectionId, Request)>,
-    waiting: HashMap<ConnectionId, u64>,
-    /// Kept, and dropped after the turn: 503, while a request that is dropped at once gets an automatic 404.
+    pending: HashMap<ConnectionId, u64>,
+    /// Requests kept until after the turn, so that they get 503; one dropped at once gets an automatic 404.
     never: Vec<Request>,
-    talking: HashMap<ConnectionId, bool>,
+    pushing: HashMap<ConnectionId, bool>,
 }
 
 impl App {
@@ -31,33 +31,33 @@ impl App {
             }
             Event::Request(id, request) => return self.answer(connections, id, request),
             Event::Open(id, _) => {
-                self.talking.insert(id, connections.path(id) == Some("/talk"));
+                self.pushing.insert(id, connections.path(id) == Some("/push"));
                 add(&self.counts.opened);
-                self.talk(connections, id);
+                self.push(connections, id);
             }
             Event::Message(id, message) => {
                 add(&self.counts.messages);
                 if connections.send(id, message).is_err() {
-                    connections.terminate(id); // it requests more than it reads
+                    connections.terminate(id); // the peer requests more than it reads
                 }
             }
-            Event::Drained(id) => self.talk(connections, id),
+            Event::Drained(id) => self.push(connections, id),
             Event::Closed(id, closed) => {
                 println!("{closed}");
                 if closed.was_open {
                     add(&self.counts.ended);
                 }
-                self.talking.remove(&id);
-                self.waiting.remove(&id);
+                self.pushing.remove(&id);
+                self.pending.remove(&id);
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn talk(&mut self, connections: &mut Connections, id: ConnectionId) {
-        if self.talking.get(&id) == Some(&true) {
-            while connections.send(id, talk::word()) == Ok(Sent::Queued) {}
+    fn push(&mut self, connections: &mut Connections, id: ConnectionId) {
+        if self.pushing.get(&id) == Some(&true) {
+            while connections.send(id, talk::pushed()) == Ok(Sent::Queued) {}
         }
     }
 
@@ -74,17 +74,17 @@ impl App {
                 return Ok(());
             }
             Answer::Later => {
-                let waiting = self.waiting.entry(id).or_default();
-                *waiting += 1;
-                self.counts.most_waiting.fetch_max(*waiting, Relaxed);
+                let pending = self.pending.entry(id).or_default();
+                *pending += 1;
+                self.counts.max_pending.fetch_max(*pending, Relaxed);
                 self.later.push((Instant::now() + LATER, id, request));
                 return Ok(());
             }
-            Answer::Delivery => {
+            Answer::Stream => {
                 let head = ws_server_mio::http::Response::new(());
                 let body = connections.respond_streaming(id, request, head, None)?;
-                for piece in PIECES {
-                    connections.send_body(id, &body, piece)?;
+                for chunk in CHUNKS {
+                    connections.send_body(id, &body, chunk)?;
                 }
                 return connections.finish_body(id, body);
             }
@@ -100,12 +100,12 @@ impl App {
     fn answer_later(&mut self, endpoint: &mut Endpoint) -> Option<Duration> {
         self.never.clear();
         if self.later.is_empty() {
-            return None; // without accessing the connections, which would make another turn due
+            return None; // `connections()` would make another turn due
         }
         let (now, connections) = (Instant::now(), endpoint.connections());
         for (_, id, request) in self.later.extract_if(.., |(due, ..)| *due <= now) {
-            if let Some(waiting) = self.waiting.get_mut(&id) {
-                *waiting -= 1;
+            if let Some(pending) = self.pending.get_mut(&id) {
+                *pending -= 1;
             }
             let _ = connections.respond(id, request, web::text("later\n"));
         }

@@ -1,4 +1,4 @@
-//! The server of the tests, on `ws-server-smol`.
+//! The test server on `ws-server-smol`.
 
 use async_io::Timer;
 use futures_lite::future::{or, poll_fn};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 use test_server::counts::{Counts, add};
-use test_server::pages::{Answer, LATER, PIECES, Pages, SOCKETS};
+use test_server::pages::{Answer, CHUNKS, LATER, Pages, SOCKETS};
 use test_server::{options, talk};
 use ws_host::web;
 use ws_proto::Event;
@@ -23,10 +23,10 @@ struct App {
     counts: Arc<Counts>,
 }
 
-/// Receives every close, also of a connection whose handler has dropped it.
-struct Ends(Arc<Counts>);
+/// Counts every close, including connections that their handler has dropped.
+struct CloseCounter(Arc<Counts>);
 
-impl Extension for Ends {
+impl Extension for CloseCounter {
     fn closed(&mut self, _: &Server, _: ConnectionId, closed: &Closed) {
         println!("{closed}");
         add(&self.0.ended);
@@ -40,15 +40,15 @@ impl App {
             let request = match or(async { Some(http.next().await) }, first_due(&later)).await {
                 Some(Some(Incoming::Request(request))) => request,
                 Some(Some(Incoming::Upgrade(upgrade))) if SOCKETS.contains(&upgrade.path()) => {
-                    // It opens behind the answers to earlier requests.
+                    // It opens after the answers to earlier requests.
                     while !later.is_empty() {
                         first_due::<()>(&later).await;
                         answer_due(&http, &mut later)?;
                     }
-                    let talks = upgrade.path() == "/talk";
+                    let pushes = upgrade.path() == "/push";
                     let ws = http.accept(upgrade).await?;
                     add(&self.counts.opened);
-                    return if talks { talk_to(ws).await } else { self.echo(ws).await };
+                    return if pushes { push_to(ws).await } else { self.echo(ws).await };
                 }
                 Some(Some(Incoming::Upgrade(upgrade))) => {
                     http.respond(upgrade, web::not_found()).await?;
@@ -61,17 +61,17 @@ impl App {
                 }
             };
             match self.pages.answer(&request) {
-                // Does not wait for the write: late answers have a deadline, too.
+                // Does not wait for the write: delayed answers are due meanwhile.
                 Answer::Now(response) => http.responder().respond(request, response)?,
                 Answer::Never => {}
                 Answer::Later => {
                     later.push((Instant::now() + LATER, request));
-                    self.counts.most_waiting.fetch_max(later.len() as u64, Relaxed);
+                    self.counts.max_pending.fetch_max(later.len() as u64, Relaxed);
                 }
-                Answer::Delivery => {
+                Answer::Stream => {
                     let body = http.respond_streaming(request, http::Response::new(()), None)?;
-                    for piece in PIECES {
-                        body.try_send(piece)?;
+                    for chunk in CHUNKS {
+                        body.try_send(chunk)?;
                     }
                     body.finish()?;
                 }
@@ -115,11 +115,11 @@ fn answer_due(
     Ok(())
 }
 
-async fn talk_to(mut ws: WebSocket<Socket>) -> Result<(), Box<dyn Error>> {
+async fn push_to(mut ws: WebSocket<Socket>) -> Result<(), Box<dyn Error>> {
     let sender = ws.sender();
-    let talk = async { while sender.send(Frame::binary(talk::word())).await.is_ok() {} };
-    let listen = async { while !matches!(ws.next_event().await, None | Some(Event::Closed(_))) {} };
-    or(talk, listen).await;
+    let push = async { while sender.send(Frame::binary(talk::pushed())).await.is_ok() {} };
+    let receive = async { while !matches!(ws.next_event().await, None | Some(Event::Closed(_))) {} };
+    or(push, receive).await;
     Ok(())
 }
 
@@ -127,7 +127,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (bind, config) = options::server()?;
     let server = Server::bind(bind, config)?;
     let counts = Arc::new(Counts::default());
-    server.set_extension(Ends(counts.clone()))?;
+    server.set_extension(CloseCounter(counts.clone()))?;
     let failures = counts.clone();
     server.on_accept_failed(move |error| {
         println!("cannot accept: {error}");

@@ -1,5 +1,5 @@
 //! Sends messages to an echo and compares the echoes: `deflate_client ADAPTER URL SEED COUNT TERMS`. Prints how many
-//! bytes came back.
+//! bytes were echoed.
 
 #![allow(clippy::print_stdout)] // the output is for the caller
 
@@ -26,16 +26,16 @@ fn main() -> Result<(), Failure> {
 
 /// A message as frames: a whole one, or fragments.
 fn frames(message: Payload) -> Result<Vec<Frame>, Failure> {
-    let (first, pieces) = match message {
-        Payload::Text(pieces) => (Opcode::Text, pieces.into_iter().map(String::into_bytes).collect()),
-        Payload::Binary(pieces) => (Opcode::Binary, pieces),
+    let (first, fragments) = match message {
+        Payload::Text(fragments) => (Opcode::Text, fragments.into_iter().map(String::into_bytes).collect()),
+        Payload::Binary(fragments) => (Opcode::Binary, fragments),
     };
-    let last = pieces.len() - 1;
-    let frame = |(k, piece)| {
+    let last = fragments.len() - 1;
+    let frame = |(k, fragment)| {
         let opcode = if k == 0 { first } else { Opcode::Continuation };
-        Ok(Frame::raw(opcode, k == last, piece)?)
+        Ok(Frame::raw(opcode, k == last, fragment)?)
     };
-    pieces.into_iter().enumerate().map(frame).collect()
+    fragments.into_iter().enumerate().map(frame).collect()
 }
 
 fn mio(url: &str, config: ClientConfig, exchange: &mut Exchange) -> Result<(), Failure> {
@@ -44,14 +44,14 @@ fn mio(url: &str, config: ClientConfig, exchange: &mut Exchange) -> Result<(), F
     let mut end = None;
     while end.is_none() {
         endpoint.poll(None, |connections, event| {
-            let (id, came) = match event {
+            let (id, received) = match event {
                 Event::Open(id, _) => (id, Ok(())),
                 Event::Message(id, message) => {
-                    (id, exchange.received(message.as_text().is_some(), message.as_bytes()))
+                    (id, exchange.receive(message.as_text().is_some(), message.as_bytes()))
                 }
                 Event::Closed(_, closed) => {
-                    let fine = closed.clean && exchange.is_done();
-                    end.get_or_insert(if fine { Ok(()) } else { Err(closed.to_string().into()) });
+                    let is_clean = closed.clean && exchange.is_done();
+                    end.get_or_insert(if is_clean { Ok(()) } else { Err(closed.to_string().into()) });
                     return;
                 }
                 Event::ConnectFailed { error, .. } => {
@@ -60,7 +60,7 @@ fn mio(url: &str, config: ClientConfig, exchange: &mut Exchange) -> Result<(), F
                 }
                 _ => return,
             };
-            let mut sent = came;
+            let mut sent = received;
             while sent.is_ok()
                 && let Some(message) = exchange.next_message()
             {
@@ -88,8 +88,8 @@ async fn smol(url: &str, config: ClientConfig, exchange: &mut Exchange) -> Resul
                 ws.try_send(frame)?;
             }
         }
-        let message = ws.next().await.ok_or("it ended")??;
-        exchange.received(message.as_text().is_some(), message.as_bytes())?;
+        let message = ws.next().await.ok_or("the connection ended")??;
+        exchange.receive(message.as_text().is_some(), message.as_bytes())?;
     }
     let closed = ws.close(CloseCode::NORMAL, "").await?;
     if closed.clean { Ok(()) } else { Err(closed.to_string().into()) }

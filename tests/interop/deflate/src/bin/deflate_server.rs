@@ -1,5 +1,5 @@
 //! An echo with given terms: `deflate_server PORT ADAPTER TERMS`. On the path `/room`, a message that begins with
-//! `*` goes to all members, and any other comes back.
+//! `*` goes to all members, and any other is echoed.
 
 #![allow(clippy::print_stdout)] // the address is for the caller
 

@@ -1,5 +1,5 @@
-//! tungstenite, which never compresses: `deflate_tungstenite server`, an echo for one peer after another that prints
-//! its address, or `deflate_tungstenite client URL SEED COUNT`, as `deflate_client`.
+//! tungstenite, which never compresses: `deflate_tungstenite server`, an echo for one peer at a time that prints its
+//! address, or `deflate_tungstenite client URL SEED COUNT`, as `deflate_client`.
 
 #![allow(clippy::print_stdout)] // the output is for the caller
 
@@ -42,9 +42,9 @@ fn client() -> Result<(), Failure> {
             send(&mut ws, message)?;
         }
         match ws.read()? {
-            Message::Text(text) => exchange.received(true, text.as_bytes())?,
-            Message::Binary(data) => exchange.received(false, &data)?,
-            other => return Err(format!("{other:?} came").into()),
+            Message::Text(text) => exchange.receive(true, text.as_bytes())?,
+            Message::Binary(data) => exchange.receive(false, &data)?,
+            other => return Err(format!("unexpected {other:?}").into()),
         }
     }
     ws.close(None)?;
@@ -54,14 +54,16 @@ fn client() -> Result<(), Failure> {
 }
 
 fn send(ws: &mut WebSocket<impl Read + Write>, message: Payload) -> Result<(), Failure> {
-    let (first, pieces) = match message {
-        Payload::Text(pieces) => (Data::Text, pieces.into_iter().map(String::into_bytes).collect::<Vec<_>>()),
-        Payload::Binary(pieces) => (Data::Binary, pieces),
+    let (first, fragments) = match message {
+        Payload::Text(fragments) => {
+            (Data::Text, fragments.into_iter().map(String::into_bytes).collect::<Vec<_>>())
+        }
+        Payload::Binary(fragments) => (Data::Binary, fragments),
     };
-    let last = pieces.len() - 1;
-    for (k, piece) in pieces.into_iter().enumerate() {
+    let last = fragments.len() - 1;
+    for (k, fragment) in fragments.into_iter().enumerate() {
         let opcode = OpCode::Data(if k == 0 { first } else { Data::Continue });
-        ws.send(Message::Frame(Frame::message(piece, opcode, k == last)))?;
+        ws.send(Message::Frame(Frame::message(fragment, opcode, k == last)))?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `fastwebsockets`, on tokio and hyper.
 
-use crate::{Act, ENOUGH, Outcome, PIECES, SUBPROTOCOL, ended, hello};
+use crate::{Command, DONE, FRAGMENTS, Outcome, SUBPROTOCOL, ended, hello};
 use fastwebsockets::{
     FragmentCollector, Frame, OpCode, Payload, WebSocket, WebSocketError, handshake, upgrade,
 };
@@ -29,7 +29,7 @@ pub(crate) fn run(urls: &[String]) -> Outcome<()> {
         for url in urls {
             // Until no client is left.
             while let Ok((socket, subprotocol)) = connect(url).await {
-                if matches!(follow(socket, &subprotocol, &mut last).await, None | Some(ENOUGH)) {
+                if matches!(follow(socket, &subprotocol, &mut last).await, None | Some(DONE)) {
                     break;
                 }
             }
@@ -122,35 +122,35 @@ async fn follow(socket: Socket, subprotocol: &str, last: &mut String) -> Option<
                 let answer = format!("/pong {}", String::from_utf8_lossy(&frame.payload));
                 socket.write_frame(Frame::text(payload(answer))).await.ok()?;
             }
-            OpCode::Text | OpCode::Binary => act(&mut socket, frame).await.ok()?,
+            OpCode::Text | OpCode::Binary => execute(&mut socket, frame).await.ok()?,
             OpCode::Ping | OpCode::Continuation => {}
         }
     }
 }
 
-async fn act(
+async fn execute(
     socket: &mut FragmentCollector<TokioIo<Upgraded>>,
     frame: Frame<'_>,
 ) -> Result<(), WebSocketError> {
     let text = (frame.opcode == OpCode::Text).then(|| String::from_utf8_lossy(&frame.payload));
-    match Act::of(text.as_deref()) {
-        Act::Close(code, reason) => socket.write_frame(Frame::close(code, reason.as_bytes())).await,
-        Act::Ping(data) => socket.write_frame(Frame::new(true, OpCode::Ping, None, payload(data))).await,
-        Act::Fragments => {
-            for (at, piece) in PIECES.iter().enumerate() {
+    match Command::of(text.as_deref()) {
+        Command::Close(code, reason) => socket.write_frame(Frame::close(code, reason.as_bytes())).await,
+        Command::Ping(data) => socket.write_frame(Frame::new(true, OpCode::Ping, None, payload(data))).await,
+        Command::Fragments => {
+            for (at, fragment) in FRAGMENTS.iter().enumerate() {
                 let opcode = if at == 0 { OpCode::Text } else { OpCode::Continuation };
-                let last = at + 1 == PIECES.len();
-                socket.write_frame(Frame::new(last, opcode, None, payload(*piece))).await?;
+                let last = at + 1 == FRAGMENTS.len();
+                socket.write_frame(Frame::new(last, opcode, None, payload(*fragment))).await?;
             }
             Ok(())
         }
-        Act::Ticks(count) => {
+        Command::Ticks(count) => {
             for _ in 0..count {
                 socket.write_frame(Frame::new(false, OpCode::Text, None, payload(*b"tick"))).await?;
                 socket.write_frame(Frame::new(true, OpCode::Continuation, None, payload(*b""))).await?;
             }
             Ok(())
         }
-        Act::Echo => socket.write_frame(frame).await,
+        Command::Echo => socket.write_frame(frame).await,
     }
 }

@@ -1,4 +1,4 @@
-//! Other WebSocket crates: a client of each given URL, or, without one, a server.
+//! Other WebSocket crates: a client of each given URL or, without URLs, a server.
 //!
 //! `matrix-peers tungstenite|fastwebsockets [URL...]`
 
@@ -8,15 +8,15 @@ mod tung;
 use std::error::Error;
 
 const SUBPROTOCOL: &str = "matrix";
-const PIECES: [&str; 3] = ["one ", "", "two"];
+const FRAGMENTS: [&str; 3] = ["one ", "", "two"];
 
-/// The code that ends a client's visits.
-const ENOUGH: u16 = 1000;
+/// The close code after which a client stops reconnecting.
+const DONE: u16 = 1000;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// What a message asks for.
-enum Act {
+/// The command in a message.
+enum Command {
     Close(u16, String),
     Ping(String),
     Fragments,
@@ -24,7 +24,7 @@ enum Act {
     Echo,
 }
 
-impl Act {
+impl Command {
     fn of(text: Option<&str>) -> Self {
         let (command, rest) = text.map(|text| text.split_once(' ').unwrap_or((text, ""))).unwrap_or_default();
         match (command, rest.split_once(' ')) {

@@ -1,8 +1,8 @@
 //! `tungstenite`, which blocks.
 
-#![allow(clippy::result_large_err)] // as tungstenite has it
+#![allow(clippy::result_large_err)] // tungstenite's signature
 
-use crate::{Act, ENOUGH, Outcome, PIECES, SUBPROTOCOL, ended, hello};
+use crate::{Command, DONE, FRAGMENTS, Outcome, SUBPROTOCOL, ended, hello};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use tungstenite::client::ClientRequestBuilder;
@@ -21,8 +21,8 @@ pub(crate) fn run(urls: &[String]) -> Outcome<()> {
         for stream in listener.incoming() {
             let mut subprotocol = "";
             let accepted = accept_hdr(stream?, |request: &Request, response| {
-                subprotocol = chosen(request);
-                with(response, subprotocol)
+                subprotocol = selected(request);
+                with_subprotocol(response, subprotocol)
             });
             if let Ok(mut socket) = accepted {
                 follow(&mut socket, subprotocol, &mut last);
@@ -35,7 +35,7 @@ pub(crate) fn run(urls: &[String]) -> Outcome<()> {
             let Ok((mut socket, response)) = connect(request) else { break }; // no peer left
             let header = response.headers().get("Sec-WebSocket-Protocol");
             let subprotocol = header.and_then(|value| value.to_str().ok()).unwrap_or_default();
-            if matches!(follow(&mut socket, subprotocol, &mut last), None | Some(ENOUGH)) {
+            if matches!(follow(&mut socket, subprotocol, &mut last), None | Some(DONE)) {
                 break;
             }
         }
@@ -43,13 +43,13 @@ pub(crate) fn run(urls: &[String]) -> Outcome<()> {
     Ok(())
 }
 
-fn chosen(request: &Request) -> &'static str {
+fn selected(request: &Request) -> &'static str {
     let offered = request.headers().get_all("Sec-WebSocket-Protocol").iter();
     let mut names = offered.filter_map(|value| value.to_str().ok()).flat_map(|names| names.split(','));
     if names.any(|name| name.trim() == SUBPROTOCOL) { SUBPROTOCOL } else { "" }
 }
 
-fn with(mut response: Response, subprotocol: &'static str) -> Result<Response, ErrorResponse> {
+fn with_subprotocol(mut response: Response, subprotocol: &'static str) -> Result<Response, ErrorResponse> {
     if !subprotocol.is_empty() {
         response.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(subprotocol));
     }
@@ -68,12 +68,12 @@ fn follow<S: Read + Write>(socket: &mut WebSocket<S>, subprotocol: &str, last: &
                 let (number, reason) = frame.unwrap_or((1005, String::new()));
                 *last = ended(number, &reason);
                 code = Some(number);
-                Ok(()) // reading on ends it
+                Ok(()) // further reads end it
             }
             Ok(Message::Pong(payload)) => {
                 socket.send(Message::text(format!("/pong {}", String::from_utf8_lossy(&payload))))
             }
-            Ok(message @ (Message::Text(_) | Message::Binary(_))) => act(socket, message),
+            Ok(message @ (Message::Text(_) | Message::Binary(_))) => execute(socket, message),
             Ok(_) => Ok(()),
             Err(error) => Err(error),
         };
@@ -81,22 +81,22 @@ fn follow<S: Read + Write>(socket: &mut WebSocket<S>, subprotocol: &str, last: &
     code
 }
 
-fn act<S: Read + Write>(socket: &mut WebSocket<S>, message: Message) -> tungstenite::Result<()> {
+fn execute<S: Read + Write>(socket: &mut WebSocket<S>, message: Message) -> tungstenite::Result<()> {
     let text = if message.is_text() { message.to_text().ok() } else { None };
-    match Act::of(text) {
-        Act::Close(code, reason) => {
+    match Command::of(text) {
+        Command::Close(code, reason) => {
             socket.close(Some(CloseFrame { code: code.into(), reason: reason.into() }))
         }
-        Act::Ping(payload) => socket.send(Message::Ping(payload.into())),
-        Act::Fragments => PIECES.iter().enumerate().try_for_each(|(at, piece)| {
+        Command::Ping(payload) => socket.send(Message::Ping(payload.into())),
+        Command::Fragments => FRAGMENTS.iter().enumerate().try_for_each(|(at, fragment)| {
             let data = if at == 0 { Data::Text } else { Data::Continue };
-            let frame = Frame::message(*piece, OpCode::Data(data), at + 1 == PIECES.len());
+            let frame = Frame::message(*fragment, OpCode::Data(data), at + 1 == FRAGMENTS.len());
             socket.send(Message::Frame(frame))
         }),
-        Act::Ticks(count) => (0..count).try_for_each(|_| {
+        Command::Ticks(count) => (0..count).try_for_each(|_| {
             socket.write(Message::Frame(Frame::message("tick", OpCode::Data(Data::Text), false)))?;
             socket.send(Message::Frame(Frame::message("", OpCode::Data(Data::Continue), true)))
         }),
-        Act::Echo => socket.send(message),
+        Command::Echo => socket.send(message),
     }
 }
