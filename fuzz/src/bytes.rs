@@ -303,7 +303,7 @@ impl Run<'_> {
         }
     }
 
-    /// Runs to the end, which must come.
+    /// Runs to the end, which must be reached.
     fn end(&mut self, end: End) {
         let now = self.now;
         match end {

@@ -97,7 +97,7 @@ impl End {
         };
         let result = self.taken.send(&mut self.watched, message);
         self.record_result(&result);
-        // Behind its own unfinished message it might wait indefinitely.
+        // After its own unfinished message it might wait indefinitely.
         if result == Err(SendError::Full) && self.habit.retries && self.watched.connection().is_congested() {
             self.kept.push_back((is_text, data));
         }

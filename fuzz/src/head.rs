@@ -1,4 +1,4 @@
-//! `http_head`: whatever the engine accepts as an HTTP/1.1 message, `httparse` parses identically.
+//! `http_head`: every HTTP/1.1 message that the engine accepts, `httparse` parses identically.
 //!
 //! ```text
 //!   whose (1) | bytes from the peer …

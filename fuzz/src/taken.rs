@@ -10,7 +10,7 @@ pub(crate) struct Taken {
     pub(crate) messages: Vec<Sample>,
     /// The message being sent in fragments.
     begun: Option<Sample>,
-    /// Messages queued behind it (RFC 6455 §5.4).
+    /// Messages queued after it (RFC 6455 §5.4).
     waiting: Vec<Sample>,
 }
 

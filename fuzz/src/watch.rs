@@ -1,4 +1,4 @@
-//! A watched connection: what the engine promises for every connection, whatever its peer does.
+//! A watched connection: the engine's promises for every connection, for any peer.
 //!
 //! ```text
 //!   events:  (Request | Upgrade | Drained)* [Open (Message | Fragment* | Pong | Drained)*] [Closed]

@@ -6,7 +6,7 @@ use ws_proto::Clock;
 
 /// A [`Clock`] that counts from the first call in this process.
 ///
-/// Owners of sockets that use it may share a [`Memory`](ws_proto::Memory), whatever their runtime: their moments have one
+/// Owners of sockets that use it may share a [`Memory`](ws_proto::Memory), whatever the runtime: their moments share one
 /// origin. An [`Instant`] from before the first call is the origin itself.
 ///
 /// ```

@@ -77,7 +77,7 @@ impl SleepDetector {
             clock.set(wall);
             clock.is_shared()
         });
-        // Setting the wall clock back is no sign of sleep.
+        // Setting the wall clock back does not indicate sleep.
         let slept = wall.duration_since(before).ok()?.saturating_sub(awake);
         (slept >= SLEEP).then_some(slept)
     }

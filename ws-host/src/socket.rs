@@ -13,8 +13,8 @@ use std::time::Duration;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT: u32 = 64 << 10;
 
-/// A silent peer is probed first after this time, then at this interval, this often: one that vanished is found within
-/// 45 s.
+/// A silent peer is probed first after this time, then at this interval, this many times: one that vanished is
+/// detected within 45 s.
 const PROBE_AFTER: Duration = Duration::from_secs(25);
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 const PROBES: u32 = 4;

@@ -271,7 +271,7 @@ mod tests {
             ] {
                 assert_eq!(check(&parts), Some(Shown::InHeader), "{parts:?}");
             }
-            assert_eq!(check(&[other]), None, "alone it is no token");
+            assert_eq!(check(&[other]), None, "alone it is not a token");
         }
         let changed = [own.as_bytes(), b"\xff"].concat();
         assert_eq!(check(&[changed]), None);

@@ -17,11 +17,11 @@ pub struct CloseCode(u16);
 impl CloseCode {
     /// 1000: the purpose of the connection is fulfilled.
     pub const NORMAL: Self = Self(1000);
-    /// 1001: a server stops, or a page is left.
+    /// 1001: a server stops, or the user leaves a page.
     pub const GOING_AWAY: Self = Self(1001);
     /// 1002: the other side broke the protocol.
     pub const PROTOCOL_ERROR: Self = Self(1002);
-    /// 1003: a kind of data that cannot be accepted, such as binary where only text is understood.
+    /// 1003: a kind of data that cannot be accepted, such as binary where only text is supported.
     pub const UNSUPPORTED: Self = Self(1003);
     /// 1005: the peer's Close carried no code. Never sent (§7.4.1).
     pub const NO_STATUS: Self = Self(1005);
@@ -33,15 +33,15 @@ impl CloseCode {
     pub const POLICY: Self = Self(1008);
     /// 1009: a message that is too big to process.
     pub const TOO_BIG: Self = Self(1009);
-    /// 1010: the client misses an extension that the server did not negotiate.
+    /// 1010: the client requires an extension that the server did not negotiate.
     pub const EXTENSION_REQUIRED: Self = Self(1010);
-    /// 1011: the server met something unexpected.
+    /// 1011: the server met an unexpected condition.
     pub const INTERNAL_ERROR: Self = Self(1011);
-    /// 1012: the service restarts; come back later.
+    /// 1012: the service restarts; reconnect later.
     pub const SERVICE_RESTART: Self = Self(1012);
     /// 1013: try again later.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
-    /// 1014: a gateway got a bad answer from upstream.
+    /// 1014: a gateway got an invalid response from upstream.
     pub const BAD_GATEWAY: Self = Self(1014);
     /// 1015: the TLS handshake failed. Never sent (§7.4.1).
     pub const TLS_FAILURE: Self = Self(1015);
@@ -51,7 +51,7 @@ impl CloseCode {
         self.0
     }
 
-    /// Whether this code may stand in a Close frame: 1000 to 1003, 1007 to 1014 and 3000 to 4999 (§7.4.2
+    /// Whether a Close frame may carry this code: 1000 to 1003, 1007 to 1014 and 3000 to 4999 (§7.4.2
     /// and the IANA registry).
     pub const fn is_sendable(self) -> bool {
         matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)

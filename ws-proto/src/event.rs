@@ -165,7 +165,7 @@ pub enum Initiator {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Closed {
-    /// The peer's close code: that of the first Close received, whatever failed afterwards (RFC 6455 §7.1.5); see
+    /// The peer's close code: that of the first Close received, regardless of later failures (RFC 6455 §7.1.5); see
     /// [`clean`](Self::clean) and [`error`](Self::error) for the rest. [`CloseCode::NO_STATUS`] when its Close had
     /// none, [`CloseCode::ABNORMAL`] when there was no Close.
     pub code: CloseCode,

@@ -105,7 +105,7 @@
 //! # Flow
 //!
 //! Output waits in an outbox, up to a cap. Pending output alone does not stop reading from a peer, so two ends that
-//! both send do not deadlock; only an application that answers more than its peer takes is slowed down. Below half the
+//! both send do not deadlock; only an application that answers more than its peer takes is slowed. Below half the
 //! cap, output never holds reading back. Above it, an event whose handling grew the outbox delays the next event until
 //! the peer has taken as much as was added, or for 100 ms, doubled each time in a row that the peer takes nothing. An
 //! event that added nothing delays nothing.

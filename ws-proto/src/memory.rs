@@ -7,7 +7,7 @@
 //!
 //! Each holder reports what it holds and what it has moved, by its own deadline. When the limit has been exceeded for a
 //! second, those that moved least for what they hold become victims, the largest first, until the rest fits; new
-//! holders come last. Each victim finds out at its next check, and closes.
+//! holders are last. Each victim closes at its next check.
 
 use crate::moment::Moment;
 use alloc::sync::Arc;
@@ -211,7 +211,7 @@ impl Charge {
         }
         let since = *table.over_since.get_or_insert(now);
         if now.since(since) >= GRACE {
-            // Victims have a second to find out.
+            // Victims have a second to close.
             table.over_since = Some(now);
             table.select_victims(excess);
         }
@@ -227,7 +227,7 @@ impl Drop for Charge {
         table.holders[self.slot] = None;
         table.vacant.push(self.slot);
         if table.vacant.len() == table.holders.len() {
-            // No connection is counted: release the memory of a busy time.
+            // No connection is counted: release the memory of a busy period.
             table.vacant.clear();
             table.vacant.shrink_to(KEEP_CAPACITY);
             table.holders.clear();

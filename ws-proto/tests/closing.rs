@@ -254,7 +254,7 @@ fn the_first_cause_is_reported() {
     let Some(Event::Closed(closed)) = poll(&mut server, now).pop() else { panic!("no end") };
     assert!(matches!(closed.error, Some(Error::Protocol(ProtocolError::ReservedBits))));
 
-    // A clean end stays clean, whatever the transport does later.
+    // A clean end stays clean, regardless of later transport errors.
     let (mut server, now) = open(Role::Server, Config::server());
     feed(&mut server, now, &frame(true, FIN | CLOSE, &close_body(1000, b"")));
     take_output(&mut server, now);
@@ -458,7 +458,7 @@ fn a_close_before_open_is_emitted_reports_both() {
         server.accept(pair.now, upgrade).unwrap();
         if closes {
             server.close(pair.now, CloseCode::GOING_AWAY, "").unwrap();
-            let mut message = frame(true, FIN | TEXT, b"said meanwhile");
+            let mut message = frame(true, FIN | TEXT, b"sent meanwhile");
             let mut input = &mut message[..];
             assert!(matches!(server.handle_input(pair.now, &mut input), Some(Event::Open(_))));
             assert!(matches!(server.handle_input(pair.now, &mut input), Some(Event::Message(_))));

@@ -1,4 +1,4 @@
-//! The memory that compression allocates and holds, whatever its peer sends; printed as a table by
+//! The memory that compression allocates and holds for any peer; printed as a table by
 //! `cargo test -p ws-proto --test deflate_memory -- --nocapture`.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 #![allow(clippy::print_stdout)] // the table

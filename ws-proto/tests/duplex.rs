@@ -1,4 +1,4 @@
-//! Both directions at once: two ends never deadlock, however their applications send.
+//! Both directions at once: two ends never deadlock, for any pattern of sends.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::cell::Cell;

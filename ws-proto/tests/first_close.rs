@@ -1,4 +1,4 @@
-//! The first Close received is the one reported (RFC 6455 §7.1.5), whatever fails afterwards.
+//! The first Close received is the one reported (RFC 6455 §7.1.5), regardless of later failures.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::io::ErrorKind;
@@ -83,7 +83,7 @@ fn an_unread_close_is_read_after_a_write_fails() {
         assert_eq!(connection.poll_io(), IoAction::Read);
         assert!(poll(&mut connection, now).is_empty());
         let bytes = [
-            frame_to(role, FIN | TEXT, b"said before"),
+            frame_to(role, FIN | TEXT, b"sent before"),
             frame_to(role, FIN | PING, b""),
             close(role, 4005, b"gone"),
         ];

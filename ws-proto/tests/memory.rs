@@ -1,4 +1,4 @@
-//! What a connection allocates and holds, whatever its peer declares, drips or repeats.
+//! What a connection allocates and holds, for any peer that declares, drips or repeats.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};

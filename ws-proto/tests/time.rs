@@ -178,7 +178,7 @@ fn a_reader_at_the_minimum_rate_stays_and_a_slower_one_is_closed_with_1013() {
             assert_eq!(server.state(), if is_open { State::Open } else { State::Closing }, "round {round}");
         }
         if taken < enough {
-            // Behind the partly written frame.
+            // After the partly written frame.
             let output = take_output(&mut server, now + 271 * SECOND);
             let close = output.len() - (2 + 2 + "too slow".len());
             assert_eq!(close, 10 + (1 << 20) - (9 * enough - 1));

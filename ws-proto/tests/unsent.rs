@@ -129,7 +129,7 @@ fn a_ping_overtakes_only_output_not_yet_taken() {
     let (messages, pings) = read(sent);
     assert_eq!((messages.len(), pings), (100, 1));
 
-    // A Ping that is still queued is sent first, whatever else is queued.
+    // A Ping that is still queued is sent before everything else.
     connection.send("data").unwrap();
     connection.send_ping(NOW, b"!").unwrap();
     assert!(flush(&mut connection).starts_with(b"\x89\x01!\x81\x04data"));

@@ -110,7 +110,7 @@ pub struct Driven {
     unread: Vec<u8>,
     is_client: bool,
     /// The number of messages received.
-    heard: usize,
+    received: usize,
     /// How the connection ended, in a sentence.
     pub ended: Option<String>,
 }
@@ -149,7 +149,7 @@ impl Driven {
             }
         };
         let is_client = *role != Role::Server;
-        Self { connection, unread: Vec::new(), is_client, heard: 0, ended: None }
+        Self { connection, unread: Vec::new(), is_client, received: 0, ended: None }
     }
 
     /// Applies a recorded event, except for writes.
@@ -193,14 +193,14 @@ impl Driven {
             }
             Event::Open(_) if self.is_client => drop(self.connection.send("hello")),
             Event::Message(message) if self.is_client => {
-                self.heard += 1;
-                let _ = match self.heard {
+                self.received += 1;
+                let _ = match self.received {
                     1 => self.connection.send(vec![0xa5; 300]).map(drop),
                     2 => self.connection.send_ping(now, b"are you there").map(drop),
                     _ => Ok(()),
                 };
                 let _ = self.connection.send(message);
-                if self.heard == 4 {
+                if self.received == 4 {
                     let _ = self.connection.close(now, CloseCode::NORMAL, "that was all");
                 }
             }

@@ -45,7 +45,7 @@ struct Question<W> {
 }
 
 impl<W: PartialEq> Lookups<W> {
-    /// An empty queue with this limit of concurrent lookups. Zero is one.
+    /// An empty queue with this limit of concurrent lookups. Zero counts as one.
     pub const fn new(lookups: usize) -> Self {
         let most = if lookups == 0 { 1 } else { lookups };
         Self { running: Vec::new(), waiting: VecDeque::new(), most }
@@ -62,7 +62,7 @@ impl<W: PartialEq> Lookups<W> {
         }
     }
 
-    /// The next name to look up, on a thread of its own: call it until it returns `None`, after each
+    /// The next name to look up, on its own thread: call it until it returns `None`, after each
     /// [`ask`](Self::ask) and each [`finish`](Self::finish).
     pub fn start_next(&mut self) -> Option<String> {
         if self.running.len() >= self.most {

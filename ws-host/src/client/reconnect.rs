@@ -136,7 +136,7 @@ impl Reconnect {
     /// Whether such an end is not retried.
     ///
     /// It is final when the application closed or aborted the connection itself, whether or not the peer answered;
-    /// when the peer closed it with a [no-retry code](Self::no_retry_code), whatever failed afterwards;
+    /// when the peer closed it with a [no-retry code](Self::no_retry_code), regardless of later failures;
     /// and when a server rejected the handshake with a status that a retry will not change: a redirect, or 4xx, except
     /// for [some](Self::retry_status).
     pub fn is_final(&self, closed: &Closed) -> bool {
@@ -153,7 +153,7 @@ impl Reconnect {
                 (status.is_redirection() || status.is_client_error())
                     && !self.retry_statuses.contains(&status)
             }
-            // The peer's code holds, whatever failed afterwards (RFC 6455 §7.1.5).
+            // The peer's code decides, regardless of later failures (RFC 6455 §7.1.5).
             _ => self.no_retry_codes.contains(&closed.code),
         }
     }
@@ -345,7 +345,7 @@ mod tests {
             (DATE, "Sun, 06 Nov 1994", None),
             ("", "Sun, 06 Nov 1994 08:51:37 GMT", None),
             ("now", "Sun, 06 Nov 1994 08:51:37 GMT", None),
-            // Seconds count from the answer's arrival, whatever its date.
+            // Seconds count from the answer's arrival, regardless of its date.
             (DATE, "5", Some(5)),
         ] {
             let expected = seconds.map(Duration::from_secs);

@@ -72,7 +72,7 @@ impl From<UnixListener> for Listener {
 /// Opens the listeners of a server: one socket, or two on the same port if `localhost` has two families. They do not
 /// block.
 ///
-/// [`ListenError`] names what was tried. Nothing is left open.
+/// # Errors
 /// [`ListenError`] names what was tried. Nothing is left open.
 pub fn open(bind: &Bind) -> Result<Vec<Listener>, ListenError> {
     #[cfg(unix)]
@@ -95,8 +95,8 @@ fn open_tcp(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(only_v6)?;
     }
-    // On unix this lets a restarted program listen while old connections linger in TIME_WAIT. On Windows it would let
-    // another program take the port over, and a restart works without it.
+    // On Unix this lets a restarted program listen while old connections linger in TIME_WAIT. On Windows it would let
+    // another program take over the port, and a restart works without it.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;

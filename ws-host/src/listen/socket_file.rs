@@ -37,7 +37,7 @@ impl Drop for SocketFile {
 /// Listens at a path that only this user may use, without blocking.
 ///
 /// # Errors
-/// The system's error; [`AddrInUse`](io::ErrorKind::AddrInUse) if the path has a listener, or is no socket.
+/// The system's error; [`AddrInUse`](io::ErrorKind::AddrInUse) if the path has a listener, or is not a socket.
 pub(super) fn open(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     // The program may change its working directory before it stops.
     let path = std::path::absolute(path)?;

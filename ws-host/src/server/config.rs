@@ -120,7 +120,7 @@ impl ServerConfig {
     }
 
     /// Limits the pending handshakes, connections without a request so far; further connections wait in the kernel
-    /// until a handshake is done, or [times out](Self::handshake_timeout). Zero is one. A quarter of
+    /// until a handshake is done, or [times out](Self::handshake_timeout). Zero counts as one. A quarter of
     /// [`max_connections`](Self::max_connections), and 16 at least.
     #[must_use]
     pub fn max_handshakes(mut self, connections: usize) -> Self {

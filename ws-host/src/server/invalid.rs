@@ -26,10 +26,10 @@ impl fmt::Display for InvalidConfig {
         match self {
             Self::Access(error) => error.fmt(f),
             Self::UpgradePath(path) => {
-                write!(f, "{path:?} is no path for upgrade_paths: {}", about_path(path))
+                write!(f, "{path:?} is not a path for upgrade_paths: {}", about_path(path))
             }
             Self::Subprotocol(name) => {
-                write!(f, "{name:?} is no subprotocol: a name is a token, such as chat.v2 (RFC 6455 §4.1)")
+                write!(f, "{name:?} is not a subprotocol: a name is a token, such as chat.v2 (RFC 6455 §4.1)")
             }
         }
     }

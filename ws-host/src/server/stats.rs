@@ -2,7 +2,7 @@
 
 use ws_proto::Connection;
 
-/// What a server has done since it started, or all servers of an endpoint together.
+/// The counts of a server since it started, or of all servers of an endpoint together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -23,7 +23,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Adds the bytes of a connection: of each one that ends, as it ends, and of the open ones for a snapshot.
+    /// Adds the bytes of a connection: of each when it ends, and of the open ones for a snapshot.
     ///
     /// ```
     /// # use ws_host::server::Stats;

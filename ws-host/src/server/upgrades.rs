@@ -72,7 +72,7 @@ impl From<Upgrades> for UpgradeRule {
 }
 
 impl UpgradeRule {
-    /// Decides about an upgrade that passed access checks. Unless it is refused, it gets the server's most preferred
+    /// Decides an upgrade that passed the access checks. Unless it is refused, it gets the server's most preferred
     /// subprotocol among those the client offers.
     pub fn decide(&self, upgrade: &mut Upgrade) -> Decision {
         if !self.is_path(upgrade.path()) {

@@ -9,8 +9,8 @@ use ws_proto::{CloseCode, Connection, Frame, Moment, SendError, State};
 #[non_exhaustive]
 pub enum SlowPeer<'k> {
     /// Queue up to the cap of its outbox, then close it with 1013: it may reconnect. For messages that must not have
-    /// gaps. If peers cause the messages, as in a chat, one that floods makes all others slow: limit what each may
-    /// cause, with [`ServerConfig::message_rate`](crate::server::ServerConfig::message_rate).
+    /// gaps. If peers cause the messages, as in a chat, one that floods slows all others: limit each peer's messages
+    /// with [`ServerConfig::message_rate`](crate::server::ServerConfig::message_rate).
     #[default]
     Close,
     /// Over the high mark of its outbox, skip it until it has drained. For messages that the next one makes obsolete

@@ -125,7 +125,7 @@ impl<Id: Copy + Ord + Hash> Topics<Id> {
         self.subscribers.keys().map(|name| &**name)
     }
 
-    /// Whether there are no subscriptions, nor former ones to be forgotten.
+    /// Whether there are neither subscriptions nor former ones to be forgotten.
     pub fn is_empty(&self) -> bool {
         self.topics.is_empty() && self.left.is_empty()
     }
@@ -230,7 +230,7 @@ mod tests {
         topics.subscribe(1, "a").unwrap();
         topics.subscribe(1, "four").unwrap();
         assert_eq!(topics.subscribe(1, "c"), Err(TopicError::TooMany { limit: 2 }));
-        assert_eq!(topics.subscribe(1, "a"), Ok(false), "an existing subscription is no error");
+        assert_eq!(topics.subscribe(1, "a"), Ok(false), "an existing subscription is not an error");
         assert_eq!(topics.subscribe(2, "fives"), Err(TopicError::NameTooLong { limit: 4 }));
         topics.unsubscribe(1, "a");
         topics.subscribe(1, "c").unwrap();

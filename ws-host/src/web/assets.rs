@@ -60,7 +60,7 @@ impl Assets {
     /// hashed once.
     ///
     /// A path that [`clean`] rejects is never served: an embedded folder may contain `.git` and `.env`.
-    /// Serve paths such as `/.well-known/` by a route of their own.
+    /// Serve paths such as `/.well-known/` by their own route.
     #[must_use]
     pub fn add(mut self, path: &str, data: impl AsRef<[u8]> + Send + 'static) -> Self {
         let etag = ETag::of(data.as_ref());

@@ -75,7 +75,7 @@ pub struct Opened<File> {
 /// A folder whose files are served, with types, entity tags, ranges and conditions, confined to the folder: it rejects
 /// names that mean something else on some system ([`clean`] lists them), and links that lead out of the folder. Hidden
 /// files are not served: a path with a name that begins with a dot is answered 404. So is `/.well-known/`; serve it
-/// with a folder of its own:
+/// with its own folder:
 ///
 /// ```
 /// # use ws_host::web::{Files, Folder};
@@ -377,7 +377,7 @@ enum Refusal {
 }
 
 impl From<io::Error> for Refusal {
-    /// A client that may not read a file does not learn that it exists.
+    /// Hides the existence of a file from a client that may not read it.
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound

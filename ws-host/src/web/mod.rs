@@ -1,7 +1,7 @@
 //! A small web server's decisions, as data: which route, which file, which part of it, which header fields.
 //!
 //! All of it is optional: an application may answer [`Event::Request`](ws_proto::Event::Request) itself. Only [`Disk`]
-//! does I/O, and each piece works without the others:
+//! does I/O, and each part works without the others:
 //!
 //! ```text
 //!  request ─▶ Routes::find ─▶ a value of yours ─▶ text, html, json, redirect, error_page ─▶ respond

@@ -79,7 +79,7 @@ impl std::error::Error for PathError {}
 /// | one that ends with a dot or a space | Windows and FAT drop these: `key.pem.` opens `key.pem`, past a rule that looks at the extension | `a.b`, ` a` |
 /// | a device: `CON`, `NUL`, `COM1` and the like, also before an extension | on Windows, opening it waits for a terminal or a port, in every folder | `console.js`, `com10`, `x.con` |
 /// | a short name of Windows: at most 8 characters that end with `~` and digits, then at most one dot and 3 characters | Windows and FAT give each longer name one: `GIT~1` opens `.git` | `IMG_20200101~2.jpg`, `report~1.jpeg`, `a~1.b.c`, `notes~.txt` |
-/// | one that begins with a dot; [`clean_with_hidden`] lets it pass | programs keep secrets in such files | – |
+/// | one that begins with a dot; [`clean_with_hidden`] accepts it | programs keep secrets in such files | – |
 /// | nothing but ignorable characters | to HFS+ it is an empty name | – |
 ///
 /// Ignorable characters (`Default_Ignorable_Code_Point` of Unicode: joiners, marks of direction, variation selectors)

@@ -29,7 +29,7 @@ pub fn query<'r, B>(request: &'r Request<B>, name: &str) -> Option<Cow<'r, str>>
     pairs(request.uri().query()?).find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
-/// The names and values of a form in the body. `None` if the body is declared as another type, or is no text; answer
+/// The names and values of a form in the body. `None` if the body is declared as another type, or is not text; answer
 /// 415 then.
 ///
 /// ```
@@ -45,7 +45,7 @@ pub fn form<B: AsRef<[u8]>>(
     str::from_utf8(request.body().as_ref()).ok().filter(|_| is_form).map(pairs)
 }
 
-/// The value of this cookie; the first, if there are several. A value that is not UTF-8 is skipped, and
+/// The value of this cookie; the first, if there are several. A value that is not UTF-8 is skipped;
 /// neither it nor a malformed pair hides another: a page on another port of this host can set them.
 ///
 /// ```

@@ -28,7 +28,7 @@ pub enum Ranged {
 /// If `len` is 0, a range from the first byte (`bytes=0-`, `bytes=0-99`) and a suffix (`bytes=-5`) are ignored. A
 /// suffix that is longer than the content means all of it (§14.1.2), yet a 206 cannot express that: its `Content-Range`
 /// names a first and a last byte. Clients send such ranges before they know the length. Unsatisfiable remain
-/// `bytes=-0`, and a range from a later byte: its client holds bytes that no longer exist, and learns it from the 416
+/// `bytes=-0`, and a range from a later byte: its client holds bytes that no longer exist, as the 416 shows it
 /// (§15.5.17).
 pub fn range(value: &str, len: u64) -> Ranged {
     parse(value, len).unwrap_or(Ranged::Whole)

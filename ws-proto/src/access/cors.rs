@@ -169,7 +169,7 @@ impl Cors {
     }
 }
 
-/// Which pages may read an answer: what [`Cors`] says about the `Origin` of its request.
+/// Which pages may read an answer: the rule of [`Cors`] for the `Origin` of its request.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Grant {
     /// No rule is set, or none applies to this answer.

@@ -31,7 +31,7 @@ use crate::error::RequestError;
 /// use ws_proto::Access;
 ///
 /// let access = Access::new()
-///     .allow_host("app.example")              // behind a name of its own
+///     .allow_host("app.example")              // behind its own name
 ///     .allow_origin("https://www.app.example"); // and used by pages of another one
 /// ```
 ///
@@ -50,7 +50,7 @@ use crate::error::RequestError;
 ///
 /// No browser opens a Unix socket, and programs have no name for it. Over one, an empty `Host` is accepted, and so is
 /// every name without a dot, such as `unix` or `d`. A request with an `Origin` and an empty `Host` is rejected,
-/// whatever its method and whatever is allowed.
+/// regardless of its method and of what is allowed.
 ///
 /// # Mistakes
 ///
@@ -87,8 +87,8 @@ impl Access {
         self
     }
 
-    /// Accepts requests for every host. Any page on the web can then read this server's answers, by pointing a name
-    /// of its own here; only for servers whose content is public, or behind a proxy that checks.
+    /// Accepts requests for every host. Any page on the web can then read this server's answers, by pointing its own
+    /// name here; only for servers whose content is public, or behind a proxy that checks.
     #[must_use]
     pub fn allow_any_host(mut self) -> Self {
         self.any_host = true;
@@ -119,7 +119,7 @@ impl Access {
         self
     }
 
-    /// Admits pages of every origin of this scheme, whatever their host: `moz-extension`, for example, whose hosts are
+    /// Admits pages of every origin of this scheme, regardless of host: `moz-extension`, for example, whose hosts are
     /// random. Case does not matter.
     ///
     /// This admits everything with that scheme: every extension that the user has installed, for example. An invalid

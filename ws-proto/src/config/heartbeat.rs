@@ -18,7 +18,7 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
 /// What to send on an idle connection, and how long an answer may take.
 ///
-/// A Ping is due an interval after the last byte *received* from the peer, whatever is sent to it meanwhile, and at the
+/// A Ping is due an interval after the last byte *received* from the peer, regardless of what is sent to it, and at the
 /// latest four intervals after the last Ping, which keeps [`latency`](crate::Connection::latency) current for a peer
 /// that sends continuously. A Ping without a timely answer ends the connection; any byte from the peer counts as an
 /// answer. The timeout starts when the socket has taken the Ping; while reading is held back, no timeout

@@ -16,7 +16,7 @@ use core::time::Duration;
 /// What a connection allows and when it acts. One `Arc<Config>` serves any number of connections.
 ///
 /// `x(…)` sets what `get_x()` reads. No value is rejected: a zero timeout expires at once, `Duration::MAX` never does,
-/// and the greatest number is no limit.
+/// and the greatest number is unlimited.
 ///
 /// ```
 /// use std::time::Duration;
@@ -246,7 +246,7 @@ impl Config {
     }
 
     /// Sets the memory limit that all connections of this configuration share. The adapters set it from
-    /// `ServerConfig::memory_limit`. None, which is no common limit.
+    /// `ServerConfig::memory_limit`. None: no common limit.
     #[must_use]
     pub fn memory(mut self, memory: Memory) -> Self {
         self.memory = Some(memory);
@@ -282,7 +282,7 @@ impl Config {
         &self.access
     }
 
-    /// Sets whose pages may read what a server answers across origins, including its automatic answers: see [`Cors`],
+    /// Sets which pages may read a server's answers across origins, including its automatic answers: see [`Cors`],
     /// which has the rules. Origins that are listed individually may also open WebSockets and use every method, as with
     /// [`allow_origin`](Self::allow_origin). By default none, and the application handles OPTIONS.
     #[must_use]
@@ -291,7 +291,7 @@ impl Config {
         self
     }
 
-    /// Whose pages may read what a server answers across origins.
+    /// Which pages may read a server's answers across origins.
     pub fn get_cors(&self) -> &Cors {
         &self.cors
     }

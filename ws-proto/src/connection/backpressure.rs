@@ -48,7 +48,7 @@ impl Held {
     pub(super) const OUTPUT: u8 = 1 << 2;
     /// All connections together hold too much, and this one has an unfinished message or body.
     pub(super) const MEMORY: u8 = 1 << 3;
-    /// Its inflate share is used, and other connections come first.
+    /// Its inflate share is used, and other connections are served first.
     pub(super) const SHARE: u8 = 1 << 4;
     pub(super) const ANY: u8 = Self::PAUSED | Self::THROTTLED | Self::OUTPUT | Self::MEMORY | Self::SHARE;
 

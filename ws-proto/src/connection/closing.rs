@@ -51,7 +51,7 @@ impl Connection {
     /// answer.
     ///
     /// Event streams (answers without a length whose type is `text/event-stream`) are finished at once, as is one that
-    /// begins later; every other answer is finished, and a request whose head or body is arriving is still read
+    /// begins later; every other answer continues to its end, and a request whose head or body is arriving is still read
     /// and answered. An incomplete opening handshake is rejected with 503: accepting it then returns
     /// [`SendError::NotOpen`].
     ///

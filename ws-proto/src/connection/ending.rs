@@ -18,7 +18,7 @@ pub(super) struct Ending {
     /// The first cause, unless the end is orderly.
     pub(super) error: Option<Error>,
     pub(super) was_open: bool,
-    /// Whether to report this end: the application knows of the connection, or wants every close.
+    /// Whether to report this end: the application has seen the connection, or wants every close.
     pub(super) is_reported: bool,
     /// Reading was paused when the end began.
     pub(super) was_paused: bool,
@@ -121,7 +121,7 @@ impl Ended {
         let Self { ending: Ending { initiator, closes, error, was_open, was_paused, .. }, at } = self;
         let Closes { received, sent } = closes;
         let clean = received.is_some() && sent.is_some() && error.is_none();
-        // The first Close that was received, whatever broke afterwards (§7.1.5, §7.1.6).
+        // The first Close that was received, regardless of later failures (§7.1.5, §7.1.6).
         let (code, reason) = received.unwrap_or((CloseCode::ABNORMAL, String::new()));
         Closed {
             code,

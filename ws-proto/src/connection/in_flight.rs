@@ -14,7 +14,7 @@ pub(super) struct InFlight {
     pub(super) ping: Option<Ping>,
     /// A message of ours that is being sent in fragments.
     pub(super) outgoing: Option<Outgoing>,
-    /// Whole messages that wait behind it.
+    /// Whole messages that wait for its end.
     pub(super) waiting: VecDeque<Frame>,
     pub(super) waiting_len: usize,
     /// The newest Ping's payload, when enough Pongs are queued already.
@@ -22,7 +22,7 @@ pub(super) struct InFlight {
     /// Bytes kept from before the WebSocket was open, or an empty message that waits for the next second: they
     /// precede anything newer.
     pub(super) ahead: BytesMut,
-    /// The peer ended its stream behind these bytes.
+    /// The peer ended its stream after these bytes.
     pub(super) ends_behind: bool,
     /// When output began to wait, and how much was sent by then.
     pub(super) stall: Option<Stall>,

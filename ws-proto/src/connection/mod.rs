@@ -181,8 +181,8 @@ impl Connection {
         &mut self.outbox
     }
 
-    /// Bytes that wait to be written, including whole messages behind an unfinished one, and body chunks whose turn has
-    /// not come.
+    /// Bytes that wait to be written, including whole messages behind an unfinished one, and body chunks that wait for
+    /// their turn.
     #[inline]
     pub fn queued(&self) -> usize {
         let behind = match (&self.stage, &self.in_flight) {
@@ -249,7 +249,7 @@ impl Connection {
         matches!(self.side, Side::Client(_))
     }
 
-    /// Keeps bytes that precede anything newer, behind those kept already.
+    /// Keeps bytes that precede anything newer, after those kept already.
     fn keep_ahead(&mut self, ahead: BytesMut) {
         if !ahead.is_empty() {
             // A delayed empty message precedes the rest of its input.

@@ -93,7 +93,7 @@ impl Connection {
     /// Sends a message, or a frame: a fragment, a Ping, a message made once for many. To send to many,
     /// [`send_shared`](Self::send_shared) is cheaper where messages are compressed.
     ///
-    /// While a message is being sent in fragments, whole messages wait behind its last one; control frames do not (RFC
+    /// While a message is being sent in fragments, whole messages wait for its last one; control frames do not (RFC
     /// 6455 §5.4).
     ///
     /// # Errors

@@ -38,7 +38,7 @@ impl PlainHttp<'_> {
         is_answered
     }
 
-    /// Starts a streaming response: its body comes in chunks, now or later, as for a file or a stream of events.
+    /// Starts a streaming response: its body follows in chunks, now or later, as for a file or a stream of events.
     ///
     /// With a `length` the body must have exactly that length; without, it is sent chunked (RFC 9112 §7.1), and to
     /// HTTP/1.0 until the connection ends: later requests are not answered then. It is sent in its turn after the
@@ -64,6 +64,7 @@ impl PlainHttp<'_> {
     /// # Ok::<(), ws_proto::RespondError>(())
     /// ```
     ///
+    /// # Errors
     /// As [`respond`](Connection::respond), and also [`RespondError::NotOpen`] where the peer has ended its stream and
     /// this answer would have no length. Only `length` may set `Content-Length`.
     pub fn respond_streaming(
@@ -99,7 +100,7 @@ impl PlainHttp<'_> {
         let Stage::Http(http) = &mut connection.stage else { return Err(RespondError::NotOpen) };
         http.check_body(body)?;
         if is_its_turn {
-            // What waits behind this body does not block it.
+            // Output that waits for this body does not block it.
             connection.check_fits(connection.outbox.len(), chunk.len()).map_err(|_| RespondError::Full)?;
             let Stage::Http(http) = &mut connection.stage else { return Err(RespondError::NotOpen) };
             http.send_body(&mut connection.outbox, body, chunk)?;

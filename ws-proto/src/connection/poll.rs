@@ -35,7 +35,7 @@ impl Connection {
 
     /// The next event not caused by new input.
     fn next_caused(&mut self, now: Moment) -> Option<Event<'static>> {
-        // Parse kept bytes as soon as possible, since no more input may come.
+        // Parse kept bytes as soon as possible, since no more input may follow.
         if let Some(event) = self.receive_http(now, &mut &mut [][..]).or_else(|| self.receive_ahead(now)) {
             return Some(event);
         }
@@ -81,8 +81,8 @@ impl Connection {
     /// its rate for this second, answers to it fill more than half of the outbox's cap, too many requests are
     /// unanswered, an upgrade is undecided, or other connections take [their share](super::Shares::is_used) first.
     /// [`handle_input`](Self::handle_input) then leaves its input with the caller. During an answer without a length,
-    /// requests are read ahead up to [`head_limit`](crate::Config::head_limit), since the peer's end of stream would be
-    /// behind them.
+    /// requests are read ahead up to [`head_limit`](crate::Config::head_limit), since the peer's end of stream would
+    /// follow them.
     pub fn is_paused(&self) -> bool {
         match &self.stage {
             Stage::Http(http) => {

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use bytes::BytesMut;
 use core::time::Duration;
 
-/// What arrived in the current second. The counts saturate: a limit beyond that is no limit.
+/// What arrived in the current second. The counts saturate: a limit beyond that has no effect.
 #[derive(Debug, Default)]
 pub(super) struct Rates {
     /// Since the connection began; only compared, so it may wrap after 136 years.
@@ -42,13 +42,13 @@ impl Connection {
     }
 
     /// Whether an empty message is over the limit. It then waits for the next second, encoded again, and so does
-    /// everything behind it.
+    /// everything after it.
     #[cold]
     pub(super) fn defer_empty(&mut self, now: Moment, is_text: bool, is_fragmented: bool) -> bool {
         let (Some(limit), Stage::Open(_)) = (self.config.frame_rate, &self.stage) else { return false };
         self.count_second(now);
         let count = &mut self.rates.empty_messages;
-        // A saturated count is no limit.
+        // A saturated count limits nothing.
         if u32::from(*count) < limit.max(1) || *count == u16::MAX {
             *count = count.saturating_add(1);
             return false;

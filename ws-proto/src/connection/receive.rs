@@ -158,7 +158,7 @@ impl Connection {
     /// Decodes the next frame, or the available part of one: breaks with an event, or with `None` to wait for more.
     #[inline]
     fn next_frame<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> ControlFlow<Option<Event<'a>>> {
-        // A fault behind the last fragment is still reported: nothing more may come.
+        // A fault after the last fragment is still reported: nothing more may follow.
         if matches!(self.stage, Stage::Open(_)) && self.is_held_back(now) && !self.decoder.has_fault() {
             return ControlFlow::Break(None);
         }
@@ -190,7 +190,7 @@ impl Connection {
             self.arm_contexts(self.last_received);
         } else {
             self.check_share(input.len());
-            // It is no message yet, but may have cost much already.
+            // It is not a message yet, but may have cost much already.
             if self.stage.compression().is_some_and(PerMessage::has_uncounted) {
                 self.throttle(now, 0);
             }
@@ -200,7 +200,7 @@ impl Connection {
 
     #[cold]
     fn receive_control(&mut self, now: Moment, decoded: Decoded<'_>) -> Option<Event<'static>> {
-        // Nothing is read behind a Close, so it is no part of a flood.
+        // Nothing is read after a Close, so it is not part of a flood.
         if !matches!(decoded, Decoded::Close(_))
             && let Err(error) = self.count_frame(now, &decoded)
         {

@@ -13,7 +13,7 @@ use alloc::string::String;
 use bytes::Bytes;
 
 impl Connection {
-    /// Forwards what another connection received, a message or the fragments of one in order, whatever the
+    /// Forwards what another connection received, a message or the fragments of one in order, regardless of the
     /// [cap](crate::Config::outbox): stop reading the other connection once this returns [`Sent::Congested`], until
     /// this connection has [drained](crate::Event::Drained).
     ///

@@ -32,7 +32,7 @@ impl Connection {
             return Ok(self.check_marks());
         }
         if frame.opcode == Opcode::Continuation {
-            // What waits behind the message does not block its end.
+            // Messages that wait for its end do not block it.
             self.check_fits(self.outbox.len(), frame.payload.len())?;
         } else {
             self.check_room(frame.payload.len())?;
@@ -40,7 +40,7 @@ impl Connection {
         self.enqueue(frame)
     }
 
-    /// Queues data, whatever the cap.
+    /// Queues data, regardless of the cap.
     pub(super) fn enqueue(&mut self, frame: &Frame) -> Result<Sent, SendError> {
         let unfinished = self.in_flight.as_ref().and_then(|in_flight| in_flight.outgoing);
         match (frame.opcode, unfinished) {
@@ -215,7 +215,7 @@ impl Connection {
             && n > 0
             && before < ping.sent_at
         {
-            // Its answer cannot come before it is sent, and it did not reach the kernel before this.
+            // Its answer cannot precede it, and it did not reach the kernel before this.
             *awaited = now;
         }
         if in_flight.pong.is_some() && self.outbox.pongs() == 0 {
@@ -281,12 +281,12 @@ impl Connection {
             && len < cap.saturating_sub(high_mark.saturating_add(MAX_HEADER))
     }
 
-    /// A single message always fits, whatever the cap. A rejected sender receives `Drained` later.
+    /// A single message always fits, regardless of the cap. A rejected sender receives `Drained` later.
     pub(super) fn check_room(&mut self, len: usize) -> Result<(), SendError> {
         self.check_fits(self.queued(), len)
     }
 
-    /// Above the high mark there is no room either while all connections together hold too much.
+    /// Above the high mark there is also no room while all connections together hold too much.
     pub(super) fn is_full(&self, queued: usize, len: usize) -> bool {
         if queued > self.config.high_mark && self.is_memory_over() {
             return true;

@@ -13,7 +13,7 @@
 //!          any stage ── connection_closed ───────▶ Done
 //! ```
 //!
-//! | from | what happens | to | RFC 6455 |
+//! | from | transition | to | RFC 6455 |
 //! |---|---|---|---|
 //! | Http, Handshake | [`establish`](Connection::establish): the 101 | Opened | §4.1, §4.2.2 "established" |
 //! | Opened | [`report_open`](Connection::report_open): reported to the application | Open | |
@@ -282,7 +282,7 @@ impl Connection {
         }
     }
 
-    /// Draining is over. If our last bytes never left, the end is not orderly, nor the answer whole.
+    /// Draining is over. If our last bytes were never written, the end is not orderly, nor the answer whole.
     pub(super) fn finish(&mut self, now: Moment) {
         self.connection_closed(now, Error::Timeout(Timeout::Close));
     }

@@ -12,7 +12,7 @@ use core::time::Duration;
 
 /// How long to keep reading after a failed write.
 const READ_AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// The most intervals between two Pings, however active the peer is.
+/// The most intervals between two Pings, even to an active peer.
 const MAX_PING_INTERVALS: u32 = 4;
 
 impl Connection {
@@ -81,7 +81,7 @@ impl Connection {
         self.arm();
     }
 
-    /// Handles the wake-up after the machine slept: the peer may be gone, and had no chance to show otherwise.
+    /// Handles the wake-up after the machine slept: the peer may be gone, and had no chance to prove otherwise.
     ///
     /// An open connection with a heartbeat sends it at once, however active it was. Every wait for the peer
     /// (the answer to a Ping, taking output) starts over.
@@ -99,7 +99,7 @@ impl Connection {
             }
         }
         if self.config.heartbeat.idle.is_some() {
-            // Also where heartbeats are one-way: only an answer proves that the peer is there.
+            // Even where heartbeats are one-way: only an answer proves that the peer is alive.
             self.send_heartbeat(now, HeartbeatKind::Ping);
         }
         self.arm();
@@ -125,7 +125,7 @@ impl Connection {
             if self.last_received > since {
                 ping.awaited = None;
             } else if self.input.held.has(Held::ANY) {
-                // The answer may be there, unread.
+                // The answer may have arrived, unread.
                 ping.awaited = Some(now);
             } else if now >= since + self.config.heartbeat.pong_timeout {
                 return self.time_out(now, Timeout::Heartbeat);
@@ -157,7 +157,7 @@ impl Connection {
 
     fn answer_due(&self) -> Option<Moment> {
         let since = self.in_flight.as_ref()?.ping.as_ref()?.awaited?;
-        // It may be there, unread: its time restarts once reading resumes.
+        // It may have arrived, unread: its time restarts once reading resumes.
         let is_hidden = self.last_received <= since && self.input.held.has(Held::ANY);
         (!is_hidden).then(|| since + self.config.heartbeat.pong_timeout)
     }

@@ -104,7 +104,7 @@ impl Deflate {
         let server_bits = match offer.server_max_window_bits {
             // A larger window would not fit the client's, and zlib cannot compress with one this small.
             Some(8) => return None,
-            asked => self.ours.window_bits.min(asked.unwrap_or(FULL)),
+            requested => self.ours.window_bits.min(requested.unwrap_or(FULL)),
         };
         let client_bits = match offer.client_max_window_bits {
             // Such a client accepts no limit, and may use the whole window (§7.1.2.2).

@@ -92,7 +92,7 @@ impl Deflate {
     }
 
     /// Many small, similar messages: context takeover, at the fastest level, with a window of 8 KiB for ours, which
-    /// holds the last few dozen of them. In a room that sends everything to everybody, each message is compressed
+    /// holds the last few dozen of them. In a room that sends everything to everyone, each message is compressed
     /// independently, since it is compressed once for all.
     pub fn chat() -> Self {
         Self::new().level(1).window_bits(13).memory_level(4)
@@ -104,7 +104,7 @@ impl Deflate {
         Self::new().level(6).threshold(1024).context_takeover(false).peer_context_takeover(false)
     }
 
-    /// Thousands of connections of which few send at a time: each message independently, by contexts that all share,
+    /// Thousands of connections of which few send at a time: each message independently, by shared contexts,
     /// from 256 bytes on. An idle connection holds nothing. It is [`large_json`](Self::large_json) for shorter
     /// messages.
     pub fn many_idle() -> Self {

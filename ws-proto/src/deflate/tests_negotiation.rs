@@ -387,7 +387,7 @@ proptest! {
         }
     }
 
-    /// Whatever else the client offers: it accepts the answer, and both ends agree on its meaning.
+    /// For any further offers of the client: it accepts the answer, and both ends agree on its meaning.
     #[test]
     fn client_accepts_every_answer_to_its_offer(
         client in settings(), server in settings(), others in prop::sample::select(&[

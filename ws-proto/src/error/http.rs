@@ -8,7 +8,7 @@ use http::StatusCode;
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// The request breaks the grammar of HTTP/1.1; says where.
+    /// The request breaks the grammar of HTTP/1.1, in the named part.
     Malformed(&'static str),
     /// The request target is over the limit.
     TargetTooLong,
@@ -34,7 +34,7 @@ pub enum RequestError {
     UpgradeNotGet,
     /// A WebSocket version other than 13 (§4.4).
     WebSocketVersion,
-    /// A handshake header is missing, repeated or malformed; says which.
+    /// A handshake header is missing, repeated or malformed: which one.
     UpgradeMalformed(&'static str),
     /// The request did not arrive in time.
     TooSlow,
@@ -99,14 +99,14 @@ impl std::error::Error for RequestError {}
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum ResponseError {
-    /// The response breaks the grammar of HTTP/1.1; says where.
+    /// The response breaks the grammar of HTTP/1.1, in the named part.
     Malformed(&'static str),
     /// The head of the response is over the limit.
     HeadTooLarge,
     /// The server answered with a status other than 101: its whole answer, with as much of the body as the limit
     /// allows.
     Refused(Box<http::Response<Bytes>>),
-    /// A 101 whose handshake headers are wrong (§4.1); says which.
+    /// A 101 whose handshake headers are wrong (§4.1): which one.
     AcceptInvalid(&'static str),
 }
 

@@ -55,7 +55,7 @@ pub enum Error {
     Aborted,
     /// The server stopped, and its deadline passed before the connection was done.
     Stopped,
-    /// All connections together held more than the limit, and this one moved least for what it held.
+    /// All connections together held more than the limit, and this one transferred least for what it held.
     Memory {
         /// How many bytes all of them held.
         held: usize,

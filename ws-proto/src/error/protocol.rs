@@ -40,7 +40,7 @@ pub enum ProtocolError {
         /// The limit in bytes.
         limit: u64,
     },
-    /// A compressed message whose bytes are no deflate stream, or end inside one (RFC 7692 §7.2.2).
+    /// A compressed message whose bytes are not a deflate stream, or end inside one (RFC 7692 §7.2.2).
     DeflateInvalid,
     /// A compressed message that inflated to too many times its size.
     CompressionRatio {

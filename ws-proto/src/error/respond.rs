@@ -13,15 +13,15 @@ pub enum RespondError {
     /// The outbox is at its cap: wait for [`Event::Drained`](crate::Event::Drained) before the next chunk of a body, or
     /// drop the body.
     Full,
-    /// No task polls the connection, so nothing is written, and no room became free for as long as output may wait:
-    /// await its [`next`] concurrently with the send.
+    /// No task polls the connection, so nothing is written, and no room became free within the output timeout: await
+    /// its [`next`] concurrently with the send.
     ///
     /// [`next`]: https://docs.rs/ws-server-smol
     NotPolled,
     /// The request belongs to another connection, was answered already, or timed out.
     WrongRequest,
     /// A header that this response may not carry, because the connection itself writes it or because it would break the
-    /// message; says which.
+    /// message: its name.
     Header(String),
     /// A status that an application may not answer with: 1xx.
     Status(StatusCode),

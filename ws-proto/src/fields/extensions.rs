@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The value of a quoted string must be a token, too. Spaces and tabs are allowed around everything (RFC 2616 §2.1,
-//! whose grammar §9.1 uses). Each byte is looked at twice, and nothing is allocated.
+//! whose grammar §9.1 uses). Each byte is examined twice, and nothing is allocated.
 
 use crate::fields::is_token;
 use ::http::HeaderMap;
@@ -126,7 +126,7 @@ impl<'a> Scanner<'a> {
         if token.is_empty() { Err(Malformed) } else { Ok(token) }
     }
 
-    /// The content behind the opening quote.
+    /// The content after the opening quote.
     fn quoted(&mut self) -> Result<&'a [u8], Malformed> {
         let mut escaped = false;
         let content = self.take(|byte| {

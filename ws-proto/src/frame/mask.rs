@@ -29,8 +29,8 @@ pub(crate) fn apply(data: &mut [u8], key: [u8; 4]) -> [u8; 4] {
     next
 }
 
-/// A client's masking keys: unpredictable to the author of the payload (§10.3), so they come from a cryptographic
-/// stream of their own.
+/// A client's masking keys: unpredictable to the author of the payload (§10.3), so they come from their own
+/// cryptographic stream.
 pub(crate) struct MaskingKeys(Box<ChaCha20Rng>);
 
 impl core::fmt::Debug for MaskingKeys {

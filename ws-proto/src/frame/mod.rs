@@ -31,7 +31,7 @@ pub enum Opcode {
     Binary,
     /// Ends the connection.
     Close,
-    /// Asks for a Pong.
+    /// Requests a Pong.
     Ping,
     /// Answers a Ping, or is a one-way heartbeat.
     Pong,
@@ -87,7 +87,7 @@ pub(crate) enum Parsed {
     Partial,
 }
 
-/// Reads a header. `masked` says whether the peer must mask, `compressible` whether it may compress. A fault is
+/// Reads a header. `masked` is whether the peer must mask, `compressible` whether it may compress. A fault is
 /// reported as soon as the bytes show it.
 #[inline]
 pub(crate) fn parse_header(input: &[u8], masked: bool, compressible: bool) -> Result<Parsed, ProtocolError> {
@@ -150,7 +150,7 @@ pub(crate) const fn first_byte(fin: bool, opcode: Opcode) -> u8 {
     (fin as u8) << 7 | opcode.bits()
 }
 
-/// Appends a header with the shortest length form (§5.2). With a key known to be none, most of it compiles away.
+/// Appends a header with the shortest length form (§5.2). With a constant `None` as key, most of it compiles away.
 #[inline(always)]
 pub(crate) fn write_header(out: &mut Vec<u8>, first: u8, len: usize, key: Option<[u8; 4]>) {
     let mask = (key.is_some() as u8) << 7;
@@ -334,7 +334,7 @@ impl Frame {
         self.fin
     }
 
-    /// Whether it ends a message: true for neither a control frame nor a fragment before the last.
+    /// Whether it ends a message: false for control frames and for fragments before the last.
     #[inline]
     pub fn ends_message(&self) -> bool {
         self.fin && !self.opcode.is_control()

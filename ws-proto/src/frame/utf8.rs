@@ -27,7 +27,7 @@ pub(crate) fn check(bytes: &[u8]) -> Result<&str, NotUtf8> {
 pub(crate) struct Added<'a> {
     /// The character that an earlier part began and this one completed.
     pub(crate) ended: Option<char>,
-    /// The whole characters behind it.
+    /// The whole characters after it.
     pub(crate) text: &'a str,
 }
 

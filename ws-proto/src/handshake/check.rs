@@ -43,7 +43,7 @@ impl RequestLine {
         }
         let version = match version {
             b"HTTP/1.0" => Version::HTTP_10,
-            // A later minor version is treated as the highest that we know (RFC 9110 §2.5).
+            // A later minor version is treated as the highest supported one (RFC 9110 §2.5).
             [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Version::HTTP_11,
             [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
                 return Err(VersionNotSupported);
@@ -101,7 +101,7 @@ fn parse_target(target: &[u8], method: &Method) -> Option<Uri> {
     }
 }
 
-/// The length of the body behind a head (RFC 9112 §6.3).
+/// The length of the body after a head (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     Length(u64),

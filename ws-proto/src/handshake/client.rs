@@ -13,7 +13,7 @@ use core::str::FromStr;
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidRequest {
-    /// Not a `ws://` or `wss://` address; says what is wrong with it.
+    /// Not a `ws://` or `wss://` address, and why.
     Url(&'static str),
     /// A header field that is malformed, or that the handshake itself writes.
     Header(String),

@@ -58,7 +58,7 @@ impl Request {
         path_and_query(self.request.uri())
     }
 
-    /// The part of the target behind the question mark, as sent.
+    /// The part of the target after the question mark, as sent.
     pub fn query(&self) -> Option<&str> {
         self.request.uri().query()
     }

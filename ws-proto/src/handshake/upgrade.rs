@@ -76,7 +76,7 @@ impl Upgrade {
         path_and_query(self.uri())
     }
 
-    /// The part of the target behind the question mark, as sent.
+    /// The part of the target after the question mark, as sent.
     pub fn query(&self) -> Option<&str> {
         self.http().uri().query()
     }

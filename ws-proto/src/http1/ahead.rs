@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Such an answer, for example a stream of events, may never end, and only the end of the peer's stream shows that its
-//! reader is gone. So reading continues: the end must not hide behind bytes of a next request. An answer with a length
+//! reader is gone. So reading continues: bytes of a next request must not hide the end. An answer with a length
 //! ends on its own, and its peer may have half-closed in good faith (RFC 9112 §9.6).
 
 use super::answer::Answer;
@@ -46,8 +46,8 @@ impl ServerHttp {
         self.streams().any(Streamed::is_endless)
     }
 
-    /// The peer will send no more. Pending requests are still answered, except with answers without a length: for
-    /// those, this is mostly the only sign that the reader is gone.
+    /// Handles the end of the peer's stream. Pending requests are still answered, except with answers without a length:
+    /// for those, this is mostly the only sign that the reader is gone.
     pub(crate) fn handle_eof(&mut self, config: &Config) {
         self.peer_ended = true;
         if self.ending.is_some() {
@@ -65,7 +65,7 @@ impl ServerHttp {
         self.peer_ended && !config.half_close
     }
 
-    /// Drops the answer at this place in the queue and everything behind it: the peer is gone.
+    /// Drops the answer at this place in the queue and everything after it: the peer is gone.
     pub(super) fn abandon(&mut self, at: usize) {
         let has_begun = self.queue.get(at).is_some_and(
             |pending| matches!(&pending.answer, Answer::Streamed(streamed) if streamed.has_begun()),
@@ -84,8 +84,8 @@ impl ServerHttp {
         }
     }
 
-    /// Acts on the end of the peer's stream, once everything before it is parsed. Behind an upgrade, the bytes are
-    /// frames of a WebSocket that has ended before it began.
+    /// Acts on the end of the peer's stream, once everything before it is parsed. After an upgrade, the bytes are
+    /// frames of a WebSocket that ended before it began.
     pub(super) fn end_input(&mut self) {
         let is_parsed = self.ahead.is_empty() || matches!(self.reading, Reading::Upgrade);
         if !self.peer_ended || !is_parsed || self.ending.is_some() {

@@ -130,7 +130,7 @@ impl ServerHttp {
         self.streams().find(|streamed| streamed.is(body.token())).map(Streamed::has_begun)
     }
 
-    /// The sender of this body waits for room: report room when its turn comes.
+    /// The sender of this body waits for room: report room in its turn.
     pub(crate) fn request_room(&mut self, body: &ResponseBody) {
         if let Some(streamed) = self.streamed(body) {
             streamed.room_due = true;
@@ -187,7 +187,7 @@ impl ServerHttp {
         })
     }
 
-    /// A fault of the peer, answered in its turn behind the valid requests.
+    /// A fault of the peer, answered in its turn after the valid requests.
     pub(super) fn fail(&mut self, io: &mut Io<'_>, error: RequestError, cause: Error) {
         let shape = Shape { is_head: self.is_head, is_10: false, keep_alive: false };
         let grant = mem::take(&mut self.grant).of_fault(&error);
@@ -272,8 +272,8 @@ impl ServerHttp {
         self.stop_reading();
     }
 
-    /// The answer at this place in the queue is the last one and ends with the connection: requests behind it are not
-    /// answered, and the application must learn that at once.
+    /// The answer at this place in the queue is the last one and ends with the connection: requests after it are not
+    /// answered, and the application must be notified at once.
     fn end_behind(&mut self, at: usize) {
         self.has_discarded |= self.queue.len() > at + 1;
         self.queue.truncate(at + 1);

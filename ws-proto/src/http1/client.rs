@@ -86,7 +86,7 @@ impl ClientHttp {
         result
     }
 
-    /// Whether the server has rejected the request, and the rest of its answer is still to come.
+    /// Whether the server has rejected the request, and the rest of its answer is pending.
     pub(crate) fn is_refused(&self) -> bool {
         matches!(self.reading, Reading::Body { .. })
     }
@@ -147,7 +147,7 @@ impl ClientHttp {
         Ok(None)
     }
 
-    /// Checks the server's half of the handshake (§4.1, the numbered list behind the client's requirements).
+    /// Checks the server's half of the handshake (§4.1, the numbered list after the client's requirements).
     fn check(&self, config: &Config, response: &Response<()>) -> Result<Option<Terms>, ResponseError> {
         let headers = response.headers();
         if response.version() != Version::HTTP_11 {

@@ -16,7 +16,7 @@ pub(super) struct Limits {
     pub(super) fields: usize,
     /// The first line, including its line end.
     pub(super) first_line: usize,
-    /// Whether to read the fields behind a well-formed but rejected first line: the answer depends on the
+    /// Whether to read the fields after a well-formed but rejected first line: the answer depends on the
     /// [`origin`](Head::origin) in them.
     pub(super) reads_on: bool,
 }
@@ -196,7 +196,7 @@ impl Head {
     }
 }
 
-/// Parses `count` lines of header fields and the empty one behind them (RFC 9112 §5). Line ends were checked;
+/// Parses `count` lines of header fields and the empty one after them (RFC 9112 §5). Line ends were checked;
 /// `httparse` rejects folded lines, space before the colon, and control characters.
 fn fields(block: &[u8], count: usize) -> Result<HeaderMap, RequestError> {
     let mut parsed = vec![httparse::EMPTY_HEADER; count];

@@ -2,7 +2,7 @@
 //! that disagree on where a message ends.
 //!
 //! ```text
-//!  head.rs      bytes → lines → header fields; each byte is looked at once
+//!  head.rs      bytes → lines → header fields; each byte is examined once
 //!  body.rs      bodies by length, in chunks, until the end
 //!  answer.rs    a request that waits for its answer
 //!  stream.rs    a streaming response

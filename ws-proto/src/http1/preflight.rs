@@ -26,7 +26,7 @@ impl ServerHttp {
         self.flush(io);
     }
 
-    /// Until when a connection may idle that has sent only preflights. They need no token, and its owner counts it as a
+    /// Until when a connection that has sent only preflights may idle. They need no token, and its owner counts it as a
     /// handshake in progress: kept alive by more of them, a few such connections would use up all handshake slots.
     pub(super) fn preflights_end(&self, config: &Config) -> Option<Moment> {
         if self.has_emitted() { None } else { self.birth.checked_add(config.handshake_timeout) }

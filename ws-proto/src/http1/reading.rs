@@ -15,7 +15,7 @@ pub(super) enum Reading {
     Body(Box<Reader>),
     /// An upgrade is undecided; further bytes are frames of its WebSocket, or are not read.
     Upgrade,
-    /// The 101 is out.
+    /// The 101 is sent.
     Opened,
     /// The last request was read.
     Stopped,

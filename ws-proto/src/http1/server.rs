@@ -76,7 +76,7 @@ pub(crate) struct ServerHttp {
     /// Which pages may read the answer to the request that is being read.
     pub(super) grant: Grant,
     pub(super) opened: Option<Opened>,
-    /// The cause of the end, once the last answer is out.
+    /// The cause of the end, once the last answer is sent.
     pub(super) cause: Option<Error>,
     pub(super) ending: Option<Ending>,
     /// It is the turn of a body whose sender waits for room.
@@ -88,7 +88,7 @@ pub(crate) struct ServerHttp {
     pub(super) ahead: BytesMut,
     /// Nothing was parsed at the last check: no read deadline runs.
     pub(super) is_held: bool,
-    /// The bytes of the outbox in front of the current streaming response.
+    /// The bytes of the outbox before the current streaming response.
     pub(super) in_front: usize,
     /// It ends only with the connection.
     pub(super) has_open_end: bool,
@@ -127,7 +127,7 @@ impl ServerHttp {
     // --- input
 
     /// Consumes input up to the next event, kept input first. `None` when it is used up, when paused, or when ending;
-    /// unused bytes stay with the caller. `held` says that no request may be emitted now.
+    /// unused bytes stay with the caller. While `held`, no request is emitted.
     pub(crate) fn handle_input(
         &mut self,
         io: &mut Io<'_>,
@@ -202,7 +202,7 @@ impl ServerHttp {
     }
 
     /// Records whether we hold requests back. What the peer sends then is unread, so its time does not run; once it is
-    /// read again, whatever has begun gets its whole time.
+    /// read again, what has begun gets its whole time.
     pub(crate) fn set_held(&mut self, now: Moment, config: &Config, held: bool) {
         let held = held || self.is_held_back(config);
         if self.is_held && !held {
@@ -218,13 +218,13 @@ impl ServerHttp {
         self.opened.take()
     }
 
-    /// Whether nothing is read. `held` says that no request may be taken now.
+    /// Whether nothing is read. While `held`, no request is taken.
     pub(crate) fn is_paused(&self, config: &Config, held: bool) -> bool {
         (held || self.is_held_back(config)) && !self.has_room_ahead(config)
     }
 
     /// Whether no request is taken: too many are unanswered, an upgrade is undecided, the end is near, or a streaming
-    /// response is in progress. That may never end, and every answer behind it would wait in memory; but a request that
+    /// response is in progress. That may never end, and every answer after it would wait in memory; but a request that
     /// has begun to arrive has a deadline, and is read to its end.
     fn is_held_back(&self, config: &Config) -> bool {
         let is_behind_stream = match &self.reading {

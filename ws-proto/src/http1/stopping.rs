@@ -1,4 +1,4 @@
-//! A server that stops: answers in progress are finished, and nothing new begins.
+//! A server that stops: answers in progress continue to their end, and nothing new begins.
 
 use super::Io;
 use super::answer::{Answer, Pending};

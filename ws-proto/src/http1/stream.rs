@@ -42,7 +42,7 @@ impl ResponseBody {
 #[derive(Debug)]
 pub(super) struct Streamed {
     token: Token,
-    /// Present until its turn comes.
+    /// Present until its turn.
     head: Option<Response<()>>,
     framing: Framing,
     /// Whether the body is sent, too.
@@ -119,7 +119,7 @@ impl Streamed {
         self.is_finished
     }
 
-    /// Whether its head is out: from then on no other answer is possible.
+    /// Whether its head is sent: from then on no other answer is possible.
     pub(super) fn has_begun(&self) -> bool {
         self.head.is_none()
     }
@@ -151,7 +151,7 @@ impl Streamed {
         self.held_len
     }
 
-    /// Its turn has come.
+    /// Begins its turn.
     pub(super) fn begin(&mut self, out: &mut Outbox, shape: Shape, close: bool, date: Option<SystemTime>) {
         let Some(head) = self.head.take() else { return };
         let length = match self.framing {
@@ -188,7 +188,7 @@ impl Streamed {
         Ok(())
     }
 
-    /// No more chunks.
+    /// Ends the body.
     pub(super) fn finish(&mut self, out: &mut Outbox) -> Result<(), RespondError> {
         if let Some(left) = self.left.filter(|left| *left > 0) {
             return Err(RespondError::BodyLength { left });

@@ -84,7 +84,7 @@ fn peer_eof_ends_a_queued_stream_but_not_answers_before_it() {
         let mut rig = Rig::new();
         let requests: Vec<_> = [GET; 3].map(|head| rig.request(head)).into();
         let [file, stream, late] = requests.try_into().unwrap();
-        // A file, or a late answer: both still go to a peer that has ended its half.
+        // A file, or a late answer: both are still sent to a peer that has ended its half.
         let (file, late_file) = match length {
             None => (None, Some(file)),
             Some(_) => {
@@ -237,7 +237,7 @@ fn read_ahead_frames_behind_an_upgrade_reach_the_websocket() {
         assert!(matches!(rig.conn.poll_event(rig.now), Some(Event::Open(_))));
         let mut rest = FRAMES[cut..].to_vec();
         let mut input = &mut rest[..];
-        // Either call may come first.
+        // Either call may be the first.
         let event = rig
             .conn
             .poll_event(rig.now)

@@ -1,4 +1,4 @@
-//! CORS: whose pages may read which answer, and which origins it admits.
+//! CORS: which pages may read which answer, and which origins it admits.
 
 use super::tests_server::{GET, Rig, UPGRADE};
 use super::{Incoming, Io, ServerHttp};
@@ -311,7 +311,7 @@ fn streams_and_rejected_upgrades_carry_cors_fields_but_101_does_not() {
     rig.accept(upgrade).unwrap();
     let output = rig.output();
     assert!(output.starts_with("HTTP/1.1 101 ") && !has_cors(&output), "{output}");
-    // One that is dropped before its turn becomes a readable 503.
+    // A stream that is dropped before its turn becomes a readable 503.
     let mut rig = Rig::with(named());
     let first = rig.request(GET.to_owned() + &of(DEV, GET, ""));
     let second = rig.request("");

@@ -1,4 +1,4 @@
-//! For all input, however it is split: the same events, the same output, and no panic.
+//! For all input, in any split: the same events, the same output, and no panic.
 
 use super::tests_server::{GET, Rig, UPGRADE};
 use super::{ClientHttp, Incoming};

@@ -31,7 +31,7 @@ impl Rig {
         assert!(self.give(&mut text.as_bytes().to_vec()).is_none());
     }
 
-    /// Time passes in seconds, in each of which the peer takes `takes` bytes.
+    /// Time passes; the peer takes `takes` bytes each second.
     fn pass(&mut self, seconds: u64, takes: usize) {
         for _ in 0..seconds {
             self.now += Duration::from_secs(1);
@@ -61,7 +61,7 @@ impl Rig {
 
 #[test]
 fn request_behind_a_slow_reader_is_served() {
-    // A whole one, and parts of one: all behind 100 seconds of an answer.
+    // A whole one, and parts of one: all after 100 seconds of an answer.
     for second in [GET, &GET[..1], &GET[..20], &POST[..20], POST] {
         let mut rig = Rig::with(slow());
         let mut rest = [GET, second].concat().into_bytes();

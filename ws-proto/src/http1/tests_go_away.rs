@@ -93,7 +93,7 @@ fn queued_and_later_event_streams_are_finished_too() {
 }
 
 #[test]
-fn other_answers_are_finished() {
+fn other_answers_continue_to_their_end() {
     for (head, media_type, length) in [
         (GET, "text/plain", None),
         (GET, "text/event-stream-of-mine", None),
@@ -157,7 +157,7 @@ fn partly_received_request_is_read_and_answered() {
 
 #[test]
 fn no_further_request_is_taken() {
-    // A request that the engine keeps behind a stream is like one still in the kernel.
+    // A request that the engine keeps during a stream is like one still in the kernel.
     for (length, kept) in [(None, 0), (Some(0), GET.len())] {
         let mut rig = Rig::new();
         let body = rig.begin_as(GET, "text/plain", length);

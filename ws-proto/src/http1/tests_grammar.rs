@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::error::Error;
 use core::time::Duration;
 
-/// Feeds one head, then a valid request; the answer must have this status, and nothing behind it is read.
+/// Feeds one head, then a valid request; the answer must have this status, and nothing after it is read.
 fn refused(head: impl AsRef<[u8]>, status: u16) -> String {
     let head = head.as_ref();
     let shown = String::from_utf8_lossy(&head[..head.len().min(300)]).into_owned();

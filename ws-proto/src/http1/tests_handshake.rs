@@ -66,10 +66,10 @@ fn rejected_upgrade_ends_the_connection_unread() {
             assert!(output.starts_with(&format!("HTTP/1.1 {status} ")), "{output}");
             assert!(output.ends_with("Connection: close\r\n\r\n"), "{output}");
             assert_eq!(output.matches("HTTP/1.1").count(), 1, "{output}");
-            assert!(rig.is_ending() && rig.cause().is_none(), "it is no fault");
+            assert!(rig.is_ending() && rig.cause().is_none(), "it is not a fault");
         }
     }
-    // A second try as a WebSocket is for the next connection.
+    // A second attempt as a WebSocket needs a new connection.
     let mut rig = Rig::new();
     let upgrade = rig.upgrade(format!("{UPGRADE}{GET}"));
     rig.respond(upgrade, handshake::upgrade_required()).unwrap();
@@ -89,7 +89,7 @@ fn upgrade_rejected_by_a_stream_ends_with_the_stream() {
         let body =
             http.respond_streaming(&mut Io { now: *now, config, out }, upgrade.into(), head, length).unwrap();
         http.send_body(out, &body, Bytes::from_static(b"no")).unwrap();
-        assert!(out.is_empty(), "its turn has not come");
+        assert!(out.is_empty(), "it is not its turn");
         rig.ok(first, "");
         assert!(rig.feed(GET).is_none() && !rig.is_ending());
         let Rig { http, now, config, out, .. } = &mut rig;
@@ -119,7 +119,7 @@ fn requests_before_a_rejected_upgrade_are_answered_in_turn() {
     assert!(output.ends_with("Connection: close\r\n\r\n") && rig.is_ending());
 }
 
-/// Requests that resemble an opening handshake, but are none.
+/// Requests that resemble an opening handshake, but are not.
 pub(super) fn plain() -> Vec<String> {
     vec![
         UPGRADE.replace("HTTP/1.1", "HTTP/1.0"),

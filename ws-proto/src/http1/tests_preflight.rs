@@ -48,7 +48,7 @@ fn other_origins_get_no_cors_fields() {
     let at = bytes.iter().position(|b| *b == b'X').unwrap();
     bytes[at] = 0xff;
     assert!(rig.feed(bytes).is_none());
-    assert!(!has_cors(&rig.output()), "an Origin that is no text");
+    assert!(!has_cors(&rig.output()), "an Origin that is not text");
 }
 
 #[test]

@@ -352,7 +352,7 @@ pub(super) fn bodies(mut bytes: &[u8]) -> Vec<Vec<u8>> {
 }
 
 proptest! {
-    /// Whatever the chunks, their order, and the pace of the peer: each body arrives whole and in the order of the
+    /// For any chunks, any order, and any pace of the peer: each body arrives whole and in the order of the
     /// requests.
     #[test]
     fn bodies_arrive_whole_and_in_order(

@@ -1,4 +1,4 @@
-//! Streaming responses that wait for their turn: what is read meanwhile, and which senders learn of room.
+//! Streaming responses that wait for their turn: what is read meanwhile, and which senders are notified of room.
 
 use super::tests_stream::{GET, Rig};
 use crate::{Config, Event, RespondError, ResponseBody, Sent};
@@ -138,7 +138,7 @@ fn close_delimited_answer_stops_further_requests() {
         let body = rig.conn.http().respond_streaming(rig.now, second, Response::new(()), None).unwrap();
         if let Some(third) = third {
             let result = rig.conn.respond(rig.now, third, Response::new(Bytes::from("never")));
-            assert_eq!(result, Err(RespondError::NotOpen), "its application knows");
+            assert_eq!(result, Err(RespondError::NotOpen), "its application is notified");
         }
         rig.conn.http().send_body(&body, "last").unwrap();
         rig.conn.http().finish_body(rig.now, body).unwrap();

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 /// A point in time: whole nanoseconds since an origin that the owner of the connections chooses.
 ///
-/// The engine reads no clock. Every call that may make something due takes `now`, from a clock that does not go back:
+/// The engine reads no clock. Every call that may make something due takes `now`, from a monotonic clock:
 /// that of the operating system ([`Clock`] converts its [`Instant`]s), of a game, of a simulation, of a timer chip.
 /// Moments compare only with moments of the same origin, so use one origin for all connections that share a
 /// [`Memory`](crate::Memory); adapters use one for a whole process.

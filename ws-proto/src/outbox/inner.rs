@@ -21,7 +21,7 @@ pub(super) struct Inner {
     pub(super) shared: VecDeque<Shared>,
     /// Bytes outside `bytes`: shared payloads, and urgent frames.
     pub(super) beside: usize,
-    /// The rest of a partly written frame, or of the HTTP before the first frame: nothing may come in between.
+    /// The rest of a partly written frame, or of the HTTP before the first frame: nothing may be inserted.
     pub(super) begun: usize,
     pub(super) urgent: Urgent,
     /// The memory of a large payload that was sent; empty.
@@ -34,7 +34,7 @@ pub(super) struct Inner {
 
 /// A payload that is not copied.
 pub(super) struct Shared {
-    /// The position in `bytes` in front of which it belongs.
+    /// The position in `bytes` that it precedes.
     pub(super) at: usize,
     pub(super) payload: Bytes,
     /// Keeps it counted.

@@ -3,11 +3,11 @@
 //! ```text
 //!  bytes:  [ sent | begun | copied frames … | header | copied frames … ]      one growing buffer
 //!  shared:                           at ^ cut: Bytes      (payloads that are not copied, in order)
-//!  urgent:                ^ Pings and Pongs, behind the frame that is partly written
+//!  urgent:                ^ Pings and Pongs, after the frame that is partly written
 //! ```
 //!
-//! Small frames are copied into one buffer; a large payload with an owner of its own is only referenced, at its place
-//! in the stream. Control frames that may overtake (RFC 6455 §5.4) are separate. A reader sees one sequence of slices.
+//! Small frames are copied into one buffer; a large payload with its own owner is only referenced, at its place in the
+//! stream. Control frames that may overtake (RFC 6455 §5.4) are separate. A reader sees one sequence of slices.
 
 mod inner;
 mod unsent;
@@ -180,7 +180,7 @@ impl Outbox {
         inner.begun + urgent.left()
     }
 
-    /// Whether a frame is pending of which nothing is written, urgent ones aside.
+    /// Whether a frame, other than urgent ones, is pending of which nothing is written.
     pub(crate) fn has_unbegun(&self) -> bool {
         self.inner.as_ref().is_some_and(|inner| inner.len() - inner.urgent.left() > inner.begun)
     }

@@ -79,7 +79,7 @@ impl fmt::Debug for Unsent {
 
 impl Outbox {
     /// The front of the pending output; `None` if there is none, or while the previous one lives. In `framed` output,
-    /// control frames overtake only what is behind its last frame.
+    /// control frames overtake only what follows its last frame.
     pub(crate) fn take_unsent(&mut self, framed: bool) -> Option<Unsent> {
         let inner = self.inner.as_deref_mut().filter(|inner| inner.len() > 0)?;
         let written = inner.written.get_or_insert_default();

@@ -1,4 +1,4 @@
-//! Valid data before a fault is delivered first, however the reads are cut: the same events for every cut.
+//! Valid data before a fault is delivered first, for any reads: the same events for every cut.
 
 use super::bits::{Stream, Token};
 use ws_kit::deflate::*;
@@ -189,7 +189,7 @@ fn a_message_exceeds_the_limit_where_it_occurs_despite_later_faults() {
     for (why, message, want) in [
         ("a byte over it", byte(b'.').message(), too_big),
         ("a byte over it, and broken", byte(b'.').bits(0b110, 3).cut_here(), too_big),
-        ("a byte over it that is no text", byte(0xff).message(), too_big),
+        ("a byte over it that is not text", byte(0xff).message(), too_big),
         ("a match beyond it", good().fixed(false, &[Token::Match(9, 3)]).message(), too_big),
         (
             "a match beyond it, and broken",

@@ -147,7 +147,7 @@ fn a_message_over_a_mebibyte_is_held_to_the_ratio() {
     assert_eq!(ask(deflate().ratio_limit(Some(ratio)), &zeros_of_8), over(ratio));
     assert_eq!(ask(deflate().ratio_limit(None), &zeros(16)), (Some(16 * MEBI), None));
     assert_eq!(ask(deflate().ratio_limit(Some(1032)), &zeros(16)), (Some(16 * MEBI), None));
-    // A message with a low overall ratio passes, whatever its size and the ratios of its parts.
+    // A message with a low overall ratio passes, regardless of its size and the ratios of its parts.
     let half = [noise(1, 8 * MEBI), vec![0; 8 * MEBI]].concat();
     assert_eq!(ask(deflate().ratio_limit(Some(3)), &Zip::new(FULL).message(&half)), (Some(16 * MEBI), None));
     // In fragments, too, the whole message counts.

@@ -1,5 +1,5 @@
-//! An independent check of the engine's output: a slow and strict inflater (RFC 1951). It knows how far back a message
-//! may refer, and how one must end.
+//! An independent check of the engine's output: a slow and strict inflater (RFC 1951). It checks how far back a message
+//! refers, and how it ends.
 
 /// A fault in a message.
 pub(crate) type Fault = &'static str;

@@ -44,7 +44,7 @@ fn members(config: &Arc<Config>) -> Vec<Member> {
     members
 }
 
-/// A message in fragments, and the whole messages queued behind it.
+/// A message in fragments, and the whole messages queued after it.
 type Begun = (Vec<u8>, Vec<Vec<u8>>);
 
 #[test]
@@ -163,7 +163,7 @@ fn any_mix_of_single_sends_and_broadcasts_delivers_the_same_data() {
         let config = Arc::new(config(deflate().threshold(20)));
         let mut members = members(&config);
         let mut want: Vec<Vec<Vec<u8>>> = members.iter().map(|_| Vec::new()).collect();
-        // A message in fragments in progress, and the messages queued behind it.
+        // A message in fragments in progress, and the messages queued after it.
         let mut begun: Vec<Option<Begun>> = members.iter().map(|_| None).collect();
         let mut dice = noise(seed, 1 << 16).into_iter();
         let mut roll = move |sides: u8| dice.next().unwrap() % sides;

@@ -139,7 +139,7 @@ impl End {
         if ahead { self.connection.outbox().len() } else { self.connection.queued() }
     }
 
-    /// Checks the result of a send with `queued` bytes queued before. An error says whether there was no room.
+    /// Checks the result of a send with `queued` bytes queued before. An error is whether there was no room.
     pub(crate) fn check_send(
         &mut self,
         now: Moment,

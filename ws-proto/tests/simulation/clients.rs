@@ -181,13 +181,13 @@ impl World {
         let (now, link, client) = (*now, &mut links[id], &mut clients[id]);
         let ClientKind::WebSocket(party) = &client.kind else { return };
         let end = &server.conns[id].party.end;
-        let can_hear = end.connection.state() == State::Open
+        let can_receive = end.connection.state() == State::Open
             && !end.connection.is_paused()
             && end.reads_from <= now
             && !end.is_unmarked
             && !link.is_held();
         let code = party.outgoing.borrow().closed.as_ref().map(|(code, _)| *code);
-        client.resets_behind = code.filter(|_| can_hear);
+        client.resets_behind = code.filter(|_| can_receive);
         client.health = Health::Broken;
         link.reset(CLIENT, now);
         client.kind = ClientKind::Left;

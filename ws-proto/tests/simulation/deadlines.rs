@@ -1,4 +1,4 @@
-//! Waits and their limits: what is due at each time, and whether an end came in time.
+//! Waits and their limits: what is due at each time, and whether an end was in time.
 
 use super::end::End;
 use super::setting::Rules;
@@ -128,7 +128,7 @@ impl End {
         )
     }
 
-    /// The code is that of the first Close received (RFC 6455 §7.1.5), whatever failed afterwards.
+    /// The code is that of the first Close received (RFC 6455 §7.1.5), regardless of later failures.
     fn check_code(&self, closed: &Closed) {
         if self.is_unmarked {
             return;
@@ -139,7 +139,7 @@ impl End {
             _ if !closed.was_open => {
                 assert_eq!((closed.code, &*closed.reason), (CloseCode::ABNORMAL, ""), "{closed}");
             }
-            // A failed write is the first cause, whatever fault follows.
+            // A failed write is the first cause, regardless of later faults.
             Some(_) if self.failed_at.is_some() && self.rules.is_unfair() => {}
             Some((_, code)) => {
                 let is_received = matches!(

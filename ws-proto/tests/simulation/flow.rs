@@ -16,7 +16,7 @@ pub(crate) struct Flow {
     ahead: VecDeque<Content>,
     /// The message being sent in fragments.
     unfinished: Option<Content>,
-    /// Messages that wait behind it.
+    /// Messages that wait for its end.
     waiting: Vec<Content>,
     /// The number of messages received.
     received: usize,
@@ -43,7 +43,7 @@ impl Flow {
         self.ahead.extend(self.waiting.drain(..));
     }
 
-    /// The closing handshake begins. Messages behind an unfinished one are never sent.
+    /// The closing handshake begins. Messages after an unfinished one are never sent.
     pub(crate) fn close(&mut self, code: CloseCode, reason: &str) {
         self.waiting.clear();
         self.closed = Some((code, reason.to_owned()));

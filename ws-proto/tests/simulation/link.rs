@@ -228,7 +228,7 @@ impl Link {
         self.keeps
     }
 
-    /// Whether the other side has reset the connection, as far as this side knows.
+    /// Whether the other side has reset the connection, as far as this side has seen.
     pub(crate) fn is_reset(&self, side: Side, now: Moment) -> bool {
         let pipe = &self.pipes[1 - side];
         !self.is_cut && pipe.is_due(pipe.reset, now)

@@ -244,7 +244,7 @@ impl Party {
                 self.waits_for_room = true;
                 self.backlog.push_front(content);
             }
-            // Otherwise it would wait behind its own message, possibly indefinitely.
+            // Otherwise it would wait for its own message, possibly indefinitely.
             Err(_) => {}
         }
         true
@@ -294,9 +294,9 @@ impl Party {
     pub(crate) fn go_away(&mut self, now: Moment, code: CloseCode, reason: &str) {
         let was_open = self.is_open();
         self.end.pauses_until = None;
-        let gone = self.end.connection.go_away(now, code, reason);
+        let result = self.end.connection.go_away(now, code, reason);
         if was_open {
-            assert_eq!(gone, Ok(()));
+            assert_eq!(result, Ok(()));
             self.outgoing.borrow_mut().close(code, reason);
         }
         self.fragments = None;

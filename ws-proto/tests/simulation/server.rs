@@ -258,7 +258,7 @@ impl Server {
             (Delivered::Queued, _) => was_open,
             (Delivered::Skipped, SlowPeer::Skip) => was_congested || is_too_much || is_scarce,
             (Delivered::Kept, SlowPeer::Latest(_)) => was_congested || has_kept || is_too_much || is_scarce,
-            // The peer cannot drain messages that wait behind our own.
+            // The peer cannot drain messages that wait for our own.
             (Delivered::Closed, SlowPeer::Close | SlowPeer::Latest(_)) => is_too_much || is_scarce,
             _ => false,
         };

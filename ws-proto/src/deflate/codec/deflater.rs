@@ -22,7 +22,7 @@ pub(crate) struct Deflater {
     effort: Effort,
     /// The context must be reset before its next use: resetting takes time, so not earlier.
     stale: bool,
-    /// The output, behind whatever was there before.
+    /// The output, after what was there before.
     out: Vec<u8>,
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Inflater {
     inflate: Decompressor,
     /// A block was marked as the last: what follows is a new stream, which may refer to this one (RFC 7692 §7.2.3.4).
     ended: bool,
-    /// The input is not a deflate stream; the good output before that has been returned.
+    /// The input is not a deflate stream; the valid output before that has been returned.
     is_broken: bool,
     /// The last output bytes, at least as many as the window has. zlib has them too, but does not expose them.
     window: Vec<u8>,
@@ -80,7 +80,7 @@ impl Inflater {
         self.message.compressed > 0
     }
 
-    /// Whether the input behind the last output is known to be invalid.
+    /// Whether the input after the last output is known to be invalid.
     pub(crate) fn is_broken(&self) -> bool {
         self.is_broken
     }
@@ -97,7 +97,7 @@ impl Inflater {
 
     /// Inflates at most `at_most` bytes from the input, and advances it past the bytes used. Output may be less than
     /// the input holds, and empty where a block was the last: what follows may cost the work of a whole window. Where
-    /// the stream breaks, the good output comes first, and the next call returns the error.
+    /// the stream breaks, the good output is returned first, and the next call returns the error.
     pub(crate) fn inflate(&mut self, input: &mut &[u8], at_most: usize) -> Result<&[u8], Broken> {
         if self.ended && !input.is_empty() {
             self.restart();
@@ -117,7 +117,7 @@ impl Inflater {
         if self.ended {
             return Ok(());
         }
-        // Between two blocks it stops; inside one it would also consume the byte behind the tail.
+        // Between two blocks it stops; inside one it would also consume the byte after the tail.
         let [a, b, c, d] = TAIL;
         match self.step(&[a, b, c, d, 0], CHUNK, true)? {
             (4, 0) if !self.ended => Ok(()),

@@ -29,10 +29,10 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem;
 
-/// A message with this much still to come is worth the memory of another large one.
+/// A message with this much still to arrive reuses the memory of another large one.
 const LARGE: u64 = 16 * 1024;
 
-/// What the decoder needs to know of its connection.
+/// The decoder's rules, from its connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
     /// Whether the peer must mask: it is a client.
@@ -66,7 +66,7 @@ impl Rules {
     }
 }
 
-/// What the bytes contained.
+/// An item decoded from the input.
 #[derive(Debug)]
 pub(crate) enum Decoded<'a> {
     Message(Message<'a>),
@@ -109,7 +109,7 @@ enum Position {
 /// The decoder of one connection. Small: state that only an unfinished message needs is boxed.
 #[derive(Debug)]
 pub(crate) struct Decoder {
-    /// Payload bytes of the current frame that are still to come.
+    /// Payload bytes of the current frame still to arrive.
     remaining: u64,
     key: [u8; 4],
     position: Position,
