@@ -391,11 +391,7 @@ fn a_single_page_application_answers_navigations() {
     }
     let placed = folder().at("/app").single_page("index.html");
     assert_eq!(ask(&placed, "/app/users/john.doe", &page).unwrap().0, "page");
-    assert_eq!(
-        ask(&placed, "/users/john.doe", &page).unwrap_err().status(),
-        404,
-        "its folder is mounted elsewhere"
-    );
+    assert_eq!(ask(&placed, "/users/john.doe", &page).unwrap_err().status(), 404, "mounted elsewhere");
     assert_eq!(get(&site, "/settings"), Err(404), "only for navigations");
     assert_eq!(ask(&folder(), "/settings", &page).unwrap_err().status(), 404, "only where it is enabled");
     let missing = folder().single_page("gone.html");
@@ -413,10 +409,7 @@ fn the_accepted_variant_is_sent_with_vary() {
         assert_eq!(found, file);
         assert_eq!(headers.get("content-encoding").map(|value| value.to_str().unwrap()), coding);
         assert_eq!(headers["vary"], "accept-encoding");
-        assert_eq!(
-            headers["content-type"], "text/javascript; charset=utf-8",
-            "the type of the uncompressed file"
-        );
+        assert_eq!(headers["content-type"], "text/javascript; charset=utf-8", "of the plain file");
     }
     let (found, _) = ask(&site, "/app.css", &[("Accept-Encoding", "gzip")]).unwrap();
     assert_eq!(found, "style", "a variant outside the folder is ignored");

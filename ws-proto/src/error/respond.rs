@@ -13,8 +13,8 @@ pub enum RespondError {
     /// The outbox is at its cap: wait for [`Event::Drained`](crate::Event::Drained) before the next chunk of a body, or
     /// drop the body.
     Full,
-    /// No task polls the connection, so nothing is written, and no room became free for as long as output may wait:
-    /// await its [`next`] concurrently with the send.
+    /// No task polls the connection, so nothing is written, and no room became free within the output timeout: await
+    /// its [`next`] concurrently with the send.
     ///
     /// [`next`]: https://docs.rs/ws-server-smol
     NotPolled,

@@ -12,8 +12,8 @@ pub enum SendError {
     /// The outbox is at its cap: wait for [`Event::Drained`](crate::Event::Drained), or close the connection. If whole
     /// messages wait behind one in fragments, send its last fragment.
     Full,
-    /// No task polls the connection, so nothing is written, and no room became free for as long as output may wait:
-    /// await its [`next`] concurrently with the send.
+    /// No task polls the connection, so nothing is written, and no room became free within the output timeout: await
+    /// its [`next`] concurrently with the send.
     ///
     /// [`next`]: https://docs.rs/ws-server-smol
     NotPolled,
