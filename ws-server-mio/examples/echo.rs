@@ -1,4 +1,4 @@
-//! Echoes every message; on the path `/broadcast`, each message goes to everyone on that path.
+//! Echoes every message; on the path `/broadcast`, each message goes to all clients on that path.
 //!
 //! `cargo run --release -p ws-server-mio --example echo -- 8700`, or `-- 8700 deflate` to compress
 

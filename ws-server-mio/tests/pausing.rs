@@ -103,11 +103,11 @@ fn stale_ids_are_harmless() {
 #[test]
 fn a_reset_is_noticed_while_paused_and_a_fin_on_resume() {
     let mut rig = Rig::new(ServerConfig::new());
-    let (gone, first) = rig.open("/");
+    let (reset_peer, first) = rig.open("/");
     let (ended, second) = rig.open("/");
     rig.endpoint.connections().pause(first);
     rig.endpoint.connections().pause(second);
-    reset(gone);
+    reset(reset_peer);
     drop(ended);
     rig.until("the reset", |rig| rig.app.closed().len() == 1);
     assert!(rig.app.closed()[0].reading_paused);

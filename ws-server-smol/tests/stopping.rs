@@ -53,7 +53,7 @@ async fn send_request(stream: &mut Socket, version: &str) {
     stream.write_all(request.as_bytes()).await.unwrap();
 }
 
-/// Reads to EOF, and then half-closes; `None` if a reset comes instead.
+/// Reads to EOF, and then half-closes; `None` if there is a reset instead.
 async fn rest(mut stream: Socket) -> Option<Vec<u8>> {
     let (mut all, mut chunk) = (Vec::new(), vec![0; 64 << 10]);
     loop {

@@ -145,7 +145,7 @@ impl Connections {
                 mark_dirty(slot, live, dirty);
                 self.race_won(slot);
             }
-            // Still connecting, after a stale event of an earlier socket; the real edge comes later.
+            // Still connecting, after a stale event of an earlier socket; the real edge follows.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
             Err(error) => {
                 let client = self.clients.of_slot(slot);
@@ -239,7 +239,7 @@ impl Connections {
         self.schedule_next(index, closed);
     }
 
-    /// An attempt or a connection has ended: decides what comes next.
+    /// An attempt or a connection has ended: decides what follows.
     fn schedule_next(&mut self, index: u32, closed: Option<&Closed>) {
         let Self { clients, sys, now, .. } = self;
         let Some(id) = clients.id_at(index) else { return };

@@ -47,7 +47,7 @@ impl Leg {
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CoupleError {
-    /// The connection is closing or gone, or the client is idle: nothing will come from it.
+    /// The connection is closing or gone, or the client is idle: it will send nothing.
     Gone(Leg),
     /// The leg is already coupled.
     Coupled(Leg),

@@ -34,11 +34,11 @@ impl Connections {
     fn apply<T, E>(
         &mut self,
         id: ConnectionId,
-        gone: impl FnOnce() -> E,
+        not_open: impl FnOnce() -> E,
         op: impl FnOnce(&mut Connection, Moment) -> Result<T, E>,
     ) -> Result<T, E> {
         let Self { slots, pool, dirty, now, .. } = self;
-        let Some(live) = slots.get_mut(id) else { return Err(gone()) };
+        let Some(live) = slots.get_mut(id) else { return Err(not_open()) };
         attach_buffer(live, pool);
         let result = op(&mut live.connection, *now);
         mark_dirty(id.slot, live, dirty);

@@ -157,7 +157,7 @@ pub(crate) enum SocketRef<'s> {
     Gone,
 }
 
-fn gone<T>() -> io::Result<T> {
+fn not_connected<T>() -> io::Result<T> {
     Err(io::ErrorKind::NotConnected.into())
 }
 
@@ -167,7 +167,7 @@ impl SocketRef<'_> {
         match self {
             Self::Tcp(mut stream) => stream.read(buffer),
             Self::Other(socket) => socket.read(buffer),
-            Self::Gone => gone(),
+            Self::Gone => not_connected(),
         }
     }
 
@@ -176,7 +176,7 @@ impl SocketRef<'_> {
         match self {
             Self::Tcp(mut stream) => stream.write(buffer),
             Self::Other(socket) => socket.write(&[IoSlice::new(buffer)]),
-            Self::Gone => gone(),
+            Self::Gone => not_connected(),
         }
     }
 
@@ -185,7 +185,7 @@ impl SocketRef<'_> {
         match self {
             Self::Tcp(mut stream) => stream.write_vectored(slices),
             Self::Other(socket) => socket.write(slices),
-            Self::Gone => gone(),
+            Self::Gone => not_connected(),
         }
     }
 
@@ -194,7 +194,7 @@ impl SocketRef<'_> {
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Self::Other(socket) => socket.shutdown(),
-            Self::Gone => gone(),
+            Self::Gone => not_connected(),
         }
     }
 
@@ -202,7 +202,7 @@ impl SocketRef<'_> {
         match self {
             Self::Tcp(stream) => stream.take_error(),
             Self::Other(socket) => socket.take_error(),
-            Self::Gone => gone(),
+            Self::Gone => not_connected(),
         }
     }
 
@@ -210,7 +210,7 @@ impl SocketRef<'_> {
         match self {
             Self::Tcp(stream) => stream.local_addr(),
             Self::Other(socket) => socket.local_addr(),
-            Self::Gone => gone(),
+            Self::Gone => not_connected(),
         }
     }
 
@@ -218,7 +218,7 @@ impl SocketRef<'_> {
         match self {
             Self::Tcp(stream) => stream.peer_addr(),
             Self::Other(socket) => socket.peer_addr(),
-            Self::Gone => gone(),
+            Self::Gone => not_connected(),
         }
     }
 

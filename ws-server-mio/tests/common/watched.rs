@@ -30,7 +30,7 @@ impl Watched {
         Self { rig, watch: watch.unwrap(), woken }
     }
 
-    /// Waits until the kernel has reported everything: a job's wake-up comes after it.
+    /// Waits until the kernel has reported everything: a job's wake-up follows it.
     pub fn settle(&mut self) {
         let (sender, receiver) = mpsc::channel();
         self.rig.endpoint.remote().run(move |_| sender.send(()).unwrap()).unwrap();

@@ -61,7 +61,7 @@ impl World<'_> {
         // Peers that left unnoticeably close their connection permanently.
         for peer in &mut self.peers {
             if let Kind::Stream(reader) = &mut peer.kind
-                && reader.gone.is_some()
+                && reader.left_at.is_some()
             {
                 peer.reset(&self.kernel);
             }
@@ -170,11 +170,11 @@ impl World<'_> {
             }
             // An abandoned stream is noticed.
             if let Kind::Stream(reader) = &peer.kind
-                && let Some((gone, by_fin)) = reader.gone
+                && let Some((left_at, by_fin)) = reader.left_at
                 && !(by_fin && self.half_close)
             {
                 assert!(
-                    is_reported || now <= gone + SOON,
+                    is_reported || now <= left_at + SOON,
                     "peer {} has left its stream, unnoticed",
                     peer.number
                 );

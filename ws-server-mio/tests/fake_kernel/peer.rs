@@ -158,7 +158,7 @@ impl Peer {
         if !reader.has_begun() || !reader.requests.is_empty() || reader.ended {
             return;
         }
-        reader.gone = Some((now, !by_reset));
+        reader.left_at = Some((now, !by_reset));
         self.health = Health::Broken;
         match by_reset {
             true => self.reset(kernel),
@@ -229,8 +229,8 @@ impl Peer {
         }
         let most = self.rate.map_or(self.pace, |rate| rate / 10);
         let received = kernel.lock().receive(self.socket, most);
-        let came = matches!(received, Received::Bytes(_));
-        self.reads_at = (self.rate.is_some() && came).then(|| now + Duration::from_millis(100));
+        let got_bytes = matches!(received, Received::Bytes(_));
+        self.reads_at = (self.rate.is_some() && got_bytes).then(|| now + Duration::from_millis(100));
         received
     }
 
@@ -289,11 +289,11 @@ impl Peer {
                     replies.requests.drain(..n);
                     moved |= n > 0;
                 }
-                let (over, gone) = (replies.ends(), replies.ended.is_some());
+                let (over, is_closed) = (replies.ends(), replies.ended.is_some());
                 if over {
                     self.half_close(kernel);
                 }
-                if gone {
+                if is_closed {
                     self.leave(kernel);
                     moved = true;
                 }

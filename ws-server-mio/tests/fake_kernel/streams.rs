@@ -14,7 +14,7 @@ pub(super) struct Reader {
     pub(super) is_event_stream: bool,
     bytes: Vec<u8>,
     /// When it left, and whether by a FIN.
-    pub(super) gone: Option<(Moment, bool)>,
+    pub(super) left_at: Option<(Moment, bool)>,
     /// The server has ended the connection.
     pub(super) ended: bool,
 }
@@ -26,7 +26,7 @@ impl Reader {
         let mut requests = format!("GET /{kind}/{peer}/0/0 HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes();
         // A request behind it does not hide the end.
         requests.resize(requests.len() + rng.pick(&[0, 0, 1, 100, 10_000]), b'x');
-        Self { requests, is_event_stream, bytes: Vec::new(), gone: None, ended: false }
+        Self { requests, is_event_stream, bytes: Vec::new(), left_at: None, ended: false }
     }
 
     pub(super) fn receive(&mut self, received: Received) {

@@ -18,7 +18,7 @@ pub(crate) const INVALID_REQUEST: i64 = -32600;
 pub(crate) const METHOD_NOT_FOUND: i64 = -32601;
 pub(crate) const INVALID_PARAMS: i64 = -32602;
 /// Our own code: the other side closed before it answered.
-pub(crate) const GONE: i64 = -32000;
+pub(crate) const PEER_CLOSED: i64 = -32000;
 
 /// The result of a function.
 pub(crate) type Answer = Result<Value, Problem>;
@@ -34,8 +34,8 @@ impl Problem {
         Self { code, message: message.to_string() }
     }
 
-    fn gone() -> Self {
-        Self::new(GONE, "the other side is gone")
+    fn peer_closed() -> Self {
+        Self::new(PEER_CLOSED, "the other side is gone")
     }
 }
 
@@ -91,7 +91,7 @@ impl Peer {
                 Poll::Pending
             }
             Some(Call::Answered(answer)) => Poll::Ready(answer),
-            None => Poll::Ready(Err(Problem::gone())),
+            None => Poll::Ready(Err(Problem::peer_closed())),
         }
     }
 
@@ -103,7 +103,7 @@ impl Peer {
         }
     }
 
-    fn gone(&self) {
+    fn fail_pending(&self) {
         for (_, call) in self.calls.borrow_mut().drain() {
             if let Call::Waiting(waker) = call {
                 waker.wake();
@@ -183,7 +183,7 @@ pub(crate) async fn talk(
             }
         }
     }
-    peer.gone();
+    peer.fail_pending();
 }
 
 fn reply(id: Value, answer: Answer) -> Value {

@@ -70,7 +70,7 @@ impl Topics<'_> {
         self.publish_with(topic, frame, SlowPeer::Close)
     }
 
-    /// As [`publish`](Self::publish), with a policy for slow peers. Peers for whom the frame is kept are counted.
+    /// As [`publish`](Self::publish), with a policy for slow peers. Peers for which the frame is kept are counted.
     pub fn publish_with(&self, topic: &str, frame: &Frame, slow: SlowPeer<'_>) -> usize {
         let subscribers = self.server.pick(|state| {
             let members = state.topics.subscribers(topic).filter_map(|id| state.members.get(&id));
@@ -102,7 +102,7 @@ impl Topics<'_> {
         self.send_to_with(frame, SlowPeer::Close, ids)
     }
 
-    /// As [`send_to`](Self::send_to), with a policy for slow peers. Peers for whom the frame is kept are counted.
+    /// As [`send_to`](Self::send_to), with a policy for slow peers. Peers for which the frame is kept are counted.
     pub fn send_to_with(
         &self,
         frame: &Frame,
@@ -117,7 +117,7 @@ impl Topics<'_> {
         self.server.deliver(frame, slow, &some)
     }
 
-    /// As [`Server::broadcast_where`], with a policy for slow peers. Peers for whom the frame is kept are counted.
+    /// As [`Server::broadcast_where`], with a policy for slow peers. Peers for which the frame is kept are counted.
     pub fn broadcast_with(
         &self,
         frame: &Frame,

@@ -185,7 +185,7 @@ fn row_22_a_clients_heartbeat_is_a_pong_or_a_ping_as_set_at_the_last_connect() {
         while ws.next_event().await.is_some() {}
         assert!(matches!(client.closed().unwrap().error, Some(Error::Timeout(Timeout::Heartbeat))));
 
-        // Some servers tolerate no heartbeat at all: nothing comes, while another client sends a hundred.
+        // Some servers tolerate no heartbeat at all: nothing arrives, while another client sends a hundred.
         client.set_config(config(Heartbeat::off()));
         let (ws, mut peer) = future::zip(client.connect(), host.accept()).await;
         let mut other = Client::new(url.as_str(), config(beating().kind(HeartbeatKind::Pong))).unwrap();

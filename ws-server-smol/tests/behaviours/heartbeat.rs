@@ -38,7 +38,7 @@ fn row_20_a_heartbeat_goes_to_every_client_as_set_at_the_start_and_finds_dead_pe
         drop(one_way);
         server.stop(LONG).await;
 
-        // Off: nothing comes, while another server sends a hundred.
+        // Off: nothing arrives, while another server sends a hundred.
         server.set_config(with_heartbeat(Heartbeat::off()));
         server.listen(Bind::localhost()).unwrap();
         let (mut off, _) = open(&server, "/").await;

@@ -101,7 +101,7 @@ impl App {
             };
             self.seen.borrow_mut().push(seen);
         }
-        assert!(ws.next_event().await.is_none(), "nothing comes after the close");
+        assert!(ws.next_event().await.is_none(), "nothing follows the close");
     }
 
     fn count(&self, what: impl Fn(&Seen) -> bool) -> usize {
