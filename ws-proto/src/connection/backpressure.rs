@@ -162,8 +162,7 @@ impl Connection {
         let flow = &mut self.in_flight().flow;
         let until = now + DELAY * (1 << flow.stalled_delays);
         flow.delay = Some(Delay { until, sent: since + added, since });
-        self.input.held.set(Held::OUTPUT, true);
-        self.arm();
+        self.hold_back(now, Held::OUTPUT);
     }
 
     /// The peer has taken `taken` bytes.
@@ -217,8 +216,7 @@ impl Connection {
     /// Delays a message or request body in progress while all connections together hold too much.
     pub(super) fn wait_for_memory(&mut self, now: Moment) {
         self.in_flight().flow.memory_until = Some(now + DELAY);
-        self.input.held.set(Held::MEMORY, true);
-        self.arm();
+        self.hold_back(now, Held::MEMORY);
     }
 
     /// Resumes reading: what the peer may have sent meanwhile is read before its deadlines are checked.

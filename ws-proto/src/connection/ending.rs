@@ -49,8 +49,11 @@ pub(super) struct Closing {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Period {
     pub(super) since: Moment,
-    /// The bytes sent by then.
+    /// The bytes sent and received by then.
     pub(super) sent: u64,
+    pub(super) received: u64,
+    /// What was missing of the peer's frame, if the period was granted for its sake.
+    pub(super) missing: Option<u64>,
 }
 
 /// No more events are delivered.

@@ -107,6 +107,9 @@ pub struct Connection {
     bytes_received: u64,
     bytes_sent: u64,
     rates: Rates,
+    /// Past seconds whose allowance of frames was not used: what the peer sent while we did not read, or while the
+    /// network held it back, arrives at once.
+    spare_seconds: u8,
     backpressure: Backpressure,
     input: Input,
     /// Microseconds; 0 is unknown.
@@ -166,6 +169,7 @@ impl Connection {
             bytes_received: 0,
             bytes_sent: 0,
             rates: Rates::default(),
+            spare_seconds: 0,
             backpressure: Backpressure::default(),
             input: Input::default(),
             latency: 0,

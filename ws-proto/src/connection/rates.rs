@@ -14,10 +14,13 @@ use alloc::vec::Vec;
 use bytes::BytesMut;
 use core::time::Duration;
 
+/// The longest stall after which an honest peer's frames still arrive as one burst.
+const MAX_SPARE_SECONDS: u32 = 59;
+
 /// What arrived in the current second. The counts saturate: a limit beyond that has no effect.
 #[derive(Debug, Default)]
 pub(super) struct Rates {
-    /// Since the connection began; only compared, so it may wrap after 136 years.
+    /// Since the connection began; it may wrap after 136 years.
     second: u32,
     /// Messages and fragments, where they are throttled.
     messages: u16,
@@ -33,12 +36,14 @@ impl Connection {
     pub(super) fn count_frame(&mut self, now: Moment, decoded: &Decoded<'_>) -> Result<(), ProtocolError> {
         let Some(limit) = self.config.frame_rate else { return Ok(()) };
         self.count_second(now);
+        let seconds = 1 + u32::from(self.spare_seconds);
         let count = match decoded {
             Decoded::Empty => &mut self.rates.empty_frames,
             _ => &mut self.rates.control,
         };
         *count = count.saturating_add(1);
-        if u32::from(*count) > limit { Err(ProtocolError::Flood { limit }) } else { Ok(()) }
+        let is_flood = u32::from(*count) > limit.saturating_mul(seconds);
+        if is_flood { Err(ProtocolError::Flood { limit }) } else { Ok(()) }
     }
 
     /// Whether an empty message is over the limit. It then waits for the next second, encoded again, and so does
@@ -92,10 +97,15 @@ impl Connection {
         now.since(self.birth).as_secs()
     }
 
-    /// Resets the counts when a new second begins.
+    /// Resets the counts when a new second begins, and keeps what is left of the allowance.
     fn count_second(&mut self, now: Moment) {
         let second = self.second(now) as u32;
-        if self.rates.second != second {
+        let Rates { second: before, control, empty_frames, .. } = self.rates;
+        if before != second {
+            let limit = self.config.frame_rate.unwrap_or(u32::MAX).max(1);
+            let used = u32::from(control.max(empty_frames)).div_ceil(limit);
+            let spare = u32::from(self.spare_seconds).saturating_add(second.wrapping_sub(before));
+            self.spare_seconds = spare.saturating_sub(used).min(MAX_SPARE_SECONDS) as u8;
             self.rates = Rates { second, ..Default::default() };
         }
     }
@@ -107,8 +117,7 @@ impl Connection {
             return false;
         }
         self.in_flight().flow.throttled_until = Some(until);
-        self.input.held.set(Held::THROTTLED, true);
-        self.arm();
+        self.hold_back(now, Held::THROTTLED);
         true
     }
 

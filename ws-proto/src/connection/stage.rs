@@ -342,8 +342,8 @@ impl Connection {
     }
 
     /// A period of the closing phase that begins now.
-    fn period(&self, now: Moment) -> Period {
-        Period { since: now, sent: self.bytes_sent }
+    pub(super) fn period(&self, now: Moment) -> Period {
+        Period { since: now, sent: self.bytes_sent, received: self.bytes_received, missing: None }
     }
 
     /// Starts the ending of a connection in this stage; also returns what inflates its messages.

@@ -13,6 +13,8 @@ use core::time::Duration;
 
 /// How long to keep reading after a failed write.
 const READ_AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// The interval of one-way Pongs while the peer is not read, which may ping and expect some answer.
+const WHILE_UNREAD: Duration = Duration::from_secs(10);
 /// The most intervals between two Pings, even to an active peer.
 const MAX_PING_INTERVALS: u32 = 4;
 
@@ -129,7 +131,25 @@ impl Connection {
         }
         if self.heartbeat_due().is_some_and(|due| now >= due) {
             self.send_heartbeat(now, self.config.heartbeat.kind);
+        } else if self.unread_due().is_some_and(|due| now >= due) {
+            self.send_heartbeat(now, HeartbeatKind::Pong);
         }
+    }
+
+    /// Holds reading back for this reason.
+    pub(super) fn hold_back(&mut self, now: Moment, reason: u8) {
+        self.input.held.set(reason, true);
+        if matches!(self.stage, Stage::Open(_)) && self.unread_due().is_some_and(|due| now >= due) {
+            self.send_heartbeat(now, HeartbeatKind::Pong);
+        }
+        self.arm();
+    }
+
+    /// When the peer is due a sign of life because its Pings wait unread: a one-way Pong (§5.5.3).
+    fn unread_due(&self) -> Option<Moment> {
+        let is_mute = self.config.heartbeat.kind == HeartbeatKind::Ping && !self.backpressure.stalled;
+        self.config.heartbeat.idle.filter(|_| is_mute && self.input.held.has(Held::ANY))?;
+        Some(self.beat + WHILE_UNREAD)
     }
 
     pub(super) fn heartbeat_due(&self) -> Option<Moment> {
@@ -214,20 +234,31 @@ impl Connection {
         }
     }
 
-    /// Starts another period of an orderly end if the peer took enough of the pending output in the last one: what was
-    /// accepted for sending reaches a slow reader, too.
+    /// Starts another period of an orderly end for a peer that makes progress: it takes our output, of which the Close is
+    /// the last, or is inside a frame, which its Close must follow (§5.4).
     fn extend_ending(&mut self, now: Moment) -> bool {
         let enough = self.least_output(self.config.close_timeout).max(1);
-        let (sent, is_pending) = (self.bytes_sent, !self.outbox.is_empty());
+        let next = self.period(now);
+        let (is_pending, missing) = (!self.outbox.is_empty(), self.decoder.remaining);
         let period = match &mut self.stage {
-            Stage::Closing(closing) if !closing.is_broken => Some(&mut closing.period),
-            Stage::Draining(draining) if draining.is_orderly() => draining.period.as_mut(),
-            _ => None,
+            Stage::Closing(closing) if !closing.is_broken => &mut closing.period,
+            Stage::Draining(draining) if draining.is_orderly() => match &mut draining.period {
+                Some(period) => period,
+                None => return false,
+            },
+            _ => return false,
         };
-        let Some(period) = period.filter(|period| is_pending && u128::from(sent - period.sent) >= enough) else {
+        let is_enough = |bytes: u64| u128::from(bytes) >= enough;
+        if is_pending && is_enough(next.sent - period.sent) {
+            *period = next;
+            return true;
+        }
+        let received = next.received - period.received;
+        let is_same_frame = period.missing.is_none_or(|before| before.checked_sub(missing) == Some(received));
+        if missing == 0 || !is_enough(received) || !is_same_frame {
             return false;
-        };
-        *period = Period { since: now, sent };
+        }
+        *period = Period { missing: Some(missing), ..next };
         true
     }
 
@@ -247,7 +278,7 @@ impl Connection {
             Stage::Handshake(_) => Some(self.handshake_due()),
             Stage::Opened(_) | Stage::Open(_) => {
                 let release = self.arm_release();
-                let due = self.answer_due().into_iter().chain(self.heartbeat_due());
+                let due = self.answer_due().into_iter().chain(self.heartbeat_due()).chain(self.unread_due());
                 due.chain(release).chain(flow).min()
             }
             Stage::Closing(_) | Stage::Draining(_) => Some(self.ending_due()),

@@ -85,7 +85,7 @@ impl End {
             self.pinged.get_or_insert(now);
         }
         if state == State::Closing && self.closing_since.is_none() {
-            self.closing_since = Some(now);
+            self.closing_since = Some((now, self.used));
         }
         let waits_for_the_owner = self.blocked.is_none() && queued > 0;
         let may_last = self.rules.times()[..5].contains(&Duration::MAX);

@@ -61,12 +61,22 @@ impl End {
                 }
                 // A pinged peer that has since sent data is pinged again no later than that answer would have been due.
                 let silent = later(self.silent_since(), beat.interval.max(beat.answer));
-                // Until the Ping is written, each write delays the deadline for its answer.
-                let since = silent.max(self.pinged.unwrap_or(self.wrote)).max(self.hindered);
+                // Until the Ping is written, each write delays the deadline for its answer; so does each write that
+                // a peer took after it had stopped reading.
+                let since = silent.max(self.pinged.unwrap_or(self.wrote)).max(self.wrote).max(self.hindered);
                 in_time(since, beat.answer, "a dead peer");
             }
             State::Closing if self.is_open && self.failed_at.is_none() => {
-                in_time(self.closing_since.unwrap_or(now), config.get_close_timeout(), "an end");
+                let (closing, used) = self.closing_since.unwrap_or((now, self.used));
+                let timeout = config.get_close_timeout();
+                // A peer that makes progress has its time from then on, and the rest of the current period.
+                let enough = timeout.as_millis() * u128::from(config.get_min_output_rate()) / 1000;
+                let is_inside_frame = u128::from(self.used - used) >= enough.max(1);
+                let progress = if is_inside_frame { self.wrote.max(self.received) } else { self.wrote };
+                match progress >= closing {
+                    true => in_time(progress, timeout.saturating_mul(2), "an end"),
+                    false => in_time(closing, timeout, "an end"),
+                }
             }
             _ => {}
         }
@@ -97,7 +107,7 @@ impl End {
                 waited(self.waiting.unwrap_or(self.wrote), config.get_output_timeout());
             }
             Some(Error::Timeout(Timeout::Close)) if config.get_drain_limit() > 1 => {
-                waited(self.closing_since.unwrap_or(now), config.get_close_timeout());
+                waited(self.closing_since.map_or(now, |(since, _)| since), config.get_close_timeout());
             }
             Some(Error::Eof) => assert!(self.is_ended, "{closed}"),
             Some(Error::Io(_)) => assert!(self.is_ended || self.failed_at.is_some(), "{closed}"),

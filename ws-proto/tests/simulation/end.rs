@@ -73,7 +73,7 @@ pub(crate) struct End {
     pub(super) waiting: Option<Moment>,
     /// The peer's last messages may be lost: they were not read in time, or the owner broke off.
     pub(crate) is_deaf: bool,
-    pub(super) closing_since: Option<Moment>,
+    pub(super) closing_since: Option<(Moment, u64)>,
     pub(super) used: u64,
     /// The part of `used` from before the end.
     pub(super) used_before_end: u64,

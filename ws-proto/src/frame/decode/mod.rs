@@ -110,7 +110,7 @@ enum Position {
 #[derive(Debug)]
 pub(crate) struct Decoder {
     /// Payload bytes of the current frame still to arrive.
-    remaining: u64,
+    pub(crate) remaining: u64,
     key: [u8; 4],
     position: Position,
     message: Option<InProgress>,

@@ -1,0 +1,271 @@
+//! Two honest ends near each protective rule: neither is cut off, and nothing is lost. Beside each, the peer that the
+//! rule is for.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+use std::cell::Cell;
+use std::time::Duration;
+use ws_kit::frames::*;
+use ws_kit::pair::Pair;
+use ws_kit::pipes::{App, World};
+use ws_proto::{
+    CloseCode, Closed, Config, Error, Event, Frame, Heartbeat, Opcode, ProtocolError, Role, Sent, State,
+    Timeout,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// Counts the bytes and the messages that it receives.
+#[derive(Default)]
+struct Tally {
+    bytes: Cell<usize>,
+    messages: Cell<usize>,
+}
+
+impl Tally {
+    fn app(&self) -> App<'_> {
+        Box::new(|_, _, event| {
+            if let Event::Message(message) = event {
+                self.bytes.set(self.bytes.get() + message.as_bytes().len());
+                self.messages.set(self.messages.get() + 1);
+            }
+        })
+    }
+}
+
+fn idle<'a>() -> App<'a> {
+    Box::new(|_, _, _| {})
+}
+
+fn ended(world: &World<'_>) -> bool {
+    world.client.closed.is_some() && world.server.closed.is_some()
+}
+
+// --- close_timeout
+
+/// A server sends so many bytes and closes; the client reads at this rate. Returns the bytes that arrived, and the
+/// server's report.
+fn close_behind(bytes: usize, rate: u64) -> (usize, Option<Closed>, Closed) {
+    let tally = Tally::default();
+    let mut world = World::open(Config::client(), Config::server(), [tally.app(), idle()]);
+    world.client.rate = Some(rate);
+    for _ in 0..bytes / (100 * KIB) {
+        world.server.connection.send(vec![7; 100 * KIB]).unwrap();
+    }
+    world.server.connection.close(world.now, CloseCode::NORMAL, "bye").unwrap();
+    assert!(world.run_until(3600 * SECOND, |world| world.server.closed.is_some()));
+    world.run_until(3600 * SECOND, |world| world.client.closed.is_some());
+    let (client, server) = (world.client.closed.take(), world.server.closed.take().unwrap());
+    drop(world);
+    (tally.bytes.get(), client, server)
+}
+
+#[test]
+fn a_slow_reader_receives_everything_before_the_close() {
+    // The pipe takes 64 KiB; a reader that takes them within the close timeout also answers in time.
+    for (bytes, rate, is_clean) in [(8 * MIB, 500_000, true), (MIB, 50_000, true), (200 * KIB, 1_100, false)]
+    {
+        let (received, client, server) = close_behind(bytes, rate);
+        assert_eq!(received, bytes / (100 * KIB) * (100 * KIB), "at {rate} bytes a second");
+        let client = client.unwrap();
+        assert_eq!((client.code, &*client.reason), (CloseCode::NORMAL, "bye"));
+        assert!(client.clean && server.clean == is_clean, "{client}; {server}");
+        assert_eq!(server.sent, Some(CloseCode::NORMAL));
+    }
+}
+
+#[test]
+fn a_closing_reader_below_the_minimum_rate_is_cut_off() {
+    let (received, _, server) = close_behind(200 * KIB, 900);
+    assert!(received < 200 * KIB);
+    assert!(matches!(server.error, Some(Error::Timeout(Timeout::Close))), "{server}");
+    assert_eq!(server.sent, None, "our Close was never written");
+    // The pipe took 64 KiB in the first period.
+    assert_eq!(server.age.as_secs(), 10);
+}
+
+#[test]
+fn a_peer_inside_a_long_frame_can_finish_it_and_answer_the_close() {
+    let tally = Tally::default();
+    let mut world = World::open(Config::client(), Config::server(), [idle(), tally.app()]);
+    world.server.rate = Some(500_000);
+    world.client.connection.send(vec![1; 8 * MIB]).unwrap();
+    world.run_until(2 * SECOND, |_| false);
+    world.server.connection.close(world.now, CloseCode::GOING_AWAY, "").unwrap();
+    assert!(world.run_until(60 * SECOND, ended));
+    for closed in [&world.client.closed, &world.server.closed] {
+        assert!(closed.as_ref().is_some_and(|closed| closed.clean), "{closed:?}");
+    }
+    drop(world);
+    assert_eq!(tally.bytes.get(), 8 * MIB);
+}
+
+#[test]
+fn a_peer_that_goes_on_with_other_frames_after_our_close_is_cut_off() {
+    // It is inside a frame at each check, never in the same one.
+    let (mut server, mut now) = open(Role::Server, Config::server());
+    server.close(now, CloseCode::NORMAL, "").unwrap();
+    take_output(&mut server, now);
+    let begin = now;
+    let message = frame(true, FIN | BINARY, &[0; 6000]);
+    let mut events = feed(&mut server, now, &message[..10]);
+    while server.poll_timeout().is_some() {
+        assert!(now - begin <= 10 * SECOND, "{server:?}");
+        now += SECOND;
+        server.handle_timeout(now);
+        events = poll(&mut server, now);
+        events.extend(feed(&mut server, now, &[&message[10..], &message[..10]].concat()));
+    }
+    let Some(Event::Closed(closed)) = events.pop() else { panic!("no end") };
+    assert!(matches!(closed.error, Some(Error::Timeout(Timeout::Close))), "{closed}");
+}
+
+#[test]
+fn a_peer_that_trickles_a_frame_after_our_close_is_cut_off() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    server.close(now, CloseCode::NORMAL, "").unwrap();
+    take_output(&mut server, now);
+    feed(&mut server, now, &header(true, FIN | BINARY, MIB as u64));
+    feed(&mut server, now + 4 * SECOND, &[0; 4 * KIB]);
+    server.handle_timeout(now + 5 * SECOND);
+    let Some(Event::Closed(closed)) = poll(&mut server, now + 5 * SECOND).pop() else { panic!("no end") };
+    assert!(matches!(closed.error, Some(Error::Timeout(Timeout::Close))), "{closed}");
+}
+
+// --- frame_rate
+
+#[test]
+fn pings_that_waited_while_we_did_not_read_are_no_flood() {
+    let mut pair = Pair::open();
+    pair.server.connection.pause();
+    for _ in 0..20 * 60 {
+        pair.client.connection.send_ping(pair.now, b"x").unwrap();
+        pair.advance(SECOND / 60);
+    }
+    pair.server.connection.resume(pair.now);
+    pair.advance(SECOND);
+    assert!(!pair.server.is_closed() && !pair.client.is_closed());
+}
+
+#[test]
+fn empty_fragments_that_the_network_held_back_are_no_flood() {
+    let mut pair = Pair::open();
+    pair.cut = true;
+    pair.client.connection.send(Frame::raw(Opcode::Text, false, "a").unwrap()).unwrap();
+    for _ in 0..15 * 100 {
+        pair.client.connection.send(Frame::raw(Opcode::Continuation, false, "").unwrap()).unwrap();
+        pair.advance(SECOND / 100);
+    }
+    pair.cut = false;
+    pair.advance(SECOND);
+    assert!(!pair.server.is_closed() && !pair.client.is_closed());
+}
+
+/// Feeds Pings at this age; returns how many the server accepts before it reports a flood.
+fn flood(seconds: u32) -> usize {
+    let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
+    let now = now + SECOND * seconds;
+    let ping = frame(true, FIN | PING, b"");
+    let mut count = 0;
+    while server.state() == State::Open {
+        feed(&mut server, now, &ping);
+        take_output(&mut server, now);
+        count += 1;
+    }
+    let Some(Event::Closed(closed)) = end(&mut server, now).pop() else { panic!("no end") };
+    assert!(matches!(closed.error, Some(Error::Protocol(ProtocolError::Flood { .. }))), "{closed}");
+    count - 1
+}
+
+#[test]
+fn the_allowance_of_frames_grows_with_the_time_up_to_a_minute() {
+    for (seconds, allowed) in
+        [(0, 1_000), (1, 2_000), (20, 21_000), (59, 60_000), (60, 60_000), (3600, 60_000)]
+    {
+        assert_eq!(flood(seconds), allowed, "after {seconds} s");
+    }
+}
+
+#[test]
+fn frames_over_the_rate_fail_once_the_allowance_is_used() {
+    let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
+    let pings = frame(true, FIN | PING, b"").repeat(1_500);
+    feed(&mut server, now + SECOND, &pings);
+    assert_eq!(server.state(), State::Open, "the first two seconds allow 2,000");
+    feed(&mut server, now + SECOND * 2, &pings);
+    assert_eq!(server.state(), State::Closing, "the third allows 1,000, whatever part of a second was left");
+}
+
+// --- reading held back, and the peer's heartbeat
+
+#[test]
+fn a_peer_with_a_heartbeat_survives_that_we_do_not_read() {
+    for idle in [Heartbeat::server(), Heartbeat::client(), Heartbeat::frequent()] {
+        let client = Config::client().heartbeat(Heartbeat::frequent());
+        let mut pair = Pair::open_with(client, Config::server().heartbeat(idle));
+        pair.server.connection.pause();
+        pair.advance(600 * SECOND);
+        assert!(!pair.client.is_closed(), "{}", pair.client.closed());
+        pair.server.connection.resume(pair.now);
+        pair.advance(60 * SECOND);
+        assert!(!pair.client.is_closed() && !pair.server.is_closed());
+    }
+}
+
+#[test]
+fn a_throttled_sender_with_a_heartbeat_loses_nothing() {
+    let tally = Tally::default();
+    let client = Config::client().heartbeat(Heartbeat::frequent());
+    let mut world = World::open(client, Config::server().message_rate(Some(10)), [idle(), tally.app()]);
+    for _ in 0..600 {
+        world.client.connection.send("hello").unwrap();
+    }
+    world.run_until(120 * SECOND, |world| world.client.closed.is_some());
+    assert!(world.client.closed.is_none() && world.server.closed.is_none(), "{:?}", world.client.closed);
+    drop(world);
+    assert_eq!(tally.messages.get(), 600);
+}
+
+#[test]
+fn a_server_without_a_heartbeat_sends_none_while_it_does_not_read() {
+    let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
+    server.pause();
+    assert_eq!(server.poll_timeout(), None);
+    server.handle_timeout(now + 3600 * SECOND);
+    assert!(take_output(&mut server, now).is_empty());
+}
+
+// --- the heartbeat, and a reader that is slow and silent
+
+/// A server that refills its outbox, and a silent client that reads at this rate; returns how it ended.
+fn silent_reader(rate: u64, heartbeat: Heartbeat, time: Duration) -> Option<Closed> {
+    let refill: App<'_> = Box::new(|connection, _, event| {
+        if let Event::Drained = event {
+            while connection.send(&[1; 1000]).is_ok_and(|sent| sent == Sent::Queued) {}
+        }
+    });
+    let server = Config::server().heartbeat(heartbeat).outbox(10_000, 50_000, MIB);
+    let mut world = World::open(Config::client().heartbeat(Heartbeat::off()), server, [idle(), refill]);
+    world.client.rate = Some(rate);
+    while world.server.connection.send(&[1; 1000]).unwrap() == Sent::Queued {}
+    world.run_until(time, |world| world.server.closed.is_some());
+    world.server.closed.take()
+}
+
+#[test]
+fn a_silent_reader_is_alive_as_long_as_it_takes_output() {
+    for rate in [1_200, 3_000, 8_000] {
+        for heartbeat in [Heartbeat::frequent(), Heartbeat::server()] {
+            let closed = silent_reader(rate, heartbeat, 2 * 3600 * SECOND);
+            assert!(closed.is_none(), "at {rate} bytes a second: {}", closed.unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_silent_reader_that_stops_is_detected() {
+    let closed = silent_reader(0, Heartbeat::frequent(), 3600 * SECOND).unwrap();
+    assert!(matches!(closed.error, Some(Error::Timeout(Timeout::Output))), "{closed}");
+    assert!(closed.age <= 60 * SECOND, "{closed}");
+}
