@@ -10,7 +10,9 @@ impl Connection {
     /// only reading can end.
     ///
     /// While reading is paused no heartbeat times out, since its answer may be unread; a due heartbeat is still sent,
-    /// and a peer that takes no output is still detected. A connection that ends meanwhile [reports the
+    /// and a peer that takes no output is still detected. The peer's Pings wait unread, too: unless heartbeats are off, a
+    /// Pong every 10 s shows that this end is alive, which satisfies a peer that takes any input as an answer, but not
+    /// one that insists on its payload. A connection that ends meanwhile [reports the
     /// pause](crate::Closed::reading_paused).
     ///
     /// ```
