@@ -8,8 +8,7 @@ use ws_kit::frames::*;
 use ws_kit::pair::Pair;
 use ws_kit::pipes::{App, World};
 use ws_proto::{
-    CloseCode, Closed, Config, Error, Event, Frame, Heartbeat, Opcode, ProtocolError, Role, Sent, State,
-    Timeout,
+    CloseCode, Closed, Config, Error, Event, Frame, Heartbeat, Opcode, ProtocolError, Role, State, Timeout,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -234,38 +233,4 @@ fn a_server_without_a_heartbeat_sends_none_while_it_does_not_read() {
     assert_eq!(server.poll_timeout(), None);
     server.handle_timeout(now + 3600 * SECOND);
     assert!(take_output(&mut server, now).is_empty());
-}
-
-// --- the heartbeat, and a reader that is slow and silent
-
-/// A server that refills its outbox, and a silent client that reads at this rate; returns how it ended.
-fn silent_reader(rate: u64, heartbeat: Heartbeat, time: Duration) -> Option<Closed> {
-    let refill: App<'_> = Box::new(|connection, _, event| {
-        if let Event::Drained = event {
-            while connection.send(&[1; 1000]).is_ok_and(|sent| sent == Sent::Queued) {}
-        }
-    });
-    let server = Config::server().heartbeat(heartbeat).outbox(10_000, 50_000, MIB);
-    let mut world = World::open(Config::client().heartbeat(Heartbeat::off()), server, [idle(), refill]);
-    world.client.rate = Some(rate);
-    while world.server.connection.send(&[1; 1000]).unwrap() == Sent::Queued {}
-    world.run_until(time, |world| world.server.closed.is_some());
-    world.server.closed.take()
-}
-
-#[test]
-fn a_silent_reader_is_alive_as_long_as_it_takes_output() {
-    for rate in [1_200, 3_000, 8_000] {
-        for heartbeat in [Heartbeat::frequent(), Heartbeat::server()] {
-            let closed = silent_reader(rate, heartbeat, 2 * 3600 * SECOND);
-            assert!(closed.is_none(), "at {rate} bytes a second: {}", closed.unwrap());
-        }
-    }
-}
-
-#[test]
-fn a_silent_reader_that_stops_is_detected() {
-    let closed = silent_reader(0, Heartbeat::frequent(), 3600 * SECOND).unwrap();
-    assert!(matches!(closed.error, Some(Error::Timeout(Timeout::Output))), "{closed}");
-    assert!(closed.age <= 60 * SECOND, "{closed}");
 }

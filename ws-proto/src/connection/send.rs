@@ -139,8 +139,6 @@ impl Connection {
         let framed = n < queued && self.is_framed();
         // Less than one slice: the socket takes no more for now.
         let is_refused = n < queued && n < self.outbox.chunk().len();
-        let stall = self.in_flight.as_ref().and_then(|in_flight| in_flight.stall);
-        let takes_again = n > 0 && stall.is_some_and(|stall| stall.last < now);
         self.outbox.sent(n, framed);
         self.bytes_sent += n as u64;
         if n > 0 && self.config.heartbeat.kind == HeartbeatKind::Pong {
@@ -161,7 +159,7 @@ impl Connection {
             }
         }
         if self.in_flight.is_some() {
-            self.update_in_flight(now, n, takes_again);
+            self.update_in_flight(now, n);
         }
         if !self.input.held.is_free() {
             self.output_taken(now, n);
@@ -206,7 +204,7 @@ impl Connection {
 
     /// Updates what a write affects: a Ping in the outbox, waiting Pongs, and the counted memory.
     #[inline(never)]
-    fn update_in_flight(&mut self, now: Moment, n: usize, takes_again: bool) {
+    fn update_in_flight(&mut self, now: Moment, n: usize) {
         let before = self.bytes_sent - n as u64;
         let Some(in_flight) = &mut self.in_flight else { return };
         if let Some(stall) = in_flight.stall.as_mut().filter(|_| n > 0) {
@@ -214,10 +212,10 @@ impl Connection {
         }
         if let Some(ping) = &mut in_flight.ping
             && let Some(awaited) = &mut ping.awaited
-            && (takes_again || n > 0 && before < ping.sent_at)
+            && n > 0
+            && before < ping.sent_at
         {
-            // A socket that was full takes more: the peer has read, and the Ping is behind what it reads. Nor can the
-            // answer to a Ping precede it, and it did not reach the kernel before this.
+            // Its answer cannot precede it, and it did not reach the kernel before this.
             *awaited = now;
         }
         if in_flight.pong.is_some() && self.outbox.pongs() == 0 {

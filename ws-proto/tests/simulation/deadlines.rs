@@ -61,9 +61,8 @@ impl End {
                 }
                 // A pinged peer that has since sent data is pinged again no later than that answer would have been due.
                 let silent = later(self.silent_since(), beat.interval.max(beat.answer));
-                // Until the Ping is written, each write delays the deadline for its answer; so does each write that
-                // a peer took after it had stopped reading.
-                let since = silent.max(self.pinged.unwrap_or(self.wrote)).max(self.wrote).max(self.hindered);
+                // Until the Ping is written, each write delays the deadline for its answer.
+                let since = silent.max(self.pinged.unwrap_or(self.wrote)).max(self.hindered);
                 in_time(since, beat.answer, "a dead peer");
             }
             State::Closing if self.is_open && self.failed_at.is_none() => {
