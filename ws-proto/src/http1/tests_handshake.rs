@@ -76,6 +76,7 @@ fn rejected_upgrade_ends_the_connection_unread() {
     let output = rig.output();
     assert!(output.contains("\r\nUpgrade: websocket\r\n"), "{output}");
     assert!(output.contains("\r\nConnection: Upgrade, close\r\n") && rig.is_ending(), "{output}");
+    assert_eq!(output.matches("\r\nConnection: ").count(), 1, "{output}");
 }
 
 #[test]
