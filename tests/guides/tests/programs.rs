@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 use tungstenite::client::IntoClientRequest;
+use tungstenite::protocol::CloseFrame;
 use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Message, WebSocket};
 
@@ -30,7 +31,11 @@ struct Program {
 
 impl Program {
     fn start(path: &str) -> Result<Self> {
-        let mut child = Command::new(path).stdout(Stdio::piped()).spawn()?;
+        Self::start_with(path, &[])
+    }
+
+    fn start_with(path: &str, arguments: &[&str]) -> Result<Self> {
+        let mut child = Command::new(path).args(arguments).stdout(Stdio::piped()).spawn()?;
         let mut output = BufReader::new(child.stdout.take().ok_or("no output")?);
         let mut url = String::new();
         output.read_line(&mut url)?;
@@ -267,6 +272,40 @@ fn publishes_to_its_room(program: &Program) -> Result<()> {
     one.send(Message::text("to all"))?;
     for ws in [&mut one, &mut other] {
         while text(ws)? != "to all" {}
+    }
+    Ok(())
+}
+
+#[test]
+fn the_proxy_relays_subprotocols_and_ends() -> Result<()> {
+    let upstream = program!("subprotocols")?;
+    let mut proxy = Program::start_with(env!("CARGO_BIN_EXE_proxy"), &[&upstream.url])?;
+    for (offered, selected) in [("chat.v1, chat.v2", "chat.v2"), ("chat.v1", "chat.v1")] {
+        let mut request = proxy.url.as_str().into_client_request()?;
+        request.headers_mut().insert("Sec-WebSocket-Protocol", offered.parse()?);
+        let (mut ws, response) = tungstenite::connect(request)?;
+        assert_eq!(response.headers()["sec-websocket-protocol"], selected);
+        assert_eq!(text(&mut ws)?, format!("subprotocol: {selected}"));
+        ws.close(Some(CloseFrame { code: 4001.into(), reason: "done".into() }))?;
+        while ws.read().is_ok() {}
+        drop(ws);
+        let (client, server) = (proxy.line()?, proxy.line()?);
+        assert!(client.starts_with("the peer closed the connection: 4001"), "{client}");
+        assert!(server.starts_with("we closed the connection: 4001"), "{server}");
+    }
+    let mut ws = proxy.connect()?;
+    assert_eq!(text(&mut ws)?, "subprotocol: none");
+    close(ws)
+}
+
+#[test]
+fn the_proxy_answers_502_where_the_upstream_fails() -> Result<()> {
+    let upstream = program!("callbacks")?;
+    let rejects = upstream.url.replace("/ws", "/other");
+    let proxy = Program::start_with(env!("CARGO_BIN_EXE_proxy"), &[&rejects])?;
+    match tungstenite::connect(proxy.url.as_str()) {
+        Err(tungstenite::Error::Http(response)) => assert_eq!(response.status(), 502),
+        other => return Err(format!("accepted without an upstream: {:?}", other.err()).into()),
     }
     Ok(())
 }
