@@ -148,6 +148,18 @@ fn request_for_another_protocol_is_plain() {
     }
 }
 
+#[test]
+fn only_a_426_may_name_the_protocol_and_sets_no_other_connection_option() {
+    for (status, option, allowed) in [(426, "upgrade", true), (426, "close", false), (200, "Upgrade", false)]
+    {
+        let mut rig = Rig::new();
+        let request = rig.request(GET);
+        let response = Response::builder().status(status).header("Connection", option).body(Bytes::new());
+        let result = rig.respond(request, response.unwrap());
+        assert_eq!(result.is_ok(), allowed, "{status} {option}");
+    }
+}
+
 /// Valid handshakes, each in its own way.
 pub(super) fn good() -> Vec<String> {
     vec![

@@ -288,15 +288,6 @@ fn response_that_would_break_framing_is_rejected() {
             assert_eq!(rig.statuses(), [503]);
         }
     }
-    // A 426 names the protocol, and nothing else about the connection.
-    for (status, option, allowed) in [(426, "upgrade", true), (426, "close", false), (200, "Upgrade", false)]
-    {
-        let mut rig = Rig::new();
-        let request = rig.request(GET);
-        let response = Response::builder().status(status).header("Connection", option).header("Via", "x");
-        let result = rig.respond(request, response.body(Bytes::new()).unwrap());
-        assert_eq!(result.is_ok(), allowed, "{status} {option}");
-    }
     for status in [100, 101, 103] {
         let mut rig = Rig::new();
         let request = rig.request(GET);
