@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout)] // examples print
 
 use bytes::Buf;
+use socket2::SockRef;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, LazyLock};
@@ -13,17 +14,18 @@ use ws_proto::{
 };
 
 /// The engine reads no clock. This program does, and counts from its first reading.
-fn now() -> Moment {
+pub(crate) fn now() -> Moment {
     static CLOCK: LazyLock<Clock> = LazyLock::new(|| Clock::new(Instant::now()));
     CLOCK.moment(Instant::now())
 }
 
-/// Runs a connection to its end: writes pending output, then reads, with the deadline as the socket timeout.
-fn drive(
+/// Runs a connection to its end: writes pending output, then reads, with the deadline as the socket timeout. An error of
+/// the socket ends the connection, not this loop: the last event, `Closed`, explains every end.
+pub(crate) fn drive(
     mut socket: TcpStream,
     mut connection: Connection,
     mut handle: impl FnMut(&mut Connection, Event<'_>),
-) -> io::Result<()> {
+) {
     let mut buffer = [0; 16 * 1024];
     let mut unread = 0..0; // input that a paused connection left in the buffer
     loop {
@@ -31,24 +33,32 @@ fn drive(
             handle(&mut connection, event);
         }
         match connection.poll_io() {
-            IoAction::Drop | IoAction::Reset => return Ok(()),
-            IoAction::Shutdown => socket.shutdown(Shutdown::Write)?,
-            IoAction::Write => match socket.write(connection.outbox().chunk()) {
-                Ok(n) => connection.handle_written(now(), n),
-                Err(error) => connection.abort(now(), error.into()),
-            },
-            IoAction::Read if unread.is_empty() => {
-                let wait = connection.poll_timeout().map(|at| at.since(now()));
-                socket.set_read_timeout(wait.map(|wait| wait.max(Duration::from_millis(1))))?;
-                match socket.read(&mut buffer) {
-                    Ok(0) => connection.handle_eof(now()),
-                    Ok(n) => unread = 0..n,
-                    Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                        connection.handle_timeout(now());
-                    }
-                    Err(error) => connection.abort(now(), error.into()),
+            IoAction::Drop => return,
+            IoAction::Reset => {
+                let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
+                return;
+            }
+            IoAction::Shutdown => {
+                // It fails where the peer has left already.
+                if let Err(error) = socket.shutdown(Shutdown::Write) {
+                    connection.write_failed(now(), error.into());
                 }
             }
+            IoAction::Write => match write(&mut socket, &mut connection) {
+                Ok(n) => connection.handle_written(now(), n),
+                Err(error) if is_timeout(&error) => {
+                    connection.handle_written(now(), 0);
+                    connection.handle_timeout(now());
+                }
+                // The peer's Close may be unread: the engine reads on.
+                Err(error) => connection.write_failed(now(), error.into()),
+            },
+            IoAction::Read if unread.is_empty() => match read(&mut socket, &mut buffer, &mut connection) {
+                Ok(0) => connection.handle_eof(now()),
+                Ok(n) => unread = 0..n,
+                Err(error) if is_timeout(&error) => connection.handle_timeout(now()),
+                Err(error) => connection.abort(now(), error.into()),
+            },
             // This program answers immediately, so it can only wait for a deadline.
             IoAction::Pause => connection.handle_timeout(now()),
             IoAction::Read => {}
@@ -59,6 +69,21 @@ fn drive(
         }
         unread.start = unread.end - input.len();
     }
+}
+
+fn write(socket: &mut TcpStream, connection: &mut Connection) -> io::Result<usize> {
+    socket.set_write_timeout(Some(Duration::from_millis(100)))?;
+    socket.write(connection.outbox().chunk())
+}
+
+fn read(socket: &mut TcpStream, buffer: &mut [u8], connection: &mut Connection) -> io::Result<usize> {
+    let wait = connection.poll_timeout().map(|at| at.since(now()));
+    socket.set_read_timeout(wait.map(|wait| wait.max(Duration::from_millis(1))))?;
+    socket.read(buffer)
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -78,7 +103,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
             Event::Closed(closed) => println!("server: {closed}"),
             _ => {}
-        })
+        });
+        Ok(())
     });
 
     let request = ClientRequest::new(&format!("ws://{address}/greeting"))?;
@@ -96,7 +122,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         Event::Closed(closed) => println!("client: {closed}"),
         _ => {}
-    })?;
+    });
     server.join().map_err(|_| "the server's thread panicked")??;
     Ok(())
 }

@@ -223,14 +223,21 @@ crate::debug_is_display!(Closed);
 
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let who = match self.initiator {
-            Initiator::Local => "we",
-            Initiator::Remote => "the peer",
+        let (who, by) = match self.initiator {
+            Initiator::Local => ("we", "us"),
+            Initiator::Remote => ("the peer", "the peer"),
         };
+        // What failed after a side had begun to close is not why it did.
+        let failure = self.error.as_ref().filter(|error| match self.initiator {
+            Initiator::Local => matches!(error, Error::Eof | Error::Io(_)),
+            Initiator::Remote => self.code != CloseCode::ABNORMAL,
+        });
+        let is_local = self.initiator == Initiator::Local;
         match &self.error {
-            Some(error) => write!(f, "ended by {}: {error}", if who == "we" { "us" } else { who })?,
-            None if self.was_open => match self.sent {
-                Some(sent) if self.initiator == Initiator::Local && sent != self.code => {
+            Some(error) if failure.is_none() => write!(f, "ended by {by}: {error}")?,
+            Some(_) if self.was_open && is_local => f.write_str("we closed the connection")?,
+            _ if self.was_open => match self.sent {
+                Some(sent) if is_local && sent != self.code => {
                     write!(
                         f,
                         "we closed the connection with {}; the peer answered {}",
@@ -240,10 +247,13 @@ impl fmt::Display for Closed {
                 }
                 _ => write!(f, "{who} closed the connection: {}", self.code)?,
             },
-            None => write!(f, "{who} ended the HTTP connection")?,
+            _ => write!(f, "{who} ended the HTTP connection")?,
         }
         if !self.reason.is_empty() {
             write!(f, " ({:?})", self.reason)?;
+        }
+        if let Some(failure) = failure {
+            write!(f, "; then {failure}")?;
         }
         if self.reading_paused {
             f.write_str("; reading was paused on this side")?;
@@ -265,6 +275,42 @@ impl fmt::Display for Closed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Timeout;
+    use std::io::ErrorKind;
+
+    /// The text up to the bytes.
+    fn shown(initiator: Initiator, code: u16, sent: Option<u16>, error: Option<Error>) -> String {
+        let sent = sent.map(CloseCode::from);
+        let closed =
+            Closed { initiator, code: code.into(), sent, error, was_open: true, ..Closed::default() };
+        closed.to_string().split("; 0 bytes").next().unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_side_that_ended_it_and_the_cause_agree() {
+        use Initiator::{Local, Remote};
+        let reset = || Some(Error::Io(ErrorKind::ConnectionReset));
+        let late = || Some(Error::Timeout(Timeout::Close));
+        let eof = "the peer ended the connection without a close frame";
+        for (text, expected) in [
+            (shown(Local, 1000, Some(1000), None), "we closed the connection: 1000 normal closure".to_owned()),
+            (shown(Remote, 1006, None, Some(Error::Eof)), format!("ended by the peer: {eof}")),
+            (shown(Local, 1006, Some(1000), Some(Error::Eof)), format!("we closed the connection; then {eof}; sent close 1000")),
+            (shown(Local, 1006, None, reset()), "we closed the connection; then the transport failed: connection reset".to_owned()),
+            (shown(Remote, 1006, None, reset()), "ended by the peer: the transport failed: connection reset".to_owned()),
+            (
+                shown(Remote, 1001, None, reset()),
+                "the peer closed the connection: 1001 going away; then the transport failed: connection reset".to_owned(),
+            ),
+            (
+                shown(Remote, 1001, Some(1001), late()),
+                "the peer closed the connection: 1001 going away; then the closing handshake took too long; sent close 1001".to_owned(),
+            ),
+            (shown(Local, 1006, Some(1000), late()), "ended by us: the closing handshake took too long; sent close 1000".to_owned()),
+        ] {
+            assert_eq!(text, expected);
+        }
+    }
 
     #[test]
     fn an_event_is_cheap_to_move() {

@@ -11,11 +11,12 @@
 //!  socket read ───▶│ handle_input(now, &mut input) ─▶ Event<'input>                 │──▶ application
 //!  read() == 0 ───▶│ handle_eof(now)                                     Http       │
 //!  clock       ───▶│ handle_timeout(now)                                 Open       │
-//!  I/O error   ───▶│ abort(now, error)                                   Closing    │
+//!  read error  ───▶│ abort(now, error)                                   Closing    │
+//!  write error ───▶│ write_failed(now, error)                                       │
 //!  what follows   ◀│ poll_event(now)             ─▶ Event<'static>                  │──▶ application
 //!  timer       ◀───│ poll_timeout()                                      Done       │
 //!  socket write◀──▶│ outbox(): impl Buf, handle_written(now, n)                     │◀── application: send, accept, …
-//!  next step   ◀───│ poll_io(): Read | Write | Pause | Shutdown | Drop              │
+//!  next step   ◀───│ poll_io(): Read | Write | Pause | Shutdown | Drop | Reset      │
 //!                  └────────────────────────────────────────────────────────────────┘
 //! ```
 //!
@@ -48,32 +49,32 @@
 //!     socket: &mut (impl Read + Write),
 //!     rx: &mut [u8],
 //!     clock: Clock, // Clock::new(Instant::now()), once: what `now` counts from
-//! ) -> std::io::Result<bool> {
+//! ) -> bool {
 //!     let now = clock.moment(Instant::now());
 //!     match conn.poll_io() {
-//!         IoAction::Write => {
-//!             let n = socket.write(conn.outbox().chunk())?;
-//!             conn.handle_written(now, n);
-//!         }
-//!         IoAction::Read => {
-//!             let n = socket.read(rx)?;
-//!             if n == 0 {
-//!                 conn.handle_eof(now);
-//!             }
-//!             let mut input = &mut rx[..n];
-//!             while let Some(event) = conn.handle_input(now, &mut input) {
-//!                 if let Event::Message(message) = event {
-//!                     conn.send(message).ok(); // a slow reader: see SendError
+//!         IoAction::Write => match socket.write(conn.outbox().chunk()) {
+//!             Ok(n) => conn.handle_written(now, n),
+//!             Err(error) => conn.write_failed(now, error.into()),
+//!         },
+//!         IoAction::Read => match socket.read(rx) {
+//!             Ok(0) => conn.handle_eof(now),
+//!             Ok(n) => {
+//!                 let mut input = &mut rx[..n];
+//!                 while let Some(event) = conn.handle_input(now, &mut input) {
+//!                     if let Event::Message(message) = event {
+//!                         conn.send(message).ok(); // a slow reader: see SendError
+//!                     }
 //!                 }
 //!             }
-//!         }
+//!             Err(error) => conn.abort(now, error.into()),
+//!         },
 //!         IoAction::Pause | IoAction::Shutdown => {} // see the example `by_hand`
-//!         IoAction::Drop | IoAction::Reset => return Ok(false),
+//!         IoAction::Drop | IoAction::Reset => return false,
 //!     }
 //!     while let Some(event) = conn.poll_event(now) {
 //!         println!("{event:?}");
 //!     }
-//!     Ok(true)
+//!     true
 //! }
 //! # struct Empty;
 //! # impl Read for Empty { fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> { Ok(0) } }
@@ -85,13 +86,14 @@
 //! # let clock = Clock::new(Instant::now());
 //! # let mut conn = Connection::server(clock.moment(Instant::now()), config, Default::default());
 //! # let mut rounds = 0;
-//! # while turn(&mut conn, &mut Empty, &mut [0; 64], clock)? { rounds += 1; }
+//! # while turn(&mut conn, &mut Empty, &mut [0; 64], clock) { rounds += 1; }
 //! # assert!(rounds <= 2);
-//! # Ok::<(), std::io::Error>(())
 //! ```
 //!
 //! When a socket would block, report it with `handle_written(now, 0)`: the time limit for a peer that does not read
-//! starts then. The example `by_hand` is a whole server and client over two blocking sockets, deadlines included.
+//! starts then. A failed write or half-close does not end the loop either: report it with
+//! [`write_failed`](Connection::write_failed), and `Closed` follows, with the peer's Close if that was still unread. Only
+//! a failed read is an [`abort`](Connection::abort). The example `by_hand` is a whole server and client over two blocking sockets, deadlines included.
 //!
 //! An async owner takes the pending output as an [`Unsent`] that lives across an await: [`Connection::unsent`] shows
 //! such a loop. [`handshake::answer`] answers handshakes that hyper or axum has read, and [`Access::admits`] checks

@@ -29,7 +29,7 @@
 //!             drop(connections.respond(id, request, web::html("<h1>hello</h1>")));
 //!         }
 //!         Event::Message(id, message) => drop(connections.send(id, message)),
-//!         _ => {} // an unanswered request gets 404, or 426 on a path that accepts upgrades
+//!         _ => {} // leave other requests unanswered: they get 404, or 426 on the path of the socket
 //!     })?)
 //! }
 //! ```
@@ -117,6 +117,11 @@
 //! A blocking HTTP request from this thread to its own server waits for a response that only this thread can
 //! send. Make such requests on another thread. The symptoms, variants and workarounds are in
 //! [`embedding`].
+//!
+//! # Names
+//!
+//! What this crate re-exports is documented where it is defined: its examples name `ws_host` or `ws_proto`. Write
+//! `ws_server_mio` instead, as in `use ws_server_mio::{Bind, ServerConfig}`.
 //!
 //! # Features
 //!

@@ -98,7 +98,9 @@ impl<'c> Topics<'c> {
 /// One frame to many.
 impl Topics<'_> {
     /// Sends a frame to all subscribers of a topic, and returns how many got it. The frame is encoded once, and only
-    /// subscribers are visited. Otherwise as [`Connections::broadcast`]: a peer that is too slow is closed.
+    /// subscribers are visited. Otherwise as [`Connections::broadcast`]: a peer that is too slow is closed with 1013
+    /// ([`SlowPeer::Close`]). Where peers cause the messages, as in a chat, one that floods gets all slow readers closed:
+    /// limit each with [`ServerConfig::message_rate`](crate::ServerConfig::message_rate).
     pub fn publish(&mut self, topic: &str, frame: &Frame) -> usize {
         self.publish_with(topic, frame, SlowPeer::Close)
     }

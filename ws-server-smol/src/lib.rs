@@ -37,6 +37,9 @@
 //! events `AcceptFailed` and `Stopping` are hooks here, [`Server::on_accept_failed`] and [`Server::before_stop`], since
 //! no task needs to wait for a server's events.
 //!
+//! What this crate re-exports is documented where it is defined: its examples name `ws_host` or `ws_proto`. Write
+//! `ws_server_smol` instead, as in `use ws_server_smol::{Bind, ServerConfig}`.
+//!
 //! # Closing
 //!
 //! [`WebSocket::next`] returns `None` after an ordinary end: the peer closed with 1000, with 1001 or without a code, or

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 use tungstenite::client::IntoClientRequest;
+use tungstenite::protocol::CloseFrame;
 use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Message, WebSocket};
 
@@ -30,7 +31,11 @@ struct Program {
 
 impl Program {
     fn start(path: &str) -> Result<Self> {
-        let mut child = Command::new(path).stdout(Stdio::piped()).spawn()?;
+        Self::start_with(path, &[])
+    }
+
+    fn start_with(path: &str, arguments: &[&str]) -> Result<Self> {
+        let mut child = Command::new(path).args(arguments).stdout(Stdio::piped()).spawn()?;
         let mut output = BufReader::new(child.stdout.take().ok_or("no output")?);
         let mut url = String::new();
         output.read_line(&mut url)?;
@@ -126,6 +131,7 @@ fn echo_servers_return_each_message() -> Result<()> {
     assert_echoes(&program!("echo")?)?;
     assert_echoes(&program!("tungstenite_echo")?)?;
     assert_echoes(&program!("tokio_echo")?)?;
+    assert_echoes(&program!("tokio_engine")?)?;
     assert_echoes(&program!("axum_echo")?)
 }
 
@@ -227,7 +233,9 @@ fn the_preferred_subprotocol_is_selected() -> Result<()> {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_sends_1001_to_every_client() -> Result<()> {
-    for mut program in [program!("ctrl_c")?, program!("ctrl_c_async")?, program!("tokio_server")?] {
+    for mut program in
+        [program!("ctrl_c")?, program!("ctrl_c_async")?, program!("tokio_server")?, program!("tokio_engine")?]
+    {
         let (mut one, mut other) = (program.connect()?, program.connect()?);
         one.send(Message::text("hello"))?;
         assert_eq!(text(&mut one)?, "hello");
@@ -250,7 +258,11 @@ fn ctrl_c_sends_1001_to_every_client() -> Result<()> {
 #[cfg(unix)]
 #[test]
 fn a_server_with_a_task_per_connection_publishes_to_its_room() -> Result<()> {
-    let program = program!("tokio_server")?;
+    publishes_to_its_room(&program!("tokio_server")?)?;
+    publishes_to_its_room(&program!("tokio_engine")?)
+}
+
+fn publishes_to_its_room(program: &Program) -> Result<()> {
     let (mut one, mut other) = (program.connect()?, program.connect()?);
     // A client that receives its own message is in the room.
     for (ws, here) in [(&mut one, "one is here"), (&mut other, "the other is here")] {
@@ -261,5 +273,113 @@ fn a_server_with_a_task_per_connection_publishes_to_its_room() -> Result<()> {
     for ws in [&mut one, &mut other] {
         while text(ws)? != "to all" {}
     }
+    Ok(())
+}
+
+#[test]
+fn the_proxy_relays_subprotocols_and_ends() -> Result<()> {
+    let upstream = program!("subprotocols")?;
+    let mut proxy = Program::start_with(env!("CARGO_BIN_EXE_proxy"), &[&upstream.url])?;
+    for (offered, selected) in [("chat.v1, chat.v2", "chat.v2"), ("chat.v1", "chat.v1")] {
+        let mut request = proxy.url.as_str().into_client_request()?;
+        request.headers_mut().insert("Sec-WebSocket-Protocol", offered.parse()?);
+        let (mut ws, response) = tungstenite::connect(request)?;
+        assert_eq!(response.headers()["sec-websocket-protocol"], selected);
+        assert_eq!(text(&mut ws)?, format!("subprotocol: {selected}"));
+        ws.close(Some(CloseFrame { code: 4001.into(), reason: "done".into() }))?;
+        while ws.read().is_ok() {}
+        drop(ws);
+        let (client, server) = (proxy.line()?, proxy.line()?);
+        assert!(client.starts_with("the peer closed the connection: 4001"), "{client}");
+        assert!(server.starts_with("we closed the connection: 4001"), "{server}");
+    }
+    let mut ws = proxy.connect()?;
+    assert_eq!(text(&mut ws)?, "subprotocol: none");
+    close(ws)
+}
+
+#[test]
+fn the_proxy_answers_502_where_the_upstream_fails() -> Result<()> {
+    let upstream = program!("callbacks")?;
+    let rejects = upstream.url.replace("/ws", "/other");
+    let proxy = Program::start_with(env!("CARGO_BIN_EXE_proxy"), &[&rejects])?;
+    match tungstenite::connect(proxy.url.as_str()) {
+        Err(tungstenite::Error::Http(response)) => assert_eq!(response.status(), 502),
+        other => return Err(format!("accepted without an upstream: {:?}", other.err()).into()),
+    }
+    Ok(())
+}
+
+const HANDSHAKE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+#[test]
+fn the_engine_on_tokio_answers_plain_requests() -> Result<()> {
+    let program = program!("tokio_engine")?;
+    assert!(program.get("/")?.contains("<h1>hello</h1>"));
+    assert!(program.get("/ws")?.starts_with("HTTP/1.1 426 "));
+    assert!(program.get("/nowhere")?.starts_with("HTTP/1.1 404 "));
+    assert!(connect(program.url.replace("/ws", "/nowhere")).is_err());
+    Ok(())
+}
+
+#[test]
+fn the_engine_on_tokio_reports_every_end() -> Result<()> {
+    let mut program = program!("tokio_engine")?;
+    close(program.connect()?)?;
+    assert!(program.line()?.starts_with("the peer closed the connection"));
+    // A peer that breaks the protocol and leaves, or closes and leaves.
+    for (frame, report) in [(&b"\x83\x80\0\0\0\0"[..], "opcode"), (b"\x88\x82\0\0\0\0\x03\xe8", "1000")] {
+        let mut stream = TcpStream::connect(program.address())?;
+        write!(stream, "GET /ws HTTP/1.1\r\nHost: {}\r\n{HANDSHAKE}\r\n", program.address())?;
+        let mut response = Vec::new();
+        while !response.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            response.extend(byte);
+        }
+        stream.write_all(frame)?;
+        drop(stream);
+        let line = program.line()?;
+        assert!(line.contains(report), "{line}");
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_is_served_behind_a_handshake_that_axum_rejects() -> Result<()> {
+    let axum = program!("axum_echo")?;
+    let host = axum.address();
+    for (fields, status, connection) in [
+        (format!("Origin: https://elsewhere.example\r\n{HANDSHAKE}"), 403, "close"),
+        (HANDSHAKE.replace("Version: 13", "Version: 8"), 426, "Upgrade, close"),
+    ] {
+        let mut stream = TcpStream::connect(host)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        let request =
+            |path: &str, fields: &str| format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n");
+        stream.write_all((request("/ws", &fields) + &request("/", "")).as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.contains(&format!("\r\nconnection: {connection}\r\n")), "{answer}");
+        assert!(!answer.contains("<h1>hello</h1>"), "{answer}");
+    }
+    // A plain request is no failed handshake: the connection continues.
+    let mut stream = TcpStream::connect(host)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    let plain = format!("GET /ws HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let last = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all((plain + &last).as_bytes())?;
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers)?;
+    assert!(
+        answers.starts_with("HTTP/1.1 426 ") && answers.contains("\r\nupgrade: websocket\r\n"),
+        "{answers}"
+    );
+    assert!(
+        answers.contains("\r\nconnection: Upgrade\r\n") && answers.contains("<h1>hello</h1>"),
+        "{answers}"
+    );
     Ok(())
 }

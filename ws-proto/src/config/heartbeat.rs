@@ -18,13 +18,18 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
 /// What to send on an idle connection, and how long an answer may take.
 ///
-/// A Ping is due an interval after the last byte *received* from the peer, regardless of what is sent to it, and at the
-/// latest four intervals after the last Ping, which keeps [`latency`](crate::Connection::latency) current for a peer
-/// that sends continuously. A Ping without a timely answer ends the connection; any byte from the peer counts as an
-/// answer. The timeout starts when the socket has taken the Ping; while reading is held back, no timeout
-/// applies.
+/// With Pings, [`idle`](Self::idle) of 25 s and a [`pong_timeout`](Self::pong_timeout) of 20 s, which is
+/// [`frequent`](Self::frequent):
 ///
-/// A one-way Pong is due an interval after the last byte *written*.
+/// - 25 s after the last byte *received* from the peer, a Ping is sent, however much is sent to the peer meanwhile.
+/// - If nothing arrives for 20 s after the socket has taken the Ping, the connection ends. So a dead peer is detected
+///   after 45 s. Any byte of the peer counts as an answer, not only the Pong.
+/// - A peer that sends continuously gets a Ping all the same, every 100 s, four times `idle`: the Pong keeps
+///   [`latency`](crate::Connection::latency) current.
+/// - While reading is held back, for example by [`pause`](crate::Connection::pause), the 20 s do not run: the answer may
+///   have arrived unread.
+///
+/// A one-way Pong with the same `idle` is sent 25 s after the last byte *written*. It has no answer, so it detects nothing.
 ///
 /// How soon a Ping reaches a peer that reads slowly depends on what the kernel queues before it: on Linux and Android
 /// the adapters keep that small (`TCP_NOTSENT_LOWAT`); elsewhere it is the send buffer of the socket, which a peer must

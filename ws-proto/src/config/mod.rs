@@ -151,11 +151,14 @@ settings! {
     /// Limits the requests on one HTTP connection; the last answer closes it. 1,000.
     request_limit, get_request_limit: requests: u32;
 
-    /// Limits the frames a second that carry nothing, for each kind of them. For Pings and Pongs, and for empty
-    /// frames within a message, the connection fails with 1008 over the limit. In a message with content, the first and
-    /// the last frame may be empty and do not count. Empty messages, in one frame or several, are delayed instead:
-    /// those over the limit are not read until the next second begins, and nothing is lost; one of them passes each
-    /// second even if the limit is 0. `None` is no limit, and neither is 65,535 or more. 1,000.
+    /// Limits the frames a second that carry nothing. Each kind is counted on its own:
+    ///
+    /// - Pings and Pongs together, and empty frames inside a message: over the limit the connection fails with 1008. The
+    ///   first and the last frame of a message with content may be empty and do not count.
+    /// - Empty messages, in one frame or several: over the limit the peer is not read until the next second begins, and
+    ///   nothing is lost. One passes each second even if the limit is 0.
+    ///
+    /// `None` means no limit, and so does 65,535 or more. 1,000.
     frame_rate, get_frame_rate: per_second: Option<u32>;
 
     /// Limits the messages a second from one peer, fragments included; over it the peer is not read until the next
@@ -165,8 +168,10 @@ settings! {
     /// Limits the bytes to read and discard while a connection drains. 16 MiB.
     drain_limit, get_drain_limit: bytes: u64;
 
-    /// Sets the time from the first byte of a connection or of a request's head to its end; for a client, to the open
-    /// connection. The application must also decide on an upgrade within it. 10 s.
+    /// Sets how long a server waits for the head of a request: the first one from the start of the connection, a later
+    /// one from its first byte. An incomplete head then gets 408; a connection that has sent nothing ends without an
+    /// answer. A socket that ignores our FIN lasts [`close_timeout`](Self::close_timeout) longer. The application must
+    /// decide on an upgrade within the same time. For a client, from the start to the open connection. 10 s.
     handshake_timeout, get_handshake_timeout: time: Duration;
 
     /// Sets how long an HTTP connection may idle between requests. 15 s.
@@ -184,10 +189,16 @@ settings! {
     /// Sets how long output may wait while the peer takes less than [`min_output_rate`](Self::min_output_rate)
     /// requires; then the connection ends. The check runs at the end of each such period, and bytes in the kernel count as
     /// taken: a peer that takes nothing is detected within one period, one that takes too little within two. 30 s.
+    ///
+    /// A slow reader shows its progress in steps: the kernel of the peer announces room only after up to some 200 KB were
+    /// read. A peer that reads less than about 200 KB in this time, 7 KB a second by default, may seem to take nothing
+    /// for a whole period, and is closed although it reads faster than the minimum. For such peers set a longer time: at
+    /// the default minimum of 1 KiB a second, 200 s.
     output_timeout, get_output_timeout: time: Duration;
 
     /// Sets how many bytes a second a peer must take, over [`output_timeout`](Self::output_timeout), while output is
-    /// pending. 0 requires one byte in that time. 1 KiB.
+    /// pending. 0 requires one byte in that time. It does not help readers so slow that they show no progress in a whole
+    /// period: see there. 1 KiB.
     min_output_rate, get_min_output_rate: bytes_per_second: u32;
 
     /// Sets whether a server still gives an answer without a length to a client that has ended its half of the
@@ -207,9 +218,11 @@ impl Config {
     /// - When the outbox falls to the low mark after it was over the high one, it emits
     ///   [`Drained`](crate::Event::Drained).
     /// - Over the high mark a send returns [`Congested`](crate::Sent::Congested), and no further HTTP request is taken.
-    /// - Over the cap a send fails with [`Full`](crate::SendError::Full); a single message always fits. Over half of
-    ///   it, an event whose handling added to the outbox delays the next one until the peer has taken as much, or for
-    ///   100 ms, doubled each time in a row that it takes nothing; an event that adds nothing delays nothing.
+    /// - Over the cap a send fails with [`Full`](crate::SendError::Full); a single message always fits.
+    /// - Over half of the cap, a peer that causes output is read only as fast as it takes that output. If the application
+    ///   handles a message and sends 1 KiB to the same peer, the next message is delivered once the peer has taken 1 KiB,
+    ///   or after 100 ms, whichever is first. Each time in a row that the peer takes nothing, the wait doubles, up to
+    ///   3.2 s. After an event for which nothing was sent to this peer there is no wait.
     #[must_use]
     pub fn outbox(mut self, low_mark: usize, high_mark: usize, cap: usize) -> Self {
         self.outbox_cap = cap;

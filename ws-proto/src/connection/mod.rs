@@ -58,7 +58,8 @@ pub use status::{IoAction, Role, Sent, State};
 ///
 /// - **input**: [`handle_input`](Self::handle_input), [`handle_eof`](Self::handle_eof),
 ///   [`handle_written`](Self::handle_written), [`handle_timeout`](Self::handle_timeout),
-///   [`handle_resume`](Self::handle_resume), [`abort`](Self::abort);
+///   [`handle_resume`](Self::handle_resume); a failed write is [`write_failed`](Self::write_failed), a failed read
+///   [`abort`](Self::abort);
 /// - **the application's calls**: [`accept`](Self::accept), [`respond`](Self::respond), [`send`](Self::send) and its
 ///   variants, [`close`](Self::close);
 /// - **streaming responses**: [`http`](Self::http); **inflating by turns**: [`shares`](Self::shares);

@@ -39,16 +39,21 @@ impl Connection {
 }
 
 impl Shares<'_> {
-    /// Inflates by shares from now on, and lets an owner of many connections decide which of them continues: 16 KiB at
-    /// first, then 64 KiB each time, or less where many want more: a part of 4 MiB, and at least 16 KiB. (All
-    /// connections of one [`Deflate`](crate::Deflate) and its clones count.)
+    /// Inflates by shares from now on, so that one peer's compressed messages do not hold up the others of its thread.
+    /// Without this, one [`handle_input`](Connection::handle_input) inflates all its input, and a few KiB of it may
+    /// become megabytes.
     ///
-    /// A few KiB of compressed bytes may become megabytes. When the share runs out before the bytes do, the connection
-    /// [is paused](Connection::is_paused), even within a message, and [has used its share](Self::is_used):
-    /// [`handle_input`](Connection::handle_input) leaves the rest of the input with the caller until the [next
-    /// share](Self::next). Grant that at once if no other connection waits, and otherwise in an order of your choice,
-    /// for example by what each has [inflated lately](Self::inflated_lately). Uncompressed messages are not limited,
-    /// except by what is ahead of them.
+    /// Call it wherever connections share a thread and [`Config::deflate`](crate::Config::deflate) is set: in an event
+    /// loop, and also with one task per connection, since no other task of the executor's thread runs meanwhile. With
+    /// one thread per connection, or without compression, it is not needed.
+    ///
+    /// The first share is 16 KiB of inflated bytes, and each further one 64 KiB, or less where many connections want
+    /// more: a part of 4 MiB, and at least 16 KiB. (All connections of one [`Deflate`](crate::Deflate) and its clones
+    /// count.) When a share runs out before the input does, the connection [is paused](Connection::is_paused), even
+    /// within a message, and [has used its share](Self::is_used): `handle_input` leaves the rest of the input with the
+    /// caller until the [next share](Self::next). A task yields to its executor and then calls `next`; an event loop
+    /// serves its other connections first, in an order of its choice, for example by what each has [inflated
+    /// lately](Self::inflated_lately). Uncompressed messages are not limited, except by what is ahead of them.
     ///
     /// ```
     /// # #[cfg(feature = "deflate")] {

@@ -28,14 +28,17 @@ pub enum State {
 /// What the transport should do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IoAction {
-    /// Read, and pass the bytes to [`Connection::handle_input`](crate::Connection::handle_input).
+    /// Read, and pass the bytes to [`Connection::handle_input`](crate::Connection::handle_input); an error goes to
+    /// [`abort`](crate::Connection::abort).
     Read,
     /// Write from the [outbox](crate::Connection::outbox), and report to
     /// [`Connection::handle_written`](crate::Connection::handle_written) how much; 0 where the socket would block.
+    /// An error goes to [`write_failed`](crate::Connection::write_failed).
     Write,
     /// Neither: wait for the application, or for the deadline.
     Pause,
-    /// Half-close: `shutdown(Write)`. Returned once; reading continues.
+    /// Half-close: `shutdown(Write)`. Returned once; reading continues. It fails where the peer has left already: an
+    /// error goes to [`write_failed`](crate::Connection::write_failed), and the end is reported all the same.
     Shutdown,
     /// Close the transport; nothing more follows.
     Drop,

@@ -13,8 +13,13 @@ impl Connection {
     /// Pongs directly after the last frame taken. Write either this way or from the [outbox](Self::outbox), not both at
     /// once.
     ///
-    /// A loop for streams that can do both at once, here with the traits of `futures-lite`; Tokio's `select!` works as
-    /// well in place of `or`:
+    /// A loop for streams that can do both at once, here with the traits of `futures-lite`. The guide "tokio, axum and
+    /// hyper" has a whole program for Tokio.
+    ///
+    /// `close` on the writer must half-close: a peer that waits for the end of TCP, as a client does after both Closes,
+    /// otherwise waits for [`close_timeout`](crate::Config::close_timeout). It does so on Unix sockets and TCP of most
+    /// runtimes, but not on `async_io::Async<TcpStream>`, whose `close` sends no FIN: pass `&socket` there, and call
+    /// `socket.get_ref().shutdown(Shutdown::Write)` in its place.
     ///
     /// ```
     /// use std::{future::pending, io};
@@ -23,46 +28,52 @@ impl Connection {
     /// use futures_lite::io::{AsyncRead, AsyncWrite, split};
     /// use ws_proto::{Connection, Event, Moment, IoAction};
     ///
+    /// /// Returns after `Closed`, whatever the socket did. If this is `Reset`, set SO_LINGER to zero before the drop.
     /// async fn drive(
     ///     conn: &mut Connection,
     ///     socket: impl AsyncRead + AsyncWrite + Unpin,
     ///     now: impl Fn() -> Moment,
     ///     sleep_until: impl AsyncFn(Moment),
     ///     mut handle: impl FnMut(&mut Connection, Event<'_>),
-    /// ) -> io::Result<()> {
-    ///     enum Done { Read(usize), Written, Late }
+    /// ) -> IoAction {
+    ///     enum Done { Read(io::Result<usize>), Written(io::Result<()>), Late }
     ///     let (mut reader, mut writer) = split(socket);
     ///     let mut buffer = [0; 4096];
     ///     let mut unread = 0..0; // what a paused connection left in the buffer
     ///     let mut is_ended = false; // the peer has ended its stream
+    ///     let mut half_closes = false;
     ///     loop {
     ///         while let Some(event) = conn.poll_event(now()) {
     ///             handle(conn, event);
     ///         }
     ///         match conn.poll_io() {
-    ///             IoAction::Drop | IoAction::Reset => return Ok(()),
-    ///             IoAction::Shutdown => writer.close().await?,
+    ///             end @ (IoAction::Drop | IoAction::Reset) => return end,
+    ///             IoAction::Shutdown => half_closes = true,
     ///             IoAction::Read | IoAction::Write | IoAction::Pause => {}
     ///         }
     ///         let (mut unsent, deadline) = (conn.unsent(now()), conn.poll_timeout());
     ///         let is_reading = !is_ended && unread.is_empty() && !conn.is_paused();
     ///         let write = async {
-    ///             let Some(unsent) = &mut unsent else { return pending().await };
-    ///             while unsent.has_remaining() {
-    ///                 let n = writer.write(unsent.chunk()).await?;
-    ///                 unsent.advance(n);
+    ///             match &mut unsent {
+    ///                 Some(unsent) => while unsent.has_remaining() {
+    ///                     let n = writer.write(unsent.chunk()).await?;
+    ///                     unsent.advance(n);
+    ///                 },
+    ///                 None if half_closes => writer.close().await?, // see above
+    ///                 None => pending().await,
     ///             }
-    ///             Ok(Done::Written)
+    ///             Ok(())
     ///         };
+    ///         let write = async { Done::Written(write.await) };
     ///         let read = async {
-    ///             if is_reading { reader.read(&mut buffer).await.map(Done::Read) } else { pending().await }
+    ///             if is_reading { Done::Read(reader.read(&mut buffer).await) } else { pending().await }
     ///         };
     ///         let sleep = async {
     ///             match deadline {
     ///                 Some(deadline) => sleep_until(deadline).await,
     ///                 None => pending().await,
     ///             }
-    ///             Ok(Done::Late)
+    ///             Done::Late
     ///         };
     ///         // The first to finish wins; the rest are dropped, and what was written is known.
     ///         let done = or(sleep, or(write, read)).await;
@@ -70,14 +81,16 @@ impl Connection {
     ///             unsent.give_back(now(), conn);
     ///         }
     ///         match done {
-    ///             Ok(Done::Read(0)) => {
+    ///             Done::Read(Ok(0)) => {
     ///                 is_ended = true;
     ///                 conn.handle_eof(now());
     ///             }
-    ///             Ok(Done::Read(n)) => unread = 0..n,
-    ///             Ok(Done::Written) => {}
-    ///             Ok(Done::Late) => conn.handle_timeout(now()),
-    ///             Err(error) => conn.abort(now(), error.into()),
+    ///             Done::Read(Ok(n)) => unread = 0..n,
+    ///             Done::Read(Err(error)) => conn.abort(now(), error.into()),
+    ///             Done::Written(Ok(())) => half_closes = false,
+    ///             // A half-close fails where the peer has left already. The peer's Close may be unread.
+    ///             Done::Written(Err(error)) => conn.write_failed(now(), error.into()),
+    ///             Done::Late => conn.handle_timeout(now()),
     ///         }
     ///         let mut input = &mut buffer[unread.clone()];
     ///         while let Some(event) = conn.handle_input(now(), &mut input) {
@@ -87,31 +100,64 @@ impl Connection {
     ///     }
     /// }
     /// # use std::{pin::Pin, task::{Context, Poll}};
-    /// # struct Socket<'a>(&'a mut Vec<u8>); // its peer reads everything, and leaves
+    /// # use io::ErrorKind::{BrokenPipe, NotConnected};
+    /// # use ws_proto::{CloseCode, Error};
+    /// # struct Socket<'a> { // its peer reads, answers with this, and leaves
+    /// #     sent: &'a mut Vec<u8>,
+    /// #     is_written: bool,
+    /// #     answer: &'static [u8],
+    /// #     write_fails: bool,
+    /// #     close_fails: bool,
+    /// # }
     /// # impl AsyncRead for Socket<'_> {
-    /// #     fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
-    /// #         if self.0.is_empty() { Poll::Pending } else { Poll::Ready(Ok(0)) }
+    /// #     fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
+    /// #         let this = self.get_mut();
+    /// #         if this.is_written { Poll::Ready(io::Read::read(&mut this.answer, to)) } else { Poll::Pending }
     /// #     }
     /// # }
     /// # impl AsyncWrite for Socket<'_> {
     /// #     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-    /// #         self.get_mut().0.extend_from_slice(data);
+    /// #         let this = self.get_mut();
+    /// #         this.is_written = true;
+    /// #         if this.write_fails { return Poll::Ready(Err(BrokenPipe.into())) }
+    /// #         this.sent.extend_from_slice(data);
     /// #         Poll::Ready(Ok(data.len()))
     /// #     }
     /// #     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> { Poll::Ready(Ok(())) }
-    /// #     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> { Poll::Ready(Ok(())) }
+    /// #     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// #         Poll::Ready(if self.close_fails { Err(NotConnected.into()) } else { Ok(()) })
+    /// #     }
     /// # }
-    /// # let mut conn = Connection::upgraded(
-    /// #     Moment::default(), std::sync::Arc::new(ws_proto::Config::server()), ws_proto::Role::Server,
-    /// # );
-    /// # conn.send("hello")?;
-    /// # let mut closed = false;
-    /// # let mut sent = Vec::new();
-    /// # let socket = Socket(&mut sent);
-    /// # let handle = |_: &mut Connection, event: Event<'_>| closed |= matches!(event, Event::Closed(_));
-    /// # futures_lite::future::block_on(drive(&mut conn, socket, Moment::default, async |_| pending().await, handle))?;
-    /// # assert_eq!(sent, b"\x81\x05hello");
-    /// # assert!(closed);
+    /// # let drive_to_end = |answer, write_fails, close_fails| -> Result<_, ws_proto::SendError> {
+    /// #     let mut conn = Connection::upgraded(
+    /// #         Moment::default(), std::sync::Arc::new(ws_proto::Config::server()), ws_proto::Role::Server,
+    /// #     );
+    /// #     conn.send("hello")?;
+    /// #     let (mut sent, mut closes) = (Vec::new(), Vec::new());
+    /// #     let socket = Socket { sent: &mut sent, is_written: false, answer, write_fails, close_fails };
+    /// #     let handle = |_: &mut Connection, event: Event<'_>| match event {
+    /// #         Event::Closed(closed) => closes.push(closed),
+    /// #         other => panic!("{other:?}"),
+    /// #     };
+    /// #     let driven = drive(&mut conn, socket, Moment::default, async |_| pending().await, handle);
+    /// #     assert_eq!(futures_lite::future::block_on(driven), IoAction::Drop);
+    /// #     assert_eq!(closes.len(), 1, "Closed is reported once");
+    /// #     Ok((sent, closes.remove(0)))
+    /// # };
+    /// # for close_fails in [false, true] {
+    /// #     // The peer ends its stream.
+    /// #     let (sent, closed) = drive_to_end(b"", false, close_fails)?;
+    /// #     assert!(sent == b"\x81\x05hello" && matches!(closed.error, Some(Error::Eof)), "{closed}");
+    /// #     // It closes, and leaves.
+    /// #     let (_, closed) = drive_to_end(b"\x88\x82\0\0\0\0\x03\xe8", false, close_fails)?;
+    /// #     assert!(closed.clean && closed.code == CloseCode::NORMAL);
+    /// #     // It breaks the protocol, and leaves.
+    /// #     let (_, closed) = drive_to_end(b"\xff\x80\0\0\0\0", false, close_fails)?;
+    /// #     assert!(closed.sent == Some(CloseCode::PROTOCOL_ERROR) && matches!(closed.error, Some(Error::Protocol(_))));
+    /// # }
+    /// # // A failed write does not hide the peer's Close.
+    /// # let (_, closed) = drive_to_end(b"\x88\x82\0\0\0\0\x03\xe8", true, false)?;
+    /// # assert!(closed.code == CloseCode::NORMAL && matches!(closed.error, Some(Error::Io(BrokenPipe))));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn unsent(&mut self, now: Moment) -> Option<Unsent> {

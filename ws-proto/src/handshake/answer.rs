@@ -8,7 +8,7 @@ use crate::deflate::{Deflate, Terms};
 use crate::error::RequestError;
 use crate::fields::hide_secret;
 use crate::handshake::{Upgrade, upgrade_required};
-use ::http::{Request, Response};
+use ::http::{Request, Response, Version};
 use alloc::sync::Arc;
 use bytes::Bytes;
 use core::fmt;
@@ -85,6 +85,10 @@ pub fn answer_over<B>(
             None => (upgrade_required(), grant.clone()),
         };
         grant.apply(response.headers_mut());
+        // HTTP/2 has no such field (RFC 9113 §8.2.2).
+        if error.is_some() && request.version() <= Version::HTTP_11 {
+            refuse::close(response.headers_mut());
+        }
         Refusal { error, response: Box::new(response) }
     };
     let line = RequestLine::of(request, config.target_limit).map_err(|error| refuse(Some(error)))?;
@@ -155,8 +159,9 @@ impl Refusal {
         self.error.as_ref()
     }
 
-    /// The answer that the engine's own server would give: the status of the error, and a sentence; 426 to a plain
-    /// request.
+    /// The answer that the engine's own server would give: the status of the error, and a sentence, with `Connection:
+    /// close`, since what follows a rejected handshake may be no request; 426 to a plain request, after which the
+    /// connection continues. A server that writes its own `Connection` field must end the connection after the former.
     pub fn into_response(self) -> Response<Bytes> {
         *self.response
     }

@@ -2,17 +2,17 @@
 
 use crate::error::{Error, RequestError};
 use ::http::header::{self, HeaderValue};
-use ::http::{Response, StatusCode};
+use ::http::{HeaderMap, Response, StatusCode};
 use bytes::Bytes;
 
-/// The answer to a plain request where only a WebSocket is served: 426, which names the protocol (RFC 9110 §15.5.22).
+/// The answer to a plain request where only a WebSocket is served: 426, which names the protocol in `Upgrade` (RFC 9110
+/// §15.5.22), and so `Upgrade` in `Connection` (§7.8).
 pub fn upgrade_required() -> Response<Bytes> {
     let mut response =
         Response::new(Bytes::from_static(b"this is a WebSocket; connect with ws:// or wss://\n"));
     *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
     let headers = response.headers_mut();
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    name_protocol(headers);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
@@ -34,12 +34,25 @@ pub(crate) fn error(fault: &RequestError) -> Response<Bytes> {
             headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
         }
         RequestError::WebSocketVersion => {
-            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-            headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            name_protocol(headers);
         }
         _ => {}
     }
     response
+}
+
+/// Names the protocol to upgrade to. A sender of `Upgrade` must name it in `Connection` (RFC 9110 §7.8).
+fn name_protocol(headers: &mut HeaderMap) {
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+}
+
+/// Ends an HTTP/1 connection with this answer: what follows a rejected handshake may be no request.
+pub(crate) fn close(headers: &mut HeaderMap) {
+    let names_protocol = headers.contains_key(header::UPGRADE);
+    let options = if names_protocol { "Upgrade, close" } else { "close" };
+    headers.insert(header::CONNECTION, HeaderValue::from_static(options));
 }
 
 /// The answer to a request that the application did not answer.

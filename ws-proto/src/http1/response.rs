@@ -57,10 +57,12 @@ fn validate_head(status: StatusCode, headers: &HeaderMap) -> Result<(), RespondE
     if status.is_informational() {
         return Err(RespondError::Status(status));
     }
-    for name in headers.keys() {
+    for (name, value) in headers {
         // The application may name the protocol that a 426 requires, and the versions it supports.
-        let may_set_upgrade = status == StatusCode::UPGRADE_REQUIRED && *name == header::UPGRADE;
-        let may = may_set_upgrade || *name == header::SEC_WEBSOCKET_VERSION;
+        let names_protocol = *name == header::UPGRADE
+            || (*name == header::CONNECTION && value.as_bytes().eq_ignore_ascii_case(b"upgrade"));
+        let may = (status == StatusCode::UPGRADE_REQUIRED && names_protocol)
+            || *name == header::SEC_WEBSOCKET_VERSION;
         if is_connection_header(name) && !may {
             return Err(RespondError::Header(name.as_str().to_owned()));
         }
@@ -127,7 +129,10 @@ pub(super) fn encode_head(
         None => date,
     };
     for (name, value) in headers {
-        if length != Length::AsGiven && *name == header::CONTENT_LENGTH {
+        // Both are written below.
+        let is_own =
+            *name == header::CONNECTION || (length != Length::AsGiven && *name == header::CONTENT_LENGTH);
+        if is_own {
             continue;
         }
         match date {

@@ -76,6 +76,7 @@ fn rejected_upgrade_ends_the_connection_unread() {
     let output = rig.output();
     assert!(output.contains("\r\nUpgrade: websocket\r\n"), "{output}");
     assert!(output.contains("\r\nConnection: Upgrade, close\r\n") && rig.is_ending(), "{output}");
+    assert_eq!(output.matches("\r\nConnection: ").count(), 1, "{output}");
 }
 
 #[test]
@@ -144,6 +145,18 @@ fn request_for_another_protocol_is_plain() {
         assert!(output.contains("\r\nSec-WebSocket-Version: 13\r\n"));
         // It continues, but in HTTP/1.0.
         assert_eq!(output.contains("\r\nConnection: Upgrade\r\n"), !rig.is_ending(), "{output}");
+    }
+}
+
+#[test]
+fn only_a_426_may_name_the_protocol_and_sets_no_other_connection_option() {
+    for (status, option, allowed) in [(426, "upgrade", true), (426, "close", false), (200, "Upgrade", false)]
+    {
+        let mut rig = Rig::new();
+        let request = rig.request(GET);
+        let response = Response::builder().status(status).header("Connection", option).body(Bytes::new());
+        let result = rig.respond(request, response.unwrap());
+        assert_eq!(result.is_ok(), allowed, "{status} {option}");
     }
 }
 

@@ -17,9 +17,13 @@ impl Connections {
     /// - **Messages** are relayed in order, and with [`ServerConfig::delivery`](crate::ServerConfig::delivery) as
     ///   fragments while they arrive. An [`Extension`](crate::Extension) still filters each of them first; it sends a
     ///   changed message itself.
+    /// - **Messages over 16 MiB** need a larger [`ServerConfig::message_limit`](crate::ServerConfig::message_limit) on both
+    ///   legs, and [`Delivery::Chunked`](crate::Delivery::Chunked), so that they pass on while they arrive.
     /// - **Pings**, heartbeats and compression belong to each leg.
     /// - **The end** is relayed: the code and the reason of the peer's Close. A Close without a code stays so; a lost
-    ///   connection becomes 1001 towards a server and 1011 towards a client. It is relayed after the leg's `Closed`,
+    ///   connection becomes 1001 towards a server and 1011 towards a client, and so does a leg that this side closed
+    ///   because its peer broke the protocol. [`Closed::relayed`](ws_proto::Closed::relayed) has the same rule for a
+    ///   relay written by hand. The end is relayed after the leg's `Closed`,
     ///   which a peer that keeps its socket open delays by up to
     ///   [`ServerConfig::close_timeout`](crate::ServerConfig::close_timeout).
     /// - **A leg that is not open yet** holds the other one until it is. A [`Leg::Client`] may retry as its policy

@@ -24,11 +24,14 @@ const ROUNDS: u32 = 64;
 /// most its high mark and one read, however slow its peer is. A side that is not read for this reason is
 /// [paused](crate::Sender::pause). Pings and Pongs stay on their own side, and so does compression. When
 /// one side ends, the other is closed with the same code and reason: without a code if there was none, and if there was
-/// no Close at all, with 1001 towards a server and with 1011 towards a client.
+/// no Close at all, with 1001 towards a server and with 1011 towards a client. That includes a side that was closed here
+/// because its peer broke the protocol. [`Closed::relayed`] has the same rule for a relay written by hand.
 ///
 /// The application sees none of the events meanwhile; [`Server`](crate::Server) and its [`Extension`](crate::Extension)
 /// do, and an extension may consume a message, which is then not forwarded. Fragments pass individually if the side's
-/// [`Config::delivery`](crate::Config::delivery) says so, and as whole messages otherwise. If [`WebSocket::next`] was
+/// [`Config::delivery`](crate::Config::delivery) says so, and as whole messages otherwise. Messages over 16 MiB need a
+/// larger [`Config::message_limit`](crate::Config::message_limit) on both sides, and
+/// [`Delivery::Chunked`](crate::Delivery::Chunked), so that they pass on while they arrive. If [`WebSocket::next`] was
 /// dropped while it was joining the fragments of a message, that message cannot be forwarded.
 ///
 /// While the second side is still connecting, do not poll the first one: what its peer sends waits in the kernel, and

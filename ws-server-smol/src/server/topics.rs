@@ -65,7 +65,9 @@ impl Topics<'_> {
     }
 
     /// Sends a frame to all subscribers of a topic, and returns how many got it. The frame is encoded once, and no
-    /// other connection is visited. Otherwise as [`Server::broadcast`]: a peer that is too slow is closed.
+    /// other connection is visited. Otherwise as [`Server::broadcast`]: a peer that is too slow is closed with 1013
+    /// ([`SlowPeer::Close`]). Where peers cause the messages, as in a chat, one that floods gets all slow readers closed:
+    /// limit each with [`ServerConfig::message_rate`](crate::ServerConfig::message_rate).
     pub fn publish(&self, topic: &str, frame: &Frame) -> usize {
         self.publish_with(topic, frame, SlowPeer::Close)
     }
