@@ -154,7 +154,8 @@ settings! {
     /// Limits the frames a second that carry nothing. Each kind is counted on its own:
     ///
     /// - Pings and Pongs together, and empty frames inside a message: over the limit the connection fails with 1008. The
-    ///   first and the last frame of a message with content may be empty and do not count.
+    ///   first and the last frame of a message with content may be empty and do not count. Up to a minute of unused
+    ///   allowance is kept: after a stall, what it held back arrives at once.
     /// - Empty messages, in one frame or several: over the limit the peer is not read until the next second begins, and
     ///   nothing is lost. One passes each second even if the limit is 0.
     ///
@@ -183,7 +184,7 @@ settings! {
 
     /// Sets how long the closing phase may take: from our Close, once it is written, to the peer's Close and the end of
     /// its stream. Before that, a peer that takes less of the pending output in such a period than
-    /// [`min_output_rate`](Self::min_output_rate) asks for is cut off; a slower reader receives all of it. 5 s.
+    /// [`min_output_rate`](Self::min_output_rate) asks for is cut off; a faster one receives all of it. 5 s.
     close_timeout, get_close_timeout: time: Duration;
 
     /// Sets how long output may wait while the peer takes less than [`min_output_rate`](Self::min_output_rate)
