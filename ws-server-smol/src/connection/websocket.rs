@@ -63,8 +63,6 @@ pub struct WebSocket<S: AsyncRead + AsyncWrite + Unpin = Socket> {
     path: Option<Box<str>>,
     /// Fragments of a message being joined for [`next`](Self::next).
     joining: Option<Message<'static>>,
-    /// A message that the sink has taken, for which there is no room yet.
-    waiting: Option<Box<Message<'static>>>,
     /// The sink knows of the end: this side closed, or a message was too late.
     knows_end: bool,
     closed: Option<Box<Closed>>,
@@ -78,7 +76,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         membership: Option<Membership>,
     ) -> Self {
         let path = Some(Box::default());
-        Self { driver, head, path, joining: None, waiting: None, knows_end: false, closed: None, membership }
+        Self { driver, head, path, joining: None, knows_end: false, closed: None, membership }
     }
 
     pub(crate) fn at(mut self, path: Option<Box<str>>) -> Self {
@@ -131,7 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// [`SendError::NotOpen`], [`SendError::Full`]; for fragments also [`SendError::FragmentOrder`],
     /// [`SendError::NotUtf8`].
     pub async fn send<'m>(&mut self, outgoing: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
-        if self.waiting.is_some() {
+        if self.is_past_cap() {
             self.flush().await?;
         }
         self.try_send(outgoing)?;
@@ -154,7 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     /// [`SendError::NotOpen`] if the connection has ended, or its closing handshake has timed out.
     pub async fn flush(&mut self) -> Result<(), SendError> {
-        poll_fn(|cx| self.poll_flush_all(cx)).await
+        poll_fn(|cx| self.driver.poll_flush(cx)).await
     }
 
     /// Closes the connection, waits for its end, and returns what explains it. Messages that still arrive are dropped;
