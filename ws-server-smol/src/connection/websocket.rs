@@ -8,7 +8,7 @@ use crate::driver::shared::PauseOwner;
 use crate::driver::sleep::Sleep;
 use crate::handles::sender::{self, Sender};
 use crate::ids::ConnectionId;
-use crate::server::membership::Membership;
+use crate::server::membership::{Membership, Nested};
 use crate::sys::socket::Socket;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::fmt;
@@ -269,7 +269,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 self.closed = Some(closed.clone());
                 self.driver.end(false);
                 if let Some(membership) = &self.membership {
-                    membership.closed(closed);
+                    membership.closed(closed.clone());
                 }
                 return Poll::Ready(Some(event));
             }
@@ -279,10 +279,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 return Poll::Ready(Some(event));
             }
             let filtering = Filtering(&mut self.driver);
-            let event = membership.filter(event);
-            std::mem::forget(filtering);
-            if event.is_some() {
-                return Poll::Ready(event);
+            match membership.filter(event) {
+                Ok(event) => {
+                    std::mem::forget(filtering);
+                    if event.is_some() {
+                        return Poll::Ready(event);
+                    }
+                }
+                Err(Nested) => drop(filtering),
             }
         }
     }
@@ -346,13 +350,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drop for WebSocket<S> {
         }
         let closed = self.driver.end_now_with_report(CloseCode::GOING_AWAY);
         if let (Some(membership), Some(closed)) = (&self.membership, closed) {
-            membership.closed(&closed);
+            membership.dropped(closed);
         }
     }
 }
 
-/// If an extension panics while filtering an event, the WebSocket ends with the next event: the application might
-/// otherwise take the rest of a message for the whole.
+/// If an extension panics while filtering an event, or is busy because it polls this WebSocket itself, the WebSocket ends
+/// with the next event: the application might otherwise take the rest of a message for the whole, or get what the
+/// extension has not seen.
 struct Filtering<'d, S: AsyncRead + AsyncWrite + Unpin>(&'d mut Driver<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Filtering<'_, S> {

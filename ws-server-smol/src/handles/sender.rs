@@ -40,7 +40,7 @@ impl Sender {
     /// [`SendError::NotUtf8`]; nothing is queued then.
     pub fn try_send<'m>(&self, outgoing: impl Into<Outgoing<'m>>) -> Result<Sent, SendError> {
         let sent = queue(&self.shared, outgoing.into())?;
-        self.shared.wakers.driver.wake();
+        self.shared.wakers.wake_driver();
         Ok(sent)
     }
 
@@ -71,7 +71,7 @@ impl Sender {
     /// [`SendError::NotOpen`], [`SendError::ControlTooLong`].
     pub fn send_ping(&self, payload: &[u8]) -> Result<Sent, SendError> {
         let sent = self.shared.connection().send_ping(clock::now(), payload)?;
-        self.shared.wakers.driver.wake();
+        self.shared.wakers.wake_driver();
         Ok(sent)
     }
 
