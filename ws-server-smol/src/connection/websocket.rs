@@ -43,9 +43,12 @@ use ws_proto::{
 /// }
 /// ```
 ///
+/// This echo reads nothing while it awaits [`send`](Self::send), which says what to use instead for a peer that sends a
+/// lot before it reads.
+///
 /// Its methods return the specific error: [`Closed`], or [`SendError`]. As a [`Stream`](futures_core::Stream) and a
 /// [`Sink`](futures_sink::Sink) it has one message type and one error type that covers both, so you can forward one
-/// WebSocket into another, or into itself:
+/// WebSocket into another, or into itself, with `futures-util = { version = "0.3", features = ["sink"] }`:
 ///
 /// ```
 /// # use ws_server_smol::{WebSocket, WebSocketError};
@@ -98,6 +101,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     /// Returns the next message; `None` when the connection was closed normally: by the peer with 1000, with 1001 or
     /// without a code, or by this side, if the peer answered our Close. Otherwise the last item explains the end.
+    ///
+    /// Messages that were read before a reset are still returned, although sends already fail with
+    /// [`SendError::NotOpen`].
     ///
     /// If the configuration asks for fragments, this joins them; [`next_event`](Self::next_event) returns them
     /// individually.

@@ -10,7 +10,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use ws_proto::{CloseCode, Message, SendError, State};
 
-/// As [`WebSocket::next`], with the error type of the sink.
+/// As [`WebSocket::next`], with the error type of the sink. `ws.split()` and `stream.forward(sink)` come from
+/// `futures-util = { version = "0.3", features = ["sink"] }`.
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     type Item = Result<Message<'static>, WebSocketError>;
 
@@ -23,6 +24,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
 /// task's [`Sender`](crate::Sender) has used the room since. It is queued at once: whatever is sent or closed later
 /// follows it, and polling [`next`](WebSocket::next) writes it. Flushed when all output is written; closed when a Close
 /// with 1000 is written. Closing takes nothing from the reading half, which still gets remaining messages and the end.
+/// `feed`, `split` and the like come from `futures-util = { version = "0.3", features = ["sink"] }`.
 ///
 /// One message sent after a normal end is dropped silently. `split` and `forward` hold one in transit from the stream
 /// to the sink, and a peer that closes right after it expects no answer. The next one is an error.
