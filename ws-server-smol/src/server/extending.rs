@@ -1,20 +1,12 @@
 //! Calls a server's extension.
 
-use crate::extension::{AlreadyExtended, Extension};
+use crate::extension::Extension;
 use crate::ids::ConnectionId;
 use crate::server::Server;
-use crate::server::slot::{Busy, Call, Nested, Slot};
+use crate::server::slot::{Busy, Call, Nested};
 use ws_proto::Event;
 
 impl Server {
-    /// Sets the extension of this server, permanently.
-    ///
-    /// # Errors
-    /// [`AlreadyExtended`]: the first one stays.
-    pub fn set_extension(&self, extension: impl Extension + 'static) -> Result<(), AlreadyExtended> {
-        self.inner.extension.set(Slot::new(Box::new(extension))).map_err(|_| AlreadyExtended)
-    }
-
     /// Returns what the extension leaves of an event. [`Nested`] if the extension itself polls the connection.
     pub(super) fn filter(
         &self,

@@ -12,6 +12,7 @@ pub(crate) mod topics;
 
 use crate::driver::shared::Shared;
 use crate::driver::sleep::Sleep;
+use crate::extension::{AlreadyExtended, Extension};
 use crate::gate::Gate;
 use crate::ids::ConnectionId;
 use crate::server::slot::Slot;
@@ -318,6 +319,14 @@ impl Server {
     /// until one is accepted again; meanwhile accepting is retried ten times a second, and peers wait in the kernel.
     pub fn on_accept_failed(&self, hook: impl Fn(&io::Error) + Send + Sync + 'static) {
         let _previous = self.inner.state().accept_failed.replace(Arc::new(hook));
+    }
+
+    /// Sets the extension of this server, permanently.
+    ///
+    /// # Errors
+    /// [`AlreadyExtended`]: the first one stays.
+    pub fn set_extension(&self, extension: impl Extension + 'static) -> Result<(), AlreadyExtended> {
+        self.inner.extension.set(Slot::new(Box::new(extension))).map_err(|_| AlreadyExtended)
     }
 
     /// Whether the server listens.
