@@ -153,6 +153,7 @@ mod driver;
 mod error;
 mod extension;
 mod files;
+mod gate;
 mod handles;
 mod ids;
 mod serve;

@@ -3,10 +3,12 @@
 
 mod common;
 use async_executor::LocalExecutor;
-use common::{ask, connected, run, text};
+use async_io::Async;
+use common::{ask, connected, run, text, upgraded};
 use futures_lite::future;
 use futures_util::FutureExt;
 use std::cell::{Cell, RefCell};
+use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::mpsc;
@@ -14,8 +16,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ws_server_smol::Event;
 use ws_server_smol::{
-    Bind, ClientConfig, CloseCode, Closed, ConnectionId, Delivery, Extension, Frame, HttpConnection,
-    Incoming, Opcode, Server, ServerConfig, Socket, State, UiDriver, connect,
+    Bind, Client, ClientConfig, ClientEvent, ClientRequest, ClientState, CloseCode, Closed, ConnectError,
+    ConnectionId, Delivery, Extension, Frame, HttpConnection, Incoming, Opcode, Reconnect, Server,
+    ServerConfig, Socket, State, UiDriver, connect,
 };
 
 const CAUGHT: &str = "on purpose";
@@ -331,4 +334,66 @@ fn a_panicking_future_of_a_window_is_done() {
     let turn = ui.turn(Duration::ZERO);
     assert!(turn.finished && !turn.more && turn.steps == 0);
     assert!(*dropped.borrow());
+}
+
+/// Where a connector panics.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fails {
+    WhenCalled,
+    WhenPolled,
+    LaterOn,
+}
+
+#[test]
+fn a_client_is_usable_again_after_its_connector_panicked() {
+    let server = server(ServerConfig::new());
+    let addr = server.local_addr().unwrap();
+    for fails in [Fails::WhenCalled, Fails::WhenPolled, Fails::LaterOn] {
+        // The first two attempts panic.
+        let connector = |mut left: u32| {
+            move |_: ClientRequest| {
+                let panics = left > 0;
+                left = left.saturating_sub(1);
+                if panics && fails == Fails::WhenCalled {
+                    fail();
+                }
+                async move {
+                    if panics && fails == Fails::LaterOn {
+                        future::yield_now().await;
+                    }
+                    if panics {
+                        fail();
+                    }
+                    Ok(Socket::from(Async::<TcpStream>::connect(addr).await?))
+                }
+            }
+        };
+        let new = |config| Client::with_connector(server.url("/").unwrap(), config, connector(2)).unwrap();
+        run(async {
+            // Without a policy, there is one attempt, and each connect() is another.
+            let mut client = new(ClientConfig::new());
+            for _ in 0..2 {
+                assert!(catching_in(client.connect()).await.is_none(), "{fails:?}");
+                assert_eq!(client.state(), ClientState::Idle);
+                assert!(matches!(client.failure(), Some(ConnectError::Unreachable { .. })));
+                assert!(client.next_connection().await.is_none());
+            }
+            let (ws, _) = future::zip(client.connect(), upgraded(&server)).await;
+            assert_eq!(ws.unwrap().state(), State::Open);
+            assert!(client.failure().is_none());
+
+            // With one, the next attempt follows as after any failure.
+            let wait = Duration::from_millis(1);
+            let policy = Reconnect::default().wait(wait, wait);
+            let mut client = new(ClientConfig::new().reconnect(policy));
+            for attempt in 1..=2 {
+                assert!(catching_in(client.next_connection()).await.is_none(), "{fails:?}");
+                assert_eq!(client.state(), ClientState::Waiting);
+                let event = client.next_event().await.unwrap();
+                assert!(matches!(event, ClientEvent::Reconnecting { attempt: n, .. } if n == attempt));
+            }
+            let (ws, _) = future::zip(client.next_connection(), upgraded(&server)).await;
+            assert_eq!(ws.unwrap().state(), State::Open);
+        });
+    }
 }

@@ -3,11 +3,13 @@
 
 mod common;
 
-use common::pipe::pipe;
+use common::pipe::{End, pipe};
 use common::{open_pair, run, websockets};
 use futures_lite::future;
-use futures_util::{SinkExt, StreamExt};
-use ws_server_smol::{CloseCode, Config, Message};
+use futures_util::{Sink, SinkExt, StreamExt};
+use std::future::poll_fn;
+use std::pin::Pin;
+use ws_server_smol::{CloseCode, Config, Frame, Message, Opcode, SendError, WebSocket, WebSocketError};
 
 #[test]
 fn a_message_larger_than_the_outbox_waits_until_it_is_empty() {
@@ -61,27 +63,138 @@ fn every_size_around_the_room_that_is_left_is_taken() {
     });
 }
 
+/// A client whose outbox holds 16 KiB, and has 3 KiB queued in front of a message of 20 KiB, and its server.
+async fn fed() -> (WebSocket<End>, WebSocket<End>) {
+    let (client, server) = pipe(4 << 10, 1);
+    let small = Config::client().outbox(1 << 10, 8 << 10, CAP);
+    let (mut client, server) = websockets(client.straight(), server.straight(), small, Config::server());
+    for size in FED {
+        client.feed(Message::Binary(vec![0; size].into())).await.unwrap();
+    }
+    (client, server)
+}
+
+const CAP: usize = 16 << 10;
+const FED: [usize; 2] = [7 << 10, 20 << 10];
+
+/// The sizes of all messages until a normal end.
+async fn sizes(ws: &mut WebSocket<End>) -> Vec<usize> {
+    let mut sizes = Vec::new();
+    while let Some(message) = ws.next().await {
+        sizes.push(message.unwrap().as_bytes().len());
+    }
+    sizes
+}
+
 #[test]
 fn messages_accepted_by_the_sink_precede_later_sends() {
     run(async {
-        let (client, server) = pipe(4 << 10, 1);
-        let small = Config::client().outbox(1 << 10, 8 << 10, 16 << 10);
-        let (mut client, mut server) =
-            websockets(client.straight(), server.straight(), small, Config::server());
+        let (mut client, mut server) = fed().await;
         let sends = async {
-            for size in [7 << 10, 20 << 10] {
-                client.feed(Message::Binary(vec![0; size].into())).await.unwrap();
-            }
             client.send("last").await.unwrap();
             client.close(CloseCode::NORMAL, "").await.unwrap();
         };
+        let (_, received) = future::zip(sends, sizes(&mut server)).await;
+        assert_eq!(received, [FED[0], FED[1], 4]);
+    });
+}
+
+#[test]
+fn messages_accepted_by_the_sink_count_as_queued_for_later_sends() {
+    run(async {
+        let (mut client, mut server) = fed().await;
+        assert!(client.queued() > CAP);
+        // What other sends promise still holds: they queue nothing past the cap.
+        assert_eq!(client.try_send("early"), Err(SendError::Full));
+        assert_eq!(client.sender().try_send("early"), Err(SendError::Full));
+        let sends = async {
+            client.flush().await.unwrap();
+            client.try_send("later").unwrap();
+            client.close(CloseCode::NORMAL, "").await.unwrap();
+        };
+        let (_, received) = future::zip(sends, sizes(&mut server)).await;
+        assert_eq!(received, [FED[0], FED[1], 5]);
+    });
+}
+
+#[test]
+fn a_message_accepted_by_the_sink_precedes_a_close() {
+    run(async {
+        for way in 0..4 {
+            let (mut client, mut server) = fed().await;
+            let closes = async {
+                match way {
+                    0 => assert!(client.close(CloseCode::NORMAL, "").await.is_ok()),
+                    1 => client.start_close(CloseCode::NORMAL, "").unwrap(),
+                    2 => client.sender().close(CloseCode::NORMAL, "").unwrap(),
+                    _ => SinkExt::close(&mut client).await.unwrap(),
+                }
+                while client.next().await.is_some() {}
+                assert!(client.closed().unwrap().clean);
+            };
+            let (_, received) = future::zip(closes, sizes(&mut server)).await;
+            assert_eq!(received, FED, "{way}");
+        }
+    });
+}
+
+#[test]
+fn a_message_accepted_by_the_sink_is_sent_while_only_next_is_polled() {
+    run(async {
+        let (mut client, mut server) = fed().await;
         let receives = async {
-            for size in [7 << 10, 20 << 10, 4] {
+            for size in FED {
                 assert_eq!(server.next().await.unwrap().unwrap().as_bytes().len(), size);
             }
-            assert!(server.next().await.is_none());
+            server.close(CloseCode::NORMAL, "").await.unwrap();
         };
-        future::zip(sends, receives).await;
+        future::zip(receives, async { assert!(client.next().await.is_none()) }).await;
+    });
+}
+
+#[test]
+fn a_sink_that_is_ready_accepts_a_message_however_much_others_send_first() {
+    run(async {
+        for size in [0, 1, CAP, 2 * CAP] {
+            let (client, server) = pipe(4 << 10, 1);
+            let small = Config::client().outbox(1 << 10, 8 << 10, CAP);
+            let (mut client, mut server) =
+                websockets(client.straight(), server.straight(), small, Config::server());
+            poll_fn(|cx| Pin::new(&mut client).poll_ready(cx)).await.unwrap();
+            let sender = client.sender();
+            let others = std::iter::from_fn(|| sender.try_send(vec![0; 1000]).ok()).count();
+            assert_eq!(others, CAP / 1014);
+            Pin::new(&mut client).start_send(Message::Binary(vec![0; size].into())).unwrap();
+            let sends = async {
+                SinkExt::flush(&mut client).await.unwrap();
+                client.close(CloseCode::NORMAL, "").await.unwrap();
+            };
+            let (_, received) = future::zip(sends, sizes(&mut server)).await;
+            assert_eq!(received, [vec![1000; others], vec![size]].concat());
+        }
+    });
+}
+
+#[test]
+fn a_sink_reports_full_behind_an_unfinished_message() {
+    run(async {
+        let (client, server) = pipe(64 << 10, 1);
+        let small = Config::client().outbox(1 << 10, 8 << 10, CAP);
+        let (mut client, mut server) =
+            websockets(client.straight(), server.straight(), small, Config::server());
+        client.try_send(Frame::raw(Opcode::Text, false, "a").unwrap()).unwrap();
+        // Up to the high mark, and the one that exceeds it.
+        for _ in 0..2 {
+            client.feed(Message::Binary(vec![0; 4 << 10].into())).await.unwrap();
+        }
+        let full = client.feed("one more".into()).await;
+        assert!(matches!(full, Err(WebSocketError::Send(SendError::Full))), "{full:?}");
+        client.send(Frame::raw(Opcode::Continuation, true, "b").unwrap()).await.unwrap();
+        client.feed("one more".into()).await.unwrap();
+        client.start_close(CloseCode::NORMAL, "").unwrap();
+        let closes = async { while client.next().await.is_some() {} };
+        let (_, received) = future::zip(closes, sizes(&mut server)).await;
+        assert_eq!(received, [2, 4 << 10, 4 << 10, 8]);
     });
 }
 

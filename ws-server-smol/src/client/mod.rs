@@ -11,8 +11,10 @@ use futures_io::{AsyncRead, AsyncWrite};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use ws_host::client::Backoff;
 use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget};
@@ -142,7 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     ///
     /// # Errors
     /// [`InvalidTarget::Request`]: the request is malformed. An error of the connector is
-    /// [`ConnectError::Unreachable`], and retried as the policy says.
+    /// [`ConnectError::Unreachable`], and retried as the policy says; so is a panic that the caller catches.
     ///
     /// ```no_run
     /// use async_io::Async;
@@ -332,9 +334,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                     return Some(Step::Connecting);
                 }
                 Phase::Due { reported: true } => {
-                    self.phase = Phase::Connecting((self.dial)(self.request.clone(), &self.config));
+                    let mut trying = Trying(self);
+                    let Trying(Self { dial, request, config, .. }) = &mut trying;
+                    let attempt = dial(request.clone(), config);
+                    mem::forget(trying);
+                    self.phase = Phase::Connecting(attempt);
                 }
-                Phase::Connecting(attempt) => match attempt.await {
+                Phase::Connecting(_) => match poll_fn(|cx| self.poll_attempt(cx)).await {
                     Ok(Opened { websocket, after }) => {
                         self.failure = None;
                         self.phase = Phase::Open { websocket: Box::new(websocket), after, left: false };
@@ -361,6 +367,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                 }
             }
         }
+    }
+
+    fn poll_attempt(&mut self, cx: &mut Context<'_>) -> Poll<Result<Opened<S>, Failed>> {
+        let trying = Trying(self);
+        let polled = match &mut trying.0.phase {
+            Phase::Connecting(attempt) => attempt.as_mut().poll(cx),
+            _ => Poll::Ready(Err(ConnectError::Cancelled.into())),
+        };
+        mem::forget(trying);
+        polled
     }
 
     /// Closes a connection normally, and records how it ended; returns whether the application had left it open. The
@@ -395,6 +411,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         // Without a random number from the system, wait the longest.
         let random = || getrandom::u32().unwrap_or(u32::MAX);
         self.backoff.schedule_next(self.config.get_reconnect(), closed, random)
+    }
+}
+
+/// Code of the application runs in an attempt. If it panics, the attempt has failed.
+struct Trying<'c, S: AsyncRead + AsyncWrite + Unpin>(&'c mut Client<S>);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Trying<'_, S> {
+    fn drop(&mut self) {
+        let error = io::Error::other("the connector panicked");
+        self.0.failure = Some(ConnectError::Unreachable { tried: Vec::new(), error });
+        self.0.schedule_next(None);
     }
 }
 

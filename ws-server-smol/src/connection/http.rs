@@ -23,7 +23,7 @@ use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, RespondErr
 #[derive(Debug)]
 pub enum Incoming {
     /// A request without an upgrade. Answer it, now or later, with [`HttpConnection::respond`]; if dropped, it gets
-    /// 503.
+    /// 503, also on the path of a WebSocket.
     Request(Request),
     /// A valid opening handshake. [`HttpConnection::accept`] opens the WebSocket; [`HttpConnection::respond`] rejects
     /// it, and ends the connection.

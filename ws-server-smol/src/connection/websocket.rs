@@ -8,7 +8,7 @@ use crate::driver::shared::PauseOwner;
 use crate::driver::sleep::Sleep;
 use crate::handles::sender::{self, Sender};
 use crate::ids::ConnectionId;
-use crate::server::membership::Membership;
+use crate::server::membership::{Membership, Nested};
 use crate::sys::socket::Socket;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::fmt;
@@ -43,9 +43,12 @@ use ws_proto::{
 /// }
 /// ```
 ///
+/// This echo reads nothing while it awaits [`send`](Self::send), which says what to use instead for a peer that sends a
+/// lot before it reads.
+///
 /// Its methods return the specific error: [`Closed`], or [`SendError`]. As a [`Stream`](futures_core::Stream) and a
 /// [`Sink`](futures_sink::Sink) it has one message type and one error type that covers both, so you can forward one
-/// WebSocket into another, or into itself:
+/// WebSocket into another, or into itself, with `futures-util = { version = "0.3", features = ["sink"] }`:
 ///
 /// ```
 /// # use ws_server_smol::{WebSocket, WebSocketError};
@@ -63,8 +66,6 @@ pub struct WebSocket<S: AsyncRead + AsyncWrite + Unpin = Socket> {
     path: Option<Box<str>>,
     /// Fragments of a message being joined for [`next`](Self::next).
     joining: Option<Message<'static>>,
-    /// A message that the sink has taken, for which there is no room yet.
-    waiting: Option<Box<Message<'static>>>,
     /// The sink knows of the end: this side closed, or a message was too late.
     knows_end: bool,
     closed: Option<Box<Closed>>,
@@ -78,7 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         membership: Option<Membership>,
     ) -> Self {
         let path = Some(Box::default());
-        Self { driver, head, path, joining: None, waiting: None, knows_end: false, closed: None, membership }
+        Self { driver, head, path, joining: None, knows_end: false, closed: None, membership }
     }
 
     pub(crate) fn at(mut self, path: Option<Box<str>>) -> Self {
@@ -100,6 +101,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     /// Returns the next message; `None` when the connection was closed normally: by the peer with 1000, with 1001 or
     /// without a code, or by this side, if the peer answered our Close. Otherwise the last item explains the end.
+    ///
+    /// Messages that were read before a reset are still returned, although sends already fail with
+    /// [`SendError::NotOpen`].
     ///
     /// If the configuration asks for fragments, this joins them; [`next_event`](Self::next_event) returns them
     /// individually.
@@ -131,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// [`SendError::NotOpen`], [`SendError::Full`]; for fragments also [`SendError::FragmentOrder`],
     /// [`SendError::NotUtf8`].
     pub async fn send<'m>(&mut self, outgoing: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
-        if self.waiting.is_some() {
+        if self.is_past_cap() {
             self.flush().await?;
         }
         self.try_send(outgoing)?;
@@ -154,7 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     /// [`SendError::NotOpen`] if the connection has ended, or its closing handshake has timed out.
     pub async fn flush(&mut self) -> Result<(), SendError> {
-        poll_fn(|cx| self.poll_flush_all(cx)).await
+        poll_fn(|cx| self.driver.poll_flush(cx)).await
     }
 
     /// Closes the connection, waits for its end, and returns what explains it. Messages that still arrive are dropped;
@@ -271,7 +275,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 self.closed = Some(closed.clone());
                 self.driver.end(false);
                 if let Some(membership) = &self.membership {
-                    membership.closed(closed);
+                    membership.closed(closed.clone());
                 }
                 return Poll::Ready(Some(event));
             }
@@ -281,10 +285,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 return Poll::Ready(Some(event));
             }
             let filtering = Filtering(&mut self.driver);
-            let event = membership.filter(event);
-            std::mem::forget(filtering);
-            if event.is_some() {
-                return Poll::Ready(event);
+            match membership.filter(event) {
+                Ok(event) => {
+                    std::mem::forget(filtering);
+                    if event.is_some() {
+                        return Poll::Ready(event);
+                    }
+                }
+                Err(Nested) => drop(filtering),
             }
         }
     }
@@ -348,13 +356,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drop for WebSocket<S> {
         }
         let closed = self.driver.end_now_with_report(CloseCode::GOING_AWAY);
         if let (Some(membership), Some(closed)) = (&self.membership, closed) {
-            membership.closed(&closed);
+            membership.dropped(closed);
         }
     }
 }
 
-/// If an extension panics while filtering an event, the WebSocket ends with the next event: the application might
-/// otherwise take the rest of a message for the whole.
+/// If an extension panics while filtering an event, or is busy because it polls this WebSocket itself, the WebSocket ends
+/// with the next event: the application might otherwise take the rest of a message for the whole, or get what the
+/// extension has not seen.
 struct Filtering<'d, S: AsyncRead + AsyncWrite + Unpin>(&'d mut Driver<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Filtering<'_, S> {

@@ -19,6 +19,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// event.
     pub(crate) fn end_now(&mut self, code: CloseCode) {
         let shared = self.shared.clone();
+        let _held = shared.wakers.hold();
         let mut connection = shared.connection();
         let now = clock::now();
         // If it is already ending, the last output is still to be written.
@@ -43,7 +44,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             Event::Closed(closed) => Some(closed),
             _ => None,
         });
-        self.end(connection.poll_io() == IoAction::Reset);
+        let by_reset = connection.poll_io() == IoAction::Reset;
+        drop(connection);
+        self.end(by_reset);
         closed
     }
 }

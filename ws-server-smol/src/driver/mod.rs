@@ -34,7 +34,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 use ws_host::token::TokenRule;
 use ws_proto::Moment;
@@ -131,13 +131,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event<'static>>> {
         let shared = self.shared.clone();
         // Register first, so that no wake-up of a sender is lost.
-        shared.wakers.driver.register(cx.waker());
+        shared.wakers.register_driver(cx.waker());
         shared.count_poll();
         let instant = Instant::now();
         let mut now = clock::moment(instant);
         if self.slice.is_fresh() {
             self.sleep.check(instant);
         }
+        let _held = shared.wakers.hold();
         let mut connection = shared.connection();
         if self.slept != self.sleep.times() {
             self.slept = self.sleep.times();
@@ -158,7 +159,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
                     self.notify_room(&connection);
                 }
-                cx.waker().wake_by_ref();
+                shared.wakers.wake_driver();
                 return Poll::Pending;
             }
             // Due events come first; with unread input the engine emits them in between.
@@ -176,7 +177,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             let mut io = Context::from_waker(&self.waker);
             let mut progressed = write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
             match connection.poll_io() {
-                IoAction::Drop | IoAction::Reset => return self.poll_pending_close(&mut connection, now),
+                IoAction::Drop | IoAction::Reset => {
+                    let event = ready!(self.poll_pending_close(&mut connection, now));
+                    let by_reset = connection.poll_io() == IoAction::Reset;
+                    drop(connection);
+                    self.end(by_reset);
+                    return Poll::Ready(event);
+                }
                 IoAction::Shutdown => {
                     self.output = Output::Closing;
                     continue;
@@ -202,7 +209,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             if connection.shares().is_used() {
                 // Other tasks inflate their share first.
                 connection.shares().next(now);
-                cx.waker().wake_by_ref();
+                shared.wakers.wake_driver();
             }
             return Poll::Pending;
         }
@@ -237,8 +244,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         done: impl Fn(&mut Connection, Output) -> bool,
     ) -> Poll<Result<(), SendError>> {
         let shared = self.shared.clone();
-        shared.wakers.flusher.register(cx.waker());
+        shared.wakers.register_flusher(cx.waker());
         shared.count_poll();
+        let _held = shared.wakers.hold();
         let mut connection = shared.connection();
         loop {
             let Some(stream) = &mut self.stream else { return Poll::Ready(Err(SendError::NotOpen)) };
@@ -248,12 +256,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
             self.notify_room(&connection);
             if connection.state() == State::Closed || shared.has_write_failed() {
-                shared.wakers.driver.wake();
+                shared.wakers.wake_driver();
                 return Poll::Ready(Err(SendError::NotOpen));
             }
             if paused && !connection.is_paused() {
                 // The task that reads waits for this, not for the stream.
-                shared.wakers.driver.wake();
+                shared.wakers.wake_driver();
             }
             if done(&mut connection, self.output) {
                 return Poll::Ready(Ok(()));
@@ -279,7 +287,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Wakes the task that waits for events to handle a deadline. Ready if it has not within [`DRIVER_GRACE`].
     fn poll_grace(&mut self, now: Moment) -> Poll<()> {
         let until = *self.grace_until.get_or_insert_with(|| {
-            self.shared.wakers.driver.wake();
+            self.shared.wakers.wake_driver();
             now + DRIVER_GRACE
         });
         if until > now {
@@ -291,7 +299,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 return Poll::Pending;
             }
         }
-        self.shared.wakers.driver.wake();
+        self.shared.wakers.wake_driver();
         Poll::Ready(())
     }
 
@@ -384,8 +392,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         deadline <= now || Pin::new(&mut self.timer).poll(&mut io).is_ready()
     }
 
-    /// Ends the connection, and returns what explains the end, if not reported yet. A stream with its own buffer, such
-    /// as TLS, flushes the last output first.
+    /// Returns what explains the end, if not reported yet, once the stream may be dropped. A stream with its own buffer,
+    /// such as TLS, flushes the last output first.
     fn poll_pending_close(
         &mut self,
         connection: &mut Connection,
@@ -398,7 +406,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         });
         let is_late = pending.deadline.is_some_and(|deadline| deadline <= now);
         if self.output == Output::Flushed || is_late || is_lost(pending.event.as_ref()) {
-            self.end(connection.poll_io() == IoAction::Reset);
             return Poll::Ready(pending.event);
         }
         clock::set(&mut self.timer, pending.deadline);
@@ -413,7 +420,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     fn notify_room(&self, connection: &Connection) {
         if !connection.is_congested() {
-            self.shared.wakers.room.notify();
+            self.shared.wakers.wake_room();
         }
     }
 

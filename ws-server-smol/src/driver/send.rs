@@ -22,7 +22,7 @@ impl Shared {
     ) -> Result<(), E> {
         let mut polls = self.polls.load(Relaxed);
         let mut deadline = self.output_deadline();
-        let waiting = self.wakers.room.register();
+        let waiting = self.wakers.register_room();
         loop {
             listener!(waiting.event() => room);
             if self.has_room() {
@@ -35,8 +35,7 @@ impl Shared {
             if self.write() {
                 continue;
             }
-            self.wakers.driver.wake();
-            self.wakers.flusher.wake();
+            self.wakers.wake_writers();
             until(room, deadline).await;
             let polls_now = self.polls.load(Relaxed);
             if polls_now != polls {
@@ -59,6 +58,7 @@ impl Shared {
 
     /// Writes what the socket takes; returns whether it took anything.
     fn write(&self) -> bool {
+        let _held = self.wakers.hold();
         let mut connection = self.connection();
         let Some(socket) = &mut *self.socket() else { return false };
         let waker = Waker::from(self.wakers.clone());
@@ -66,7 +66,7 @@ impl Shared {
         let progressed = write(socket, &mut Output::Flushed, self, &mut connection, &mut io, clock::now());
         if self.has_write_failed() {
             // The owner reads what the peer sent last.
-            self.wakers.driver.wake();
+            self.wakers.wake_driver();
         }
         progressed
     }

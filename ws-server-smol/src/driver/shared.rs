@@ -134,7 +134,8 @@ impl Shared {
         let was_last = self.pause_owners.fetch_and(!(owner as u8), Relaxed) == owner as u8;
         if was_last {
             connection.resume(clock::now());
-            self.wakers.driver.wake();
+            drop(connection);
+            self.wakers.wake_driver();
         }
         was_last
     }
@@ -155,7 +156,7 @@ impl Shared {
         let now = Instant::now();
         self.sleep.check(now);
         self.connection().respond(clock::moment(now), request, response)?;
-        self.wakers.driver.wake();
+        self.wakers.wake_driver();
         Ok(())
     }
 
@@ -177,7 +178,7 @@ impl Shared {
             // The response and its peer may be silent for any time, so let the system probe the peer.
             socket.probe();
         }
-        self.wakers.driver.wake();
+        self.wakers.wake_driver();
         Ok(body)
     }
 
@@ -200,7 +201,6 @@ impl Shared {
         if by_reset && let Some(socket) = socket {
             socket.reset_on_close();
         }
-        self.wakers.room.notify();
-        self.wakers.flusher.wake();
+        self.wakers.wake_senders();
     }
 }

@@ -80,7 +80,7 @@ impl Body {
     pub fn try_send(&self, chunk: impl Into<Bytes>) -> Result<Sent, RespondError> {
         let token = self.token.as_ref().ok_or(RespondError::WrongRequest)?;
         let sent = self.shared.connection().http().send_body(token, chunk)?;
-        self.shared.wakers.driver.wake();
+        self.shared.wakers.wake_driver();
         Ok(sent)
     }
 
@@ -106,7 +106,7 @@ impl Body {
     pub fn finish(mut self) -> Result<(), RespondError> {
         let token = self.token.take().ok_or(RespondError::WrongRequest)?;
         self.shared.connection().http().finish_body(clock::now(), token)?;
-        self.shared.wakers.driver.wake();
+        self.shared.wakers.wake_driver();
         Ok(())
     }
 }
@@ -115,7 +115,7 @@ impl Body {
 impl Drop for Body {
     fn drop(&mut self) {
         if self.token.take().is_some() {
-            self.shared.wakers.driver.wake();
+            self.shared.wakers.wake_driver();
         }
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use ws_proto::{CloseCode, Outgoing, SendError, Sent, State};
+use ws_proto::{CloseCode, Message, Outgoing, SendError, Sent, State};
 
 /// Sends to a WebSocket from other tasks and threads. Clones send to the same connection.
 ///
@@ -40,7 +40,7 @@ impl Sender {
     /// [`SendError::NotUtf8`]; nothing is queued then.
     pub fn try_send<'m>(&self, outgoing: impl Into<Outgoing<'m>>) -> Result<Sent, SendError> {
         let sent = queue(&self.shared, outgoing.into())?;
-        self.shared.wakers.driver.wake();
+        self.shared.wakers.wake_driver();
         Ok(sent)
     }
 
@@ -71,7 +71,7 @@ impl Sender {
     /// [`SendError::NotOpen`], [`SendError::ControlTooLong`].
     pub fn send_ping(&self, payload: &[u8]) -> Result<Sent, SendError> {
         let sent = self.shared.connection().send_ping(clock::now(), payload)?;
-        self.shared.wakers.driver.wake();
+        self.shared.wakers.wake_driver();
         Ok(sent)
     }
 
@@ -160,4 +160,24 @@ pub(crate) fn queue(shared: &Shared, outgoing: Outgoing<'_>) -> Result<Sent, Sen
         shared.count_sent();
     }
     Ok(sent)
+}
+
+/// Queues a message for which there was room below the high mark, regardless of the cap: another task's sender may have
+/// used that room since.
+pub(crate) fn queue_past_cap(shared: &Shared, message: Message<'static>) -> Result<(), SendError> {
+    let mut connection = shared.connection();
+    pool::attach_buffer(&mut connection);
+    // Copied where `queue` copies.
+    let sent = match &message {
+        Message::Text(text) if text.len() <= COPY_UP_TO => connection.relay(Message::from(&**text)),
+        Message::Binary(data) if data.len() <= COPY_UP_TO => connection.relay(Message::from(&**data)),
+        _ => connection.relay(message),
+    };
+    match sent {
+        Ok(_) => shared.count_sent(),
+        // Too much waits behind an unfinished message.
+        Err(SendError::FragmentOrder) => return Err(SendError::Full),
+        Err(error) => return Err(error),
+    }
+    Ok(())
 }

@@ -43,7 +43,7 @@ impl Server {
     /// Returns the next connection, or `None` if the server does not listen.
     pub(crate) async fn admit(&self) -> Option<Admitted> {
         loop {
-            listener!(self.inner.accept_notify.0 => notified);
+            listener!(self.inner.accept_notify.event => notified);
             match self.attempt() {
                 Attempt::Admitted(admitted) => return Some(admitted),
                 Attempt::NotListening => return None,
@@ -61,6 +61,7 @@ impl Server {
     }
 
     fn attempt(&self) -> Attempt {
+        let _held = self.inner.accept_notify.hold();
         let mut state = self.inner.state();
         let State { phase, admission, .. } = &mut *state;
         let Phase::Serving(run) = phase else { return Attempt::NotListening };

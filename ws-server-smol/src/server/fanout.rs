@@ -46,6 +46,7 @@ impl Server {
         let now = clock::now();
         let ends_message = frame.ends_message();
         let mut latest = self.inner.latest();
+        let mut woken = Vec::with_capacity(to.len());
         let reached = to.iter().filter(|shared| {
             let mut connection = shared.connection();
             let delivered = slow.deliver(now, shared.id, &mut connection, frame, &mut latest);
@@ -54,10 +55,14 @@ impl Server {
             }
             drop(connection);
             if matches!(delivered, Delivered::Queued | Delivered::Closed) {
-                shared.wakers.driver.wake();
+                woken.push(*shared);
             }
             delivered.reaches()
         });
-        reached.count()
+        let reached = reached.count();
+        drop(latest);
+        // A woken task may call the server.
+        woken.iter().for_each(|shared| shared.wakers.wake_driver());
+        reached
     }
 }

@@ -2,6 +2,8 @@
 
 use crate::clock;
 use crate::ids::ConnectionId;
+pub(crate) use crate::server::slot::Nested;
+use crate::server::slot::{Busy, Call};
 use crate::server::{Phase, Server};
 use ws_host::topics::{Delivered, flush_latest};
 use ws_proto::{Closed, Event};
@@ -31,7 +33,7 @@ impl Membership {
             state.admission.handshake_done();
             if was_at_limit {
                 drop(state);
-                self.server.inner.accept_notify.0.notify(usize::MAX);
+                self.server.inner.accept_notify.notify();
             }
         }
     }
@@ -45,7 +47,7 @@ impl Membership {
             state.websockets += 1;
         }
         drop(state);
-        self.server.extend(|extension| extension.opened(&self.server, self.id));
+        self.server.notify_extension(Call::Opened(self.id), Busy::Wait);
     }
 
     /// Acts on an event before the application gets it.
@@ -56,14 +58,10 @@ impl Membership {
         }
     }
 
-    /// Returns what the extension leaves of an event for the application.
-    pub(crate) fn filter(&self, event: Event<'static>) -> Option<Event<'static>> {
-        let mut event = Some(event);
-        self.server.extend(|extension| {
-            event = extension.filter(&self.server, self.id, event.take()?);
-            Some(())
-        });
-        event
+    /// Returns what the extension leaves of an event for the application; an error if the extension itself polls the
+    /// connection.
+    pub(crate) fn filter(&self, event: Event<'static>) -> Result<Option<Event<'static>>, Nested> {
+        self.server.filter(self.id, event)
     }
 
     /// The outbox has drained: sends the frames kept for a slow peer, as far as it takes them.
@@ -91,10 +89,16 @@ impl Membership {
         self.server.inner.extension.get().is_some()
     }
 
-    /// The WebSocket has ended.
-    pub(crate) fn closed(&self, closed: &Closed) {
+    /// The WebSocket has ended. The extension sees that before the application, so this waits for it.
+    pub(crate) fn closed(&self, closed: Box<Closed>) {
         self.leave();
-        self.server.extend(|extension| extension.closed(&self.server, self.id, closed));
+        self.server.notify_extension(Call::Closed(self.id, closed), Busy::Wait);
+    }
+
+    /// The WebSocket was dropped while open. This waits for no other thread.
+    pub(crate) fn dropped(&self, closed: Box<Closed>) {
+        self.leave();
+        self.server.notify_extension(Call::Closed(self.id, closed), Busy::Queue);
     }
 
     /// Removes the connection from the server, unless that is already done or the stopping server has cut it.
@@ -102,14 +106,14 @@ impl Membership {
         let inner = &self.server.inner;
         let mut state = inner.state();
         let was_at_limit = state.admission.at_handshake_limit();
-        if state.remove(self.id).is_none() {
-            return;
-        }
+        let Some(member) = state.remove(self.id) else { return };
         let stopping = matches!(state.phase, Phase::Stopping(_));
         drop(state);
+        // It may own tasks, as their wakers.
+        drop(member);
         inner.latest().forget(self.id);
         if was_at_limit {
-            inner.accept_notify.0.notify(usize::MAX);
+            inner.accept_notify.notify();
         }
         if stopping {
             inner.ended.notify(usize::MAX);
@@ -120,6 +124,7 @@ impl Membership {
 impl Drop for Membership {
     fn drop(&mut self) {
         self.leave();
-        self.server.inner.state().topics.forget(self.id);
+        // Not before the extension has seen the end.
+        self.server.notify_extension(Call::Forget(self.id), Busy::Queue);
     }
 }

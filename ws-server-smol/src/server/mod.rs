@@ -2,8 +2,10 @@
 
 pub(crate) mod accept;
 mod connections;
+mod extending;
 mod fanout;
 pub(crate) mod membership;
+mod slot;
 mod stop;
 mod stopping;
 pub(crate) mod topics;
@@ -11,7 +13,9 @@ pub(crate) mod topics;
 use crate::driver::shared::Shared;
 use crate::driver::sleep::Sleep;
 use crate::extension::{AlreadyExtended, Extension};
+use crate::gate::Gate;
 use crate::ids::ConnectionId;
+use crate::server::slot::Slot;
 use crate::server::stopping::Stopping;
 use crate::sys::listener::{Accept, AsyncListener};
 use crate::sys::socket::SocketHandle;
@@ -71,22 +75,39 @@ struct Inner {
     /// Notified when a connection is gone while the server stops.
     ended: Event,
     sleep: Arc<Sleep>,
-    extension: OnceLock<Mutex<Box<dyn Extension>>>,
+    extension: OnceLock<Slot>,
 }
 
 /// Notifies all tasks that wait for a connection: one may be ready, or the server has changed.
 ///
 /// Listeners are polled with this as their waker, so several tasks may accept, and a cancelled task loses no wake-up.
 #[derive(Default)]
-struct AcceptNotify(Event);
+struct AcceptNotify {
+    event: Event,
+    /// Held while the server is locked and its listeners are polled.
+    gate: Gate,
+}
+
+impl AcceptNotify {
+    fn notify(&self) {
+        if self.gate.passes(1) {
+            self.event.notify(usize::MAX);
+        }
+    }
+
+    /// Holds notifications back until the server is unlocked: declare it first.
+    fn hold(&self) -> impl Drop {
+        self.gate.hold(|_| _ = self.event.notify(usize::MAX))
+    }
+}
 
 impl Wake for AcceptNotify {
     fn wake(self: Arc<Self>) {
-        self.0.notify(usize::MAX);
+        self.notify();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.notify(usize::MAX);
+        self.notify();
     }
 }
 
@@ -195,7 +216,7 @@ impl Server {
                 // A woken task may call the server, so release the lock first.
                 let all: Vec<_> =
                     inner.state().members.values().map(|member| member.shared.clone()).collect();
-                all.iter().for_each(|shared| shared.wakers.driver.wake());
+                all.iter().for_each(|shared| shared.wakers.wake_driver());
             }
         });
         Self { inner }
@@ -277,7 +298,7 @@ impl Server {
             failures: AcceptFailures::default(),
         });
         drop(state);
-        self.inner.accept_notify.0.notify(usize::MAX);
+        self.inner.accept_notify.notify();
         self.inner.ended.notify(usize::MAX);
         Ok(())
     }
@@ -291,13 +312,13 @@ impl Server {
     /// Sets a hook for when the server begins to stop, after the extension and before any client gets a Close: all
     /// clients are still connected. It replaces the previous hook.
     pub fn before_stop(&self, hook: impl FnMut(&Server) + Send + 'static) {
-        self.inner.state().before_stop = Some(Box::new(hook));
+        let _previous = self.inner.state().before_stop.replace(Box::new(hook));
     }
 
     /// Sets a hook for when a connection cannot be accepted, for lack of descriptors or memory, say. It is called once,
     /// until one is accepted again; meanwhile accepting is retried ten times a second, and peers wait in the kernel.
     pub fn on_accept_failed(&self, hook: impl Fn(&io::Error) + Send + Sync + 'static) {
-        self.inner.state().accept_failed = Some(Arc::new(hook));
+        let _previous = self.inner.state().accept_failed.replace(Arc::new(hook));
     }
 
     /// Sets the extension of this server, permanently.
@@ -305,7 +326,7 @@ impl Server {
     /// # Errors
     /// [`AlreadyExtended`]: the first one stays.
     pub fn set_extension(&self, extension: impl Extension + 'static) -> Result<(), AlreadyExtended> {
-        self.inner.extension.set(Mutex::new(Box::new(extension))).map_err(|_| AlreadyExtended)
+        self.inner.extension.set(Slot::new(Box::new(extension))).map_err(|_| AlreadyExtended)
     }
 
     /// Whether the server listens.
@@ -352,12 +373,6 @@ impl Server {
         let Some(run) = state.run() else { return Vec::new() };
         listen::urls(run.listeners.iter().filter_map(AsyncListener::local_addr), path)
     }
-
-    /// Calls the extension, if any.
-    fn extend<T>(&self, call: impl FnOnce(&mut dyn Extension) -> T) -> Option<T> {
-        let mut extension = self.inner.extension.get()?.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(call(&mut **extension))
-    }
 }
 
 impl fmt::Debug for Server {
@@ -372,7 +387,7 @@ fn failed(error: io::Error) -> ListenError {
 
 impl Inner {
     fn state(&self) -> MutexGuard<'_, State> {
-        // No application code runs under this lock.
+        // No application code runs under this lock, and no application value is dropped.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -7,6 +7,7 @@
 //! ```
 
 use crate::clock::{self, until};
+use crate::server::slot::{Busy, Call};
 use crate::server::stopping::Stopping;
 use crate::server::{BeforeStop, Phase, Server};
 use event_listener::listener;
@@ -24,8 +25,13 @@ struct Hooks<'s> {
 impl Drop for Hooks<'_> {
     fn drop(&mut self) {
         if let Some(hook) = self.before_stop.take() {
-            // The hook may have set another.
-            self.server.inner.state().before_stop.get_or_insert(hook);
+            let mut state = self.server.inner.state();
+            // The hook may have set another; then this one is dropped, after the lock is released.
+            let _previous = match &state.before_stop {
+                Some(_) => Some(hook),
+                None => state.before_stop.replace(hook),
+            };
+            drop(state);
         }
         self.server.continue_stopping();
     }
@@ -57,7 +63,7 @@ impl Server {
     pub async fn stop_with(&self, stop: Stop) {
         if self.begin_stop(&stop) {
             let mut hooks = Hooks { server: self, before_stop: None };
-            self.extend(|extension| extension.stopping(self));
+            self.notify_extension(Call::Stopping, Busy::Wait);
             hooks.before_stop = self.inner.state().before_stop.take();
             if let Some(hook) = &mut hooks.before_stop {
                 hook(self);
@@ -81,7 +87,7 @@ impl Server {
                 // The hooks run before the clients get a Close.
                 state.phase = Phase::Stopping(Stopping::new(stop.clone(), VecDeque::new()));
                 drop(state);
-                self.inner.accept_notify.0.notify(usize::MAX);
+                self.inner.accept_notify.notify();
                 true
             }
             Phase::Stopping(stopping) => {
