@@ -19,6 +19,7 @@ impl Gate {
 
     /// Holds all wake-ups back until the holder is dropped, which then passes those to `wake` that came meanwhile.
     /// Declare it before the lock that it is for, and do not nest it.
+    #[inline]
     pub(crate) fn hold<F: Fn(u32)>(&self, wake: F) -> Holder<'_, F> {
         self.0.fetch_add(HOLDER, SeqCst);
         Holder { gate: self, wake }
@@ -31,12 +32,22 @@ pub(crate) struct Holder<'g, F: Fn(u32)> {
 }
 
 impl<F: Fn(u32)> Drop for Holder<'_, F> {
+    #[inline]
     fn drop(&mut self) {
-        let release = |now: u32| Some(now.saturating_sub(HOLDER) & !WAKE_UPS);
-        let before = self.gate.0.fetch_update(SeqCst, SeqCst, release).unwrap_or_else(|now| now);
-        // Other holders are on other threads, which release their locks.
+        let before = self.gate.0.fetch_sub(HOLDER, SeqCst);
         if before & WAKE_UPS > 0 {
-            (self.wake)(before & WAKE_UPS);
+            self.wake_held_back();
+        }
+    }
+}
+
+impl<F: Fn(u32)> Holder<'_, F> {
+    /// Other holders are on other threads, which release their locks.
+    #[cold]
+    fn wake_held_back(&self) {
+        let wake_ups = self.gate.0.fetch_and(!WAKE_UPS, SeqCst) & WAKE_UPS;
+        if wake_ups > 0 {
+            (self.wake)(wake_ups);
         }
     }
 }
