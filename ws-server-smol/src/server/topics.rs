@@ -66,6 +66,9 @@ impl Topics<'_> {
 
     /// Sends a frame to all subscribers of a topic, and returns how many got it. The frame is encoded once, and no
     /// other connection is visited. Otherwise as [`Server::broadcast`]: a peer that is too slow is closed.
+    ///
+    /// It queues the frame for every subscriber before it returns. The cost is frames × subscribers, so pack values that
+    /// change together into one message.
     pub fn publish(&self, topic: &str, frame: &Frame) -> usize {
         self.publish_with(topic, frame, SlowPeer::Close)
     }
@@ -94,6 +97,12 @@ impl Topics<'_> {
     /// 256); zero allows no topics.
     pub fn set_limits(&self, per_connection: usize, name_len: usize) {
         self.server.inner.state().topics.set_limits(per_connection, name_len);
+    }
+
+    /// Sets for how many keys [`SlowPeer::Latest`] keeps a message for one slow peer (default 4,096); one more closes the
+    /// peer with 1013. What is kept already stays.
+    pub fn set_key_limit(&self, keys_per_peer: usize) {
+        self.server.inner.latest().set_key_limit(keys_per_peer);
     }
 
     /// Sends a frame to these clients, and returns how many got it; clients that are not open are skipped. Otherwise as
