@@ -224,7 +224,8 @@ impl Connection {
             Stage::Draining(draining) if draining.is_orderly() => draining.period.as_mut(),
             _ => None,
         };
-        let Some(period) = period.filter(|period| is_pending && u128::from(sent - period.sent) >= enough) else {
+        let Some(period) = period.filter(|period| is_pending && u128::from(sent - period.sent) >= enough)
+        else {
             return false;
         };
         *period = Period { since: now, sent };
