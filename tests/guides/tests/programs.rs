@@ -227,7 +227,9 @@ fn the_preferred_subprotocol_is_selected() -> Result<()> {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_sends_1001_to_every_client() -> Result<()> {
-    for mut program in [program!("ctrl_c")?, program!("ctrl_c_async")?, program!("tokio_server")?] {
+    for mut program in
+        [program!("ctrl_c")?, program!("ctrl_c_poll")?, program!("ctrl_c_async")?, program!("tokio_server")?]
+    {
         let (mut one, mut other) = (program.connect()?, program.connect()?);
         one.send(Message::text("hello"))?;
         assert_eq!(text(&mut one)?, "hello");

@@ -74,7 +74,9 @@ fn every_link_between_files_resolves() -> io::Result<()> {
     let folder = Path::new(HERE).join("../../docs");
     let root = Path::new(HERE).join("../..");
     let mut guides: Vec<_> = guides()?.into_iter().map(|(name, text)| (folder.join(name), text)).collect();
-    for name in ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "tests/README.md"] {
+    for name in
+        ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "tests/README.md"]
+    {
         guides.push((root.join(name), fs::read_to_string(root.join(name))?));
     }
     for (path, text) in guides {
