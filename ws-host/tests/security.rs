@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 use ws_host::server::{Admission, ServerConfig};
-use ws_host::topics::{TopicError, Topics};
+use ws_host::topics::{LatestByKey, TopicError, Topics};
 use ws_proto::{Config, Heartbeat, HeartbeatKind};
 
 /// The root of the workspace; its files are read at run time, not compiled in.
@@ -126,6 +126,8 @@ fn of_the_server() -> BTreeMap<&'static str, String> {
         Err(TopicError::NameTooLong { limit }) => limit,
         other => panic!("{other:?}"),
     };
+    let mut latest = LatestByKey::default();
+    let keys = (0..).take_while(|n| latest.keep((), &n.to_string(), ())).count();
     settings.extend([
         ("max_connections", count(config.get_max_connections() as u64)),
         ("max_per_address", config.get_max_per_address().map_or("none".to_owned(), |n| count(n as u64))),
@@ -133,6 +135,7 @@ fn of_the_server() -> BTreeMap<&'static str, String> {
         ("memory_limit", config.get_memory_limit().map_or("none".to_owned(), |n| bytes(n as u64))),
         ("topics of a connection", count(most as u64)),
         ("a topic's name", bytes(longest as u64)),
+        ("keys kept for a slow peer", count(keys as u64)),
     ]);
     settings
 }

@@ -379,10 +379,7 @@ fn closed_explains_itself_in_a_sentence() {
     feed(&mut server, now, &frame(true, FIN | TEXT, b"eleven byte"));
     let Some(Event::Closed(closed)) = end(&mut server, now).pop() else { panic!("no end") };
     let sentence = closed.to_string();
-    assert!(
-        sentence.contains("over the limit of 10 bytes; raise it with Config::message_limit"),
-        "{sentence}"
-    );
+    assert!(sentence.contains("over the limit of 10 bytes; raise message_limit"), "{sentence}");
     assert!(sentence.contains("; sent close 1009; 17 bytes in, "), "{sentence}");
 
     let mut pair = Pair::new(Config::client(), Config::server());

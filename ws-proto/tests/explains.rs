@@ -41,7 +41,7 @@ fn protocol_errors_explain_themselves() {
         (ProtocolError::CloseCodeInvalid(999), "999", 1002),
         (ProtocolError::CloseReasonNotUtf8, "UTF-8", 1007),
         (ProtocolError::TextNotUtf8, "UTF-8", 1007),
-        (ProtocolError::MessageTooBig { limit: 77 }, "77 bytes; raise it with Config::message_limit", 1009),
+        (ProtocolError::MessageTooBig { limit: 77 }, "77 bytes; raise message_limit", 1009),
         (ProtocolError::Flood { limit: 55 }, "55", 1008),
     ] {
         assert_explains(&error, names);
@@ -65,12 +65,16 @@ fn http_errors_explain_themselves() {
         (RequestError::MethodNotImplemented, "method", 501),
         (RequestError::Expectation, "100-continue", 417),
         (RequestError::HostNotAllowed("a.example".into()), "\"a.example\"", 421),
-        (RequestError::HostNotAllowed("a.example".into()), "Config::allow_host", 421),
+        (RequestError::HostNotAllowed("a.example".into()), "allow it with allow_host", 421),
         (RequestError::OriginNotAllowed("http://b.example".into()), "http://b.example", 403),
-        (RequestError::OriginNotAllowed("http://b.example".into()), "Config::allow_origin", 403),
-        (RequestError::OriginNotAllowed("null".into()), "Access::allow_null_origin", 403),
-        (RequestError::OriginNotAllowed("file://".into()), "Config::allow_file_origin", 403),
-        (RequestError::OriginNotAllowed("moz-extension://1f".into()), "Config::allow_scheme", 403),
+        (RequestError::OriginNotAllowed("http://b.example".into()), "allow it with allow_origin", 403),
+        (RequestError::OriginNotAllowed("null".into()), "allow it with allow_null_origin", 403),
+        (RequestError::OriginNotAllowed("file://".into()), "allow it with allow_file_origin", 403),
+        (
+            RequestError::OriginNotAllowed("moz-extension://1f".into()),
+            "all of its scheme with allow_scheme",
+            403,
+        ),
         (RequestError::OriginWithoutHost, "name its host", 403),
         (RequestError::UpgradeNotGet, "GET", 405),
         (RequestError::WebSocketVersion, "13", 426),
@@ -83,6 +87,7 @@ fn http_errors_explain_themselves() {
     }
     for (error, names) in [
         (ResponseError::Malformed("the status line"), "the status line"),
+        (ResponseError::Eof, "ended the connection before it had answered"),
         (ResponseError::HeadTooLarge, "too large"),
         (ResponseError::Refused(Box::new(refused)), "403 Forbidden"),
         (ResponseError::AcceptInvalid("Upgrade is not websocket"), "Upgrade is not websocket"),

@@ -81,7 +81,7 @@ fn the_latest_message_per_key_is_kept_until_there_is_room() {
     for (key, byte) in [("x", b'c'), ("y", b'd'), ("x", b'e')] {
         assert_eq!(rig.deliver(latest(key), byte, 60), Delivered::Kept);
     }
-    assert_eq!(rig.release(), [(b'd', Delivered::Kept), (b'e', Delivered::Kept)], "it is still behind");
+    assert_eq!(rig.release(), [], "it is still behind");
     assert_eq!(rig.drain(), b"ab");
     assert_eq!(rig.deliver(latest("z"), b'f', 60), Delivered::Kept, "after earlier kept messages");
     let order = [(b'd', Delivered::Queued), (b'e', Delivered::Queued), (b'f', Delivered::Queued)];
@@ -100,13 +100,36 @@ fn a_message_without_room_is_kept_too() {
 }
 
 #[test]
-fn too_many_keys_close_a_peer_and_a_closed_peer_keeps_nothing() {
+fn messages_that_do_not_fit_stay_kept_in_order() {
     let mut rig = Rig::new();
     rig.deliver(SlowPeer::Close, b'a', 200);
-    for key in 0..1024 {
-        assert_eq!(rig.deliver(SlowPeer::Latest(&key.to_string()), b'b', 1), Delivered::Kept);
+    for (key, byte) in [("x", b'b'), ("y", b'c'), ("z", b'd')] {
+        assert_eq!(rig.deliver(SlowPeer::Latest(key), byte, 100), Delivered::Kept);
     }
-    assert_eq!(rig.deliver(SlowPeer::Latest("one more"), b'c', 1), Delivered::Closed);
-    assert_eq!(rig.deliver(SlowPeer::Latest("0"), b'd', 1), Delivered::NotOpen);
-    assert_eq!(close_code(&take_output(&mut rig.server, rig.now)), Some(1013));
+    assert_eq!(rig.drain(), b"a");
+    let two = [(b'b', Delivered::Queued), (b'c', Delivered::Queued)];
+    assert_eq!(rig.release(), two, "the second exceeds the high mark");
+    assert_eq!(rig.deliver(SlowPeer::Latest("x"), b'e', 100), Delivered::Kept);
+    assert_eq!(rig.drain(), b"bc");
+    assert_eq!(rig.release(), [(b'd', Delivered::Queued), (b'e', Delivered::Queued)]);
+}
+
+#[test]
+fn one_key_over_the_limit_closes_a_peer_and_a_closed_peer_keeps_nothing() {
+    for (set, limit) in [(None, 4096), (Some(2), 2), (Some(0), 0)] {
+        let mut rig = Rig::new();
+        if let Some(set) = set {
+            rig.newest.set_key_limit(set);
+        }
+        rig.deliver(SlowPeer::Close, b'a', 200);
+        for key in 0..limit {
+            assert_eq!(rig.deliver(SlowPeer::Latest(&key.to_string()), b'b', 1), Delivered::Kept);
+        }
+        if limit > 0 {
+            assert_eq!(rig.deliver(SlowPeer::Latest("0"), b'b', 1), Delivered::Kept, "it is no further key");
+        }
+        assert_eq!(rig.deliver(SlowPeer::Latest("one more"), b'c', 1), Delivered::Closed);
+        assert_eq!(rig.deliver(SlowPeer::Latest("0"), b'd', 1), Delivered::NotOpen);
+        assert_eq!(close_code(&take_output(&mut rig.server, rig.now)), Some(1013));
+    }
 }

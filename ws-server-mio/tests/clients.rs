@@ -364,7 +364,7 @@ fn an_eof_in_the_handshake_is_a_failed_attempt() {
     let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
     rig.until("its coming", |_| listener.accept().is_ok());
     match rig.failed(client) {
-        ConnectError::Handshake(ResponseError::Malformed(_)) | ConnectError::Lost(_) => {}
+        ConnectError::Handshake(ResponseError::Eof) | ConnectError::Lost(_) => {}
         other => panic!("{other:?}"),
     }
     assert!(rig.events.client_closed.is_empty());

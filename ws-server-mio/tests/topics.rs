@@ -148,18 +148,23 @@ fn values_kept_for_a_peer_are_dropped_with_it() {
 }
 
 #[test]
-fn a_peer_behind_on_too_many_keys_is_closed() {
-    let mut rig = Rig::new(slow_config());
-    let (_slow, id, _) = congested(&mut rig);
-    let connections = rig.endpoint.connections();
-    let frame = Frame::text("x");
-    let mut keys = 0;
-    while connections.topics().send_to_with(&frame, SlowPeer::Latest(&keys.to_string()), [id]) == 1 {
-        keys += 1;
-        assert!(keys <= 1024);
+fn a_peer_behind_on_as_many_keys_as_allowed_stays_and_with_one_more_is_closed() {
+    for (set, limit) in [(None, 4096), (Some(3), 3)] {
+        let mut rig = Rig::new(slow_config());
+        let (_slow, id, _) = congested(&mut rig);
+        let connections = rig.endpoint.connections();
+        if let Some(set) = set {
+            connections.topics().set_key_limit(set);
+        }
+        let frame = Frame::text("x");
+        for key in (0..limit).chain(0..limit) {
+            let slow = SlowPeer::Latest(&key.to_string());
+            assert_eq!(connections.topics().send_to_with(&frame, slow, [id]), 1, "{key}");
+        }
+        assert_eq!(connections.state(id), ws_server_mio::State::Open);
+        assert_eq!(connections.topics().send_to_with(&frame, SlowPeer::Latest("more"), [id]), 0);
+        assert_eq!(connections.send(id, &frame), Err(SendError::NotOpen));
     }
-    assert_eq!(keys, 1024);
-    assert_eq!(connections.send(id, &frame), Err(SendError::NotOpen));
 }
 
 #[test]

@@ -512,7 +512,7 @@ fn an_eof_in_the_handshake_is_a_failed_attempt() {
         let (_, failure) = future::zip(ends, connect(url, ClientConfig::new())).await;
         let failure = failure.unwrap_err();
         assert!(
-            matches!(failure, ConnectError::Handshake(ResponseError::Malformed(_)) | ConnectError::Lost(_)),
+            matches!(failure, ConnectError::Handshake(ResponseError::Eof) | ConnectError::Lost(_)),
             "{failure:?}"
         );
     });

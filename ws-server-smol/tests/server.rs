@@ -356,6 +356,31 @@ fn a_slow_peer_gets_the_newest_of_each_key_or_is_closed_if_it_may_miss_nothing()
     });
 }
 
+#[test]
+fn a_slow_peer_may_be_behind_on_as_many_keys_as_allowed_and_not_on_one_more() {
+    for (set, limit) in [(None, 4096), (Some(3), 3)] {
+        let config = ServerConfig::new().outbox(1 << 10, 4 << 10, 64 << 10);
+        with_echo(config, async |server| {
+            if let Some(set) = set {
+                server.topics().set_key_limit(set);
+            }
+            let mut ws = client(server).await;
+            assert_eq!(ask(&mut ws, "here").await, "here");
+            let id = server.ids()[0];
+            server.send(id, "x".repeat(5_000)).unwrap();
+            let frame = Frame::text("x");
+            for key in (0..limit).chain(0..limit) {
+                let slow = SlowPeer::Latest(&key.to_string());
+                assert_eq!(server.topics().send_to_with(&frame, slow, [id]), 1, "{key}");
+            }
+            assert_eq!(server.state(id), State::Open);
+            assert_eq!(server.topics().send_to_with(&frame, SlowPeer::Latest("more"), [id]), 0);
+            while let Some(Ok(_)) = ws.next().await {}
+            assert_eq!(ws.closed().unwrap().code, CloseCode::TRY_AGAIN_LATER);
+        });
+    }
+}
+
 /// Records what it receives, and keeps messages that begin with "!".
 #[derive(Clone, Default)]
 struct Witness(Arc<Mutex<Vec<String>>>);

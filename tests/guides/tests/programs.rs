@@ -233,9 +233,13 @@ fn the_preferred_subprotocol_is_selected() -> Result<()> {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_sends_1001_to_every_client() -> Result<()> {
-    for mut program in
-        [program!("ctrl_c")?, program!("ctrl_c_async")?, program!("tokio_server")?, program!("tokio_engine")?]
-    {
+    for mut program in [
+        program!("ctrl_c")?,
+        program!("ctrl_c_poll")?,
+        program!("ctrl_c_async")?,
+        program!("tokio_server")?,
+        program!("tokio_engine")?,
+    ] {
         let (mut one, mut other) = (program.connect()?, program.connect()?);
         one.send(Message::text("hello"))?;
         assert_eq!(text(&mut one)?, "hello");

@@ -31,6 +31,9 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// the whole, so that the clients of a restarting server do not all reconnect at once (RFC 6455 §7.2.3). A
 /// server that rejects with `Retry-After` gets at least the delay it requests: [`retry_after`].
 ///
+/// Everything is retried except what [`is_final`](Self::is_final) lists. So is an answer of 200 or 503, or a 101 with a wrong
+/// `Sec-WebSocket-Accept`: the next answer may come from the right program.
+///
 /// ```
 /// use std::time::Duration;
 /// use ws_proto::CloseCode;
@@ -298,6 +301,16 @@ mod tests {
             (closed(1006, Initiator::Local, Some(Error::Timeout(Timeout::Close))), true),
             (closed(1006, Initiator::Local, Some(Error::Timeout(Timeout::Heartbeat))), false),
             (closed(1006, Initiator::Local, Some(Error::Timeout(Timeout::Output))), false),
+            (refused(200, "0"), false),
+            (
+                closed(
+                    1006,
+                    Initiator::Local,
+                    Some(ResponseError::AcceptInvalid("Sec-WebSocket-Accept").into()),
+                ),
+                false,
+            ),
+            (closed(1006, Initiator::Local, Some(ResponseError::Eof.into())), false),
             (refused(301, "0"), true),
             (refused(401, "0"), true),
             (refused(404, "0"), true),

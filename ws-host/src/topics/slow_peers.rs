@@ -19,9 +19,18 @@ pub enum SlowPeer<'k> {
     /// Over the high mark of its outbox, keep only the latest message of each key, and send it once the peer has
     /// drained. For the state of many things: a cursor for each user, a price for each product.
     ///
-    /// Below the high mark everything is queued, however old, and bytes that the kernel has taken (often some megabytes)
-    /// cannot be recalled. For messages that are sent many times a second, lower the marks to a few messages, with
-    /// [`ServerConfig::outbox`](crate::server::ServerConfig::outbox): the default of 1 MiB holds minutes of small ones.
+    /// Below the high mark everything is queued, however old, and what the systems of both ends have taken cannot be
+    /// recalled. Here that is at most 64 KiB of unsent output on Linux and Android, and elsewhere the send buffer, often some
+    /// megabytes; there it is the receive buffer, which fills up to some megabytes if the program does not read. A slow peer
+    /// sees a value late by the high mark and those buffers, divided by its rate.
+    ///
+    /// So for messages that are sent many times a second, lower the marks to a few messages with
+    /// [`ServerConfig::outbox`](crate::server::ServerConfig::outbox), such as `outbox(4 << 10, 16 << 10, 1 << 20)`: the
+    /// default of 1 MiB holds minutes of small ones.
+    ///
+    /// Messages are kept for 4,096 keys of a peer at most, or as many as the adapter's `Topics::set_key_limit` says; one
+    /// more closes the peer with 1013. Each takes about 100 bytes and its key. The messages themselves are shared by all
+    /// peers for which they are kept.
     Latest(&'k str),
 }
 
@@ -81,8 +90,8 @@ impl SlowPeer<'_> {
     }
 }
 
-/// Sends the frames kept for a connection, once it has drained; those it does not accept yet are kept
-/// again. `report` is called with each frame and its outcome.
+/// Sends the frames kept for a connection, once it has drained; those it does not accept yet stay kept. `report` is
+/// called with each other frame and its outcome.
 pub fn flush_latest<Id: Copy + Eq + Hash>(
     now: Moment,
     id: Id,
@@ -90,13 +99,19 @@ pub fn flush_latest<Id: Copy + Eq + Hash>(
     latest: &mut LatestByKey<Id, Frame>,
     mut report: impl FnMut(&Frame, Delivered),
 ) {
-    if !latest.has(id) {
-        return;
-    }
-    for (key, frame) in latest.take(id) {
-        let delivered = SlowPeer::Latest(&key).deliver(now, id, connection, &frame, latest);
-        report(&frame, delivered);
-    }
+    latest.flush(id, |frame| {
+        if connection.state() == State::Open && connection.is_congested() {
+            return false;
+        }
+        let delivered = match connection.send_shared(frame) {
+            Ok(_) => Delivered::Queued,
+            Err(SendError::Full) if connection.is_congested() => return false,
+            Err(SendError::Full) => close_slow(now, connection),
+            Err(_) => Delivered::NotOpen,
+        };
+        report(frame, delivered);
+        true
+    });
 }
 
 fn keep<Id: Copy + Eq + Hash>(

@@ -51,10 +51,8 @@ fn about_origin(text: &str, cors: bool) -> &'static str {
     let scheme = text.split(':').next().unwrap_or_default();
     match text {
         "*" if cors => "Cors::any_origin lets pages of every origin read",
-        "*" => "Access::allow_any_origin admits pages of every origin",
-        _ if text.eq_ignore_ascii_case("null") && !cors => {
-            "Access::allow_null_origin admits pages that hide theirs"
-        }
+        "*" => "allow_any_origin admits pages of every origin",
+        _ if text.eq_ignore_ascii_case("null") && !cors => "allow_null_origin admits pages that hide theirs",
         _ if scheme.eq_ignore_ascii_case("file") && !cors => {
             "allow_file_origin admits the HTML files of this machine"
         }
@@ -89,7 +87,7 @@ fn about_scheme(text: &str) -> &'static str {
             "it would admit strangers; list each origin with allow_origin"
         }
         _ if is_opaque(&text.to_ascii_lowercase()) => {
-            "its pages have the origin null, which Access::allow_null_origin admits"
+            "its pages have the origin null, which allow_null_origin admits"
         }
         _ => "give allow_scheme a name such as moz-extension, without colon and slashes",
     }

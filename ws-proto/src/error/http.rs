@@ -68,14 +68,15 @@ impl fmt::Display for RequestError {
             Self::TargetTooLong => f.write_str("the request target is too long"),
             Self::HeadTooLarge => f.write_str("the request head is too large"),
             Self::BodyTooLarge => f.write_str("the request body is too large"),
-            Self::VersionNotSupported => f.write_str("only HTTP/1.0 and HTTP/1.1 are supported"),
+            Self::VersionNotSupported => {
+                f.write_str("only HTTP/1.1 is supported, and HTTP/1.0 for requests without an upgrade")
+            }
             Self::TransferCoding => f.write_str("no transfer coding but chunked is supported"),
             Self::MethodNotImplemented => f.write_str("this method is not implemented"),
             Self::Expectation => f.write_str("no expectation but 100-continue can be met"),
-            Self::HostNotAllowed(host) => write!(
-                f,
-                "the host {host:?} is not one of this server's; if it is, allow it with ServerConfig::allow_host"
-            ),
+            Self::HostNotAllowed(host) => {
+                write!(f, "the host {host:?} is not one of this server's; if it is, allow it with allow_host")
+            }
             Self::OriginNotAllowed(origin) => write!(
                 f,
                 "the origin {origin:?} may not use this server; if it may, allow it with {}",
@@ -101,6 +102,8 @@ impl std::error::Error for RequestError {}
 pub enum ResponseError {
     /// The response breaks the grammar of HTTP/1.1, in the named part.
     Malformed(&'static str),
+    /// The server ended the connection before its response, or within its head.
+    Eof,
     /// The head of the response is over the limit.
     HeadTooLarge,
     /// The server answered with a status other than 101: its whole answer, with as much of the body as the limit
@@ -114,6 +117,7 @@ impl fmt::Display for ResponseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(what) => write!(f, "malformed response: {what}"),
+            Self::Eof => f.write_str("the server ended the connection before it had answered the handshake"),
             Self::HeadTooLarge => f.write_str("the head of the response is too large"),
             Self::Refused(response) => write!(f, "the server answered {}", response.status()),
             Self::AcceptInvalid(what) => write!(f, "the server's handshake is wrong: {what}"),
@@ -141,11 +145,9 @@ fn rule_for(origin: &str) -> &'static str {
     let is_of =
         |scheme: &str| origin.split_once("://").is_some_and(|(its, _)| its.eq_ignore_ascii_case(scheme));
     match origin {
-        "null" => "Access::allow_null_origin, which admits every page that hides its origin",
-        "file://" => "ServerConfig::allow_file_origin",
-        _ if ["http", "https", "file"].into_iter().any(is_of) || !origin.contains("://") => {
-            "ServerConfig::allow_origin"
-        }
-        _ => "ServerConfig::allow_origin, or all of its scheme with ServerConfig::allow_scheme",
+        "null" => "allow_null_origin, which admits every page that hides its origin",
+        "file://" => "allow_file_origin",
+        _ if ["http", "https", "file"].into_iter().any(is_of) || !origin.contains("://") => "allow_origin",
+        _ => "allow_origin, or all of its scheme with allow_scheme",
     }
 }

@@ -83,7 +83,7 @@ impl fmt::Display for Error {
             Self::Memory { held, limit } => write!(
                 f,
                 "all connections together held {held} bytes, over the limit of {limit}, and this one moved least for \
-                 what it held; raise the limit with ServerConfig::memory_limit"
+                 what it held; raise memory_limit"
             ),
         }
     }
@@ -150,7 +150,7 @@ impl fmt::Display for Timeout {
             Self::Heartbeat => "the peer did not answer the heartbeat",
             Self::Close => "the closing handshake took too long",
             Self::Output => {
-                "the peer stopped reading what was sent to it, or took less than Config::min_output_rate requires"
+                "the peer stopped reading what was sent to it, or took less than min_output_rate requires"
             }
             Self::KeepAlive => "no further request arrived on a kept-alive connection",
         })

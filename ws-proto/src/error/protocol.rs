@@ -110,10 +110,7 @@ impl fmt::Display for ProtocolError {
             Self::ReservedOpcode(opcode) => write!(f, "the peer sent the reserved opcode {opcode:#x}"),
             Self::CloseCodeInvalid(code) => write!(f, "the peer sent the invalid close code {code}"),
             Self::MessageTooBig { limit } => {
-                write!(
-                    f,
-                    "the peer sent a message over the limit of {limit} bytes; raise it with Config::message_limit"
-                )
+                write!(f, "the peer sent a message over the limit of {limit} bytes; raise message_limit")
             }
             Self::CompressionRatio { limit } => {
                 write!(

@@ -95,7 +95,7 @@ impl ClientHttp {
     pub(crate) fn handle_eof(&mut self) -> ResponseError {
         match mem::replace(&mut self.reading, Reading::Done) {
             Reading::Body { response, body } => refused(response, body),
-            _ => Malformed("the server ended the connection without an answer"),
+            _ => Eof,
         }
     }
 

@@ -398,5 +398,14 @@ fn rejection_keeps_its_body_up_to_the_limit() {
             assert_eq!(response.body(), want, "{bytes:.60}");
         }
     }
-    assert!(matches!(client().0.handle_eof(), ResponseError::Malformed(_)));
+}
+
+#[test]
+fn a_connection_ended_before_an_answer_is_no_malformed_answer() {
+    for bytes in ["", "H", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: web"] {
+        let mut client = client().0;
+        let mut bytes = bytes.as_bytes().to_vec();
+        assert!(client.handle_input(&Config::client(), &mut &mut bytes[..]).is_none());
+        assert!(matches!(client.handle_eof(), ResponseError::Eof));
+    }
 }

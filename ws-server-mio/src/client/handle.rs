@@ -63,6 +63,9 @@ impl ClientHandle<'_> {
 
     /// Disconnects: closes the client's connection with 1000 or cancels its attempt, and makes it idle. A running
     /// attempt ends with [`ConnectError::Cancelled`]. [`reconnect`](Self::reconnect) starts again.
+    ///
+    /// [`Closed`](crate::Event::Closed) or [`ConnectFailed`](crate::Event::ConnectFailed) follows, unless the client was
+    /// [`Waiting`](ClientState::Waiting) or idle: then it is idle at once, and no event follows.
     pub fn disconnect(&mut self) {
         let id = self.id;
         let Some(at) = self.connections.clients.get_mut(id) else { return };

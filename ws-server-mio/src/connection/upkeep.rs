@@ -175,6 +175,11 @@ impl Connections {
         true
     }
 
+    /// Whether a connection has more to read or to write now.
+    pub(crate) fn can_transfer(&self) -> bool {
+        !self.readable.is_empty() || !self.dirty.is_empty()
+    }
+
     /// Whether work is left that the kernel does not signal.
     pub(crate) fn has_work(&self) -> bool {
         !self.dirty.is_empty()

@@ -126,6 +126,10 @@ impl Default for Options {
 const MAX_BYTES_PER_VISIT: usize = 4 << 20;
 
 /// How much one turn may do.
+///
+/// A turn visits each connection that has input once. With a [time limit](Self::time) it goes on, round after round, until
+/// all input is read and all output is written as far as peers take it, or the time is spent; the rest waits for the next
+/// turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Budget {
     pub(crate) time: Option<Duration>,
@@ -157,15 +161,18 @@ impl Budget {
         self.time
     }
 
-    /// Sets the most bytes read from one connection before the next has its turn, clamped to 1 B to 4 MiB. It is
-    /// also the size of the loop's receive buffer, clamped to 4 KiB to 256 KiB.
+    /// Sets the most bytes read from one connection before the next is visited, clamped to 1 B to 4 MiB. With a
+    /// [time limit](Self::time), a connection that has more input is visited again after all others, in the same turn, until it
+    /// has sent 4 MiB in it. Without one, it waits for the next turn, except for up to 4 MiB to finish a message.
+    ///
+    /// It is also the size of the loop's receive buffer, clamped to 4 KiB to 256 KiB.
     #[must_use]
     pub fn bytes_per_visit(mut self, bytes: usize) -> Self {
         self.bytes_per_visit = bytes;
         self
     }
 
-    /// The most bytes read from one connection before the next has its turn.
+    /// The most bytes read from one connection before the next is visited.
     pub fn get_bytes_per_visit(&self) -> usize {
         self.bytes_per_visit
     }
@@ -192,6 +199,11 @@ impl Budget {
             bytes_per_visit: self.bytes_per_visit.clamp(1, MAX_BYTES_PER_VISIT),
             accepts: self.accepts.max(1),
         }
+    }
+
+    /// The most rounds of visits in a turn with a time limit, so that a turn ends however long that is.
+    pub(crate) fn rounds(&self) -> usize {
+        MAX_BYTES_PER_VISIT / self.bytes_per_visit
     }
 }
 

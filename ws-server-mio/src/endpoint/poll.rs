@@ -167,6 +167,7 @@ impl Endpoint {
             clock: &self.clock,
             end,
             over: false,
+            rounds: if budgeted.is_some() { self.budget.rounds() } else { 1 },
             events: 0,
             stopped,
             current: None,

@@ -1,4 +1,5 @@
-//! The order of one turn: jobs, accepting, reading, files, timers, writing.
+//! The order of one turn: jobs, accepting, reading, files, timers, writing; then, in the time that is left, reading and
+//! writing again.
 //!
 //! No deadline is checked before pending input is read: a loop that was busy elsewhere finds the answer and the expired
 //! deadline together.
@@ -46,11 +47,25 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             self.step_servers();
         }
         self.step_clients();
+        // All else has had its turn.
+        self.run_further_rounds();
         let Connections { slots, timers, servers, .. } = &mut *self.connections;
         servers.settle();
         slots.free_removed();
         timers.clean(slots.len(), |entry| Connections::is_armed(slots, entry));
         self.finished = true;
+    }
+
+    /// Reads and writes on, in rounds: each connection is visited before any is visited again.
+    fn run_further_rounds(&mut self) {
+        for _ in 1..self.rounds {
+            if self.over || !self.connections.can_transfer() {
+                break;
+            }
+            self.read();
+            self.finish_dirty();
+            self.finish_dirty();
+        }
     }
 
     fn run_jobs(&mut self) {

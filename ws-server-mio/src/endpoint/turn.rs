@@ -33,6 +33,8 @@ pub(crate) struct TurnRun<'e, H> {
     /// The end of the turn's time; `None` reads no clock.
     pub(crate) end: Option<Moment>,
     pub(crate) over: bool,
+    /// The most rounds of visits.
+    pub(crate) rounds: usize,
     pub(crate) events: u32,
     pub(crate) stopped: bool,
     /// The connection that was visited or finished last: a panic of the handler belongs to it.

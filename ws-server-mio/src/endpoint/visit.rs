@@ -17,8 +17,8 @@ const WRITE_EARLY: usize = 8 << 10;
 /// the message is warm, and freed when it is sent.
 const FINISH_MESSAGE: usize = 4 << 20;
 
-/// How much is inflated in a turn for connections that need more than one share.
-const TURN: u64 = 1 << 20;
+/// How much is inflated in a round for connections that need more than one share.
+const ROUND: u64 = 1 << 20;
 
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     pub(crate) fn visit(&mut self, slot: u32) {
@@ -138,8 +138,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
 }
 
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
-    /// Visits each readable connection once: one that is readable again waits for the next turn. Connections that used
-    /// up their share of inflating resume after them, until the kernel must be polled again.
+    /// A round: visits each readable connection once; one that is readable again waits for the next round. Connections
+    /// that used up their share of inflating resume after them.
     pub(crate) fn read(&mut self) {
         if let Some(slot) = self.connections.readable.first_sharing() {
             self.visit_sharing(slot);
@@ -152,7 +152,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             self.visit(slot);
         }
         let mut inflated = 0;
-        while inflated < TURN
+        while inflated < ROUND
             && !self.over
             && let Some(slot) = self.connections.readable.next_sharing()
         {

@@ -16,6 +16,7 @@ mod peer;
 mod remote_peer;
 mod replies;
 mod rng;
+mod rounds;
 mod script;
 mod scripted;
 mod setting;

@@ -40,11 +40,12 @@ impl Script {
         endpoint.connections().listen(Bind::localhost(), config).unwrap()
     }
 
-    /// Reports readiness of the only connection.
+    /// Reports readiness of each connection.
     pub(super) fn report(&self, endpoint: &mut Endpoint, readiness: Readiness) {
-        let mut slot = None;
-        inspect::each_slot(endpoint.connections(), |live| slot = Some(live.id));
-        self.0.lock().unwrap().ready.push((inspect::token(slot.unwrap()), readiness));
+        let ready = &mut self.0.lock().unwrap().ready;
+        let before = ready.len();
+        inspect::each_slot(endpoint.connections(), |live| ready.push((inspect::token(live.id), readiness)));
+        assert!(ready.len() > before);
     }
 }
 

@@ -13,17 +13,19 @@ use ws_server_mio::{Connections, Endpoint, Event, Folder, Options, ServerConfig,
 
 /// A socket with bytes to read and, behind them, an answer.
 #[derive(Clone, Default)]
-struct Fake(Arc<Mutex<State>>);
+pub(super) struct Fake(pub(super) Arc<Mutex<State>>);
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     unwatched: bool,
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     error: Option<io::ErrorKind>,
     /// It accepts no output.
     full: bool,
+    /// How often it was read.
+    pub(super) reads: usize,
     /// What writes were offered.
-    offered: Vec<usize>,
+    pub(super) offered: Vec<usize>,
 }
 
 impl Socket for Fake {
@@ -33,6 +35,7 @@ impl Socket for Fake {
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut state = self.0.lock().unwrap();
+        state.reads += 1;
         let n = state.bytes.len().min(buffer.len());
         if n == 0 {
             return Err(state.error.take().unwrap_or(io::ErrorKind::WouldBlock).into());
@@ -59,7 +62,7 @@ impl Socket for Fake {
 }
 
 /// A server on listeners that yield these sockets one after another, and then none.
-fn serve(
+pub(super) fn serve(
     script: &Script,
     endpoint: &mut Endpoint,
     listeners: Vec<Vec<io::Result<Fake>>>,

@@ -68,6 +68,9 @@ impl Topics<'_> {
     /// other connection is visited. Otherwise as [`Server::broadcast`]: a peer that is too slow is closed with 1013
     /// ([`SlowPeer::Close`]). Where peers cause the messages, as in a chat, one that floods gets all slow readers closed:
     /// limit each with [`ServerConfig::message_rate`](crate::ServerConfig::message_rate).
+    ///
+    /// It queues the frame for every subscriber before it returns. The cost is frames × subscribers, so pack values that
+    /// change together into one message.
     pub fn publish(&self, topic: &str, frame: &Frame) -> usize {
         self.publish_with(topic, frame, SlowPeer::Close)
     }
@@ -96,6 +99,12 @@ impl Topics<'_> {
     /// 256); zero allows no topics.
     pub fn set_limits(&self, per_connection: usize, name_len: usize) {
         self.server.inner.state().topics.set_limits(per_connection, name_len);
+    }
+
+    /// Sets for how many keys [`SlowPeer::Latest`] keeps a message for one slow peer (default 4,096); one more closes the
+    /// peer with 1013. What is kept already stays.
+    pub fn set_key_limit(&self, keys_per_peer: usize) {
+        self.server.inner.latest().set_key_limit(keys_per_peer);
     }
 
     /// Sends a frame to these clients, and returns how many got it; clients that are not open are skipped. Otherwise as
