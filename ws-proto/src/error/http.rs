@@ -74,11 +74,11 @@ impl fmt::Display for RequestError {
             Self::Expectation => f.write_str("no expectation but 100-continue can be met"),
             Self::HostNotAllowed(host) => write!(
                 f,
-                "the host {host:?} is not one of this server's; if it is, allow it with ServerConfig::allow_host"
+                "the host {host:?} is not one of this server's; to accept it, use ServerConfig::allow_host"
             ),
             Self::OriginNotAllowed(origin) => write!(
                 f,
-                "the origin {origin:?} may not use this server; if it may, allow it with {}",
+                "the origin {origin:?} may not use this server; to admit it, use {}",
                 rule_for(origin)
             ),
             Self::OriginWithoutHost => f.write_str("a request with an Origin must name its host"),
@@ -146,6 +146,6 @@ fn rule_for(origin: &str) -> &'static str {
         _ if ["http", "https", "file"].into_iter().any(is_of) || !origin.contains("://") => {
             "ServerConfig::allow_origin"
         }
-        _ => "ServerConfig::allow_origin, or all of its scheme with ServerConfig::allow_scheme",
+        _ => "ServerConfig::allow_origin, or ServerConfig::allow_scheme for all of its scheme",
     }
 }
