@@ -1,4 +1,4 @@
-//! Detecting from its two clocks that the machine slept.
+//! Detecting that the machine slept, from its two clocks.
 //!
 //! During sleep, the monotonic clock of most systems stops while the wall clock continues (on Windows both continue,
 //! and deadlines have passed instead). Sockets look open afterwards, and their peers may be long gone: the owner

@@ -1,4 +1,4 @@
-//! Limits of a server: zero is a limit too; no value switches a limit off.
+//! Limits of a server: zero is a limit too, and does not switch one off.
 
 use ws_host::server::{Admission, ServerConfig};
 

@@ -125,7 +125,7 @@
 //!
 //! # Limits
 //!
-//! Every length, count, rate and wait has a limit that is on by default; [`Config`] lists them with their defaults. A
+//! Every length, count and wait has a limit that is on by default; [`Config`] lists them with their defaults. A
 //! declared length alone allocates nothing. An open, idle connection holds no heap at all once its outbox buffer is
 //! [detached](Outbox::detach_buffer).
 //!

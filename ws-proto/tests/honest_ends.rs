@@ -199,7 +199,7 @@ fn frames_over_the_rate_fail_once_the_allowance_is_used() {
 // --- reading held back, and the peer's heartbeat
 
 #[test]
-fn a_peer_with_a_heartbeat_survives_that_we_do_not_read() {
+fn a_peer_with_a_heartbeat_survives_while_we_do_not_read() {
     for idle in [Heartbeat::server(), Heartbeat::client(), Heartbeat::frequent()] {
         let client = Config::client().heartbeat(Heartbeat::frequent());
         let mut pair = Pair::open_with(client, Config::server().heartbeat(idle));

@@ -342,7 +342,7 @@ fn a_partial_message_counts_as_received_when_it_arrived() {
 }
 
 #[test]
-fn a_late_accepted_socket_is_idle_only_from_acceptance() {
+fn a_socket_accepted_late_is_idle_only_from_then_on() {
     let birth = Moment::from_nanos(1 << 60);
     let heartbeat = Heartbeat::frequent().idle(5 * SECOND);
     let mut pair = Pair::new(Config::client(), Config::server().heartbeat(heartbeat));

@@ -366,7 +366,7 @@ mod tests {
                 assert_eq!(wait(status, date, retry_after), expected, "{date:?} {retry_after:?}");
             }
         }
-        // No clock of ours to count from either.
+        // Nor does it count from our own clock.
         assert_eq!(retry_after(&refused(503, "Fri, 31 Dec 9999 23:59:59 GMT")), None);
     }
 }

@@ -111,8 +111,8 @@ impl ServerConfig {
     }
 
     /// Limits the concurrent connections of one address, an IPv6 network (/64) counting as one; further ones are
-    /// closed on arrival; zero closes all of them. This machine has no such limit. 1,000; for a server behind a proxy,
-    /// `None`.
+    /// closed on arrival; zero closes all of them. This machine has no such limit. 1,000; set `None` behind a
+    /// proxy.
     #[must_use]
     pub fn max_per_address(mut self, connections: Option<usize>) -> Self {
         self.max_per_address = connections;

@@ -71,7 +71,7 @@ impl Assets {
 
     /// For a single-page application with client-side routing: a navigation to a path without a file gets this page,
     /// even if the path looks like that of a file (`/users/john.doe`), but not if a name in it begins with a dot.
-    /// [`is_navigation`] defines navigation; the answer's `Vary` declares that it depends on that, and so should a 404
+    /// [`is_navigation`] defines navigation; the answer's `Vary` declares this dependence, and so should a 404
     /// in place of `None`, unless no cache keeps it ([`not_found`](super::not_found)).
     #[must_use]
     pub fn single_page(mut self, path: &str) -> Self {

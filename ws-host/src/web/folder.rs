@@ -155,8 +155,8 @@ impl<F: Files> Folder<F> {
 
     /// For a single-page application with client-side routing: a navigation to a path without a file gets this file
     /// of the folder, even if the path looks like that of a file (`/users/john.doe`), but not if a name in it begins
-    /// with a dot. [`is_navigation`] defines navigation; the page and each 404 declare with `Vary` that they depend on
-    /// that.
+    /// with a dot. [`is_navigation`] defines navigation; the page and each 404 declare this dependence with
+    /// `Vary`.
     #[must_use]
     pub fn single_page(mut self, name: &str) -> Self {
         self.single_page = Some(name.trim_matches('/').to_owned());

@@ -73,13 +73,13 @@ impl std::error::Error for PathError {}
 ///
 /// | name | danger | what passes |
 /// |---|---|---|
-/// | `.`, `..`, one that holds `/` or `\` once decoded | leads to another folder | `a..b`, `..a` with [`clean_with_hidden`] |
-/// | one that holds `:` | on Windows `c:` is a drive, and `file.txt::$DATA` a second way to open a file | – |
-/// | one that holds a control (U+0000 to U+001F, U+007F to U+009F) | ends a name in some calls, and a line in logs | – |
-/// | one that ends with a dot or a space | Windows and FAT drop these: `key.pem.` opens `key.pem`, past a rule that looks at the extension | `a.b`, ` a` |
+/// | `.`, `..`, a name with `/` or `\` once decoded | leads to another folder | `a..b`, `..a` with [`clean_with_hidden`] |
+/// | a name with `:` | on Windows `c:` is a drive, and `file.txt::$DATA` a second way to open a file | – |
+/// | a name with a control (U+0000 to U+001F, U+007F to U+009F) | ends a name in some calls, and a line in logs | – |
+/// | a name that ends with a dot or space | Windows and FAT drop these: `key.pem.` opens `key.pem`, past a rule that looks at the extension | `a.b`, ` a` |
 /// | a device: `CON`, `NUL`, `COM1` and the like, also before an extension | on Windows, opening it waits for a terminal or a port, in every folder | `console.js`, `com10`, `x.con` |
 /// | a short name of Windows: at most 8 characters that end with `~` and digits, then at most one dot and 3 characters | Windows and FAT give each longer name one: `GIT~1` opens `.git` | `IMG_20200101~2.jpg`, `report~1.jpeg`, `a~1.b.c`, `notes~.txt` |
-/// | one that begins with a dot; [`clean_with_hidden`] accepts it | programs keep secrets in such files | – |
+/// | a name that begins with a dot; [`clean_with_hidden`] accepts it | programs keep secrets in such files | – |
 /// | nothing but ignorable characters | to HFS+ it is an empty name | – |
 ///
 /// Ignorable characters (`Default_Ignorable_Code_Point` of Unicode: joiners, marks of direction, variation selectors)

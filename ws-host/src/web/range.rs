@@ -27,8 +27,8 @@ pub enum Ranged {
 ///
 /// If `len` is 0, a range from the first byte (`bytes=0-`, `bytes=0-99`) and a suffix (`bytes=-5`) are ignored. A
 /// suffix that is longer than the content means all of it (§14.1.2), yet a 206 cannot express that: its `Content-Range`
-/// names a first and a last byte. Clients send such ranges before they know the length. Unsatisfiable remain
-/// `bytes=-0`, and a range from a later byte: its client holds bytes that no longer exist, as the 416 shows it
+/// names a first and a last byte. Clients send such ranges before they know the length. `bytes=-0`
+/// stays unsatisfiable, as does a range from a later byte: the 416 shows its client that its bytes no longer exist
 /// (§15.5.17).
 pub fn range(value: &str, len: u64) -> Ranged {
     parse(value, len).unwrap_or(Ranged::Whole)

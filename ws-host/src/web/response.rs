@@ -116,7 +116,7 @@ pub fn add_slash<B>(request: &Request<B>) -> Response<Bytes> {
     redirect(StatusCode::PERMANENT_REDIRECT, &format!("./{name}/{query}"))
 }
 
-/// The same answer, not to be cached by browsers and caches.
+/// The same answer, not to be cached by browsers or caches.
 pub fn no_cache<T>(mut response: Response<T>) -> Response<T> {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response

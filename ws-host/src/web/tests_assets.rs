@@ -29,7 +29,7 @@ fn get(path: &str, fields: &[(&str, &str)]) -> Response<Bytes> {
 }
 
 #[test]
-fn a_folder_is_its_index() {
+fn a_folder_serves_its_index() {
     assert_eq!(get("/", &[]).body(), "<h1>page</h1>");
     assert_eq!(get("/index.html", &[]).headers()["content-type"], "text/html; charset=utf-8");
     assert_eq!(get("/docs/", &[]).body(), "docs");

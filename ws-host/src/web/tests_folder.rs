@@ -170,7 +170,7 @@ fn get(folder: &Folder<Disk>, path: &str) -> Result<&'static str, u16> {
 }
 
 #[test]
-fn files_are_found_and_a_folder_is_its_index_behind_a_slash() {
+fn files_are_found_and_a_folder_serves_its_index_behind_a_slash() {
     let site = folder();
     assert_eq!(get(&site, "/"), Ok("page"));
     assert_eq!(get(&site, "/app.js?v=1"), Ok("script"));

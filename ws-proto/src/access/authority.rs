@@ -13,7 +13,7 @@ pub(crate) struct Authority {
     /// A name, an IPv4 address, or an IPv6 address in its brackets. Empty only over a Unix socket.
     pub(crate) host: String,
     pub(crate) port: Option<u16>,
-    /// The link of a link-local address. It has meaning only on the machine that states it, so it is not part of the
+    /// The link of a link-local address. It has meaning only on the machine that wrote it, so it is not part of the
     /// host.
     pub(crate) zone: Option<Zone>,
 }

@@ -225,7 +225,7 @@ impl Access {
         if allowed { Ok(()) } else { Err(RequestError::HostNotAllowed(name.to_owned())) }
     }
 
-    /// Whether a page of `origin` may use this server, given the `host` it used to reach it.
+    /// Whether a page of `origin` may use this server, which it reached as `host`.
     pub(crate) fn check_origin(
         &self,
         origin: &str,

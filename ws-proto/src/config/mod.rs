@@ -1,4 +1,4 @@
-//! Limits, times and rules of a connection. Every limit is on by default.
+//! Limits, times and rules of a connection. All limits but `message_rate` are on by default.
 
 pub(crate) mod heartbeat;
 pub(crate) mod wall_clock;

@@ -83,7 +83,7 @@ impl Connection {
     /// Moves to the stage that HTTP has reached: the switch, or the end.
     pub(super) fn settle_http(&mut self, now: Moment) {
         let Stage::Http(http) = &mut self.stage else { return };
-        // Its chunks are in the outbox, so report when they drain.
+        // Chunks are in the outbox, so report when they drain.
         self.backpressure.congested |= http.take_room_due();
         if let Some((response, terms)) = http.take_opened() {
             let ahead = http.take_ahead();

@@ -56,7 +56,7 @@ impl Connection {
         }
     }
 
-    /// What is still held after a write, a read or a turn is held for longer: schedules a check.
+    /// Schedules a check: what outlasts a write, a read or a turn is held for longer.
     pub(super) fn check_soon(&mut self, now: Moment) {
         let counted = self.in_flight.as_mut().and_then(|in_flight| in_flight.counted.as_mut());
         if let Some(counted) = counted.filter(|counted| counted.check_at == Moment::NEVER) {

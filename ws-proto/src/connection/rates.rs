@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use bytes::BytesMut;
 use core::time::Duration;
 
-/// The longest stall after which an honest peer's frames still arrive as one burst.
+/// The longest stall whose held-back frames may arrive as one burst.
 const MAX_SPARE_SECONDS: u32 = 59;
 
 /// What arrived in the current second. The counts saturate: a limit beyond that has no effect.

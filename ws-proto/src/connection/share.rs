@@ -48,7 +48,7 @@ impl Shares<'_> {
     /// one thread per connection, or without compression, it is not needed.
     ///
     /// The first share is 16 KiB of inflated bytes, and each further one 64 KiB, or less where many connections want
-    /// more: a part of 4 MiB, and at least 16 KiB. (All connections of one [`Deflate`](crate::Deflate) and its clones
+    /// more: an equal part of 4 MiB, at least 16 KiB. (All connections of one [`Deflate`](crate::Deflate) and its clones
     /// count.) When a share runs out before the input does, the connection [is paused](Connection::is_paused), even
     /// within a message, and [has used its share](Self::is_used): `handle_input` leaves the rest of the input with the
     /// caller until the [next share](Self::next). A task yields to its executor and then calls `next`; an event loop

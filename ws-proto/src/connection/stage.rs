@@ -98,7 +98,7 @@ impl Stage {
 impl Connection {
     /// "The WebSocket Connection is Established" (§4.1, §4.2.2): the 101 has arrived, or is in the outbox.
     pub(super) fn establish(&mut self, now: Moment, response: ::http::Response<()>, terms: Option<Terms>) {
-        // Until it is written, the 101 counts as written: the connection is not idle when it opens.
+        // The 101 counts as written already: the connection is not idle when it opens.
         self.beat = now;
         self.last_received = now;
         self.outbox.begin_frames();
@@ -262,7 +262,7 @@ impl Connection {
         self.arm();
     }
 
-    /// The outbox is empty. In an orderly end the peer has its time from now on: it could not answer a Close that was
+    /// The outbox is empty. In an orderly end the peer's time starts now: it could not answer a Close that was
     /// not written.
     pub(super) fn flushed(&mut self, now: Moment) {
         let period = self.period(now);

@@ -13,7 +13,7 @@ use core::time::Duration;
 
 /// How long to keep reading after a failed write.
 const READ_AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// The interval of one-way Pongs while the peer is not read, which may ping and expect some answer.
+/// The interval of one-way Pongs while the peer's Pings, which expect an answer, are not read.
 const WHILE_UNREAD: Duration = Duration::from_secs(10);
 /// The most intervals between two Pings, even to an active peer.
 const MAX_PING_INTERVALS: u32 = 4;
@@ -111,7 +111,7 @@ impl Connection {
                 self.write_urgent(Opcode::Pong, &payload);
             }
         }
-        // Until it is written, it counts as written: one heartbeat per interval.
+        // It counts as written already: one heartbeat per interval.
         self.beat = now;
     }
 

@@ -179,7 +179,7 @@ impl Connection {
 }
 
 impl Unsent {
-    /// Returns it: what it was advanced by is written, and the rest waits for the next one.
+    /// Returns it: what it was advanced past is written; the rest waits for the next one.
     pub fn give_back(self, now: Moment, connection: &mut Connection) {
         drop(self);
         connection.account_for_unsent(now);

@@ -32,7 +32,7 @@
 //! # What a peer can cost
 //!
 //! [`message_limit`](crate::Config::message_limit) applies to the inflated message, to the byte, and is checked during
-//! inflation. By default nothing limits how many times a message grows: a blank canvas grows 700 times, and deflate
+//! inflation. By default nothing limits how much a message grows: a blank canvas grows 700-fold, and deflate
 //! reaches 1,032. [`ratio_limit`](Deflate::ratio_limit) limits it for messages over 1 MiB. A peer whose messages exceed
 //! [`inflate_rate`](Deflate::inflate_rate) in a second is not read until the next; this is checked after each message,
 //! each read and each share.
@@ -62,7 +62,7 @@
 //! takeover had each sent 64 bytes at once, and then nothing for a minute, glibc kept 28 KB of the 311 KB resident for
 //! each. Where that matters, [`many_idle`](Deflate::many_idle) has no such peak.
 
-// Without the feature no code can start it, as the compiler finds, and none of it is public.
+// Without the feature the compiler sees that no code can start it, and none of it is public.
 #![cfg_attr(not(feature = "deflate"), allow(unused, unreachable_pub))]
 
 mod codec;

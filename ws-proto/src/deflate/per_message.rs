@@ -121,7 +121,7 @@ impl PerMessage {
         &mut self.release_is_due
     }
 
-    /// Whether to compress a message of this length. Decided before: under context takeover, compressed output must be
+    /// Whether to compress a message of this length. Decided first: under context takeover, compressed output must be
     /// sent.
     pub(crate) fn compresses(&self, hint: CompressionHint, len: usize) -> bool {
         let can = self.terms.ours.window_bits > 8;

@@ -203,7 +203,7 @@ impl Deflate {
     }
 
     /// Sets how many times its compressed size a message may reach, once it is over 1 MiB; over it the connection fails
-    /// with 1009. Deflate reaches 1,032, and honest peers do: a blank canvas becomes 700 times as large and more.
+    /// with 1009. Deflate reaches 1,032, and honest peers 700 and more, with a blank canvas.
     /// `None` allows that, and stops at 2,000 only streams that restart again and again; the message limit, the
     /// [inflate rate](Self::inflate_rate) and the server's memory limit then bound what a peer costs. None.
     #[must_use]

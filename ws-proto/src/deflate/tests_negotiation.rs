@@ -281,7 +281,7 @@ fn client_terms_follow_the_answer() {
 }
 
 #[test]
-fn client_rejects_an_answer_it_did_not_offer() {
+fn client_rejects_an_answer_beyond_its_offer() {
     let full = Deflate::new();
     let mut refused: Vec<(Deflate, String)> = [
         "; mystery",

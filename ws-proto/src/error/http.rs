@@ -75,11 +75,11 @@ impl fmt::Display for RequestError {
             Self::MethodNotImplemented => f.write_str("this method is not implemented"),
             Self::Expectation => f.write_str("no expectation but 100-continue can be met"),
             Self::HostNotAllowed(host) => {
-                write!(f, "the host {host:?} is not one of this server's; if it is, allow it with allow_host")
+                write!(f, "the host {host:?} is not one of this server's; to accept it, use allow_host")
             }
             Self::OriginNotAllowed(origin) => write!(
                 f,
-                "the origin {origin:?} may not use this server; if it may, allow it with {}",
+                "the origin {origin:?} may not use this server; to admit it, use {}",
                 rule_for(origin)
             ),
             Self::OriginWithoutHost => f.write_str("a request with an Origin must name its host"),
@@ -148,6 +148,6 @@ fn rule_for(origin: &str) -> &'static str {
         "null" => "allow_null_origin, which admits every page that hides its origin",
         "file://" => "allow_file_origin",
         _ if ["http", "https", "file"].into_iter().any(is_of) || !origin.contains("://") => "allow_origin",
-        _ => "allow_origin, or all of its scheme with allow_scheme",
+        _ => "allow_origin, or allow_scheme for all of its scheme",
     }
 }

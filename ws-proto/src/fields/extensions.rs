@@ -178,7 +178,7 @@ mod tests {
         headers
     }
 
-    /// The list in one way of writing, `!` for what is malformed.
+    /// The list in one canonical form, `!` for what is malformed.
     fn read<T: AsRef<[u8]>>(lines: &[T]) -> Vec<String> {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let headers = headers(lines);

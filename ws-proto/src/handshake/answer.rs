@@ -37,7 +37,7 @@ use core::ops::{Deref, DerefMut};
 ///     answer.choose_subprotocol(&["chat.v2", "chat.v1"]);
 ///     let (response, opening) = answer.into_parts();
 ///     let config = config.clone();
-///     // There: `hyper::upgrade::on(request).await`, then this connection drives the resulting stream.
+///     // In the task: `hyper::upgrade::on(request).await`, then this connection drives the resulting stream.
 ///     spawn(Box::new(move |now| opening.into_connection(now, config)));
 ///     response.map(|()| Bytes::new())
 /// }

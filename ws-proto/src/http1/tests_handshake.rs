@@ -174,7 +174,7 @@ pub(super) fn good() -> Vec<String> {
 }
 
 #[test]
-fn lists_may_be_spread_over_lines_and_cases() {
+fn lists_may_span_lines_and_ignore_case() {
     for request in good() {
         let _upgrade = Rig::new().upgrade(request);
     }

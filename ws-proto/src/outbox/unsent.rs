@@ -24,7 +24,7 @@ const TAKE: usize = 64 * 1024;
 /// calls.
 ///
 /// It is a [`Buf`]: the writer advances it, as Tokio's `write_buf` and `write_all_buf` do automatically, and what it is
-/// advanced by counts as written. Nothing is lost or sent twice when a write is cancelled and this is dropped: the
+/// advanced past is written. Nothing is lost or sent twice when a write is cancelled and this is dropped: the
 /// connection knows how much was written, and returns the rest with the next one.
 ///
 /// It has copies of small frames, 64 KiB in all, and refers to large payloads.

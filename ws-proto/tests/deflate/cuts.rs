@@ -181,7 +181,7 @@ fn invalid_text_fails_where_it_occurs_despite_later_faults() {
 }
 
 #[test]
-fn a_message_exceeds_the_limit_where_it_occurs_despite_later_faults() {
+fn an_excess_byte_fails_where_it_occurs_despite_later_faults() {
     let limit = GOOD.len() as u64;
     let too_big = ProtocolError::MessageTooBig { limit };
     let invalid = ProtocolError::DeflateInvalid;
