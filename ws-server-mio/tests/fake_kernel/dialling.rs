@@ -31,7 +31,7 @@ pub(super) const MOODS: [Mood; 10] = [
     Mood::Mirror,
 ];
 
-/// The connecting socket, as the peer's kernel calls it.
+/// The local address of a connecting socket.
 const HERE: ([u8; 4], u16) = ([192, 0, 2, 200], 50_000);
 
 /// What the loop calls.
@@ -61,13 +61,13 @@ impl Inner {
         Ok(self.sockets.len() - 1)
     }
 
-    /// Out of memory for watching it, the system reports that.
+    /// The system may have no memory to watch it, and reports that.
     pub(super) fn may_watch(&mut self, id: usize) -> io::Result<()> {
         let refused = self.sockets[id].target.is_some() && self.rng.percent(self.faults / 10);
         if refused { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
-    /// While the loop checks the outcome.
+    /// The outcome may become known while the loop checks it.
     pub(super) fn advance_connect(&mut self, id: usize) {
         if self.sockets[id].target.is_some() && self.rng.percent(self.faults) {
             self.progress(id, false);

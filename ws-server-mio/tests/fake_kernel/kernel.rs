@@ -45,7 +45,7 @@ pub(super) struct Inner {
     pub(super) no_descriptors: bool,
     /// It reports room and opens windows as Linux does.
     pub(super) linux: bool,
-    /// How often it did so.
+    /// How often it was out of descriptors.
     pub(super) refusals: u64,
     /// Another thread asks the loop to wake.
     pub(super) woken: bool,
@@ -58,7 +58,7 @@ pub(super) struct Inner {
     pub(super) moods: BTreeMap<Target, Mood>,
 }
 
-/// A handle to it.
+/// A handle to the kernel.
 #[derive(Clone)]
 pub(super) struct Kernel(Arc<Mutex<Inner>>);
 

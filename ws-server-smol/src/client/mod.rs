@@ -69,7 +69,7 @@ type Dial<S> = Box<dyn FnMut(ClientRequest, &ClientConfig) -> Attempting<S> + Se
 type Attempting<S> = Pin<Box<dyn Future<Output = Result<Opened<S>, Failed>> + Send>>;
 
 enum Phase<S: AsyncRead + AsyncWrite + Unpin> {
-    /// Not connected, and not trying to connect.
+    /// Not connected, and not trying.
     Idle,
     /// The next attempt is due.
     Due {
