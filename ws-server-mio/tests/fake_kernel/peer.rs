@@ -202,7 +202,7 @@ impl Peer {
     }
 
     /// Sends bytes past its own engine.
-    pub(super) fn spoil(&mut self, kernel: &Kernel, bytes: &[u8]) {
+    pub(super) fn send_raw(&mut self, kernel: &Kernel, bytes: &[u8]) {
         if !self.ended {
             kernel.lock().send(self.socket, bytes);
         }
