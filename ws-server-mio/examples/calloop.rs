@@ -24,7 +24,7 @@ mod host {
     impl Host {
         fn turn(&mut self) -> io::Result<()> {
             let turn = self.endpoint.poll(Some(Duration::ZERO), |connections, event| {
-                // A send to a peer that has gone is no error.
+                // A send to a peer that has gone is not an error.
                 match event {
                     Event::Request(id, request) if request.path() == "/" => {
                         drop(connections.respond(id, request, web::html(PAGE)));

@@ -24,7 +24,7 @@ fn arguments(
     // Lines wait in the outbox up to its high mark; a single line may be as long as a message.
     let rules = ClientConfig::new().heartbeat(Heartbeat::frequent()).outbox(64 << 10, 1 << 20, 32 << 20);
     let mut config = rules.reconnect(Reconnect::default());
-    let mut request = ClientRequest::new(&args.next().ok_or("where to?")?)?;
+    let mut request = ClientRequest::new(&args.next().ok_or("the URL is missing")?)?;
     while let Some(option) = args.next() {
         let mut value = || args.next().ok_or(format!("{option} needs a value"));
         match option.as_str() {

@@ -28,8 +28,8 @@ pub enum Event<'a> {
     /// A server received a valid opening handshake, and
     /// [`decide_upgrades`](crate::ServerConfig::decide_upgrades) is set; otherwise it is accepted automatically, and
     /// [`Open`](Self::Open) comes next. Answer it with [`accept`](crate::Connections::accept), or reject it with
-    /// [`respond`](crate::Connections::respond); dropped, it is answered 503. Rejected or dropped, the connection ends
-    /// with that answer.
+    /// [`respond`](crate::Connections::respond); if you drop it, it is answered 503. Rejecting or dropping it
+    /// ends the connection.
     Upgrade(ConnectionId, Upgrade),
     /// A WebSocket is open. A client gets the server's 101; a server, the 101 that it sent.
     Open(ConnectionId, Box<http::Response<()>>),

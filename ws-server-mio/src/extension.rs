@@ -118,12 +118,12 @@ impl Connections {
     /// request is answered 503.
     #[cold]
     fn end_now(&mut self, id: ConnectionId) {
-        let Self { slots, others, dirty, now, .. } = self;
+        let Self { slots, sockets, dirty, now, .. } = self;
         let Some(live) = slots.get_mut(id) else { return };
         if matches!(live.connection.state(), State::Open | State::Closing) {
             // A closing connection sends no second Close.
             let _ = live.connection.close(*now, CloseCode::INTERNAL_ERROR, "");
-            write(id.slot, live, others, *now, usize::MAX);
+            write(id.slot, live, sockets, *now, usize::MAX);
             live.connection.abort(*now, Error::Aborted);
             mark_dirty(id.slot, live, dirty);
         }

@@ -29,8 +29,8 @@ const FRAMING: usize = 64;
 /// does not read, so it blocks for microseconds if the file is cached, otherwise for milliseconds. If that
 /// is too long for your frames (a network drive, a sleeping disk), open and read on a thread of your own
 /// and hand the chunks to [`Connections::send_body`](crate::Connections::send_body) through
-/// [`Remote::run`](crate::Remote::run). Files that the program always needs are better
-/// [embedded](ws_host::web::Assets).
+/// [`Remote::run`](crate::Remote::run). [Embed](ws_host::web::Assets) files that
+/// the program always needs.
 pub type Folder = web::Folder<Disk>;
 
 /// An answer that is being read from a file.

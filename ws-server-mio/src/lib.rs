@@ -75,7 +75,7 @@
 //!
 //! # Pages beside the socket
 //!
-//! A request that is no upgrade is [`Event::Request`]; a dropped request gets 404, or 426 on a path that accepts
+//! A request that is not an upgrade is [`Event::Request`]; a dropped request gets 404, or 426 on a path that accepts
 //! upgrades. Answer it with [`Connections::respond`], now or later; with a streaming response,
 //! [`Connections::respond_streaming`]; with a file of a [`Folder`], [`Connections::respond_file`]. Routes, embedded
 //! files and event streams are in [`web`]. The example `http` has one of each.

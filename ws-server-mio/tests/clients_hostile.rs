@@ -154,7 +154,7 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_answer_at_the_deadline() {
         }
         assert_eq!(rig.connections().stats().bytes_in / (64 << 10), 0, "it read on");
     }
-    // A byte a second shows activity, but is no answer.
+    // A byte a second shows activity, but is not an answer.
     let mut rig = Both::new();
     let (listener, url) = scripted_server();
     let client = rig.connections().connect(url, ClientConfig::new()).unwrap();

@@ -91,7 +91,7 @@ impl Story {
                 (Moment::Opened, Some(id))
             }
             Event::Closed(id, closed) => {
-                assert!(closed.was_open, "an attempt is no connection");
+                assert!(closed.was_open, "an attempt is not a connection");
                 assert!(self.open.remove(&id) && self.ended.insert(id), "ended twice, or never opened");
                 (Moment::Closed, Some(id))
             }

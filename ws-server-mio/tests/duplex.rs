@@ -1,4 +1,4 @@
-//! Two of our ends that both send much, with the defaults.
+//! Two of our ends both send a lot, with the defaults.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::collections::HashMap;

@@ -204,5 +204,5 @@ fn errors_use_the_configured_page_and_files_the_configured_fields() {
     assert!(head.starts_with("http/1.1 405") && head.contains("allow: get, head"), "{head}");
     assert_eq!(body, b"mine: 405");
     assert!(served.ask("GET /hello.txt").0.contains("content-security-policy: default-src 'self'"));
-    assert!(served.ask("GET /sub").0.starts_with("http/1.1 308"), "a redirect is no error");
+    assert!(served.ask("GET /sub").0.starts_with("http/1.1 308"), "a redirect is not an error");
 }

@@ -137,7 +137,7 @@ fn an_upgrade_behind_a_request_counts_as_a_client_once_that_is_answered() {
 }
 
 #[test]
-fn a_rejected_upgrade_behind_a_request_counts_as_no_client() {
+fn a_rejected_upgrade_behind_a_request_does_not_count_as_a_client() {
     let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
@@ -166,7 +166,7 @@ fn report_all_closes_reports_the_close_of_a_silent_connection_once() {
     rig.until("its end", |rig| rig.app.closed().len() == 1);
     assert_eq!(rig.endpoint.connections().server(rig.server).http_count(), 0);
     let closed = rig.app.closed()[0];
-    assert!(!closed.was_open && closed.error.is_none(), "silence is no error: {closed}");
+    assert!(!closed.was_open && closed.error.is_none(), "silence is not an error: {closed}");
     let (peer, _) = rig.open("/");
     drop(peer);
     rig.until("the other end", |rig| rig.app.closed().len() == 2);

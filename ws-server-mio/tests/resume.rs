@@ -116,7 +116,7 @@ fn a_one_way_heartbeat_pings_too_and_a_disabled_one_does_not() {
 }
 
 #[test]
-fn a_corrected_clock_is_no_sleep() {
+fn a_corrected_clock_is_not_sleep() {
     let clocks = Clocks::new();
     let mut rig = Rig::with(clocks.options(), ServerConfig::new());
     let (mut peer, _) = rig.open("/");

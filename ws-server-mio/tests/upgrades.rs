@@ -201,7 +201,7 @@ fn a_kept_request_is_not_answered_automatically() {
 }
 
 #[test]
-fn a_request_lost_in_a_panic_is_no_missing_page() {
+fn a_request_lost_in_a_panic_gets_503() {
     let mut site = Site::new(ServerConfig::new());
     let mut peer = site.peer(|address| get(address, "/"));
     let endpoint = &mut site.endpoint;

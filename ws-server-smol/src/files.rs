@@ -28,8 +28,8 @@ const CHUNK: u64 = 64 << 10;
 /// ```
 ///
 /// File reads block on every system, so files are opened and read on the threads of the crate `blocking`.
-/// [`Folder::new`] itself checks that the folder exists, so call it before you serve anything. Better
-/// [embed](crate::web::Assets) files that the program always needs.
+/// [`Folder::new`] itself checks that the folder exists, so call it before you serve anything. It is
+/// better to [embed](crate::web::Assets) files that the program always needs.
 pub type Folder = web::Folder<Disk>;
 
 impl Responder {

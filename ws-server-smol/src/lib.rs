@@ -52,8 +52,8 @@
 //! passes; [`Server::stop_with`] sets code and reason, and spreads the Closes over time, so that a thousand clients do
 //! not reconnect within one second.
 //!
-//! An expired deadline takes effect after one more read: a task that was not polled for a while does not take a peer
-//! for dead whose answer is already in the kernel. After the machine has slept, every peer with a heartbeat gets one
+//! An expired deadline takes effect after one more read: a task that was not polled for a while does not declare a
+//! peer dead whose answer is already in the kernel. After the machine has slept, every peer with a heartbeat gets one
 //! Ping.
 //!
 //! # Cancellation

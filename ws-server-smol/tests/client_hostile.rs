@@ -94,7 +94,7 @@ fn an_endless_answer_ends_at_a_limit() {
     }
 }
 
-/// Each byte shows activity, but is no answer.
+/// Each byte shows activity, but is not an answer.
 #[test]
 fn a_dripping_answer_ends_at_the_deadline() {
     run(async {

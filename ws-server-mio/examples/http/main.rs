@@ -1,4 +1,4 @@
-//! HTTP beside the socket: a page, a folder, JSON, a delayed answer, and a clock by server-sent events.
+//! HTTP beside the socket: a page, a folder, JSON, a delayed answer, and a clock over server-sent events.
 //!
 //! `cargo run -p ws-server-mio --example http -- 8700 path/of/a/folder`
 

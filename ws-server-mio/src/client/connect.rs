@@ -1,6 +1,6 @@
 //! One connection attempt: the name, the race of addresses, the handshake; and what follows it.
 
-use crate::client::list::{Attempt, Notice, Phase, Race, Then};
+use crate::client::list::{Attempt, Intent, Notice, Phase, Race};
 use crate::connection::Connections;
 use crate::connection::lists::{arm, mark_dirty, queue_read};
 use crate::connection::slots::{Slot, flag};
@@ -27,7 +27,7 @@ impl Connections {
         let Some(id) = self.clients.id_at(index) else { return };
         let Some(client) = self.clients.at_mut(index) else { return };
         client.attempts = client.attempts.wrapping_add(1);
-        client.then = Then::Policy;
+        client.intent = Intent::Policy;
         let attempt = Attempt { since: now, request: client.request.clone(), rules: client.rules.clone() };
         #[cfg(unix)]
         if let Some(path) = client.config.get_unix().map(std::path::Path::to_owned) {
@@ -106,7 +106,7 @@ impl Connections {
         let mut connection = Connection::client(since, rules, request, seed);
         connection.shares().begin();
         race.slots.push(slot);
-        let mut live = Slot::new(connection, self.others.keep(slot, socket), NO_SERVER);
+        let mut live = Slot::new(connection, self.sockets.keep(slot, socket), NO_SERVER);
         live.set(flag::CLIENT | flag::CONNECTING);
         // It is writable only once connected.
         live.clear(flag::WRITABLE);
@@ -119,9 +119,9 @@ impl Connections {
     /// The kernel reports readiness of a connecting socket.
     #[cold]
     pub(crate) fn connect_ready(&mut self, slot: u32, readiness: Readiness) {
-        let Self { slots, others, dirty, readable, .. } = self;
+        let Self { slots, sockets, dirty, readable, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
-        let socket = others.socket(slot, &live.stream);
+        let socket = sockets.socket(slot, &live.stream);
         let connected = match socket.take_error() {
             Ok(Some(error)) | Err(error) => Err(error),
             // A Unix socket has no address to ask for and connects at once.
@@ -133,7 +133,7 @@ impl Connections {
                 live.clear(flag::CONNECTING);
                 live.set(flag::WRITABLE);
                 if !live.has(flag::UNIX) {
-                    others.socket(slot, &live.stream).prepare();
+                    sockets.socket(slot, &live.stream).prepare();
                 }
                 if readiness.read_closed || readiness.error {
                     live.set(flag::READ_CLOSED);
@@ -244,9 +244,9 @@ impl Connections {
         let Self { clients, sys, now, .. } = self;
         let Some(id) = clients.id_at(index) else { return };
         let Some(client) = clients.at_mut(index) else { return };
-        let wait = match (client.then, client.config.get_reconnect()) {
-            (Then::Again, _) => Some(Duration::ZERO),
-            (Then::Policy, Some(policy)) if closed.is_none_or(|closed| !policy.is_final(closed)) => {
+        let wait = match (client.intent, client.config.get_reconnect()) {
+            (Intent::Again, _) => Some(Duration::ZERO),
+            (Intent::Policy, Some(policy)) if closed.is_none_or(|closed| !policy.is_final(closed)) => {
                 let least = closed.and_then(retry_after).unwrap_or_default();
                 client.backoff.next(policy, random(sys)).map(|wait| wait.max(least))
             }
@@ -254,7 +254,7 @@ impl Connections {
         };
         let Some(delay) = wait else { return self.clients.set_idle(index) };
         let until = now.checked_add(delay);
-        if client.then == Then::Policy {
+        if client.intent == Intent::Policy {
             client.phase = Phase::Waiting { until: None };
             let (client, attempts, attempt) = (id, client.attempts, client.backoff.attempt());
             let notice = Notice::Reconnecting { client, attempts, attempt, delay, until };

@@ -1,6 +1,6 @@
 //! A handle to a client: its methods and its state.
 
-use crate::client::list::{Phase, Then};
+use crate::client::list::{Intent, Phase};
 use crate::connection::Connections;
 use crate::ids::{ClientId, ConnectionId};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub struct ClientHandle<'c> {
 }
 
 impl Connections {
-    /// A client: to disconnect, to reconnect, to query its state. The id of a removed client is no error.
+    /// A client: to disconnect, to reconnect, to query its state. The id of a removed client is not an error.
     pub fn client(&mut self, id: ClientId) -> ClientHandle<'_> {
         ClientHandle { connections: self, id }
     }
@@ -52,9 +52,9 @@ impl ClientHandle<'_> {
         at.backoff.reset();
         match at.phase {
             Phase::Idle | Phase::Waiting { .. } => self.connections.begin(id.index),
-            Phase::Resolving(_) | Phase::Connecting(_) => at.then = Then::Policy,
+            Phase::Resolving(_) | Phase::Connecting(_) => at.intent = Intent::Policy,
             Phase::Open { slot, .. } => {
-                at.then = Then::Again;
+                at.intent = Intent::Again;
                 self.connections.close_slot(slot);
             }
         }
@@ -77,11 +77,11 @@ impl ClientHandle<'_> {
                 self.connections.clients.forget_idle(id);
             }
             Phase::Resolving(_) | Phase::Connecting(_) => {
-                at.then = Then::Stop;
+                at.intent = Intent::Stop;
                 self.connections.fail(id.index, ConnectError::Cancelled, None);
             }
             Phase::Open { slot, .. } => {
-                at.then = Then::Stop;
+                at.intent = Intent::Stop;
                 self.connections.close_slot(slot);
             }
         }
@@ -96,7 +96,7 @@ impl ClientHandle<'_> {
         }
         self.connections.cancel_lookup(id.index);
         let Some(at) = self.connections.clients.get_mut(id) else { return };
-        at.then = Then::Stop;
+        at.intent = Intent::Stop;
         let slots = at.slots();
         let open = matches!(at.phase, Phase::Open { .. });
         self.connections.clients.remove(id);

@@ -62,9 +62,9 @@ impl Race {
     }
 }
 
-/// The application's wish for what follows the current attempt or connection.
+/// What the application wants after the current attempt or connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Then {
+pub(crate) enum Intent {
     Policy,
     /// Another connection.
     Again,
@@ -79,7 +79,7 @@ pub(crate) struct Client {
     pub(crate) rules: Arc<Config>,
     pub(crate) backoff: Backoff,
     pub(crate) phase: Phase,
-    pub(crate) then: Then,
+    pub(crate) intent: Intent,
     /// How many attempts it has begun: a resolver's answer, or a pending notice, may belong to an earlier
     /// one.
     pub(crate) attempts: u32,
@@ -96,7 +96,7 @@ impl Client {
             config,
             backoff: Backoff::default(),
             phase: Phase::Idle,
-            then: Then::Policy,
+            intent: Intent::Policy,
             attempts: 0,
             due: None,
         }

@@ -1,7 +1,7 @@
 //! Writing to a socket, and detecting a reset.
 
 use crate::connection::slots::{Slot, flag, mark};
-use crate::sys::socket::{Others, SocketRef};
+use crate::sys::socket::{CustomSockets, SocketRef};
 use bytes::Buf;
 use std::io::{self, IoSlice};
 use ws_proto::{Connection, Moment};
@@ -9,14 +9,14 @@ use ws_proto::{Connection, Moment};
 /// The most slices of one write.
 const SLICES: usize = 64;
 
-/// Writes once; returns whether the connection was informed of the result.
-pub(crate) fn write(slot: u32, live: &mut Slot, others: &Others, now: Moment, limit: usize) -> bool {
-    // Queued bytes may belong to a body that is not its turn yet.
+/// Writes once, if possible; returns whether it tried.
+pub(crate) fn write(slot: u32, live: &mut Slot, sockets: &CustomSockets, now: Moment, limit: usize) -> bool {
+    // Queued bytes may belong to a body whose turn has not come.
     if !live.has(flag::WRITABLE) || live.connection.outbox().is_empty() {
         return false;
     }
     loop {
-        let socket = others.socket(slot, &live.stream);
+        let socket = sockets.socket(slot, &live.stream);
         match write_once(&mut live.connection, socket, limit) {
             Ok((offered, n)) => {
                 if n < offered && socket.short_transfer_is_last() {
@@ -41,8 +41,8 @@ pub(crate) fn write(slot: u32, live: &mut Slot, others: &Others, now: Moment, li
 }
 
 /// Checks whether the peer has reset a connection that is not being read, where no read would report it.
-pub(crate) fn find_reset(slot: u32, live: &mut Slot, others: &Others, now: Moment) {
-    if let Ok(Some(error)) = others.socket(slot, &live.stream).take_error() {
+pub(crate) fn find_reset(slot: u32, live: &mut Slot, sockets: &CustomSockets, now: Moment) {
+    if let Ok(Some(error)) = sockets.socket(slot, &live.stream).take_error() {
         if live.is_marked(mark::PAUSED) {
             return live.connection.abort(now, error.into());
         }

@@ -50,7 +50,7 @@ pub(crate) fn arm(slot: u32, live: &mut Slot, timers: &mut Timers) {
 pub(crate) fn queue_read(slot: u32, live: &mut Slot, readable: &mut Readable) {
     if live.has(flag::READABLE | flag::LEFTOVER) && !live.has(flag::QUEUED) {
         if live.connection.is_paused() {
-            queue_share(slot, live, readable);
+            queue_deferred(slot, live, readable);
         } else {
             live.set(flag::QUEUED);
             readable.push(slot);
@@ -69,10 +69,10 @@ pub(crate) fn mark_dirty(slot: u32, live: &mut Slot, dirty: &mut VecDeque<u32>) 
 
 /// Queues a connection if it has used its share.
 #[cold]
-pub(crate) fn queue_share(slot: u32, live: &mut Slot, readable: &mut Readable) {
+pub(crate) fn queue_deferred(slot: u32, live: &mut Slot, readable: &mut Readable) {
     if live.connection.shares().is_used() && !live.has(flag::QUEUED) {
         live.set(flag::QUEUED);
-        readable.push_sharing(slot, &mut live.connection);
+        readable.push_deferred(slot, &mut live.connection);
     }
 }
 

@@ -32,7 +32,7 @@ use crate::files::Files;
 use crate::ids::{ConnectionId, ServerId};
 use crate::server::list::Servers;
 use crate::sys::Sys;
-use crate::sys::socket::Others;
+use crate::sys::socket::CustomSockets;
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -62,7 +62,7 @@ pub struct Connections {
     /// The system.
     pub(crate) sys: Sys,
     /// Sockets that are not the system's.
-    pub(crate) others: Others,
+    pub(crate) sockets: CustomSockets,
     pub(crate) timers: Timers,
     /// The current time, as of this turn.
     pub(crate) now: Moment,
@@ -157,7 +157,7 @@ impl Connections {
         Ok(body)
     }
 
-    /// Sends the next chunk of a body. After [`Sent::Congested`], better wait for
+    /// Sends the next chunk of a body. After [`Sent::Congested`], wait for
     /// [`Drained`](crate::Event::Drained).
     ///
     /// # Errors
@@ -226,7 +226,7 @@ impl Connections {
     }
 
     /// Ends a connection at once: no Close frame, and queued output is lost. `Closed` still follows. The id of
-    /// a connection that is gone is no error.
+    /// a connection that is gone is not an error.
     pub fn terminate(&mut self, id: ConnectionId) {
         if let Some(live) = self.slots.get_mut(id) {
             live.connection.abort(self.now, Error::Aborted);
@@ -271,7 +271,7 @@ impl Connections {
     /// The address that the peer connected to; none on a Unix socket.
     pub fn local_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
         let live = self.slots.get(id)?;
-        self.others.socket(id.slot, &live.stream).local_addr().ok().map(canonical)
+        self.sockets.socket(id.slot, &live.stream).local_addr().ok().map(canonical)
     }
 }
 
@@ -396,7 +396,7 @@ impl Connections {
             clients: Clients::default(),
             resolver,
             sys,
-            others: Others::default(),
+            sockets: CustomSockets::default(),
             timers: Timers::new(now),
             now,
             sleep,

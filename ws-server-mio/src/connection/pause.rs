@@ -18,7 +18,7 @@ impl Connections {
     /// are due are still sent, and a peer that takes no output is still detected. A reset is detected at once, and the end
     /// of the peer's stream when reading resumes. [`Connections::close`] ends the pause;
     /// [`Closed::reading_paused`](crate::Closed::reading_paused) says whether the connection was paused when the end
-    /// began, even if `close` began it. The id of a connection that is gone is no error.
+    /// began, even if `close` began it. The id of a connection that is gone is not an error.
     pub fn pause(&mut self, id: ConnectionId) {
         self.hold(id, mark::PAUSED);
     }
@@ -29,13 +29,13 @@ impl Connections {
     }
 
     pub(crate) fn hold(&mut self, id: ConnectionId, reason: u8) {
-        let Self { slots, others, dirty, now, .. } = self;
+        let Self { slots, sockets, dirty, now, .. } = self;
         let Some(live) = slots.get_mut(id).filter(|live| !live.is_marked(reason)) else { return };
         live.mark(reason);
         live.connection.pause();
         // No further edge signals an earlier reset.
         if live.has(flag::READ_CLOSED) && live.connection.is_paused() {
-            find_reset(id.slot, live, others, *now);
+            find_reset(id.slot, live, sockets, *now);
         }
         mark_dirty(id.slot, live, dirty);
     }

@@ -36,7 +36,7 @@ impl Readable {
     }
 
     /// Adds a connection that has used up its share.
-    pub(crate) fn push_sharing(&mut self, slot: u32, connection: &mut Connection) {
+    pub(crate) fn push_deferred(&mut self, slot: u32, connection: &mut Connection) {
         if connection.shares().inflated_lately() < HEAVY_FROM {
             self.light.push(slot);
         } else if connection.is_receiving_message()
@@ -58,12 +58,12 @@ impl Readable {
     }
 
     /// The next connection that used up its share.
-    pub(crate) fn next_sharing(&mut self) -> Option<u32> {
+    pub(crate) fn next_deferred(&mut self) -> Option<u32> {
         self.light.pop().or_else(|| self.next_heavy())
     }
 
     /// The connection that precedes all others, so that they cannot starve it.
-    pub(crate) fn first_sharing(&mut self) -> Option<u32> {
+    pub(crate) fn first_deferred(&mut self) -> Option<u32> {
         self.next_heavy().or_else(|| self.light.pop())
     }
 

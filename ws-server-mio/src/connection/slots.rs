@@ -24,7 +24,7 @@ pub mod flag {
     /// The peer has ended its stream, or there is an error: a short read is not the end of the
     /// input.
     pub const READ_CLOSED: u16 = 1 << 2;
-    /// It is in the queue of the readable.
+    /// It is in the queue to be read.
     pub const QUEUED: u16 = 1 << 3;
     /// It is on the dirty list.
     pub const DIRTY: u16 = 1 << 4;
@@ -177,7 +177,7 @@ pub(crate) struct Slots {
     free: Option<u32>,
     removed: Vec<u32>,
     len: usize,
-    /// Addresses that do not fit a slot; scopes included.
+    /// IPv6 addresses, scopes included, which do not fit in a slot.
     peers_v6: HashMap<u32, SocketAddrV6>,
 }
 
@@ -186,7 +186,7 @@ impl Slots {
         self.len
     }
 
-    /// One above the highest slot in use.
+    /// One above the highest slot.
     pub(crate) fn end(&self) -> u32 {
         (self.chunks.len() * CHUNK) as u32
     }

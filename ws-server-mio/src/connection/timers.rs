@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 use ws_proto::Moment;
 
-/// The tick of no timer: about 34 years after the start.
+/// Stands for no timer: about 34 years after the start.
 pub(crate) const NEVER: u64 = (1 << 40) - 1;
 const NANOS_PER_TICK: u64 = 1_000_000;
 pub(crate) const SLOT_BITS: u32 = 24;

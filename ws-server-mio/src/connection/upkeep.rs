@@ -52,7 +52,7 @@ impl Connections {
             && !live.is_marked(mark::PROBED)
         {
             live.mark(mark::PROBED);
-            self.others.socket(id.slot, &live.stream).probe();
+            self.sockets.socket(id.slot, &live.stream).probe();
         }
     }
 
@@ -106,7 +106,7 @@ impl Connections {
             client.inspect(|client| self.clients.forget_idle(*client));
         }
         if live.stream.is_none() {
-            self.others.remove(slot);
+            self.sockets.remove(slot);
         }
         self.data.forget(slot, &live);
         self.paths.forget(slot, &live);
@@ -116,7 +116,7 @@ impl Connections {
     /// The kernel reports readiness of a connection.
     #[inline]
     pub(crate) fn ready(&mut self, slot: u32, ready: Readiness) {
-        let Self { slots, others, dirty, readable, now, .. } = self;
+        let Self { slots, sockets, dirty, readable, now, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
         if live.has(flag::CONNECTING) {
             return self.connect_ready(slot, ready);
@@ -132,7 +132,7 @@ impl Connections {
             live.set(flag::READABLE);
             queue_read(slot, live, readable);
             if ready.error && live.connection.is_paused() {
-                find_reset(slot, live, others, *now);
+                find_reset(slot, live, sockets, *now);
                 mark_dirty(slot, live, dirty);
             }
         }

@@ -297,14 +297,14 @@ impl Drop for Endpoint {
     fn drop(&mut self) {
         self.remote.end();
         let now = self.clock.now();
-        let Connections { slots, others, .. } = &mut self.connections;
+        let Connections { slots, sockets, .. } = &mut self.connections;
         for (slot, live) in slots.iter_mut() {
             let code = match live.has(flag::CLIENT) {
                 true => CloseCode::NORMAL,
                 false => CloseCode::GOING_AWAY,
             };
             if live.has(flag::WEBSOCKET | flag::CLIENT) && live.connection.close(now, code, "").is_ok() {
-                write(slot, live, others, now, usize::MAX);
+                write(slot, live, sockets, now, usize::MAX);
             }
         }
     }

@@ -7,7 +7,7 @@
 use crate::client::list::{Notice, Phase};
 use crate::connection::Connections;
 use crate::connection::io::write;
-use crate::connection::lists::{arm, detach_buffer, expire, mark_dirty, queue_read, queue_share};
+use crate::connection::lists::{arm, detach_buffer, expire, mark_dirty, queue_deferred, queue_read};
 use crate::connection::slots::{Slot, flag, mark};
 use crate::endpoint::turn::TurnRun;
 use crate::event::Event;
@@ -162,11 +162,11 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// Writes once, emits pending events, and applies the connection's requests to its socket.
     fn finish(&mut self, slot: u32) {
         let limit = self.write_limit();
-        let Connections { slots, others, now, .. } = &mut *self.connections;
+        let Connections { slots, sockets, now, .. } = &mut *self.connections;
         let Some(live) = slots.at_mut(slot) else { return };
         live.clear(flag::DIRTY);
         self.current = Some(slot);
-        let wrote = live.connection.queued() > 0 && write(slot, live, others, *now, limit);
+        let wrote = live.connection.queued() > 0 && write(slot, live, sockets, *now, limit);
         // A deferred answer, a drained outbox, an end. Usually nothing.
         while let Some(live) = self.connections.slots.at_mut(slot)
             && let Some(event) = live.connection.poll_event(self.connections.now)
@@ -178,7 +178,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                 return;
             }
         }
-        let Connections { slots, others, pool, timers, dirty, readable, files, .. } = &mut *self.connections;
+        let Connections { slots, sockets, pool, timers, dirty, readable, files, .. } = &mut *self.connections;
         let Some(live) = slots.at_mut(slot) else { return };
         if files.waits_for(slot) && takes_chunk(&mut live.connection) {
             files.resume(slot);
@@ -186,23 +186,23 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         let mut next = live.connection.poll_io();
         if next == IoAction::Shutdown {
             // It fails if the peer has reset the connection; the next read reports that.
-            let _ = others.socket(slot, &live.stream).shutdown();
+            let _ = sockets.socket(slot, &live.stream).shutdown();
             next = live.connection.poll_io();
         }
         match next {
             IoAction::Drop | IoAction::Reset => {
                 if next == IoAction::Reset {
-                    others.socket(slot, &live.stream).reset_on_close();
+                    sockets.socket(slot, &live.stream).reset_on_close();
                 }
                 self.connections.remove_slot(slot);
                 return self.check_clock();
             }
             IoAction::Write if live.has(flag::WRITABLE) => mark_dirty(slot, live, dirty),
-            IoAction::Write => queue_share(slot, live, readable),
+            IoAction::Write => queue_deferred(slot, live, readable),
             IoAction::Pause => {
                 detach_buffer(live, pool);
                 // Input from before the open may wait for a share, without another edge.
-                queue_share(slot, live, readable);
+                queue_deferred(slot, live, readable);
             }
             _ => detach_buffer(live, pool),
         }

@@ -32,7 +32,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             self.visit_socket(slot);
         }
         let limit = self.write_limit();
-        let Connections { slots, others, pool, dirty, readable, timers, now, .. } = &mut *self.connections;
+        let Connections { slots, sockets, pool, dirty, readable, timers, now, .. } = &mut *self.connections;
         let Some(live) = slots.at_mut(slot) else { return };
         if live.is_marked(mark::OVERDUE) {
             live.unmark(mark::OVERDUE);
@@ -41,7 +41,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         mark_dirty(slot, live, dirty);
         let early = live.connection.queued() >= WRITE_EARLY && live.has(flag::WRITABLE) && !self.over;
         if early {
-            write(slot, live, others, *now, limit);
+            write(slot, live, sockets, *now, limit);
             detach_buffer(live, pool);
         }
         queue_read(slot, live, readable);
@@ -81,7 +81,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                 break;
             }
             let room = rx.len().min(left);
-            let socket = self.connections.others.socket(slot, &live.stream);
+            let socket = self.connections.sockets.socket(slot, &live.stream);
             let n = match socket.read(&mut rx[..room]) {
                 Ok(0) => {
                     live.clear(flag::READABLE);
@@ -141,8 +141,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// A round: visits each readable connection once; one that is readable again waits for the next round. Connections
     /// that used up their share of inflating resume after them.
     pub(crate) fn read(&mut self) {
-        if let Some(slot) = self.connections.readable.first_sharing() {
-            self.visit_sharing(slot);
+        if let Some(slot) = self.connections.readable.first_deferred() {
+            self.visit_deferred(slot);
         }
         for _ in 0..self.connections.readable.ready() {
             if self.over {
@@ -154,15 +154,15 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         let mut inflated = 0;
         while inflated < ROUND
             && !self.over
-            && let Some(slot) = self.connections.readable.next_sharing()
+            && let Some(slot) = self.connections.readable.next_deferred()
         {
-            inflated += self.visit_sharing(slot);
+            inflated += self.visit_deferred(slot);
         }
     }
 
     /// Resumes a connection that had used up its share; returns how much it inflated.
     #[cold]
-    fn visit_sharing(&mut self, slot: u32) -> u64 {
+    fn visit_deferred(&mut self, slot: u32) -> u64 {
         let Some(live) = self.connections.slots.at_mut(slot) else { return 0 };
         let before = live.connection.shares().inflated_lately();
         live.connection.shares().next(self.connections.now);

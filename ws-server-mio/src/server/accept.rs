@@ -46,7 +46,7 @@ impl Connections {
         }
         let mut connection = Connection::server(now, server.config.clone(), server.transport);
         connection.shares().begin();
-        let mut live = Slot::new(connection, self.others.keep(slot, socket), index);
+        let mut live = Slot::new(connection, self.sockets.keep(slot, socket), index);
         live.set(flag::HTTP | flag::NEW);
         arm(slot, &mut live, &mut self.timers);
         self.slots.put(live, peer);

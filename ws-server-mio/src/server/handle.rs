@@ -19,7 +19,7 @@ pub struct ServerHandle<'c> {
 }
 
 impl Connections {
-    /// A server: its addresses, its counts, stopping it. The id of a stopped server is no error.
+    /// A server: its addresses, its counts, stopping it. The id of a stopped server is not an error.
     pub fn server(&mut self, id: ServerId) -> ServerHandle<'_> {
         ServerHandle { connections: self, id }
     }

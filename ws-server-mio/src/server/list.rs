@@ -243,7 +243,7 @@ impl Servers {
         self.list.iter().all(Option::is_none)
     }
 
-    /// One above the highest index in use.
+    /// One above the highest index.
     pub(crate) fn end(&self) -> ServerIndex {
         self.list.len() as ServerIndex
     }

@@ -11,9 +11,9 @@ pub type Answer = Box<dyn Fn(io::Result<Vec<SocketAddr>>) + Send>;
 
 /// Looks up names.
 #[derive(Clone, Default)]
-pub(crate) struct Lookup(pub(crate) Option<Arc<LookUp>>);
+pub(crate) struct Lookup(pub(crate) Option<Arc<LookupFn>>);
 
-type LookUp = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
+type LookupFn = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
 impl Lookup {
     fn look_up(&self, host: &str) -> io::Result<Vec<SocketAddr>> {

@@ -115,9 +115,9 @@ impl NewSocket {
 /// The sockets that are not the system's, by slot. A slot has room for a descriptor only, and is empty if its
 /// socket is stored here.
 #[derive(Default)]
-pub(crate) struct Others(HashMap<u32, Box<dyn Socket>>);
+pub(crate) struct CustomSockets(HashMap<u32, Box<dyn Socket>>);
 
-impl Others {
+impl CustomSockets {
     /// Stores the socket of a slot, or returns the stream that the slot stores itself.
     pub(crate) fn keep(&mut self, slot: u32, socket: NewSocket) -> Option<TcpStream> {
         match socket {

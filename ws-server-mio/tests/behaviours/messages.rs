@@ -1,4 +1,4 @@
-//! Incoming messages, their fragments, and who sees them first: the extension.
+//! Incoming messages and their fragments; an extension sees them first.
 
 use super::common::*;
 use super::{Log, Witness};
@@ -35,7 +35,7 @@ fn row_08_chunked_delivery_passes_fragments_on_and_unfragmented_messages_whole()
     in_three(&mut peer);
     peer.send(&[frame(TEXT, b"unfragmented"), frame(BINARY, &[7; 100_000])].concat());
     assert_eq!(rig.frame(&mut peer), (TEXT, b"unfragmented".to_vec()), "a whole message");
-    assert_eq!(rig.frame(&mut peer), (BINARY, vec![7; 100_000]), "and that");
+    assert_eq!(rig.frame(&mut peer), (BINARY, vec![7; 100_000]), "so is this");
     let fragments: Vec<_> = rig
         .app
         .seen

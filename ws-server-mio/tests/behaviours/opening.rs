@@ -1,4 +1,4 @@
-//! Before a WebSocket: plain HTTP, upgrades, the switch, keys.
+//! Before a WebSocket: plain HTTP, upgrades, the 101, keys.
 
 use super::common::*;
 use std::sync::{Arc, Mutex};
@@ -115,7 +115,7 @@ fn row_06_open_is_reported_after_the_switch_and_sending_works_from_then_on() {
     }));
     rig.endpoint.connections().accept(id, upgrade).unwrap();
     assert!(rig.head(&mut peer).starts_with("HTTP/1.1 101 "));
-    assert_eq!(rig.frame(&mut peer), (TEXT, b"welcome".to_vec()), "the first message behind the switch");
+    assert_eq!(rig.frame(&mut peer), (TEXT, b"welcome".to_vec()), "the first message after the 101");
     assert_eq!(rig.app.open_ids(), [id]);
     assert_eq!(*switched.lock().unwrap(), [http::StatusCode::SWITCHING_PROTOCOLS]);
 }

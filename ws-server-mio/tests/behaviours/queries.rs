@@ -71,7 +71,7 @@ fn row_18_clients_count_from_their_upgrade_to_their_close() {
     let mut page = rig.peer();
     page.send(&get(rig.address(), "/"));
     assert_eq!(rig.response(&mut page).0, 200);
-    assert_eq!(count(&mut rig), 0, "plain HTTP is no client");
+    assert_eq!(count(&mut rig), 0, "plain HTTP is not a client");
     assert_eq!(rig.endpoint.connections().server(rig.server).http_count(), 1);
 
     // Connecting, open, closing.

@@ -6,12 +6,12 @@ use std::time::Duration;
 use ws_proto::Config;
 use ws_server_mio::{Delivery, Heartbeat};
 
-/// What they do besides echoing, closing and breaking; nothing of it by default.
+/// What they do besides echoing, closing and breaking; none of it by default.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Behaviour {
     /// Any of the variants below.
     pub(super) users: bool,
-    /// Both ends send much, with `send` alone.
+    /// Both ends send a lot, using only `send`.
     pub(super) bulk: bool,
     /// The server sends more at each `Drained`, until a peer requests a stop.
     pub(super) refill: bool,
@@ -98,7 +98,7 @@ impl Behaviour {
         }
     }
 
-    /// How much an end sends that sends much; sometimes nothing.
+    /// What an end sends in bulk; sometimes nothing.
     pub(super) fn bulk_of(&self, rng: &mut Rng, most: usize) -> Option<Bulk> {
         if !self.bulk || rng.percent(20) {
             return None;

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 /// The outcome of a connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mood {
+pub(super) enum DialOutcome {
     Up,
     /// Known at once.
     Fails(ErrorKind),
@@ -15,23 +15,23 @@ pub(super) enum Mood {
     Refuses(ErrorKind),
     Silent,
     /// No listener, and the port is the one that the system gave to the connecting socket.
-    Mirror,
+    SelfConnect,
 }
 
-pub(super) const MOODS: [Mood; 10] = [
-    Mood::Up,
-    Mood::Up,
-    Mood::Fails(ErrorKind::NetworkUnreachable),
-    Mood::Fails(ErrorKind::ConnectionRefused),
-    Mood::Fails(ErrorKind::AddrNotAvailable),
-    Mood::Refuses(ErrorKind::ConnectionRefused),
-    Mood::Refuses(ErrorKind::HostUnreachable),
-    Mood::Refuses(ErrorKind::TimedOut),
-    Mood::Silent,
-    Mood::Mirror,
+pub(super) const DIAL_OUTCOMES: [DialOutcome; 10] = [
+    DialOutcome::Up,
+    DialOutcome::Up,
+    DialOutcome::Fails(ErrorKind::NetworkUnreachable),
+    DialOutcome::Fails(ErrorKind::ConnectionRefused),
+    DialOutcome::Fails(ErrorKind::AddrNotAvailable),
+    DialOutcome::Refuses(ErrorKind::ConnectionRefused),
+    DialOutcome::Refuses(ErrorKind::HostUnreachable),
+    DialOutcome::Refuses(ErrorKind::TimedOut),
+    DialOutcome::Silent,
+    DialOutcome::SelfConnect,
 ];
 
-/// The connecting socket, as the peer's kernel calls it.
+/// The local address of a connecting socket.
 const HERE: ([u8; 4], u16) = ([192, 0, 2, 200], 50_000);
 
 /// What the loop calls.
@@ -43,31 +43,31 @@ impl Inner {
             // EMFILE and ENFILE.
             return Err(io::Error::from_raw_os_error(self.rng.pick(&[24, 23])));
         }
-        let mood = self.moods.get(&target).copied().unwrap_or(Mood::Up);
-        let link = match (mood, target) {
-            (Mood::Fails(kind), _) => return Err(kind.into()),
-            (Mood::Up | Mood::Mirror, None) => Link::Up,
+        let outcome = self.outcomes.get(&target).copied().unwrap_or(DialOutcome::Up);
+        let link = match (outcome, target) {
+            (DialOutcome::Fails(kind), _) => return Err(kind.into()),
+            (DialOutcome::Up | DialOutcome::SelfConnect, None) => Link::Up,
             // The outcome on a Unix socket is known at once.
             (_, None) => return Err(self.rng.pick(&[ErrorKind::NotFound, ErrorKind::WouldBlock]).into()),
-            (Mood::Up | Mood::Mirror, _) if self.rng.percent(20) => Link::Up,
-            (Mood::Up | Mood::Mirror, _) => Link::Begun(Fate::Connects),
-            (Mood::Refuses(kind), _) => Link::Begun(Fate::Fails(kind)),
-            (Mood::Silent, _) => Link::Begun(Fate::Silence),
+            (DialOutcome::Up | DialOutcome::SelfConnect, _) if self.rng.percent(20) => Link::Up,
+            (DialOutcome::Up | DialOutcome::SelfConnect, _) => Link::Begun(Fate::Connects),
+            (DialOutcome::Refuses(kind), _) => Link::Begun(Fate::Fails(kind)),
+            (DialOutcome::Silent, _) => Link::Begun(Fate::Silence),
         };
         let mut socket = Socket::new(&mut self.rng);
         (socket.link, socket.target) = (link, Some(target));
-        socket.mirror = mood == Mood::Mirror && target.is_some();
+        socket.self_connected = outcome == DialOutcome::SelfConnect && target.is_some();
         self.sockets.push(socket);
         Ok(self.sockets.len() - 1)
     }
 
-    /// Out of memory for watching it, the system reports that.
+    /// The system may have no memory to watch it, and reports that.
     pub(super) fn may_watch(&mut self, id: usize) -> io::Result<()> {
         let refused = self.sockets[id].target.is_some() && self.rng.percent(self.faults / 10);
         if refused { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
-    /// While the loop checks the outcome.
+    /// The outcome may become known while the loop checks it.
     pub(super) fn advance_connect(&mut self, id: usize) {
         if self.sockets[id].target.is_some() && self.rng.percent(self.faults) {
             self.progress(id, false);
@@ -90,11 +90,11 @@ impl Inner {
     pub(super) fn local_addr(&mut self, id: usize) -> io::Result<SocketAddr> {
         self.calls += 1;
         let socket = &self.sockets[id];
-        Ok(socket.target.flatten().filter(|_| socket.mirror).unwrap_or(HERE.into()))
+        Ok(socket.target.flatten().filter(|_| socket.self_connected).unwrap_or(HERE.into()))
     }
 
     /// Every host is reachable.
     pub(super) fn be_reachable(&mut self) {
-        self.moods.clear();
+        self.outcomes.clear();
     }
 }

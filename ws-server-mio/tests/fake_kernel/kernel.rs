@@ -14,7 +14,7 @@
 //! Not promised: when anything arrives, in which order sockets are reported, that readiness still holds, that a call is
 //! not interrupted.
 
-use super::dialling::Mood;
+use super::dialling::DialOutcome;
 use super::rng::Rng;
 use super::wire::{ALL, Link, Signal, Socket, Target};
 use mio::Token;
@@ -45,7 +45,7 @@ pub(super) struct Inner {
     pub(super) no_descriptors: bool,
     /// It reports room and opens windows as Linux does.
     pub(super) linux: bool,
-    /// How often it did so.
+    /// How often it was out of descriptors.
     pub(super) refusals: u64,
     /// Another thread asks the loop to wake.
     pub(super) woken: bool,
@@ -54,11 +54,11 @@ pub(super) struct Inner {
     pub(super) stale: Vec<(Token, Readiness)>,
     /// Calls of the loop into the kernel.
     pub(super) calls: u64,
-    /// Special outcomes by target of a connect; for all other targets, none.
-    pub(super) moods: BTreeMap<Target, Mood>,
+    /// The outcome of a connect by target; all other targets are `Up`.
+    pub(super) outcomes: BTreeMap<Target, DialOutcome>,
 }
 
-/// A handle to it.
+/// A handle to the kernel.
 #[derive(Clone)]
 pub(super) struct Kernel(Arc<Mutex<Inner>>);
 
@@ -81,7 +81,7 @@ impl Kernel {
             reported: Vec::new(),
             stale: Vec::new(),
             calls: 0,
-            moods: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
         })))
     }
 

@@ -58,7 +58,7 @@ impl World<'_> {
         self.feed_at = None;
         self.app.is_slow = false;
         self.resume_all();
-        // Peers that left unnoticeably close their connection permanently.
+        // Peers that left a stream without a trace reset it now.
         for peer in &mut self.peers {
             if let Kind::Stream(reader) = &mut peer.kind
                 && reader.left_at.is_some()

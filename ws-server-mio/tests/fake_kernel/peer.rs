@@ -38,7 +38,7 @@ pub(super) struct Peer {
     pub(super) farewell: Option<u64>,
     /// It requested that the application stops: the offset in its output where that ends, and when it had arrived.
     pub(super) asks_to_stop: Option<(u64, Option<Moment>)>,
-    /// How much of its output was read, and when nothing last hid its last message.
+    /// How much of its output was read, and when it was last alive, read or was paused.
     pub(super) last_read: Option<u64>,
     pub(super) silent: Option<Moment>,
     /// Since when its reset is noticeable.
@@ -202,14 +202,14 @@ impl Peer {
     }
 
     /// Sends bytes past its own engine.
-    pub(super) fn spoil(&mut self, kernel: &Kernel, bytes: &[u8]) {
+    pub(super) fn send_raw(&mut self, kernel: &Kernel, bytes: &[u8]) {
         if !self.ended {
             kernel.lock().send(self.socket, bytes);
         }
     }
 
     pub(super) fn timeout(&self) -> Option<Moment> {
-        // A peer that breaks its own stream follows no clock.
+        // A peer that broke its own stream has no timers.
         let is_broken = self.ended && self.health == Health::Broken;
         if self.left || is_broken || self.health == Health::Vanished {
             return None;

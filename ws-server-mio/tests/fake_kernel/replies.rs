@@ -24,7 +24,7 @@ pub(super) struct Replies {
     /// How many answers arrived whole.
     pub(super) whole: usize,
     pub(super) half_closes: bool,
-    /// It may do so before everything is answered.
+    /// It may half-close before everything is answered.
     early: bool,
     bytes: Vec<u8>,
     /// It may be cut off for being slow, and was.
@@ -126,7 +126,7 @@ impl Replies {
         };
         match request.kind {
             "drop" => {
-                // A request lost in a panic is no missing page.
+                // A request lost in a panic gets 503.
                 let lost = self.panics && head.starts_with("http/1.1 503");
                 assert!(lost || head.starts_with("http/1.1 404"), "{head}");
             }

@@ -131,7 +131,7 @@ fn rounds_end_with_the_time_of_the_turn_and_continue_in_the_next() {
 
 #[test]
 fn without_a_time_limit_a_turn_visits_each_peer_once() {
-    // A time beyond the clock's range is no limit.
+    // A time beyond the clock's range means no limit.
     for time in [None, Some(Duration::MAX)] {
         let mut rig = Rig::new(time, 3);
         rig.fill(40);

@@ -24,7 +24,7 @@ impl Time {
         Self { origin: Instant::now(), nanos: Arc::default(), wall: Arc::default(), step }
     }
 
-    /// As the endpoint counts it: its first reading precedes any time.
+    /// The time since the first reading, as the endpoint counts it.
     pub(super) fn now(&self) -> Moment {
         Moment::from_nanos(self.nanos.load(Ordering::Relaxed))
     }

@@ -7,7 +7,7 @@ use http::{Response, header};
 use ws_proto::Moment;
 use ws_server_mio::{ConnectionId, Connections, Request};
 
-/// A client that reads one.
+/// A client that reads such a response.
 pub(super) struct Reader {
     /// What remains to be sent.
     pub(super) requests: Vec<u8>,

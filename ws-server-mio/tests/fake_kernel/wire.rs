@@ -88,7 +88,7 @@ pub(super) struct Socket {
     /// The target of the loop's connect; `None` for an accepted socket.
     pub(super) target: Option<Target>,
     /// It is connected to itself.
-    pub(super) mirror: bool,
+    pub(super) self_connected: bool,
     /// The kind of the error.
     pub(super) kind: io::ErrorKind,
     /// Bytes that the peer's socket accepted.
@@ -168,7 +168,7 @@ impl Socket {
             bytes_written: 0,
             link: Link::Up,
             target: None,
-            mirror: false,
+            self_connected: false,
             kind: io::ErrorKind::ConnectionReset,
             bytes_sent: 0,
             reached: 0,

@@ -322,7 +322,7 @@ impl<'s> World<'s> {
             96 => {
                 peer.health = Health::Broken;
                 let bytes: [&[u8]; 3] = [b"\xff\xff\xff", b"\x81\x05", b"\x83\x80\0\0\0\0"];
-                peer.spoil(kernel, rng.pick(&bytes));
+                peer.send_raw(kernel, rng.pick(&bytes));
             }
             _ => {}
         }

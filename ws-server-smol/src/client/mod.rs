@@ -334,10 +334,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                     return Some(Step::Connecting);
                 }
                 Phase::Due { reported: true } => {
-                    let mut trying = Trying(self);
-                    let Trying(Self { dial, request, config, .. }) = &mut trying;
+                    let mut guard = AttemptGuard(self);
+                    let AttemptGuard(Self { dial, request, config, .. }) = &mut guard;
                     let attempt = dial(request.clone(), config);
-                    mem::forget(trying);
+                    mem::forget(guard);
                     self.phase = Phase::Connecting(attempt);
                 }
                 Phase::Connecting(_) => match poll_fn(|cx| self.poll_attempt(cx)).await {
@@ -370,12 +370,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     fn poll_attempt(&mut self, cx: &mut Context<'_>) -> Poll<Result<Opened<S>, Failed>> {
-        let trying = Trying(self);
-        let polled = match &mut trying.0.phase {
+        let guard = AttemptGuard(self);
+        let polled = match &mut guard.0.phase {
             Phase::Connecting(attempt) => attempt.as_mut().poll(cx),
             _ => Poll::Ready(Err(ConnectError::Cancelled.into())),
         };
-        mem::forget(trying);
+        mem::forget(guard);
         polled
     }
 
@@ -415,9 +415,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 }
 
 /// Code of the application runs in an attempt. If it panics, the attempt has failed.
-struct Trying<'c, S: AsyncRead + AsyncWrite + Unpin>(&'c mut Client<S>);
+struct AttemptGuard<'c, S: AsyncRead + AsyncWrite + Unpin>(&'c mut Client<S>);
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Trying<'_, S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Drop for AttemptGuard<'_, S> {
     fn drop(&mut self) {
         let error = io::Error::other("the connector panicked");
         self.0.failure = Some(ConnectError::Unreachable { tried: Vec::new(), error });

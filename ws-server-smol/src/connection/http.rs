@@ -229,7 +229,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     /// with the best of the [subprotocols](crate::ServerConfig::subprotocols). An upgrade on another path gets 404; a
     /// plain request gets 404, or 426 on the path of a WebSocket.
     ///
-    /// `None` if the connection ended before: it is no error if a client requests no WebSocket.
+    /// `None` if the connection ended before: a client need not request a WebSocket.
     ///
     /// If dropped before it completes, the connection is dropped with it.
     ///

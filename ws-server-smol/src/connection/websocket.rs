@@ -62,7 +62,7 @@ use ws_proto::{
 pub struct WebSocket<S: AsyncRead + AsyncWrite + Unpin = Socket> {
     pub(crate) driver: Driver<S>,
     head: Box<http::Response<()>>,
-    /// The path that accepted it; `None` is `/`, which takes no memory, and empty is no path.
+    /// The path that accepted it: `None` is `/`, which takes no memory; an empty one means no path.
     path: Option<Box<str>>,
     /// Fragments of a message being joined for [`next`](Self::next).
     joining: Option<Message<'static>>,
@@ -284,15 +284,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             if !membership.is_extended() {
                 return Poll::Ready(Some(event));
             }
-            let filtering = Filtering(&mut self.driver);
+            let guard = FilterGuard(&mut self.driver);
             match membership.filter(event) {
                 Ok(event) => {
-                    std::mem::forget(filtering);
+                    std::mem::forget(guard);
                     if event.is_some() {
                         return Poll::Ready(event);
                     }
                 }
-                Err(Nested) => drop(filtering),
+                Err(Nested) => drop(guard),
             }
         }
     }
@@ -364,9 +364,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drop for WebSocket<S> {
 /// If an extension panics while filtering an event, or is busy because it polls this WebSocket itself, the WebSocket ends
 /// with the next event: the application might otherwise take the rest of a message for the whole, or get what the
 /// extension has not seen.
-struct Filtering<'d, S: AsyncRead + AsyncWrite + Unpin>(&'d mut Driver<S>);
+struct FilterGuard<'d, S: AsyncRead + AsyncWrite + Unpin>(&'d mut Driver<S>);
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Filtering<'_, S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Drop for FilterGuard<'_, S> {
     fn drop(&mut self) {
         self.0.end_now(CloseCode::INTERNAL_ERROR);
     }

@@ -83,7 +83,7 @@ pub(crate) struct Driver<S> {
     slept: u32,
 }
 
-/// What the owner passes to a connection, beside its stream.
+/// What the owner passes to a connection besides its stream.
 #[derive(Default)]
 pub(crate) struct DriverOptions {
     pub(crate) token: Option<Arc<TokenRule>>,

@@ -12,7 +12,7 @@ use ws_proto::{Connection, Moment};
 /// How many slices one write gathers.
 const SLICES: usize = 64;
 
-/// Which stream operation is pending, beside reading and writing.
+/// Which stream operation is pending besides reading and writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
     /// All written bytes are flushed.

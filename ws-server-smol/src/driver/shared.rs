@@ -102,7 +102,7 @@ impl Shared {
         connection.bytes_sent() + connection.queued() as u64
     }
 
-    /// Whether all output up to there was written: the connection may have ended since, even because of it.
+    /// Whether all output up to there was written, even if the connection has ended since.
     pub(crate) fn has_written(&self, end: u64) -> bool {
         self.connection().bytes_sent() >= end
     }

@@ -8,7 +8,7 @@ const BYTES: usize = 64 << 10;
 /// … or this much time.
 const TIME: Duration = Duration::from_micros(500);
 
-/// Since when, and for how many bytes, a task has not yielded.
+/// When a slice began, and how many bytes were processed in it.
 #[derive(Debug, Default)]
 pub(crate) struct Slice(Option<(Moment, usize)>);
 

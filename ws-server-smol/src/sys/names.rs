@@ -16,7 +16,7 @@ use ws_host::client::{Lookups, MAX_LOOKUPS};
 type Addresses = Vec<SocketAddr>;
 type Answer = Result<Addresses, ConnectError>;
 
-/// Looks a name up; the ports of the result mean nothing.
+/// Looks a name up; the ports of the result are ignored.
 type Lookup = Box<dyn Fn(&str) -> io::Result<Addresses> + Send + Sync>;
 
 /// The name resolver that all clients of a process share.
@@ -44,7 +44,7 @@ impl Resolver {
         Arc::new(Self { names: Mutex::new(Lookups::new(MAX_LOOKUPS)), lookup: Box::new(lookup) })
     }
 
-    /// Returns the addresses of a host; their ports mean nothing.
+    /// Returns the addresses of a host; ignore their ports.
     ///
     /// Cancel-safe. A lookup that has begun continues, and other clients of the same name share it meanwhile.
     pub(crate) async fn look_up(self: Arc<Self>, host: &str) -> Result<Addresses, ConnectError> {

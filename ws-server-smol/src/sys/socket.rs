@@ -29,8 +29,8 @@ pub struct Socket {
 
 /// Whether the kernel has reported more to read.
 ///
-/// `Async::poll_readable` cannot be relied on: it takes an event of the reactor tick in which it was called for a stale
-/// one, and waits for another. A task that is polled after the next tick begins, as on a busy thread, would never wake.
+/// `Async::poll_readable` cannot be relied on: it treats an event of the reactor tick in which it was called as stale,
+/// and waits for another. A task that is polled after the next tick begins, as on a busy thread, would never wake.
 #[derive(Debug, Default)]
 struct Readable {
     is_ready: AtomicBool,

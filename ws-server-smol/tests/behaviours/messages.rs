@@ -1,4 +1,4 @@
-//! Incoming messages, their fragments, and who sees them first: the extension.
+//! Incoming messages and their fragments; an extension sees them first.
 
 use super::common::run;
 use super::peer::*;
@@ -45,7 +45,7 @@ fn row_08_chunked_delivery_passes_fragments_on_and_unfragmented_messages_whole()
         in_three(&mut peer);
         peer.send(&[frame(TEXT, b"unfragmented"), frame(BINARY, &[7; 100_000])].concat());
         assert_eq!(peer.frame().await, (TEXT, b"unfragmented".to_vec()), "a whole message");
-        assert_eq!(peer.frame().await, (BINARY, vec![7; 100_000]), "and that");
+        assert_eq!(peer.frame().await, (BINARY, vec![7; 100_000]), "so is this");
         let seen = app.seen.take();
         let fragments: Vec<_> = seen
             .iter()

@@ -1,4 +1,4 @@
-//! Before a WebSocket: plain HTTP, upgrades, the switch, keys.
+//! Before a WebSocket: plain HTTP, upgrades, the 101, keys.
 
 use super::common::run;
 use super::peer::*;
@@ -127,7 +127,7 @@ fn row_06_open_is_reported_after_the_switch_and_sending_works_from_then_on() {
         assert_eq!(ws.response().status(), http::StatusCode::SWITCHING_PROTOCOLS);
         ws.send("welcome").await.unwrap();
         assert!(peer.head().await.starts_with("HTTP/1.1 101 "));
-        assert_eq!(peer.frame().await, (TEXT, b"welcome".to_vec()), "the first message behind the switch");
+        assert_eq!(peer.frame().await, (TEXT, b"welcome".to_vec()), "the first message after the 101");
         assert_eq!(server.ids(), [id]);
     });
 }

@@ -86,7 +86,7 @@ fn row_18_clients_count_from_their_upgrade_to_their_close() {
         page.send(&get(server.local_addr().unwrap(), "/"));
         let mut plain = server.accept().await.unwrap();
         assert!(matches!(plain.next().await, Some(Incoming::Request(_))));
-        assert_eq!((server.count(), server.http_count()), (0, 1), "plain HTTP is no client");
+        assert_eq!((server.count(), server.http_count()), (0, 1), "plain HTTP is not a client");
 
         // Connecting, open, closing.
         let mut peer = requesting_peer(&server, "/");

@@ -92,7 +92,7 @@ fn a_failed_accept_is_reported_once_and_not_retried_at_once() {
 }
 
 #[test]
-fn a_peer_that_leaves_before_accept_is_no_failure() {
+fn a_peer_that_leaves_before_accept_is_not_a_failure() {
     let (aborted, count) = fake(|| Err(io::ErrorKind::ConnectionAborted.into()));
     let (one, _) = flood();
     // The second listener has the first turn; a step without a connection moves on to the next.

@@ -1,4 +1,4 @@
-//! Requests behind a rejected upgrade, and requests that are no upgrade.
+//! Requests behind a rejected upgrade, and requests that are not upgrades.
 
 use super::common::run;
 use super::*;

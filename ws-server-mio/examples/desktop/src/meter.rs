@@ -98,7 +98,7 @@ impl Meter {
         }
     }
 
-    /// The window is hidden: the time until the next frame is no gap.
+    /// The window is hidden: the time until the next frame is not a gap.
     pub(crate) fn pause(&mut self) {
         self.last = None;
         self.turns_since_request = None;

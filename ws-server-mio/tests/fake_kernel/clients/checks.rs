@@ -62,7 +62,7 @@ pub(super) fn check(connections: &mut Connections, app: &App, now: Moment) {
     let kernel = app.kernel.lock();
     for (token, id) in kernel.tokens() {
         let connecting = connecting.get(&(token as u32)).copied().unwrap_or(false);
-        assert!(connecting || !kernel.sockets[id].mirror, "slot {token} is connected to itself");
+        assert!(connecting || !kernel.sockets[id].self_connected, "slot {token} is connected to itself");
     }
     for (slot, owner) in owners {
         let (state, is_dirty) = ends[&slot];

@@ -137,7 +137,7 @@ impl Host {
     }
 
     /// Sends bytes past its own engine.
-    pub(super) fn spoil(&mut self, kernel: &Kernel, bytes: &[u8]) {
+    pub(super) fn send_raw(&mut self, kernel: &Kernel, bytes: &[u8]) {
         if !self.ended {
             kernel.lock().send(self.socket, bytes);
         }
@@ -147,7 +147,7 @@ impl Host {
     pub(super) fn is_there(&self, kernel: &Kernel) -> bool {
         let kernel = kernel.lock();
         let socket = &kernel.sockets[self.socket];
-        !self.left && !self.vanished && socket.link == Link::Up && !socket.mirror
+        !self.left && !self.vanished && socket.link == Link::Up && !socket.self_connected
     }
 
     pub(super) fn timeout(&self) -> Option<Moment> {
@@ -176,7 +176,7 @@ impl Host {
                     _ => *end,
                 };
                 let bytes = std::mem::take(bytes);
-                self.spoil(kernel, &bytes);
+                self.send_raw(kernel, &bytes);
                 match end {
                     End::Stay => {}
                     End::Fin => self.half_close(kernel),

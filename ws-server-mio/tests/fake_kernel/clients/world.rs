@@ -4,7 +4,7 @@ use super::app::App;
 use super::checks::{check, check_times};
 use super::host::{Host, Kind};
 use super::model::{localhost, named, pool};
-use crate::dialling::MOODS;
+use crate::dialling::DIAL_OUTCOMES;
 use crate::kernel::Kernel;
 use crate::rng::Rng;
 use crate::setting::Time;
@@ -207,8 +207,8 @@ impl World {
             95..97 => {
                 let targets = [pool(), localhost()].concat();
                 let target = Some(self.rng.pick(&targets)).filter(|_| !self.rng.percent(10));
-                let mood = self.rng.pick(&MOODS);
-                self.kernel.lock().moods.insert(target, mood);
+                let outcome = self.rng.pick(&DIAL_OUTCOMES);
+                self.kernel.lock().outcomes.insert(target, outcome);
             }
             97 => {
                 let mut kernel = self.kernel.lock();
@@ -300,7 +300,7 @@ impl World {
             90..95 => host.vanished = true,
             _ => {
                 let bytes: [&[u8]; 3] = [b"\xff\xff\xff", b"\x81\x05", b"\x83\x80\0\0\0\0"];
-                host.spoil(kernel, self.rng.pick(&bytes));
+                host.send_raw(kernel, self.rng.pick(&bytes));
             }
         }
         self.trace(|| "a host acted".to_owned());
