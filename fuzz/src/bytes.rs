@@ -8,7 +8,7 @@
 //! the application does: it answers requests immediately, late, in chunks or never.
 
 use crate::input::{Input, Script, pick};
-use crate::oracle;
+use crate::output;
 use crate::seen::Seen;
 use crate::setup::{End, SEED, Setup, answer};
 use crate::taken::Taken;
@@ -77,17 +77,16 @@ fn run(data: &[u8], base: Config, make: impl FnOnce(Moment, Arc<Config>, bool) -
     let Run { watched, output, taken, methods, .. } = run;
     // An application that drops a partial answer ends the connection.
     let is_unfinished =
-        watched.closed.as_ref().is_some_and(|closed| matches!(closed.error, Some(Error::Unfinished)));
+        watched.closed().is_some_and(|closed| matches!(closed.error, Some(Error::Unfinished)));
     let arrived = match watched.is_server() {
-        true => oracle::of_server(&output, &methods, setup.is_upgraded, watched.is_cut_off || is_unfinished),
-        false => oracle::of_client(&output, setup.is_upgraded),
+        true => output::of_server(&output, &methods, setup.is_upgraded, watched.is_cut_off || is_unfinished),
+        false => output::of_client(&output, setup.is_upgraded),
     };
     assert!(taken.messages.starts_with(&arrived), "the output differs from the accepted messages");
     // The Close of a failed connection overtakes output that its peer does not take.
     let failures =
         |error: &Error| matches!(error, Error::Protocol(_) | Error::Timeout(_) | Error::Memory { .. });
-    let has_failed =
-        watched.closed.as_ref().is_some_and(|closed| closed.error.as_ref().is_some_and(failures));
+    let has_failed = watched.closed().is_some_and(|closed| closed.error.as_ref().is_some_and(failures));
     let may_be_lost = watched.is_cut_off || has_failed;
     assert!(may_be_lost || taken.messages.len() == arrived.len(), "a message is lost");
     watched.seen

@@ -11,8 +11,8 @@
 //!  head.rs    http_head: heads and bodies, compared with httparse
 //!  compressed.rs   deflate, extensions: compressed messages, and their negotiation
 //!
-//!  watch.rs   the promises of one connection
-//!  oracle.rs  the promises about its output
+//!  watch.rs   the promises of one connection (`ws_kit::oracle`), and its memory
+//!  output.rs  the promises about its output
 //!  taken.rs   the messages accepted for sending
 //!  setup.rs, input.rs, seen.rs   configurations and choices from bytes, and the resulting events
 //! ```
@@ -23,7 +23,8 @@ mod compressed;
 mod end;
 mod head;
 mod input;
-mod oracle;
+
+mod output;
 mod pair;
 pub mod seeds;
 mod seen;

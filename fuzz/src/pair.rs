@@ -196,7 +196,7 @@ impl Pair {
         let are_open = is_open(&self.client) && is_open(&self.server);
         // An end that reads so many messages a second may reach a Ping too late, or take too little.
         let seems_dead = |end: &End, to: &End| {
-            let closed = to.watched.closed.as_ref();
+            let closed = to.watched.closed();
             let is_late = matches!(
                 closed.and_then(|closed| closed.error.as_ref()),
                 Some(Error::Timeout(Timeout::Heartbeat | Timeout::Output))
@@ -240,10 +240,10 @@ impl Pair {
         assert!(server.taken.messages.starts_with(&client.got), "the client received unsent messages");
         assert!(client.taken.messages.starts_with(&server.got), "the server received unsent messages");
         let seen = client.watched.seen.and(server.watched.seen);
-        let (Some(at_client), Some(at_server)) = (client.watched.closed, server.watched.closed) else {
+        let (Some(at_client), Some(at_server)) = (client.watched.closed(), server.watched.closed()) else {
             return seen;
         };
-        for closed in [&at_client, &at_server] {
+        for closed in [at_client, at_server] {
             assert!(!matches!(closed.error, Some(Error::Protocol(_))), "{closed}");
         }
         if at_client.clean && at_server.clean {

@@ -200,7 +200,7 @@ fn the_server_half_closes_first_and_the_client_waits_for_it() {
     let mut pair = Pair::open();
     pair.client.connection.close(pair.now, CloseCode::NORMAL, "").unwrap();
     pair.drive();
-    assert!(pair.server.half_closed && !pair.client.half_closed);
+    assert!(pair.server.has_half_closed() && !pair.client.has_half_closed());
 
     // If a server keeps TCP open, the client drops it after the timeout.
     let (mut client, now) = open(CLIENT, Config::client());
@@ -451,16 +451,16 @@ fn a_close_before_open_is_emitted_reports_both() {
         pair.accept = false;
         pair.drive();
         let Some(Event::Upgrade(upgrade)) = pair.server.events.pop() else { panic!("no upgrade") };
-        let server = &mut pair.server.connection;
-        server.accept(pair.now, upgrade).unwrap();
+        let server = &mut pair.server;
+        server.connection.accept(pair.now, upgrade).unwrap();
         if closes {
-            server.close(pair.now, CloseCode::GOING_AWAY, "").unwrap();
+            server.connection.close(pair.now, CloseCode::GOING_AWAY, "").unwrap();
             let mut message = frame(true, FIN | TEXT, b"sent meanwhile");
             let mut input = &mut message[..];
             assert!(matches!(server.handle_input(pair.now, &mut input), Some(Event::Open(_))));
             assert!(matches!(server.handle_input(pair.now, &mut input), Some(Event::Message(_))));
         } else {
-            server.abort(pair.now, Error::Aborted);
+            server.connection.abort(pair.now, Error::Aborted);
             assert!(matches!(server.poll_event(pair.now), Some(Event::Open(_))));
         }
         pair.drive();

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!  frames.rs      frames built and read independently of the engine; open connections, and their events
+//!  oracle/        what a connection promises: the grammar of its events, and the engine after each call
 //!  pair.rs        two ends, a pipe each way, and a manual clock
 //!  pipes.rs       two ends with applications, and pipes with a size and a rate
 //!  trace.rs       a recorded connection, and its application
@@ -24,6 +25,7 @@ pub mod deflate;
 pub mod frames;
 pub mod modules;
 pub mod names;
+pub mod oracle;
 pub mod pair;
 pub mod peer;
 pub mod pipes;

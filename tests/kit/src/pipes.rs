@@ -1,5 +1,6 @@
 //! Two ends with applications, a pipe of 64 KiB each way, and a clock that advances when nothing else moves.
 
+use crate::oracle::Engine;
 use bytes::Buf;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ pub type App<'a> = Box<dyn FnMut(&mut Connection, Moment, Event<'_>) + 'a>;
 
 pub struct Side<'a> {
     pub connection: Connection,
+    oracle: Engine,
     app: App<'a>,
     /// The bytes in flight to this side.
     pipe: VecDeque<u8>,
@@ -30,9 +32,10 @@ pub struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    fn new(connection: Connection, app: App<'a>) -> Self {
+    fn new(connection: Connection, oracle: Engine, app: App<'a>) -> Self {
         Self {
             connection,
+            oracle,
             app,
             pipe: VecDeque::new(),
             fin: false,
@@ -45,18 +48,26 @@ impl<'a> Side<'a> {
     }
 
     fn handle(&mut self, now: Moment, event: Event<'_>) {
+        self.oracle.record(&event);
+        self.check();
         match event {
             Event::Closed(closed) => self.closed = Some(*closed),
             Event::Upgrade(upgrade) => self.connection.accept(now, upgrade).unwrap(),
             event => (self.app)(&mut self.connection, now, event),
         }
         self.most_queued = self.most_queued.max(self.connection.queued());
+        self.check();
+    }
+
+    fn check(&mut self) {
+        self.oracle.check(&mut self.connection);
     }
 
     fn poll(&mut self, now: Moment) {
         while let Some(event) = self.connection.poll_event(now) {
             self.handle(now, event);
         }
+        self.check();
     }
 
     fn read(&mut self, now: Moment) -> bool {
@@ -72,7 +83,11 @@ impl<'a> Side<'a> {
         }
         let mut bytes = core::mem::take(&mut self.left);
         let mut input = &mut bytes[..];
-        while let Some(event) = self.connection.handle_input(now, &mut input) {
+        loop {
+            let len = input.len();
+            let event = self.connection.handle_input(now, &mut input);
+            self.oracle.handle_input(&self.connection, len, input.len(), event.is_some());
+            let Some(event) = event else { break };
             self.handle(now, event);
         }
         self.left = input.to_vec();
@@ -92,12 +107,14 @@ impl<'a> Side<'a> {
             let n = chunk.len().min(PIPE.saturating_sub(to.pipe.len()));
             to.pipe.extend(&chunk[..n]);
             self.connection.handle_written(now, n);
+            self.oracle.handle_written(n);
+            self.check();
             if n == 0 {
                 return moved;
             }
             moved = true;
         }
-        match self.connection.poll_io() {
+        match self.oracle.poll_io(&mut self.connection) {
             IoAction::Shutdown | IoAction::Drop | IoAction::Reset => to.fin |= self.closed.is_none(),
             _ => {}
         }
@@ -143,7 +160,8 @@ impl<'a> World<'a> {
 
     fn of(now: Moment, client: Connection, server: Connection, apps: [App<'a>; 2]) -> Self {
         let [one, other] = apps;
-        let (client, server) = (Side::new(client, one), Side::new(server, other));
+        let (of_client, of_server) = (Engine::client(&client), Engine::server(&server));
+        let (client, server) = (Side::new(client, of_client, one), Side::new(server, of_server, other));
         Self { birth: now, now, client, server }
     }
 
@@ -172,6 +190,7 @@ impl<'a> World<'a> {
                 side.move_clock(passed);
                 if side.connection.poll_timeout().is_some_and(|due| due <= next) {
                     side.connection.handle_timeout(next);
+                    side.oracle.handle_timeout(&mut side.connection);
                     side.poll(next);
                 }
             }

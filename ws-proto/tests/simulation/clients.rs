@@ -139,23 +139,23 @@ impl World {
             (ClientKind::WebSocket(party), 16) => party.end.resume(now),
             (ClientKind::WebSocket(party), 17) => {
                 client.health = Health::Broken;
-                party.incoming.borrow_mut().is_spoiled |= party.end.is_open;
+                party.incoming.borrow_mut().is_spoiled |= party.end.is_open();
                 party.end.abort(now, Error::Aborted);
             }
-            (ClientKind::WebSocket(party), 18) if party.end.is_open => {
+            (ClientKind::WebSocket(party), 18) if party.end.is_open() => {
                 client.health = Health::Broken;
                 party.outgoing.borrow_mut().is_spoiled = true;
                 server.conns[id].party.end.is_unmarked = true;
                 drop(link.write(CLIENT, now, rng.pick(&JUNK), rng));
             }
-            (ClientKind::WebSocket(party), 19) if party.end.is_open => {
+            (ClientKind::WebSocket(party), 19) if party.end.is_open() => {
                 party.close(now, CloseCode::from(4000), "I have had enough");
                 client.resets = rng.percent(50);
             }
-            (ClientKind::WebSocket(party), 20..36) if party.end.is_open => party.send_part(now, rng),
-            (ClientKind::WebSocket(party), 36..44) if party.end.is_open => party.send_burst(rng),
-            (ClientKind::WebSocket(party), 44..54) if party.end.is_open => party.ping(now, rng),
-            (ClientKind::WebSocket(party), _) if party.end.is_open => {
+            (ClientKind::WebSocket(party), 20..36) if party.end.is_open() => party.send_part(now, rng),
+            (ClientKind::WebSocket(party), 36..44) if party.end.is_open() => party.send_burst(rng),
+            (ClientKind::WebSocket(party), 44..54) if party.end.is_open() => party.ping(now, rng),
+            (ClientKind::WebSocket(party), _) if party.end.is_open() => {
                 for _ in 0..rng.pick(&[1, 1, 1, 5]) {
                     let content = Content::any(rng, party.most);
                     let _ = party.send(now, content, rng);

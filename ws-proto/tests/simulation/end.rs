@@ -2,7 +2,7 @@
 
 use super::deadlines::later;
 use super::flow::Shared;
-use super::link::{Link, Read, Side};
+use super::link::{CLIENT, Link, Read, Side};
 use super::manner::Manner;
 use super::meter;
 use super::rng::Rng;
@@ -12,6 +12,7 @@ use bytes::Buf;
 use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice};
 use std::time::Duration;
+use ws_kit::oracle::Engine;
 use ws_proto::{Closed, Connection, Error, Event, IoAction, Moment, OutboxBuffer, State};
 
 /// What an end can do next.
@@ -33,6 +34,8 @@ const BESIDE: usize = 8 << 10;
 #[derive(Debug)]
 pub(crate) struct End {
     pub(crate) connection: Connection,
+    /// What every connection promises; it has the timer of an owner that checks whether the deadline changed.
+    pub(super) oracle: Engine,
     pub(crate) rules: Rules,
     pub(super) side: Side,
     pub(super) born: Moment,
@@ -40,8 +43,6 @@ pub(crate) struct End {
     /// Input left by a paused connection.
     pub(super) unread: Vec<u8>,
     pub(super) storage: Option<OutboxBuffer>,
-    /// The timer, as set by an owner that checks whether the deadline changed.
-    pub(super) armed: Option<Moment>,
     /// It reads nothing before this.
     pub(crate) reads_from: Moment,
     /// Its poll is deferred.
@@ -53,7 +54,6 @@ pub(crate) struct End {
     pub(super) is_judged_unread: bool,
     /// Its application pauses reading until then.
     pub(crate) pauses_until: Option<Moment>,
-    pub(super) half_closed: bool,
     pub(crate) is_dropped: bool,
 
     // Observations for the checks.
@@ -74,16 +74,10 @@ pub(crate) struct End {
     /// The peer's last messages may be lost: they were not read in time, or the owner broke off.
     pub(crate) is_deaf: bool,
     pub(super) closing_since: Option<(Moment, u64)>,
-    pub(super) used: u64,
-    /// The part of `used` from before the end.
+    /// The input used before the end.
     pub(super) used_before_end: u64,
     /// The input used since the last event.
     unfinished: u64,
-    pub(super) sent: u64,
-    pub(super) events: usize,
-    pub(crate) is_open: bool,
-    pub(super) was_congested: bool,
-    pub(crate) closed: Option<Box<Closed>>,
     /// The application ended it without a closing handshake.
     pub(crate) is_terminated: bool,
     /// When writing failed.
@@ -116,22 +110,25 @@ impl End {
     pub(crate) fn new(connection: Connection, rules: Rules, side: Side, now: Moment, manner: Manner) -> Self {
         let is_open = connection.state() == State::Open;
         let may_compress = rules.may_compress();
+        let oracle = match side {
+            CLIENT => Engine::client(&connection),
+            _ => Engine::server(&connection),
+        };
         let mut this = Self {
             connection,
+            oracle,
             rules,
             side,
             born: now,
             manner,
             unread: Vec::new(),
             storage: None,
-            armed: None,
             reads_from: now,
             is_unpolled: true,
             is_ended: false,
             eof_reported: false,
             is_judged_unread: false,
             pauses_until: None,
-            half_closed: false,
             is_dropped: false,
             blocked: None,
             received: now,
@@ -143,14 +140,8 @@ impl End {
             waiting: None,
             is_deaf: false,
             closing_since: None,
-            used: 0,
             used_before_end: 0,
             unfinished: 0,
-            sent: 0,
-            events: 0,
-            is_open,
-            was_congested: false,
-            closed: None,
             is_terminated: false,
             failed_at: None,
             is_unmarked: false,
@@ -195,6 +186,16 @@ impl End {
         self.wire.marks.borrow().close.is_some()
     }
 
+    /// The WebSocket is or was open.
+    pub(crate) fn is_open(&self) -> bool {
+        self.oracle.events.is_open()
+    }
+
+    /// How it ended.
+    pub(crate) fn closed(&self) -> Option<&Closed> {
+        self.oracle.events.closed()
+    }
+
     pub(crate) fn has_unread(&self) -> bool {
         !self.unread.is_empty()
     }
@@ -217,7 +218,7 @@ impl End {
         match op {
             Op::Poll => self.is_unpolled,
             Op::Timer => {
-                let is_due = self.armed.is_some_and(|at| at + self.manner.late <= now);
+                let is_due = self.oracle.timer().is_some_and(|at| at + self.manner.late <= now);
                 is_due && !(self.manner.reads_first && self.can(Op::Read, now, link))
             }
             Op::Write => {
@@ -250,7 +251,7 @@ impl End {
             return None;
         }
         let arrival = link.next_arrival(self.side, now).filter(|_| !self.is_ended);
-        let timer = self.armed.map(|at| at + self.manner.late);
+        let timer = self.oracle.timer().map(|at| at + self.manner.late);
         let times = arrival.into_iter().chain(timer).chain(self.pauses_until).chain([self.reads_from]);
         times.filter(|at| *at > now).min()
     }
@@ -306,18 +307,12 @@ impl End {
         if self.pauses_until.is_some() && before.1 == State::Open {
             assert!(used == 0 && event.is_none(), "it reads while its application has paused it");
         }
-        if event.is_none() {
-            assert!(
-                input.is_empty() || self.connection.is_paused(),
-                "input is left, and the connection is not paused"
-            );
-        }
         if before.0 > 0 && before.1 != State::Closed {
             (self.received, self.pinged) = (now, None);
         }
-        self.used += used as u64;
+        self.oracle.handle_input(&self.connection, before.0, input.len(), event.is_some());
         if before.1 != State::Closed {
-            self.used_before_end = self.used;
+            self.used_before_end = self.oracle.received();
         }
         self.record_pings();
         if let Some(event) = &event {
@@ -396,7 +391,7 @@ impl End {
 
     fn handle_written(&mut self, now: Moment, n: usize) {
         self.connection.handle_written(now, n);
-        self.sent += n as u64;
+        self.oracle.handle_written(n);
         if n > 0 {
             self.wrote = now;
         }
@@ -410,23 +405,17 @@ impl End {
     }
 
     pub(crate) fn time_out(&mut self, now: Moment) {
-        let was_paused = self.connection.is_paused() && self.is_open;
+        let was_paused = self.connection.is_paused() && self.is_open();
         self.connection.handle_timeout(now);
         self.is_judged_unread = was_paused;
         if was_paused {
             self.hindered = now;
         }
-        self.connection.take_timeout_changed();
-        self.armed = self.connection.poll_timeout();
+        self.oracle.handle_timeout(&mut self.connection);
         // After an instantaneous step, a zero timeout may already be due.
-        let is_early = self.rules.times().contains(&Duration::ZERO);
-        assert!(
-            is_early || self.armed.is_none_or(|at| at > now),
-            "a handled deadline is still due {:?} {:?} {:?}",
-            now,
-            self.armed,
-            self.connection
-        );
+        if !self.rules.times().contains(&Duration::ZERO) {
+            self.oracle.must_be_handled(now, &self.connection);
+        }
         self.is_unpolled = true;
         self.check(now);
     }
@@ -441,13 +430,9 @@ impl End {
         if self.is_dropped {
             return;
         }
-        let action = self.connection.poll_io();
+        let action = self.oracle.poll_io(&mut self.connection);
         match action {
-            IoAction::Shutdown => {
-                assert!(!self.half_closed, "half-closed twice");
-                self.half_closed = true;
-                link.shut(self.side, now);
-            }
+            IoAction::Shutdown => link.shut(self.side, now),
             IoAction::Drop | IoAction::Reset if !self.is_unpolled => {
                 self.is_dropped = true;
                 if action == IoAction::Reset {
@@ -455,11 +440,9 @@ impl End {
                 } else {
                     link.close(self.side, now);
                 }
-                self.is_over(now);
+                self.oracle.must_be_over(now, &mut self.connection);
             }
-            IoAction::Write => assert!(!self.half_closed, "output after the end"),
-            IoAction::Read => assert!(!self.connection.is_paused()),
-            IoAction::Pause | IoAction::Drop | IoAction::Reset => {}
+            IoAction::Read | IoAction::Write | IoAction::Pause | IoAction::Drop | IoAction::Reset => {}
         }
     }
 

@@ -190,7 +190,7 @@ impl World {
             || self.purpose == Purpose::Memory
             || self.clients[id].health == Health::Broken
             || end.is_terminated;
-        if let (Some(closed), false) = (&end.closed, is_forced) {
+        if let (Some(closed), false) = (end.closed(), is_forced) {
             match &closed.error {
                 None => {}
                 Some(error) if conn.may_end_with(error) => {}
@@ -200,13 +200,13 @@ impl World {
             }
             assert!(closed.clean || !closed.was_open, "connection {id} did not end cleanly: {closed}");
         }
-        let server_closed = end.closed.clone();
+        let server_closed = end.closed().cloned();
         if let (Some(code), Some(closed), false) =
-            (self.clients[id].resets_behind, &end.closed, is_forced_here)
+            (self.clients[id].resets_behind, end.closed(), is_forced_here)
         {
             assert_eq!(closed.code, code, "the client of connection {id} closed and reset: {closed}");
         }
-        if let (ClientKind::Http(browser), Some(closed)) = (&self.clients[id].kind, &end.closed) {
+        if let (ClientKind::Http(browser), Some(closed)) = (&self.clients[id].kind, end.closed()) {
             let is_whole = browser.answered >= end.answered || browser.has_left();
             assert!(is_whole || closed.error.is_some(), "an answer is truncated without an error: {closed}");
         }
@@ -214,7 +214,7 @@ impl World {
         let end = &party.end;
         let state = end.connection.state();
         assert!(end.is_dropped && state == State::Closed, "client {id} hangs in {state:?}");
-        let Some(closed) = &end.closed else { panic!("the end of client {id} was not reported") };
+        let Some(closed) = end.closed() else { panic!("the end of client {id} was not reported") };
         let (outgoing, incoming) = (party.outgoing.borrow(), party.incoming.borrow());
         if let Some(here) = server_closed.filter(|here| here.clean && closed.clean && !outgoing.is_spoiled) {
             assert_eq!((Some(here.code), Some(closed.code)), (closed.sent, here.sent), "{here} {closed}");

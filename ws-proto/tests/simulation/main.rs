@@ -10,7 +10,7 @@
 //!   client: Rude ───────────────  …  ─────────────────── End
 //! ```
 //!
-//! `checks` verifies the acting end after each step. At the end of a run, well-behaved ends must have received
+//! `checks` and `ws_kit::oracle` verify the acting end after each step. At the end of a run, well-behaved ends must have received
 //! everything they may expect, and everything must be closed.
 //!
 //! `SEEDS=1000000 cargo test --release -p ws-proto --test simulation` runs that many seeds. `SEED=7` runs that one and

@@ -309,7 +309,6 @@ impl Party {
     pub(crate) fn receive(&mut self, now: Moment, event: &Event<'_>, rng: &mut Rng) -> Option<Content> {
         match event {
             Event::Message(message) => {
-                assert!(self.fragment.is_none(), "a message amid the chunks of another");
                 self.incoming.borrow_mut().receive(message.is_text(), message.as_bytes());
                 return Some(content(message.is_text(), message.as_bytes()));
             }
@@ -345,9 +344,7 @@ impl Party {
     }
 
     fn receive_fragment(&mut self, fragment: &Fragment<'_>) -> Option<Content> {
-        assert_eq!(fragment.first, self.fragment.is_none(), "which fragment is the first");
         let (is_text, bytes) = self.fragment.get_or_insert((fragment.data.is_text(), Vec::new()));
-        assert_eq!(*is_text, fragment.data.is_text(), "a fragment of another type");
         bytes.extend_from_slice(fragment.data.as_bytes());
         if !fragment.last {
             self.incoming.borrow().receive_part(*is_text, bytes);

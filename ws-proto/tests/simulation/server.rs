@@ -171,7 +171,7 @@ impl Server {
             14 => party.end.resume(now),
             15..18 => {
                 let topic = rng.pick(&TOPICS);
-                if rng.percent(50) && party.end.is_open {
+                if rng.percent(50) && party.end.is_open() {
                     self.subscribe(id, topic);
                 } else {
                     assert_eq!(

@@ -2,6 +2,7 @@
 
 use super::behaviour::{Behaviour, refills};
 use super::bulk::Bulk;
+use super::checks::record_event;
 use super::rng::Rng;
 use super::setting::Time;
 use bytes::Bytes;
@@ -10,9 +11,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
+use ws_kit::oracle::Events;
 use ws_server_mio::{
-    CloseCode, Closed, ConnectionId, Connections, Event, Folder, Frame, Message, Request, RespondError,
-    ResponseBody, Sent, SlowPeer, State, Upgrade,
+    CloseCode, Closed, Config, ConnectionId, Connections, Event, Folder, Frame, Message, Request,
+    RespondError, ResponseBody, Sent, SlowPeer, State, Upgrade,
 };
 
 /// The source bytes of messages and bodies.
@@ -51,9 +53,18 @@ pub(super) enum Said {
     Bulk(usize),
 }
 
+/// The path of a request; its query contains a file's name.
+fn path(request: &Request) -> String {
+    match request.query() {
+        Some(query) => format!("/file/{query}"),
+        None => request.path().to_owned(),
+    }
+}
+
 /// The record of one peer.
-#[derive(Default)]
 pub(super) struct Record {
+    /// What was reported of its connection.
+    pub(super) events: Events,
     pub(super) id: Option<ConnectionId>,
     /// The lengths of the messages that the peer sent.
     pub(super) lengths: Vec<usize>,
@@ -61,8 +72,6 @@ pub(super) struct Record {
     pub(super) said: Vec<Said>,
     /// The last value sent by `LatestByKey`.
     pub(super) latest: usize,
-    pub(super) open: bool,
-    pub(super) closed: Option<Box<Closed>>,
     /// The application closed or rejected it.
     pub(super) cut: bool,
     chunk: Vec<u8>,
@@ -75,6 +84,35 @@ pub(super) struct Record {
     /// How many of its requests were reported.
     pub(super) requests: usize,
     pub(super) stream: Option<(ConnectionId, ResponseBody)>,
+}
+
+impl Record {
+    /// Of a peer whose connection has these rules.
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            events: Events::server().within(config),
+            id: None,
+            lengths: Vec::new(),
+            received: 0,
+            said: Vec::new(),
+            latest: 0,
+            cut: false,
+            chunk: Vec::new(),
+            bulk: None,
+            stopped: false,
+            paused: false,
+            requests: 0,
+            stream: None,
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.events.is_open()
+    }
+
+    pub(super) fn closed(&self) -> Option<&Closed> {
+        self.events.closed()
+    }
 }
 
 enum Later {
@@ -182,28 +220,25 @@ impl<'s> App<'s> {
 
     fn on_event(&mut self, connections: &mut Connections, id: ConnectionId, event: Event<'_>) {
         assert!(!self.stopped, "reported a connection of a stopped server");
-        if let Some(peer) = self.ids.get(&id) {
-            assert!(self.records[*peer].closed.is_none(), "reported something after the close");
+        match &event {
+            Event::Request(_, request) => self.register_peer(id, &path(request)),
+            Event::Upgrade(_, upgrade) => self.register_peer(id, upgrade.path()),
+            _ => {}
         }
+        record_event(&mut self.record(id).events, &event);
         match event {
             Event::Request(_, request) => self.request(connections, id, request),
-            Event::Upgrade(_, upgrade) => {
-                let peer = self.register_peer(id, upgrade.path());
-                match self.rng.below(100) {
-                    0..75 => connections.accept(id, upgrade).unwrap(),
-                    75..95 => self.later.push(Later::Upgrade(id, upgrade)),
-                    _ => {
-                        self.records[peer].cut = true;
-                        let mut no = Response::new(Bytes::from_static(b"no"));
-                        *no.status_mut() = StatusCode::FORBIDDEN;
-                        connections.respond(id, upgrade, no).unwrap();
-                    }
+            Event::Upgrade(_, upgrade) => match self.rng.below(100) {
+                0..75 => connections.accept(id, upgrade).unwrap(),
+                75..95 => self.later.push(Later::Upgrade(id, upgrade)),
+                _ => {
+                    self.record(id).cut = true;
+                    let mut no = Response::new(Bytes::from_static(b"no"));
+                    *no.status_mut() = StatusCode::FORBIDDEN;
+                    connections.respond(id, upgrade, no).unwrap();
                 }
-            }
+            },
             Event::Open(..) => {
-                let record = self.record(id);
-                assert!(!record.open);
-                record.open = true;
                 if self.rng.percent(50) {
                     let _ = connections.topics().subscribe(id, "latest");
                 }
@@ -219,21 +254,18 @@ impl<'s> App<'s> {
             Event::Message(_, message) => self.message(connections, id, message),
             Event::Fragment(_, chunk) => {
                 let record = self.record(id);
-                assert!(!chunk.first || record.chunk.is_empty());
                 record.chunk.extend_from_slice(chunk.data.as_bytes());
                 if chunk.last {
                     let whole = std::mem::take(&mut record.chunk);
                     self.message(connections, id, Message::Binary(whole.into()));
                 }
             }
-            Event::Closed(_, closed) => self.record(id).closed = Some(closed),
             Event::Drained(_) => {
-                assert!(self.ids.contains_key(&id));
                 let of_this = |parked: &mut Later| matches!(parked, Later::Body(of, ..) if *of == id);
                 self.later.extend(self.parked.extract_if(.., of_this));
                 self.send_bulk(connections, id);
             }
-            Event::Pong(..) => assert!(self.ids.contains_key(&id)),
+            Event::Pong(..) | Event::Closed(..) => {}
             event => panic!("{event:?}"),
         }
     }
@@ -243,23 +275,18 @@ impl<'s> App<'s> {
     }
 
     /// The path names the connection's peer: `/kind/peer/…`.
-    fn register_peer(&mut self, id: ConnectionId, path: &str) -> usize {
+    fn register_peer(&mut self, id: ConnectionId, path: &str) {
         let peer: usize = path.split('/').nth(2).unwrap().parse().unwrap();
         self.ids.insert(id, peer);
         let known = self.records[peer].id.replace(id);
         assert!(known.is_none_or(|known| known == id));
-        peer
     }
 
     fn request(&mut self, connections: &mut Connections, id: ConnectionId, request: Request) {
-        // The path contains a file's name.
-        let path = match request.query() {
-            Some(query) => format!("/file/{query}"),
-            None => request.path().to_owned(),
-        };
+        let path = path(&request);
         let mut parts = path.split('/').skip(1);
         let kind = parts.next().unwrap();
-        let peer = self.register_peer(id, &path);
+        let peer = self.ids[&id];
         self.records[peer].requests += 1;
         let mut number = || parts.next().unwrap().parse().unwrap();
         let (_, n, len): (usize, usize, usize) = (number(), number(), number());
@@ -284,7 +311,6 @@ impl<'s> App<'s> {
     fn message(&mut self, connections: &mut Connections, id: ConnectionId, message: Message<'_>) {
         let peer = self.ids[&id];
         let record = &mut self.records[peer];
-        assert!(record.open);
         if self.behaviour.users && message.as_bytes() == b"stop" {
             record.stopped = true;
             return record.bulk.iter_mut().for_each(Bulk::end);
@@ -306,7 +332,7 @@ impl<'s> App<'s> {
 
     fn any(&mut self) -> Option<ConnectionId> {
         let open: Vec<_> =
-            self.ids.iter().filter(|(_, peer)| self.records[**peer].open).map(|(id, _)| *id).collect();
+            self.ids.iter().filter(|(_, peer)| self.records[**peer].is_open()).map(|(id, _)| *id).collect();
         (!open.is_empty()).then(|| self.rng.pick(&open))
     }
 
@@ -372,7 +398,7 @@ impl<'s> App<'s> {
     pub(super) fn feed(&mut self, connections: &mut Connections) {
         let open: Vec<_> = self.ids.iter().map(|(id, peer)| (*id, *peer)).collect();
         for (id, peer) in open {
-            if self.records[peer].open && connections.send(id, format!("news {}", self.news)).is_ok() {
+            if self.records[peer].is_open() && connections.send(id, format!("news {}", self.news)).is_ok() {
                 self.records[peer].said.push(Said::News(self.news));
             }
         }

@@ -1,14 +1,30 @@
-//! Invariants after every turn.
+//! Invariants of every event, and after every turn.
 
 use super::kernel::Kernel;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use ws_kit::oracle::Events;
 use ws_proto::State;
-use ws_server_mio::Connections;
 use ws_server_mio::inspect::{self, flag};
+use ws_server_mio::{Connections, Event};
 
 /// The longest message, and what precedes messages: control frames, the switch.
 const BESIDE: usize = 200_000;
+
+/// Reports an event of a connection to its oracle.
+pub(super) fn record_event(events: &mut Events, event: &Event<'_>) {
+    match event {
+        Event::Request(_, request) => events.request(request.http().body()),
+        Event::Upgrade(..) => events.upgrade(),
+        Event::Open(..) => events.open(),
+        Event::Message(_, message) => events.message(message),
+        Event::Fragment(_, fragment) => events.fragment(fragment),
+        Event::Pong(..) => events.pong(),
+        Event::Drained(_) => events.drained(),
+        Event::Closed(_, closed) => events.close(closed),
+        event => panic!("{event:?} is not of a connection"),
+    }
+}
 
 /// Every connection that needs the loop is on one of its lists, and every count matches.
 pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {

@@ -131,14 +131,14 @@ impl World<'_> {
             let record = &self.app.records[peer.number];
             match &peer.kind {
                 Kind::WebSocket(socket) => {
-                    let closed = socket.closed.as_ref().unwrap();
+                    let closed = socket.events.closed().unwrap();
                     // A connection closed for want of memory gets its Close ahead of queued messages.
                     let overtakes = [CloseCode::TRY_AGAIN_LATER, CloseCode::TOO_BIG].contains(&closed.code);
                     if closed.clean && !overtakes {
                         assert_eq!(socket.got, record.said.len(), "peer {} got less", peer.number);
                     }
                     assert!(excused || record.cut || closed.clean && socket.closes, "{closed}");
-                    let here = record.closed.as_ref();
+                    let here = record.closed();
                     if here.is_some_and(|here| here.clean) {
                         assert_eq!(
                             record.received,
@@ -184,10 +184,8 @@ impl World<'_> {
         assert!(stats.bytes_in <= accepted().map(|socket| socket.bytes_read).sum::<u64>());
         for peer in &self.peers {
             let (record, socket) = (&self.app.records[peer.number], &kernel.sockets[peer.socket]);
-            let Some(closed) = &record.closed else {
-                assert!(record.id.is_none(), "the close of peer {} was never reported", peer.number);
-                continue;
-            };
+            record.events.must_be_over();
+            let Some(closed) = record.closed() else { continue };
             assert_eq!(closed.bytes_sent, socket.bytes_written);
             assert!(closed.bytes_received <= socket.bytes_read);
             if closed.clean && peer.health == Health::Good {

@@ -111,7 +111,7 @@ impl World<'_> {
 
     fn pause_or_resume(&mut self, at: usize) {
         let record = &mut self.app.records[at];
-        let Some(id) = record.id.filter(|_| record.open && record.closed.is_none()) else { return };
+        let Some(id) = record.id.filter(|_| record.is_open() && record.closed().is_none()) else { return };
         record.paused = !record.paused;
         let paused = record.paused;
         match paused {
@@ -154,7 +154,7 @@ impl World<'_> {
             let record = &self.app.records[peer.number];
             let (Some(id), false) = (record.id, record.cut) else { continue };
             let socket = &kernel.sockets[peer.socket];
-            let is_reported = record.closed.is_some();
+            let is_reported = record.closed().is_some();
             let connection = states.get(&id);
             // A peer's request to stop is received, however much is sent to it.
             if let Some((end, arrived)) = &mut peer.asks_to_stop
@@ -178,7 +178,7 @@ impl World<'_> {
                     "peer {} has left its stream, unnoticed",
                     peer.number
                 );
-                let error = record.closed.as_ref().is_none_or(|closed| closed.error.is_some());
+                let error = record.closed().is_none_or(|closed| closed.error.is_some());
                 assert!(error, "the stream of peer {} was cut without an error", peer.number);
             }
             // A dead peer is noticed in time.
@@ -194,7 +194,7 @@ impl World<'_> {
                 assert!(now <= silent + interval + answer + SLACK, "peer {} is dead, unnoticed", peer.number);
             }
             // A reset is noticed at once, paused or not.
-            if socket.reset == Signal::Arrived && !kernel.armed_system && record.open && !is_reported {
+            if socket.reset == Signal::Arrived && !kernel.armed_system && record.is_open() && !is_reported {
                 let since = *peer.reset_at.get_or_insert(now);
                 assert!(now <= since + SOON, "peer {} has reset its connection, unnoticed", peer.number);
             }
@@ -205,7 +205,7 @@ impl World<'_> {
     pub(super) fn answers_are_whole_or_errors(&self) {
         for peer in self.peers.iter().filter(|peer| peer.health == Health::Good) {
             let record = &self.app.records[peer.number];
-            let Some(closed) = &record.closed else { continue };
+            let Some(closed) = record.closed() else { continue };
             let is_whole = match &peer.kind {
                 Kind::Http(replies) if !replies.given_up => replies.whole >= record.requests,
                 Kind::Stream(reader) => reader.is_finished(),
@@ -228,7 +228,7 @@ impl World<'_> {
         let kernel = self.kernel.lock();
         for peer in &self.peers {
             let (record, socket) = (&self.app.records[peer.number], &kernel.sockets[peer.socket]);
-            let (Some(end), Some(closed)) = (peer.farewell, &record.closed) else { continue };
+            let (Some(end), Some(closed)) = (peer.farewell, record.closed()) else { continue };
             let could_be_read = socket.bytes_read.max(socket.reached) >= end;
             let excused = record.cut || self.stop.is_some() && socket.bytes_read < end;
             if could_be_read && !excused {

@@ -1,4 +1,5 @@
 //! The loop over fake sockets, with answers that a system may but rarely gives.
+//! `ws_kit::oracle` verifies the events of each connection, `checks` the lists of the loop.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test fails
 #![allow(clippy::print_stdout)] // the trace of one run, on request
 

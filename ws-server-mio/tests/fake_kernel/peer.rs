@@ -85,7 +85,7 @@ impl Peer {
     /// Sends its next message in one, two or three fragments, if it has an open WebSocket.
     pub(super) fn say(&mut self, app: &mut App<'_>, len: usize, fragments: usize) {
         let Kind::WebSocket(socket) = &mut self.kind else { return };
-        if !socket.open || socket.closes || self.left {
+        if !socket.events.is_open() || socket.closes || self.left {
             return;
         }
         if socket.connection.state() != State::Open {
@@ -114,7 +114,7 @@ impl Peer {
 
     pub(super) fn ping(&mut self, now: Moment) {
         if let Kind::WebSocket(socket) = &mut self.kind
-            && socket.open
+            && socket.events.is_open()
         {
             let _ = socket.connection.send_ping(now, b"ping");
         }
@@ -122,7 +122,7 @@ impl Peer {
 
     pub(super) fn close(&mut self, now: Moment) {
         if let Kind::WebSocket(socket) = &mut self.kind
-            && socket.open
+            && socket.events.is_open()
         {
             socket.closes = true;
             let _ = socket.connection.close(now, CloseCode::NORMAL, "bye");
@@ -133,7 +133,8 @@ impl Peer {
     pub(super) fn say_farewell(&mut self, kernel: &Kernel, now: Moment, by_reset: bool) {
         let Kind::WebSocket(socket) = &mut self.kind else { return };
         let connection = &mut socket.connection;
-        let is_ready = socket.open && connection.state() == State::Open && connection.outbox().is_empty();
+        let is_ready =
+            socket.events.is_open() && connection.state() == State::Open && connection.outbox().is_empty();
         if !is_ready || self.health != Health::Good || self.left || self.ended {
             return;
         }
@@ -169,7 +170,7 @@ impl Peer {
     /// It requests that the application stops sending.
     pub(super) fn ask_to_stop(&mut self, kernel: &Kernel, now: Moment) {
         let Kind::WebSocket(socket) = &mut self.kind else { return };
-        if !socket.open || self.left || self.asks_to_stop.is_some() {
+        if !socket.events.is_open() || self.left || self.asks_to_stop.is_some() {
             return;
         }
         if socket.connection.send("stop").is_ok() {
@@ -325,7 +326,7 @@ impl Peer {
         match &self.kind {
             Kind::WebSocket(socket) => {
                 self.left
-                    || socket.open
+                    || socket.events.is_open()
                         && record.received == record.lengths.len()
                         && socket.got == record.said.len()
                         && socket.latest >= record.latest

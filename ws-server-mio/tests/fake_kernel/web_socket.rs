@@ -7,16 +7,16 @@ use super::remote_peer::Received;
 use super::rng::Rng;
 use std::sync::Arc;
 use std::time::Duration;
-use ws_proto::{ClientRequest, Closed, Config, Connection, Error, Event, Heartbeat, Message, Moment};
+use ws_kit::oracle::Events;
+use ws_proto::{ClientRequest, Config, Connection, Error, Event, Heartbeat, Message, Moment};
 
 pub(super) struct WebSocket {
     pub(super) connection: Connection,
-    pub(super) open: bool,
+    pub(super) events: Events,
     /// How many of the server's messages it received.
     pub(super) got: usize,
     pub(super) latest: usize,
     pub(super) closes: bool,
-    pub(super) closed: Option<Box<Closed>>,
     pub(super) bulk: Option<Bulk>,
     /// Bytes read and not yet consumed: the engine paused reading.
     rest: Vec<u8>,
@@ -46,12 +46,11 @@ impl WebSocket {
         }
         let connection = Connection::client(now, Arc::new(config), request, seed);
         Self {
+            events: Events::client().within(connection.config()),
             connection,
-            open: false,
             got: 0,
             latest: 0,
             closes: false,
-            closed: None,
             bulk,
             rest: Vec::new(),
             fragment: Vec::new(),
@@ -79,6 +78,7 @@ impl WebSocket {
         let mut bytes = std::mem::take(&mut self.rest);
         let mut input = &mut bytes[..];
         while let Some(event) = self.connection.handle_input(now, &mut input) {
+            self.events.record(&event);
             match event {
                 Event::Message(message) => self.check(&message, number, app),
                 Event::Fragment(fragment) => {
@@ -124,22 +124,15 @@ impl WebSocket {
     /// Events caused by anything but its input.
     pub(super) fn poll(&mut self, now: Moment, number: usize, app: &mut App<'_>) {
         while let Some(event) = self.connection.poll_event(now) {
+            self.events.record(&event);
             self.on_event(event, number, app);
         }
     }
 
     fn on_event(&mut self, event: Event<'_>, number: usize, app: &mut App<'_>) {
         match event {
-            Event::Open(_) => {
-                self.open = true;
-                self.send_bulk(number, &mut app.records[number].lengths);
-            }
-            Event::Drained => self.send_bulk(number, &mut app.records[number].lengths),
-            Event::Closed(closed) => {
-                assert!(self.closed.is_none());
-                self.closed = Some(closed);
-            }
-            Event::Pong(_) => {}
+            Event::Open(_) | Event::Drained => self.send_bulk(number, &mut app.records[number].lengths),
+            Event::Closed(_) | Event::Pong(_) => {}
             event => panic!("{event:?}"),
         }
     }

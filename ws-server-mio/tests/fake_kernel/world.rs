@@ -1,6 +1,6 @@
 //! One run: a script of peers, time and failures from a seed, and the invariants that it checks.
 
-use super::app::{App, Shelf};
+use super::app::{App, Record, Shelf};
 use super::behaviour::{Behaviour, ping};
 use super::catching;
 use super::checks::{check, holds_no_more_than};
@@ -26,6 +26,8 @@ pub(super) struct World<'s> {
     pub(super) time: Time,
     pub(super) endpoint: Endpoint,
     pub(super) server: ServerId,
+    /// Of its connections.
+    rules: Config,
     pub(super) app: App<'s>,
     pub(super) peers: Vec<Peer>,
     /// Deadlines are short enough to cut slow peers.
@@ -77,6 +79,7 @@ impl<'s> World<'s> {
             }
         };
         let config = config.wall_clock(WallClock::new(time.wall()));
+        let rules = config.clone();
         let mut config = ServerConfig::new().connection(config).decide_upgrades(true);
         if rng.percent(20) {
             config = config.max_handshakes(rng.within(1, 3));
@@ -98,6 +101,7 @@ impl<'s> World<'s> {
             time,
             endpoint,
             server,
+            rules,
             app,
             peers: Vec::new(),
             hasty,
@@ -267,7 +271,7 @@ impl<'s> World<'s> {
                 Kind::Raw(self.rng.pick(&heads).to_vec())
             }
         };
-        self.app.records.push(Default::default());
+        self.app.records.push(Record::new(&self.rules));
         let mut peer = Peer::new(number, socket, &mut self.rng, kind);
         if self.behaviour.refill || self.behaviour.memory.is_some() {
             peer.rate = Some(SLOW);

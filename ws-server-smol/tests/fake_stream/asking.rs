@@ -11,6 +11,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use ws_kit::oracle::Events;
 use ws_server_smol::{Body, HttpConnection, Incoming};
 use ws_server_smol::{Config, Request, RespondError};
 
@@ -80,7 +81,7 @@ type Ended = Rc<Cell<(usize, bool)>>;
 
 async fn serve(stream: Unruly, config: Config, planned: Vec<(How, usize)>, mut random: Random, end: Ended) {
     let mut http = HttpConnection::new(stream, Arc::new(config));
-    let (mut held, mut n) = (Vec::new(), 0);
+    let (mut held, mut n, mut events) = (Vec::new(), 0, Events::server());
     loop {
         let incoming = match held.is_empty() {
             true => Some(http.next().await),
@@ -88,6 +89,7 @@ async fn serve(stream: Unruly, config: Config, planned: Vec<(How, usize)>, mut r
         };
         match incoming {
             Some(Some(Incoming::Request(request))) => {
+                events.request(request.body());
                 let (how, len) = planned[n];
                 assert_eq!(request.path(), format!("/{n}"));
                 if matches!(how, How::Echo | How::Chunked) {
@@ -107,7 +109,8 @@ async fn serve(stream: Unruly, config: Config, planned: Vec<(How, usize)>, mut r
         }
     }
     assert!(http.get_ref().is_none(), "the stream is gone");
-    assert_eq!(http.closed().is_some(), n > 0, "the close of a connection with requests is reported");
+    http.closed().into_iter().for_each(|closed| events.close(closed));
+    events.must_be_over();
     end.set((n, http.closed().is_some_and(|closed| closed.error.is_some())));
     assert!(http.next().await.is_none());
 }

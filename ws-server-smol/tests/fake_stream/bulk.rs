@@ -12,6 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use ws_kit::oracle::Events;
 use ws_server_smol::{CloseCode, Config, Error, Event, SendError, Sent, Timeout};
 use ws_server_smol::{Message, WebSocket, handshake};
 
@@ -48,6 +49,8 @@ type Ledger = Rc<[RefCell<Said>; 2]>;
 struct Talk {
     ledger: Ledger,
     me: usize,
+    /// What was reported to it.
+    events: RefCell<Events>,
     way: Way,
     count: usize,
     len: usize,
@@ -80,6 +83,7 @@ fn talk(seed: u64, client: End, server: Unruly, run: &Run<'_>, change: impl FnOn
         Talk {
             ledger: ledger.clone(),
             me,
+            events: RefCell::new(if me == 0 { Events::server() } else { Events::client() }.upgraded()),
             way: random.pick(&WAYS),
             count: (total / len).min(300),
             len,
@@ -171,6 +175,7 @@ impl Talk {
 
     /// Returns whether that was the last message from the other side.
     fn receive(&self, message: &Message<'_>) -> bool {
+        self.events.borrow_mut().message(message);
         let mut other = self.ledger[1 - self.me].borrow_mut();
         if message.as_text() == Some("end") {
             return true;
@@ -188,6 +193,12 @@ impl Talk {
             _ => self.drive_by_hand(&mut ws).await,
         }
         let closed = ws.closed().unwrap();
+        let mut events = self.events.borrow_mut();
+        // A message stream reports only some ends.
+        if matches!(self.way, Way::Beside | Way::InHandler) {
+            events.close(closed);
+        }
+        events.must_be_over();
         let late = self.ledger.iter().any(|said| said.borrow().late);
         assert!(closed.clean || late || self.beside_handler && self.me == 1, "{closed}");
     }
@@ -198,8 +209,12 @@ impl Talk {
         while let Some(event) = ws.next_event().await {
             match event {
                 Event::Message(message) => over |= self.receive(&message),
-                Event::Drained => self.send_more(ws, &mut lost),
-                _ => {}
+                event => {
+                    self.events.borrow_mut().record(&event);
+                    if let Event::Drained = event {
+                        self.send_more(ws, &mut lost);
+                    }
+                }
             }
             self.close_when_done(ws, over);
             if self.pauses > 0 && self.random.below(10) < self.pauses {
@@ -208,7 +223,13 @@ impl Talk {
                 for _ in 0..self.random.below(20) {
                     match poll_once(ws.next_event()).await {
                         Some(Some(Event::Message(message))) => panic!("{message:?} although it is paused"),
-                        Some(Some(Event::Drained)) => self.send_more(ws, &mut lost),
+                        Some(Some(event)) => {
+                            self.events.borrow_mut().record(&event);
+                            match event {
+                                Event::Drained => self.send_more(ws, &mut lost),
+                                _ => yield_now().await,
+                            }
+                        }
                         _ => yield_now().await,
                     }
                 }

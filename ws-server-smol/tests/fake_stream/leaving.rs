@@ -9,6 +9,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use ws_kit::oracle::Events;
 use ws_server_smol::{CloseCode, Closed, Config, Event};
 use ws_server_smol::{HttpConnection, Incoming, handshake};
 
@@ -27,11 +28,14 @@ pub(crate) fn with_a_close(seed: u64, client: End, server: Unruly, run: &Run<'_>
         for _ in 0..first {
             let _ = ws.try_send(vec![b'x'; len]);
         }
+        let mut events = Events::server().upgraded();
         while let Some(event) = ws.next_event().await {
+            events.record(&event);
             if let Event::Drained = event {
                 let _ = ws.try_send(vec![b'x'; len]);
             }
         }
+        events.must_be_over();
         *server_end.borrow_mut() = ws.closed().cloned();
     });
     tasks.spawn("client", async move {
@@ -61,9 +65,10 @@ pub(crate) fn a_stream(seed: u64, mut client: End, server: Unruly, run: &Run<'_>
     let mut tasks = Strict::with_timers(seed, TIMERS);
     tasks.spawn("server", async move {
         let mut http = HttpConnection::new(server, Arc::new(config));
-        let mut bodies = Vec::new();
+        let (mut bodies, mut events) = (Vec::new(), Events::server());
         while let Some(incoming) = http.next().await {
             let Incoming::Request(request) = incoming else { panic!("{incoming:?}") };
+            events.request(request.body());
             let head =
                 http::Response::builder().header("content-type", "text/event-stream").body(()).unwrap();
             let body = http.respond_streaming(request, head, None).unwrap();
@@ -74,6 +79,8 @@ pub(crate) fn a_stream(seed: u64, mut client: End, server: Unruly, run: &Run<'_>
             }
             bodies.push(body);
         }
+        http.closed().into_iter().for_each(|closed| events.close(closed));
+        events.must_be_over();
         *server_end.borrow_mut() = http.closed().cloned();
     });
     tasks.spawn("client", async move {

@@ -10,6 +10,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use ws_kit::oracle::Events;
 use ws_server_smol::Config;
 use ws_server_smol::{HttpConnection, Incoming};
 
@@ -23,24 +24,42 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
     let over = ended.clone();
     tasks.spawn("server", async move {
         let mut http = HttpConnection::new(server, Arc::new(patient(Config::server())));
+        let mut events = Events::server();
         while let Some(incoming) = http.next().await {
             match incoming {
-                Incoming::Request(request) => drop(http.respond(request, http::Response::default()).await),
+                Incoming::Request(request) => {
+                    events.request(request.body());
+                    drop(http.respond(request, http::Response::default()).await);
+                }
                 Incoming::Upgrade(upgrade) => {
+                    events.upgrade();
                     let Ok(mut ws) = http.accept(upgrade).await else { return over.set(true) };
+                    events.open();
                     let mut faults = 0;
                     while let Some(message) = ws.next().await {
                         match message {
-                            Ok(message) => drop(ws.try_send(message)),
-                            Err(_) => faults += 1,
+                            Ok(message) => {
+                                events.message(&message);
+                                drop(ws.try_send(message));
+                            }
+                            Err(closed) => {
+                                events.close(&closed);
+                                faults += 1;
+                            }
                         }
                     }
-                    assert!(faults <= 1 && ws.closed().is_some_and(|closed| closed.clean == (faults == 0)));
+                    let closed = ws.closed().unwrap();
+                    assert_eq!(closed.clean, faults == 0, "{closed}");
+                    if faults == 0 {
+                        events.close(closed);
+                    }
                     assert!(ws.get_ref().is_none(), "the stream is gone");
                     return over.set(true);
                 }
             }
         }
+        http.closed().into_iter().for_each(|closed| events.close(closed));
+        events.must_be_over();
         assert!(http.get_ref().is_none(), "the stream is gone");
         over.set(true);
     });

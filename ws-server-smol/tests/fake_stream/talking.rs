@@ -10,6 +10,7 @@ use futures_lite::future::{poll_once, yield_now};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use ws_kit::oracle::Events;
 use ws_server_smol::{CloseCode, Config, Error, Initiator, Opcode, SendError};
 use ws_server_smol::{Frame, HttpConnection, Incoming, Message, Sender, WebSocket, handshake};
 
@@ -79,8 +80,10 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
 
 async fn serve(stream: Unruly, config: Config, ledger: Shared, mut random: Random) {
     let mut http = HttpConnection::new(stream, Arc::new(config));
+    let mut events = Events::server();
     while let Some(incoming) = insist!(random, http.next()) {
         let Incoming::Upgrade(upgrade) = incoming else { panic!("{incoming:?}") };
+        events.upgrade();
         match random.below(10) {
             0 => {
                 ledger.borrow_mut().cut = true;
@@ -93,13 +96,18 @@ async fn serve(stream: Unruly, config: Config, ledger: Shared, mut random: Rando
                 drop(upgrade);
             }
             _ => match http.accept(upgrade).await {
-                Ok(ws) => return echo(ws, ledger, random).await,
+                Ok(ws) => {
+                    events.open();
+                    return echo(ws, events, ledger, random).await;
+                }
                 Err(_) => return ledger.borrow_mut().end(),
             },
         }
     }
     assert!(http.get_ref().is_none(), "the stream is gone");
     assert!(insist!(random, http.next()).is_none());
+    http.closed().into_iter().for_each(|closed| events.close(closed));
+    events.must_be_over();
     ledger.borrow_mut().end();
 }
 
@@ -110,13 +118,13 @@ impl Ledger {
     }
 }
 
-async fn echo(mut ws: WebSocket<Unruly>, ledger: Shared, mut random: Random) {
+async fn echo(mut ws: WebSocket<Unruly>, mut events: Events, ledger: Shared, mut random: Random) {
     ledger.borrow_mut().news_sender = Some(ws.sender());
     let mut reported = 0;
     loop {
         match insist!(random, ws.next()) {
             Some(Ok(message)) => {
-                assert_eq!(reported, 0, "a message after the close");
+                events.message(&message);
                 let n = {
                     let mut ledger = ledger.borrow_mut();
                     let n = ledger.received;
@@ -137,14 +145,20 @@ async fn echo(mut ws: WebSocket<Unruly>, ledger: Shared, mut random: Random) {
                     let _ = ws.start_close(CloseCode::from(4000), "enough");
                 }
             }
-            Some(Err(_)) => reported += 1,
+            Some(Err(closed)) => {
+                events.close(&closed);
+                reported += 1;
+            }
             None => break,
         }
     }
     // Clean or not, the end is final.
     let closed = ws.closed().unwrap().clone();
     assert_eq!(reported, usize::from(!closed.clean), "{closed}");
-    assert!(closed.was_open && closed.clean == closed.error.is_none(), "{closed}");
+    if reported == 0 {
+        events.close(&closed);
+    }
+    assert_eq!(closed.clean, closed.error.is_none(), "{closed}");
     assert!(!matches!(closed.error, Some(Error::Timeout(_) | Error::Protocol(_))), "{closed}");
     assert!(ws.get_ref().is_none(), "the stream is gone");
     assert_eq!(ws.try_send("late"), Err(SendError::NotOpen));
@@ -179,7 +193,7 @@ async fn talk(stream: End, capacity: usize, count: usize, ledger: Shared, mut ra
     let config = Arc::new(patient(Config::client()));
     let Ok(mut ws) = handshake(stream, "ws://localhost/", config).await else { return };
     ledger.borrow_mut().open = true;
-    let (mut echoes, mut ended) = (0, 0);
+    let (mut echoes, mut ended, mut events) = (0, 0, Events::client().upgraded());
     while echoes < count {
         while ledger.borrow().sent.len() < count && random.below(3) > 0 {
             let len = content_len(&mut random, capacity);
@@ -196,8 +210,14 @@ async fn talk(stream: End, capacity: usize, count: usize, ledger: Shared, mut ra
             false => poll_once(ws.next()).await,
         };
         match next {
-            Some(Some(Ok(message))) => echoes += usize::from(ledger.borrow_mut().receives(&message)),
-            Some(Some(Err(_))) => ended += 1,
+            Some(Some(Ok(message))) => {
+                events.message(&message);
+                echoes += usize::from(ledger.borrow_mut().receives(&message));
+            }
+            Some(Some(Err(closed))) => {
+                events.close(&closed);
+                ended += 1;
+            }
             Some(None) => break,
             None => yield_now().await,
         }
@@ -207,8 +227,14 @@ async fn talk(stream: End, capacity: usize, count: usize, ledger: Shared, mut ra
         let _ = ws.start_close(CloseCode::NORMAL, "");
         while let Some(next) = ws.next().await {
             match next {
-                Ok(message) => assert!(!ledger.borrow_mut().receives(&message)),
-                Err(_) => ended += 1,
+                Ok(message) => {
+                    events.message(&message);
+                    assert!(!ledger.borrow_mut().receives(&message));
+                }
+                Err(closed) => {
+                    events.close(&closed);
+                    ended += 1;
+                }
             }
         }
     }
@@ -216,6 +242,9 @@ async fn talk(stream: End, capacity: usize, count: usize, ledger: Shared, mut ra
     // The server's code gives a reason, where it closed.
     let is_ordinary = closed.clean && (closed.code.get() != 4000 || closed.initiator == Initiator::Local);
     assert_eq!(ended, usize::from(!is_ordinary), "{closed}");
+    if ended == 0 {
+        events.close(closed);
+    }
     ledger.borrow_mut().ends.1 += 1;
 }
 

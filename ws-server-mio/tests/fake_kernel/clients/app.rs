@@ -2,6 +2,7 @@
 
 use super::model::{Known, pool};
 use crate::app::content;
+use crate::checks::record_event;
 use crate::kernel::Kernel;
 use crate::rng::Rng;
 use mio::Token;
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
+use ws_kit::oracle::Events;
 use ws_proto::{Error, ResponseError};
 use ws_server_mio::inspect;
 use ws_server_mio::{
@@ -23,8 +25,9 @@ pub(super) enum Said {
 }
 
 /// The record of one connection.
-#[derive(Default)]
 pub(super) struct Record {
+    /// What was reported of it.
+    pub(super) events: Events,
     pub(super) id: Option<ConnectionId>,
     pub(super) client: Option<ClientId>,
     /// The lengths of the messages that the client sent.
@@ -34,7 +37,6 @@ pub(super) struct Record {
     pub(super) said: Vec<Said>,
     /// How much of that the client received.
     pub(super) got: usize,
-    pub(super) closed: Option<Box<Closed>>,
     /// Which request the host received.
     request_number: Option<usize>,
     fragment: Vec<u8>,
@@ -89,7 +91,7 @@ impl App {
     }
 
     pub(super) fn record(&mut self, socket: usize) -> &mut Record {
-        self.records.entry(socket).or_default()
+        self.records.entry(socket).or_insert_with(Record::new)
     }
 
     /// A host received `/n`, the nth of the requests.
@@ -188,15 +190,15 @@ impl App {
 
     fn on_event(&mut self, connections: &mut Connections, id: ConnectionId, event: Event<'_>) {
         if let Event::Open(..) = event {
-            return self.opened(connections, id);
+            return self.opened(connections, id, &event);
         }
         let socket = *self.ids.get(&id).expect("reported a connection that did not open");
         let record = self.records.get_mut(&socket).unwrap();
-        assert!(record.closed.is_none(), "reported something after the close");
+        record_event(&mut record.events, &event);
         match event {
             Event::Message(_, message) => record.message(&message, socket),
             Event::Fragment(_, fragment) => {
-                assert_eq!(fragment.first, record.fragment.is_empty() || fragment.data.as_bytes().is_empty());
+                assert!(fragment.first || !fragment.data.as_bytes().is_empty());
                 record.fragment.extend_from_slice(fragment.data.as_bytes());
                 if fragment.last {
                     let whole = std::mem::take(&mut record.fragment);
@@ -207,13 +209,13 @@ impl App {
                     record.message(&message, socket);
                 }
             }
-            Event::Closed(_, closed) => self.closed(connections, id, socket, closed),
+            Event::Closed(_, closed) => self.closed(connections, id, socket, &closed),
             Event::Drained(_) | Event::Pong(..) => {}
             event => panic!("{event:?}"),
         }
     }
 
-    fn opened(&mut self, connections: &mut Connections, id: ConnectionId) {
+    fn opened(&mut self, connections: &mut Connections, id: ConnectionId, event: &Event<'_>) {
         self.opens += 1;
         let socket =
             self.kernel.lock().tokens().find(|(token, _)| Token(*token) == inspect::token(id)).unwrap().1;
@@ -232,18 +234,12 @@ impl App {
         known.quiet = true;
         known.retry_after = Duration::ZERO;
         let record = self.record(socket);
+        record_event(&mut record.events, event);
         assert_eq!(record.request_number, asks);
         assert!(record.id.replace(id).is_none() && record.client.replace(client).is_none());
     }
 
-    fn closed(
-        &mut self,
-        connections: &mut Connections,
-        id: ConnectionId,
-        socket: usize,
-        closed: Box<Closed>,
-    ) {
-        assert!(closed.was_open && !closed.to_string().is_empty());
+    fn closed(&mut self, connections: &mut Connections, id: ConnectionId, socket: usize, closed: &Closed) {
         let is_handshake = matches!(closed.error, Some(Error::Response(ResponseError::Refused(_))));
         assert!(!is_handshake);
         let record = self.records.get_mut(&socket).unwrap();
@@ -252,8 +248,7 @@ impl App {
             assert!(record.got <= record.said.len());
         }
         let policy = self.clients.get(&client).and_then(|known| known.policy.clone());
-        let is_final = policy.is_some_and(|policy| policy.is_final(&closed));
-        record.closed = Some(closed);
+        let is_final = policy.is_some_and(|policy| policy.is_final(closed));
         let Some(known) = self.clients.get_mut(&client) else {
             assert_eq!(connections.client_of(id), None);
             return;
@@ -276,6 +271,20 @@ pub(super) fn unreported(connections: &Connections, id: ClientId) -> u32 {
 }
 
 impl Record {
+    fn new() -> Self {
+        Self {
+            events: Events::client(),
+            id: None,
+            client: None,
+            lengths: Vec::new(),
+            received: 0,
+            said: Vec::new(),
+            got: 0,
+            request_number: None,
+            fragment: Vec::new(),
+        }
+    }
+
     fn message(&mut self, message: &Message<'_>, socket: usize) {
         let Some(said) = self.said.get(self.got) else {
             panic!("received from {socket} what it did not send")

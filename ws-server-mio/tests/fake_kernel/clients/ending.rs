@@ -98,7 +98,8 @@ impl World {
         let kernel = self.kernel.lock();
         assert!(kernel.sockets.iter().all(|socket| socket.closed));
         for (socket, record) in app.records.iter().filter(|(_, record)| record.id.is_some()) {
-            let closed = record.closed.as_ref().expect("a close was never reported");
+            record.events.must_be_over();
+            let closed = record.events.closed().unwrap();
             let socket = &kernel.sockets[*socket];
             assert_eq!(closed.bytes_sent, socket.bytes_written);
             assert!(closed.bytes_received <= socket.bytes_read);

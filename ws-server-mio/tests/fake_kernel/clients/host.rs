@@ -12,7 +12,8 @@ use http::{Response, header};
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
-use ws_proto::{Access, Closed, Config, Connection, Error, Event, IoAction, Message, Moment, State};
+use ws_kit::oracle::Events;
+use ws_proto::{Access, Config, Connection, Error, Event, IoAction, Message, Moment, State};
 use ws_server_mio::{CloseCode, Heartbeat, Upgrade};
 
 pub(super) struct Host {
@@ -47,6 +48,7 @@ pub(super) enum End {
 
 pub(super) struct Server {
     connection: Connection,
+    events: Events,
     upgrade: Option<Upgrade>,
     /// How many more polls before it answers.
     patience: usize,
@@ -54,7 +56,6 @@ pub(super) struct Server {
     refusal: Option<Response<Bytes>>,
     received_count: usize,
     news: usize,
-    pub(super) closed: Option<Box<Closed>>,
 }
 
 const RAW: [&str; 8] = [
@@ -201,9 +202,7 @@ impl Host {
             moved = true;
         }
         while let Some(event) = connection.poll_event(now) {
-            if let Event::Closed(closed) = event {
-                assert!(server.closed.replace(closed).is_none());
-            }
+            server.events.record(&event);
         }
         match connection.poll_io() {
             IoAction::Shutdown => self.half_close(kernel),
@@ -241,7 +240,8 @@ impl Server {
             refusal = Some(response.body(body.into()).unwrap());
         }
         let connection = Connection::server(now, Arc::new(config), Default::default());
-        Self { connection, upgrade: None, patience, refusal, received_count: 0, news: 0, closed: None }
+        let events = Events::server().within(connection.config());
+        Self { connection, events, upgrade: None, patience, refusal, received_count: 0, news: 0 }
     }
 
     fn receive(&mut self, now: Moment, received: Received, socket: usize, app: &mut App) {
@@ -253,6 +253,7 @@ impl Server {
         };
         let mut input = &mut bytes[..];
         while let Some(event) = self.connection.handle_input(now, &mut input) {
+            self.events.record(&event);
             match event {
                 Event::Upgrade(upgrade) => {
                     app.request_received(socket, upgrade.path());
@@ -262,8 +263,7 @@ impl Server {
                     let message = message.into_owned();
                     self.message(message, socket, app);
                 }
-                Event::Closed(closed) => assert!(self.closed.replace(closed).is_none()),
-                Event::Open(_) | Event::Pong(_) | Event::Drained => {}
+                Event::Open(_) | Event::Pong(_) | Event::Drained | Event::Closed(_) => {}
                 event => panic!("{event:?}"),
             }
         }
