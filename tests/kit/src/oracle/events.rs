@@ -63,7 +63,10 @@ impl Events {
             message: config.get_message_limit(),
             body: config.get_body_limit(),
             delivery: config.get_delivery(),
+            #[cfg(feature = "deflate")]
             is_deflated: config.get_deflate().is_some(),
+            #[cfg(not(feature = "deflate"))]
+            is_deflated: false,
             reports_all: config.get_report_all_closes(),
         });
         self
