@@ -158,6 +158,9 @@ impl ServerConfig {
     /// Sets whether the application decides about each upgrade on the accepted [paths](Self::upgrade_paths); a dropped
     /// upgrade is rejected with 503. Otherwise valid upgrades are accepted, and the application sees the open
     /// WebSocket. `false`.
+    ///
+    /// In `ws-server-smol`, the call decides instead: `HttpConnection::next_upgrade` returns the request of the upgrade,
+    /// `HttpConnection::upgrade` accepts it.
     #[must_use]
     pub fn decide_upgrades(mut self, decides: bool) -> Self {
         self.upgrades.app_decides = decides;

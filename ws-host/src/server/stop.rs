@@ -79,8 +79,8 @@ impl Stop {
         self.spread
     }
 
-    /// How many of `count` connections are closed when this much of the spread has passed.
-    pub fn told(&self, count: usize, elapsed: Duration) -> usize {
+    /// How many of `count` connections are due to be closed when this much of the spread has passed.
+    pub fn due(&self, count: usize, elapsed: Duration) -> usize {
         if elapsed >= self.spread {
             return count;
         }

@@ -44,7 +44,7 @@ impl Stopping {
 
     /// Returns the connections that are due, and when the next one is.
     pub(super) fn due(&mut self, now: Instant) -> (Vec<ConnectionId>, Option<Instant>) {
-        let closed = self.stop.told(self.count, now.saturating_duration_since(self.since));
+        let closed = self.stop.due(self.count, now.saturating_duration_since(self.since));
         let left = self.count - closed.min(self.count);
         let due = self.pending.drain(..self.pending.len().saturating_sub(left)).collect();
         let next =
