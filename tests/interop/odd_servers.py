@@ -253,7 +253,7 @@ with listening()[0] as silent:
         check("a Unix socket", a_path)
         check("input typed before the server is up waits for it", waits_for_the_server)
         check("wss:// is rejected before anything is sent", misuse, ["TLS"], "wss://127.0.0.1/")
-        check("no address", misuse, ["where to"])
+        check("no address", misuse, ["the URL is missing"])
         check("another scheme", misuse, ["neither ws nor wss"], "http://127.0.0.1/")
         url = "ws://127.0.0.1/"
         check("a header field that would break the request", misuse, ["X"], url, "--header", "X: a\r\nY: b")
