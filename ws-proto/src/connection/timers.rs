@@ -131,18 +131,24 @@ impl Connection {
         }
         if self.heartbeat_due().is_some_and(|due| now >= due) {
             self.send_heartbeat(now, self.config.heartbeat.kind);
-        } else if self.unread_due().is_some_and(|due| now >= due) {
-            self.send_heartbeat(now, HeartbeatKind::Pong);
+        } else {
+            self.show_life(now);
         }
     }
 
     /// Holds reading back for this reason.
     pub(super) fn hold_back(&mut self, now: Moment, reason: u8) {
         self.input.held.set(reason, true);
-        if matches!(self.stage, Stage::Open(_)) && self.unread_due().is_some_and(|due| now >= due) {
-            self.send_heartbeat(now, HeartbeatKind::Pong);
+        if matches!(self.stage, Stage::Open(_)) {
+            self.show_life(now);
         }
         self.arm();
+    }
+
+    fn show_life(&mut self, now: Moment) {
+        if self.unread_due().is_some_and(|due| now >= due) {
+            self.send_heartbeat(now, HeartbeatKind::Pong);
+        }
     }
 
     /// When the peer is due a sign of life because its Pings wait unread: a one-way Pong (§5.5.3).

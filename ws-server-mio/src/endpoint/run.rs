@@ -39,10 +39,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         self.send_files();
         self.run_timers();
         self.run_alarms();
-        // Twice: output caused by the first pass is written too, but a handler that answers each drained outbox
-        // with more does not hold the turn.
-        self.finish_dirty();
-        self.finish_dirty();
+        self.finish_dirty_twice();
         if self.connections.servers.busy() {
             self.step_servers();
         }
@@ -63,8 +60,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                 break;
             }
             self.read();
-            self.finish_dirty();
-            self.finish_dirty();
+            self.finish_dirty_twice();
         }
     }
 
@@ -146,6 +142,13 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             self.connections.send_chunk();
             self.check_clock();
         }
+    }
+
+    /// Output caused by the first pass is written too, but a handler that answers each drained outbox with more does not
+    /// hold the turn.
+    fn finish_dirty_twice(&mut self) {
+        self.finish_dirty();
+        self.finish_dirty();
     }
 
     /// Visits each dirty connection once.

@@ -28,12 +28,9 @@ mod wire;
 mod world;
 
 use behaviour::Behaviour;
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Mutex;
-use std::thread;
 use world::World;
-use ws_kit::seeds::{number, panic_message};
+use ws_kit::seeds::run_each;
 
 /// The payload of a handler's panic that is to be caught.
 const CAUGHT: &str = "a handler panics";
@@ -52,36 +49,9 @@ fn catching<T>(turn: impl FnOnce() -> T) -> Option<T> {
     }
 }
 
-/// Each seed is a separate run. `SEED=7` runs that one, and traces it; `SEEDS=100000` runs that many; `COUNT=1` runs
-/// all despite failures, and counts them by kind.
+/// Runs each seed, and says which one failed.
 fn runs(seeds: u64, run: impl Fn(u64, bool) + Sync) {
-    if let Some(seed) = number("SEED") {
-        return run(seed, true);
-    }
-    let seeds = number("SEEDS").unwrap_or(seeds);
-    let counts = number("COUNT").is_some();
-    let failures = Mutex::new(BTreeMap::<String, Vec<u64>>::new());
-    let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
-    thread::scope(|scope| {
-        for first in 0..threads {
-            let (run, failures) = (&run, &failures);
-            scope.spawn(move || {
-                for seed in (first..seeds).step_by(threads as usize) {
-                    let Err(cause) = catch_unwind(AssertUnwindSafe(|| run(seed, false))) else { continue };
-                    assert!(counts, "run it again with SEED={seed}");
-                    let text = panic_message(&*cause);
-                    // The peer does not matter here.
-                    let kind = text.lines().next().unwrap_or("").replace(|c: char| c.is_ascii_digit(), "");
-                    failures.lock().unwrap().entry(kind).or_default().push(seed);
-                }
-            });
-        }
-    });
-    let failures = failures.into_inner().unwrap();
-    for (kind, seeds) in &failures {
-        println!("{} times, such as with {:?}: {kind}", seeds.len(), &seeds[..seeds.len().min(8)]);
-    }
-    assert!(failures.is_empty());
+    run_each(seeds, 1, run);
 }
 
 #[test]

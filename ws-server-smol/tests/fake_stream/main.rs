@@ -1,6 +1,6 @@
 //! Whatever a stream does, and whenever it fails: messages that arrive are whole and in order, and without a failure
 //! all of them arrive; each close is reported once; no task waits forever; and the stream is released.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a panic is how a test fails, and says how often
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -14,12 +14,10 @@ mod unruly;
 
 use common::Random;
 use common::pipe::{End, pipe};
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock, Mutex};
-use std::thread;
 use std::time::Duration;
 use unruly::{Fate, Unruly};
+use ws_kit::seeds::run_each;
 #[cfg(feature = "deflate")]
 use ws_server_smol::Deflate;
 use ws_server_smol::{Config, Heartbeat};
@@ -144,40 +142,10 @@ async fn accept(stream: Unruly, config: Config) -> Option<WebSocket<Unruly>> {
     }
 }
 
-/// Each seed is a separate run. `SEED=7` runs that one, `SEEDS=100000` that many; `COUNT=1` runs all despite failures,
-/// and counts them by kind.
+/// Runs each seed, and says which one failed; returns how many there were.
 fn runs(seeds: u64, run: impl Fn(u64) + Sync) -> u64 {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    if let Some(seed) = number("SEED") {
-        run(seed);
-        return 1;
-    }
-    let seeds = number("SEEDS").unwrap_or(seeds);
-    let counts = number("COUNT").is_some();
-    let failures = Mutex::new(BTreeMap::<String, Vec<u64>>::new());
     // Some runs wait for a timer.
-    let threads = 4 * thread::available_parallelism().map_or(1, usize::from) as u64;
-    thread::scope(|scope| {
-        for first in 0..threads {
-            let (run, failures) = (&run, &failures);
-            scope.spawn(move || {
-                for seed in (first..seeds).step_by(threads as usize) {
-                    let Err(cause) = catch_unwind(AssertUnwindSafe(|| run(seed))) else { continue };
-                    assert!(counts, "run it again with SEED={seed}");
-                    let fixed = cause.downcast_ref::<&str>().map(ToString::to_string);
-                    let text = cause.downcast_ref::<String>().cloned().or(fixed).unwrap_or_default();
-                    let kind = text.lines().next().unwrap_or("").replace(|c: char| c.is_ascii_digit(), "");
-                    failures.lock().unwrap().entry(kind).or_default().push(seed);
-                }
-            });
-        }
-    });
-    let failures = failures.into_inner().unwrap();
-    for (kind, seeds) in &failures {
-        println!("{} times, such as with {:?}: {kind}", seeds.len(), &seeds[..seeds.len().min(8)]);
-    }
-    assert!(failures.is_empty());
-    seeds
+    run_each(seeds, 4, |seed, _| run(seed))
 }
 
 #[test]
