@@ -234,3 +234,79 @@ fn a_server_without_a_heartbeat_sends_none_while_it_does_not_read() {
     server.handle_timeout(now + 3600 * SECOND);
     assert!(take_output(&mut server, now).is_empty());
 }
+
+// --- drain_limit
+
+/// A client sends one message, over the message limit of the server, at a megabyte a second. Returns the reports of
+/// both ends.
+fn send_too_much(len: usize, drain_limit: u64) -> [Closed; 2] {
+    let config = Config::server().message_limit(MIB as u64).drain_limit(drain_limit);
+    let mut world = World::open(Config::client(), config, [idle(), idle()]);
+    world.server.rate = Some(1_000_000);
+    world.client.connection.send(vec![7; len]).unwrap();
+    let over = world.run_until(60 * SECOND, ended);
+    assert!(
+        over,
+        "{len} {drain_limit} {:?} {:?} {:?}",
+        world.client.closed, world.server.closed, world.client.connection
+    );
+    [world.client.closed.take().unwrap(), world.server.closed.take().unwrap()]
+}
+
+#[test]
+fn a_client_with_megabytes_in_flight_receives_the_reason() {
+    for (len, drain_limit) in
+        [(MIB + 1, 16 << 20), (4 * MIB, 16 << 20), (12 * MIB, 16 << 20), (12 * MIB, 4 << 20)]
+    {
+        let [client, server] = send_too_much(len, drain_limit);
+        assert_eq!(client.code, CloseCode::TOO_BIG, "{len} bytes: {client}");
+        assert!(matches!(server.error, Some(Error::Protocol(_))), "{server}");
+        assert_eq!(server.sent, Some(CloseCode::TOO_BIG));
+    }
+}
+
+#[test]
+fn everything_in_flight_arrives_when_the_other_end_closes() {
+    // More than the drain limit: that applies after a failure, not to an orderly close.
+    let tally = Tally::default();
+    let config = Config::server().drain_limit(MIB as u64);
+    let mut world = World::open(Config::client(), config, [idle(), tally.app()]);
+    world.server.rate = Some(10_000_000);
+    for _ in 0..15 {
+        world.client.connection.send(vec![1; MIB]).unwrap();
+    }
+    world.run_until(SECOND / 10, |_| false);
+    world.server.connection.close(world.now, CloseCode::GOING_AWAY, "").unwrap();
+    assert!(world.run_until(60 * SECOND, ended));
+    let clean = world.client.closed.as_ref().is_some_and(|closed| closed.clean);
+    assert!(clean && world.server.closed.as_ref().is_some_and(|closed| closed.clean));
+    drop(world);
+    assert_eq!(tally.messages.get(), 15);
+}
+
+// --- pending Pongs
+
+/// Pings arrive in one read. Returns the payloads of the Pongs.
+fn pongs_to(pings: u16) -> Vec<u16> {
+    let (mut server, now) = open(Role::Server, Config::server());
+    let input: Vec<u8> = (0..pings).flat_map(|n| frame(true, FIN | PING, &n.to_be_bytes())).collect();
+    feed(&mut server, now, &input);
+    let output = parse(&take_output(&mut server, now));
+    output.iter().map(|pong| u16::from_be_bytes([pong.payload[0], pong.payload[1]])).collect()
+}
+
+#[test]
+fn a_peer_that_matches_each_pong_may_have_seventeen_pings_in_flight() {
+    for pings in [1, 2, 16, 17] {
+        assert_eq!(pongs_to(pings), (0..pings).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_peer_that_waits_for_its_newest_ping_is_answered_whatever_the_number() {
+    for pings in [18, 100, 999] {
+        let pongs = pongs_to(pings);
+        assert_eq!(pongs.last(), Some(&(pings - 1)));
+        assert!(pongs.is_sorted() && pongs.len() == 17);
+    }
+}

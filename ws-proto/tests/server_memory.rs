@@ -512,3 +512,44 @@ fn connections_share_memory_within_a_server_and_not_across_servers() {
     server.handle_written(now, 0);
     assert_eq!((memory(&one).held() > 0, memory(&other).held()), (true, 0));
 }
+
+#[test]
+fn readers_that_free_enough_memory_within_a_second_stay() {
+    for (takes, closed) in [(1100, 0), (500, 1)] {
+        // Two readers hold 40,000 bytes in all. At 1,100 bytes in 50 ms each, a second suffices.
+        let memory = Memory::new(10_000);
+        let config = Arc::new(config(&memory));
+        let mut now = Moment::default();
+        let mut readers = [0; 2].map(|_| Connection::upgraded(now, config.clone(), Role::Server));
+        for reader in &mut readers {
+            queue(reader, 20_000);
+        }
+        for _ in 0..60 {
+            now += 50 * MILLISECOND;
+            for reader in &mut readers {
+                if reader.poll_timeout().is_some_and(|due| due <= now) {
+                    reader.handle_timeout(now);
+                }
+                take_some(reader, now, takes);
+            }
+        }
+        let gone = readers.iter().filter(|reader| reader.state() != State::Open).count();
+        assert_eq!(gone.min(1), closed, "at {takes} bytes in 50 ms");
+    }
+}
+
+#[test]
+fn uploads_held_back_by_others_output_are_not_closed_for_standing_still() {
+    let memory = Memory::new(100_000);
+    let mut crowd = Crowd::new();
+    let now = crowd.now;
+    for _ in 0..2 {
+        let upload = crowd.add(&memory, 0);
+        feed(upload, now, &header(true, FIN | BINARY, 20_000));
+        feed(upload, now, &[0; 10_000]);
+    }
+    queue(crowd.add(&memory, 0), 60_000);
+    queue(crowd.add(&memory, 0), 60_000);
+    crowd.run(10 * SECOND);
+    assert!(crowd.closed().iter().all(|member| *member >= 2), "{:?}", crowd.closed());
+}

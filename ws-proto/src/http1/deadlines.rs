@@ -68,7 +68,9 @@ impl ServerHttp {
             }
             Reading::Head { .. } => config.handshake_timeout,
             Reading::Body(reader) if reader.continue_due => return None,
-            Reading::Body(reader) => BODY_GRACE + Duration::from_secs(reader.body.len() as u64 / BODY_RATE),
+            Reading::Body(reader) => {
+                BODY_GRACE + Duration::from_millis(reader.body.len() as u64 * 1000 / BODY_RATE)
+            }
             Reading::Upgrade | Reading::Opened | Reading::Stopped => return None,
         };
         self.since.checked_add(time)
