@@ -1,4 +1,4 @@
-//! Heads on the wire: the spelling of names, and dates.
+//! Heads on the wire: the spelling of names, dates, and the deadline of a head that has begun.
 
 use super::Io;
 use super::tests_server::{GET, Rig, UPGRADE};
@@ -137,5 +137,17 @@ fn last_modified_is_clamped_only_to_a_sent_date() {
                 assert_eq!(head.matches("\r\nDate: ").count(), 1, "{head}");
             }
         }
+    }
+}
+
+#[test]
+fn an_answer_does_not_restart_the_deadline_of_a_head_that_has_begun() {
+    for (begun, time) in [(0, 15), (9, 7)] {
+        let mut rig = Rig::new();
+        let request = rig.request(GET);
+        rig.feed(&GET[..begun]);
+        rig.now += Duration::from_secs(3);
+        rig.ok(request, "");
+        assert_eq!(rig.time_out(), Duration::from_secs(time), "with {begun} bytes of a head");
     }
 }
