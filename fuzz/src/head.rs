@@ -99,7 +99,7 @@ fn responses(now: Moment, bytes: &[u8]) -> Seen {
     watched.write(now, usize::MAX, |_| {});
     while let Some(event) = watched.poll_event(now) {
         if let Event::Closed(closed) = &event
-            && let Some(Error::Response(ResponseError::Refused(response))) = &closed.error
+            && let Some(Error::Response(ResponseError::Rejected(response))) = &closed.error
         {
             check_response(bytes, response, response.body());
         }

@@ -49,11 +49,11 @@ impl SleepDetector {
     /// let (now, wall) = (Instant::now(), SystemTime::UNIX_EPOCH);
     /// let (mut detector, second) = (SleepDetector::new(now, wall), Duration::from_secs(1));
     /// let clock = WallClock::new(wall);
-    /// detector.keep(&clock);
+    /// detector.attach(&clock);
     /// detector.slept(now + second, || wall + 3600 * second);
     /// assert_eq!(clock.get(), Some(wall + 3600 * second));
     /// ```
-    pub fn keep(&mut self, clock: &WallClock) {
+    pub fn attach(&mut self, clock: &WallClock) {
         clock.set(self.compared.1);
         if !self.kept.iter().any(|kept| kept.is(clock)) {
             // Servers may have stopped since the clocks were compared.
@@ -95,8 +95,8 @@ mod tests {
         let (now, day) = (Instant::now(), UNIX_EPOCH + 86_400 * SECOND);
         let mut detector = SleepDetector::new(now, day);
         let (one, other) = (WallClock::new(UNIX_EPOCH), WallClock::new(UNIX_EPOCH));
-        detector.keep(&one);
-        detector.keep(&other);
+        detector.attach(&one);
+        detector.attach(&other);
         assert_eq!((one.get(), other.get()), (Some(day), Some(day)), "at once");
         for (after, wall) in [(1, day + 7200 * SECOND), (2, day - 7200 * SECOND), (3, day)] {
             detector
@@ -116,9 +116,9 @@ mod tests {
         let (now, wall) = (Instant::now(), UNIX_EPOCH);
         let mut detector = SleepDetector::new(now, wall);
         let clock = WallClock::new(wall);
-        detector.keep(&clock);
-        detector.keep(&clock.clone());
-        detector.keep(&WallClock::new(wall));
+        detector.attach(&clock);
+        detector.attach(&clock.clone());
+        detector.attach(&WallClock::new(wall));
         assert_eq!(detector.kept.len(), 2);
         detector.slept(now + SECOND, || wall);
         assert_eq!(detector.kept.len(), 1);

@@ -66,11 +66,11 @@ pub struct TokenRule {
 
 /// Where a request carries the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shown {
+pub enum TokenSource {
     /// Only in its query: the answer should carry [`TokenRule::set_cookie`].
-    InQuery,
+    Query,
     /// In a cookie or in its `Authorization`.
-    InHeader,
+    Header,
 }
 
 impl TokenRule {
@@ -89,13 +89,13 @@ impl TokenRule {
 
     /// Looks for the token in a request; `None` when it is missing. Cookies with other names or bytes do not hide it: a
     /// page on another port of this host can set them, and must not lock out the bearer.
-    pub fn check(&self, query: Option<&str>, headers: &HeaderMap) -> Option<Shown> {
+    pub fn check(&self, query: Option<&str>, headers: &HeaderMap) -> Option<TokenSource> {
         let own = self.cookie.as_bytes();
         let mut cookies = cookies(headers).filter(|(name, _)| *name == own);
         if cookies.any(|(_, value)| self.token.matches(value)) || self.is_bearer(headers) {
-            return Some(Shown::InHeader);
+            return Some(TokenSource::Header);
         }
-        self.is_in_query(query).then_some(Shown::InQuery)
+        self.is_in_query(query).then_some(TokenSource::Query)
     }
 
     fn is_in_query(&self, query: Option<&str>) -> bool {
@@ -127,17 +127,17 @@ impl TokenRule {
     /// # Errors
     /// The request that lacks the token: answer it with [`unauthorized`](Self::unauthorized).
     pub fn authenticate<'a>(&self, mut event: Event<'a>) -> Result<Event<'a>, Request> {
-        let shown = match &event {
+        let source = match &event {
             Event::Request(request) => self.check(request.query(), request.headers()),
             Event::Upgrade(upgrade) => self.check(upgrade.query(), upgrade.headers()),
             _ => return Ok(event),
         };
-        if let (Some(Shown::InQuery), Event::Upgrade(upgrade)) = (shown, &mut event) {
+        if let (Some(TokenSource::Query), Event::Upgrade(upgrade)) = (source, &mut event) {
             // A token and a number are a valid value.
             let _ = upgrade.set_header(header::SET_COOKIE.as_str(), &self.set_cookie());
         }
         match event {
-            event if shown.is_some() => Ok(event),
+            event if source.is_some() => Ok(event),
             Event::Request(request) => Err(request),
             Event::Upgrade(upgrade) => Err(upgrade.into()),
             event => Ok(event),
@@ -151,7 +151,7 @@ impl TokenRule {
             return;
         }
         let headers = response.headers_mut();
-        if self.check(request.query(), request.headers()) == Some(Shown::InQuery)
+        if self.check(request.query(), request.headers()) == Some(TokenSource::Query)
             && let Ok(mut cookie) = HeaderValue::try_from(self.set_cookie())
         {
             hide_secret(&header::SET_COOKIE, &mut cookie);
@@ -211,8 +211,8 @@ mod tests {
     fn the_token_is_found_in_the_query() {
         let none = HeaderMap::new();
         let check = |query: &str| rule().check(Some(query), &none);
-        assert_eq!(check(&format!("token={TOKEN}")), Some(Shown::InQuery));
-        assert_eq!(check(&format!("a=b&token=wrong&token={TOKEN}&c")), Some(Shown::InQuery));
+        assert_eq!(check(&format!("token={TOKEN}")), Some(TokenSource::Query));
+        assert_eq!(check(&format!("a=b&token=wrong&token={TOKEN}&c")), Some(TokenSource::Query));
         for bad in ["", "token", "token=", &format!("Token={TOKEN}"), &format!("xtoken={TOKEN}")] {
             assert_eq!(check(bad), None, "{bad}");
         }
@@ -225,8 +225,8 @@ mod tests {
         assert!(set.ends_with("; HttpOnly; SameSite=Strict"), "{set}");
         let pair = set.split(';').next().unwrap();
         for value in [pair.to_owned(), format!("a=b; {pair}; c=d"), format!("ws_token_8700=old; {pair}")] {
-            let shown = rule().check(Some("token=old"), &header(header::COOKIE, &value));
-            assert_eq!(shown, Some(Shown::InHeader), "{value}");
+            let source = rule().check(Some("token=old"), &header(header::COOKIE, &value));
+            assert_eq!(source, Some(TokenSource::Header), "{value}");
         }
         for bad in [format!("ws_token={TOKEN}"), format!("ws_token_1={TOKEN}"), format!("x{pair}")] {
             assert_eq!(rule().check(None, &header(header::COOKIE, &bad)), None, "{bad}");
@@ -269,7 +269,7 @@ mod tests {
                 vec![other.clone(), own.clone().into_bytes()],
                 vec![own.clone().into_bytes(), other.clone()],
             ] {
-                assert_eq!(check(&parts), Some(Shown::InHeader), "{parts:?}");
+                assert_eq!(check(&parts), Some(TokenSource::Header), "{parts:?}");
             }
             assert_eq!(check(&[other]), None, "alone it is not a token");
         }
@@ -284,14 +284,14 @@ mod tests {
             headers.append(header::AUTHORIZATION, HeaderValue::from_bytes(other).unwrap());
             assert_eq!(rule().check(None, &headers), None);
             headers.append(header::AUTHORIZATION, format!("Bearer {TOKEN}").parse().unwrap());
-            assert_eq!(rule().check(None, &headers), Some(Shown::InHeader), "{other:?}");
+            assert_eq!(rule().check(None, &headers), Some(TokenSource::Header), "{other:?}");
         }
     }
 
     #[test]
     fn bearer_authorization_is_accepted() {
         for value in [format!("Bearer {TOKEN}"), format!("bearer  {TOKEN}")] {
-            assert_eq!(rule().check(None, &header(header::AUTHORIZATION, &value)), Some(Shown::InHeader));
+            assert_eq!(rule().check(None, &header(header::AUTHORIZATION, &value)), Some(TokenSource::Header));
         }
         for bad in [TOKEN.to_owned(), format!("Basic {TOKEN}"), "Bearer".to_owned(), format!("Bearer{TOKEN}")]
         {
@@ -390,9 +390,9 @@ mod tests {
 
     #[test]
     fn a_401_names_the_scheme_and_is_not_cached() {
-        let refusal = TokenRule::unauthorized();
-        assert_eq!(refusal.status(), StatusCode::UNAUTHORIZED);
-        assert_eq!(refusal.headers()["www-authenticate"], "Bearer");
-        assert_eq!(refusal.headers()["cache-control"], "no-store");
+        let rejection = TokenRule::unauthorized();
+        assert_eq!(rejection.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(rejection.headers()["www-authenticate"], "Bearer");
+        assert_eq!(rejection.headers()["cache-control"], "no-store");
     }
 }

@@ -391,7 +391,7 @@ fn closed_explains_itself_in_a_sentence() {
     pair.server.connection.respond(pair.now, upgrade, no).unwrap();
     pair.drive();
     let closed = pair.client.closed();
-    let Some(Error::Response(ResponseError::Refused(response))) = &closed.error else { panic!("{closed}") };
+    let Some(Error::Response(ResponseError::Rejected(response))) = &closed.error else { panic!("{closed}") };
     assert_eq!((response.status().as_u16(), &response.body()[..]), (403, &b"not you"[..]));
     assert!(closed.to_string().contains("the server answered 403 Forbidden"), "{closed}");
 }
@@ -413,7 +413,7 @@ fn a_rejection_is_reported_even_if_the_server_stalls_or_resets() {
             false => client.handle_timeout(client.poll_timeout().unwrap()),
         }
         let Some(Event::Closed(closed)) = client.poll_event(now) else { panic!("no end") };
-        let Some(Error::Response(ResponseError::Refused(response))) = &closed.error else {
+        let Some(Error::Response(ResponseError::Rejected(response))) = &closed.error else {
             panic!("{closed}")
         };
         assert_eq!((response.status().as_u16(), &response.body()[..]), (401, &b"not you"[..]));

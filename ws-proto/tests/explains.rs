@@ -89,7 +89,7 @@ fn http_errors_explain_themselves() {
         (ResponseError::Malformed("the status line"), "the status line"),
         (ResponseError::Eof, "ended the connection before it had answered"),
         (ResponseError::HeadTooLarge, "too large"),
-        (ResponseError::Refused(Box::new(refused)), "403 Forbidden"),
+        (ResponseError::Rejected(Box::new(refused)), "403 Forbidden"),
         (ResponseError::AcceptInvalid("Upgrade is not websocket"), "Upgrade is not websocket"),
     ] {
         assert_explains(&error, names);
@@ -170,7 +170,7 @@ fn listen_errors_explain_themselves_with_a_remedy() {
     );
     assert_explains(&ListenError::Denied { tried: vec![at(80)] }, "choose a port from 1024 up");
     assert_explains(
-        &ListenError::NotHere { tried: Vec::new() },
+        &ListenError::AddressNotAvailable { tried: Vec::new() },
         "the address: not an address of this machine",
     );
     assert_explains(&ListenError::NoPort, "range");

@@ -134,7 +134,7 @@ fn a_long_lived_connection_resets_the_backoff() {
     for (lived, attempt) in [(6, 1), (7, 0)] {
         backoff.reset();
         backoff.next(&policy, 0).unwrap();
-        backoff.lived(&policy, Duration::from_secs(lived));
+        backoff.connection_lasted(&policy, Duration::from_secs(lived));
         assert_eq!(backoff.attempt(), attempt, "{lived} s");
     }
 }

@@ -137,7 +137,7 @@ fn text_chosen_by_a_peer_is_escaped_when_displayed() {
     let mut events = feed(&mut client, now, answer.as_bytes());
     events.extend(end(&mut client, now));
     let Some(Event::Closed(closed)) = events.pop() else { panic!("no end") };
-    let Some(Error::Response(ResponseError::Refused(_))) = &closed.error else { panic!("{closed}") };
+    let Some(Error::Response(ResponseError::Rejected(_))) = &closed.error else { panic!("{closed}") };
     assert_harmless(&closed.to_string());
     assert_harmless(&format!("{closed:?}"));
 }

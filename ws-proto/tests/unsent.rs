@@ -66,7 +66,7 @@ fn the_connection_is_free_while_its_output_is_written() {
     let mut next = connection.unsent(NOW).unwrap();
     assert_eq!(connection.bytes_sent(), 5, "the first is accounted for");
     assert_eq!(write(&mut next, 9), b"\x81\x03two");
-    next.give_back(NOW, &mut connection);
+    next.restore(NOW, &mut connection);
     assert_eq!((connection.bytes_sent(), connection.queued(), connection.poll_io()), (10, 0, IoAction::Read));
     assert!(connection.unsent(NOW).is_none());
     drop(unsent);
@@ -100,7 +100,7 @@ fn large_payloads_are_not_copied() {
     assert_eq!(slices[1].as_ptr(), payload.as_ptr());
     unsent.advance(17);
     assert_eq!(unsent.chunk().as_ptr(), payload.as_ptr());
-    unsent.give_back(NOW, &mut connection);
+    unsent.restore(NOW, &mut connection);
     // Nor is the remainder when taken again.
     let mut unsent = connection.unsent(NOW).unwrap();
     unsent.advance(1000);
@@ -153,7 +153,7 @@ fn taking_output_starts_the_output_timeout() {
     connection.send("hello").unwrap();
     let mut unsent = connection.unsent(NOW).unwrap();
     write(&mut unsent, usize::MAX);
-    unsent.give_back(NOW, &mut connection);
+    unsent.restore(NOW, &mut connection);
     connection.handle_timeout(deadline);
     assert_eq!((connection.poll_timeout(), connection.state()), (heartbeat, State::Open));
 }
@@ -166,7 +166,7 @@ fn output_that_outlives_the_connection_is_not_counted() {
     connection.abort(NOW, Error::Aborted);
     assert!(connection.unsent(NOW).is_none());
     assert_eq!(write(&mut unsent, 7).len(), 7);
-    unsent.give_back(NOW, &mut connection);
+    unsent.restore(NOW, &mut connection);
     assert_eq!((connection.bytes_sent(), connection.poll_io()), (0, IoAction::Drop));
     assert!(matches!(connection.send("late"), Err(SendError::NotOpen)));
 }
@@ -276,7 +276,7 @@ proptest! {
                 },
                 Step::Drop => if let Some(unsent) = held.pop_front()
                     && at % 2 == 0 {
-                        unsent.give_back(NOW, &mut connection);
+                        unsent.restore(NOW, &mut connection);
                     },
             }
         }

@@ -110,7 +110,7 @@ fn nothing_follows_the_request_until_a_valid_answer() {
         );
         stream.write_all(answer.as_bytes()).unwrap();
         match rig.failed(client) {
-            ConnectError::Handshake(ResponseError::AcceptInvalid(_) | ResponseError::Refused(_)) => {}
+            ConnectError::Handshake(ResponseError::AcceptInvalid(_) | ResponseError::Rejected(_)) => {}
             other => panic!("{other:?}"),
         }
         let mut after = Vec::new();
@@ -146,7 +146,7 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_answer_at_the_deadline() {
             !rig.events.failed.is_empty()
         });
         match rig.failed(client) {
-            ConnectError::Handshake(ResponseError::Refused(response)) => {
+            ConnectError::Handshake(ResponseError::Rejected(response)) => {
                 assert!(response.body().len() <= 16 << 10);
             }
             ConnectError::Handshake(ResponseError::HeadTooLarge | ResponseError::Malformed(_)) => {}

@@ -341,10 +341,10 @@ fn nothing_is_served_behind_an_upgrade_that_the_application_rejects() {
                 let got = all(&mut rig, &mut peer);
                 assert!(got.starts_with("HTTP/1.1 200 "), "earlier requests are answered: {got}");
                 assert_eq!(got.matches("HTTP/1.1").count(), 2, "{got}");
-                let refusal = &got[got.rfind("HTTP/1.1").unwrap()..];
-                assert!(refusal.starts_with(&format!("HTTP/1.1 {status} ")), "{got}");
+                let rejection = &got[got.rfind("HTTP/1.1").unwrap()..];
+                assert!(rejection.starts_with(&format!("HTTP/1.1 {status} ")), "{got}");
                 let connection = if status == 426 { "Upgrade, close" } else { "close" };
-                assert_eq!(field(refusal, "Connection"), Some(connection), "{got}");
+                assert_eq!(field(rejection, "Connection"), Some(connection), "{got}");
                 assert_eq!(rig.app.count(|seen| matches!(seen, Seen::Request(..))), 1, "{:?}", rig.app.seen);
             }
         }

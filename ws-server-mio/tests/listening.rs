@@ -101,7 +101,7 @@ fn a_failed_start_says_what_was_tried_and_can_be_retried() {
 fn an_address_of_another_machine_is_reported_as_such() {
     let elsewhere = SocketAddr::from(([192, 0, 2, 1], 0));
     let result = endpoint().connections().listen(elsewhere, ServerConfig::new());
-    assert!(matches!(result, Err(ListenError::NotHere { .. })), "{result:?}");
+    assert!(matches!(result, Err(ListenError::AddressNotAvailable { .. })), "{result:?}");
 }
 
 #[test]

@@ -69,7 +69,7 @@ impl Responder {
         };
         let mut left = plan.len();
         let body = self.respond_streaming(request, plan.head, Some(left))?;
-        if body.is_unwanted() {
+        if body.is_discarded() {
             return Ok(());
         }
         while left > 0 {

@@ -406,7 +406,7 @@ fn a_permanent_rejection_ends_reconnecting() {
                 .await;
         assert!(none);
         let failure = client.failure().unwrap();
-        assert!(matches!(failure, ConnectError::Handshake(ResponseError::Refused(_))), "{failure:?}");
+        assert!(matches!(failure, ConnectError::Handshake(ResponseError::Rejected(_))), "{failure:?}");
     });
 }
 

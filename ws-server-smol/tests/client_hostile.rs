@@ -52,7 +52,7 @@ fn nothing_follows_the_request_until_a_valid_answer() {
                 matches!(
                     failure,
                     Some(ConnectError::Handshake(
-                        ResponseError::AcceptInvalid(_) | ResponseError::Refused(_)
+                        ResponseError::AcceptInvalid(_) | ResponseError::Rejected(_)
                     ))
                 ),
                 "{failure:?}"
@@ -83,7 +83,7 @@ fn an_endless_answer_ends_at_a_limit() {
             };
             let (failure, said) = future::zip(handshake_error(client, Config::client()), serves).await;
             match failure {
-                Some(ConnectError::Handshake(ResponseError::Refused(response))) => {
+                Some(ConnectError::Handshake(ResponseError::Rejected(response))) => {
                     assert!(response.body().len() <= 16 << 10);
                 }
                 Some(ConnectError::Handshake(ResponseError::HeadTooLarge | ResponseError::Malformed(_))) => {}

@@ -217,7 +217,7 @@ pub enum ConnectError {
         /// The addresses tried.
         tried: Vec<SocketAddr>,
     },
-    /// The server's answer does not open a WebSocket. [`ResponseError::Refused`] holds the whole answer.
+    /// The server's answer does not open a WebSocket. [`ResponseError::Rejected`] holds the whole answer.
     Handshake(ResponseError),
     /// The connection was lost in the handshake.
     Lost(Error),
@@ -254,7 +254,7 @@ impl ConnectError {
     /// The server's answer, if it rejected the handshake.
     pub fn response(&self) -> Option<&::http::Response<bytes::Bytes>> {
         match self {
-            Self::Handshake(ResponseError::Refused(response)) => Some(response),
+            Self::Handshake(ResponseError::Rejected(response)) => Some(response),
             _ => None,
         }
     }

@@ -10,9 +10,9 @@
 //! use ws_host::client::Lookups;
 //!
 //! let mut lookups = Lookups::new(1);
-//! lookups.ask("a.example", 1);
-//! lookups.ask("b.example", 2);
-//! lookups.ask("a.example", 3);
+//! lookups.request("a.example", 1);
+//! lookups.request("b.example", 2);
+//! lookups.request("a.example", 3);
 //! assert_eq!(lookups.start_next().as_deref(), Some("a.example"));
 //! assert_eq!(lookups.start_next(), None, "the only thread is busy");
 //! assert_eq!(lookups.finish("a.example"), [1, 3]);
@@ -52,7 +52,7 @@ impl<W: PartialEq> Lookups<W> {
     }
 
     /// Adds a waiter for a name, and the name unless it is waiting or being looked up already.
-    pub fn ask(&mut self, name: &str, waiter: W) {
+    pub fn request(&mut self, name: &str, waiter: W) {
         match self.question(name) {
             Some(question) => question.waiters.push(waiter),
             None => {
@@ -63,7 +63,7 @@ impl<W: PartialEq> Lookups<W> {
     }
 
     /// The next name to look up, on its own thread: call it until it returns `None`, after each
-    /// [`ask`](Self::ask) and each [`finish`](Self::finish).
+    /// [`request`](Self::request) and each [`finish`](Self::finish).
     pub fn start_next(&mut self) -> Option<String> {
         if self.running.len() >= self.most {
             return None;
@@ -115,7 +115,7 @@ mod tests {
     fn each_name_has_a_thread_up_to_the_limit_and_the_rest_wait_in_order() {
         let mut lookups = Lookups::new(MAX_LOOKUPS);
         for k in 0..MAX_LOOKUPS + 2 {
-            lookups.ask(&std::format!("n{k}"), k);
+            lookups.request(&std::format!("n{k}"), k);
         }
         assert_eq!(started(&mut lookups), ["n0", "n1", "n2", "n3", "n4", "n5", "n6", "n7"]);
         assert_eq!(lookups.waiting(), 2);
@@ -128,24 +128,24 @@ mod tests {
     #[test]
     fn a_name_is_looked_up_once_for_all_its_waiters() {
         let mut lookups = Lookups::new(MAX_LOOKUPS);
-        lookups.ask("a", 1);
-        lookups.ask("A", 2);
+        lookups.request("a", 1);
+        lookups.request("A", 2);
         assert_eq!(started(&mut lookups), ["a"]);
-        lookups.ask("a", 3);
+        lookups.request("a", 3);
         assert_eq!(started(&mut lookups), [""; 0]);
         assert_eq!(lookups.finish("a"), [1, 2, 3]);
         assert_eq!(lookups.finish("a"), [0; 0], "an answer is returned once");
-        lookups.ask("a", 4);
+        lookups.request("a", 4);
         assert_eq!(started(&mut lookups), ["a"], "an answer is not kept");
     }
 
     #[test]
     fn a_lookup_without_waiters_is_dropped_unless_it_has_begun() {
         let mut lookups = Lookups::new(1);
-        lookups.ask("a", 1);
-        lookups.ask("b", 2);
-        lookups.ask("b", 3);
-        lookups.ask("c", 4);
+        lookups.request("a", 1);
+        lookups.request("b", 2);
+        lookups.request("b", 3);
+        lookups.request("c", 4);
         assert_eq!(lookups.start_next().as_deref(), Some("a"));
         lookups.cancel("a", &1);
         lookups.cancel("b", &2);
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(lookups.waiting(), 1);
         lookups.cancel("b", &3);
         assert_eq!(lookups.start_next(), None, "a is still being looked up, and holds its thread");
-        lookups.ask("a", 5);
+        lookups.request("a", 5);
         assert_eq!(lookups.finish("a"), [5], "a later waiter joins");
         assert_eq!(started(&mut lookups), ["c"]);
     }
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn a_limit_of_zero_is_one() {
         let mut lookups = Lookups::new(0);
-        lookups.ask("a", ());
+        lookups.request("a", ());
         assert_eq!(started(&mut lookups), ["a"]);
     }
 }

@@ -151,7 +151,7 @@ impl Reconnect {
             {
                 true
             }
-            Some(Error::Response(ResponseError::Refused(response))) => {
+            Some(Error::Response(ResponseError::Rejected(response))) => {
                 let status = response.status();
                 (status.is_redirection() || status.is_client_error())
                     && !self.retry_statuses.contains(&status)
@@ -168,7 +168,7 @@ impl Reconnect {
 /// A date counts from the `Date` of the same answer, since clocks of two machines differ. Without a `Date`, or when the
 /// date is not later than that, there is no delay: `None`.
 pub fn retry_after(closed: &Closed) -> Option<Duration> {
-    let Some(Error::Response(ResponseError::Refused(response))) = &closed.error else { return None };
+    let Some(Error::Response(ResponseError::Rejected(response))) = &closed.error else { return None };
     let text = |name| response.headers().get(name)?.to_str().ok();
     let value = text(header::RETRY_AFTER)?;
     let wait = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
@@ -209,7 +209,7 @@ impl Backoff {
     }
 
     /// A connection was open for this long before it ended.
-    pub fn lived(&mut self, policy: &Reconnect, time: Duration) {
+    pub fn connection_lasted(&mut self, policy: &Reconnect, time: Duration) {
         if time >= policy.reset_after {
             self.reset();
         }
@@ -239,7 +239,7 @@ mod tests {
 
     fn refused(status: u16, retry_after: &str) -> Closed {
         let response = Response::builder().status(status).header("retry-after", retry_after);
-        let error = ResponseError::Refused(Box::new(response.body(Bytes::new()).unwrap()));
+        let error = ResponseError::Rejected(Box::new(response.body(Bytes::new()).unwrap()));
         closed(1006, Initiator::Remote, Some(error.into()))
     }
 
@@ -276,9 +276,9 @@ mod tests {
         let policy = Reconnect::default().attempts(2);
         let mut backoff = Backoff::default();
         assert!(backoff.next(&policy, 0).is_some() && backoff.next(&policy, 0).is_some());
-        backoff.lived(&policy, Duration::from_secs(9));
+        backoff.connection_lasted(&policy, Duration::from_secs(9));
         assert_eq!((backoff.next(&policy, 0), backoff.attempt()), (None, 2));
-        backoff.lived(&policy, Duration::from_secs(10));
+        backoff.connection_lasted(&policy, Duration::from_secs(10));
         assert_eq!(backoff.next(&policy, 0), Some(Duration::from_millis(250)));
     }
 
@@ -341,7 +341,7 @@ mod tests {
         let wait = |status, date: &str, retry_after: &str| {
             let head = Response::builder().status(status).header("date", date);
             let response = head.header("retry-after", retry_after).body(Bytes::new()).unwrap();
-            let error = ResponseError::Refused(Box::new(response));
+            let error = ResponseError::Rejected(Box::new(response));
             super::retry_after(&closed(1006, Initiator::Remote, Some(error.into())))
         };
         for (date, retry_after, seconds) in [

@@ -41,7 +41,7 @@ mod tests {
     fn refused(retry_after: &str) -> Closed {
         let response = http::Response::builder().status(503).header("retry-after", retry_after);
         let mut closed = closed(CloseCode::from(1006));
-        closed.error = Some(ResponseError::Refused(Box::new(response.body(Bytes::new()).unwrap())).into());
+        closed.error = Some(ResponseError::Rejected(Box::new(response.body(Bytes::new()).unwrap())).into());
         closed
     }
 

@@ -198,7 +198,7 @@ pub enum ListenError {
         tried: Vec<SocketAddr>,
     },
     /// The address is not one of this machine.
-    NotHere {
+    AddressNotAvailable {
         /// What was tried.
         tried: Vec<SocketAddr>,
     },
@@ -230,7 +230,7 @@ impl ListenError {
             io::ErrorKind::InvalidInput if tried.is_empty() => Self::NoPort,
             io::ErrorKind::AddrInUse => Self::InUse { tried },
             io::ErrorKind::PermissionDenied => Self::Denied { tried },
-            io::ErrorKind::AddrNotAvailable => Self::NotHere { tried },
+            io::ErrorKind::AddrNotAvailable => Self::AddressNotAvailable { tried },
             _ => Self::Io { tried, error },
         }
     }
@@ -264,7 +264,7 @@ impl fmt::Display for ListenError {
             Self::Denied { tried } => {
                 write!(f, "cannot listen on {}: permission denied; choose a port from 1024 up", Tried(tried))
             }
-            Self::NotHere { tried } => {
+            Self::AddressNotAvailable { tried } => {
                 write!(f, "cannot listen on {}: not an address of this machine", Tried(tried))
             }
             #[cfg(unix)]
@@ -381,7 +381,7 @@ mod tests {
     fn an_error_that_no_other_port_fixes_is_not_retried() {
         let exact = Bind::from(SocketAddr::from(([192, 0, 2, 1], 1))).port_range(1..=9);
         match open(exact.clone(), |_| Some(AddrNotAvailable)) {
-            Err(ListenError::NotHere { tried }) => assert_eq!(tried.len(), 1),
+            Err(ListenError::AddressNotAvailable { tried }) => assert_eq!(tried.len(), 1),
             other => panic!("{other:?}"),
         }
         match open(exact, |_| Some(PermissionDenied)) {

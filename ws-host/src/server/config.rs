@@ -196,7 +196,7 @@ impl ServerConfig {
     }
 
     /// The rules of each connection of a server that starts now, with its shared memory, and with a clock for
-    /// [`SleepDetector::keep`](crate::sleep::SleepDetector::keep) to set.
+    /// [`SleepDetector::attach`](crate::sleep::SleepDetector::attach) to set.
     pub fn connection_config(&self) -> Config {
         let clock = self.connection.get_wall_clock().cloned();
         let config = self.connection.clone().wall_clock(clock.unwrap_or_else(|| WallClock::new(UNIX_EPOCH)));

@@ -26,7 +26,7 @@ pub const PATH_LIMIT: usize = 256;
 ///     rule.decide(&mut Upgrade::from(request))
 /// };
 /// assert_eq!(decide("/ws?room=1"), Decision::Accept);
-/// assert_eq!(decide("/ws/other"), Decision::Refuse);
+/// assert_eq!(decide("/ws/other"), Decision::Reject);
 /// assert_eq!(rule.unanswered("/"), Unanswered::NotFound);
 /// assert_eq!(rule.unanswered("/ws"), Unanswered::UpgradeRequired);
 /// ```
@@ -50,9 +50,9 @@ pub enum Decision {
     /// It is accepted, and the application sees the open WebSocket.
     Accept,
     /// Its path accepts no upgrades: it gets [`Unanswered::NotFound`].
-    Refuse,
+    Reject,
     /// The application decides.
-    Ask,
+    Defer,
 }
 
 /// The answer to a dropped plain request.
@@ -76,10 +76,10 @@ impl UpgradeRule {
     /// subprotocol among those the client offers.
     pub fn decide(&self, upgrade: &mut Upgrade) -> Decision {
         if !self.is_path(upgrade.path()) {
-            return Decision::Refuse;
+            return Decision::Reject;
         }
         upgrade.choose_subprotocol(&self.0.subprotocols);
-        if self.0.app_decides { Decision::Ask } else { Decision::Accept }
+        if self.0.app_decides { Decision::Defer } else { Decision::Accept }
     }
 
     /// The answer to a dropped plain request for this path. If the application decides about upgrades on
@@ -130,21 +130,21 @@ mod tests {
             assert_eq!(rule.decide(&mut upgrade(path, "")), Decision::Accept, "{path}");
         }
         for path in ["/", "/ws/", "/WS", "/w%73", "/wsx", "/x/ws", "//ws"] {
-            assert_eq!(rule.decide(&mut upgrade(path, "")), Decision::Refuse, "{path}");
+            assert_eq!(rule.decide(&mut upgrade(path, "")), Decision::Reject, "{path}");
             assert_eq!(rule.unanswered(path), Unanswered::NotFound, "{path}");
         }
         let nowhere = ServerConfig::new().upgrade_paths([""; 0]).upgrade_rule();
-        assert_eq!(nowhere.decide(&mut upgrade("/", "")), Decision::Refuse);
+        assert_eq!(nowhere.decide(&mut upgrade("/", "")), Decision::Reject);
     }
 
     #[test]
     fn the_application_decides_on_its_paths_only() {
         let rule = ServerConfig::new().decide_upgrades(true).upgrade_rule();
-        assert_eq!(rule.decide(&mut upgrade("/any", "")), Decision::Ask);
+        assert_eq!(rule.decide(&mut upgrade("/any", "")), Decision::Defer);
         assert_eq!(rule.unanswered("/any"), Unanswered::NotFound);
         let rule = ServerConfig::new().decide_upgrades(true).upgrade_paths(["/ws"]).upgrade_rule();
-        assert_eq!(rule.decide(&mut upgrade("/ws", "")), Decision::Ask);
-        assert_eq!(rule.decide(&mut upgrade("/other", "")), Decision::Refuse);
+        assert_eq!(rule.decide(&mut upgrade("/ws", "")), Decision::Defer);
+        assert_eq!(rule.decide(&mut upgrade("/other", "")), Decision::Reject);
         assert_eq!(rule.unanswered("/ws"), Unanswered::UpgradeRequired);
     }
 

@@ -215,7 +215,7 @@ impl<F: Files> Folder<F> {
     /// # Errors
     /// The answer instead: 404, 405, 500, or a redirect for a folder without the trailing slash.
     pub fn open(&self, request: &Request) -> Result<(F::File, Plan), Box<Response<Bytes>>> {
-        self.resolve(request).map_err(|refusal| Box::new(self.answer(refusal, request)))
+        self.resolve(request).map_err(|rejection| Box::new(self.answer(rejection, request)))
     }
 
     /// The answer if an opened file cannot be read.
@@ -224,16 +224,17 @@ impl<F: Files> Folder<F> {
     }
 
     /// The file, or the page of a single-page application in its place.
-    fn resolve(&self, request: &Request) -> Result<(F::File, Plan), Refusal> {
+    fn resolve(&self, request: &Request) -> Result<(F::File, Plan), Rejection> {
         if !self.prefix.is_empty() && request.path() == self.prefix {
-            return Err(Refusal::SlashMissing);
+            return Err(Rejection::SlashMissing);
         }
         let path = request.path().strip_prefix(&self.prefix).filter(|path| path.starts_with('/'));
-        let path = self.clean(path.ok_or(Refusal::NotFound)?);
+        let path = self.clean(path.ok_or(Rejection::NotFound)?);
         let is_page = path != Err(PathError::Hidden) && is_navigation(request);
         let page = self.single_page.as_ref().filter(|_| is_page);
-        match (path.map_err(|_| Refusal::NotFound).and_then(|path| self.resolve_path(request, &path)), page) {
-            (Err(Refusal::NotFound), Some(page)) => {
+        match (path.map_err(|_| Rejection::NotFound).and_then(|path| self.resolve_path(request, &path)), page)
+        {
+            (Err(Rejection::NotFound), Some(page)) => {
                 let page = Path::new(page);
                 self.open_file(request, page, &self.find(page)?, Some(NAVIGATION))
             }
@@ -241,20 +242,20 @@ impl<F: Files> Folder<F> {
         }
     }
 
-    fn resolve_path(&self, request: &Request, path: &CleanPath) -> Result<(F::File, Plan), Refusal> {
+    fn resolve_path(&self, request: &Request, path: &CleanPath) -> Result<(F::File, Plan), Rejection> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Err(Refusal::Method);
+            return Err(Rejection::Method);
         }
         let mut requested = path.names().collect::<PathBuf>();
         let mut found = self.find(&requested)?;
         if self.kind(&found) == Kind::Folder {
             if !path.is_directory() {
-                return Err(Refusal::SlashMissing);
+                return Err(Rejection::SlashMissing);
             }
             requested.push(&self.index);
             found = self.find(&requested)?;
         } else if path.is_directory() {
-            return Err(Refusal::NotFound);
+            return Err(Rejection::NotFound);
         }
         self.open_file(request, &requested, &found, None)
     }
@@ -267,10 +268,10 @@ impl<F: Files> Folder<F> {
         requested: &Path,
         found: &Path,
         varies_by: Option<&'static str>,
-    ) -> Result<(F::File, Plan), Refusal> {
+    ) -> Result<(F::File, Plan), Rejection> {
         // Opening a pipe would wait for its writer.
         if self.kind(found) != Kind::File {
-            return Err(Refusal::NotFound);
+            return Err(Rejection::NotFound);
         }
         let (opened, coding) = match self.variant(request, requested, found) {
             Some((opened, coding)) => (opened, Some(coding)),
@@ -314,14 +315,14 @@ impl<F: Files> Folder<F> {
         })
     }
 
-    fn answer(&self, refusal: Refusal, request: &Request) -> Response<Bytes> {
-        let (answer, status) = match refusal {
-            Refusal::SlashMissing => return add_slash(request),
-            Refusal::NotFound => (not_found(), StatusCode::NOT_FOUND),
-            Refusal::Method => {
+    fn answer(&self, rejection: Rejection, request: &Request) -> Response<Bytes> {
+        let (answer, status) = match rejection {
+            Rejection::SlashMissing => return add_slash(request),
+            Rejection::NotFound => (not_found(), StatusCode::NOT_FOUND),
+            Rejection::Method => {
                 (method_not_allowed(&[Method::GET, Method::HEAD]), StatusCode::METHOD_NOT_ALLOWED)
             }
-            Refusal::Unreadable => {
+            Rejection::Unreadable => {
                 let status = StatusCode::INTERNAL_SERVER_ERROR;
                 (error_page(status, "The file could not be read."), status)
             }
@@ -352,10 +353,10 @@ impl<F: Files> Folder<F> {
     }
 
     /// Follows all links, and checks where they lead.
-    fn find(&self, path: &Path) -> Result<PathBuf, Refusal> {
+    fn find(&self, path: &Path) -> Result<PathBuf, Rejection> {
         let found = self.files.canonicalize(&self.root.join(path))?;
-        let inside = found.strip_prefix(&self.root).map_err(|_| Refusal::NotFound)?;
-        if !self.hidden && inside.iter().any(is_private) { Err(Refusal::NotFound) } else { Ok(found) }
+        let inside = found.strip_prefix(&self.root).map_err(|_| Rejection::NotFound)?;
+        if !self.hidden && inside.iter().any(is_private) { Err(Rejection::NotFound) } else { Ok(found) }
     }
 }
 
@@ -369,14 +370,14 @@ fn is_private(name: &OsStr) -> bool {
 
 /// Why no file is sent.
 #[derive(Clone, Copy)]
-enum Refusal {
+enum Rejection {
     NotFound,
     Method,
     SlashMissing,
     Unreadable,
 }
 
-impl From<io::Error> for Refusal {
+impl From<io::Error> for Rejection {
     /// Hides the existence of a file from a client that may not read it.
     fn from(error: io::Error) -> Self {
         match error.kind() {

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The time of day as the owner of a clock last set it; clones share it.
 ///
 /// A server writes its `Date` from it (RFC 9110 §6.6.1). The owner of the sockets keeps it set, at least once a second
-/// while answers go out, as `SleepDetector::keep` of `ws-host` does; the engine reads no clock. The adapters keep the
+/// while answers go out, as `SleepDetector::attach` of `ws-host` does; the engine reads no clock. The adapters keep the
 /// clock of every server set, including one that the application provided: a time that the application sets lasts for a
 /// second at most.
 ///

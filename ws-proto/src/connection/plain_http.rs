@@ -92,7 +92,7 @@ impl PlainHttp<'_> {
     pub fn send_body(&mut self, body: &ResponseBody, chunk: impl Into<Bytes>) -> Result<Sent, RespondError> {
         let chunk = chunk.into();
         // The answer is complete without it, and may have been the last one.
-        if body.is_unwanted() {
+        if body.is_discarded() {
             return Ok(Sent::Queued);
         }
         let is_its_turn = self.is_its_turn(body);
@@ -143,7 +143,7 @@ impl PlainHttp<'_> {
     /// that the body was cut off.
     pub fn finish_body(&mut self, now: Moment, body: ResponseBody) -> Result<(), RespondError> {
         let connection = &mut *self.connection;
-        if body.is_unwanted() {
+        if body.is_discarded() {
             return Ok(());
         }
         let Some((http, mut io)) = connection.stage_http(now) else { return Err(RespondError::NotOpen) };

@@ -53,7 +53,7 @@ impl Shares<'_> {
     /// within a message, and [has used its share](Self::is_used): `handle_input` leaves the rest of the input with the
     /// caller until the [next share](Self::next). A task yields to its executor and then calls `next`; an event loop
     /// serves its other connections first, in an order of its choice, for example by what each has [inflated
-    /// lately](Self::inflated_lately). Uncompressed messages are not limited, except by what is ahead of them.
+    /// lately](Self::recently_inflated). Uncompressed messages are not limited, except by what is ahead of them.
     ///
     /// ```
     /// # #[cfg(feature = "deflate")] {
@@ -108,7 +108,7 @@ impl Shares<'_> {
 
     /// How many bytes the peer's messages inflated to recently: in this second, and half as many of each second before.
     /// Restarting a stream costs work, which counts too. 0 where nothing is compressed.
-    pub fn inflated_lately(&self) -> u64 {
-        self.connection.stage.compression().map_or(0, |compression| compression.inflated_lately().into())
+    pub fn recently_inflated(&self) -> u64 {
+        self.connection.stage.compression().map_or(0, |compression| compression.recently_inflated().into())
     }
 }

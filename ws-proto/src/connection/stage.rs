@@ -307,7 +307,7 @@ impl Connection {
             Stage::Done { .. } => return,
             // A server that rejects may never finish its answer, or end it with a reset: what arrived is the answer.
             Stage::Handshake(http)
-                if http.is_refused() && matches!(error, Error::Timeout(_) | Error::Io(_)) =>
+                if http.is_rejected() && matches!(error, Error::Timeout(_) | Error::Io(_)) =>
             {
                 (Initiator::Remote, http.handle_eof().into())
             }

@@ -8,7 +8,7 @@ impl Connection {
     /// calls. `None` where nothing is pending, and while an earlier one lives that is not fully written: drop it first.
     ///
     /// Advancing an [`Unsent`] marks bytes as written, without [`handle_written`](Self::handle_written): the connection
-    /// accounts for them when this is called again, or at once with [`give_back`](Unsent::give_back). From here on the
+    /// accounts for them when this is called again, or at once with [`restore`](Unsent::restore). From here on the
     /// peer must take output in time, as after a `handle_written` of 0. Output queued meanwhile follows, Pings and
     /// Pongs directly after the last frame taken. Write either this way or from the [outbox](Self::outbox), not both at
     /// once.
@@ -78,7 +78,7 @@ impl Connection {
     ///         // The first to finish wins; the rest are dropped, and what was written is known.
     ///         let done = or(sleep, or(write, read)).await;
     ///         if let Some(unsent) = unsent {
-    ///             unsent.give_back(now(), conn);
+    ///             unsent.restore(now(), conn);
     ///         }
     ///         match done {
     ///             Done::Read(Ok(0)) => {
@@ -180,7 +180,7 @@ impl Connection {
 
 impl Unsent {
     /// Returns it: what it was advanced past is written; the rest waits for the next one.
-    pub fn give_back(self, now: Moment, connection: &mut Connection) {
+    pub fn restore(self, now: Moment, connection: &mut Connection) {
         drop(self);
         connection.account_for_unsent(now);
     }

@@ -229,7 +229,7 @@ impl PerMessage {
     }
 
     /// The recent cost of the peer's messages: in this second, and half as much of each earlier one.
-    pub(crate) fn inflated_lately(&self) -> u32 {
+    pub(crate) fn recently_inflated(&self) -> u32 {
         self.earlier.saturating_add(self.work_of_second).saturating_add(self.uncounted)
     }
 

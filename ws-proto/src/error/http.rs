@@ -108,7 +108,7 @@ pub enum ResponseError {
     HeadTooLarge,
     /// The server answered with a status other than 101: its whole answer, with as much of the body as the limit
     /// allows.
-    Refused(Box<http::Response<Bytes>>),
+    Rejected(Box<http::Response<Bytes>>),
     /// A 101 whose handshake headers are wrong (§4.1): which one.
     AcceptInvalid(&'static str),
 }
@@ -119,7 +119,7 @@ impl fmt::Display for ResponseError {
             Self::Malformed(what) => write!(f, "malformed response: {what}"),
             Self::Eof => f.write_str("the server ended the connection before it had answered the handshake"),
             Self::HeadTooLarge => f.write_str("the head of the response is too large"),
-            Self::Refused(response) => write!(f, "the server answered {}", response.status()),
+            Self::Rejected(response) => write!(f, "the server answered {}", response.status()),
             Self::AcceptInvalid(what) => write!(f, "the server's handshake is wrong: {what}"),
         }
     }

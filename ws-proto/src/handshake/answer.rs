@@ -1,7 +1,7 @@
 //! Opening handshakes that another HTTP server has read: the same checks and answers.
 
 use super::check::{self, RequestLine};
-use super::refuse;
+use super::reject;
 use crate::access::transport::Transport;
 use crate::config::Config;
 use crate::deflate::{Deflate, Terms};
@@ -32,7 +32,7 @@ use core::ops::{Deref, DerefMut};
 /// ) -> http::Response<Bytes> {
 ///     let mut answer = match handshake::answer(request, config) {
 ///         Ok(answer) => answer,
-///         Err(refusal) => return refusal.into_response(),
+///         Err(rejection) => return rejection.into_response(),
 ///     };
 ///     answer.choose_subprotocol(&["chat.v2", "chat.v1"]);
 ///     let (response, opening) = answer.into_parts();
@@ -63,8 +63,8 @@ use core::ops::{Deref, DerefMut};
 /// [`Config::header_limit`] still apply.
 ///
 /// # Errors
-/// [`Refusal`]: what to answer instead, and why.
-pub fn answer<B>(request: &Request<B>, config: &Config) -> Result<Answer, Refusal> {
+/// [`Rejection`]: what to answer instead, and why.
+pub fn answer<B>(request: &Request<B>, config: &Config) -> Result<Answer, Rejection> {
     answer_over(request, config, Transport::default())
 }
 
@@ -72,36 +72,36 @@ pub fn answer<B>(request: &Request<B>, config: &Config) -> Result<Answer, Refusa
 /// itself, or a server that listens on both families of localhost.
 ///
 /// # Errors
-/// [`Refusal`]: what to answer instead, and why.
+/// [`Rejection`]: what to answer instead, and why.
 pub fn answer_over<B>(
     request: &Request<B>,
     config: &Config,
     transport: Transport,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, Rejection> {
     let grant = config.cors.grant(request.headers());
-    let refuse = |error: Option<RequestError>| {
+    let reject = |error: Option<RequestError>| {
         let (mut response, grant) = match &error {
-            Some(error) => (refuse::error(error), grant.clone().of_fault(error)),
+            Some(error) => (reject::error(error), grant.clone().of_fault(error)),
             None => (upgrade_required(), grant.clone()),
         };
         grant.apply(response.headers_mut());
         // HTTP/2 has no such field (RFC 9113 §8.2.2).
         if error.is_some() && request.version() <= Version::HTTP_11 {
-            refuse::close(response.headers_mut());
+            reject::close(response.headers_mut());
         }
-        Refusal { error, response: Box::new(response) }
+        Rejection { error, response: Box::new(response) }
     };
-    let line = RequestLine::of(request, config.target_limit).map_err(|error| refuse(Some(error)))?;
+    let line = RequestLine::of(request, config.target_limit).map_err(|error| reject(Some(error)))?;
     if request.headers().len() > config.header_limit {
-        return Err(refuse(Some(RequestError::HeadTooLarge)));
+        return Err(reject(Some(RequestError::HeadTooLarge)));
     }
     let mut headers = request.headers().clone();
     for (name, value) in &mut headers {
         hide_secret(name, value);
     }
-    let checked = check::check(line, headers, config, transport).map_err(|error| refuse(Some(error)))?;
+    let checked = check::check(line, headers, config, transport).map_err(|error| reject(Some(error)))?;
     if !checked.is_upgrade {
-        return Err(refuse(None));
+        return Err(reject(None));
     }
     Ok(Answer { upgrade: checked.request.into(), deflate: config.deflate.clone() })
 }
@@ -147,12 +147,12 @@ pub struct Opening {
 
 /// Why an opening handshake is rejected, and the answer to it. `Display` gives the reason.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct Rejection {
     error: Option<RequestError>,
     response: Box<Response<Bytes>>,
 }
 
-impl Refusal {
+impl Rejection {
     /// What is wrong with the request; `None` for a plain one that requests no WebSocket, which the application may
     /// answer in its own way.
     pub fn error(&self) -> Option<&RequestError> {
@@ -167,7 +167,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.error {
             Some(error) => error.fmt(f),
@@ -176,7 +176,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl core::error::Error for Refusal {
+impl core::error::Error for Rejection {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         self.error.as_ref().map(|error| error as _)
     }

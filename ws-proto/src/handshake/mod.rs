@@ -9,17 +9,17 @@ pub(crate) mod check;
 mod client;
 mod debug;
 mod key;
-pub(crate) mod refuse;
+pub(crate) mod reject;
 mod request;
 #[cfg(test)]
 mod tests_debug;
 mod upgrade;
 
 pub use crate::access::authority::Zone;
-pub use answer::{Answer, Opening, Refusal, answer, answer_over};
+pub use answer::{Answer, Opening, Rejection, answer, answer_over};
 pub use client::{ClientRequest, InvalidRequest};
 pub use key::{accept_key, is_valid_key, key, verify};
-pub use refuse::upgrade_required;
+pub use reject::upgrade_required;
 pub use request::Request;
 pub(crate) use request::Token;
 pub use upgrade::Upgrade;

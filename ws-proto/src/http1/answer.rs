@@ -7,7 +7,7 @@ use crate::access::cors::Grant;
 use crate::config::Config;
 use crate::error::Error;
 use crate::handshake::Token;
-use crate::handshake::refuse;
+use crate::handshake::reject;
 use crate::moment::Moment;
 use ::http::Response;
 use bytes::Bytes;
@@ -81,9 +81,9 @@ impl Answer {
     pub(super) fn unanswered(&mut self) {
         *self = match self {
             Self::Awaited { is_upgrade: true, .. } => {
-                Self::Fault { response: refuse::unanswered(), cause: Error::Unanswered }
+                Self::Fault { response: reject::unanswered(), cause: Error::Unanswered }
             }
-            _ => Self::Ready(refuse::unanswered()),
+            _ => Self::Ready(reject::unanswered()),
         };
     }
 }

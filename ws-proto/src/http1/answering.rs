@@ -7,7 +7,7 @@ use super::server::{CONTINUE, Ending, Reading, ServerHttp};
 use super::stream::{ResponseBody, Streamed};
 use crate::config::wall_clock::WallClock;
 use crate::error::{Error, RequestError, RespondError};
-use crate::handshake::refuse;
+use crate::handshake::reject;
 use crate::handshake::{Request, Token, Upgrade};
 use crate::outbox::Outbox;
 use ::http::Response;
@@ -194,7 +194,7 @@ impl ServerHttp {
         self.queue.push_back(Pending {
             shape,
             grant,
-            answer: Answer::Fault { response: refuse::error(&error), cause },
+            answer: Answer::Fault { response: reject::error(&error), cause },
         });
         self.reading = Reading::Stopped;
         self.flush(io);

@@ -87,7 +87,7 @@ impl ClientHttp {
     }
 
     /// Whether the server has rejected the request, and the rest of its answer is pending.
-    pub(crate) fn is_refused(&self) -> bool {
+    pub(crate) fn is_rejected(&self) -> bool {
         matches!(self.reading, Reading::Body { .. })
     }
 
@@ -218,5 +218,5 @@ fn body(response: &Response<()>) -> Result<Option<Body>, ResponseError> {
 }
 
 fn refused(response: Response<()>, mut body: Body) -> ResponseError {
-    Refused(Box::new(response.map(|()| body.take())))
+    Rejected(Box::new(response.map(|()| body.take())))
 }

@@ -33,7 +33,7 @@ pub(super) struct Head {
     fields: usize,
     stage: Stage,
     /// Why the first line was rejected, while the fields are still read.
-    refused: Option<Box<RequestError>>,
+    rejected: Option<Box<RequestError>>,
     #[cfg(test)]
     pub(super) scanned: usize,
 }
@@ -82,7 +82,7 @@ impl Head {
 
     /// Why the first line was rejected, if that was deferred.
     pub(super) fn take_refused(&mut self) -> Option<RequestError> {
-        self.refused.take().map(|error| *error)
+        self.rejected.take().map(|error| *error)
     }
 
     /// Consumes input up to the end of the head, and reports the first line as soon as it is complete. The errors are
@@ -107,11 +107,11 @@ impl Head {
             Ok(None) if view.len() >= limits.bytes => Err(HeadTooLarge),
             result => result,
         };
-        let headers = match self.refused.take() {
+        let headers = match self.rejected.take() {
             // The first fault is the one reported.
-            Some(refused) if !matches!(headers, Ok(None)) => Err(*refused),
-            refused => {
-                self.refused = refused;
+            Some(rejected) if !matches!(headers, Ok(None)) => Err(*rejected),
+            rejected => {
+                self.rejected = rejected;
                 headers
             }
         };
@@ -129,11 +129,11 @@ impl Head {
     }
 
     /// Rejects the first line: at once, unless the fields matter. Anything other than HTTP has none.
-    fn refuse(&mut self, limits: Limits, error: RequestError) -> Result<(), RequestError> {
+    fn reject(&mut self, limits: Limits, error: RequestError) -> Result<(), RequestError> {
         if !limits.reads_on || matches!(error, Malformed(_)) {
             return Err(error);
         }
-        self.refused = Some(Box::new(error));
+        self.rejected = Some(Box::new(error));
         Ok(())
     }
 
@@ -161,9 +161,9 @@ impl Head {
             let end = found.map_or(view.len(), |n| self.searched + n + 1);
             self.searched = end;
             let line = &view[self.line..end];
-            let is_first = !matches!(self.stage, Stage::Fields(_)) && self.refused.is_none();
+            let is_first = !matches!(self.stage, Stage::Fields(_)) && self.rejected.is_none();
             if is_first && line.len() > limits.first_line {
-                self.refuse(limits, TargetTooLong)?;
+                self.reject(limits, TargetTooLong)?;
             }
             if found.is_none() {
                 return Ok(None);
@@ -175,10 +175,10 @@ impl Head {
             match self.stage {
                 Stage::First if line.is_empty() => self.stage = Stage::Skipped,
                 Stage::First | Stage::Skipped => {
-                    if self.refused.is_none()
+                    if self.rejected.is_none()
                         && let Err(error) = first(line)
                     {
-                        self.refuse(limits, error)?;
+                        self.reject(limits, error)?;
                     }
                     self.stage = Stage::Fields(end);
                 }

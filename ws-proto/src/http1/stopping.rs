@@ -4,7 +4,7 @@ use super::Io;
 use super::answer::{Answer, Pending};
 use super::response::Shape;
 use super::server::{Reading, ServerHttp};
-use crate::handshake::refuse;
+use crate::handshake::reject;
 use core::mem;
 
 impl ServerHttp {
@@ -26,7 +26,7 @@ impl ServerHttp {
         for pending in &mut self.queue {
             match &mut pending.answer {
                 Answer::Awaited { is_upgrade: true, .. } | Answer::Accepted(..) => {
-                    pending.answer = Answer::Ready(refuse::stopping());
+                    pending.answer = Answer::Ready(reject::stopping());
                 }
                 Answer::Streamed(streamed) => streamed.stop(io.out),
                 _ => {}
@@ -42,7 +42,7 @@ impl ServerHttp {
     pub(super) fn refuse_upgrade(&mut self, io: &mut Io<'_>) {
         let shape = Shape { is_head: false, is_10: false, keep_alive: false };
         let grant = mem::take(&mut self.grant);
-        self.queue.push_back(Pending { shape, grant, answer: Answer::Ready(refuse::stopping()) });
+        self.queue.push_back(Pending { shape, grant, answer: Answer::Ready(reject::stopping()) });
         self.stop_reading();
         self.flush(io);
     }

@@ -23,14 +23,14 @@ use std::time::SystemTime;
 #[must_use = "dropping an unfinished body ends the connection"]
 pub struct ResponseBody {
     token: Token,
-    is_unwanted: bool,
+    is_discarded: bool,
 }
 
 impl ResponseBody {
     /// Whether the body is not sent at all, as in an answer to HEAD. The answer is complete; chunks are accepted and
     /// discarded, and there is no need to make them, or to finish.
-    pub fn is_unwanted(&self) -> bool {
-        self.is_unwanted
+    pub fn is_discarded(&self) -> bool {
+        self.is_discarded
     }
 
     pub(crate) fn token(&self) -> &Token {
@@ -87,7 +87,7 @@ impl Streamed {
             None if shape.is_10 => Framing::UntilClose,
             None => Framing::Chunked,
         };
-        let body = ResponseBody { token: token.clone(), is_unwanted: !has_body };
+        let body = ResponseBody { token: token.clone(), is_discarded: !has_body };
         let is_events = response::is_event_stream(head.headers());
         let streamed = Self {
             token,

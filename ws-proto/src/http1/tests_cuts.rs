@@ -74,7 +74,7 @@ fn conversation() -> impl Strategy<Value = Vec<u8>> {
         1 => Just("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".to_owned()),
         1 => Just("GET / HTTP/1.0\r\n\r\n".to_owned()),
         1 => Just(UPGRADE.to_owned()),
-        2 => Just(UPGRADE.replace("/ws", "/ws?refuse")),
+        2 => Just(UPGRADE.replace("/ws", "/ws?reject")),
         2 => (0..40_u8, 0..9_usize).prop_map(|(port, n)| format!(
             "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost:{port}\r\n\
              Access-Control-Request-Method: PUT\r\nContent-Length: {n}\r\n\r\n{}", "b".repeat(n)

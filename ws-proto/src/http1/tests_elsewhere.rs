@@ -7,7 +7,7 @@ use crate::access::cors::Cors;
 use crate::access::transport::Transport;
 use crate::config::Config;
 use crate::connection::State;
-use crate::handshake::{Refusal, answer, answer_over};
+use crate::handshake::{Rejection, answer, answer_over};
 use crate::moment::Moment;
 use ::http::{Request, Response, StatusCode};
 use alloc::sync::Arc;
@@ -31,9 +31,9 @@ fn own(config: &Config, text: &str) -> (Option<Incoming>, String) {
     (incoming, rig.output())
 }
 
-fn refused(text: &str, config: &Config) -> Refusal {
+fn refused(text: &str, config: &Config) -> Rejection {
     match answer(&parsed(text), config) {
-        Err(refusal) => refusal,
+        Err(rejection) => rejection,
         Ok(answer) => panic!("{answer:?} to {text}"),
     }
 }
@@ -56,10 +56,10 @@ fn assert_same(response: &Response<Bytes>, own: &str, text: &str) {
 fn invalid_handshake_matches_the_engines_answer() {
     let config = Config::server();
     for (text, status, expected) in bad() {
-        let refusal = refused(&text, &config);
-        let error = refusal.error().expect("a fault").clone();
-        assert_eq!((error.status().as_u16(), error.to_string()), (status, refusal.to_string()));
-        let response = refusal.into_response();
+        let rejection = refused(&text, &config);
+        let error = rejection.error().expect("a fault").clone();
+        assert_eq!((error.status().as_u16(), error.to_string()), (status, rejection.to_string()));
+        let response = rejection.into_response();
         let (name, value) = expected.split_once(": ").unwrap_or_default();
         assert!(expected.is_empty() || response.headers()[name] == value, "{text}: {response:?}");
         assert_same(&response, &own(&config, &text).1, &text);
@@ -125,10 +125,10 @@ fn plain_request_gets_426_and_is_no_fault() {
     let config = Config::server();
     for text in plain() {
         assert!(matches!(own(&config, &text).0, Some(Incoming::Request(_))), "{text}");
-        let refusal = refused(&text, &config);
-        assert!(refusal.error().is_none(), "{text}");
-        assert_eq!(refusal.to_string(), "the request does not ask for a WebSocket");
-        let response = refusal.into_response();
+        let rejection = refused(&text, &config);
+        assert!(rejection.error().is_none(), "{text}");
+        assert_eq!(rejection.to_string(), "the request does not ask for a WebSocket");
+        let response = rejection.into_response();
         assert_eq!(
             (response.status(), &response.headers()["upgrade"]),
             (StatusCode::UPGRADE_REQUIRED, &"websocket".parse().unwrap())
@@ -149,7 +149,7 @@ fn host_and_origin_rules_come_from_the_config() {
     let status = |text: &str, config: &Config, transport| match answer_over(&parsed(text), config, transport)
     {
         Ok(_) => 101,
-        Err(refusal) => refusal.into_response().status().as_u16(),
+        Err(rejection) => rejection.into_response().status().as_u16(),
     };
     let tcp = Transport::default();
     let strict = Config::server();
@@ -210,7 +210,7 @@ fn unsupported_target_is_rejected_elsewhere_too() {
         *request.uri_mut() = target.parse().unwrap();
         let status = match answer(&request, &config) {
             Ok(answer) => answer.into_parts().0.status(),
-            Err(refusal) => refusal.into_response().status(),
+            Err(rejection) => rejection.into_response().status(),
         };
         assert_eq!(status, expected, "{target}");
         let (incoming, output) = own(&config, &text);

@@ -394,7 +394,7 @@ fn rejection_keeps_its_body_up_to_the_limit() {
             let result = parts.iter_mut().find_map(|part| client.handle_input(&config, &mut &mut part[..]));
             assert_eq!(result.is_none(), eof, "{bytes:.60}");
             let error = result.map_or_else(|| client.handle_eof(), |result| result.unwrap_err());
-            let ResponseError::Refused(response) = error else { panic!("{error:?}") };
+            let ResponseError::Rejected(response) = error else { panic!("{error:?}") };
             assert_eq!(response.body(), want, "{bytes:.60}");
         }
     }

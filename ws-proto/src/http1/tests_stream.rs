@@ -114,7 +114,7 @@ fn head_gets_the_head_only() {
     for (length, framing) in [(None, "Transfer-Encoding: chunked"), (Some(9), "Content-Length: 9")] {
         let mut rig = Rig::new();
         let body = rig.begin("HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n", length);
-        assert!(body.is_unwanted());
+        assert!(body.is_discarded());
         rig.conn.http().send_body(&body, "of any length").unwrap();
         assert_eq!(rig.output(), format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n"));
         drop(rig.request(GET));

@@ -35,7 +35,7 @@ fn receive(
 ) -> (Vec<Event<'static>>, Vec<u64>) {
     let (mut events, mut shares) = (Vec::new(), Vec::new());
     let mut bytes = bytes.to_vec();
-    let mut before = connection.shares().inflated_lately();
+    let mut before = connection.shares().recently_inflated();
     for mut input in bytes.chunks_mut(read) {
         loop {
             while let Some(event) = connection.handle_input(now, &mut input) {
@@ -46,8 +46,8 @@ fn receive(
             }
             assert!(!input.is_empty(), "pending input stays with the caller");
             assert!(connection.is_paused());
-            shares.push(connection.shares().inflated_lately() - before);
-            before = connection.shares().inflated_lately();
+            shares.push(connection.shares().recently_inflated() - before);
+            before = connection.shares().recently_inflated();
             connection.shares().next(now);
             assert!(!connection.shares().is_used() && !connection.is_paused());
         }
@@ -174,13 +174,13 @@ fn shares_shrink_with_the_number_of_claimants() {
     let mut round = || {
         let mut all = 0;
         for (server, wire, used) in &mut peers {
-            let before = server.shares().inflated_lately();
+            let before = server.shares().recently_inflated();
             server.shares().next(now);
             let mut input = &mut wire[*used..];
             let left = input.len();
             assert!(server.handle_input(now, &mut input).is_none());
             *used += left - input.len();
-            all += server.shares().inflated_lately() - before;
+            all += server.shares().recently_inflated() - before;
         }
         all
     };
@@ -195,10 +195,10 @@ fn shares_shrink_with_the_number_of_claimants() {
     // Without the other connections it gets a larger share.
     peers.truncate(1);
     let (one, wire, used) = &mut peers[0];
-    let before = one.shares().inflated_lately();
+    let before = one.shares().recently_inflated();
     one.shares().next(now);
     assert!(one.handle_input(now, &mut &mut wire[*used..]).is_none());
-    assert!(one.shares().inflated_lately() - before >= NEXT);
+    assert!(one.shares().recently_inflated() - before >= NEXT);
 }
 
 #[test]
@@ -208,14 +208,14 @@ fn recent_inflate_work_halves_each_second() {
     let mut message = |server: &mut Connection, at: u64, len: usize| {
         let wire = compressed(Role::Server, BINARY, &zip.message(&vec![0; len]));
         assert_eq!(feed(server, birth + Duration::from_secs(at), &wire).len(), 1);
-        server.shares().inflated_lately()
+        server.shares().recently_inflated()
     };
     assert_eq!(message(&mut server, 0, 8000), 8000);
     assert_eq!(message(&mut server, 1, 1000), 5000);
     assert_eq!(message(&mut server, 3, 10), 1260);
     assert_eq!(message(&mut server, 60, 10), 10);
     let (mut plain, _) = open(Role::Server, Config::server());
-    assert_eq!(plain.shares().inflated_lately(), 0);
+    assert_eq!(plain.shares().recently_inflated(), 0);
 }
 
 #[test]
@@ -229,7 +229,9 @@ fn the_closing_phase_is_shared_too_and_ends_normally() {
     let mut input = &mut wire[..];
     assert!(server.handle_input(now, &mut input).is_none());
     assert!(
-        server.shares().is_used() && server.is_paused() && server.shares().inflated_lately() <= FIRST + MORE
+        server.shares().is_used()
+            && server.is_paused()
+            && server.shares().recently_inflated() <= FIRST + MORE
     );
     // Closed while awaiting a share: the remaining input is discarded, and nothing is held back.
     let mut shares = 0;

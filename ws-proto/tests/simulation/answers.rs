@@ -217,7 +217,7 @@ pub(crate) fn run_deferred(end: &mut End, now: Moment, action: Deferred, rng: &m
         }
         Deferred::Body(body, [], ..) => {
             end.exempt_answer(0);
-            let is_wanted = !body.is_unwanted();
+            let is_wanted = !body.is_discarded();
             let result = end.connection.http().finish_body(now, body);
             end.answered += usize::from(result.is_ok() && is_wanted);
             assert!(
@@ -258,7 +258,7 @@ fn send_chunk(
     let result = end.connection.http().send_body(body, given);
     // The framing of a chunk, now or when its turn comes.
     end.exempt_chunk();
-    if !body.is_unwanted() {
+    if !body.is_discarded() {
         end.check_send(
             now,
             queued,

@@ -224,7 +224,7 @@ impl World {
             return;
         }
         match (party.spec, &closed.error) {
-            (Some(spec), Some(Error::Response(ResponseError::Refused(answer)))) => {
+            (Some(spec), Some(Error::Response(ResponseError::Rejected(answer)))) => {
                 let status = if spec.kind == Kind::Refuse && !self.has_stopped {
                     403
                 } else {
@@ -233,7 +233,7 @@ impl World {
                 assert!(matches!(status, 403 | 503), "{status} for {spec:?}");
                 assert!(!opens(spec) || self.has_stopped && answer.status() == 503, "{spec:?} was rejected");
                 assert_eq!(answer.status().as_u16(), status);
-                assert!(status != 403 || answer.body() == spec.body(), "the body of a refusal");
+                assert!(status != 403 || answer.body() == spec.body(), "the body of a rejection");
             }
             (spec, None) if spec.is_none_or(opens) => assert!(closed.clean, "client {id}: {closed}"),
             _ if (conn.is_cut || self.has_stopped) && !closed.was_open => {} // the server stopped before it was open

@@ -357,8 +357,8 @@ impl Later {
     fn is_due(&self, may_wait: bool) -> bool {
         match &self.action {
             Deferred::Respond(..) => may_wait,
-            Deferred::Body(body, _, _, kind) => !body.is_unwanted() && *kind != answers::Kind::Events,
-            Deferred::Part(body, ..) => !body.is_unwanted(),
+            Deferred::Body(body, _, _, kind) => !body.is_discarded() && *kind != answers::Kind::Events,
+            Deferred::Part(body, ..) => !body.is_discarded(),
             _ => false,
         }
     }

@@ -206,7 +206,7 @@ impl Connections {
                 if let (Phase::Open { since, .. }, Some(policy)) =
                     (&client.phase, client.config.get_reconnect())
                 {
-                    client.backoff.lived(policy, now.since(*since));
+                    client.backoff.connection_lasted(policy, now.since(*since));
                 }
                 self.schedule_next(id.index, Some(closed));
                 true

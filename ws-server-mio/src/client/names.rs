@@ -14,7 +14,7 @@ impl Connections {
     pub(crate) fn look_up_name(&mut self, host: &str, client: ClientId, attempt: u32) {
         match &mut self.resolver {
             Some(resolver) => {
-                resolver.names.ask(host, (client, attempt));
+                resolver.names.request(host, (client, attempt));
                 self.begin_lookups();
             }
             None => {

@@ -151,7 +151,7 @@ impl Connections {
         let body = self
             .answer(id, |connection, now| connection.http().respond_streaming(now, request, head, length))?;
         self.count_answer(id.slot);
-        if length.is_none() && !body.is_unwanted() {
+        if length.is_none() && !body.is_discarded() {
             self.probe(id);
         }
         Ok(body)

@@ -37,7 +37,7 @@ impl Readable {
 
     /// Adds a connection that has used up its share.
     pub(crate) fn push_deferred(&mut self, slot: u32, connection: &mut Connection) {
-        if connection.shares().inflated_lately() < HEAVY_FROM {
+        if connection.shares().recently_inflated() < HEAVY_FROM {
             self.light.push(slot);
         } else if connection.is_receiving_message()
             && self.current.is_some_and(|(other, left)| other == slot && left > 0)

@@ -39,7 +39,7 @@ impl Connections {
         }
         let left = plan.len();
         let body = self.respond_streaming(id, request, plan.head, Some(left))?;
-        if body.is_unwanted() {
+        if body.is_discarded() {
             return Ok(());
         }
         self.files.ready.push_back(Sending { id, body, file, left });

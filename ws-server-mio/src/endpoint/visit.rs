@@ -164,12 +164,15 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     #[cold]
     fn visit_deferred(&mut self, slot: u32) -> u64 {
         let Some(live) = self.connections.slots.at_mut(slot) else { return 0 };
-        let before = live.connection.shares().inflated_lately();
+        let before = live.connection.shares().recently_inflated();
         live.connection.shares().next(self.connections.now);
         self.visit(slot);
         self.check_clock();
-        let after =
-            self.connections.slots.at_mut(slot).map_or(0, |live| live.connection.shares().inflated_lately());
+        let after = self
+            .connections
+            .slots
+            .at_mut(slot)
+            .map_or(0, |live| live.connection.shares().recently_inflated());
         after.saturating_sub(before)
     }
 }

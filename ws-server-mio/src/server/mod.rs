@@ -95,7 +95,7 @@ impl Connections {
         let address = listeners.first().and_then(|listener| listener.socket.local_addr());
         let server = Server::new(config, listeners, address, transport);
         if let Some(clock) = server.config.get_wall_clock() {
-            self.sleep.keep(clock);
+            self.sleep.attach(clock);
         }
         self.intercepted |= server.token.is_some();
         Ok(self.servers.add(index, server))
@@ -111,7 +111,7 @@ impl Connections {
         let required = server.token.is_some();
         server.set_config(&config);
         if let Some(clock) = server.config.get_wall_clock() {
-            self.sleep.keep(clock);
+            self.sleep.attach(clock);
         }
         if server.token.is_some() && !required {
             self.intercepted = true;

@@ -17,7 +17,7 @@ impl Connections {
         // The request has just arrived, so it can be answered.
         let _ = match rule.decide(&mut upgrade) {
             Decision::Accept => self.accept(id, upgrade),
-            Decision::Refuse => self.respond(id, upgrade, Unanswered::NotFound.response()),
+            Decision::Reject => self.respond(id, upgrade, Unanswered::NotFound.response()),
             _ => return Some(upgrade),
         };
         None

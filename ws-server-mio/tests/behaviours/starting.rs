@@ -52,7 +52,10 @@ fn row_01_start_finds_a_free_port_above_1024_and_a_failed_start_can_be_retried()
     assert!(port > at.port() && port <= at.port().saturating_add(50));
     let elsewhere = SocketAddr::from(([192, 0, 2, 1], 0));
     let error = rig.endpoint.connections().listen(elsewhere, ServerConfig::new()).unwrap_err();
-    assert!(matches!(&error, ListenError::NotHere { tried } if tried[..] == [elsewhere]), "{error:?}");
+    assert!(
+        matches!(&error, ListenError::AddressNotAvailable { tried } if tried[..] == [elsewhere]),
+        "{error:?}"
+    );
 
     // A failed start is retried, on the same endpoint, once there is room.
     drop(taken);

@@ -39,7 +39,7 @@ impl Inner {
     pub(super) fn dial(&mut self, target: Target) -> io::Result<usize> {
         self.calls += 1;
         if self.no_descriptors {
-            self.refusals += 1;
+            self.rejections += 1;
             // EMFILE and ENFILE.
             return Err(io::Error::from_raw_os_error(self.rng.pick(&[24, 23])));
         }

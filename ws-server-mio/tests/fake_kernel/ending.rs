@@ -178,7 +178,11 @@ impl World<'_> {
         assert_eq!(stats.open, 0);
         // Each listener retries ten times a second.
         let retries = self.time.now().since(Moment::default()).as_millis() as u64 / 100 + 1;
-        assert!(kernel.refusals <= retries * kernel.listeners.len() as u64, "{} refusals", kernel.refusals);
+        assert!(
+            kernel.rejections <= retries * kernel.listeners.len() as u64,
+            "{} rejections",
+            kernel.rejections
+        );
         assert_eq!(stats.accepted + stats.rejected, accepted().count() as u64);
         assert_eq!(stats.bytes_out, accepted().map(|socket| socket.bytes_written).sum::<u64>());
         assert!(stats.bytes_in <= accepted().map(|socket| socket.bytes_read).sum::<u64>());

@@ -46,7 +46,7 @@ pub(super) struct Inner {
     /// It reports room and opens windows as Linux does.
     pub(super) linux: bool,
     /// How often it was out of descriptors.
-    pub(super) refusals: u64,
+    pub(super) rejections: u64,
     /// Another thread asks the loop to wake.
     pub(super) woken: bool,
     /// What was last reported to the loop, and what will be reported about sockets that are gone.
@@ -76,7 +76,7 @@ impl Kernel {
             faults,
             no_descriptors: false,
             linux: false,
-            refusals: 0,
+            rejections: 0,
             woken: false,
             reported: Vec::new(),
             stale: Vec::new(),
@@ -235,7 +235,7 @@ impl Inner {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         if self.no_descriptors {
-            self.refusals += 1;
+            self.rejections += 1;
             // EMFILE and ENFILE.
             return Err(io::Error::from_raw_os_error(rng.pick(&[24, 23])));
         }

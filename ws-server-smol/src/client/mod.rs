@@ -390,7 +390,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
         self.closed = websocket.closed().cloned().map(Box::new);
         if let (Some(closed), Some(policy)) = (&self.closed, self.config.get_reconnect()) {
-            self.backoff.lived(policy, closed.age.saturating_sub(*after));
+            self.backoff.connection_lasted(policy, closed.age.saturating_sub(*after));
         }
         *left
     }

@@ -118,7 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
             match authenticated {
                 Ok(Event::Request(request)) => return Some(Incoming::Request(request)),
                 Ok(Event::Upgrade(mut upgrade)) => match self.rule.decide(&mut upgrade) {
-                    Decision::Refuse => {
+                    Decision::Reject => {
                         let nothing = Unanswered::NotFound.response();
                         let _ = shared.connection().respond(clock::now(), upgrade, nothing);
                     }

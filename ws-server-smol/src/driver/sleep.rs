@@ -38,7 +38,7 @@ impl Sleep {
     pub(crate) fn of(config: &Config) -> Self {
         let sleep = Self::new(None);
         if let Some(clock) = config.get_wall_clock() {
-            sleep.keep(clock);
+            sleep.attach(clock);
         }
         sleep
     }
@@ -54,8 +54,8 @@ impl Sleep {
     }
 
     /// Keeps this wall clock set.
-    pub(crate) fn keep(&self, clock: &WallClock) {
-        self.detector.lock().unwrap_or_else(PoisonError::into_inner).keep(clock);
+    pub(crate) fn attach(&self, clock: &WallClock) {
+        self.detector.lock().unwrap_or_else(PoisonError::into_inner).attach(clock);
     }
 
     /// Compares the clocks and updates the wall clock; call it before any response. The caller that detects a sleep

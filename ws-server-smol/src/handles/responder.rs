@@ -69,8 +69,8 @@ impl fmt::Debug for Body {
 
 impl Body {
     /// Whether no body is sent: the request was a HEAD, or the status has none.
-    pub fn is_unwanted(&self) -> bool {
-        self.token.as_ref().is_none_or(ResponseBody::is_unwanted)
+    pub fn is_discarded(&self) -> bool {
+        self.token.as_ref().is_none_or(ResponseBody::is_discarded)
     }
 
     /// Queues a chunk at once.

@@ -281,7 +281,7 @@ impl Server {
         }
         let config = state.config.connection_config();
         if let Some(clock) = config.get_wall_clock() {
-            self.inner.sleep.keep(clock);
+            self.inner.sleep.attach(clock);
         }
         let token = state.config.token_rule(address).map(Arc::new);
         let rule = state.config.upgrade_rule();

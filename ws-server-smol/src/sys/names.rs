@@ -49,7 +49,7 @@ impl Resolver {
     /// Cancel-safe. A lookup that has begun continues, and other clients of the same name share it meanwhile.
     pub(crate) async fn look_up(self: Arc<Self>, host: &str) -> Result<Addresses, ConnectError> {
         let waiter = Waiter::default();
-        self.names().ask(host, waiter.clone());
+        self.names().request(host, waiter.clone());
         self.start_pending();
         let query = PendingQuery { resolver: self, host, waiter };
         poll_fn(|cx| query.waiter.poll(cx)).await

@@ -61,7 +61,10 @@ fn row_01_start_finds_a_free_port_above_1024_and_a_failed_start_can_be_retried()
         assert!(port > at.port() && port <= at.port().saturating_add(50));
         let elsewhere = SocketAddr::from(([192, 0, 2, 1], 0));
         let error = server.listen(elsewhere).unwrap_err();
-        assert!(matches!(&error, ListenError::NotHere { tried } if tried[..] == [elsewhere]), "{error:?}");
+        assert!(
+            matches!(&error, ListenError::AddressNotAvailable { tried } if tried[..] == [elsewhere]),
+            "{error:?}"
+        );
 
         // A failed start is retried, with the same server, once there is room.
         drop(taken);

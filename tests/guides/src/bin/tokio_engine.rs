@@ -139,7 +139,7 @@ async fn drive(mut stream: TcpStream, room: Arc<Room>, mut stop: watch::Receiver
             () = sleep(cut) => Done::Cut,
         };
         if let Some(unsent) = unsent {
-            unsent.give_back(now(), &mut conn); // before any other call: what was written counts
+            unsent.restore(now(), &mut conn); // before any other call: what was written counts
         }
         match done {
             Done::Read(Ok(0)) => {

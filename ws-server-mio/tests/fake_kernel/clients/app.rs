@@ -240,7 +240,7 @@ impl App {
     }
 
     fn closed(&mut self, connections: &mut Connections, id: ConnectionId, socket: usize, closed: &Closed) {
-        let is_handshake = matches!(closed.error, Some(Error::Response(ResponseError::Refused(_))));
+        let is_handshake = matches!(closed.error, Some(Error::Response(ResponseError::Rejected(_))));
         assert!(!is_handshake);
         let record = self.records.get_mut(&socket).unwrap();
         let client = record.client.unwrap();

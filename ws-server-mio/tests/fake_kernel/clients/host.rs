@@ -53,7 +53,7 @@ pub(super) struct Server {
     /// How many more polls before it answers.
     patience: usize,
     /// Its answer in place of 101.
-    refusal: Option<Response<Bytes>>,
+    rejection: Option<Response<Bytes>>,
     received_count: usize,
     news: usize,
 }
@@ -226,7 +226,7 @@ impl Server {
             .close_timeout(hour)
             .answer_timeout(hour)
             .outbox(8 << 20, 16 << 20, 64 << 20);
-        let (mut patience, mut refusal) = (0, None);
+        let (mut patience, mut rejection) = (0, None);
         if storm && rng.percent(30) {
             patience = rng.within(1, 30);
         }
@@ -237,11 +237,11 @@ impl Server {
             if rng.percent(50) {
                 response = response.header(header::RETRY_AFTER, rng.pick(&["0", "2", "soon"]));
             }
-            refusal = Some(response.body(body.into()).unwrap());
+            rejection = Some(response.body(body.into()).unwrap());
         }
         let connection = Connection::server(now, Arc::new(config), Default::default());
         let events = Events::server().within(connection.config());
-        Self { connection, events, upgrade: None, patience, refusal, received_count: 0, news: 0 }
+        Self { connection, events, upgrade: None, patience, rejection, received_count: 0, news: 0 }
     }
 
     fn receive(&mut self, now: Moment, received: Received, socket: usize, app: &mut App) {
@@ -290,7 +290,7 @@ impl Server {
             return true;
         }
         // The client may be gone by now.
-        let _ = match self.refusal.take() {
+        let _ = match self.rejection.take() {
             None => self.connection.accept(now, upgrade),
             Some(response) => self.connection.respond(now, upgrade, response),
         };
