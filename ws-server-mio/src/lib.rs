@@ -73,7 +73,7 @@
 //!   send.
 //! - An idle connection holds no memory on the heap, and a busy loop allocates nothing.
 //!
-//! # Pages beside the socket
+//! # Plain HTTP
 //!
 //! A request that is not an upgrade is [`Event::Request`]; a dropped request gets 404, or 426 on a path that accepts
 //! upgrades. Answer it with [`Connections::respond`], now or later; with a streaming response,
