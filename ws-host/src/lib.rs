@@ -40,6 +40,9 @@ pub mod server;
 mod settings;
 pub mod sleep;
 pub mod socket;
+#[cfg(feature = "tls-no-provider")]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "tls", feature = "tls-aws-lc-rs", feature = "tls-no-provider"))))]
+pub mod tls;
 pub mod token;
 pub mod topics;
 pub mod web;
