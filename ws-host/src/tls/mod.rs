@@ -11,7 +11,7 @@ mod buffer;
 mod client;
 mod error;
 mod identity;
-mod info;
+pub mod mode;
 mod pem;
 mod pin;
 mod provider;
@@ -22,12 +22,12 @@ mod stream;
 pub use client::TlsClient;
 pub use error::InvalidTls;
 pub use identity::Identity;
-pub use info::{TlsInfo, TlsVersion};
+pub use mode::TlsMode;
 /// For configurations of its own types, and for providers.
 pub use rustls;
 pub use server::{ClientCertificates, TlsServer};
 pub use stream::{Opened, TlsStream};
-pub use ws_proto::{TlsAlert, TlsError};
+pub use ws_proto::{TlsAlert, TlsError, TlsInfo, TlsVersion};
 
 /// The protocol within TLS (RFC 7301 §6).
 const HTTP_1_1: &str = "http/1.1";

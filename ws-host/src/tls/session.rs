@@ -15,7 +15,6 @@
 use super::buffer::Buffer;
 use super::client::TlsClient;
 use super::error::session_error;
-use super::info::{TlsInfo, TlsVersion};
 use super::server::TlsServer;
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::{ClientHello, ResolvesServerCert, UnbufferedServerConnection};
@@ -28,8 +27,7 @@ use rustls::{HandshakeKind, ProtocolVersion};
 use std::boxed::Box;
 use std::string::ToString;
 use std::sync::{Arc, OnceLock};
-use std::vec::Vec;
-use ws_proto::TlsError;
+use ws_proto::{TlsError, TlsInfo, TlsVersion};
 
 /// The most plaintext in a record (RFC 8446 §5.1).
 pub(super) const RECORD: usize = 16 << 10;
@@ -304,14 +302,16 @@ impl Session {
 
     /// What the handshake agreed on.
     pub(super) fn info(&self) -> TlsInfo {
-        on!(&self.side, conn => TlsInfo {
-            server_name: self.requested.as_ref().and_then(|name| name.get().cloned()),
-            certificates: conn.peer_certificates().unwrap_or_default().iter().map(|c| c.to_vec()).collect::<Vec<_>>(),
-            version: match conn.protocol_version() {
+        on!(&self.side, conn => {
+            let mut info = TlsInfo::new(match conn.protocol_version() {
                 Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls12,
                 _ => TlsVersion::Tls13,
-            },
-            is_resumed: conn.handshake_kind() == Some(HandshakeKind::Resumed),
+            });
+            info.server_name = self.requested.as_ref().and_then(|name| name.get().cloned());
+            info.peer_certificates =
+                conn.peer_certificates().unwrap_or_default().iter().map(|c| c.to_vec()).collect();
+            info.is_resumed = conn.handshake_kind() == Some(HandshakeKind::Resumed);
+            info
         })
     }
 }

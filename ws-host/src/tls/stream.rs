@@ -2,12 +2,11 @@
 
 use super::buffer::Buffer;
 use super::client::TlsClient;
-use super::info::TlsInfo;
 use super::server::TlsServer;
 use super::session::{RECORD, Session};
 use core::fmt;
 use std::vec::Vec;
-use ws_proto::TlsError;
+use ws_proto::{TlsError, TlsInfo};
 
 /// The longest record on the wire (RFC 5246 §6.2.3, with its header).
 const LONGEST: usize = RECORD + 2048 + 5;

@@ -15,7 +15,7 @@ fn a_handshake_and_messages_pass_in_cuts_of_every_size() {
         }
         assert_eq!(pair.server.info().version, TlsVersion::Tls13);
         assert_eq!(pair.server.info().server_name.as_deref(), Some("localhost"));
-        assert_eq!(pair.client.info().certificates.len(), 1);
+        assert_eq!(pair.client.info().peer_certificates.len(), 1);
     }
 }
 

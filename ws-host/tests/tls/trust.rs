@@ -107,12 +107,12 @@ fn client_certificates_are_required_or_optional() {
     for server in [&required, &optional] {
         let mut pair = Pair::of(&known, server);
         assert_eq!(pair.run(), (Ok(()), Ok(())));
-        assert_eq!(pair.server.info().certificates.len(), 1);
+        assert_eq!(pair.server.info().peer_certificates.len(), 1);
         // rustls presents no certificate that the server's roots cannot have issued.
     }
     let mut pair = Pair::of(&anonymous, &optional);
     assert_eq!(pair.run(), (Ok(()), Ok(())));
-    assert!(pair.server.info().certificates.is_empty());
+    assert!(pair.server.info().peer_certificates.is_empty());
     assert_eq!(
         errors(&anonymous, &required),
         [Some(TlsError::ClientCertificateMissing), Some(TlsError::ClientCertificateMissing)]

@@ -38,6 +38,8 @@ pub enum RequestError {
     UpgradeMalformed(&'static str),
     /// The request did not arrive in time.
     TooSlow,
+    /// The client speaks TLS to a server without it. It gets no answer.
+    Tls,
 }
 
 impl RequestError {
@@ -45,7 +47,7 @@ impl RequestError {
     /// [`ProtocolError::close_code`](super::ProtocolError::close_code).
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::Malformed(_) | Self::UpgradeMalformed(_) => StatusCode::BAD_REQUEST,
+            Self::Malformed(_) | Self::UpgradeMalformed(_) | Self::Tls => StatusCode::BAD_REQUEST,
             Self::OriginNotAllowed(_) | Self::OriginWithoutHost => StatusCode::FORBIDDEN,
             Self::UpgradeNotGet => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -87,6 +89,9 @@ impl fmt::Display for RequestError {
             Self::WebSocketVersion => f.write_str("only version 13 of WebSocket is supported"),
             Self::UpgradeMalformed(what) => write!(f, "malformed WebSocket handshake: {what}"),
             Self::TooSlow => f.write_str("the request did not arrive in time"),
+            Self::Tls => f.write_str(
+                "the client speaks TLS to a server without it; its URL begins with ws:// or http://",
+            ),
         }
     }
 }

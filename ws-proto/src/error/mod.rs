@@ -130,9 +130,11 @@ impl From<TlsError> for Error {
     }
 }
 
+/// An error of a TLS stream keeps its [`TlsError`].
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        Self::Io(error.kind())
+        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
+        tls.map_or(Self::Io(error.kind()), |error| Self::Tls(error.clone()))
     }
 }
 
