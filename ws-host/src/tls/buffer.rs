@@ -15,7 +15,7 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
-    /// Takes over this memory, empty.
+    /// Takes over this memory, as an empty buffer.
     pub(super) fn of(bytes: Vec<u8>) -> Self {
         Self { bytes, start: 0, end: 0 }
     }

@@ -134,6 +134,13 @@ impl std::error::Error for InvalidTls {
     }
 }
 
+/// A connection that cannot begin: its configuration is invalid.
+impl From<InvalidTls> for TlsError {
+    fn from(error: InvalidTls) -> Self {
+        Self::Invalid(error.to_string().into())
+    }
+}
+
 impl From<rustls::Error> for InvalidTls {
     fn from(error: rustls::Error) -> Self {
         match error {

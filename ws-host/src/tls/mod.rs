@@ -22,7 +22,7 @@ mod stream;
 pub use client::TlsClient;
 pub use error::InvalidTls;
 pub use identity::Identity;
-pub use mode::TlsMode;
+pub use mode::{Route, TlsMode};
 /// For configurations of its own types, and for providers.
 pub use rustls;
 pub use server::{ClientCertificates, TlsServer};

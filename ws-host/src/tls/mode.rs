@@ -19,7 +19,29 @@ pub enum TlsMode {
 }
 
 /// The first byte of a TLS handshake (RFC 8446 §5.1).
-pub(super) const HANDSHAKE: u8 = 0x16;
+const HANDSHAKE: u8 = 0x16;
+
+/// What becomes of a connection by its first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// It speaks TLS.
+    Tls,
+    /// It speaks without, which the [`TlsMode`] serves or redirects.
+    Plain,
+    /// It speaks without, and is closed.
+    Close,
+}
+
+impl TlsMode {
+    /// What becomes of a connection whose first byte is this.
+    pub fn route(self, first: u8) -> Route {
+        match self {
+            _ if first == HANDSHAKE => Route::Tls,
+            Self::Only => Route::Close,
+            Self::OrRedirect | Self::OrPlain => Route::Plain,
+        }
+    }
+}
 
 /// The answer to a plain request where only TLS is spoken: to a GET or HEAD, 308 to the same host and target with
 /// `https`; to any other method, whose body has crossed the network in the clear, 403. The connection ends with it.

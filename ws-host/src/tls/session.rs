@@ -25,7 +25,6 @@ use rustls::unbuffered::{
 };
 use rustls::{HandshakeKind, ProtocolVersion};
 use std::boxed::Box;
-use std::string::ToString;
 use std::sync::{Arc, OnceLock};
 use ws_proto::{TlsError, TlsInfo, TlsVersion};
 
@@ -82,9 +81,8 @@ impl Session {
     }
 
     pub(super) fn client(config: &TlsClient, host: &str) -> Result<Self, TlsError> {
-        let fault = |error: super::InvalidTls| TlsError::Protocol(error.to_string().into());
-        let name = config.name_for(host).map_err(fault)?;
-        let conn = UnbufferedClientConnection::new(config.config().map_err(fault)?, name)
+        let name = config.name_for(host)?;
+        let conn = UnbufferedClientConnection::new(config.config()?, name)
             .map_err(|error| session_error(&error, true, false))?;
         Ok(Self::of(Side::Client(Box::new(conn)), config.has_identity()))
     }

@@ -227,10 +227,15 @@ impl TlsStream {
         })
     }
 
-    /// Uses this memory for what is read from the socket, unless it has its own.
-    pub fn attach(&mut self, memory: Vec<u8>) {
-        if self.cipher.capacity() == 0 {
-            self.cipher = Buffer::of(memory);
+    /// Uses this memory for what it has no memory for yet. It is best as [detached](Self::detach) from another
+    /// connection: initialized, and long enough.
+    pub fn attach(&mut self, mut memory: impl FnMut() -> Option<Vec<u8>>) {
+        for buffer in [&mut self.cipher, &mut self.plain, &mut self.output] {
+            if buffer.capacity() == 0
+                && let Some(memory) = memory()
+            {
+                *buffer = Buffer::of(memory);
+            }
         }
     }
 

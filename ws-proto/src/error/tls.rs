@@ -49,6 +49,8 @@ pub enum TlsError {
     Truncated,
     /// The peer broke the protocol.
     Protocol(Box<str>),
+    /// Our own configuration is unusable: nothing was sent.
+    Invalid(Box<str>),
 }
 
 /// The description of an alert (RFC 8446 §6).
@@ -134,8 +136,9 @@ impl fmt::Display for TlsError {
                 f.write_str("the peer speaks HTTP without TLS; the scheme or the port of its URL is wrong")
             }
             Self::Alert(alert) => write!(f, "the peer ended TLS with the alert {alert}"),
-            Self::Truncated => f.write_str("the stream ended within TLS: an end without close_notify"),
+            Self::Truncated => f.write_str("the stream ended within TLS; the server may not speak it at this port"),
             Self::Protocol(why) => write!(f, "the peer broke TLS: {why}"),
+            Self::Invalid(why) => write!(f, "TLS cannot begin: {why}"),
         }
     }
 }

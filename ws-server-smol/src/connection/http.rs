@@ -17,7 +17,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use ws_host::server::{Decision, PATH_LIMIT, Unanswered, UpgradeRule};
 use ws_host::token::TokenRule;
-use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, RespondError, Transport, Upgrade};
+use ws_proto::{
+    CloseCode, Closed, Config, Connection, Event, Request, RespondError, TlsInfo, Transport, Upgrade,
+};
 
 /// A request from a client.
 #[derive(Debug)]
@@ -332,6 +334,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     /// socket, and for a stream passed to [`new`](Self::new), whose address the caller knows.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.shared.peer
+    }
+
+    /// Returns what TLS has agreed on; `None` without TLS of this crate, and once the connection is over.
+    pub fn tls(&self) -> Option<Arc<TlsInfo>> {
+        self.shared.tls_info()
     }
 
     /// Returns the local address; `None` whenever [`peer_addr`](Self::peer_addr) is, and once the connection is over.

@@ -15,7 +15,7 @@ use std::task::Wake;
 use std::time::Instant;
 use ws_host::server::Stats;
 use ws_host::token::TokenRule;
-use ws_proto::{Connection, Request, RespondError, ResponseBody};
+use ws_proto::{Connection, Request, RespondError, ResponseBody, TlsInfo};
 
 /// Why reading of a connection is paused.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +47,8 @@ pub(crate) struct Shared {
     pause_owners: AtomicU8,
     /// A write has failed; queued output is lost.
     write_failed: AtomicBool,
+    /// A sender has written what the stream has not flushed yet.
+    flush_due: AtomicBool,
 }
 
 impl Shared {
@@ -69,6 +71,7 @@ impl Shared {
             polls: AtomicU32::new(0),
             pause_owners: AtomicU8::new(0),
             write_failed: AtomicBool::new(false),
+            flush_due: AtomicBool::new(false),
         }
     }
 
@@ -112,8 +115,32 @@ impl Shared {
         self.polls.fetch_add(1, Relaxed);
     }
 
+    /// Plaintext was read: the engine learns what TLS has agreed on before the first of it.
+    #[inline]
+    pub(crate) fn note_tls(&self, connection: &mut Connection) {
+        if connection.bytes_received() == 0
+            && let Some(info) = self.tls_info()
+        {
+            connection.http().set_tls(info);
+        }
+    }
+
+    /// What TLS has agreed on.
+    pub(crate) fn tls_info(&self) -> Option<Arc<TlsInfo>> {
+        self.socket().as_ref()?.tls()?.info().cloned()
+    }
+
     pub(crate) fn set_write_failed(&self) {
         self.write_failed.store(true, Relaxed);
+    }
+
+    pub(super) fn set_flush_due(&self) {
+        self.flush_due.store(true, Relaxed);
+    }
+
+    /// Whether the stream is to be flushed on behalf of a sender; once. The connection is locked.
+    pub(super) fn take_flush_due(&self) -> bool {
+        self.flush_due.load(Relaxed) && self.flush_due.swap(false, Relaxed)
     }
 
     pub(crate) fn has_write_failed(&self) -> bool {

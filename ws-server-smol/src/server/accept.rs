@@ -5,6 +5,8 @@ use crate::driver::{Driver, DriverOptions};
 use crate::server::membership::Membership;
 use crate::server::{Member, Phase, Run, Server, State};
 use crate::sys::socket::Socket;
+#[cfg(feature = "tls-no-provider")]
+use crate::sys::tls::Tls;
 use event_listener::listener;
 use std::future::poll_fn;
 use std::io;
@@ -99,6 +101,11 @@ impl Server {
             state.stats.rejected += 1;
             return Attempt::NoConnection;
         }
+        #[cfg(feature = "tls-no-provider")]
+        let socket = match &run.tls {
+            Some((server, mode)) => socket.with_tls(Tls::server(server.clone(), *mode)),
+            None => socket,
+        };
         let connection = Connection::server(clock::moment(now), run.config.clone(), run.transport);
         let (token, sleep, rule) = (run.token.clone(), Some(self.inner.sleep.clone()), run.rule.clone());
         let handle = socket.handle();

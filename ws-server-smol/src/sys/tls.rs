@@ -1,0 +1,215 @@
+//! TLS between a socket and its connection.
+//!
+//! ```text
+//!   socket ──▶ ciphertext ──▶ TlsStream ──▶ the driver's buffer
+//!   socket ◀── ciphertext ◀── TlsStream ◀── the outbox
+//! ```
+//!
+//! The reader and the senders of a connection share the session. They use it while the connection is locked, so its own
+//! lock is never waited for.
+
+use crate::sys::socket::Stream;
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, ready};
+use ws_host::tls::{Opened, Route, TlsError, TlsInfo, TlsMode, TlsServer, TlsStream};
+
+/// How many buffers each thread keeps.
+const KEPT: usize = 16;
+/// The largest buffer that is kept.
+const LARGEST: usize = 128 << 10;
+
+thread_local! {
+    static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    /// Where small pieces of output are gathered.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The TLS of one connection.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    state: Mutex<State>,
+    info: OnceLock<Arc<TlsInfo>>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// A server's: the first byte decides.
+    Awaiting(TlsServer, TlsMode),
+    Tls(Box<TlsStream>),
+    /// The peer speaks without TLS, which the mode allows.
+    Plain,
+}
+
+impl Tls {
+    pub(crate) fn server(server: TlsServer, mode: TlsMode) -> Self {
+        Self::of(State::Awaiting(server, mode))
+    }
+
+    pub(crate) fn client(stream: TlsStream) -> Self {
+        Self::of(State::Tls(Box::new(stream)))
+    }
+
+    fn of(state: State) -> Self {
+        Self { state: Mutex::new(state), info: OnceLock::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the handshake agreed on, once it is done.
+    pub(crate) fn info(&self) -> Option<&Arc<TlsInfo>> {
+        self.info.get()
+    }
+
+    /// Reads plaintext.
+    pub(crate) fn poll_read(
+        &self,
+        socket: &Stream,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut state = self.state();
+        if let State::Awaiting(server, mode) = &*state {
+            let n = ready!(socket.poll_read(cx, buffer))?;
+            match buffer[..n].first().map(|first| mode.route(*first)) {
+                None => return Poll::Ready(Ok(0)),
+                Some(Route::Close) => return Poll::Ready(Err(failed(TlsError::PlainHttp))),
+                Some(Route::Plain) => {
+                    *state = State::Plain;
+                    return Poll::Ready(Ok(n));
+                }
+                Some(Route::Tls) => {
+                    let mut stream = TlsStream::server(server).map_err(failed)?;
+                    stream.push(&buffer[..n]);
+                    *state = State::Tls(Box::new(stream));
+                }
+            }
+        }
+        let State::Tls(tls) = &mut *state else { return socket.poll_read(cx, buffer) };
+        attach(tls);
+        let read = self.poll_open(tls, socket, cx, buffer);
+        detach(tls);
+        read
+    }
+
+    fn poll_open(
+        &self,
+        tls: &mut TlsStream,
+        socket: &Stream,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let opened = tls.open();
+            // A flight of the handshake, or the alert before an error.
+            let written = poll_output(tls, socket, cx);
+            if !tls.is_handshaking() {
+                self.info.get_or_init(|| Arc::new(tls.info()));
+            }
+            match opened.map_err(failed)? {
+                Opened::Plaintext => {
+                    let plain = tls.plaintext();
+                    let n = plain.len().min(buffer.len());
+                    buffer[..n].copy_from_slice(&plain[..n]);
+                    tls.consume(n);
+                    return Poll::Ready(Ok(n));
+                }
+                Opened::Closed => return Poll::Ready(Ok(0)),
+                Opened::Starved => {}
+            }
+            if let Poll::Ready(Err(error)) = written {
+                return Poll::Ready(Err(error));
+            }
+            match ready!(socket.poll_read(cx, tls.room()))? {
+                0 => return Poll::Ready(tls.end().map(|_| 0).map_err(failed)),
+                n => tls.filled(n),
+            }
+        }
+    }
+
+    /// Writes plaintext.
+    pub(crate) fn poll_write(
+        &self,
+        socket: &Stream,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut state = self.state();
+        let tls = match &mut *state {
+            State::Tls(tls) => tls,
+            State::Plain => return socket.poll_write_vectored(cx, slices),
+            // Nothing was received, so there is nothing to answer.
+            State::Awaiting(..) => return Poll::Pending,
+        };
+        // What is sealed is written first: encrypted bytes do not pile up.
+        ready!(poll_output(tls, socket, cx))?;
+        attach(tls);
+        let slices = slices.iter().map(|slice| &**slice);
+        let sealed = SCRATCH.with_borrow_mut(|scratch| tls.seal(slices, scratch));
+        let written = poll_output(tls, socket, cx);
+        detach(tls);
+        match (sealed.map_err(failed)?, written) {
+            (_, Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
+            // The handshake goes on; its reader wakes the task.
+            (0, _) => Poll::Pending,
+            (n, _) => Poll::Ready(Ok(n)),
+        }
+    }
+
+    /// Writes what is sealed.
+    pub(crate) fn poll_flush(&self, socket: &Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self.state() {
+            State::Tls(tls) => {
+                let flushed = poll_output(tls, socket, cx);
+                detach(tls);
+                flushed
+            }
+            State::Awaiting(..) | State::Plain => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Announces the end within TLS.
+    pub(crate) fn poll_close(&self, socket: &Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let State::Tls(tls) = &mut *self.state() {
+            tls.close();
+        }
+        self.poll_flush(socket, cx)
+    }
+}
+
+fn poll_output(tls: &mut TlsStream, socket: &Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    while !tls.output().is_empty() {
+        match ready!(socket.poll_write_vectored(cx, &[IoSlice::new(tls.output())])) {
+            Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Ok(n) => tls.written(n),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+    }
+    Poll::Ready(Ok(()))
+}
+
+/// The engine finds the error of TLS in it.
+fn failed(error: TlsError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// Lends memory of the thread's pool to a session that is about to work.
+fn attach(tls: &mut TlsStream) {
+    tls.attach(|| POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten());
+}
+
+/// Takes back the memory with nothing in it.
+fn detach(tls: &mut TlsStream) {
+    for memory in tls.detach().into_iter().flatten().filter(|memory| memory.capacity() <= LARGEST) {
+        let _ = POOL.try_with(|pool| {
+            let mut pool = pool.borrow_mut();
+            if pool.len() < KEPT {
+                pool.push(memory);
+            }
+        });
+    }
+}
