@@ -176,6 +176,9 @@ pub use http;
 pub use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget, Reconnect};
 pub use ws_host::listen::{Bind, ListenError, Listener};
 pub use ws_host::server::{InvalidConfig, ServerConfig, Stats, Stop};
+#[cfg(feature = "tls-no-provider")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+pub use ws_host::tls;
 pub use ws_host::token::Token;
 pub use ws_host::topics::{SlowPeer, TopicError};
 pub use ws_host::web;
@@ -184,7 +187,7 @@ pub use ws_proto::{
     Access, ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Error, Fragment, Frame, Heartbeat,
     HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory, Message, Opcode, Outgoing, Pong,
     ProtocolError, Request, RequestError, RespondError, ResponseBody, ResponseError, SendError, Sent, State,
-    Timeout, Transport, Upgrade, WallClock,
+    Timeout, TlsAlert, TlsError, TlsInfo, TlsVersion, Transport, Upgrade, WallClock,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Deflate, deflate};

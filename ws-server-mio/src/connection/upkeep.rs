@@ -138,6 +138,16 @@ impl Connections {
         }
     }
 
+    /// Plaintext was read: the engine learns what TLS has agreed on before the first of it.
+    #[cold]
+    pub(crate) fn note_tls(&mut self, slot: u32) {
+        if let Some(info) = self.sockets.tls(slot)
+            && let Some(live) = self.slots.at_mut(slot)
+        {
+            live.connection.http().set_tls(info);
+        }
+    }
+
     /// Keeps bytes that a connection does not consume now.
     pub(crate) fn keep_leftover(&mut self, slot: u32, leftover: Leftover) {
         if let Some(live) = self.slots.at_mut(slot) {

@@ -166,6 +166,7 @@ impl Endpoint {
             budget: &self.budget,
             clock: &self.clock,
             end,
+            handshakes: self.budget.handshakes,
             over: false,
             rounds: if budgeted.is_some() { self.budget.rounds() } else { 1 },
             events: 0,

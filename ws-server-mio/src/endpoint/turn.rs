@@ -33,6 +33,8 @@ pub(crate) struct TurnRun<'e, H> {
     /// The end of the turn's time; `None` reads no clock.
     pub(crate) end: Option<Moment>,
     pub(crate) over: bool,
+    /// How many more connections in their TLS handshake are read.
+    pub(crate) handshakes: usize,
     /// The most rounds of visits.
     pub(crate) rounds: usize,
     pub(crate) events: u32,

@@ -13,8 +13,10 @@ use mio::Token;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use ws_host::listen::AcceptFailures;
+use ws_host::listen::{AcceptFailures, Scheme};
 use ws_host::server::{Admission, ServerConfig, Stop, UpgradeRule};
+#[cfg(feature = "tls-no-provider")]
+use ws_host::tls::{TlsMode, TlsServer};
 use ws_host::token::TokenRule;
 use ws_proto::Moment;
 use ws_proto::{Config, Transport};
@@ -104,6 +106,9 @@ pub(crate) struct Server {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) token: Option<TokenRule>,
     pub(crate) upgrades: UpgradeRule,
+    pub(crate) is_tls: bool,
+    #[cfg(feature = "tls-no-provider")]
+    pub(crate) tls: Option<(TlsServer, TlsMode)>,
     address: Option<SocketAddr>,
     phase: Phase,
     pub(crate) stopping: Option<Box<Stopping>>,
@@ -125,6 +130,9 @@ impl Server {
             admission: Admission::new(&config),
             token: config.token_rule(address),
             upgrades: config.upgrade_rule(),
+            is_tls: config.is_tls(),
+            #[cfg(feature = "tls-no-provider")]
+            tls: config.get_tls().map(|(tls, mode)| (tls.clone(), mode)),
             config: Arc::new(config.connection_config()),
             transport,
             listeners,
@@ -141,11 +149,21 @@ impl Server {
     pub(crate) fn set_config(&mut self, config: &ServerConfig) {
         self.token = config.token_rule(self.address);
         self.upgrades = config.upgrade_rule();
+        self.is_tls = config.is_tls();
+        #[cfg(feature = "tls-no-provider")]
+        {
+            self.tls = config.get_tls().map(|(tls, mode)| (tls.clone(), mode));
+        }
         self.config = Arc::new(config.connection_config());
     }
 
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// The scheme that fits its TLS, and the address.
+    pub(crate) fn at(&self, scheme: Scheme) -> Option<(Scheme, SocketAddr)> {
+        Some((scheme.secure(self.is_tls), self.address?))
     }
 
     /// When a stopping server needs its next step.
