@@ -8,8 +8,8 @@
 //! cargo run --release -p ws-server-smol --features tls --example async_chat 8080 --tls
 //! ```
 //!
-//! With `--tls` it serves https and wss, with a certificate that it makes for this run. A browser warns of it, and `curl`
-//! and the example `client` accept its key by the fingerprint that is printed.
+//! With `--tls` it serves https and wss, with a certificate that it makes for this run. A browser warns of it; the
+//! example `client` accepts its key by the fingerprint that is printed.
 //!
 //! The room and the page are shared with that example. Here each connection is a future that borrows the room, and all
 //! of them run within [`Server::serve`]: no task is spawned, and nothing is locked.
