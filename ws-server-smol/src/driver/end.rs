@@ -1,20 +1,13 @@
 //! The end of a connection: what explains it, and ending it from this side.
 
 use crate::clock;
-use crate::driver::Driver;
 use crate::driver::output::{Output, write};
+use crate::driver::{Driver, PendingClose};
 use futures_io::{AsyncRead, AsyncWrite};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use ws_proto::{CloseCode, Closed, Connection, Error, Event, IoAction, Moment, State};
-
-/// What explains the end, if not reported yet, and the deadline for reporting it.
-#[derive(Debug)]
-pub(super) struct PendingClose {
-    pub(super) event: Option<Event<'static>>,
-    deadline: Option<Moment>,
-}
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Nothing more will arrive: closes the socket, and ends all waiting.

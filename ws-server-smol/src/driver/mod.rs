@@ -20,7 +20,6 @@ mod slice;
 mod wakers;
 
 use crate::clock;
-use crate::driver::end::PendingClose;
 use crate::driver::output::{Output, write};
 use crate::driver::pool::Buffer;
 use crate::driver::shared::Shared;
@@ -50,6 +49,13 @@ struct Unread {
     buffer: Buffer,
     from: usize,
     to: usize,
+}
+
+/// What explains the end, if not reported yet, and the deadline for reporting it.
+#[derive(Debug)]
+struct PendingClose {
+    event: Option<Event<'static>>,
+    deadline: Option<Moment>,
 }
 
 #[derive(Debug)]
