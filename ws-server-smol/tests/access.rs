@@ -13,7 +13,7 @@ use std::time::Duration;
 use ws_server_smol::handshake::upgrade_required;
 use ws_server_smol::{Access, Cors};
 use ws_server_smol::{
-    Bind, Client, ClientConfig, ClientRequest, Config, ConnectError, HttpConnection, Incoming, ListenError,
+    Bind, Client, ClientConfig, ClientRequest, ConnectError, HttpConnection, Incoming, ListenError,
     Server, ServerConfig, Socket, connect, http,
 };
 use ws_server_smol::{InvalidAccess, InvalidConfig};
@@ -236,7 +236,7 @@ mod unix {
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::path::PathBuf;
     use std::sync::Arc;
-    use ws_server_smol::Transport;
+    use ws_server_smol::{Config, Transport};
 
     /// A temporary directory per test, removed when it ends.
     pub(super) struct Directory(PathBuf);
