@@ -9,6 +9,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
+#[cfg(windows)]
+use std::os::windows::io::{AsSocket, BorrowedSocket};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -122,8 +124,10 @@ impl SocketHandle {
 
     /// Lets the system detect a vanished peer if no traffic would reveal it.
     pub(crate) fn probe(&self) {
-        if let Self::Tcp(stream) = self {
-            probe(stream.get_ref());
+        match self {
+            Self::Tcp(stream) => probe(stream.get_ref()),
+            #[cfg(unix)]
+            Self::Unix(_) => {}
         }
     }
 }
@@ -149,6 +153,14 @@ impl From<Async<UnixStream>> for Socket {
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         with!(self.handle, stream => stream.get_ref().as_fd())
+    }
+}
+
+/// For socket options, with `socket2::SockRef`, say.
+#[cfg(windows)]
+impl AsSocket for Socket {
+    fn as_socket(&self) -> BorrowedSocket<'_> {
+        with!(self.handle, stream => stream.get_ref().as_socket())
     }
 }
 
