@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the tools that a step of run.sh needs and this machine lacks. Requires only rustup's stable toolchain.
 #
-# usage: setup.sh TOOL…   rustfmt clippy c++ python node curl ip glib chromium window
+# usage: setup.sh TOOL…   rustfmt clippy c++ python node curl ip glib chromium window wine
 set -euo pipefail
 
 packages=()
@@ -27,6 +27,12 @@ for tool in "$@"; do
                 libxkbcommon-x11.so.0=libxkbcommon-x11-0; do
                 /sbin/ldconfig -p | grep -F "${library%=*}" >/dev/null || packages+=("${library#*=}")
             done
+            ;;
+        wine)
+            rustup target list --installed | grep -Fx x86_64-pc-windows-gnu >/dev/null ||
+                rustup target add x86_64-pc-windows-gnu
+            [ -x /usr/lib/wine/wine64 ] || packages+=(wine64)
+            command -v x86_64-w64-mingw32-gcc-posix >/dev/null || packages+=(gcc-mingw-w64-x86-64-posix)
             ;;
         *)
             echo "unknown tool $tool" >&2

@@ -4,7 +4,7 @@ mod common;
 use common::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 use ws_server_mio::{Budget, Event, Frame, Options, ServerConfig};
 
 /// A clock that moves only when set.
@@ -22,7 +22,8 @@ impl Clock {
 
     fn options(&self) -> Options {
         let clock = self.clone();
-        Options::ui().clock(move || clock.now())
+        // The time of day stands still, so that the machine does not seem to sleep while a test takes long.
+        Options::ui().clock(move || clock.now()).wall_clock(|| UNIX_EPOCH)
     }
 
     /// Each reading takes time.

@@ -13,11 +13,12 @@ use ws_server_mio::{
     Connections, Endpoint, Event, Options, ServerConfig,
 };
 
-/// Fails at once, and retries without delay.
-#[cfg(unix)]
-fn nowhere() -> ClientConfig {
-    let policy = Reconnect::default().wait(Duration::ZERO, Duration::ZERO);
-    ClientConfig::default().unix("/nowhere/at/all").reconnect(policy)
+/// Fails at once: no interface has this name.
+const NOWHERE: &str = "ws://[fe80::1%25nowhere0]/";
+
+/// Retries without delay.
+fn at_once() -> ClientConfig {
+    ClientConfig::default().reconnect(Reconnect::default().wait(Duration::ZERO, Duration::ZERO))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -226,12 +227,11 @@ fn every_method_works_in_every_event() {
     }
 }
 
-#[cfg(unix)]
 #[test]
 fn a_superseded_retry_is_not_reported() {
     let mut endpoint = Endpoint::new().unwrap();
     let policy = Reconnect::default().wait(Duration::from_secs(3600), Duration::from_secs(3600));
-    let client = endpoint.connections().connect("ws://localhost/", nowhere().reconnect(policy)).unwrap();
+    let client = endpoint.connections().connect(NOWHERE, ClientConfig::default().reconnect(policy)).unwrap();
     let mut log = String::new();
     for _ in 0..10 {
         let turn = endpoint.poll(Some(Duration::ZERO), |connections, event| match event {
@@ -249,12 +249,10 @@ fn a_superseded_retry_is_not_reported() {
     assert_eq!(log, "FFFF1");
 }
 
-#[cfg(unix)]
 #[test]
 fn immediate_retries_do_not_hold_the_turn() {
     let mut endpoint = Endpoint::new().unwrap();
-    let nowhere = ClientConfig::default().unix("/nowhere/at/all");
-    let client = endpoint.connections().connect("ws://localhost/", nowhere).unwrap();
+    let client = endpoint.connections().connect(NOWHERE, ClientConfig::default()).unwrap();
     let mut failures = 0;
     for _ in 0..10 {
         let turn = endpoint.poll(Some(Duration::ZERO), |connections, _| {
@@ -266,14 +264,12 @@ fn immediate_retries_do_not_hold_the_turn() {
     assert!((10..=20).contains(&failures), "{failures}");
 }
 
-#[cfg(unix)]
 #[test]
 fn a_client_retried_in_each_failure_does_not_starve_other_clients() {
     let clock = Clock::default();
-    let given = clock.clone();
-    let mut endpoint = Endpoint::with(Options::default().clock(move || given.now())).unwrap();
-    let busy = endpoint.connections().connect("ws://localhost/", nowhere()).unwrap();
-    let other = endpoint.connections().connect("ws://localhost/", nowhere()).unwrap();
+    let mut endpoint = Endpoint::with(clock.on(Options::default())).unwrap();
+    let busy = endpoint.connections().connect(NOWHERE, at_once()).unwrap();
+    let other = endpoint.connections().connect(NOWHERE, at_once()).unwrap();
     let mut failures = HashMap::<ClientId, u32>::new();
     for _ in 0..100 {
         // The shortest wait.
@@ -295,8 +291,7 @@ fn a_client_retried_in_each_failure_does_not_starve_other_clients() {
 #[test]
 fn a_flood_does_not_stop_clients_from_failing_and_reconnecting() {
     let clock = Clock::default();
-    let given = clock.clone();
-    let mut endpoint = Endpoint::with(Options::ui().clock(move || given.now())).unwrap();
+    let mut endpoint = Endpoint::with(clock.on(Options::ui())).unwrap();
     let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
     let address = endpoint.connections().server(server).local_addr().unwrap();
     let mut peer = Peer::connect(address);
@@ -382,12 +377,11 @@ fn a_late_lookup_answer_is_discarded() {
     assert!(rig.events.failed.is_empty() && rig.events.opened.is_empty());
 }
 
-#[cfg(unix)]
 #[test]
 fn an_unreachable_deadline_never_fires() {
     let mut endpoint = Endpoint::new().unwrap();
     let policy = Reconnect::default().wait(Duration::MAX, Duration::MAX);
-    let client = endpoint.connections().connect("ws://localhost/", nowhere().reconnect(policy)).unwrap();
+    let client = endpoint.connections().connect(NOWHERE, ClientConfig::default().reconnect(policy)).unwrap();
     let mut failures = 0;
     for _ in 0..10 {
         let count = |_: &mut Connections, event: Event<'_>| {

@@ -11,8 +11,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn rig(config: ServerConfig) -> (Clock, Rig) {
     let clock = Clock::default();
-    let given = clock.clone();
-    let options = Options::default().budget(Budget::ui()).clock(move || given.now());
+    let options = clock.on(Options::default().budget(Budget::ui()));
     (clock, Rig::with(options, config))
 }
 
@@ -115,8 +114,7 @@ fn more_pongs_than_one_wait_reports_all_count() {
     let config =
         ServerConfig::new().heartbeat(Heartbeat::frequent().idle(10 * SECOND).pong_timeout(5 * SECOND));
     let clock = Clock::default();
-    let given = clock.clone();
-    let mut rig = Rig::with(Options::default().clock(move || given.now()), config);
+    let mut rig = Rig::with(clock.on(Options::default()), config);
     let mut peers: Vec<_> = (0..PEERS).map(|_| rig.open("/").0).collect();
     clock.pass(10 * SECOND);
     for peer in &mut peers {

@@ -11,8 +11,7 @@ const CONTINUATION: u8 = 0;
 const FIN: u8 = 0x80;
 
 fn options(clock: &Clock) -> Options {
-    let clock = clock.clone();
-    Options::default().clock(move || clock.now())
+    clock.on(Options::default())
 }
 
 fn both_ways() -> [ServerConfig; 2] {

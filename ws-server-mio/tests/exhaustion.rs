@@ -1,4 +1,5 @@
 //! A process that runs out of file descriptors.
+#![cfg(unix)]
 
 mod common;
 use common::clients::*;
@@ -10,7 +11,6 @@ use ws_server_mio::Reconnect;
 use ws_server_mio::{ClientConfig, ConnectError, ServerConfig};
 
 /// The shell lowers the limit for a separate process, which runs the test below.
-#[cfg(unix)]
 #[test]
 fn a_server_that_cannot_accept_reports_it_once_and_recovers() {
     let me = std::env::current_exe().unwrap();
@@ -41,7 +41,6 @@ fn inner() {
     assert_eq!(rig.app.count(|seen| matches!(seen, Seen::AcceptFailed(_))), 1);
 }
 
-#[cfg(unix)]
 #[test]
 fn a_client_without_a_descriptor_reports_it_and_recovers() {
     let me = std::env::current_exe().unwrap();

@@ -201,8 +201,7 @@ fn a_bomb_alone_is_inflated_at_full_speed() {
 #[test]
 fn a_flood_of_others_does_not_starve_a_bomb() {
     let clock = Clock::default();
-    let given = clock.clone();
-    let mut rig = Rig::with(Options::ui().clock(move || given.now()), chunked_delivery());
+    let mut rig = Rig::with(clock.on(Options::ui()), chunked_delivery());
     let (mut bomber, bombing) = peer(&mut rig);
     let mut floods: Vec<_> = (0..5).map(|_| peer(&mut rig).0).collect();
     bomber.send(&compressed(vec![0; MEBI]));

@@ -6,7 +6,7 @@ mod common;
 use common::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 use ws_server_mio::{ConnectionId, Event, Options, ServerConfig};
 
 const FRAMES: u64 = 300;
@@ -18,6 +18,9 @@ const BUDGET: u64 = 1_000;
 const DEAREST: u64 = 600;
 /// How many messages of a peer are in flight: more than a frame has time for.
 const UNANSWERED: u64 = 64;
+/// The peers read, and send as much again, once in so many frames. It leaves most of their messages unanswered, and
+/// spares systems where a hundred calls take long.
+const ROUND: u64 = 10;
 /// Only a hang takes this long.
 const HANG: Duration = Duration::from_secs(300);
 
@@ -38,6 +41,8 @@ impl Clock {
         let clock = self.clone();
         Options::ui()
             .clock(move || *clock.0.0.get_or_init(Instant::now) + Duration::from_micros(clock.micros()))
+            // It stands still, so that the machine does not seem to sleep while the test takes long.
+            .wall_clock(|| UNIX_EPOCH)
     }
 }
 
@@ -103,7 +108,9 @@ fn every_frame_is_on_time_and_every_peer_is_served(peers: usize) {
     let mut more = false;
     for number in 1..=FRAMES {
         let due = start + number * FRAME;
-        flooders.iter_mut().for_each(Flooder::flood);
+        if number % ROUND == 1 {
+            flooders.iter_mut().for_each(Flooder::flood);
+        }
         while clock.micros() < due {
             // Input is always pending: waiting for it takes none of the clock's time.
             let wait = if more { Duration::ZERO } else { Duration::from_millis(1) };
@@ -113,7 +120,9 @@ fn every_frame_is_on_time_and_every_peer_is_served(peers: usize) {
         let late = clock.micros() - due;
         assert!(late < BUDGET + DEAREST, "frame {number} is {late} µs late");
         clock.pass(PAINTING);
-        flooders.iter_mut().for_each(Flooder::check_answers);
+        if number % ROUND == 0 {
+            flooders.iter_mut().for_each(Flooder::check_answers);
+        }
     }
 
     let shares = || flooders.iter().map(|flooder| flooder.answered);
@@ -122,7 +131,8 @@ fn every_frame_is_on_time_and_every_peer_is_served(peers: usize) {
 
     // The flood ends, and nothing of it is missing.
     while flooders.iter().any(|flooder| flooder.answered < flooder.sent) {
-        turn(&mut rig, &clock, &mut served, Duration::from_millis(1));
+        // The peers read once the endpoint rests: a hundred reads in each turn take minutes on some systems.
+        while turn(&mut rig, &clock, &mut served, Duration::from_millis(1)) {}
         flooders.iter_mut().for_each(Flooder::check_answers);
         assert!(begun.elapsed() < HANG, "hangs with {served} served");
     }

@@ -389,8 +389,7 @@ fn nothing_is_served_behind_an_upgrade_rejected_by_the_engine_or_for_want_of_a_t
 fn nothing_is_served_behind_an_upgrade_dropped_late_or_during_a_stop() {
     for case in 0..3 {
         let clock = Clock::default();
-        let given = clock.clone();
-        let mut rig = Rig::with(Options::default().clock(move || given.now()), ServerConfig::new());
+        let mut rig = Rig::with(clock.on(Options::default()), ServerConfig::new());
         rig.app.hold = true;
         let address = rig.address();
         let mut peer = rig.peer();

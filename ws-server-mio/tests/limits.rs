@@ -4,7 +4,7 @@
 mod common;
 use common::*;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 use ws_proto::{Error, Timeout};
 use ws_server_mio::{Bind, Budget, Endpoint, Frame, Heartbeat, HeartbeatKind, Opcode, Options, ServerConfig};
 
@@ -19,7 +19,8 @@ impl Clock {
 
     fn options(&self) -> Options {
         let clock = self.clone();
-        Options::default().clock(move || *clock.0.lock().unwrap())
+        // The time of day stands still, so that the machine does not seem to sleep while a test takes long.
+        Options::default().clock(move || *clock.0.lock().unwrap()).wall_clock(|| UNIX_EPOCH)
     }
 
     fn advance(&self, time: Duration) {

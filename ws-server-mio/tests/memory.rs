@@ -76,6 +76,8 @@ fn a_steady_echo_allocates_nothing_and_an_idle_connection_holds_nothing() {
     let held = change.bytes_allocated as i64 - change.bytes_deallocated as i64;
     let blocks = change.allocations as i64 - change.deallocations as i64;
     let each = held / 512;
-    assert!(blocks < 20, "{blocks} blocks, {each} bytes each: {change:?}");
-    assert!(each < 300, "{each} bytes each: {change:?}");
+    // On Windows, mio itself holds two blocks for each socket.
+    let (of_mio, most) = if cfg!(windows) { (2 * 512, 500) } else { (0, 300) };
+    assert!(blocks < of_mio + 20, "{blocks} blocks, {each} bytes each: {change:?}");
+    assert!(each < most, "{each} bytes each: {change:?}");
 }

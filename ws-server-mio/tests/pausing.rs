@@ -157,10 +157,9 @@ fn a_close_ends_the_pause() {
 fn no_heartbeat_times_out_while_paused() {
     let second = Duration::from_secs(1);
     let clock = Clock::default();
-    let given = clock.clone();
     let config =
         ServerConfig::new().heartbeat(Heartbeat::frequent().idle(10 * second).pong_timeout(5 * second));
-    let mut rig = Rig::with(Options::default().clock(move || given.now()), config);
+    let mut rig = Rig::with(clock.on(Options::default()), config);
     let (mut peer, id) = rig.open("/");
     rig.endpoint.connections().pause(id);
     turns(&mut rig);

@@ -14,10 +14,10 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn rig(config: ServerConfig) -> (Clock, Rig) {
     let clock = Clock::default();
-    let given = clock.clone();
     // Nothing here may end by itself meanwhile.
     let config = config.keep_alive(3600 * SECOND).answer_timeout(3600 * SECOND);
-    (clock, Rig::with(Options::default().clock(move || given.now()), config))
+    let rig = Rig::with(clock.on(Options::default()), config);
+    (clock, rig)
 }
 
 fn turns(rig: &mut Rig) {

@@ -14,8 +14,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// An endpoint whose clock only the test moves.
 fn endpoint(options: Options) -> (Endpoint, Clock) {
     let clock = Clock::default();
-    let given = clock.clone();
-    (Endpoint::with(options.clock(move || given.now())).unwrap(), clock)
+    (Endpoint::with(clock.on(options)).unwrap(), clock)
 }
 
 fn turn(endpoint: &mut Endpoint) -> ws_server_mio::Turn {
@@ -179,8 +178,7 @@ fn a_timer_that_rearms_at_once_does_not_hold_the_turn() {
 #[test]
 fn a_flood_does_not_starve_timers() {
     let clock = Clock::default();
-    let given = clock.clone();
-    let mut rig = Rig::with(Options::ui().clock(move || given.now()), ServerConfig::new().frame_rate(None));
+    let mut rig = Rig::with(clock.on(Options::ui()), ServerConfig::new().frame_rate(None));
     let (mut peer, _) = rig.open("/");
     let passes = clock.clone();
     rig.app.silent = true;
@@ -261,8 +259,7 @@ fn a_past_time_runs_one_turn() {
 #[test]
 fn no_event_starts_after_the_time_even_without_a_budget() {
     let clock = Clock::default();
-    let given = clock.clone();
-    let options = Options::default().clock(move || given.now());
+    let options = clock.on(Options::default());
     let mut rig = Rig::with(options, ServerConfig::new().frame_rate(None));
     let (mut peer, _) = rig.open("/");
     peer.send(&frame(TEXT, b"more").repeat(1000));

@@ -13,9 +13,10 @@ use ws_proto::{Closed, RespondError, SendError};
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum WebSocketError {
-    /// The WebSocket did not end normally; see [`WebSocket::next`](crate::WebSocket::next).
+    /// The WebSocket has ended. Its stream returns this once, if it did not end [normally](crate::WebSocket::next); its
+    /// sink, whenever it can no longer do what it is asked.
     Closed(Box<Closed>),
-    /// The message cannot be sent: the WebSocket is not open, say.
+    /// The message cannot be sent: the WebSocket is closing, say.
     Send(SendError),
     /// The upgrade cannot be accepted: it belongs to another connection, say, or the peer is gone.
     Respond(RespondError),
@@ -24,7 +25,10 @@ pub enum WebSocketError {
 }
 
 impl WebSocketError {
-    /// Returns what explains the end, if the WebSocket has ended.
+    /// Returns what explains the end, if this error is due to one that is known. `None` for a
+    /// [`SendError::NotOpen`]: from the stream and the sink, the WebSocket is only about to end; a method of
+    /// [`WebSocket`](crate::WebSocket) or [`Sender`](crate::Sender) also returns it afterwards, when
+    /// [`WebSocket::closed`](crate::WebSocket::closed) explains it.
     pub fn closed(&self) -> Option<&Closed> {
         match self {
             Self::Closed(closed) => Some(closed),

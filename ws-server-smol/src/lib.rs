@@ -63,6 +63,26 @@
 //! Two caveats: what [`WebSocket::send`] and [`HttpConnection::respond`] have queued when they are dropped stays
 //! queued; and [`HttpConnection::accept`] owns the connection, which is dropped with it.
 //!
+//! Any timer will do: your runtime's, or that of [`async-io`](https://docs.rs/async-io), which this crate uses itself.
+//!
+//! ```
+//! use async_io::Timer;
+//! use futures_lite::future;
+//! use std::error::Error;
+//! use std::time::Duration;
+//! use ws_server_smol::{Message, WebSocket};
+//!
+//! /// If it is late, the message is not lost: the next call returns it.
+//! async fn next_within(time: Duration, ws: &mut WebSocket) -> Result<Option<Message<'static>>, Box<dyn Error>> {
+//!     let message = async { Ok(ws.next().await.transpose()?) };
+//!     let late = async {
+//!         Timer::after(time).await;
+//!         Err("no message in time".into())
+//!     };
+//!     future::or(message, late).await
+//! }
+//! ```
+//!
 //! # Fairness
 //!
 //! A busy connection yields after 64 KiB or half a millisecond, between any two messages; accepting yields after
@@ -135,8 +155,8 @@
 //!   server from another task; under [`Server::serve`], from a future beside it.
 //! - If both ends wait in [`WebSocket::send`] and read nothing meanwhile, they deadlock once all buffers are full; the
 //!   output deadline ends that, and [`Closed::reading_paused`] says why. Queue with [`WebSocket::try_send`] and keep
-//!   reading, or send with a [`Sender`], which never waits for its own task: if no task polls the connection, it fails
-//!   with [`SendError::NotPolled`].
+//!   reading, or send with a [`Sender`], which never waits for its own task: if no task polls the connection and no room
+//!   becomes free, it fails with [`SendError::NotPolled`].
 //! - A `RefCell` borrowed across an await is still borrowed when the next handler runs.
 //!
 //! # Features

@@ -8,9 +8,8 @@ use async_io::Async;
 use bytes::Bytes;
 use common::{accept, at_most, listener, run};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
-use socket2::{Domain, Socket as Raw, Type};
 use std::cell::Cell;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ws_kit::ports::reserved;
@@ -169,6 +168,8 @@ fn one_deadline_covers_the_whole_attempt() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_silent_address_delays_the_next_by_a_quarter_of_a_second() {
+    use socket2::{Domain, Socket as Raw, Type};
+    use std::net::SocketAddr;
     run(async {
         let (full, listens, port) = reserved();
         listens.listen(1).unwrap();

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
-use async_io::Async;
 use bytes::Bytes;
 use common::pipe::pipe;
 use common::{once, pair, run};
@@ -15,7 +14,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use ws_kit::peer::frame as masked;
 use ws_server_smol::{CloseCode, Config, Error, Initiator, Role, Timeout};
-use ws_server_smol::{HttpConnection, Incoming, Socket, WebSocket};
+use ws_server_smol::{HttpConnection, Incoming, WebSocket};
 
 fn server<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> WebSocket<S> {
     WebSocket::upgraded(stream, Arc::new(Config::server()), Role::Server)
@@ -33,8 +32,8 @@ macro_rules! over_all {
             $test(one, other).await;
             #[cfg(unix)]
             {
-                let (one, other) = Async::<std::os::unix::net::UnixStream>::pair().unwrap();
-                $test(Socket::from(one), Socket::from(other)).await;
+                let (one, other) = async_io::Async::<std::os::unix::net::UnixStream>::pair().unwrap();
+                $test(ws_server_smol::Socket::from(one), ws_server_smol::Socket::from(other)).await;
             }
             for seed in 0..20 {
                 let (one, other) = pipe(1 + seed as usize * 7, seed);

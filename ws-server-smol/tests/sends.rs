@@ -161,7 +161,8 @@ fn without_a_poll_a_send_times_out_and_has_queued_nothing() {
         assert_eq!(refused, SendError::NotPolled);
         let queued = sender.queued();
         assert_eq!(sender.send("late").await, Err(SendError::NotPolled));
-        assert_eq!(sender.queued(), queued);
+        // The system may have taken more meanwhile.
+        assert!(sender.queued() <= queued);
         assert!(refused.to_string().contains("polls"), "{refused}");
     });
 }

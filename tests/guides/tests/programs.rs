@@ -132,7 +132,28 @@ fn echo_servers_return_each_message() -> Result<()> {
     assert_echoes(&program!("tungstenite_echo")?)?;
     assert_echoes(&program!("tokio_echo")?)?;
     assert_echoes(&program!("tokio_engine")?)?;
-    assert_echoes(&program!("axum_echo")?)
+    assert_echoes(&program!("axum_echo")?)?;
+    assert_echoes(&program!("axum_engine")?)
+}
+
+#[test]
+fn the_engine_behind_axum_compresses() -> Result<()> {
+    use ws_server_smol::{ClientConfig, CloseCode, Deflate, block_on, connect};
+    let program = program!("axum_engine")?;
+    block_on(async {
+        let config = ClientConfig::new().deflate(Deflate::chat());
+        let mut ws = connect(program.url.as_str(), config).await?;
+        assert!(ws.compression().is_some());
+        // Empty, within one share, and many shares long.
+        for length in [0, 1000, 4 << 20] {
+            let sent = "x".repeat(length);
+            ws.send(sent.as_str()).await?;
+            let received = ws.next().await.ok_or("closed")??;
+            assert!(received.as_text() == Some(&sent));
+        }
+        assert!(ws.close(CloseCode::NORMAL, "").await?.clean);
+        Ok(())
+    })
 }
 
 #[test]
@@ -239,6 +260,7 @@ fn ctrl_c_sends_1001_to_every_client() -> Result<()> {
         program!("ctrl_c_async")?,
         program!("tokio_server")?,
         program!("tokio_engine")?,
+        program!("axum_engine")?,
     ] {
         let (mut one, mut other) = (program.connect()?, program.connect()?);
         one.send(Message::text("hello"))?;

@@ -220,6 +220,13 @@ impl Connection {
         }
     }
 
+    /// Whether the connection is ending, or has ended, other than in order: queued output may be lost. For adapters,
+    /// exempt from semver.
+    #[doc(hidden)]
+    pub fn has_failed(&mut self) -> bool {
+        self.stage.ending_mut().is_some_and(|ending| ending.error.is_some())
+    }
+
     /// The latency of the last answered Ping.
     pub fn latency(&self) -> Option<Duration> {
         (self.latency > 0).then(|| Duration::from_micros(self.latency.into()))

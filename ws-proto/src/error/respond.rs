@@ -13,8 +13,9 @@ pub enum RespondError {
     /// The outbox is at its cap: wait for [`Event::Drained`](crate::Event::Drained) before the next chunk of a body, or
     /// drop the body.
     Full,
-    /// No task polls the connection, so nothing is written, and no room became free within the output timeout: await
-    /// its [`next`] concurrently with the send.
+    /// No room became free within the output timeout, and no task polls the connection: its peer has stopped reading, or
+    /// the send cannot write by itself, so nothing does. Await its [`next`] concurrently with the send: that writes, and
+    /// ends a connection whose peer does not read.
     ///
     /// [`next`]: https://docs.rs/ws-server-smol
     NotPolled,

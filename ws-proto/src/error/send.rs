@@ -12,8 +12,9 @@ pub enum SendError {
     /// The outbox is at its cap: wait for [`Event::Drained`](crate::Event::Drained), or close the connection. If whole
     /// messages wait behind one in fragments, send its last fragment.
     Full,
-    /// No task polls the connection, so nothing is written, and no room became free within the output timeout: await
-    /// its [`next`] concurrently with the send.
+    /// No room became free within the output timeout, and no task polls the connection: its peer has stopped reading, or
+    /// the send cannot write by itself, so nothing does. Await its [`next`] concurrently with the send: that writes, and
+    /// ends a connection whose peer does not read.
     ///
     /// [`next`]: https://docs.rs/ws-server-smol
     NotPolled,
@@ -42,8 +43,8 @@ impl fmt::Display for SendError {
                 f.write_str("the outbox is full: wait until it has drained, or close the connection")
             }
             Self::NotPolled => f.write_str(
-                "there is no room, and no task polls the connection to make some: await its next() beside \
-                 the send",
+                "there is no room: the peer has stopped reading, or no task polls the connection to write; await its \
+                 next() beside the send",
             ),
             Self::ControlTooLong(n) => write!(f, "a control frame carries at most 125 bytes, not {n}"),
             Self::FragmentOrder => f.write_str("a fragment out of order"),

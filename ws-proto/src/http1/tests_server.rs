@@ -11,7 +11,7 @@ use crate::outbox::Outbox;
 use ::http::{Response, StatusCode};
 use bytes::{Buf, Bytes};
 use core::time::Duration;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 /// A server's stage with a clock and a socket that takes everything.
 pub(super) struct Rig {
@@ -309,8 +309,8 @@ fn responses_are_dated() {
     let request = rig.request(GET);
     rig.respond(request, Response::builder().header("Date", "mine").body(Bytes::new()).unwrap()).unwrap();
     assert_eq!(rig.output().to_ascii_lowercase().matches("\r\ndate: ").count(), 1);
-    for wall in [UNIX_EPOCH - Duration::from_secs(100), SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40)]
-    {
+    // Before 1970, and after the year 9999.
+    for wall in [UNIX_EPOCH - Duration::from_secs(100), UNIX_EPOCH + Duration::from_secs(1 << 38)] {
         let mut rig = Rig::with(Config::server().wall_clock(WallClock::new(wall)));
         let request = rig.request(GET);
         rig.ok(request, "");

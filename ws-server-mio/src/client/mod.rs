@@ -9,7 +9,7 @@ pub(crate) mod resolver;
 use crate::client::list::{Client, Phase};
 use crate::connection::Connections;
 use crate::ids::{ClientId, ConnectionId};
-use ws_host::client::{ClientConfig, ClientState, InvalidTarget};
+use ws_host::client::{ClientConfig, ClientState, InvalidTarget, needs_resolver};
 use ws_proto::{ClientRequest, CloseCode, State};
 
 /// Clients.
@@ -106,7 +106,8 @@ impl Connections {
         if request.is_tls() && cfg!(not(feature = "tls-no-provider")) {
             return Err(InvalidTarget::TlsUnsupported);
         }
-        if needs_resolver(request, config) && self.resolver.is_none() {
+        let by_name = !has_path(config) && needs_resolver(request);
+        if by_name && self.resolver.is_none() {
             return Err(InvalidTarget::NoResolver { host: request.host().to_owned() });
         }
         Ok(())
@@ -122,10 +123,13 @@ impl Connections {
     }
 }
 
-fn needs_resolver(request: &ClientRequest, config: &ClientConfig) -> bool {
-    #[cfg(unix)]
-    if config.get_unix().is_some() {
-        return false;
-    }
-    ws_host::client::needs_resolver(request)
+/// Whether it connects to a Unix socket, for which the address of the request is not looked up.
+#[cfg(unix)]
+fn has_path(config: &ClientConfig) -> bool {
+    config.get_unix().is_some()
+}
+
+#[cfg(not(unix))]
+fn has_path(_: &ClientConfig) -> bool {
+    false
 }

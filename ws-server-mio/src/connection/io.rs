@@ -56,7 +56,7 @@ fn flush(slot: u32, live: &mut Slot, sockets: &CustomSockets, now: Moment) -> bo
 
 /// Checks whether the peer has reset a connection that is not being read, where no read would report it.
 pub(crate) fn find_reset(slot: u32, live: &mut Slot, sockets: &CustomSockets, now: Moment) {
-    if let Ok(Some(error)) = sockets.socket(slot, &live.stream).take_error() {
+    if let Some(error) = sockets.socket(slot, &live.stream).reset() {
         if live.is_marked(mark::PAUSED) {
             return live.connection.abort(now, error.into());
         }

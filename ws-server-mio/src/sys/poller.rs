@@ -24,7 +24,8 @@ impl From<&mio::event::Event> for Readiness {
             readable: event.is_readable(),
             writable: event.is_writable(),
             read_closed: event.is_read_closed(),
-            error: event.is_error(),
+            // mio reports a reset on Windows as the end of both halves, and only a failed connect as an error.
+            error: event.is_error() || cfg!(windows) && event.is_write_closed(),
         }
     }
 }

@@ -263,6 +263,20 @@ impl SocketRef<'_> {
         }
     }
 
+    /// The error of a connection that the peer has reset; also takes the pending error.
+    pub(crate) fn reset(self) -> Option<io::Error> {
+        let pending = self.take_error().ok().flatten();
+        match self {
+            // Windows need not keep the error of a reset: it fails each read, and drops unread input.
+            Self::Tcp(stream) if cfg!(windows) => pending.or_else(|| {
+                let error = stream.peek(&mut [0]).err()?;
+                let passes = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted);
+                (!passes).then_some(error)
+            }),
+            _ => pending,
+        }
+    }
+
     pub(crate) fn local_addr(self) -> io::Result<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.local_addr(),

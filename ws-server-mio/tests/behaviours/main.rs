@@ -18,7 +18,7 @@ mod starting;
 
 use common::{App, Rig};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 use ws_server_mio::{Bind, Connections, Endpoint, Event, Extension, Options, ServerConfig};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -46,7 +46,8 @@ impl Clock {
 
     fn on(&self, options: Options) -> Options {
         let clock = self.clone();
-        options.clock(move || clock.now())
+        // The time of day stands still, so that the machine does not seem to sleep while a test takes long.
+        options.clock(move || clock.now()).wall_clock(|| UNIX_EPOCH)
     }
 }
 

@@ -58,8 +58,7 @@ impl Both {
 
     pub fn with(bind: Bind, options: Options, config: ServerConfig) -> Self {
         let clock = Clock::default();
-        let given = clock.clone();
-        let mut endpoint = Endpoint::with(options.clock(move || given.now())).unwrap();
+        let mut endpoint = Endpoint::with(clock.on(options)).unwrap();
         let server = endpoint.connections().listen(bind, config.decide_upgrades(true)).unwrap();
         let address = endpoint.connections().server(server).local_addr();
         Self {

@@ -9,7 +9,7 @@ pub mod watched;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 pub use ws_kit::peer::*;
 use ws_server_mio::{
     Bind, Closed, ConnectionId, Connections, Endpoint, Event, Message, Options, Request, ServerConfig,
@@ -27,6 +27,13 @@ impl Clock {
 
     pub fn pass(&self, time: Duration) {
         self.0.1.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    /// These options with this clock. The time of day stands still: if it went on alone while a test takes long, the
+    /// machine would seem to have slept.
+    pub fn on(&self, options: Options) -> Options {
+        let clock = self.clone();
+        options.clock(move || clock.now()).wall_clock(|| UNIX_EPOCH)
     }
 }
 

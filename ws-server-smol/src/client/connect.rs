@@ -8,7 +8,7 @@ use crate::sys::names::Resolver;
 use crate::sys::socket::Socket;
 #[cfg(feature = "tls-no-provider")]
 use crate::sys::tls::Tls;
-use async_io::{Async, Timer};
+use async_io::Timer;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -232,7 +232,7 @@ impl Attempt {
     async fn connected(&self, race: &mut Race) -> Result<Socket, ConnectError> {
         #[cfg(unix)]
         if let Some(path) = &self.unix {
-            let stream = Async::<UnixStream>::connect(path).await;
+            let stream = async_io::Async::<UnixStream>::connect(path).await;
             return stream
                 .map(Socket::from)
                 .map_err(|error| ConnectError::Unix { path: path.clone(), error });

@@ -298,12 +298,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
-    /// Returns how the last open connection ended.
+    /// Returns how the last open connection ended, even while the next one is open; `None` if none has ended yet.
     pub fn closed(&self) -> Option<&Closed> {
-        match &self.phase {
+        let current = match &self.phase {
             Phase::Open { websocket, .. } => websocket.closed(),
-            _ => self.closed.as_deref(),
-        }
+            _ => None,
+        };
+        current.or(self.closed.as_deref())
     }
 
     /// Returns why the last attempt failed; `None` once one has succeeded since.
@@ -311,14 +312,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.failure.as_ref()
     }
 
-    /// Returns the state of the client.
+    /// Returns the state of the client: [`Idle`](ClientState::Idle) also before the first attempt, and when its connection
+    /// has ended and the next is not requested yet; [`Connecting`](ClientState::Connecting) from
+    /// [`ClientEvent::Connecting`] on.
     pub fn state(&self) -> ClientState {
         match &self.phase {
-            Phase::Idle => ClientState::Idle,
-            Phase::Due { .. } | Phase::Connecting(_) => ClientState::Connecting,
+            Phase::Idle | Phase::Due { reported: false } => ClientState::Idle,
+            Phase::Due { reported: true } | Phase::Connecting(_) => ClientState::Connecting,
             Phase::Waiting { .. } => ClientState::Waiting,
             Phase::Open { websocket, .. } => match websocket.state() {
                 State::Open => ClientState::Open,
+                _ if websocket.closed().is_some() => ClientState::Idle,
                 _ => ClientState::Closing,
             },
         }

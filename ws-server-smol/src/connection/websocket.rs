@@ -157,7 +157,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// deadline still applies.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`] if the connection has ended, or its closing handshake has timed out.
+    /// [`SendError::NotOpen`] if the connection has ended, even normally, or if it has failed or its closing handshake
+    /// has timed out.
     pub async fn flush(&mut self) -> Result<(), SendError> {
         poll_fn(|cx| self.driver.poll_flush(cx)).await
     }

@@ -1,11 +1,13 @@
-//! Ending a connection from this side.
+//! The end of a connection: what explains it, and ending it from this side.
 
 use crate::clock;
-use crate::driver::Driver;
-use crate::driver::output::write;
+use crate::driver::output::{Output, write};
+use crate::driver::{Driver, PendingClose};
 use futures_io::{AsyncRead, AsyncWrite};
-use std::task::{Context, Waker};
-use ws_proto::{CloseCode, Closed, Error, Event, IoAction};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use ws_proto::{CloseCode, Closed, Connection, Error, Event, IoAction, Moment, State};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Nothing more will arrive: closes the socket, and ends all waiting.
@@ -13,6 +15,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         self.shared.end(by_reset);
         self.stream = None;
         self.unread = None;
+    }
+
+    /// Returns what explains the end, if the connection has ended and [`poll_event`](Self::poll_event) has not
+    /// reported it yet.
+    pub(crate) fn unreported_end(&mut self) -> Option<&Closed> {
+        let shared = self.shared.clone();
+        let mut connection = shared.connection();
+        if self.stream.is_none() || connection.state() != State::Closed {
+            return None;
+        }
+        match &self.pending_close(&mut connection, clock::now()).event {
+            Some(Event::Closed(closed)) => Some(closed),
+            _ => None,
+        }
+    }
+
+    fn pending_close(&mut self, connection: &mut Connection, now: Moment) -> &PendingClose {
+        self.pending_close.get_or_insert_with(|| {
+            let deadline = now.checked_add(connection.config().get_close_timeout());
+            // A write may have ended it.
+            Box::new(PendingClose { event: connection.poll_event(now), deadline })
+        })
+    }
+
+    /// Ready once the stream may be dropped; what explains the end is pending by then. A stream with its own buffer,
+    /// such as TLS, flushes the last output first.
+    pub(super) fn poll_end(&mut self, connection: &mut Connection, now: Moment) -> Poll<()> {
+        let pending = self.pending_close(connection, now);
+        let (is_lost, deadline) = (is_lost(pending.event.as_ref()), pending.deadline);
+        let is_late = deadline.is_some_and(|deadline| deadline <= now);
+        if self.output == Output::Flushed || is_late || is_lost {
+            return Poll::Ready(());
+        }
+        clock::set(&mut self.timer, deadline);
+        let mut io = Context::from_waker(&self.waker);
+        if Pin::new(&mut self.timer).poll(&mut io).is_ready() {
+            self.waker.wake_by_ref();
+        }
+        Poll::Pending
     }
 
     /// Ends the connection at once, with a Close frame if that can be written without waiting. The end is the next
@@ -49,4 +90,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         self.end(by_reset);
         closed
     }
+}
+
+/// Whether the connection was cut off rather than closed: then there is no output worth waiting for.
+fn is_lost(event: Option<&Event<'_>>) -> bool {
+    let Some(Event::Closed(closed)) = event else { return false };
+    matches!(
+        closed.error,
+        Some(Error::Timeout(_) | Error::Io(_) | Error::Aborted | Error::Stopped | Error::Eof)
+    )
 }

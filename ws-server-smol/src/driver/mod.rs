@@ -38,7 +38,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 use ws_host::token::TokenRule;
 use ws_proto::Moment;
-use ws_proto::{Connection, Error, Event, Fragment, IoAction, SendError, State};
+use ws_proto::{Connection, Event, Fragment, IoAction, SendError, State};
 
 /// How long the task that waits for events has to handle a deadline before the task that only waits for output does.
 const DRIVER_GRACE: Duration = Duration::from_millis(20);
@@ -178,7 +178,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             let mut progressed = write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
             match connection.poll_io() {
                 IoAction::Drop | IoAction::Reset => {
-                    let event = ready!(self.poll_pending_close(&mut connection, now));
+                    if self.poll_end(&mut connection, now).is_pending() {
+                        self.slice.end();
+                        return Poll::Pending;
+                    }
+                    let event = self.pending_close.take().and_then(|pending| pending.event);
                     let by_reset = connection.poll_io() == IoAction::Reset;
                     drop(connection);
                     self.end(by_reset);
@@ -255,8 +259,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             let mut io = Context::from_waker(&self.waker);
             write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
             self.notify_room(&connection);
-            if connection.state() == State::Closed || shared.has_write_failed() {
+            let is_closed = connection.state() == State::Closed;
+            if is_closed || shared.has_write_failed() {
                 shared.wakers.wake_driver();
+                if is_closed {
+                    ready!(self.poll_end(&mut connection, now));
+                }
                 return Poll::Ready(Err(SendError::NotOpen));
             }
             if paused && !connection.is_paused() {
@@ -264,7 +272,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 shared.wakers.wake_driver();
             }
             if done(&mut connection, self.output) {
-                return Poll::Ready(Ok(()));
+                // Whatever failed it may have dropped output that was not written.
+                return Poll::Ready(if connection.has_failed() { Err(SendError::NotOpen) } else { Ok(()) });
             }
             if !self.poll_deadline(&mut connection, now) {
                 self.read_after_deadline = false;
@@ -395,32 +404,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         deadline <= now || Pin::new(&mut self.timer).poll(&mut io).is_ready()
     }
 
-    /// Returns what explains the end, if not reported yet, once the stream may be dropped. A stream with its own buffer,
-    /// such as TLS, flushes the last output first.
-    fn poll_pending_close(
-        &mut self,
-        connection: &mut Connection,
-        now: Moment,
-    ) -> Poll<Option<Event<'static>>> {
-        let pending = self.pending_close.take().unwrap_or_else(|| {
-            let deadline = now.checked_add(connection.config().get_close_timeout());
-            // A write may have ended it.
-            Box::new(PendingClose { event: connection.poll_event(now), deadline })
-        });
-        let is_late = pending.deadline.is_some_and(|deadline| deadline <= now);
-        if self.output == Output::Flushed || is_late || is_lost(pending.event.as_ref()) {
-            return Poll::Ready(pending.event);
-        }
-        clock::set(&mut self.timer, pending.deadline);
-        let mut io = Context::from_waker(&self.waker);
-        if Pin::new(&mut self.timer).poll(&mut io).is_ready() {
-            self.waker.wake_by_ref();
-        }
-        self.pending_close = Some(pending);
-        self.slice.end();
-        Poll::Pending
-    }
-
     fn notify_room(&self, connection: &Connection) {
         if !connection.is_congested() {
             self.shared.wakers.wake_room();
@@ -435,13 +418,4 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 /// Returns the next event, except for the end, which waits for the stream.
 fn next_before_close(connection: &mut Connection, now: Moment) -> Option<Event<'static>> {
     if connection.state() == State::Closed { None } else { connection.poll_event(now) }
-}
-
-/// Whether the connection was cut off rather than closed: then there is no output worth waiting for.
-fn is_lost(event: Option<&Event<'_>>) -> bool {
-    let Some(Event::Closed(closed)) = event else { return false };
-    matches!(
-        closed.error,
-        Some(Error::Timeout(_) | Error::Io(_) | Error::Aborted | Error::Stopped | Error::Eof)
-    )
 }

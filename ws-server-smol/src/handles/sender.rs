@@ -55,8 +55,8 @@ impl Sender {
     ///
     /// # Errors
     /// As [`try_send`](Self::try_send), except that it waits for room; and [`SendError::NotPolled`] if there is no room
-    /// within [`Config::output_timeout`](crate::Config::output_timeout), and no task polls the WebSocket. Nothing is
-    /// queued then.
+    /// within [`Config::output_timeout`](crate::Config::output_timeout), and no task polls the WebSocket: its peer has
+    /// stopped reading, or, over other streams, nothing writes. Nothing is queued then.
     pub async fn send<'m>(&self, outgoing: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
         // Each attempt may move it.
         let outgoing = outgoing.into().into_owned();

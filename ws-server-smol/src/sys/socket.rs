@@ -10,6 +10,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
+#[cfg(windows)]
+use std::os::windows::io::{AsSocket, BorrowedSocket};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -156,8 +158,10 @@ impl SocketHandle {
 
     /// Lets the system detect a vanished peer if no traffic would reveal it.
     pub(crate) fn probe(&self) {
-        if let Stream::Tcp(stream) = &self.stream {
-            probe(stream.get_ref());
+        match &self.stream {
+            Stream::Tcp(stream) => probe(stream.get_ref()),
+            #[cfg(unix)]
+            Stream::Unix(_) => {}
         }
     }
 }
@@ -190,6 +194,14 @@ impl From<Async<UnixStream>> for Socket {
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         with!(self.handle.stream, stream => stream.get_ref().as_fd())
+    }
+}
+
+/// For socket options, with `socket2::SockRef`, say.
+#[cfg(windows)]
+impl AsSocket for Socket {
+    fn as_socket(&self) -> BorrowedSocket<'_> {
+        with!(self.handle.stream, stream => stream.get_ref().as_socket())
     }
 }
 

@@ -52,7 +52,7 @@ fn row_21_a_client_reconnects_as_the_same_object_at_once_or_by_policy() {
         assert!(client.next_connection().await.is_none(), "it is idle");
         let second = client.connect().await.unwrap().id();
         let third = client.connect().await.unwrap().id();
-        assert!(client.closed().is_none() && first != second && second != third);
+        assert!(client.closed().unwrap().clean && first != second && second != third);
         until(|| server.count() == 1).await;
 
         // By policy, when the server stops: each wait doubles, up to the longest, with random jitter.

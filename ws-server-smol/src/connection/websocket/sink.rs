@@ -8,7 +8,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use futures_sink::Sink;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use ws_proto::{CloseCode, Message, SendError, State};
+use ws_proto::{CloseCode, Closed, Message, SendError, State};
 
 /// As [`WebSocket::next`], with the error type of the sink. `ws.split()` and `stream.forward(sink)` come from
 /// `futures-util = { version = "0.3", features = ["sink"] }`.
@@ -26,8 +26,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
 /// with 1000 is written. Closing takes nothing from the reading half, which still gets remaining messages and the end.
 /// `feed`, `split` and the like come from `futures-util = { version = "0.3", features = ["sink"] }`.
 ///
-/// One message sent after a normal end is dropped silently. `split` and `forward` hold one in transit from the stream
-/// to the sink, and a peer that closes right after it expects no answer. The next one is an error.
+/// After a normal end (`None` of [`next`](WebSocket::next)) everything was written, and flushing and closing succeed;
+/// [`WebSocket::flush`] is an error after any end. One message sent after a normal end is dropped silently: `split` and
+/// `forward` hold one in transit from the stream to the sink, and a peer that closes right after it expects no answer.
+/// The next one is an error.
+///
+/// After any other end, and where output was lost, every call is an error: [`WebSocketError::Closed`] once the end is
+/// known. Until then, and for a message behind our own Close, it is [`SendError::NotOpen`].
+///
+/// # Relays
+/// Two `forward`s relay between two WebSockets, without close codes. When one side ends normally, whatever its code,
+/// the other is closed with 1000, behind everything that was relayed. When it ends otherwise, `forward` returns that error
+/// and closes nothing: once dropped, the other side closes with 1001, if that is possible without waiting, and loses what
+/// is queued for it. `try_join` drops both at the first error, which is also the second message for a side that has left.
+/// [`couple`](crate::couple) carries codes and reasons, and always writes what is queued first.
 ///
 /// While a message in fragments is unfinished, messages wait behind it; once more than the high mark does, the next one
 /// is [`SendError::Full`].
@@ -38,41 +50,69 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message<'static>> for WebSocket<S> 
         let this = self.get_mut();
         match ready!(this.driver.poll_room(cx)) {
             Err(SendError::NotOpen) if this.is_late() => Poll::Ready(Ok(())),
-            result => Poll::Ready(result.map_err(Into::into)),
+            result => Poll::Ready(result.map_err(|error| this.explain(error))),
         }
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message<'static>) -> Result<(), WebSocketError> {
         let this = self.get_mut();
         match sender::queue_past_cap(&this.driver.shared, message) {
-            Err(SendError::NotOpen) if this.is_late() => this.knows_end = true,
-            result => result?,
+            Err(SendError::NotOpen) if this.is_late() => {
+                this.knows_end = true;
+                Ok(())
+            }
+            result => result.map_err(|error| this.explain(error)),
         }
-        Ok(())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
-        self.get_mut().driver.poll_flush(cx).map_err(Into::into)
+        self.get_mut().poll_written(cx)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
         let this = self.get_mut();
         // It may be closing already.
         let _ = this.start_close(CloseCode::NORMAL, "");
-        let flushed = ready!(this.driver.poll_flush(cx));
-        Poll::Ready(flushed.or(Ok(())))
+        this.poll_written(cx)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Whether a message may have been in transit from the stream to the sink when the WebSocket ended normally. There
     /// is at most one: the next is an error.
-    fn is_late(&self) -> bool {
-        let in_order = match &self.closed {
+    fn is_late(&mut self) -> bool {
+        let in_order = match self.end() {
             Some(closed) => is_ordinary(closed),
-            None => self.state() != State::Open,
+            None => {
+                let mut connection = self.driver.shared.connection();
+                connection.state() == State::Closing && !connection.has_failed()
+            }
         };
         in_order && !self.knows_end
+    }
+
+    /// Ready when all output is written, which it was if the end is a normal one.
+    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
+        match ready!(self.driver.poll_flush(cx)) {
+            Err(SendError::NotOpen) if self.end().is_some_and(is_ordinary) => Poll::Ready(Ok(())),
+            result => Poll::Ready(result.map_err(|error| self.explain(error))),
+        }
+    }
+
+    /// What explains the end, whether or not the reading half has seen it.
+    fn end(&mut self) -> Option<&Closed> {
+        match &self.closed {
+            Some(closed) => Some(closed),
+            None => self.driver.unreported_end(),
+        }
+    }
+
+    /// The error of the sink: the end, if that is why it accepts nothing.
+    fn explain(&mut self, error: SendError) -> WebSocketError {
+        match self.end() {
+            Some(closed) if error == SendError::NotOpen => WebSocketError::Closed(Box::new(closed.clone())),
+            _ => error.into(),
+        }
     }
 
     /// Whether the sink has accepted a message past the cap, so that another send would fail.
