@@ -8,7 +8,8 @@ use ws_kit::frames::*;
 use ws_kit::pair::Pair;
 use ws_kit::pipes::{App, World};
 use ws_proto::{
-    CloseCode, Closed, Config, Error, Event, Frame, Heartbeat, Opcode, ProtocolError, Role, State, Timeout,
+    CloseCode, Closed, Config, Connection, Error, Event, Frame, Heartbeat, Opcode, ProtocolError, Role,
+    State, Timeout,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -184,6 +185,68 @@ fn the_allowance_of_frames_grows_with_the_time_up_to_a_minute() {
     {
         assert_eq!(flood(seconds), allowed, "after {seconds} s");
     }
+}
+
+/// A connection of this age with this limit, and frames of one kind that carry nothing.
+fn at_age(seconds: u32, limit: u32, first: u8) -> (Connection, impl FnMut(&mut Connection, u32)) {
+    let (mut server, birth) =
+        open(Role::Server, Config::server().heartbeat(Heartbeat::off()).frame_rate(Some(limit)));
+    let now = birth + SECOND * seconds;
+    feed(&mut server, now, &frame(true, TEXT, b"a message, unfinished"));
+    let once = frame(true, first, b"");
+    let send = move |server: &mut Connection, count: u32| {
+        for part in 0..=count / 1000 {
+            feed(server, now, &once.repeat(1000.min(count - part * 1000) as usize));
+        }
+    };
+    (server, send)
+}
+
+#[test]
+fn the_limit_holds_in_a_second_and_with_a_minute_of_allowance_for_every_rate() {
+    for first in [FIN | PONG, CONTINUATION] {
+        for limit in [0, 1, 1_000, 1_092, 1_093, 10_000, 65_534] {
+            for (age, seconds) in [(0, 1), (3600, 60)] {
+                let (mut server, mut send) = at_age(age, limit, first);
+                send(&mut server, limit * seconds);
+                assert_eq!(server.state(), State::Open, "{limit} a second for {seconds} s are allowed");
+                send(&mut server, 1);
+                assert_eq!(server.state(), State::Closing, "{limit} a second for {seconds} s are all");
+            }
+        }
+        for limit in [65_535, 65_536, u32::MAX] {
+            let (mut server, mut send) = at_age(0, limit, first);
+            send(&mut server, 200_000);
+            assert_eq!(server.state(), State::Open, "{limit} is no limit");
+        }
+    }
+}
+
+#[test]
+fn seconds_that_a_burst_has_used_are_not_saved() {
+    for limit in [1, 1_000, 1_093, 65_534] {
+        let (mut server, birth) = open(Role::Server, Config::server().frame_rate(Some(limit)));
+        let pongs = |count: u32| frame(true, FIN | PONG, b"").repeat(count as usize);
+        // Of three seconds it uses two and a frame: all three.
+        feed(&mut server, birth + 2 * SECOND, &pongs(2 * limit));
+        feed(&mut server, birth + 2 * SECOND, &pongs(1));
+        let later = birth + 4 * SECOND;
+        feed(&mut server, later, &pongs(2 * limit));
+        assert_eq!(server.state(), State::Open, "{limit} a second, for the fourth and the fifth");
+        feed(&mut server, later, &pongs(1));
+        assert_eq!(server.state(), State::Closing, "{limit} a second");
+    }
+}
+
+#[test]
+fn pings_use_no_allowance_of_empty_fragments() {
+    let (mut server, mut pongs) = at_age(59, 1_000, FIN | PONG);
+    let (_, mut fragments) = at_age(59, 1_000, CONTINUATION);
+    pongs(&mut server, 60_000);
+    fragments(&mut server, 60_000);
+    assert_eq!(server.state(), State::Open);
+    fragments(&mut server, 1);
+    assert_eq!(server.state(), State::Closing);
 }
 
 #[test]

@@ -155,7 +155,7 @@ settings! {
     ///
     /// - Pings and Pongs together, and empty frames inside a message: over the limit the connection fails with 1008. The
     ///   first and the last frame of a message with content may be empty and do not count. Up to a minute of unused
-    ///   allowance is kept: after a stall, what it held back arrives at once.
+    ///   allowance is kept for each, so up to 60 times the limit may arrive at once: what a stall held back.
     /// - Empty messages, in one frame or several: over the limit the peer is not read until the next second begins, and
     ///   nothing is lost. One passes each second even if the limit is 0.
     ///
@@ -163,7 +163,8 @@ settings! {
     frame_rate, get_frame_rate: per_second: Option<u32>;
 
     /// Limits the messages a second from one peer, fragments included; over it the peer is not read until the next
-    /// second begins, and nothing is lost. `None` is no limit, and costs nothing. None.
+    /// second begins, and nothing is lost. One passes each second even if the limit is 0. `None` is no limit, and costs
+    /// nothing; 65,535 is no limit either. None.
     message_rate, get_message_rate: per_second: Option<u16>;
 
     /// Limits the bytes to read and discard while a connection drains. 16 MiB.

@@ -153,7 +153,7 @@ impl Connection {
 
     /// When the peer is due a sign of life because its Pings wait unread: a one-way Pong (§5.5.3).
     fn unread_due(&self) -> Option<Moment> {
-        let is_mute = self.config.heartbeat.kind == HeartbeatKind::Ping && !self.backpressure.stalled;
+        let is_mute = self.config.heartbeat.kind == HeartbeatKind::Ping && !self.is_stalled();
         self.config.heartbeat.idle.filter(|_| is_mute && self.input.held.has(Held::ANY))?;
         Some(self.beat + WHILE_UNREAD)
     }
@@ -173,7 +173,7 @@ impl Connection {
                 Some((self.last_received + interval).min(at_latest))
             }
             // Pending output already proves that we are alive.
-            HeartbeatKind::Pong => (!self.backpressure.stalled).then(|| self.beat + interval),
+            HeartbeatKind::Pong => (!self.is_stalled()).then(|| self.beat + interval),
         }
     }
 
