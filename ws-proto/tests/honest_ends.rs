@@ -8,8 +8,8 @@ use ws_kit::frames::*;
 use ws_kit::pair::Pair;
 use ws_kit::pipes::{App, World};
 use ws_proto::{
-    CloseCode, Closed, Config, Connection, Error, Event, Frame, Heartbeat, Opcode, ProtocolError, Role,
-    State, Timeout,
+    CloseCode, Closed, Config, Connection, Error, Event, Frame, Heartbeat, Moment, Opcode, ProtocolError,
+    Role, State, Timeout,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ fn ended(world: &World<'_>) -> bool {
     world.client.closed.is_some() && world.server.closed.is_some()
 }
 
-// --- close_timeout
+// --- close_timeout, and output_timeout while output is pending
 
 /// A server sends so many bytes and closes; the client reads at this rate. Returns the bytes that arrived, and the
 /// server's report.
@@ -82,7 +82,123 @@ fn a_closing_reader_below_the_minimum_rate_is_cut_off() {
     assert!(matches!(server.error, Some(Error::Timeout(Timeout::Close))), "{server}");
     assert_eq!(server.sent, None, "our Close was never written");
     // The pipe took 64 KiB in the first period.
-    assert_eq!(server.age.as_secs(), 10);
+    assert_eq!(server.age.as_secs(), 60);
+}
+
+#[test]
+fn a_reader_whose_kernel_shows_progress_in_steps_receives_everything_before_the_close() {
+    for rate in [8_000, 10_000] {
+        // The kernel is full from the fourth on, and the next step is more or less near.
+        for seconds_before_the_close in [0, 1, 10, 40, 45, 50, 55] {
+            let tally = Tally::default();
+            let mut world = World::open(Config::client(), Config::server(), [tally.app(), idle()]);
+            (world.client.rate, world.client.capacity, world.client.step) = (Some(rate), 400_000, 200_000);
+            for _ in 0..20 {
+                world.server.connection.send(vec![7; 100 * KIB]).unwrap();
+            }
+            world.run_until(SECOND * seconds_before_the_close, |_| false);
+            world.server.connection.close(world.now, CloseCode::NORMAL, "bye").unwrap();
+            assert!(world.run_until(3600 * SECOND, |world| world.client.closed.is_some()));
+            let client = world.client.closed.take().unwrap();
+            let server = world.server.closed.take().unwrap();
+            assert!(client.clean && client.reason == "bye", "{rate} bytes a second: {client}");
+            assert_eq!(server.sent, Some(CloseCode::NORMAL), "{server}");
+            drop(world);
+            assert_eq!(tally.bytes.get(), 20 * 100 * KIB);
+        }
+    }
+}
+
+/// A server that has sent more than the socket takes.
+fn stalled(config: Config) -> (Connection, Moment) {
+    let (mut server, now) = open(Role::Server, config.heartbeat(Heartbeat::off()));
+    server.send(vec![0; MIB]).unwrap();
+    server.handle_written(now, 1000);
+    (server, now)
+}
+
+/// Asserts that the closing server ends at this time and no earlier, because the peer takes too little.
+fn assert_cut_off_at(server: &mut Connection, at: Moment) {
+    let before = at - Duration::from_millis(1);
+    server.handle_timeout(before);
+    assert_eq!(server.state(), State::Closing, "before {at:?}: {server:?}");
+    server.handle_timeout(at);
+    assert_eq!((server.state(), server.poll_timeout()), (State::Closed, None));
+    let Some(Event::Closed(closed)) = poll(server, at).pop() else { panic!("no end") };
+    assert!(matches!(closed.error, Some(Error::Timeout(Timeout::Close))), "{closed}");
+    assert_eq!(closed.sent, None);
+}
+
+#[test]
+fn a_closing_peer_that_takes_nothing_is_cut_off_as_late_as_before_the_close_but_not_at_once() {
+    // Before the close, it took the last byte this many seconds ago.
+    for (silent, rest) in [(0, 30), (10, 20), (24, 6), (25, 5), (29, 5)] {
+        let (mut server, now) = stalled(Config::server());
+        let at = now + silent * SECOND;
+        server.close(at, CloseCode::NORMAL, "").unwrap();
+        server.handle_written(at, 0);
+        assert_cut_off_at(&mut server, at + rest * SECOND);
+    }
+    for (close, output, rest) in [(5, 5, 5), (5, 3, 5), (60, 30, 60), (0, 30, 30), (5, 0, 5)] {
+        let config = Config::server().close_timeout(close * SECOND).output_timeout(output * SECOND);
+        let (mut server, now) = stalled(config);
+        server.close(now, CloseCode::NORMAL, "").unwrap();
+        assert_cut_off_at(&mut server, now + rest * SECOND);
+    }
+}
+
+#[test]
+fn a_closing_peer_that_stops_reading_is_cut_off_one_timeout_after_the_last_byte_it_took() {
+    let (mut server, now) = stalled(Config::server());
+    server.close(now, CloseCode::NORMAL, "").unwrap();
+    server.handle_written(now + 7 * SECOND, 200_000);
+    server.handle_timeout(now + 30 * SECOND);
+    assert_cut_off_at(&mut server, now + 37 * SECOND);
+}
+
+#[test]
+fn a_closing_peer_must_take_the_minimum_rate_over_the_output_timeout() {
+    for (rate, enough) in [(1024, 30 * 1024), (0, 1), (1, 30)] {
+        for taken in [enough, enough - 1] {
+            let (mut server, now) = stalled(Config::server().min_output_rate(rate));
+            server.close(now, CloseCode::NORMAL, "").unwrap();
+            for round in 1..10 {
+                let at = now + round * 30 * SECOND;
+                server.handle_written(at - SECOND, if round < 9 { enough } else { taken });
+                server.handle_timeout(at);
+                let is_closing = taken == enough || round < 9;
+                assert_eq!(server.state() == State::Closing, is_closing, "{rate}: round {round}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_closing_peer_that_takes_nothing_may_finish_its_frame_at_the_minimum_rate() {
+    // As a program does that writes a long message before it reads.
+    for (bytes, state) in [(30 * KIB, State::Closing), (30 * KIB - 1, State::Closed)] {
+        let (mut server, now) = stalled(Config::server());
+        server.close(now, CloseCode::NORMAL, "").unwrap();
+        server.handle_written(now, 0);
+        feed(&mut server, now, &header(true, FIN | BINARY, MIB as u64));
+        server.handle_timeout(now);
+        let received = server.bytes_received();
+        feed(&mut server, now + SECOND, &vec![0; bytes - received as usize]);
+        server.handle_timeout(now + 30 * SECOND);
+        assert_eq!(server.state(), state, "{bytes} bytes");
+    }
+}
+
+#[test]
+fn the_answer_to_a_close_has_the_close_timeout_once_the_close_is_written() {
+    let (mut server, now) = stalled(Config::server());
+    server.close(now, CloseCode::NORMAL, "").unwrap();
+    let written = now + 29 * SECOND;
+    take_output(&mut server, written);
+    assert_eq!(server.poll_timeout(), Some(written + 5 * SECOND));
+    server.handle_timeout(written + 5 * SECOND);
+    let Some(Event::Closed(closed)) = poll(&mut server, written).pop() else { panic!("no end") };
+    assert_eq!(closed.sent, Some(CloseCode::NORMAL));
 }
 
 #[test]
