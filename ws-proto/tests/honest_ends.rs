@@ -174,19 +174,44 @@ fn a_closing_peer_must_take_the_minimum_rate_over_the_output_timeout() {
 }
 
 #[test]
-fn a_closing_peer_that_takes_nothing_may_finish_its_frame_at_the_minimum_rate() {
-    // As a program does that writes a long message before it reads.
-    for (bytes, state) in [(30 * KIB, State::Closing), (30 * KIB - 1, State::Closed)] {
+fn a_closing_peer_inside_a_frame_must_still_take_pending_output() {
+    for (taken, state) in [(30 * KIB, State::Closing), (30 * KIB - 1, State::Closed)] {
         let (mut server, now) = stalled(Config::server());
         server.close(now, CloseCode::NORMAL, "").unwrap();
-        server.handle_written(now, 0);
         feed(&mut server, now, &header(true, FIN | BINARY, MIB as u64));
-        server.handle_timeout(now);
-        let received = server.bytes_received();
-        feed(&mut server, now + SECOND, &vec![0; bytes - received as usize]);
+        server.handle_written(now + SECOND, taken);
+        feed(&mut server, now + SECOND, &[0; 100 * KIB]);
         server.handle_timeout(now + 30 * SECOND);
-        assert_eq!(server.state(), state, "{bytes} bytes");
+        assert_eq!(server.state(), state, "it has taken {taken} bytes");
     }
+}
+
+#[test]
+fn a_close_lasts_no_longer_than_its_output_and_one_frame_at_the_minimum_rate() {
+    // The slowest peer: it takes MIB bytes at 1 KiB a second, and then sends as much.
+    let (mut server, now) = stalled(Config::server());
+    server.close(now, CloseCode::NORMAL, "").unwrap();
+    let (mut at, step) = (now, |bytes: usize| SECOND * (bytes / KIB) as u32);
+    let frame = frame(true, FIN | BINARY, &vec![0; MIB]);
+    while server.queued() > 0 {
+        at += step(30 * KIB);
+        let taken = server.queued().min(30 * KIB);
+        server.handle_written(at, taken);
+        // Frames meanwhile buy no time.
+        feed(&mut server, at, &frame);
+        server.handle_timeout(at);
+        assert_eq!(server.state(), State::Closing);
+    }
+    assert!(at - now <= step(MIB + 30 * KIB + KIB), "{:?}", at - now);
+    let begin = at;
+    feed(&mut server, at, &frame[..20]);
+    let mut rest = frame[20..].chunks(5 * KIB);
+    while server.state() == State::Closing {
+        at += 5 * SECOND;
+        feed(&mut server, at, rest.next().unwrap_or_default());
+        server.handle_timeout(at);
+    }
+    assert!(rest.next().is_none() && at - begin <= step(MIB) + 10 * SECOND, "{:?}", at - begin);
 }
 
 #[test]

@@ -269,12 +269,11 @@ impl Connection {
     }
 
     /// Starts another period of an orderly end for a peer that makes progress: it takes our output, of which the Close is
-    /// the last, or is inside a frame, which its Close must follow (§5.4).
+    /// the last; once the Close is written, it is inside a frame, which its own Close must follow (§5.4).
     fn extend_ending(&mut self, now: Moment) -> bool {
+        let enough = bytes_in(self.ending_time(), self.config.min_output_rate).max(1);
         let next = self.period(now);
         let (is_pending, missing) = (!self.outbox.is_empty(), self.decoder.remaining);
-        let longest = self.ending_time();
-        let min_rate = self.config.min_output_rate;
         let period = match &mut self.stage {
             Stage::Closing(closing) if !closing.is_broken => &mut closing.period,
             Stage::Draining(draining) if draining.is_orderly() => match &mut draining.period {
@@ -283,11 +282,13 @@ impl Connection {
             },
             _ => return false,
         };
-        let enough = bytes_in(longest.min(now - period.since), min_rate).max(1);
         let is_enough = |bytes: u64| u128::from(bytes) >= enough;
-        if is_pending && is_enough(next.sent - period.sent) {
-            *period = next;
-            return true;
+        if is_pending {
+            let takes_output = is_enough(next.sent - period.sent);
+            if takes_output {
+                *period = next;
+            }
+            return takes_output;
         }
         let received = next.received - period.received;
         let is_same_frame = period.missing.is_none_or(|before| before.checked_sub(missing) == Some(received));

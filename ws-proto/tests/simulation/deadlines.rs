@@ -71,7 +71,11 @@ impl End {
                 // A peer that makes progress has its time from then on, and the rest of the current period.
                 let enough = close.as_millis() * u128::from(config.get_min_output_rate()) / 1000;
                 let is_inside_frame = u128::from(self.oracle.received() - used) >= enough.max(1);
-                let progress = if is_inside_frame { self.wrote.max(self.received) } else { self.wrote };
+                let progress = if is_inside_frame && self.blocked.is_none() {
+                    self.wrote.max(self.received)
+                } else {
+                    self.wrote
+                };
                 let timeout = match self.blocked {
                     Some(_) => close.max(config.get_output_timeout()),
                     None => close,
