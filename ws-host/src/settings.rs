@@ -71,7 +71,8 @@ macro_rules! connection_settings {
             /// 10 s.
             handshake_timeout(time: core::time::Duration);
 
-            /// Sets how long the peer may take to answer our Close: [`Config::close_timeout`](ws_proto::Config::close_timeout). 5 s.
+            /// Sets how long the peer may take to answer our Close, once that is written:
+            /// [`Config::close_timeout`](ws_proto::Config::close_timeout) also says how long a slow peer may hold a close. 5 s.
             close_timeout(time: core::time::Duration);
 
             /// Sets how long output may wait while the peer reads too little of it:

@@ -219,6 +219,10 @@ impl Connections {
 
     /// Begins the closing handshake. `Closed` follows when it is done or has timed out.
     ///
+    /// A peer that takes pending output slowly may hold it for hours:
+    /// [`Config::close_timeout`](ws_proto::Config::close_timeout). For a deadline of your own,
+    /// [`terminate`](Self::terminate) the connection in a timer: [`after`](Self::after).
+    ///
     /// # Errors
     /// [`SendError::NotOpen`], [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`].
     pub fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) -> Result<(), SendError> {

@@ -65,7 +65,8 @@ impl Server {
         self.sender(id).ok_or(SendError::NotOpen)?.try_send(outgoing)
     }
 
-    /// Begins the closing handshake with a client.
+    /// Begins the closing handshake with a client. How long a slow client may hold it:
+    /// [`Config::close_timeout`](ws_proto::Config::close_timeout); [`terminate`](Self::terminate) ends it earlier.
     ///
     /// # Errors
     /// As [`Sender::close`]; also [`SendError::NotOpen`] if there is no such client.
