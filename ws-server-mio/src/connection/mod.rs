@@ -122,10 +122,9 @@ impl Connections {
         &mut self,
         id: ConnectionId,
         request: impl Into<Request>,
-        mut response: http::Response<Bytes>,
+        response: http::Response<Bytes>,
     ) -> Result<(), RespondError> {
         let request = request.into();
-        self.set_token_cookie(id, &request, &mut response);
         self.answer(id, |connection, now| connection.respond(now, request, response))?;
         self.count_answer(id.slot);
         Ok(())
@@ -143,11 +142,10 @@ impl Connections {
         &mut self,
         id: ConnectionId,
         request: impl Into<Request>,
-        mut head: http::Response<()>,
+        head: http::Response<()>,
         length: Option<u64>,
     ) -> Result<ResponseBody, RespondError> {
         let request = request.into();
-        self.set_token_cookie(id, &request, &mut head);
         let body = self
             .answer(id, |connection, now| connection.http().respond_streaming(now, request, head, length))?;
         self.count_answer(id.slot);

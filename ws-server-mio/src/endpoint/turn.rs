@@ -97,11 +97,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             return;
         }
         match event {
-            Event::Request(..) | Event::Upgrade(..) => match self.connections.require_token(id, event) {
-                Some(Event::Request(_, request)) => self.dispatch_request(id, request),
-                Some(Event::Upgrade(_, upgrade)) => self.dispatch_upgrade(id, upgrade),
-                _ => self.check_clock(),
-            },
+            Event::Request(_, request) => self.dispatch_request(id, request),
+            Event::Upgrade(_, upgrade) => self.dispatch_upgrade(id, upgrade),
             event if coupled => self.dispatch_coupled(id, event),
             event @ Event::Closed(..) => self.dispatch_closed(id, event),
             event => self.emit(event),
