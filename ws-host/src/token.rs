@@ -55,7 +55,8 @@ impl fmt::Debug for Token {
 }
 
 /// Authenticates requests by a token: in the query parameter `token`, in a cookie, or as `Authorization: Bearer`
-/// (RFC 6750 §2.1) for programs.
+/// (RFC 6750 §2.1) for programs. Servers have it from
+/// [`ServerConfig::require_token`](crate::server::ServerConfig::require_token).
 #[derive(Clone, Debug)]
 pub struct TokenRule {
     token: Token,
@@ -64,7 +65,7 @@ pub struct TokenRule {
 
 /// Where a request carries the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenSource {
+enum TokenSource {
     /// Only in its query: the answer carries [`TokenRule::set_cookie`].
     Query,
     /// In a cookie or in its `Authorization`.
@@ -87,7 +88,7 @@ impl TokenRule {
 
     /// Looks for the token in a request; `None` when it is missing. Cookies with other names or bytes do not hide it: a
     /// page on another port of this host can set them, and must not lock out the bearer.
-    pub fn find(&self, query: Option<&str>, headers: &HeaderMap) -> Option<TokenSource> {
+    fn find(&self, query: Option<&str>, headers: &HeaderMap) -> Option<TokenSource> {
         let own = self.cookie.as_bytes();
         let mut cookies = cookies(headers).filter(|(name, _)| *name == own);
         if cookies.any(|(_, value)| self.token.matches(value)) || self.is_bearer(headers) {
@@ -115,7 +116,7 @@ impl TokenRule {
 
     /// The value of the `Set-Cookie` that makes a browser send the token from then on. Scripts cannot read the cookie,
     /// and cross-site requests do not carry it.
-    pub fn set_cookie(&self) -> String {
+    pub(crate) fn set_cookie(&self) -> String {
         format!("{}={}; Path=/; HttpOnly; SameSite=Strict", self.cookie, self.token.as_str())
     }
 }
