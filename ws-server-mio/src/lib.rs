@@ -140,6 +140,7 @@
 
 mod after;
 mod alarms;
+mod all;
 mod broadcast;
 mod client;
 mod connection;
@@ -157,6 +158,7 @@ pub mod sys;
 mod topics;
 
 pub use alarms::{Timer, TooManyTimers};
+pub use all::All;
 pub use client::handle::ClientHandle;
 pub use connection::Connections;
 pub use connection::couple::{CoupleError, Leg};
