@@ -167,6 +167,14 @@ settings! {
 
     /// Limits the messages a second from one peer, fragments included; over it the peer is not read until the next
     /// second begins, and nothing is lost. `None` is no limit, and costs nothing. None.
+    ///
+    /// ```
+    /// use ws_proto::Config;
+    ///
+    /// assert_eq!(Config::server().get_message_rate(), None);
+    /// let config = Config::server().message_rate(Some(100));
+    /// assert_eq!(config.get_message_rate(), Some(100));
+    /// ```
     message_rate, get_message_rate: per_second: Option<u16>;
 
     /// Limits the bytes to read and discard while a connection drains. 16 MiB.

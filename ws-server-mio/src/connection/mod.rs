@@ -23,7 +23,7 @@ use crate::connection::lists::Leftover;
 use crate::connection::paths::Paths;
 use crate::connection::pool::Pool;
 use crate::connection::readable::Readable;
-use crate::connection::slots::{Slots, flag};
+use crate::connection::slots::{Slots, flag, mark};
 use crate::connection::timers::Timers;
 use crate::event::Event;
 use crate::extension;
@@ -203,8 +203,7 @@ impl Connections {
     ) -> Result<Sent, SendError> {
         let outgoing = outgoing.into();
         let messages = u64::from(outgoing.ends_message());
-        self.with(id, |connection, _| connection.send(outgoing))
-            .inspect(|_| self.totals.messages_out += messages)
+        self.with(id, |connection, _| connection.send(outgoing)).inspect(|_| self.count_sent(id, messages))
     }
 
     /// Sends a Ping; its answer is [`Event::Pong`](crate::Event::Pong).
@@ -359,8 +358,8 @@ impl Connections {
 
 /// Counts.
 impl Connections {
-    /// What the endpoint has done since it began, all servers together. It visits every connection: call it once a
-    /// second rather than once a message.
+    /// What the servers have done since the endpoint began, all together; the endpoint's own clients do not count. It
+    /// visits every connection: call it once a second rather than once a message.
     ///
     /// ```
     /// # use ws_server_mio::Endpoint;
@@ -371,8 +370,8 @@ impl Connections {
     /// ```
     pub fn stats(&self) -> Stats {
         let mut stats = self.totals;
-        stats.open = self.slots.len();
-        for (_, live) in self.slots.iter() {
+        for (_, live) in self.slots.iter().filter(|(_, live)| !live.is_marked(mark::CLIENT)) {
+            stats.open += 1;
             stats.add_bytes(&live.connection);
         }
         stats
