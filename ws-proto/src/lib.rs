@@ -165,6 +165,7 @@ mod moment;
 mod outbox;
 
 pub use access::cors::Cors;
+pub use access::head_rule::{HeadRule, RequestHead};
 pub use access::transport::{ListenAddress, Transport};
 pub use access::{Access, InvalidAccess};
 pub use close_code::CloseCode;
@@ -178,7 +179,7 @@ pub use deflate::Deflate;
 pub use error::{Error, ProtocolError, RequestError, RespondError, ResponseError, SendError, Timeout};
 pub use event::{Closed, Event, Fragment, Initiator, Message, Pong};
 pub use frame::{Frame, Opcode};
-pub use handshake::{ClientRequest, HeadRule, InvalidRequest, Request, RequestHead, Upgrade};
+pub use handshake::{ClientRequest, InvalidRequest, Request, Upgrade};
 pub use http1::ResponseBody;
 pub use memory::Memory;
 pub use moment::{Clock, Moment};

@@ -5,11 +5,11 @@ pub(crate) mod wall_clock;
 
 use crate::access::Access;
 use crate::access::cors::Cors;
+use crate::access::head_rule::HeadRule;
 use crate::access::invalid::InvalidAccess;
 use crate::config::heartbeat::Heartbeat;
 use crate::config::wall_clock::WallClock;
 use crate::deflate::Deflate;
-use crate::handshake::HeadRule;
 use crate::memory::Memory;
 use alloc::sync::Arc;
 use core::time::Duration;

@@ -2,11 +2,12 @@
 //! a WebSocket (RFC 6455 §4.2.1).
 
 use crate::access::authority::Authority;
+use crate::access::head_rule::RequestHead;
 use crate::access::transport::Transport;
 use crate::config::Config;
 use crate::error::RequestError::{self, *};
 use crate::fields::{has_element, is_token, list, parse_length, single};
-use crate::handshake::{RequestHead, is_valid_key};
+use crate::handshake::is_valid_key;
 use ::http::header;
 use ::http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use core::fmt;

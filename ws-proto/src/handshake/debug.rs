@@ -1,7 +1,7 @@
 //! `{:?}` of requests shows no secrets, since more people may read logs than may log in. It omits the query of a
 //! target, which may have a token; fields with credentials hide their own values from the moment they are read.
 
-use super::{ClientRequest, Request, RequestHead, Upgrade};
+use super::{ClientRequest, Request, Upgrade};
 use ::http::Uri;
 use core::fmt;
 
@@ -33,18 +33,6 @@ impl fmt::Debug for Request {
             .field("version", &self.version())
             .field("headers", self.headers())
             .field("body", &format_args!("{} bytes", self.body().len()))
-            .finish()
-    }
-}
-
-/// Omits the query, credentials and cookies.
-impl fmt::Debug for RequestHead<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestHead")
-            .field("method", self.method())
-            .field("target", &Target::from(self.target))
-            .field("headers", self.headers())
-            .field("is_upgrade", &self.is_upgrade())
             .finish()
     }
 }

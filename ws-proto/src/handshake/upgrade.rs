@@ -1,8 +1,8 @@
 //! An opening handshake as a server receives it.
 
 use super::accept_key;
-use super::head_rule::RequestHead;
 use super::request::{Request, Token, path_and_query};
+use crate::access::head_rule::RequestHead;
 use crate::config::Config;
 use crate::deflate::{self, Deflate, Terms};
 use crate::error::RespondError;

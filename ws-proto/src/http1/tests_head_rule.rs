@@ -3,11 +3,11 @@
 use super::Incoming;
 use super::tests_cors::{DEV, EVIL, allowed, has_cors, named, of, preflight, readable, values};
 use super::tests_server::{GET, Rig, UPGRADE};
+use crate::access::head_rule::{HeadRule, RequestHead};
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::error::{Error, RequestError};
 use crate::event::Event;
-use crate::handshake::{HeadRule, RequestHead};
 use crate::moment::Moment;
 use ::http::{HeaderMap, HeaderValue, Response};
 use bytes::Bytes;
@@ -238,6 +238,6 @@ fn a_connection_without_permission_ends_at_once_and_an_admitted_one_idles() {
 fn debug_of_a_head_shows_no_query() {
     let request = ::http::Request::get("/page?token=geheim").header("x-key", "7").body(()).unwrap();
     let shown = format!("{:?}", RequestHead::new(&request, false));
-    assert!(shown.contains("\"/page\"?…") && shown.contains("x-key") && !shown.contains("geheim"), "{shown}");
+    assert!(shown.contains("\"/page\"") && shown.contains("x-key") && !shown.contains("geheim"), "{shown}");
     assert_eq!(RequestHead::new(&request, true).method(), ::http::Method::GET);
 }

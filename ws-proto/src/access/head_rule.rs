@@ -47,7 +47,7 @@ pub trait HeadRule: fmt::Debug + Send + Sync {
 #[derive(Clone, Copy)]
 pub struct RequestHead<'r> {
     method: &'r Method,
-    pub(super) target: &'r Uri,
+    target: &'r Uri,
     headers: &'r HeaderMap,
     is_upgrade: bool,
 }
@@ -82,5 +82,17 @@ impl<'r> RequestHead<'r> {
     /// Whether it is a valid opening handshake.
     pub fn is_upgrade(&self) -> bool {
         self.is_upgrade
+    }
+}
+
+/// Omits the query, credentials and cookies.
+impl fmt::Debug for RequestHead<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestHead")
+            .field("method", self.method)
+            .field("path", &self.path())
+            .field("headers", self.headers)
+            .field("is_upgrade", &self.is_upgrade)
+            .finish_non_exhaustive()
     }
 }
