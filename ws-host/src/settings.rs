@@ -51,11 +51,11 @@ macro_rules! connection_settings {
             /// [`Config::body_limit`](ws_proto::Config::body_limit). 1 MiB, client 16 KiB.
             body_limit(bytes: usize);
 
-            /// Limits the frames a second without content; `None` is no limit:
+            /// Limits the frames a second without content, as in `frame_rate(Some(1_000))`; `None` is no limit:
             /// [`Config::frame_rate`](ws_proto::Config::frame_rate). 1,000.
             frame_rate(per_second: Option<u32>);
 
-            /// Limits the messages a second; `None` is no limit:
+            /// Limits the messages a second, as in `message_rate(Some(100))`; `None` is no limit:
             /// [`Config::message_rate`](ws_proto::Config::message_rate). None.
             message_rate(per_second: Option<u16>);
 

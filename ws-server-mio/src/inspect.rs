@@ -3,6 +3,7 @@
 
 use crate::client::list::{Client, Notice, Phase};
 use crate::connection::Connections;
+use crate::connection::slots::mark;
 use crate::connection::timers::Timers;
 use crate::ids::{ClientId, ConnectionId};
 use mio::Token;
@@ -78,6 +79,8 @@ pub struct SlotView<'c> {
     pub server: usize,
     /// Its client, if it has one.
     pub client: Option<ClientId>,
+    /// It is, or was, a client's.
+    pub is_client: bool,
     /// The engine's part.
     pub connection: &'c mut Connection,
     /// It has leftover bytes.
@@ -112,6 +115,7 @@ pub fn each_slot(connections: &mut Connections, mut visit: impl FnMut(SlotView<'
             id: live.id(slot),
             server: usize::from(live.server),
             client: clients.of_slot(slot),
+            is_client: live.is_marked(mark::CLIENT),
             has_leftover: leftovers.contains_key(&slot),
             is_queued: readable.contains(slot),
             is_dirty: dirty.contains(&slot),

@@ -5,6 +5,7 @@ pub(crate) mod wall_clock;
 
 use crate::access::Access;
 use crate::access::cors::Cors;
+use crate::access::head_rule::HeadRule;
 use crate::access::invalid::InvalidAccess;
 use crate::config::heartbeat::Heartbeat;
 use crate::config::wall_clock::WallClock;
@@ -57,6 +58,7 @@ pub struct Config {
     pub(crate) report_all_closes: bool,
     pub(crate) access: Access,
     pub(crate) cors: Cors,
+    pub(crate) head_rule: Option<Arc<dyn HeadRule>>,
     pub(crate) wall_clock: Option<WallClock>,
 }
 
@@ -112,6 +114,7 @@ impl Config {
             report_all_closes: false,
             access: Access::default(),
             cors: Cors::default(),
+            head_rule: None,
             wall_clock: None,
         }
     }
@@ -165,6 +168,14 @@ settings! {
     /// Limits the messages a second from one peer, fragments included; over it the peer is not read until the next
     /// second begins, and nothing is lost. One passes each second even if the limit is 0. `None` is no limit, and costs
     /// nothing; 65,535 is no limit either. None.
+    ///
+    /// ```
+    /// use ws_proto::Config;
+    ///
+    /// assert_eq!(Config::server().get_message_rate(), None);
+    /// let config = Config::server().message_rate(Some(100));
+    /// assert_eq!(config.get_message_rate(), Some(100));
+    /// ```
     message_rate, get_message_rate: per_second: Option<u16>;
 
     /// Limits the bytes to read and discard while a connection drains. 16 MiB.
@@ -218,7 +229,8 @@ settings! {
 
     /// Sets whether a server reports [`Closed`](crate::Event::Closed) for every connection, including one that never
     /// sent a request (a port scanner, a browser that connects ahead of need) or whose request the engine rejected
-    /// itself: its text explains, for example, why a page gets 403. Such a connection has no other event. `false`.
+    /// itself: its text explains, for example, why a page gets 401, 403 or 404. Such a connection has no other event.
+    /// `false`.
     report_all_closes, get_report_all_closes: all: bool;
 }
 
@@ -320,6 +332,19 @@ impl Config {
     /// Which pages may read a server's answers across origins.
     pub fn get_cors(&self) -> &Cors {
         &self.cors
+    }
+
+    /// Sets a further rule of a server for the heads of requests, such as one for credentials: [`HeadRule`], which has an
+    /// example. None.
+    #[must_use]
+    pub fn head_rule(mut self, rule: Arc<dyn HeadRule>) -> Self {
+        self.head_rule = Some(rule);
+        self
+    }
+
+    /// The further rule of a server for the heads of requests.
+    pub fn get_head_rule(&self) -> Option<&Arc<dyn HeadRule>> {
+        self.head_rule.as_ref()
     }
 
     /// Provides the time of day for the `Date` of a server's responses (RFC 9110 §6.6.1). None, but servers of the

@@ -3,7 +3,7 @@
 use crate::client::list::{Attempt, Intent, Notice, Phase, Race};
 use crate::connection::Connections;
 use crate::connection::lists::{arm, mark_dirty, queue_read};
-use crate::connection::slots::{Slot, flag};
+use crate::connection::slots::{Slot, flag, mark};
 use crate::event::Event;
 use crate::ids::NO_SERVER;
 use crate::sys::Sys;
@@ -107,7 +107,8 @@ impl Connections {
         connection.shares().begin();
         race.slots.push(slot);
         let mut live = Slot::new(connection, self.sockets.keep(slot, socket), NO_SERVER);
-        live.set(flag::CLIENT | flag::CONNECTING);
+        live.set(flag::CONNECTING);
+        live.mark(mark::CLIENT);
         // It is writable only once connected.
         live.clear(flag::WRITABLE);
         arm(slot, &mut live, &mut self.timers);

@@ -189,6 +189,12 @@ impl Clients {
         }
     }
 
+    /// Whether any client, or a removed one, has a socket.
+    #[inline]
+    pub(crate) fn has_connections(&self) -> bool {
+        !self.by_slot.is_empty()
+    }
+
     pub(crate) fn get(&self, id: ClientId) -> Option<&Client> {
         self.list.get(id.index as usize)?.as_ref().filter(|client| client.generation == id.generation)
     }

@@ -23,7 +23,7 @@ use crate::connection::lists::Leftover;
 use crate::connection::paths::Paths;
 use crate::connection::pool::Pool;
 use crate::connection::readable::Readable;
-use crate::connection::slots::{Slots, flag};
+use crate::connection::slots::{Slots, flag, mark};
 use crate::connection::timers::Timers;
 use crate::event::Event;
 use crate::extension;
@@ -122,10 +122,9 @@ impl Connections {
         &mut self,
         id: ConnectionId,
         request: impl Into<Request>,
-        mut response: http::Response<Bytes>,
+        response: http::Response<Bytes>,
     ) -> Result<(), RespondError> {
         let request = request.into();
-        self.set_token_cookie(id, &request, &mut response);
         self.answer(id, |connection, now| connection.respond(now, request, response))?;
         self.count_answer(id.slot);
         Ok(())
@@ -143,11 +142,10 @@ impl Connections {
         &mut self,
         id: ConnectionId,
         request: impl Into<Request>,
-        mut head: http::Response<()>,
+        head: http::Response<()>,
         length: Option<u64>,
     ) -> Result<ResponseBody, RespondError> {
         let request = request.into();
-        self.set_token_cookie(id, &request, &mut head);
         let body = self
             .answer(id, |connection, now| connection.http().respond_streaming(now, request, head, length))?;
         self.count_answer(id.slot);
@@ -205,8 +203,7 @@ impl Connections {
     ) -> Result<Sent, SendError> {
         let outgoing = outgoing.into();
         let messages = u64::from(outgoing.ends_message());
-        self.with(id, |connection, _| connection.send(outgoing))
-            .inspect(|_| self.totals.messages_out += messages)
+        self.with(id, |connection, _| connection.send(outgoing)).inspect(|_| self.count_sent(id, messages))
     }
 
     /// Sends a Ping; its answer is [`Event::Pong`](crate::Event::Pong).
@@ -365,8 +362,8 @@ impl Connections {
 
 /// Counts.
 impl Connections {
-    /// What the endpoint has done since it began, all servers together. It visits every connection: call it once a
-    /// second rather than once a message.
+    /// What the servers have done since the endpoint began, all together; the endpoint's own clients do not count. It
+    /// visits every connection: call it once a second rather than once a message.
     ///
     /// ```
     /// # use ws_server_mio::Endpoint;
@@ -377,8 +374,8 @@ impl Connections {
     /// ```
     pub fn stats(&self) -> Stats {
         let mut stats = self.totals;
-        stats.open = self.slots.len();
-        for (_, live) in self.slots.iter() {
+        for (_, live) in self.slots.iter().filter(|(_, live)| !live.is_marked(mark::CLIENT)) {
+            stats.open += 1;
             stats.add_bytes(&live.connection);
         }
         stats

@@ -12,7 +12,7 @@ pub(crate) mod watch;
 use crate::client::resolver::Resolver;
 use crate::connection::Connections;
 use crate::connection::io::write;
-use crate::connection::slots::flag;
+use crate::connection::slots::{flag, mark};
 use crate::endpoint::options::{Budget, Clock, Options, WallClock};
 use crate::endpoint::poller::Waiting;
 use crate::endpoint::remote::{Job, Remote};
@@ -299,11 +299,9 @@ impl Drop for Endpoint {
         let now = self.clock.now();
         let Connections { slots, sockets, .. } = &mut self.connections;
         for (slot, live) in slots.iter_mut() {
-            let code = match live.has(flag::CLIENT) {
-                true => CloseCode::NORMAL,
-                false => CloseCode::GOING_AWAY,
-            };
-            if live.has(flag::WEBSOCKET | flag::CLIENT) && live.connection.close(now, code, "").is_ok() {
+            let is_client = live.is_marked(mark::CLIENT);
+            let code = if is_client { CloseCode::NORMAL } else { CloseCode::GOING_AWAY };
+            if (is_client || live.has(flag::WEBSOCKET)) && live.connection.close(now, code, "").is_ok() {
                 write(slot, live, sockets, now, usize::MAX);
             }
         }

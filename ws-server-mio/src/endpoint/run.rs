@@ -174,8 +174,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         while let Some(live) = self.connections.slots.at_mut(slot)
             && let Some(event) = live.connection.poll_event(self.connections.now)
         {
-            let (id, coupled) = (live.id(slot), live.is_marked(mark::COUPLED));
-            self.dispatch(id, event, coupled);
+            let (id, is_rare) = (live.id(slot), live.is_marked(mark::COUPLED | mark::CLIENT));
+            self.dispatch(id, event, is_rare);
             if self.over {
                 self.connections.mark_dirty(slot);
                 return;

@@ -14,6 +14,7 @@
 
 use crate::connection::Connections;
 use crate::connection::couple::Leg;
+use crate::connection::slots::mark;
 use crate::endpoint::options::{Budget, Clock};
 use crate::endpoint::remote::Job;
 use crate::event::Event;
@@ -79,29 +80,27 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     }
 
     #[inline]
-    pub(crate) fn dispatch(&mut self, id: ConnectionId, event: ws_proto::Event<'_>, coupled: bool) {
+    pub(crate) fn dispatch(&mut self, id: ConnectionId, event: ws_proto::Event<'_>, is_rare: bool) {
         match event {
-            ws_proto::Event::Message(message) if !coupled => {
+            ws_proto::Event::Message(message) if !is_rare => {
                 self.connections.totals.messages_in += 1;
                 self.emit(Event::Message(id, message));
             }
-            event => self.dispatch_rare(id, event, coupled),
+            event => self.dispatch_rare(id, event),
         }
     }
 
-    /// Everything except messages, and the events of coupled connections.
+    /// Everything except messages, and the events of clients and of coupled connections.
     #[inline(never)]
-    fn dispatch_rare(&mut self, id: ConnectionId, event: ws_proto::Event<'_>, coupled: bool) {
+    fn dispatch_rare(&mut self, id: ConnectionId, event: ws_proto::Event<'_>) {
         let Some(event) = Event::of(id, event) else { return };
+        let coupled = self.connections.slots.get(id).is_some_and(|live| live.is_marked(mark::COUPLED));
         if !self.connections.track_event(id.slot, &event) {
             return;
         }
         match event {
-            Event::Request(..) | Event::Upgrade(..) => match self.connections.require_token(id, event) {
-                Some(Event::Request(_, request)) => self.dispatch_request(id, request),
-                Some(Event::Upgrade(_, upgrade)) => self.dispatch_upgrade(id, upgrade),
-                _ => self.check_clock(),
-            },
+            Event::Request(_, request) => self.dispatch_request(id, request),
+            Event::Upgrade(_, upgrade) => self.dispatch_upgrade(id, upgrade),
             event if coupled => self.dispatch_coupled(id, event),
             event @ Event::Closed(..) => self.dispatch_closed(id, event),
             event => self.emit(event),

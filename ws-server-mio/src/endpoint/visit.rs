@@ -130,8 +130,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             let now = fed.turn.connections.now;
             let Some(live) = fed.turn.connections.slots.at_mut(slot) else { break };
             let Some(event) = live.connection.handle_input(now, &mut fed.input) else { break };
-            let (id, coupled) = (live.id(slot), live.is_marked(mark::COUPLED));
-            fed.turn.dispatch(id, event, coupled);
+            let (id, is_rare) = (live.id(slot), live.is_marked(mark::COUPLED | mark::CLIENT));
+            fed.turn.dispatch(id, event, is_rare);
         }
         std::mem::take(&mut fed.input).len()
     }

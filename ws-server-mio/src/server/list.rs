@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use ws_host::listen::AcceptFailures;
 use ws_host::server::{Admission, ServerConfig, Stop, UpgradeRule};
-use ws_host::token::TokenRule;
 use ws_proto::Moment;
 use ws_proto::{Config, Transport};
 
@@ -102,7 +101,6 @@ pub(crate) struct Server {
     pub(crate) transport: Transport,
     pub(crate) admission: Admission,
     pub(crate) listeners: Vec<Listener>,
-    pub(crate) token: Option<TokenRule>,
     pub(crate) upgrades: UpgradeRule,
     address: Option<SocketAddr>,
     phase: Phase,
@@ -123,9 +121,8 @@ impl Server {
         Self {
             generation: 0,
             admission: Admission::new(&config),
-            token: config.token_rule(address),
             upgrades: config.upgrade_rule(),
-            config: Arc::new(config.connection_config()),
+            config: Arc::new(config.connection_config_at(address)),
             transport,
             listeners,
             address,
@@ -139,9 +136,8 @@ impl Server {
 
     /// Sets the configuration of future connections.
     pub(crate) fn set_config(&mut self, config: &ServerConfig) {
-        self.token = config.token_rule(self.address);
         self.upgrades = config.upgrade_rule();
-        self.config = Arc::new(config.connection_config());
+        self.config = Arc::new(config.connection_config_at(self.address));
     }
 
     pub(crate) fn address(&self) -> Option<SocketAddr> {

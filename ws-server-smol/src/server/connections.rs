@@ -41,7 +41,7 @@ impl Server {
         self.inner.state().admission.rejected()
     }
 
-    /// Returns the server's counters. This visits every connection: call it once a second rather than once per message.
+    /// Returns the server's counters; a [`Client`](crate::Client) does not count. This visits every connection: call it once a second rather than once per message.
     pub fn stats(&self) -> Stats {
         let state = self.inner.state();
         let mut stats = state.stats;

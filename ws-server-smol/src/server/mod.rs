@@ -30,7 +30,6 @@ use std::time::{Instant, SystemTime};
 use ws_host::listen::{self, Scheme, lan_url, url};
 use ws_host::listen::{AcceptFailures, Bind, ListenError, Listener};
 use ws_host::server::{Admission, ServerConfig, Stats, UpgradeRule};
-use ws_host::token::TokenRule;
 use ws_host::topics::LatestByKey;
 use ws_proto::{Config, Frame, Transport};
 
@@ -149,7 +148,6 @@ struct Run {
     address: Option<SocketAddr>,
     config: Arc<Config>,
     transport: Transport,
-    token: Option<Arc<TokenRule>>,
     rule: UpgradeRule,
     failures: AcceptFailures,
 }
@@ -279,11 +277,10 @@ impl Server {
             Phase::Serving(_) => {}
             Phase::Idle | Phase::Stopping(_) => state.admission = Admission::new(&state.config),
         }
-        let config = state.config.connection_config();
+        let config = state.config.connection_config_at(address);
         if let Some(clock) = config.get_wall_clock() {
             self.inner.sleep.attach(clock);
         }
-        let token = state.config.token_rule(address).map(Arc::new);
         let rule = state.config.upgrade_rule();
         state.phase = Phase::Serving(Run {
             listeners,
@@ -293,7 +290,6 @@ impl Server {
             address,
             config: Arc::new(config),
             transport,
-            token,
             rule,
             failures: AcceptFailures::default(),
         });

@@ -13,7 +13,7 @@ pub(super) fn check(connections: &mut Connections, app: &App, now: Moment) {
     let mut connecting = BTreeMap::new();
     let mut ends = BTreeMap::new();
     inspect::each_slot(connections, |live| {
-        assert!(live.has(flag::CLIENT));
+        assert!(live.is_client);
         owners.insert(live.slot, live.client);
         connecting.insert(live.slot, live.has(flag::CONNECTING));
         ends.insert(live.slot, (live.connection.state(), live.has(flag::DIRTY)));
