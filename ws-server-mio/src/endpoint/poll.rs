@@ -3,6 +3,7 @@
 use crate::connection::Connections;
 use crate::endpoint::options::Turn;
 use crate::endpoint::turn::TurnRun;
+use crate::endpoint::work::Kinds;
 use crate::endpoint::{Endpoint, IDLE_AFTER};
 use crate::event::Event;
 use crate::sys::poller::WAKER;
@@ -161,12 +162,12 @@ impl Endpoint {
             connections: &mut self.connections,
             rx: &mut self.rx,
             jobs: &mut self.jobs,
-            jobs_left: &mut self.jobs_left,
+            first: &mut self.first,
             handler,
             budget: &self.budget,
             clock: &self.clock,
             end,
-            over: false,
+            open: Kinds::ALL,
             rounds: if budgeted.is_some() { self.budget.rounds() } else { 1 },
             events: 0,
             stopped,

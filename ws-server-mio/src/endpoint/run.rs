@@ -10,6 +10,7 @@ use crate::connection::io::write;
 use crate::connection::lists::{arm, detach_buffer, expire, mark_dirty, queue_deferred, queue_read};
 use crate::connection::slots::{Slot, flag, mark};
 use crate::endpoint::turn::TurnRun;
+use crate::endpoint::work::{Kinds, Work};
 use crate::event::Event;
 use crate::files::takes_chunk;
 use crate::server::list::Step;
@@ -17,46 +18,71 @@ use ws_proto::IoAction;
 
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     pub(crate) fn run(&mut self) {
+        let first = *self.first;
         self.emit_pending();
-        // The last turn's unfinished work comes first, so that reading cannot starve writing.
+        self.allow(Kinds::from(first));
+        self.pass();
+        if first != Work::FIRST {
+            self.allow(Kinds::before(first));
+            self.pass();
+        }
+        self.allow(Kinds::ALL);
+        if first != Work::FIRST {
+            // Deadlines that the second pass has set, and that have passed.
+            self.run_timers();
+        }
+        self.follow_up();
+        let Connections { slots, timers, servers, .. } = &mut *self.connections;
+        servers.settle();
+        slots.free_removed();
+        timers.clean(slots.len(), |entry| Connections::is_armed(slots, entry));
+        if !self.is_over() {
+            *self.first = Work::FIRST;
+        }
+        self.finished = true;
+    }
+
+    /// Does the work that may start, in its order.
+    fn pass(&mut self) {
+        // Before reading, so that the last turn's output leaves before more is added.
         self.finish_dirty();
         // Before jobs and reading: no flood of either delays reconnects.
         self.step_clients();
-        // Jobs that used up the last turn yield to peers in this one.
-        let jobs_last = std::mem::take(&mut *self.jobs_left);
-        if !jobs_last {
-            self.run_jobs();
-            *self.jobs_left = self.over && !self.jobs.is_empty();
-        }
+        self.run_jobs();
         if self.connections.servers.busy() {
             self.step_servers();
             self.accept();
         }
         self.read();
-        if jobs_last {
-            self.run_jobs();
-        }
         self.send_files();
         self.run_timers();
         self.run_alarms();
+    }
+
+    /// What the pass has caused; then, as all else has had its turn, more reading and writing.
+    fn follow_up(&mut self) {
         self.finish_dirty_twice();
         if self.connections.servers.busy() {
             self.step_servers();
         }
         self.step_clients();
-        // All else has had its turn.
         self.run_further_rounds();
-        let Connections { slots, timers, servers, .. } = &mut *self.connections;
-        servers.settle();
-        slots.free_removed();
-        timers.clean(slots.len(), |entry| Connections::is_armed(slots, entry));
-        self.finished = true;
+    }
+
+    /// Whether a unit of this kind may start now. If the time runs out in it, the next turn begins with the next kind.
+    #[inline]
+    pub(crate) fn may(&mut self, work: Work) -> bool {
+        let may = self.open.has(work);
+        if may {
+            *self.first = work.next();
+        }
+        may
     }
 
     /// Reads and writes on, in rounds: each connection is visited before any is visited again.
     fn run_further_rounds(&mut self) {
         for _ in 1..self.rounds {
-            if self.over || !self.connections.can_transfer() {
+            if self.is_over() || !self.connections.can_transfer() {
                 break;
             }
             self.read();
@@ -65,7 +91,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     }
 
     fn run_jobs(&mut self) {
-        while !self.over
+        while self.may(Work::Jobs)
             && let Some(job) = self.jobs.pop_front()
         {
             job(self.connections);
@@ -73,28 +99,26 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
     }
 
-    /// Runs timers of the application: at least one, so that no flood starves them.
+    /// Runs timers of the application.
     fn run_alarms(&mut self) {
         let count = self.connections.alarms.count();
-        let mut has_run = false;
-        while !(self.over && has_run)
+        while self.may(Work::Timers)
             && let Some(job) = self.connections.alarms.take_due(self.connections.now, count)
         {
             job(self.connections);
             self.check_clock();
-            has_run = true;
         }
     }
 
     /// Emits the events of servers, and advances those that are stopping.
     fn step_servers(&mut self) {
-        while !self.over
+        while self.may(Work::Servers)
             && let Some((server, error)) = self.connections.failures.pop_front()
         {
             self.emit(Event::AcceptFailed { server, error });
         }
         for index in 0..self.connections.servers.end() {
-            while !self.over {
+            while self.may(Work::Servers) {
                 let Connections { servers, slots, now, .. } = &mut *self.connections;
                 let owner = |slot| slots.at(slot).map(|live: &Slot| live.server);
                 match servers.step(index, *now, slots.end(), owner) {
@@ -121,7 +145,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     fn accept(&mut self) {
         let mut left = self.budget.accepts;
         let mut idle = 0;
-        while idle < self.connections.servers.places() && left > 0 && !self.over {
+        while idle < self.connections.servers.places() && left > 0 && self.may(Work::Accepts) {
             let (index, place) = self.connections.servers.next_place();
             if self.connections.accept_one(index, place) {
                 idle = 0;
@@ -133,10 +157,10 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
     }
 
-    /// Sends a chunk of each file response; at least one, so that no flood starves them.
+    /// Sends a chunk of each file response.
     fn send_files(&mut self) {
-        for sent in 0..self.connections.files.ready() {
-            if self.over && sent > 0 {
+        for _ in 0..self.connections.files.ready() {
+            if !self.may(Work::Files) {
                 break;
             }
             self.connections.send_chunk();
@@ -154,7 +178,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// Visits each dirty connection once.
     fn finish_dirty(&mut self) {
         for _ in 0..self.connections.dirty.len() {
-            if self.over {
+            if !self.may(Work::Writes) {
                 break;
             }
             let Some(slot) = self.connections.dirty.pop_front() else { break };
@@ -176,9 +200,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         {
             let (id, coupled) = (live.id(slot), live.is_marked(mark::COUPLED));
             self.dispatch(id, event, coupled);
-            if self.over {
-                self.connections.mark_dirty(slot);
-                return;
+            if self.is_over() {
+                return self.connections.postpone(slot);
             }
         }
         let Connections { slots, sockets, pool, timers, dirty, readable, files, .. } = &mut *self.connections;
@@ -231,16 +254,16 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     #[inline]
     pub(crate) fn step_clients(&mut self) {
         for _ in 0..self.connections.clients.notices.len() {
-            if self.over {
-                return;
+            if !self.may(Work::Notices) {
+                break;
             }
             self.emit_notice();
         }
         for _ in 0..self.connections.clients.due_len() {
-            if self.over {
-                return;
+            if !self.may(Work::Clients) {
+                break;
             }
-            let Some(index) = self.connections.clients.take_due(self.connections.now) else { return };
+            let Some(index) = self.connections.clients.take_due(self.connections.now) else { break };
             self.connections.client_due(index);
             self.check_clock();
         }
@@ -248,7 +271,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
 
     #[cold]
     fn emit_notice(&mut self) {
-        match self.connections.clients.notices.pop_front() {
+        match self.connections.clients.take_notice() {
             Some(Notice::Failed { client, error }) if self.connections.clients.get(client).is_some() => {
                 self.emit(Event::ConnectFailed { client, error });
                 // Unless the handler retries.
@@ -269,22 +292,14 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     }
 }
 
-/// Timers that run even if the turn's time is over, so that no flood starves them.
-const LATE_TIMERS: usize = 16;
-
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
+    /// Checks the deadlines of connections.
     pub(crate) fn run_timers(&mut self) {
         let tick = self.connections.timers.tick();
-        let mut late = LATE_TIMERS;
-        while let Some(entry) = self.connections.timers.first()
+        while self.may(Work::Deadlines)
+            && let Some(entry) = self.connections.timers.first()
             && entry.tick() <= tick
         {
-            if self.over {
-                if late == 0 {
-                    break;
-                }
-                late -= 1;
-            }
             self.connections.timers.pop();
             if !Connections::is_armed(&self.connections.slots, entry) {
                 continue;
@@ -306,6 +321,17 @@ impl Connections {
             return live.mark(mark::OVERDUE);
         }
         expire(live, timers);
+        mark_dirty(slot, live, dirty);
+    }
+
+    /// The time is over before a connection is finished: it continues in the next turn. A handler that answers each of
+    /// its events slowly delays neither its reading nor its deadlines.
+    #[cold]
+    fn postpone(&mut self, slot: u32) {
+        let Self { slots, readable, dirty, timers, .. } = self;
+        let Some(live) = slots.at_mut(slot) else { return };
+        arm(slot, live, timers);
+        queue_read(slot, live, readable);
         mark_dirty(slot, live, dirty);
     }
 }
