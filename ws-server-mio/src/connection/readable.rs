@@ -28,7 +28,7 @@ pub(crate) struct Readable {
     /// The connection that is finishing its message, and its remaining shares.
     current: Option<(u32, u32)>,
     /// Of the connections that inflated little, the oldest precedes all others.
-    oldest_first: bool,
+    pub(crate) oldest_first: bool,
 }
 
 impl Readable {
@@ -59,6 +59,12 @@ impl Readable {
         self.ready.pop_front()
     }
 
+    /// Whether any connection used up its share.
+    #[inline]
+    pub(crate) fn has_deferred(&self) -> bool {
+        !(self.light.is_empty() && self.heavy.is_empty())
+    }
+
     /// The next connection that used up its share.
     pub(crate) fn next_deferred(&mut self) -> Option<u32> {
         self.light.pop_back().or_else(|| self.next_heavy())
@@ -73,12 +79,6 @@ impl Readable {
         oldest.or_else(|| self.next_heavy()).or_else(|| self.light.pop_back())
     }
 
-    /// A round has ended in time.
-    #[inline]
-    pub(crate) fn end_round(&mut self) {
-        self.oldest_first = false;
-    }
-
     fn next_heavy(&mut self) -> Option<u32> {
         let slot = self.heavy.pop_front()?;
         let left = match self.current {
@@ -90,7 +90,7 @@ impl Readable {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.light.is_empty() && self.heavy.is_empty()
+        self.ready.is_empty() && !self.has_deferred()
     }
 
     pub(crate) fn shrink(&mut self) {

@@ -191,7 +191,6 @@ impl Connections {
             || self.servers.has_work(self.now)
             || self.clients.has_work(self.now)
             || self.alarms.has_work(self.now)
-            || self.timers.has_work()
     }
 
     /// A connection has sent a request: its handshake is no longer in progress.

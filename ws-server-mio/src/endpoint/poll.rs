@@ -158,11 +158,13 @@ impl Endpoint {
         let stopped = std::mem::take(&mut self.connections.stopped);
         let budgeted = self.budget.time.and_then(|time| start.checked_add(time));
         let end = budgeted.into_iter().chain(deadline).min();
+        let next = self.first;
         let mut turn = TurnRun {
             connections: &mut self.connections,
             rx: &mut self.rx,
             jobs: &mut self.jobs,
             first: &mut self.first,
+            next,
             handler,
             budget: &self.budget,
             clock: &self.clock,
@@ -182,7 +184,9 @@ impl Endpoint {
         turn.run();
         let (events, stopped) = (turn.events, turn.stopped);
         drop(turn);
-        let more = self.has_work() || self.waiting.set_idle(|| self.next_timeout());
+        let more = self.has_work()
+            || self.connections.timers.has_work()
+            || self.waiting.set_idle(|| self.next_timeout());
         if more && self.nested.get() {
             self.remote.wake()?;
         }

@@ -1,8 +1,26 @@
-//! The order of one turn: jobs, accepting, reading, files, timers, writing; then, in the time that is left, reading and
-//! writing again.
+//! The order of one turn.
 //!
-//! No deadline is checked before pending input is read: a loop that was busy elsewhere finds the answer and the expired
-//! deadline together.
+//! ```text
+//!  kind       unit                                     one pass takes
+//!  Writes     one write to a connection, its events    each connection that is dirty at its beginning, once
+//!  Notices    one event of a client                    those pending at its beginning
+//!  Clients    one attempt                              the clients that are due
+//!  Jobs       one closure of another thread            those queued before the turn
+//!  Servers    one step of a server that stops          all
+//!  Accepts    one connection                           up to `Budget::accepts`
+//!  Inflating  one share                                one connection that used up its share
+//!  Reads      one visit to a connection                each that is readable at its beginning, once; a MiB of shares
+//!  Files      one chunk                                one of each file
+//!  Deadlines  one connection                           all that have passed
+//!  Timers     one closure                              those that are due, and set before the pass
+//! ```
+//!
+//! Every turn makes this pass. In the time that is left, it writes what that has caused, and steps servers and clients
+//! again; then it reads and writes in rounds, until nothing is left. If the time runs out, the next turn begins its pass with
+//! another kind: [`work`](crate::endpoint::work).
+//!
+//! A deadline has no effect before pending input is read: a loop that was busy elsewhere finds the answer and the
+//! expired deadline together.
 
 use crate::client::list::{Notice, Phase};
 use crate::connection::Connections;
@@ -20,29 +38,33 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     pub(crate) fn run(&mut self) {
         let first = *self.first;
         self.emit_pending();
-        self.allow(Kinds::from(first));
-        self.pass();
-        if first != Work::FIRST {
-            self.allow(Kinds::before(first));
+        let mut kinds = Kinds::from(first);
+        loop {
+            self.allow(kinds);
             self.pass();
+            if kinds.has(Work::FIRST) {
+                break;
+            }
+            kinds = Kinds::before(first);
         }
         self.allow(Kinds::ALL);
-        if first != Work::FIRST {
-            // Deadlines that the second pass has set, and that have passed.
-            self.run_timers();
+        self.finish_dirty_twice();
+        if self.connections.servers.busy() {
+            self.step_servers();
         }
-        self.follow_up();
+        self.step_clients();
+        // All else has had its turn.
+        self.run_further_rounds();
         let Connections { slots, timers, servers, .. } = &mut *self.connections;
         servers.settle();
         slots.free_removed();
         timers.clean(slots.len(), |entry| Connections::is_armed(slots, entry));
-        if !self.is_over() {
-            *self.first = Work::FIRST;
-        }
+        *self.first = if self.is_over() { self.next } else { Work::FIRST };
         self.finished = true;
     }
 
-    /// Does the work that may start, in its order.
+    /// One pass: does the work that may start, in its order.
+    #[inline]
     fn pass(&mut self) {
         // Before reading, so that the last turn's output leaves before more is added.
         self.finish_dirty();
@@ -59,22 +81,12 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         self.run_alarms();
     }
 
-    /// What the pass has caused; then, as all else has had its turn, more reading and writing.
-    fn follow_up(&mut self) {
-        self.finish_dirty_twice();
-        if self.connections.servers.busy() {
-            self.step_servers();
-        }
-        self.step_clients();
-        self.run_further_rounds();
-    }
-
     /// Whether a unit of this kind may start now. If the time runs out in it, the next turn begins with the next kind.
     #[inline]
     pub(crate) fn may(&mut self, work: Work) -> bool {
         let may = self.open.has(work);
         if may {
-            *self.first = work.next();
+            self.next = work.next();
         }
         may
     }
@@ -91,7 +103,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     }
 
     fn run_jobs(&mut self) {
-        while self.may(Work::Jobs)
+        while !self.jobs.is_empty()
+            && self.may(Work::Jobs)
             && let Some(job) = self.jobs.pop_front()
         {
             job(self.connections);
@@ -102,7 +115,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// Runs timers of the application.
     fn run_alarms(&mut self) {
         let count = self.connections.alarms.count();
-        while self.may(Work::Timers)
+        while self.connections.alarms.has_work(self.connections.now)
+            && self.may(Work::Timers)
             && let Some(job) = self.connections.alarms.take_due(self.connections.now, count)
         {
             job(self.connections);
@@ -296,9 +310,9 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// Checks the deadlines of connections.
     pub(crate) fn run_timers(&mut self) {
         let tick = self.connections.timers.tick();
-        while self.may(Work::Deadlines)
-            && let Some(entry) = self.connections.timers.first()
+        while let Some(entry) = self.connections.timers.first()
             && entry.tick() <= tick
+            && self.may(Work::Deadlines)
         {
             self.connections.timers.pop();
             if !Connections::is_armed(&self.connections.slots, entry) {

@@ -29,6 +29,8 @@ pub(crate) struct TurnRun<'e, H> {
     pub(crate) jobs: &'e mut VecDeque<Job>,
     /// The kind of work that the next turn begins with.
     pub(crate) first: &'e mut Work,
+    /// The kind of work after the one that was done last.
+    pub(crate) next: Work,
     pub(crate) handler: H,
     pub(crate) budget: &'e Budget,
     pub(crate) clock: &'e Clock,
@@ -199,6 +201,7 @@ impl<H> TurnRun<'_, H> {
     /// A turn that is aborted: leaves its work to the next one.
     #[cold]
     fn recover(&mut self) {
+        *self.first = self.next;
         self.connections.stopped |= self.stopped;
         if let Some(slot) = self.current {
             self.connections.relist(slot);

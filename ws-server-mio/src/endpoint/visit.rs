@@ -142,7 +142,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// A round: visits each readable connection once; one that is readable again waits for the next round. Connections
     /// that used up their share of inflating resume after them.
     pub(crate) fn read(&mut self) {
-        if self.may(Work::Inflating)
+        if self.connections.readable.has_deferred()
+            && self.may(Work::Inflating)
             && let Some(slot) = self.connections.readable.first_deferred()
         {
             self.visit_deferred(slot);
@@ -156,13 +157,15 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
         let mut inflated = 0;
         while inflated < ROUND
+            && self.connections.readable.has_deferred()
             && self.may(Work::Reads)
             && let Some(slot) = self.connections.readable.next_deferred()
         {
             inflated += self.visit_deferred(slot);
         }
-        if self.may(Work::Reads) {
-            self.connections.readable.end_round();
+        if self.connections.readable.oldest_first && self.may(Work::Reads) {
+            // The round has ended in time.
+            self.connections.readable.oldest_first = false;
         }
     }
 

@@ -1,43 +1,43 @@
 //! The kinds of work of a turn, and which of them goes first.
 //!
-//! A turn does each kind of work in its order, as long as it has time. If the time runs out, the next turn begins with the
-//! kind after the one that used it up, and continues around the circle:
+//! A turn does each kind in its order, as long as it has time. If the time runs out, the next turn begins with the kind after
+//! the one that used it up, and goes around the circle:
 //!
 //! ```text
-//!  the time is not used up:  Writes Notices … Reads … Timers │ the rest of the turn
-//!  it runs out in Reads:     Writes Notices … Reads
-//!  the next turn:            Files … Timers Writes Notices … Reads │ the rest of the turn
-//!                                                            └─ now last
+//!  the time suffices:     Writes Notices … Reads Files … Timers │ the rest of the turn
+//!  it runs out in Reads:  Writes Notices … Reads
+//!  the next turn:         Files … Timers Writes Notices … Reads │ the rest of the turn
+//!                                                         └─ now last
 //! ```
 //!
-//! So the kind that never ends gets all the time that the others leave, and if `n` kinds never end, every kind has its turn
-//! within `n` turns, however little time each has: the first kind that has work does at least one unit of it. Within a
-//! kind, work that waits longest goes first.
+//! So a kind without end gets all the time that the others leave. If `n` kinds have no end, each kind gets its turn within
+//! `n` turns, however short they are: the first kind that has work does at least one unit of it. Within a kind, the work
+//! that has waited longest goes first. A turn that a panic ends counts as one that ran out of time.
 
-/// A kind of work. Its unit is what happens between two readings of the clock.
+/// A kind of work. The clock is read after each unit of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// Connections with output or pending events: one write and its events.
+    /// Connections with output or pending events.
     Writes,
     /// Events of clients.
     Notices,
-    /// Clients that are due: one attempt.
+    /// Clients that are due.
     Clients,
-    /// Closures from other threads: one.
+    /// Closures from other threads.
     Jobs,
-    /// Servers that stop, and their events: one connection or one event.
+    /// Servers that stop, and their events.
     Servers,
-    /// New connections: one.
+    /// New connections.
     Accepts,
-    /// A connection that used up its share of inflating: one share. Apart from the others, as it precedes them.
+    /// A connection that used up its share of inflating, and precedes all others.
     Inflating,
-    /// Connections with input, and then the others that used up their share: one visit.
+    /// Connections with input, and then those that used up their share.
     Reads,
-    /// Files being sent: one chunk.
+    /// Files being sent.
     Files,
-    /// Deadlines of connections: one.
+    /// Deadlines of connections.
     Deadlines,
-    /// Timers of the application: one.
+    /// Timers of the application.
     Timers,
 }
 
