@@ -116,11 +116,13 @@ impl Socket for Fake {
 }
 
 /// The system: listeners that are opened next, and sockets that are always ready.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Fakes {
     done: Done,
     /// How many writes began with a heartbeat.
     pongs: Arc<AtomicUsize>,
+    /// What an attacker sends again and again.
+    bomb: Arc<[u8]>,
     /// No socket is ready.
     quiet: Arc<AtomicBool>,
     listeners: Arc<Mutex<Vec<Peers>>>,
@@ -197,7 +199,7 @@ fn peer(kind: Kind, system: &Fakes) -> Fake {
     let upgrade = || handshake(SocketAddr::from(([127, 0, 0, 1], 80)), "/");
     let (once, forever) = match kind {
         Writes => ([upgrade(), frame(TEXT, b"start")].concat(), Vec::new()),
-        Inflating => (with_fields(upgrade(), OFFER), bomb()),
+        Inflating => (with_fields(upgrade(), OFFER), system.bomb.to_vec()),
         Reads => (upgrade(), frame(TEXT, b"flood").repeat(100)),
         Files => (b"GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(), Vec::new()),
         Deadlines => (upgrade(), Vec::new()),
@@ -206,14 +208,14 @@ fn peer(kind: Kind, system: &Fakes) -> Fake {
     Fake { kind, once, forever, at: Mutex::new(0), system: system.clone() }
 }
 
-/// Half a mebibyte of zeros: several shares.
-fn bomb() -> Vec<u8> {
+/// Zeros.
+fn bomb(len: usize) -> Vec<u8> {
     const ALONE: Direction = Direction { context_takeover: false, window_bits: 15 };
     let config = Config::client().deflate(Deflate::new().level(9)).outbox(0, 1, 1 << 26);
     let mut client =
         Connection::upgraded(Moment::default(), Arc::new(config), Role::Client { seed: [3; 32] });
     client.compress_by(Terms { ours: ALONE, theirs: ALONE });
-    client.send(vec![0; 512 << 10]).unwrap();
+    client.send(vec![0; len]).unwrap();
     bytes::Buf::chunk(client.outbox()).to_vec()
 }
 
@@ -265,7 +267,20 @@ struct Rig {
 impl Rig {
     /// Each reading of the clock takes some time. There are as many sources of each kind as `count` returns.
     fn new(budget: Duration, reading: Duration, count: impl Fn(Kind) -> usize) -> Self {
-        let (clock, system) = (Clock::default(), Fakes::default());
+        // Several shares.
+        Self::with_bombs(512 << 10, budget, reading, count)
+    }
+
+    fn with_bombs(len: usize, budget: Duration, reading: Duration, count: impl Fn(Kind) -> usize) -> Self {
+        let clock = Clock::default();
+        let system = Fakes {
+            done: Done::default(),
+            pongs: Arc::default(),
+            bomb: bomb(len).into(),
+            quiet: Arc::default(),
+            listeners: Arc::default(),
+            tokens: Arc::default(),
+        };
         let done = system.done.clone();
         let given = clock.clone();
         let options = Options::ui().budget(Budget::ui().time(budget)).clock(move || {
@@ -418,12 +433,15 @@ fn a_deadline_that_a_turn_did_not_reach_makes_another_turn_due() {
     (0..100).for_each(|_| rig.turn());
     rig.system.quiet.store(true, Ordering::Relaxed);
     (0..10).for_each(|_| rig.turn());
-    let mut unreached = 0;
+    let (mut unreached, has_job) = (0, Arc::new(AtomicBool::new(false)));
     for _ in 0..50 {
         let before = rig.done.all()[&Deadlines];
         rig.clock.pass(FRAME);
-        // It uses up the turn.
-        rig.endpoint.remote().run(|_| {}).unwrap();
+        // One job uses up the turn.
+        if !has_job.swap(true, Ordering::Relaxed) {
+            let has_job = has_job.clone();
+            rig.endpoint.remote().run(move |_| has_job.store(false, Ordering::Relaxed)).unwrap();
+        }
         let more = rig.endpoint.poll(Some(Duration::ZERO), |_, _| {}).unwrap().more;
         if rig.done.all()[&Deadlines] == before {
             assert!(more, "a heartbeat is due");
@@ -431,4 +449,17 @@ fn a_deadline_that_a_turn_did_not_reach_makes_another_turn_due() {
         }
     }
     assert!(unreached > 10);
+}
+
+#[test]
+fn peers_are_read_although_bombs_that_take_a_turn_for_each_share_never_end() {
+    let budget = Duration::ZERO;
+    let count = |kind| if kind == Inflating { 20 } else { usize::from(kind == Reads) };
+    let mut rig = Rig::with_bombs(8 << 20, budget, READING, count);
+    (0..200).for_each(|_| rig.turn());
+    for _ in 0..5 {
+        let before = rig.done.all()[&Reads];
+        (0..100).for_each(|_| rig.turn());
+        assert!(rig.done.all()[&Reads] > before, "{:?}", rig.done.all());
+    }
 }
