@@ -8,6 +8,7 @@ use mio::Token;
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -220,11 +221,12 @@ fn bomb(len: usize) -> Vec<u8> {
 }
 
 /// A folder with a file that is not read to its end.
-fn folder(name: &str) -> Folder {
+fn folder(name: &str) -> (PathBuf, Folder) {
     let path = std::env::temp_dir().join(format!("ws-server-mio-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&path).unwrap();
     std::fs::File::create(path.join("big")).unwrap().set_len(1 << 40).unwrap();
-    Folder::new(path).unwrap()
+    let folder = Folder::new(&path).unwrap();
+    (path, folder)
 }
 
 /// Runs again and again.
@@ -256,6 +258,7 @@ struct Rig {
     budget: Duration,
     reading: Duration,
     main: ServerId,
+    path: PathBuf,
     folder: Folder,
     blob: Vec<u8>,
     done: Done,
@@ -328,8 +331,21 @@ impl Rig {
         }
         let name =
             format!("starving-{}-{}", budget.as_nanos(), KINDS.map(count).map(|n| n.to_string()).concat());
-        let (folder, blob) = (folder(&name), vec![7; 100_000]);
-        Self { clock, endpoint, budget, reading, main, folder, blob, done, system, retrying, stopped: false }
+        let ((path, folder), blob) = (folder(&name), vec![7; 100_000]);
+        Self {
+            clock,
+            endpoint,
+            budget,
+            reading,
+            main,
+            path,
+            folder,
+            blob,
+            done,
+            system,
+            retrying,
+            stopped: false,
+        }
     }
 
     fn turn(&mut self) {
@@ -365,6 +381,12 @@ impl Rig {
         for (kind, done) in self.done.all() {
             assert!(done > before[&kind], "{kind:?} starves: {what}");
         }
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.path);
     }
 }
 
