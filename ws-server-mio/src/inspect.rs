@@ -37,7 +37,7 @@ pub struct Overview {
 /// An overview.
 pub fn overview(connections: &Connections) -> Overview {
     Overview {
-        has_work: connections.has_work(),
+        has_work: connections.has_work() || connections.timers.has_work(),
         servers: connections.servers().count(),
         slots: connections.slots.len(),
         leftovers: connections.leftovers.len(),

@@ -236,7 +236,7 @@ impl Connections {
         for slot in slots {
             self.remove_slot(slot);
         }
-        self.clients.notices.push_back(Notice::Failed { client, error });
+        self.clients.push_notice(Notice::Failed { client, error });
         self.schedule_next(index, closed);
     }
 
@@ -259,7 +259,7 @@ impl Connections {
             client.phase = Phase::Waiting { until: None };
             let (client, attempts, attempt) = (id, client.attempts, client.backoff.attempt());
             let notice = Notice::Reconnecting { client, attempts, attempt, delay, until };
-            self.clients.notices.push_back(notice);
+            self.clients.push_notice(notice);
         } else {
             client.phase = Phase::Waiting { until };
         }

@@ -8,6 +8,7 @@ pub(crate) mod run;
 pub(crate) mod turn;
 pub(crate) mod visit;
 pub(crate) mod watch;
+pub(crate) mod work;
 
 use crate::client::resolver::Resolver;
 use crate::connection::Connections;
@@ -17,6 +18,7 @@ use crate::endpoint::options::{Budget, Clock, Options, WallClock};
 use crate::endpoint::poller::Waiting;
 use crate::endpoint::remote::{Job, Remote};
 use crate::endpoint::watch::Watch;
+use crate::endpoint::work::Work;
 use crate::ids::{ClientId, ServerId};
 use crate::sys::poller::{Selector, WAKER, Waker};
 use crate::sys::{Answer, Sys, System};
@@ -48,8 +50,8 @@ pub struct Endpoint {
     connections: Connections,
     pub(crate) remote: Remote,
     jobs: VecDeque<Job>,
-    /// The last turn did nothing but jobs.
-    jobs_left: bool,
+    /// The kind of work that the next turn begins with.
+    first: Work,
     budget: Budget,
     clock: Clock,
     wall_clock: WallClock,
@@ -121,7 +123,7 @@ impl Endpoint {
             connections,
             remote,
             jobs: VecDeque::new(),
-            jobs_left: false,
+            first: Work::FIRST,
             budget,
             clock,
             wall_clock,

@@ -17,6 +17,7 @@ use crate::connection::couple::Leg;
 use crate::connection::slots::mark;
 use crate::endpoint::options::{Budget, Clock};
 use crate::endpoint::remote::Job;
+use crate::endpoint::work::{Kinds, Work};
 use crate::event::Event;
 use crate::ids::ConnectionId;
 use std::collections::VecDeque;
@@ -27,13 +28,17 @@ pub(crate) struct TurnRun<'e, H> {
     pub(crate) connections: &'e mut Connections,
     pub(crate) rx: &'e mut [u8],
     pub(crate) jobs: &'e mut VecDeque<Job>,
-    pub(crate) jobs_left: &'e mut bool,
+    /// The kind of work that the next turn begins with.
+    pub(crate) first: &'e mut Work,
+    /// The kind of work after the one that was done last.
+    pub(crate) next: Work,
     pub(crate) handler: H,
     pub(crate) budget: &'e Budget,
     pub(crate) clock: &'e Clock,
     /// The end of the turn's time; `None` reads no clock.
     pub(crate) end: Option<Moment>,
-    pub(crate) over: bool,
+    /// The kinds of work that may start; none once the time is over.
+    pub(crate) open: Kinds,
     /// The most rounds of visits.
     pub(crate) rounds: usize,
     pub(crate) events: u32,
@@ -61,7 +66,23 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     pub(crate) fn check_clock(&mut self) {
         if let Some(end) = self.end {
             self.connections.now = self.clock.now();
-            self.over |= self.connections.now >= end;
+            if self.connections.now >= end {
+                self.open = Kinds::NONE;
+            }
+        }
+    }
+
+    /// Whether the turn's time is over.
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Lets these kinds of work start, unless the time is over.
+    #[inline]
+    pub(crate) fn allow(&mut self, kinds: Kinds) {
+        if !self.is_over() {
+            self.open = kinds;
         }
     }
 
@@ -179,6 +200,7 @@ impl<H> TurnRun<'_, H> {
     /// A turn that is aborted: leaves its work to the next one.
     #[cold]
     fn recover(&mut self) {
+        *self.first = self.next;
         self.connections.stopped |= self.stopped;
         if let Some(slot) = self.current {
             self.connections.relist(slot);
@@ -193,7 +215,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// Emits the events that a panicked extension has withheld from the handler.
     pub(crate) fn emit_pending(&mut self) {
         self.was_intercepted = true;
-        while !self.over
+        while !self.is_over()
             && let Some(event) = self.connections.pending_events.pop_front()
         {
             self.emit(event);
