@@ -96,6 +96,13 @@ def all_other_requests_need_the_token():
         assert_not_allowed(headers)
 
 
+def a_body_without_the_token_is_not_awaited():
+    for framing in ({"Content_Length": "5"}, {"Transfer_Encoding": "chunked"}):
+        for expectation in ({}, {"Expect": "100-continue"}):
+            status, headers = request("POST", "/echo", **framing, **expectation)
+            equal((status, headers["Connection"]), (401, "close"))
+
+
 def an_allowed_page_may_read_and_change():
     for method, body in (("GET", None), ("POST", b"hello")):
         status, headers = request(method, "/echo" if body else "/", DEV, body, **TOKEN)
@@ -147,7 +154,7 @@ def a_non_utf8_cookie_hides_no_other():
 for case in (
     a_preflight_of_an_allowed_origin_needs_no_token, a_preflight_of_another_origin_gets_no_cors_fields,
     a_preflight_for_another_host_is_rejected, an_ordinary_options_needs_the_token, all_other_requests_need_the_token,
-    an_allowed_page_may_read_and_change, a_foreign_page_may_neither_read_nor_change,
+    a_body_without_the_token_is_not_awaited, an_allowed_page_may_read_and_change, a_foreign_page_may_neither_read_nor_change,
     an_allowed_page_may_read_automatic_rejections, a_foreign_page_may_not_read_automatic_rejections, only_an_allowed_page_may_open_a_socket,
     a_non_utf8_cookie_hides_no_other,
 ):

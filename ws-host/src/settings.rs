@@ -51,11 +51,11 @@ macro_rules! connection_settings {
             /// [`Config::body_limit`](ws_proto::Config::body_limit). 1 MiB, client 16 KiB.
             body_limit(bytes: usize);
 
-            /// Limits the frames a second without content; `None` is no limit:
+            /// Limits the frames a second without content, as in `frame_rate(Some(1_000))`; `None` is no limit:
             /// [`Config::frame_rate`](ws_proto::Config::frame_rate). 1,000.
             frame_rate(per_second: Option<u32>);
 
-            /// Limits the messages a second; `None` is no limit:
+            /// Limits the messages a second, as in `message_rate(Some(100))`; `None` is no limit:
             /// [`Config::message_rate`](ws_proto::Config::message_rate). None.
             message_rate(per_second: Option<u16>);
 
@@ -71,7 +71,8 @@ macro_rules! connection_settings {
             /// 10 s.
             handshake_timeout(time: core::time::Duration);
 
-            /// Sets how long the peer may take to answer our Close: [`Config::close_timeout`](ws_proto::Config::close_timeout). 5 s.
+            /// Sets how long the peer may take to answer our Close, once that is written:
+            /// [`Config::close_timeout`](ws_proto::Config::close_timeout) also says how long a slow peer may hold a close. 5 s.
             close_timeout(time: core::time::Duration);
 
             /// Sets how long output may wait while the peer reads too little of it:

@@ -6,16 +6,14 @@
 //! Where [`Cors`](ws_proto::Cors) is set, preflights are answered without a token, and pages of allowed origins can read
 //! the 401.
 
+use ::http::HeaderMap;
 use ::http::header::{self, HeaderValue};
-use ::http::{HeaderMap, Response, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
 use core::fmt;
 use core::hint::black_box;
-use ws_proto::Event;
-use ws_proto::Request;
 use ws_proto::fields::{cookies, hide_secret};
+use ws_proto::{HeadRule, RequestError, RequestHead};
 
 /// A secret that authenticates its bearer.
 ///
@@ -57,7 +55,8 @@ impl fmt::Debug for Token {
 }
 
 /// Authenticates requests by a token: in the query parameter `token`, in a cookie, or as `Authorization: Bearer`
-/// (RFC 6750 §2.1) for programs.
+/// (RFC 6750 §2.1) for programs. Servers have it from
+/// [`ServerConfig::require_token`](crate::server::ServerConfig::require_token).
 #[derive(Clone, Debug)]
 pub struct TokenRule {
     token: Token,
@@ -67,8 +66,8 @@ pub struct TokenRule {
 
 /// Where a request carries the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenSource {
-    /// Only in its query: the answer should carry [`TokenRule::set_cookie`].
+enum TokenSource {
+    /// Only in its query: the answer carries [`TokenRule::set_cookie`].
     Query,
     /// In a cookie or in its `Authorization`.
     Header,
@@ -97,7 +96,7 @@ impl TokenRule {
 
     /// Looks for the token in a request; `None` when it is missing. Cookies with other names or bytes do not hide it: a
     /// page on another port of this host can set them, and must not lock out the bearer.
-    pub fn check(&self, query: Option<&str>, headers: &HeaderMap) -> Option<TokenSource> {
+    fn find(&self, query: Option<&str>, headers: &HeaderMap) -> Option<TokenSource> {
         let own = self.cookie.as_bytes();
         let mut cookies = cookies(headers).filter(|(name, _)| *name == own);
         if cookies.any(|(_, value)| self.token.matches(value)) || self.is_bearer(headers) {
@@ -125,68 +124,40 @@ impl TokenRule {
 
     /// The value of the `Set-Cookie` that makes a browser send the token from then on. Scripts cannot read the cookie,
     /// and cross-site requests do not carry it.
-    pub fn set_cookie(&self) -> String {
+    pub(crate) fn set_cookie(&self) -> String {
         let secure = if self.is_secure { "; Secure" } else { "" };
         format!("{}={}; Path=/; HttpOnly; SameSite=Strict{secure}", self.cookie, self.token.as_str())
     }
+}
 
-    /// Returns a request or an upgrade that has the token, and any other event. An upgrade with the token only in its
-    /// query gets the cookie.
-    ///
-    /// # Errors
-    /// The request that lacks the token: answer it with [`unauthorized`](Self::unauthorized).
-    pub fn authenticate<'a>(&self, mut event: Event<'a>) -> Result<Event<'a>, Request> {
-        let source = match &event {
-            Event::Request(request) => self.check(request.query(), request.headers()),
-            Event::Upgrade(upgrade) => self.check(upgrade.query(), upgrade.headers()),
-            _ => return Ok(event),
-        };
-        if let (Some(TokenSource::Query), Event::Upgrade(upgrade)) = (source, &mut event) {
-            // A token and a number are a valid value.
-            let _ = upgrade.set_header(header::SET_COOKIE.as_str(), &self.set_cookie());
-        }
-        match event {
-            event if source.is_some() => Ok(event),
-            Event::Request(request) => Err(request),
-            Event::Upgrade(upgrade) => Err(upgrade.into()),
-            event => Ok(event),
-        }
+/// The token in its query is kept out of the `Referer` of requests to other sites. A browser that has it from there gets
+/// the cookie.
+impl HeadRule for TokenRule {
+    fn check(&self, head: &RequestHead<'_>) -> Result<(), RequestError> {
+        self.find(head.query(), head.headers()).map(drop).ok_or(RequestError::Unauthorized)
     }
 
-    /// Completes the answer to a request with the token in its query: it sets the cookie, unless the request also has
-    /// the token elsewhere, and keeps that query out of the `Referer` of requests to other sites.
-    pub fn complete_response<B>(&self, request: &Request, response: &mut Response<B>) {
-        if !self.is_in_query(request.query()) {
+    fn complete(&self, head: &RequestHead<'_>, response: &mut HeaderMap) {
+        if !self.is_in_query(head.query()) {
             return;
         }
-        let headers = response.headers_mut();
-        if self.check(request.query(), request.headers()) == Some(TokenSource::Query)
+        if self.find(head.query(), head.headers()) == Some(TokenSource::Query)
             && let Ok(mut cookie) = HeaderValue::try_from(self.set_cookie())
         {
             hide_secret(&header::SET_COOKIE, &mut cookie);
-            headers.append(header::SET_COOKIE, cookie);
+            response.append(header::SET_COOKIE, cookie);
         }
-        // A stricter policy would hide the origin of the page's own forms.
-        headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
-    }
-
-    /// The answer to a request without the token: 401.
-    pub fn unauthorized() -> Response<Bytes> {
-        let mut response = Response::new(Bytes::from_static(b"open this with the link that has its token\n"));
-        *response.status_mut() = StatusCode::UNAUTHORIZED;
-        let headers = response.headers_mut();
-        // A 401 must name an accepted scheme (RFC 9110 §15.5.2).
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
+        if !head.is_upgrade() {
+            // A stricter policy would hide the origin of the page's own forms.
+            response.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::http::Request;
 
     const TOKEN: &str = "BwcHBwcHBwcHBwcHBwcHBw";
 
@@ -219,13 +190,13 @@ mod tests {
     #[test]
     fn the_token_is_found_in_the_query() {
         let none = HeaderMap::new();
-        let check = |query: &str| rule().check(Some(query), &none);
+        let check = |query: &str| rule().find(Some(query), &none);
         assert_eq!(check(&format!("token={TOKEN}")), Some(TokenSource::Query));
         assert_eq!(check(&format!("a=b&token=wrong&token={TOKEN}&c")), Some(TokenSource::Query));
         for bad in ["", "token", "token=", &format!("Token={TOKEN}"), &format!("xtoken={TOKEN}")] {
             assert_eq!(check(bad), None, "{bad}");
         }
-        assert_eq!(rule().check(None, &none), None);
+        assert_eq!(rule().find(None, &none), None);
     }
 
     #[test]
@@ -234,11 +205,11 @@ mod tests {
         assert!(set.ends_with("; HttpOnly; SameSite=Strict"), "{set}");
         let pair = set.split(';').next().unwrap();
         for value in [pair.to_owned(), format!("a=b; {pair}; c=d"), format!("ws_token_8700=old; {pair}")] {
-            let source = rule().check(Some("token=old"), &header(header::COOKIE, &value));
+            let source = rule().find(Some("token=old"), &header(header::COOKIE, &value));
             assert_eq!(source, Some(TokenSource::Header), "{value}");
         }
         for bad in [format!("ws_token={TOKEN}"), format!("ws_token_1={TOKEN}"), format!("x{pair}")] {
-            assert_eq!(rule().check(None, &header(header::COOKIE, &bad)), None, "{bad}");
+            assert_eq!(rule().find(None, &header(header::COOKIE, &bad)), None, "{bad}");
         }
     }
 
@@ -250,7 +221,7 @@ mod tests {
             for line in lines {
                 headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
             }
-            rule().check(None, &headers)
+            rule().find(None, &headers)
         };
         let others = [
             "name=Zo\u{eb}",
@@ -291,33 +262,37 @@ mod tests {
         for other in [&b"Basic Zo\xeb"[..], b"\xff", b"", b"Bearer", b"Bearer \xff"] {
             let mut headers = HeaderMap::new();
             headers.append(header::AUTHORIZATION, HeaderValue::from_bytes(other).unwrap());
-            assert_eq!(rule().check(None, &headers), None);
+            assert_eq!(rule().find(None, &headers), None);
             headers.append(header::AUTHORIZATION, format!("Bearer {TOKEN}").parse().unwrap());
-            assert_eq!(rule().check(None, &headers), Some(TokenSource::Header), "{other:?}");
+            assert_eq!(rule().find(None, &headers), Some(TokenSource::Header), "{other:?}");
         }
     }
 
     #[test]
     fn bearer_authorization_is_accepted() {
         for value in [format!("Bearer {TOKEN}"), format!("bearer  {TOKEN}")] {
-            assert_eq!(rule().check(None, &header(header::AUTHORIZATION, &value)), Some(TokenSource::Header));
+            assert_eq!(rule().find(None, &header(header::AUTHORIZATION, &value)), Some(TokenSource::Header));
         }
         for bad in [TOKEN.to_owned(), format!("Basic {TOKEN}"), "Bearer".to_owned(), format!("Bearer{TOKEN}")]
         {
-            assert_eq!(rule().check(None, &header(header::AUTHORIZATION, &bad)), None, "{bad}");
+            assert_eq!(rule().find(None, &header(header::AUTHORIZATION, &bad)), None, "{bad}");
         }
     }
 
-    fn events(target: &str, fields: HeaderMap) -> [Event<'static>; 2] {
-        let (mut parts, ()) = ::http::Request::get(target).body(()).unwrap().into_parts();
-        parts.headers = fields;
-        let request = ::http::Request::from_parts(parts, ());
-        let page = Request::from(request.clone().map(|()| Bytes::new()));
-        [Event::Request(page), Event::Upgrade(ws_proto::Upgrade::from(request))]
+    fn request(target: &str, fields: HeaderMap) -> Request<()> {
+        let mut request = Request::get(target).body(()).unwrap();
+        *request.headers_mut() = fields;
+        request
+    }
+
+    /// What the rule adds to the answer to this request.
+    fn completed(request: &Request<()>, is_upgrade: bool, mut response: HeaderMap) -> HeaderMap {
+        rule().complete(&RequestHead::new(request, is_upgrade), &mut response);
+        response
     }
 
     #[test]
-    fn requests_with_the_token_pass_and_others_are_returned() {
+    fn requests_with_the_token_pass_and_others_are_unauthorized() {
         let cookie = || header(header::COOKIE, &format!("ws_token_8700={TOKEN}"));
         for (target, fields, is_in) in [
             (format!("/?token={TOKEN}"), HeaderMap::new(), true),
@@ -325,38 +300,25 @@ mod tests {
             ("/?token=wrong".to_owned(), HeaderMap::new(), false),
             ("/".to_owned(), HeaderMap::new(), false),
         ] {
-            for event in events(&target, fields.clone()) {
-                let kind = core::mem::discriminant(&event);
-                match rule().authenticate(event) {
-                    Ok(event) => assert!(is_in && core::mem::discriminant(&event) == kind, "{target}"),
-                    Err(request) => assert!(!is_in && request.path() == "/", "{target}"),
-                }
+            let request = request(&target, fields);
+            for is_upgrade in [false, true] {
+                let checked = rule().check(&RequestHead::new(&request, is_upgrade));
+                assert_eq!(checked, if is_in { Ok(()) } else { Err(RequestError::Unauthorized) }, "{target}");
             }
         }
-        assert!(
-            matches!(rule().authenticate(Event::Drained), Ok(Event::Drained)),
-            "other events need no token"
-        );
     }
 
     #[test]
     fn the_token_in_the_query_sets_the_cookie_once() {
-        let in_query = |fields| events(&format!("/?token={TOKEN}"), fields);
         let known = header(header::COOKIE, &format!("ws_token_8700={TOKEN}"));
         for (fields, cookies) in [(HeaderMap::new(), 1), (known, 0)] {
-            for event in in_query(fields) {
-                let headers = match rule().authenticate(event).unwrap() {
-                    Event::Upgrade(upgrade) => upgrade.response_headers().clone(),
-                    Event::Request(request) => {
-                        let mut response = Response::new(());
-                        rule().complete_response(&request, &mut response);
-                        // Also if the cookie is already set: the page was opened by its link again.
-                        assert_eq!(response.headers()[header::REFERRER_POLICY], "same-origin");
-                        response.into_parts().0.headers
-                    }
-                    other => panic!("{other:?}"),
-                };
+            let request = request(&format!("/?token={TOKEN}"), fields);
+            for is_upgrade in [false, true] {
+                let headers = completed(&request, is_upgrade, HeaderMap::new());
                 assert_eq!(headers.get_all(header::SET_COOKIE).iter().count(), cookies);
+                // Also if the cookie is already set: the page was opened by its link again.
+                let policy = headers.get(header::REFERRER_POLICY);
+                assert_eq!(policy.is_some_and(|policy| policy == "same-origin"), !is_upgrade);
             }
         }
     }
@@ -365,43 +327,26 @@ mod tests {
     fn a_page_without_the_token_in_its_link_keeps_its_policy() {
         let known = header(header::COOKIE, &format!("ws_token_8700={TOKEN}"));
         for target in ["/", "/?token=old", &format!("/?xtoken={TOKEN}")] {
-            let [Event::Request(request), _] = events(target, known.clone()) else { panic!() };
-            let mut response = Response::new(());
-            rule().complete_response(&request, &mut response);
-            assert!(response.headers().is_empty(), "{target}");
+            let request = request(target, known.clone());
+            assert!(completed(&request, false, HeaderMap::new()).is_empty(), "{target}");
         }
     }
 
     #[test]
     fn a_page_with_its_own_referrer_policy_keeps_it() {
-        let [Event::Request(request), _] = events(&format!("/?token={TOKEN}"), HeaderMap::new()) else {
-            panic!()
-        };
-        let mut response = Response::new(());
-        response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        rule().complete_response(&request, &mut response);
-        assert_eq!(response.headers()[header::REFERRER_POLICY], "no-referrer");
+        let request = request(&format!("/?token={TOKEN}"), HeaderMap::new());
+        let headers = completed(&request, false, header(header::REFERRER_POLICY, "no-referrer"));
+        assert_eq!(headers[header::REFERRER_POLICY], "no-referrer");
+        assert_eq!(headers.get_all(header::REFERRER_POLICY).iter().count(), 1);
     }
 
     #[test]
     fn the_cookie_does_not_show_in_logs() {
-        let [Event::Request(request), upgrade] = events(&format!("/?token={TOKEN}"), HeaderMap::new()) else {
-            panic!()
-        };
-        let mut response = Response::new(());
-        rule().complete_response(&request, &mut response);
-        assert!(response.headers()[header::SET_COOKIE].to_str().unwrap().contains(TOKEN));
-        let upgrade = rule().authenticate(upgrade).unwrap();
-        for shown in [format!("{response:?}"), format!("{request:?}"), format!("{upgrade:?}")] {
-            assert!(!shown.contains(TOKEN), "{shown}");
+        let request = request(&format!("/?token={TOKEN}"), HeaderMap::new());
+        for is_upgrade in [false, true] {
+            let headers = completed(&request, is_upgrade, HeaderMap::new());
+            assert!(headers[header::SET_COOKIE].to_str().unwrap().contains(TOKEN));
+            assert!(!format!("{headers:?}").contains(TOKEN), "{headers:?}");
         }
-    }
-
-    #[test]
-    fn a_401_names_the_scheme_and_is_not_cached() {
-        let rejection = TokenRule::unauthorized();
-        assert_eq!(rejection.status(), StatusCode::UNAUTHORIZED);
-        assert_eq!(rejection.headers()["www-authenticate"], "Bearer");
-        assert_eq!(rejection.headers()["cache-control"], "no-store");
     }
 }

@@ -181,6 +181,7 @@ fn every_limit_is_in_the_table() {
                 "report_all_closes",
                 "access",
                 "cors",
+                "head_rule",
                 "wall_clock",
                 "half_close",
                 "memory",

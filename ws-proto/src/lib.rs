@@ -165,6 +165,7 @@ mod moment;
 mod outbox;
 
 pub use access::cors::Cors;
+pub use access::head_rule::{HeadRule, RequestHead};
 pub use access::tls::{TlsInfo, TlsVersion};
 pub use access::transport::{ListenAddress, Transport};
 pub use access::{Access, InvalidAccess};

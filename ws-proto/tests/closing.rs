@@ -436,7 +436,7 @@ fn an_end_is_not_clean_when_our_close_never_left() {
         if cut {
             server.abort(now, Error::Io(ErrorKind::ConnectionReset));
         } else {
-            server.handle_timeout(now + Duration::from_secs(5));
+            server.handle_timeout(now + Duration::from_secs(30));
         }
         let Some(Event::Closed(closed)) = poll(&mut server, now).pop() else { panic!("no end") };
         assert!(!closed.clean && closed.error.is_some(), "{closed}");

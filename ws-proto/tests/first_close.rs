@@ -44,7 +44,7 @@ fn a_reset_before_the_echo_is_written_changes_no_code() {
                 |connection, now| connection.abort(now, RESET),
                 |connection, now| connection.write_failed(now, RESET),
                 // It never takes the pending output.
-                |connection, now| connection.handle_timeout(now + 5 * SECOND),
+                |connection, now| connection.handle_timeout(now + 30 * SECOND),
             ];
             for end in ends {
                 let (mut connection, now) = open(role, no_heartbeat());

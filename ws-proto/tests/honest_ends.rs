@@ -8,7 +8,8 @@ use ws_kit::frames::*;
 use ws_kit::pair::Pair;
 use ws_kit::pipes::{App, World};
 use ws_proto::{
-    CloseCode, Closed, Config, Error, Event, Frame, Heartbeat, Opcode, ProtocolError, Role, State, Timeout,
+    CloseCode, Closed, Config, Connection, Error, Event, Frame, Heartbeat, Moment, Opcode, ProtocolError,
+    Role, State, Timeout,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -41,7 +42,7 @@ fn ended(world: &World<'_>) -> bool {
     world.client.closed.is_some() && world.server.closed.is_some()
 }
 
-// --- close_timeout
+// --- close_timeout, and output_timeout while output is pending
 
 /// A server sends so many bytes and closes; the client reads at this rate. Returns the bytes that arrived, and the
 /// server's report.
@@ -81,7 +82,148 @@ fn a_closing_reader_below_the_minimum_rate_is_cut_off() {
     assert!(matches!(server.error, Some(Error::Timeout(Timeout::Close))), "{server}");
     assert_eq!(server.sent, None, "our Close was never written");
     // The pipe took 64 KiB in the first period.
-    assert_eq!(server.age.as_secs(), 10);
+    assert_eq!(server.age.as_secs(), 60);
+}
+
+#[test]
+fn a_reader_whose_kernel_shows_progress_in_steps_receives_everything_before_the_close() {
+    for rate in [8_000, 10_000] {
+        // The kernel is full from the fourth on, and the next step is more or less near.
+        for seconds_before_the_close in [0, 1, 10, 40, 45, 50, 55] {
+            let tally = Tally::default();
+            let mut world = World::open(Config::client(), Config::server(), [tally.app(), idle()]);
+            (world.client.rate, world.client.capacity, world.client.step) = (Some(rate), 400_000, 200_000);
+            for _ in 0..20 {
+                world.server.connection.send(vec![7; 100 * KIB]).unwrap();
+            }
+            world.run_until(SECOND * seconds_before_the_close, |_| false);
+            world.server.connection.close(world.now, CloseCode::NORMAL, "bye").unwrap();
+            assert!(world.run_until(3600 * SECOND, |world| world.client.closed.is_some()));
+            let client = world.client.closed.take().unwrap();
+            let server = world.server.closed.take().unwrap();
+            assert!(client.clean && client.reason == "bye", "{rate} bytes a second: {client}");
+            assert_eq!(server.sent, Some(CloseCode::NORMAL), "{server}");
+            drop(world);
+            assert_eq!(tally.bytes.get(), 20 * 100 * KIB);
+        }
+    }
+}
+
+/// A server that has sent more than the socket takes.
+fn stalled(config: Config) -> (Connection, Moment) {
+    let (mut server, now) = open(Role::Server, config.heartbeat(Heartbeat::off()));
+    server.send(vec![0; MIB]).unwrap();
+    server.handle_written(now, 1000);
+    (server, now)
+}
+
+/// Asserts that the closing server ends at this time and no earlier, because the peer takes too little.
+fn assert_cut_off_at(server: &mut Connection, at: Moment) {
+    let before = at - Duration::from_millis(1);
+    server.handle_timeout(before);
+    assert_eq!(server.state(), State::Closing, "before {at:?}: {server:?}");
+    server.handle_timeout(at);
+    assert_eq!((server.state(), server.poll_timeout()), (State::Closed, None));
+    let Some(Event::Closed(closed)) = poll(server, at).pop() else { panic!("no end") };
+    assert!(matches!(closed.error, Some(Error::Timeout(Timeout::Close))), "{closed}");
+    assert_eq!(closed.sent, None);
+}
+
+#[test]
+fn a_closing_peer_that_takes_nothing_is_cut_off_as_late_as_before_the_close_but_not_at_once() {
+    // Before the close, it took the last byte this many seconds ago.
+    for (silent, rest) in [(0, 30), (10, 20), (24, 6), (25, 5), (29, 5)] {
+        let (mut server, now) = stalled(Config::server());
+        let at = now + silent * SECOND;
+        server.close(at, CloseCode::NORMAL, "").unwrap();
+        server.handle_written(at, 0);
+        assert_cut_off_at(&mut server, at + rest * SECOND);
+    }
+    for (close, output, rest) in [(5, 5, 5), (5, 3, 5), (60, 30, 60), (0, 30, 30), (5, 0, 5)] {
+        let config = Config::server().close_timeout(close * SECOND).output_timeout(output * SECOND);
+        let (mut server, now) = stalled(config);
+        server.close(now, CloseCode::NORMAL, "").unwrap();
+        assert_cut_off_at(&mut server, now + rest * SECOND);
+    }
+}
+
+#[test]
+fn a_closing_peer_that_stops_reading_is_cut_off_one_timeout_after_the_last_byte_it_took() {
+    let (mut server, now) = stalled(Config::server());
+    server.close(now, CloseCode::NORMAL, "").unwrap();
+    server.handle_written(now + 7 * SECOND, 200_000);
+    server.handle_timeout(now + 30 * SECOND);
+    assert_cut_off_at(&mut server, now + 37 * SECOND);
+}
+
+#[test]
+fn a_closing_peer_must_take_the_minimum_rate_over_the_output_timeout() {
+    for (rate, enough) in [(1024, 30 * 1024), (0, 1), (1, 30)] {
+        for taken in [enough, enough - 1] {
+            let (mut server, now) = stalled(Config::server().min_output_rate(rate));
+            server.close(now, CloseCode::NORMAL, "").unwrap();
+            for round in 1..10 {
+                let at = now + round * 30 * SECOND;
+                server.handle_written(at - SECOND, if round < 9 { enough } else { taken });
+                server.handle_timeout(at);
+                let is_closing = taken == enough || round < 9;
+                assert_eq!(server.state() == State::Closing, is_closing, "{rate}: round {round}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_closing_peer_inside_a_frame_must_still_take_pending_output() {
+    for (taken, state) in [(30 * KIB, State::Closing), (30 * KIB - 1, State::Closed)] {
+        let (mut server, now) = stalled(Config::server());
+        server.close(now, CloseCode::NORMAL, "").unwrap();
+        feed(&mut server, now, &header(true, FIN | BINARY, MIB as u64));
+        server.handle_written(now + SECOND, taken);
+        feed(&mut server, now + SECOND, &[0; 100 * KIB]);
+        server.handle_timeout(now + 30 * SECOND);
+        assert_eq!(server.state(), state, "it has taken {taken} bytes");
+    }
+}
+
+#[test]
+fn a_close_lasts_no_longer_than_its_output_and_one_frame_at_the_minimum_rate() {
+    // The slowest peer: it takes MIB bytes at 1 KiB a second, and then sends as much.
+    let (mut server, now) = stalled(Config::server());
+    server.close(now, CloseCode::NORMAL, "").unwrap();
+    let (mut at, step) = (now, |bytes: usize| SECOND * (bytes / KIB) as u32);
+    let frame = frame(true, FIN | BINARY, &vec![0; MIB]);
+    while server.queued() > 0 {
+        at += step(30 * KIB);
+        let taken = server.queued().min(30 * KIB);
+        server.handle_written(at, taken);
+        // Frames meanwhile buy no time.
+        feed(&mut server, at, &frame);
+        server.handle_timeout(at);
+        assert_eq!(server.state(), State::Closing);
+    }
+    assert!(at - now <= step(MIB + 30 * KIB + KIB), "{:?}", at - now);
+    let begin = at;
+    feed(&mut server, at, &frame[..20]);
+    let mut rest = frame[20..].chunks(5 * KIB);
+    while server.state() == State::Closing {
+        at += 5 * SECOND;
+        feed(&mut server, at, rest.next().unwrap_or_default());
+        server.handle_timeout(at);
+    }
+    assert!(rest.next().is_none() && at - begin <= step(MIB) + 10 * SECOND, "{:?}", at - begin);
+}
+
+#[test]
+fn the_answer_to_a_close_has_the_close_timeout_once_the_close_is_written() {
+    let (mut server, now) = stalled(Config::server());
+    server.close(now, CloseCode::NORMAL, "").unwrap();
+    let written = now + 29 * SECOND;
+    take_output(&mut server, written);
+    assert_eq!(server.poll_timeout(), Some(written + 5 * SECOND));
+    server.handle_timeout(written + 5 * SECOND);
+    let Some(Event::Closed(closed)) = poll(&mut server, written).pop() else { panic!("no end") };
+    assert_eq!(closed.sent, Some(CloseCode::NORMAL));
 }
 
 #[test]
@@ -184,6 +326,68 @@ fn the_allowance_of_frames_grows_with_the_time_up_to_a_minute() {
     {
         assert_eq!(flood(seconds), allowed, "after {seconds} s");
     }
+}
+
+/// A connection of this age with this limit, and frames of one kind that carry nothing.
+fn at_age(seconds: u32, limit: u32, first: u8) -> (Connection, impl FnMut(&mut Connection, u32)) {
+    let (mut server, birth) =
+        open(Role::Server, Config::server().heartbeat(Heartbeat::off()).frame_rate(Some(limit)));
+    let now = birth + SECOND * seconds;
+    feed(&mut server, now, &frame(true, TEXT, b"a message, unfinished"));
+    let once = frame(true, first, b"");
+    let send = move |server: &mut Connection, count: u32| {
+        for part in 0..=count / 1000 {
+            feed(server, now, &once.repeat(1000.min(count - part * 1000) as usize));
+        }
+    };
+    (server, send)
+}
+
+#[test]
+fn the_limit_holds_in_a_second_and_with_a_minute_of_allowance_for_every_rate() {
+    for first in [FIN | PONG, CONTINUATION] {
+        for limit in [0, 1, 1_000, 1_092, 1_093, 10_000, 65_534] {
+            for (age, seconds) in [(0, 1), (3600, 60)] {
+                let (mut server, mut send) = at_age(age, limit, first);
+                send(&mut server, limit * seconds);
+                assert_eq!(server.state(), State::Open, "{limit} a second for {seconds} s are allowed");
+                send(&mut server, 1);
+                assert_eq!(server.state(), State::Closing, "{limit} a second for {seconds} s are all");
+            }
+        }
+        for limit in [65_535, 65_536, u32::MAX] {
+            let (mut server, mut send) = at_age(0, limit, first);
+            send(&mut server, 200_000);
+            assert_eq!(server.state(), State::Open, "{limit} is no limit");
+        }
+    }
+}
+
+#[test]
+fn seconds_that_a_burst_has_used_are_not_saved() {
+    for limit in [1, 1_000, 1_093, 65_534] {
+        let (mut server, birth) = open(Role::Server, Config::server().frame_rate(Some(limit)));
+        let pongs = |count: u32| frame(true, FIN | PONG, b"").repeat(count as usize);
+        // Of three seconds it uses two and a frame: all three.
+        feed(&mut server, birth + 2 * SECOND, &pongs(2 * limit));
+        feed(&mut server, birth + 2 * SECOND, &pongs(1));
+        let later = birth + 4 * SECOND;
+        feed(&mut server, later, &pongs(2 * limit));
+        assert_eq!(server.state(), State::Open, "{limit} a second, for the fourth and the fifth");
+        feed(&mut server, later, &pongs(1));
+        assert_eq!(server.state(), State::Closing, "{limit} a second");
+    }
+}
+
+#[test]
+fn pings_use_no_allowance_of_empty_fragments() {
+    let (mut server, mut pongs) = at_age(59, 1_000, FIN | PONG);
+    let (_, mut fragments) = at_age(59, 1_000, CONTINUATION);
+    pongs(&mut server, 60_000);
+    fragments(&mut server, 60_000);
+    assert_eq!(server.state(), State::Open);
+    fragments(&mut server, 1);
+    assert_eq!(server.state(), State::Closing);
 }
 
 #[test]

@@ -55,6 +55,22 @@ fn a_peer_below_the_message_rate_is_never_paused() {
 }
 
 #[test]
+fn every_message_rate_holds_to_the_message() {
+    let messages = |count: u32| frame(true, FIN | TEXT, b"a").repeat(count as usize);
+    for rate in [0, 1, 1_000, 65_534, 65_535] {
+        let (mut server, now) = open(Role::Server, Config::server().message_rate(Some(rate)));
+        let most = u32::from(rate).max(1);
+        assert_eq!(feed(&mut server, now, &messages(most - 1)).len(), most as usize - 1);
+        assert!(!server.is_paused());
+        assert_eq!(feed(&mut server, now, &messages(1)).len(), 1);
+        assert_eq!(server.is_paused(), rate < 65_535, "65,535 is no limit");
+        if rate == 65_535 {
+            assert_eq!(feed(&mut server, now, &messages(most)).len(), most as usize);
+        }
+    }
+}
+
+#[test]
 fn a_paced_peer_is_not_considered_dead() {
     let heartbeat = Heartbeat::frequent().idle(SECOND / 10).pong_timeout(SECOND / 10);
     let config = Config::server().message_rate(Some(1)).heartbeat(heartbeat);

@@ -98,11 +98,6 @@ impl Connections {
     /// Runs the extension, and returns what the handler is to see.
     #[cold]
     pub(crate) fn intercept<'a>(&mut self, event: Event<'a>) -> Option<Event<'a>> {
-        if let Event::Closed(id, _) = event
-            && self.is_close_hidden(id)
-        {
-            return None;
-        }
         match mem::replace(&mut self.extension, ExtensionSlot::Out) {
             ExtensionSlot::Set(extension) => Call::new(self, extension).call(event),
             place => {

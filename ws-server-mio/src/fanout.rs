@@ -2,7 +2,7 @@
 
 use crate::connection::lists::{attach_buffer, mark_dirty};
 use crate::connection::pool::Pool;
-use crate::connection::slots::{Slot, Slots};
+use crate::connection::slots::{Slot, Slots, mark};
 use crate::ids::ConnectionId;
 use std::collections::VecDeque;
 use ws_host::server::Stats;
@@ -60,7 +60,7 @@ impl Delivery<'_> {
         let attached = !live.connection.outbox().has_buffer();
         attach_buffer(live, self.pool);
         let delivered = self.slow.deliver(self.now, id, &mut live.connection, self.frame, self.latest);
-        if delivered == Delivered::Queued {
+        if delivered == Delivered::Queued && !live.is_marked(mark::CLIENT) {
             self.totals.messages_out += u64::from(self.frame.ends_message());
         }
         if attached || matches!(delivered, Delivered::Queued | Delivered::Closed) {

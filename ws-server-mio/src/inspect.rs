@@ -3,6 +3,7 @@
 
 use crate::client::list::{Client, Notice, Phase};
 use crate::connection::Connections;
+use crate::connection::slots::mark;
 use crate::connection::timers::Timers;
 use crate::ids::{ClientId, ConnectionId};
 use mio::Token;
@@ -36,7 +37,7 @@ pub struct Overview {
 /// An overview.
 pub fn overview(connections: &Connections) -> Overview {
     Overview {
-        has_work: connections.has_work(),
+        has_work: connections.has_work() || connections.timers.has_work(),
         servers: connections.servers().count(),
         slots: connections.slots.len(),
         leftovers: connections.leftovers.len(),
@@ -78,6 +79,8 @@ pub struct SlotView<'c> {
     pub server: usize,
     /// Its client, if it has one.
     pub client: Option<ClientId>,
+    /// It is, or was, a client's.
+    pub is_client: bool,
     /// The engine's part.
     pub connection: &'c mut Connection,
     /// It has leftover bytes.
@@ -112,6 +115,7 @@ pub fn each_slot(connections: &mut Connections, mut visit: impl FnMut(SlotView<'
             id: live.id(slot),
             server: usize::from(live.server),
             client: clients.of_slot(slot),
+            is_client: live.is_marked(mark::CLIENT),
             has_leftover: leftovers.contains_key(&slot),
             is_queued: readable.contains(slot),
             is_dirty: dirty.contains(&slot),

@@ -141,6 +141,7 @@
 
 mod after;
 mod alarms;
+mod all;
 mod broadcast;
 mod client;
 mod connection;
@@ -158,6 +159,7 @@ pub mod sys;
 mod topics;
 
 pub use alarms::{Timer, TooManyTimers};
+pub use all::All;
 pub use client::handle::ClientHandle;
 pub use connection::Connections;
 pub use connection::couple::{CoupleError, Leg};
@@ -185,10 +187,10 @@ pub use ws_host::topics::{SlowPeer, TopicError};
 pub use ws_host::web;
 pub use ws_proto::handshake;
 pub use ws_proto::{
-    Access, ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Error, Fragment, Frame, Heartbeat,
-    HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory, Message, Opcode, Outgoing, Pong,
-    ProtocolError, Request, RequestError, RespondError, ResponseBody, ResponseError, SendError, Sent, State,
-    Timeout, TlsAlert, TlsError, TlsInfo, TlsVersion, Transport, Upgrade, WallClock,
+    Access, ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Error, Fragment, Frame, HeadRule,
+    Heartbeat, HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory, Message, Opcode, Outgoing,
+    Pong, ProtocolError, Request, RequestError, RequestHead, RespondError, ResponseBody, ResponseError,
+    SendError, Sent, State, Timeout, TlsAlert, TlsError, TlsInfo, TlsVersion, Transport, Upgrade, WallClock,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Deflate, deflate};

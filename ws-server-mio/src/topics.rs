@@ -2,6 +2,7 @@
 
 use crate::connection::Connections;
 use crate::connection::lists::{attach_buffer, mark_dirty};
+use crate::connection::slots::mark;
 use crate::fanout::{Delivery, FanOut, deliver};
 use crate::ids::ConnectionId;
 use ws_host::topics::{Delivered, SlowPeer, TopicError, flush_latest};
@@ -128,13 +129,16 @@ impl Topics<'_> {
     /// open. Otherwise as [`Connections::broadcast`].
     pub fn send_to(&mut self, frame: &Frame, ids: impl IntoIterator<Item = ConnectionId>) -> usize {
         let Connections { slots, pool, dirty, now, .. } = &mut *self.connections;
-        let mut sent = 0;
+        let (mut sent, mut by_servers) = (0, 0);
         for id in ids {
-            if let Some(live) = slots.get_mut(id) {
-                sent += usize::from(deliver(id.slot, live, frame, pool, dirty, *now));
+            if let Some(live) = slots.get_mut(id)
+                && deliver(id.slot, live, frame, pool, dirty, *now)
+            {
+                sent += 1;
+                by_servers += u64::from(!live.is_marked(mark::CLIENT));
             }
         }
-        self.connections.totals.messages_out += sent as u64 * u64::from(frame.ends_message());
+        self.connections.totals.messages_out += by_servers * u64::from(frame.ends_message());
         sent
     }
 
@@ -182,8 +186,10 @@ impl Connections {
             return;
         }
         attach_buffer(live, pool);
+        let is_counted = !live.is_marked(mark::CLIENT);
         flush_latest(*now, id, &mut live.connection, &mut fanout.latest, |frame, delivered| {
-            totals.messages_out += u64::from(delivered == Delivered::Queued && frame.ends_message());
+            let is_sent = delivered == Delivered::Queued && frame.ends_message();
+            totals.messages_out += u64::from(is_counted && is_sent);
         });
         mark_dirty(slot, live, dirty);
     }

@@ -115,7 +115,7 @@ fn without_a_listener_the_error_lists_the_addresses_tried() {
         other => panic!("{other:?}"),
     }
     assert_eq!(rig.connections().client(client).state(), ClientState::Idle);
-    assert_eq!(rig.connections().stats().open, 0, "no socket is left");
+    assert_eq!(rig.sockets(), 0, "no socket is left");
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn one_deadline_covers_the_whole_attempt() {
         ConnectError::TimedOut { tried } => assert_eq!(tried, [address]),
         other => panic!("{other:?}"),
     }
-    assert_eq!(rig.connections().stats().open, 0);
+    assert_eq!(rig.sockets(), 0);
 }
 
 /// Fills a listener's backlog: the system leaves further connections unanswered.
@@ -196,7 +196,7 @@ fn a_silent_address_delays_the_next_by_a_quarter_of_a_second() {
     assert!(rig.connections().peer_addr(id).unwrap().is_ipv6());
     // The loser of the race is gone.
     rig.turns(2);
-    assert_eq!(rig.connections().stats().open, 2);
+    assert_eq!(rig.sockets(), 2);
     drop(fill);
 }
 
@@ -289,7 +289,7 @@ fn an_abandoned_attempt_is_reported_and_leaves_no_socket() {
     rig.turns(5);
     rig.connections().client(client).disconnect();
     assert!(matches!(rig.failed(client), ConnectError::Cancelled));
-    assert_eq!(rig.connections().stats().open, 0);
+    assert_eq!(rig.sockets(), 0);
     assert_eq!(rig.connections().client(client).state(), ClientState::Idle);
     // A removed client reports nothing more.
     rig.connections().client(client).reconnect();
@@ -424,7 +424,7 @@ fn a_thousand_clients_share_the_endpoint_with_their_server() {
     for client in &clients {
         rig.connections().client(*client).remove();
     }
-    rig.until("all gone", |rig| rig.connections().stats().open == 0);
+    rig.until("all gone", |rig| rig.sockets() == 0);
 }
 
 #[test]

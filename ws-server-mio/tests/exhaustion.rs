@@ -75,7 +75,7 @@ fn inner_client() {
         assert!(rig.endpoint.next_timeout() > Some(Duration::ZERO), "it is idle meanwhile");
         rig.clock.pass(delay);
     }
-    assert_eq!(rig.connections().stats().open, 0);
+    assert_eq!(rig.sockets(), 0);
     files.clear();
     rig.opened(client);
 }

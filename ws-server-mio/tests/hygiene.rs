@@ -49,7 +49,7 @@ fn clients() {
                 assert_eq!(rig.text(id), "hello");
             }
             rig.connections().client(client).remove();
-            rig.until("its end", |rig| rig.connections().stats().open == 0);
+            rig.until("its end", |rig| rig.sockets() == 0);
             rig.events = Events::default();
         }
         assert_eq!(rig.endpoint.clients().count(), 0);

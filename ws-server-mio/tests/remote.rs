@@ -3,7 +3,8 @@
 mod common;
 use common::*;
 use std::sync::mpsc;
-use ws_server_mio::{EndpointGone, Frame, ServerConfig};
+use std::time::Duration;
+use ws_server_mio::{Bind, ClientConfig, ClientState, EndpointGone, Frame, ServerConfig};
 
 #[test]
 fn jobs_from_another_thread_run_in_order_and_wake_the_loop() {
@@ -37,6 +38,34 @@ fn a_job_can_ask_and_send_the_answer_back() {
     let (sender, receiver) = mpsc::channel();
     remote.run(move |connections| sender.send(connections.server(server).count()).unwrap()).unwrap();
     rig.until("the answer", |_| receiver.try_recv() == Ok(1));
+}
+
+#[test]
+fn a_job_finds_all_servers_and_clients() {
+    let mut rig = Rig::new(ServerConfig::new());
+    let second = rig.endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
+    let url = rig.endpoint.connections().server(second).url("/").unwrap();
+    let open = rig.endpoint.connections().connect(&*url, ClientConfig::new()).unwrap();
+    let idle = rig.endpoint.connections().connect(&*url, ClientConfig::new()).unwrap();
+    rig.endpoint.connections().client(idle).disconnect();
+    rig.until("a connection", |rig| rig.endpoint.connections().client(open).state() == ClientState::Open);
+    let (sender, receiver) = mpsc::channel();
+    let remote = rig.endpoint.remote();
+    remote
+        .run(move |connections| {
+            let all = connections.all();
+            let (servers, clients): (Vec<_>, Vec<_>) = (all.servers().collect(), all.clients().collect());
+            clients.iter().for_each(|client| connections.client(*client).disconnect());
+            servers.iter().for_each(|server| connections.server(*server).stop(Duration::from_secs(20)));
+            sender.send((servers, clients)).unwrap();
+        })
+        .unwrap();
+    // It returns once all have ended.
+    rig.endpoint.run(|_, _| {}).unwrap();
+    assert_eq!(receiver.recv(), Ok((vec![rig.server, second], vec![open, idle])));
+    let all = rig.endpoint.connections().all();
+    assert_eq!((all.servers().count(), all.clients().count()), (0, 2), "an idle client stays");
+    assert!(rig.endpoint.clients().eq([open, idle]));
 }
 
 #[test]

@@ -192,13 +192,14 @@ fn a_flood_does_not_starve_timers() {
         rig.endpoint.connections().after(Duration::ZERO, note(&notes, name)).unwrap();
     }
     peer.send(&frame(TEXT, b"more").repeat(2000));
-    for turns in 1..=3 {
+    // The flood uses up the first turn, and goes last in the second.
+    for _ in 0..2 {
         let before = rig.app.seen.len();
         while rig.app.seen.len() == before {
             rig.turn();
         }
-        assert!(notes.lock().unwrap().len() >= turns.min(3), "in turn {turns}");
     }
+    assert_eq!(notes.lock().unwrap().len(), 3);
 }
 
 #[test]

@@ -136,13 +136,70 @@ fn a_socket_may_send_the_token_in_its_url_and_a_program_in_authorization() {
 }
 
 #[test]
-fn a_rejected_connection_may_retry() {
+fn a_request_without_the_token_ends_its_connection_and_the_next_connection_may_retry() {
     let (mut rig, token) = rig();
     let address = rig.address();
     let mut peer = rig.peer();
-    peer.send(&[get(address, "/"), get(address, &format!("/?token={token}"))].concat());
-    assert_eq!(rig.response(&mut peer).0, 401);
-    assert_eq!(rig.response(&mut peer), (200, "hello".to_owned()));
+    let with = get(address, &format!("/?token={token}"));
+    peer.send(&[&get(address, "/")[..], &with].concat());
+    let head = rig.head(&mut peer);
+    assert!(head.starts_with("HTTP/1.1 401 ") && head.contains("Connection: close\r\n"), "{head}");
+    rig.until("its end", |_| {
+        peer.read();
+        peer.ended.is_some()
+    });
+    assert_eq!(rig.app.count(|seen| matches!(seen, Seen::Request(..))), 0, "nothing behind it is served");
+    let mut peer = rig.peer();
+    peer.send(&[&with[..], &with].concat());
+    for _ in 0..2 {
+        assert_eq!(rig.response(&mut peer), (200, "hello".to_owned()), "with the token it is kept alive");
+    }
+}
+
+#[test]
+fn a_request_without_the_token_is_answered_before_its_body_and_before_100_continue() {
+    let (mut rig, token) = rig();
+    let address = rig.address();
+    let post = |path: &str, fields: &str| {
+        format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nExpect: 100-continue\r\n{fields}\r\n")
+    };
+    for (fields, body) in
+        [("Content-Length: 5\r\n", "hello"), ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n")]
+    {
+        let mut peer = rig.peer();
+        peer.send(post("/", fields).as_bytes());
+        let head = rig.head(&mut peer);
+        assert!(head.starts_with("HTTP/1.1 401 ") && head.contains("Connection: close\r\n"), "{head}");
+
+        let mut peer = rig.peer();
+        peer.send(post(&format!("/?token={token}"), fields).as_bytes());
+        let head = rig.head(&mut peer);
+        assert!(head.starts_with("HTTP/1.1 100 "), "{head}");
+        peer.send(body.as_bytes());
+        assert_eq!(rig.response(&mut peer), (200, "hello".to_owned()));
+    }
+}
+
+#[test]
+fn closed_explains_a_missing_token_and_a_path_without_a_websocket() {
+    let token = Token::from_random([3; 16]);
+    let link = format!("/other?token={}", token.as_str());
+    let config = ServerConfig::new().report_all_closes(true).upgrade_paths(["/ws"]).require_token(token);
+    let mut rig = Rig::new(config);
+    let address = rig.address();
+    for (request, status, explanation) in [
+        (get(address, "/"), 401, "does not have the token"),
+        (handshake(address, "/ws"), 401, "does not have the token"),
+        (handshake(address, &link), 404, "no WebSocket is at \"/other\""),
+    ] {
+        rig.app.seen.clear();
+        let head = ask(&mut rig, request, "");
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+        rig.until("its end", |rig| !rig.app.seen.is_empty());
+        assert!(matches!(rig.app.seen[..], [Seen::Closed(..)]), "{:?}", rig.app.seen);
+        let text = rig.app.closed()[0].to_string();
+        assert!(text.contains(explanation), "{text}");
+    }
 }
 
 #[test]

@@ -216,9 +216,10 @@ pub use ws_host::web;
 pub use ws_proto::handshake;
 pub use ws_proto::{
     Access, ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Error, Event, Fragment, Frame,
-    Heartbeat, HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory, Message, Opcode, Outgoing,
-    Pong, ProtocolError, Request, RequestError, RespondError, ResponseBody, ResponseError, Role, SendError,
-    Sent, State, Timeout, TlsAlert, TlsError, TlsInfo, TlsVersion, Transport, Upgrade, WallClock,
+    HeadRule, Heartbeat, HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory, Message, Opcode,
+    Outgoing, Pong, ProtocolError, Request, RequestError, RequestHead, RespondError, ResponseBody,
+    ResponseError, Role, SendError, Sent, State, Timeout, TlsAlert, TlsError, TlsInfo, TlsVersion, Transport,
+    Upgrade, WallClock,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Deflate, deflate};

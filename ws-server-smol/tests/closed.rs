@@ -120,7 +120,7 @@ fn a_flush_while_closing_does_not_time_out_unread_input() {
     run(async {
         let (peer, stream) = pipe(200, 1);
         let (mut peer, stream) = (peer.straight(), stream.straight());
-        let config = Arc::new(Config::server().close_timeout(50 * MILLI));
+        let config = Arc::new(Config::server().close_timeout(50 * MILLI).output_timeout(50 * MILLI));
         let mut ws = WebSocket::upgraded(stream, config, Role::Server);
         ws.try_send("x".repeat(1_000)).unwrap();
         ws.start_close(CloseCode::NORMAL, "").unwrap();

@@ -8,6 +8,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use std::cell::RefCell;
 use std::net::{SocketAddr, TcpStream};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 use ws_server_smol::{Bind, Cors, HttpConnection, Incoming, Server, ServerConfig, Socket, Token};
 
@@ -165,6 +166,86 @@ fn only_an_allowed_origin_may_read_the_answer_with_or_without_a_token() {
             assert_eq!(values(&answer, "vary"), ["origin"]);
         }
     });
+}
+
+#[test]
+fn a_request_without_the_token_is_answered_before_its_body_and_before_100_continue() {
+    serving(with_token(ServerConfig::new()), async |at, requests| {
+        for (field, body) in [
+            ("Content-Length: 5\r\n", "hello"),
+            ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
+        ] {
+            let fields = format!("Expect: 100-continue\r\n{field}");
+            let answer = ask(at, "POST /", &fields).await;
+            assert!(
+                answer.starts_with("HTTP/1.1 401 ") && values(&answer, "connection") == ["close"],
+                "{answer}"
+            );
+            assert!(requests.borrow().is_empty());
+
+            let mut stream = tcp(at).await;
+            let request = format!("POST /?token={TOKEN} HTTP/1.1\r\nHost: {at}\r\n{fields}\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            assert!(head(&mut stream).await.starts_with("HTTP/1.1 100 "));
+            stream.write_all(body.as_bytes()).await.unwrap();
+            assert!(head(&mut stream).await.starts_with("HTTP/1.1 200 "));
+            assert_eq!(requests.borrow_mut().drain(..).count(), 1);
+        }
+    });
+}
+
+#[test]
+fn closed_explains_a_missing_token_and_a_path_without_a_websocket() {
+    let config = with_token(ServerConfig::new()).report_all_closes(true).upgrade_paths(["/ws"]);
+    let server = Server::bind(Bind::localhost(), config).unwrap();
+    let at = server.local_addr().unwrap();
+    let link = format!("GET /other?token={TOKEN}");
+    let cases = [
+        ("GET /", "", 401, "does not have the token"),
+        ("GET /ws", UPGRADE, 401, "does not have the token"),
+        (&*link, UPGRADE, 404, "no WebSocket is at \"/other\""),
+    ];
+    for (line, fields, status, explanation) in cases {
+        run(async {
+            let served = async {
+                let mut http = server.accept().await.unwrap();
+                assert!(http.next().await.is_none(), "the application sees nothing");
+                http.closed().unwrap().to_string()
+            };
+            let (text, answer) = future::zip(served, ask(at, line, fields)).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+            assert!(text.contains(explanation), "{text}");
+        });
+    }
+}
+
+#[test]
+fn the_token_and_the_paths_apply_without_a_server_too() {
+    let config = with_token(ServerConfig::new()).upgrade_paths(["/ws"]).connection_config();
+    let config = Arc::new(config);
+    for (target, status) in
+        [("/ws".to_owned(), 401), (format!("/other?token={TOKEN}"), 404), (format!("/ws?token={TOKEN}"), 101)]
+    {
+        run(async {
+            let (mut peer, stream) = common::pair().await;
+            let mut http = HttpConnection::new(stream, config.clone());
+            let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}\r\n");
+            peer.write_all(request.as_bytes()).await.unwrap();
+            let upgrade = async {
+                let upgrade = http.next_upgrade().await?;
+                http.accept(upgrade).await.ok()
+            };
+            let answered = async {
+                let answer = head(&mut peer).await;
+                drop(peer);
+                answer
+            };
+            let (websocket, answer) = future::zip(upgrade, answered).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+            let (is_open, cookies) = (websocket.is_some(), values(&answer, "set-cookie").len());
+            assert_eq!((is_open, cookies == 1), (status == 101, status == 101), "{answer}");
+        });
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Two ends with applications, a pipe of 64 KiB each way, and a clock that advances when nothing else moves.
+//! Two ends with applications, a pipe of 64 KiB each way, and a clock that advances when nothing else moves. A
+//! pipe may show its room in steps, as kernels do.
 
 use crate::oracle::Engine;
 use bytes::Buf;
@@ -27,6 +28,12 @@ pub struct Side<'a> {
     /// The pipe's rate in bytes a second.
     pub rate: Option<u64>,
     tokens: u64,
+    /// The bytes that the pipe holds.
+    pub capacity: usize,
+    /// The other end learns of further room once there is this much of it.
+    pub step: usize,
+    /// The room that the other end knows of.
+    room: usize,
     pub closed: Option<Closed>,
     pub most_queued: usize,
 }
@@ -42,6 +49,9 @@ impl<'a> Side<'a> {
             left: Vec::new(),
             rate: None,
             tokens: 0,
+            capacity: PIPE,
+            step: 1,
+            room: 0,
             closed: None,
             most_queued: 0,
         }
@@ -99,13 +109,23 @@ impl<'a> Side<'a> {
         taken > 0 || self.left.len() < before
     }
 
+    /// The room in the pipe, as far as the other end knows.
+    fn room(&mut self) -> usize {
+        let free = self.capacity.saturating_sub(self.pipe.len());
+        if free >= self.room + self.step {
+            self.room = free;
+        }
+        self.room
+    }
+
     fn write(&mut self, now: Moment, to: &mut Self) -> bool {
         let mut moved = false;
         while self.connection.outbox().has_remaining() {
             let outbox = self.connection.outbox();
             let chunk = outbox.chunk();
-            let n = chunk.len().min(PIPE.saturating_sub(to.pipe.len()));
+            let n = chunk.len().min(to.room());
             to.pipe.extend(&chunk[..n]);
+            to.room -= n;
             self.connection.handle_written(now, n);
             self.oracle.handle_written(n);
             self.check();

@@ -1,5 +1,6 @@
 //! A server's configuration: its limits, and the rules of its connections.
 
+use super::head_rule::ServerRule;
 use super::invalid::{self, InvalidConfig};
 use super::upgrades::{UpgradeRule, Upgrades};
 use crate::settings::{connection_settings, forwarded};
@@ -9,6 +10,7 @@ use crate::token::{Token, TokenRule};
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::string::String;
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 use std::vec::Vec;
 use ws_proto::{Access, Config, Cors, Memory, WallClock};
@@ -245,18 +247,40 @@ impl ServerConfig {
     }
 
     /// The rules of each connection of a server that starts now, with its shared memory, and with a clock for
-    /// [`SleepDetector::attach`](crate::sleep::SleepDetector::attach) to set.
+    /// [`SleepDetector::attach`](crate::sleep::SleepDetector::attach) to set. Connections reject requests without the
+    /// [token](Self::require_token), and upgrades on other [paths](Self::upgrade_paths), as soon as they have the head.
     pub fn connection_config(&self) -> Config {
-        let clock = self.connection.get_wall_clock().cloned();
-        let config = self.connection.clone().wall_clock(clock.unwrap_or_else(|| WallClock::new(UNIX_EPOCH)));
-        match self.memory_limit {
-            Some(limit) if config.get_memory().is_none() => config.memory(Memory::new(limit)),
-            _ => config,
-        }
+        self.connection_config_at(None)
     }
 
-    /// Answers 401 to every request, and to every WebSocket, without this token. Hand it out in the
-    /// URL, as `?token=…`; a browser keeps it as a cookie from then on. See [`token`](crate::token).
+    /// As [`connection_config`](Self::connection_config), for a server at this address, whose port is in the name of the
+    /// token's cookie.
+    pub fn connection_config_at(&self, address: Option<SocketAddr>) -> Config {
+        let clock = self.connection.get_wall_clock().cloned();
+        let config = self.connection.clone().wall_clock(clock.unwrap_or_else(|| WallClock::new(UNIX_EPOCH)));
+        let config = match self.memory_limit {
+            Some(limit) if config.get_memory().is_none() => config.memory(Memory::new(limit)),
+            _ => config,
+        };
+        if self.token.is_none() && self.upgrades.paths.is_none() {
+            return config;
+        }
+        let further = config.get_head_rule().cloned();
+        let rule = ServerRule { token: self.token_rule(address), upgrades: self.upgrade_rule(), further };
+        config.head_rule(Arc::new(rule))
+    }
+
+    fn token_rule(&self, address: Option<SocketAddr>) -> Option<TokenRule> {
+        let rule = TokenRule::new(self.token.clone()?).secure(!self.is_plain_served());
+        Some(match address {
+            Some(address) => rule.port(address.port()),
+            None => rule,
+        })
+    }
+
+    /// Answers 401 to every request, and to every WebSocket, without this token, before any of the body is read; the
+    /// connection ends with that. Hand the token out in the URL, as `?token=…`; a browser keeps it as a cookie from then
+    /// on. See [`token`](crate::token).
     ///
     /// ```
     /// use ws_host::server::ServerConfig;
@@ -284,15 +308,6 @@ impl ServerConfig {
         self.connection.check_access()?;
         invalid::check(self.upgrades.paths.as_deref().unwrap_or_default(), &self.upgrades.subprotocols)
     }
-
-    /// The token rule of a server at this address.
-    pub fn token_rule(&self, address: Option<SocketAddr>) -> Option<TokenRule> {
-        let rule = TokenRule::new(self.token.clone()?).secure(!self.is_plain_served());
-        Some(match address {
-            Some(address) => rule.port(address.port()),
-            None => rule,
-        })
-    }
 }
 
 impl Default for ServerConfig {
@@ -304,6 +319,47 @@ impl Default for ServerConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ws_proto::{RequestError, RequestHead};
+
+    fn check(
+        config: &ServerConfig,
+        request: &http::Request<()>,
+        is_upgrade: bool,
+    ) -> Result<(), RequestError> {
+        let config = config.connection_config();
+        config.get_head_rule().map_or(Ok(()), |rule| rule.check(&RequestHead::new(request, is_upgrade)))
+    }
+
+    #[test]
+    fn connections_require_the_token_and_the_paths_and_further_rules() {
+        let token = Token::from_random([1; 16]);
+        let link = format!("/ws?token={}", token.as_str());
+        let get = |target: &str| http::Request::get(target).body(()).unwrap();
+        let plain = ServerConfig::new();
+        assert!(plain.connection_config().get_head_rule().is_none(), "nothing is required");
+
+        let config = plain.clone().upgrade_paths(["/ws"]);
+        assert_eq!(check(&config, &get("/ws?a=b"), true), Ok(()));
+        assert_eq!(check(&config, &get("/"), true), Err(RequestError::UpgradePath("/".to_owned())));
+        assert_eq!(check(&config, &get("/"), false), Ok(()), "a page may be anywhere");
+
+        let config = config.require_token(token.clone());
+        assert_eq!(check(&config, &get(&link), true), Ok(()));
+        assert_eq!(
+            check(&config, &get("/"), true),
+            Err(RequestError::Unauthorized),
+            "paths are not disclosed"
+        );
+
+        // A rule that the application has set applies as well.
+        let other = Arc::new(TokenRule::new(Token::from_random([2; 16])));
+        let both = config.connection(Config::server().head_rule(other.clone()));
+        assert_eq!(check(&both, &get(&link), true), Err(RequestError::Unauthorized));
+        let second = format!("{link}&token={}", Token::from_random([2; 16]).as_str());
+        assert_eq!(check(&both, &get(&second), true), Ok(()));
+        let alone = plain.connection(Config::server().head_rule(other));
+        assert_eq!(check(&alone, &get("/"), false), Err(RequestError::Unauthorized));
+    }
 
     #[test]
     fn each_server_of_a_host_has_its_own_cookie() {

@@ -2,6 +2,7 @@
 
 mod admission;
 mod config;
+mod head_rule;
 mod invalid;
 mod stats;
 mod stop;

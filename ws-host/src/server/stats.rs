@@ -2,7 +2,8 @@
 
 use ws_proto::Connection;
 
-/// The counts of a server since it started, or of all servers of an endpoint together.
+/// What a server has done since it was created, or all servers of an endpoint together since the endpoint was created.
+/// Only connections that a server accepted count: none of the application's own clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

@@ -21,12 +21,8 @@ pub const PATH_LIMIT: usize = 256;
 /// use ws_proto::Upgrade;
 ///
 /// let rule = ServerConfig::new().upgrade_paths(["/ws"]).upgrade_rule();
-/// let mut decide = |path| {
-///     let request = http::Request::get(path).body(()).unwrap();
-///     rule.decide(&mut Upgrade::from(request))
-/// };
-/// assert_eq!(decide("/ws?room=1"), Decision::Accept);
-/// assert_eq!(decide("/ws/other"), Decision::Reject);
+/// let request = http::Request::get("/ws?room=1").body(()).unwrap();
+/// assert_eq!(rule.decide(&mut Upgrade::from(request)), Decision::Accept);
 /// assert_eq!(rule.unanswered("/"), Unanswered::NotFound);
 /// assert_eq!(rule.unanswered("/ws"), Unanswered::UpgradeRequired);
 /// ```
@@ -49,8 +45,6 @@ pub(super) struct Upgrades {
 pub enum Decision {
     /// It is accepted, and the application sees the open WebSocket.
     Accept,
-    /// Its path accepts no upgrades: it gets [`Unanswered::NotFound`].
-    Reject,
     /// The application decides.
     Defer,
 }
@@ -72,12 +66,9 @@ impl From<Upgrades> for UpgradeRule {
 }
 
 impl UpgradeRule {
-    /// Decides an upgrade that passed the access checks. Unless it is refused, it gets the server's most preferred
-    /// subprotocol among those the client offers.
+    /// Decides an upgrade; its connection has checked the path. It gets the server's most preferred subprotocol among
+    /// those the client offers.
     pub fn decide(&self, upgrade: &mut Upgrade) -> Decision {
-        if !self.is_path(upgrade.path()) {
-            return Decision::Reject;
-        }
         upgrade.choose_subprotocol(&self.0.subprotocols);
         if self.0.app_decides { Decision::Defer } else { Decision::Accept }
     }
@@ -89,7 +80,8 @@ impl UpgradeRule {
         if is_known && self.is_path(path) { Unanswered::UpgradeRequired } else { Unanswered::NotFound }
     }
 
-    fn is_path(&self, path: &str) -> bool {
+    /// Whether upgrades on this path are accepted.
+    pub(super) fn is_path(&self, path: &str) -> bool {
         self.0.paths.as_ref().is_none_or(|paths| paths.iter().any(|its| its == path))
     }
 }
@@ -127,14 +119,14 @@ mod tests {
     fn paths_are_exact_as_they_are_sent() {
         let rule = ServerConfig::new().upgrade_paths(["/ws", "chat"]).upgrade_rule();
         for path in ["/ws", "/ws?a=/b", "/chat"] {
-            assert_eq!(rule.decide(&mut upgrade(path, "")), Decision::Accept, "{path}");
+            assert!(rule.is_path(upgrade(path, "").path()), "{path}");
         }
         for path in ["/", "/ws/", "/WS", "/w%73", "/wsx", "/x/ws", "//ws"] {
-            assert_eq!(rule.decide(&mut upgrade(path, "")), Decision::Reject, "{path}");
+            assert!(!rule.is_path(upgrade(path, "").path()), "{path}");
             assert_eq!(rule.unanswered(path), Unanswered::NotFound, "{path}");
         }
         let nowhere = ServerConfig::new().upgrade_paths([""; 0]).upgrade_rule();
-        assert_eq!(nowhere.decide(&mut upgrade("/", "")), Decision::Reject);
+        assert!(!nowhere.is_path("/"));
     }
 
     #[test]
@@ -144,7 +136,7 @@ mod tests {
         assert_eq!(rule.unanswered("/any"), Unanswered::NotFound);
         let rule = ServerConfig::new().decide_upgrades(true).upgrade_paths(["/ws"]).upgrade_rule();
         assert_eq!(rule.decide(&mut upgrade("/ws", "")), Decision::Defer);
-        assert_eq!(rule.decide(&mut upgrade("/other", "")), Decision::Reject);
+        assert!(!rule.is_path("/other"));
         assert_eq!(rule.unanswered("/ws"), Unanswered::UpgradeRequired);
     }
 

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  head ─▶ Host rule ─▶ preflight? ─▶ 204, from the engine
-//!             │            └─ no ─▶ token, application ─▶ answer ─┐
-//!             └─ fault ───────────▶ the engine's own answer ──────┴─▶ Grant::apply ─▶ out
+//!             │            └─ no ─▶ head rule, application ─▶ answer ─┐
+//!             └─ fault ───────────▶ the engine's own answer ──────────┴─▶ Grant::apply ─▶ out
 //! ```
 use crate::access::invalid::InvalidAccess;
 use crate::access::origin::Origin;
@@ -23,9 +23,10 @@ const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-contro
 /// and the 401 where a token is required):
 ///
 /// - The connection answers a preflight, a browser's request for permission, after the rule for `Host` and before
-///   any token, since browsers send neither cookies nor `Authorization` with it. The application never sees it. A
-///   preflight is an OPTIONS with one `Origin` and one `Access-Control-Request-Method`; any other OPTIONS is an
-///   ordinary request.
+///   any [`HeadRule`](crate::HeadRule), such as one for a token, since browsers send neither cookies nor
+///   `Authorization` with it; one with a body, which no browser sends, needs permission like any other request. The
+///   application never sees it. A preflight is an OPTIONS with one `Origin` and one `Access-Control-Request-Method`; any
+///   other OPTIONS is an ordinary request.
 /// - Every answer to an allowed origin gets the fields, unless the application has set `Access-Control-Allow-Origin`
 ///   itself. Only 403 for a foreign origin, 421 for a foreign host, and 101 carry none.
 /// - A listed [origin](Self::origin) may also open WebSockets and use every method, as if [`Access`](crate::Access)

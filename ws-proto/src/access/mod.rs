@@ -9,6 +9,7 @@
 
 pub(crate) mod authority;
 pub(crate) mod cors;
+pub(crate) mod head_rule;
 pub(crate) mod invalid;
 pub(crate) mod origin;
 #[cfg(test)]

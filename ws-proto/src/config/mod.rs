@@ -5,6 +5,7 @@ pub(crate) mod wall_clock;
 
 use crate::access::Access;
 use crate::access::cors::Cors;
+use crate::access::head_rule::HeadRule;
 use crate::access::invalid::InvalidAccess;
 use crate::config::heartbeat::Heartbeat;
 use crate::config::wall_clock::WallClock;
@@ -57,6 +58,7 @@ pub struct Config {
     pub(crate) report_all_closes: bool,
     pub(crate) access: Access,
     pub(crate) cors: Cors,
+    pub(crate) head_rule: Option<Arc<dyn HeadRule>>,
     pub(crate) wall_clock: Option<WallClock>,
 }
 
@@ -112,6 +114,7 @@ impl Config {
             report_all_closes: false,
             access: Access::default(),
             cors: Cors::default(),
+            head_rule: None,
             wall_clock: None,
         }
     }
@@ -155,7 +158,7 @@ settings! {
     ///
     /// - Pings and Pongs together, and empty frames inside a message: over the limit the connection fails with 1008. The
     ///   first and the last frame of a message with content may be empty and do not count. Up to a minute of unused
-    ///   allowance is kept: after a stall, what it held back arrives at once.
+    ///   allowance is kept for each, so up to 60 times the limit may arrive at once: what a stall held back.
     /// - Empty messages, in one frame or several: over the limit the peer is not read until the next second begins, and
     ///   nothing is lost. One passes each second even if the limit is 0.
     ///
@@ -163,7 +166,16 @@ settings! {
     frame_rate, get_frame_rate: per_second: Option<u32>;
 
     /// Limits the messages a second from one peer, fragments included; over it the peer is not read until the next
-    /// second begins, and nothing is lost. `None` is no limit, and costs nothing. None.
+    /// second begins, and nothing is lost. One passes each second even if the limit is 0. `None` is no limit, and costs
+    /// nothing; 65,535 is no limit either. None.
+    ///
+    /// ```
+    /// use ws_proto::Config;
+    ///
+    /// assert_eq!(Config::server().get_message_rate(), None);
+    /// let config = Config::server().message_rate(Some(100));
+    /// assert_eq!(config.get_message_rate(), Some(100));
+    /// ```
     message_rate, get_message_rate: per_second: Option<u16>;
 
     /// Limits the bytes to read and discard while a connection drains. 16 MiB.
@@ -182,13 +194,22 @@ settings! {
     /// second, a streaming response is checked for a dropped body. 60 s.
     answer_timeout, get_answer_timeout: time: Duration;
 
-    /// Sets how long the closing phase may take: from our Close, once it is written, to the peer's Close and the end of
-    /// its stream. Before that, a peer that takes less of the pending output in such a period than
-    /// [`min_output_rate`](Self::min_output_rate) asks for is cut off; a faster one receives all of it. 5 s.
+    /// Sets how long the closing phase may take once our Close is written: until the peer's Close and the end of its
+    /// stream. A peer that was inside a frame may finish it first, at [`min_output_rate`](Self::min_output_rate). 5 s.
+    ///
+    /// Before that, the peer must take the pending output, of which our Close is the last, as on an open connection: it
+    /// is cut off if it takes nothing for [`output_timeout`](Self::output_timeout), or less over that time than
+    /// `min_output_rate` requires; a faster one receives all of it. If `close_timeout` is longer, it applies instead. A
+    /// peer that had stopped reading before the close has at least `close_timeout` from then on.
+    ///
+    /// So a slow peer may hold a close for as long as the pending bytes and the rest of its frame take at
+    /// `min_output_rate`: at the default of 1 KiB a second, 4.6 hours for 16 MiB. At 0, one byte in each period is enough.
+    /// The adapters end a connection earlier at a deadline of your own: `terminate`, and the deadline of a server's
+    /// `stop`.
     close_timeout, get_close_timeout: time: Duration;
 
     /// Sets how long output may wait while the peer takes less than [`min_output_rate`](Self::min_output_rate)
-    /// requires; then the connection ends. The check runs at the end of each such period, and bytes in the kernel count as
+    /// requires; then the connection ends, open or [closing](Self::close_timeout). The check runs at the end of each such period, and bytes in the kernel count as
     /// taken: a peer that takes nothing is detected within one period, one that takes too little within two. 30 s.
     ///
     /// A slow reader shows its progress in steps: the kernel of the peer announces room only after up to some 200 KB were
@@ -198,7 +219,7 @@ settings! {
     output_timeout, get_output_timeout: time: Duration;
 
     /// Sets how many bytes a second a peer must take, over [`output_timeout`](Self::output_timeout), while output is
-    /// pending. 0 requires one byte in that time. It does not help readers so slow that they show no progress in a whole
+    /// pending. 0 requires one byte in that time, also of a peer that holds a [close](Self::close_timeout). It does not help readers so slow that they show no progress in a whole
     /// period: see there. 1 KiB.
     min_output_rate, get_min_output_rate: bytes_per_second: u32;
 
@@ -208,7 +229,8 @@ settings! {
 
     /// Sets whether a server reports [`Closed`](crate::Event::Closed) for every connection, including one that never
     /// sent a request (a port scanner, a browser that connects ahead of need) or whose request the engine rejected
-    /// itself: its text explains, for example, why a page gets 403. Such a connection has no other event. `false`.
+    /// itself: its text explains, for example, why a page gets 401, 403 or 404. Such a connection has no other event.
+    /// `false`.
     report_all_closes, get_report_all_closes: all: bool;
 }
 
@@ -310,6 +332,19 @@ impl Config {
     /// Which pages may read a server's answers across origins.
     pub fn get_cors(&self) -> &Cors {
         &self.cors
+    }
+
+    /// Sets a further rule of a server for the heads of requests, such as one for credentials: [`HeadRule`], which has an
+    /// example. None.
+    #[must_use]
+    pub fn head_rule(mut self, rule: Arc<dyn HeadRule>) -> Self {
+        self.head_rule = Some(rule);
+        self
+    }
+
+    /// The further rule of a server for the heads of requests.
+    pub fn get_head_rule(&self) -> Option<&Arc<dyn HeadRule>> {
+        self.head_rule.as_ref()
     }
 
     /// Provides the time of day for the `Date` of a server's responses (RFC 9110 §6.6.1). None, but servers of the

@@ -20,8 +20,6 @@ pub(super) struct Backpressure {
     pub(super) congested: bool,
     /// Back at the low mark, not yet reported to the application.
     pub(super) drained: bool,
-    /// The socket took less than all, and the deadline runs.
-    pub(super) stalled: bool,
 }
 
 /// The cause of the last event that the application received.

@@ -8,7 +8,8 @@ use crate::moment::Moment;
 
 impl Connection {
     /// Starts the closing handshake (RFC 6455 §7.1.2). Output queued before it is sent first; messages that wait behind
-    /// an unfinished message of ours cannot be sent, and are dropped with it.
+    /// an unfinished message of ours cannot be sent, and are dropped with it. A slow peer may take long:
+    /// [`Config::close_timeout`](crate::Config::close_timeout).
     ///
     /// The code is a [`CloseCode`] or its number, such as `4001`.
     /// [`CloseCode::NO_STATUS`] with an empty reason sends a Close without a body. Before the connection is open there

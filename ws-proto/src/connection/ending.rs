@@ -45,7 +45,7 @@ pub(super) struct Closing {
     pub(super) compression: Option<Box<PerMessage>>,
 }
 
-/// The time in which the closing phase must end, or an orderly one must make progress.
+/// When the closing phase began, or the current period in which an orderly one must make progress.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Period {
     pub(super) since: Moment,

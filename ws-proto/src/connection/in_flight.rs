@@ -24,7 +24,7 @@ pub(super) struct InFlight {
     pub(super) ahead: BytesMut,
     /// The peer ended its stream after these bytes.
     pub(super) ends_behind: bool,
-    /// When output began to wait, and how much was sent by then.
+    /// The socket took less than all, and the deadline runs.
     pub(super) stall: Option<Stall>,
     pub(super) flow: Flow,
     /// Bytes left with the caller.
@@ -62,6 +62,11 @@ pub(super) struct Outgoing {
 impl Connection {
     pub(super) fn in_flight(&mut self) -> &mut InFlight {
         self.in_flight.get_or_insert_default()
+    }
+
+    /// Whether the socket took less than all.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.in_flight.as_ref().is_some_and(|in_flight| in_flight.stall.is_some())
     }
 
     pub(super) fn drop_in_flight_if_idle(&mut self) {

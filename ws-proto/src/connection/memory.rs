@@ -43,7 +43,7 @@ impl Connection {
                 .counted
                 .get_or_insert_with(|| Counted { charge: memory.charge(), check_at: Moment::NEVER });
             counted.charge.set(outbox.copied_len() + beside, all);
-            if is_new && self.backpressure.stalled {
+            if is_new && in_flight.stall.is_some() {
                 // Writes and reads may be far off, and there is no clock here: check at once.
                 counted.check_at = Moment::default();
                 self.set_deadline(Moment::default());

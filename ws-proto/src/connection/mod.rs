@@ -46,7 +46,7 @@ use bytes::BytesMut;
 use core::time::Duration;
 use in_flight::InFlight;
 pub use plain_http::PlainHttp;
-use rates::Rates;
+use rates::{Rates, SpareSeconds};
 use receive::Input;
 pub use share::Shares;
 use stage::Stage;
@@ -108,9 +108,7 @@ pub struct Connection {
     bytes_received: u64,
     bytes_sent: u64,
     rates: Rates,
-    /// Past seconds whose allowance of frames was not used: what the peer sent while we did not read, or while the
-    /// network held it back, arrives at once.
-    spare_seconds: u8,
+    spare_seconds: SpareSeconds,
     backpressure: Backpressure,
     input: Input,
     /// Microseconds; 0 is unknown.
@@ -170,7 +168,7 @@ impl Connection {
             bytes_received: 0,
             bytes_sent: 0,
             rates: Rates::default(),
-            spare_seconds: 0,
+            spare_seconds: SpareSeconds::default(),
             backpressure: Backpressure::default(),
             input: Input::default(),
             latency: 0,

@@ -17,45 +17,65 @@ use core::time::Duration;
 /// The longest stall whose held-back frames may arrive as one burst.
 const MAX_SPARE_SECONDS: u32 = 59;
 
-/// What arrived in the current second. The counts saturate: a limit beyond that has no effect.
+/// The rate from which on there is no limit, so that each count fits into 16 bits.
+const UNLIMITED: u16 = u16::MAX;
+
+/// What arrived in the current second.
 #[derive(Debug, Default)]
 pub(super) struct Rates {
     /// Since the connection began; it may wrap after 136 years.
     second: u32,
     /// Messages and fragments, where they are throttled.
     messages: u16,
+    /// Pings and Pongs, since this second or the last saved one that they used began.
     control: u16,
-    /// Frames without payload within a message.
+    /// Frames without payload within a message, likewise.
     empty_frames: u16,
     empty_messages: u16,
+}
+
+/// Past seconds whose allowance was not used, for each kind of frame: what the peer sent while we did not read, or
+/// while the network held it back, arrives at once.
+#[derive(Debug, Default)]
+pub(super) struct SpareSeconds {
+    control: u8,
+    empty_frames: u8,
 }
 
 impl Connection {
     /// Counts a frame that carries nothing, neither a message nor a part of one; such floods cost the peer next to
     /// nothing.
     pub(super) fn count_frame(&mut self, now: Moment, decoded: &Decoded<'_>) -> Result<(), ProtocolError> {
-        let Some(limit) = self.config.frame_rate else { return Ok(()) };
+        let Some(limit) = self.frame_rate() else { return Ok(()) };
         self.count_second(now);
-        let seconds = 1 + u32::from(self.spare_seconds);
-        let count = match decoded {
-            Decoded::Empty => &mut self.rates.empty_frames,
-            _ => &mut self.rates.control,
+        let (count, spare) = match decoded {
+            Decoded::Empty => (&mut self.rates.empty_frames, &mut self.spare_seconds.empty_frames),
+            _ => (&mut self.rates.control, &mut self.spare_seconds.control),
         };
-        *count = count.saturating_add(1);
-        let is_flood = u32::from(*count) > limit.saturating_mul(seconds);
-        if is_flood { Err(ProtocolError::Flood { limit }) } else { Ok(()) }
+        if *count >= limit {
+            if limit == 0 || *spare == 0 {
+                return Err(ProtocolError::Flood { limit: limit.into() });
+            }
+            *spare -= 1;
+            *count = 0;
+        }
+        *count += 1;
+        Ok(())
+    }
+
+    fn frame_rate(&self) -> Option<u16> {
+        u16::try_from(self.config.frame_rate?).ok().filter(|limit| *limit < UNLIMITED)
     }
 
     /// Whether an empty message is over the limit. It then waits for the next second, encoded again, and so does
     /// everything after it.
     #[cold]
     pub(super) fn defer_empty(&mut self, now: Moment, is_text: bool, is_fragmented: bool) -> bool {
-        let (Some(limit), Stage::Open(_)) = (self.config.frame_rate, &self.stage) else { return false };
+        let (Some(limit), Stage::Open(_)) = (self.frame_rate(), &self.stage) else { return false };
         self.count_second(now);
         let count = &mut self.rates.empty_messages;
-        // A saturated count limits nothing.
-        if u32::from(*count) < limit.max(1) || *count == u16::MAX {
-            *count = count.saturating_add(1);
+        if *count < limit.max(1) {
+            *count += 1;
             return false;
         }
         if !self.wait_for_next_second(now) {
@@ -79,7 +99,7 @@ impl Connection {
             return;
         }
         let (mut is_over, second) = (false, self.second(now));
-        if let Some(limit) = self.config.message_rate {
+        if let Some(limit) = self.config.message_rate.filter(|limit| *limit < UNLIMITED) {
             self.count_second(now);
             self.rates.messages = self.rates.messages.saturating_add(messages);
             is_over = self.rates.messages >= limit;
@@ -97,15 +117,21 @@ impl Connection {
         now.since(self.birth).as_secs()
     }
 
-    /// Resets the counts when a new second begins, and keeps what is left of the allowance.
+    /// Resets the counts when a new second begins, and saves the seconds in which there was none.
     fn count_second(&mut self, now: Moment) {
         let second = self.second(now) as u32;
         let Rates { second: before, control, empty_frames, .. } = self.rates;
         if before != second {
-            let limit = self.config.frame_rate.unwrap_or(u32::MAX).max(1);
-            let used = u32::from(control.max(empty_frames)).div_ceil(limit);
-            let spare = u32::from(self.spare_seconds).saturating_add(second.wrapping_sub(before));
-            self.spare_seconds = spare.saturating_sub(used).min(MAX_SPARE_SECONDS) as u8;
+            let passed = second.wrapping_sub(before);
+            let save = |spare: u8, count: u16| {
+                let unused = passed - u32::from(count > 0);
+                u32::from(spare).saturating_add(unused).min(MAX_SPARE_SECONDS) as u8
+            };
+            let SpareSeconds { control: spare_control, empty_frames: spare_empty } = self.spare_seconds;
+            self.spare_seconds = SpareSeconds {
+                control: save(spare_control, control),
+                empty_frames: save(spare_empty, empty_frames),
+            };
             self.rates = Rates { second, ..Default::default() };
         }
     }

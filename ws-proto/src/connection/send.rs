@@ -119,7 +119,6 @@ impl Connection {
             && matches!(self.stage, Stage::Open(None))
             && self.in_flight.is_none()
             && self.input.held.is_free()
-            && !self.backpressure.stalled
             && !self.backpressure.congested
         {
             self.outbox.sent_all();
@@ -145,13 +144,13 @@ impl Connection {
             self.beat = now;
         }
         if n == queued {
-            if core::mem::take(&mut self.backpressure.stalled) {
+            if self.is_stalled() {
                 self.end_stall();
             }
             self.flushed(now);
             self.arm_contexts(now);
         } else {
-            if !self.backpressure.stalled {
+            if !self.is_stalled() {
                 self.begin_stall(now);
             }
             if is_refused {
@@ -186,7 +185,6 @@ impl Connection {
 
     /// The socket took less than there is: from now on the peer must take output in time.
     pub(super) fn begin_stall(&mut self, now: Moment) {
-        self.backpressure.stalled = true;
         self.in_flight().stall = Some(Stall { since: now, sent: self.bytes_sent, last: now });
         self.set_deadline(self.deadline.min(now + self.config.output_timeout));
     }

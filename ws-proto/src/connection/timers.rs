@@ -18,6 +18,11 @@ const WHILE_UNREAD: Duration = Duration::from_secs(10);
 /// The most intervals between two Pings, even to an active peer.
 const MAX_PING_INTERVALS: u32 = 4;
 
+/// The bytes that pass in this time at this rate in bytes a second.
+fn bytes_in(time: Duration, rate: u32) -> u128 {
+    time.as_millis() * u128::from(rate) / 1000
+}
+
 impl Connection {
     /// When to call [`handle_timeout`](Self::handle_timeout); `None` for never.
     ///
@@ -153,7 +158,7 @@ impl Connection {
 
     /// When the peer is due a sign of life because its Pings wait unread: a one-way Pong (§5.5.3).
     fn unread_due(&self) -> Option<Moment> {
-        let is_mute = self.config.heartbeat.kind == HeartbeatKind::Ping && !self.backpressure.stalled;
+        let is_mute = self.config.heartbeat.kind == HeartbeatKind::Ping && !self.is_stalled();
         self.config.heartbeat.idle.filter(|_| is_mute && self.input.held.has(Held::ANY))?;
         Some(self.beat + WHILE_UNREAD)
     }
@@ -173,7 +178,7 @@ impl Connection {
                 Some((self.last_received + interval).min(at_latest))
             }
             // Pending output already proves that we are alive.
-            HeartbeatKind::Pong => (!self.backpressure.stalled).then(|| self.beat + interval),
+            HeartbeatKind::Pong => (!self.is_stalled()).then(|| self.beat + interval),
         }
     }
 
@@ -189,8 +194,8 @@ impl Connection {
         self.birth + self.config.handshake_timeout
     }
 
-    /// When the peer must have taken some output. A closing handshake has its own, shorter periods, and a closed
-    /// connection has no output.
+    /// When the peer must have taken some output. A closing handshake has its own periods, and a closed connection has no
+    /// output.
     fn output_due(&self) -> Option<Moment> {
         let ending = match &self.stage {
             Stage::Closing(_) | Stage::Done { .. } => true,
@@ -209,7 +214,7 @@ impl Connection {
     fn check_output(&mut self, now: Moment) -> bool {
         let sent = self.bytes_sent;
         let timeout = self.config.output_timeout;
-        let enough = self.least_output(timeout);
+        let enough = bytes_in(timeout, self.config.min_output_rate);
         let Some(stall) = self.in_flight.as_mut().and_then(|in_flight| in_flight.stall.as_mut()) else {
             return false;
         };
@@ -232,18 +237,41 @@ impl Connection {
             Stage::Closing(closing) if closing.is_broken => {
                 closing.period.since + READ_AFTER_FAILURE.min(self.config.close_timeout)
             }
-            Stage::Closing(closing) => closing.period.since + self.config.close_timeout,
-            Stage::Draining(draining) => {
-                draining.period.map_or(Moment::NEVER, |period| period.since + self.config.close_timeout)
-            }
+            Stage::Closing(closing) => self.orderly_due(closing.period),
+            Stage::Draining(draining) => match draining.period {
+                Some(period) if draining.is_orderly() => self.orderly_due(period),
+                Some(period) => period.since + self.config.close_timeout,
+                None => Moment::NEVER,
+            },
             _ => Moment::NEVER,
         }
     }
 
+    /// When this period of an orderly end is over; earlier, if the peer takes none of the pending output.
+    fn orderly_due(&self, period: Period) -> Moment {
+        let end = period.since + self.ending_time();
+        match self.in_flight.as_ref().and_then(|in_flight| in_flight.stall) {
+            Some(stall) => {
+                let silent = stall.last + self.config.output_timeout;
+                end.min(silent.max(period.since + self.config.close_timeout))
+            }
+            None => end,
+        }
+    }
+
+    /// How long a period of an orderly end is. While the peer must take output it is as long as on an open connection:
+    /// kernels show the progress of a slow reader in steps.
+    fn ending_time(&self) -> Duration {
+        match self.is_stalled() {
+            true => self.config.close_timeout.max(self.config.output_timeout),
+            false => self.config.close_timeout,
+        }
+    }
+
     /// Starts another period of an orderly end for a peer that makes progress: it takes our output, of which the Close is
-    /// the last, or is inside a frame, which its Close must follow (§5.4).
+    /// the last; once the Close is written, it is inside a frame, which its own Close must follow (§5.4).
     fn extend_ending(&mut self, now: Moment) -> bool {
-        let enough = self.least_output(self.config.close_timeout).max(1);
+        let enough = bytes_in(self.ending_time(), self.config.min_output_rate).max(1);
         let next = self.period(now);
         let (is_pending, missing) = (!self.outbox.is_empty(), self.decoder.remaining);
         let period = match &mut self.stage {
@@ -255,9 +283,12 @@ impl Connection {
             _ => return false,
         };
         let is_enough = |bytes: u64| u128::from(bytes) >= enough;
-        if is_pending && is_enough(next.sent - period.sent) {
-            *period = next;
-            return true;
+        if is_pending {
+            let takes_output = is_enough(next.sent - period.sent);
+            if takes_output {
+                *period = next;
+            }
+            return takes_output;
         }
         let received = next.received - period.received;
         let is_same_frame = period.missing.is_none_or(|before| before.checked_sub(missing) == Some(received));
@@ -266,11 +297,6 @@ impl Connection {
         }
         *period = Period { missing: Some(missing), ..next };
         true
-    }
-
-    /// The bytes that a peer must take in this time.
-    fn least_output(&self, time: Duration) -> u128 {
-        time.as_millis() * u128::from(self.config.min_output_rate) / 1000
     }
 
     /// Sets the deadline to the earliest that applies in this stage.

@@ -164,7 +164,7 @@ impl Connection {
         self.account_for_unsent(now);
         let framed = self.is_framed();
         let unsent = self.outbox.take_unsent(framed)?;
-        if !self.backpressure.stalled {
+        if !self.is_stalled() {
             self.begin_stall(now);
         }
         Some(unsent)

@@ -219,7 +219,8 @@ impl Deflate {
 
     /// Sets how many bytes a second one peer's messages may inflate to, including the work of restarted streams. A peer
     /// over it is not read until the next second begins, and nothing is lost. Below it, peers take turns: see
-    /// [`Shares::begin`](crate::Shares::begin). `None` is no limit. 64 MiB.
+    /// [`Shares::begin`](crate::Shares::begin). `None` is no limit, and neither is 4 GiB or
+    /// more. 64 MiB.
     #[must_use]
     pub fn inflate_rate(mut self, bytes_per_second: Option<u64>) -> Self {
         self.inflate_rate = bytes_per_second;

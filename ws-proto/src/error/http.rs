@@ -28,10 +28,14 @@ pub enum RequestError {
     HostNotAllowed(String),
     /// The `Origin` may not use this server.
     OriginNotAllowed(String),
+    /// The request lacks the credentials that a [`HeadRule`](crate::HeadRule) requires, such as the token of a server.
+    Unauthorized,
     /// An `Origin` with an empty `Host`. A Unix socket accepts an empty `Host` from programs; no page sends one.
     OriginWithoutHost,
     /// A WebSocket handshake with a method other than GET (§4.1).
     UpgradeNotGet,
+    /// A WebSocket handshake for a path that has no WebSocket.
+    UpgradePath(String),
     /// A WebSocket version other than 13 (§4.4).
     WebSocketVersion,
     /// A handshake header is missing, repeated or malformed: which one.
@@ -49,6 +53,8 @@ impl RequestError {
         match self {
             Self::Malformed(_) | Self::UpgradeMalformed(_) | Self::Tls => StatusCode::BAD_REQUEST,
             Self::OriginNotAllowed(_) | Self::OriginWithoutHost => StatusCode::FORBIDDEN,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::UpgradePath(_) => StatusCode::NOT_FOUND,
             Self::UpgradeNotGet => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -84,8 +90,12 @@ impl fmt::Display for RequestError {
                 "the origin {origin:?} may not use this server; to admit it, use {}",
                 rule_for(origin)
             ),
+            Self::Unauthorized => f.write_str("the request does not have the token that the server requires"),
             Self::OriginWithoutHost => f.write_str("a request with an Origin must name its host"),
             Self::UpgradeNotGet => f.write_str("a WebSocket handshake must be a GET"),
+            Self::UpgradePath(path) => {
+                write!(f, "no WebSocket is at {path:?}; to accept upgrades there, add it to upgrade_paths")
+            }
             Self::WebSocketVersion => f.write_str("only version 13 of WebSocket is supported"),
             Self::UpgradeMalformed(what) => write!(f, "malformed WebSocket handshake: {what}"),
             Self::TooSlow => f.write_str("the request did not arrive in time"),

@@ -17,7 +17,7 @@ use core::ops::{Deref, DerefMut};
 /// Answers an opening handshake that another HTTP server has read, such as hyper or axum, from a client over TCP.
 ///
 /// The checks are those of the engine's own server: method and version, `Host` and `Origin` by [`Config::access`] and
-/// [`Config::cors`], `Upgrade`, `Connection` and the `Sec-WebSocket` fields (RFC 6455 §4.2.1). [`Config::deflate`]
+/// [`Config::cors`], [`Config::head_rule`], `Upgrade`, `Connection` and the `Sec-WebSocket` fields (RFC 6455 §4.2.1). [`Config::deflate`]
 /// decides on compression. The application [chooses the subprotocol](Upgrade::choose_subprotocol).
 ///
 /// ```
@@ -103,7 +103,8 @@ pub fn answer_over<B>(
     if !checked.is_upgrade {
         return Err(reject(None));
     }
-    Ok(Answer { upgrade: checked.request.into(), deflate: config.deflate.clone() })
+    let upgrade = Upgrade::from(checked.request).complete(config);
+    Ok(Answer { upgrade, deflate: config.deflate.clone() })
 }
 
 /// A valid opening handshake of an allowed host and origin, about to be accepted: the result of [`answer`].

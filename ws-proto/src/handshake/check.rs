@@ -2,6 +2,7 @@
 //! a WebSocket (RFC 6455 §4.2.1).
 
 use crate::access::authority::Authority;
+use crate::access::head_rule::RequestHead;
 use crate::access::transport::Transport;
 use crate::config::Config;
 use crate::error::RequestError::{self, *};
@@ -171,7 +172,17 @@ pub(crate) fn check(
     *request.uri_mut() = target;
     *request.version_mut() = version;
     *request.headers_mut() = headers;
+    if let Some(rule) = &config.head_rule
+        && !needs_no_permission(&request, framing, config)
+    {
+        rule.check(&RequestHead::new(&request, is_upgrade))?;
+    }
     Ok(Checked { request, framing, keep_alive, expects_continue, is_upgrade })
+}
+
+/// Whether this is a preflight as browsers send it. With a body, it could hold memory without permission.
+fn needs_no_permission(request: &Request<()>, framing: Framing, config: &Config) -> bool {
+    framing == Framing::Length(0) && config.cors.is_set() && config.cors.preflight(request).is_some()
 }
 
 /// Exactly one `Host` in HTTP/1.1 (RFC 9112 §3.2). The authority of an absolute target replaces it, for us and for

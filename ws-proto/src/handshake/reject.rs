@@ -25,11 +25,18 @@ pub(crate) fn error(fault: &RequestError) -> Response<Bytes> {
             "this server does not answer for that host; allow_host adds one".into()
         }
         RequestError::OriginNotAllowed(_) => "pages of that origin may not use this server".into(),
+        RequestError::Unauthorized => "open this with the link that has its token".into(),
+        RequestError::UpgradePath(_) => "there is no WebSocket at this address".into(),
         fault => fault.to_string(),
     };
     let mut response = plain(fault.status(), text);
     let headers = response.headers_mut();
     match fault {
+        RequestError::Unauthorized => {
+            // A 401 must name an accepted scheme (RFC 9110 §15.5.2).
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
         RequestError::UpgradeNotGet => {
             headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
         }

@@ -2,7 +2,9 @@
 
 use super::accept_key;
 use super::request::{Request, Token, path_and_query};
+use crate::access::head_rule::RequestHead;
 use crate::access::tls::TlsInfo;
+use crate::config::Config;
 use crate::deflate::{self, Deflate, Terms};
 use crate::error::RespondError;
 use crate::fields::{self, list};
@@ -52,6 +54,15 @@ impl Upgrade {
         let response = HeaderMap::new();
         let offer = Offer { request, subprotocol: None, declines_compression: false, response };
         Self { offer: Box::new(offer), token }
+    }
+
+    /// Adds the fields of a rule for heads to the 101.
+    pub(crate) fn complete(mut self, config: &Config) -> Self {
+        if let Some(rule) = &config.head_rule {
+            let Offer { request, response, .. } = &mut *self.offer;
+            rule.complete(&RequestHead::new(request, true), response);
+        }
+        self
     }
 
     pub(crate) fn token(&self) -> &Token {

@@ -5,12 +5,14 @@ use super::answer::{Answer, Pending};
 use super::response::{self, Shape};
 use super::server::{CONTINUE, Ending, Reading, ServerHttp};
 use super::stream::{ResponseBody, Streamed};
+use crate::access::head_rule::RequestHead;
+use crate::config::Config;
 use crate::config::wall_clock::WallClock;
 use crate::error::{Error, RequestError, RespondError};
 use crate::handshake::reject;
 use crate::handshake::{Request, Token, Upgrade};
 use crate::outbox::Outbox;
-use ::http::Response;
+use ::http::{HeaderMap, Response};
 use bytes::Bytes;
 use core::mem;
 use std::sync::Arc;
@@ -22,10 +24,11 @@ impl ServerHttp {
         &mut self,
         io: &mut Io<'_>,
         request: Request,
-        response: Response<Bytes>,
+        mut response: Response<Bytes>,
     ) -> Result<(), RespondError> {
         let missing = self.missing();
         let (pending, is_upgrade) = self.awaited(request.token()).ok_or(missing)?;
+        complete(io.config, &request, is_upgrade, response.headers_mut());
         response::validate(&response, pending.shape)?;
         pending.answer = Answer::Ready(response);
         if is_upgrade {
@@ -79,6 +82,7 @@ impl ServerHttp {
         let (missing, is_abandoned, is_stopping) =
             (self.missing(), self.is_abandoned(io.config), self.is_stopping);
         let (pending, is_upgrade) = self.awaited(request.token()).ok_or(missing)?;
+        complete(io.config, &request, is_upgrade, head.headers_mut());
         response::validate_streamed(&head)?;
         pending.grant.apply(head.headers_mut());
         let (mut streamed, body) = Streamed::new(io.now, head, length, pending.shape);
@@ -288,5 +292,12 @@ impl ServerHttp {
 
     pub(super) fn end(&mut self) {
         self.ending = Some(Ending { cause: self.cause.take(), at_once: false });
+    }
+}
+
+/// Adds the fields of a rule for heads to an answer.
+fn complete(config: &Config, request: &Request, is_upgrade: bool, response: &mut HeaderMap) {
+    if let Some(rule) = &config.head_rule {
+        rule.complete(&RequestHead::new(request, is_upgrade), response);
     }
 }

@@ -51,6 +51,8 @@ mod tests_grammar;
 #[cfg(test)]
 mod tests_handshake;
 #[cfg(test)]
+mod tests_head_rule;
+#[cfg(test)]
 mod tests_heads;
 #[cfg(test)]
 mod tests_preflight;

@@ -348,7 +348,7 @@ impl ServerHttp {
         if is_upgrade {
             let token = self.enqueue(io.now, shape, true);
             self.reading = Reading::Upgrade;
-            return Some(Incoming::Upgrade(Upgrade::new(request, token)));
+            return Some(Incoming::Upgrade(Upgrade::new(request, token).complete(io.config)));
         }
         let body = match framing {
             Framing::Length(0) => {

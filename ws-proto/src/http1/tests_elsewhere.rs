@@ -2,11 +2,13 @@
 
 use super::Incoming;
 use super::tests_handshake::{bad, good, plain};
+use super::tests_head_rule::{keyed, ruled};
 use super::tests_server::{Rig, UPGRADE};
 use crate::access::cors::Cors;
 use crate::access::transport::Transport;
 use crate::config::Config;
 use crate::connection::State;
+use crate::error::RequestError;
 use crate::handshake::{Rejection, answer, answer_over};
 use crate::moment::Moment;
 use ::http::{Request, Response, StatusCode};
@@ -184,6 +186,21 @@ fn host_and_origin_rules_come_from_the_config() {
     assert_same(&response, &own(&config, &late).1, &late);
     let response = refused(&from("https://evil.example"), &config).into_response();
     assert!(!response.headers().contains_key("vary"), "{response:?}");
+}
+
+#[test]
+fn a_rule_for_heads_applies_elsewhere_too() {
+    let config = ruled(Config::server());
+    for (text, error) in [
+        (UPGRADE.to_owned(), RequestError::Unauthorized),
+        (keyed(&UPGRADE.replace("/ws", "/other")), RequestError::UpgradePath("/other".to_owned())),
+    ] {
+        let rejection = refused(&text, &config);
+        assert_eq!(rejection.error(), Some(&error));
+        assert_same(&rejection.into_response(), &own(&config, &text).1, &text);
+    }
+    let answer = answer(&parsed(&keyed(UPGRADE)), &config).unwrap();
+    assert_eq!(answer.into_parts().0.headers()["x-mark"], "upgrade");
 }
 
 #[test]

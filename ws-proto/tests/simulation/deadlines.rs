@@ -67,11 +67,19 @@ impl End {
             }
             State::Closing if self.is_open() && self.failed_at.is_none() => {
                 let (closing, used) = self.closing_since.unwrap_or((now, self.oracle.received()));
-                let timeout = config.get_close_timeout();
+                let close = config.get_close_timeout();
                 // A peer that makes progress has its time from then on, and the rest of the current period.
-                let enough = timeout.as_millis() * u128::from(config.get_min_output_rate()) / 1000;
+                let enough = close.as_millis() * u128::from(config.get_min_output_rate()) / 1000;
                 let is_inside_frame = u128::from(self.oracle.received() - used) >= enough.max(1);
-                let progress = if is_inside_frame { self.wrote.max(self.received) } else { self.wrote };
+                let progress = if is_inside_frame && self.blocked.is_none() {
+                    self.wrote.max(self.received)
+                } else {
+                    self.wrote
+                };
+                let timeout = match self.blocked {
+                    Some(_) => close.max(config.get_output_timeout()),
+                    None => close,
+                };
                 match progress >= closing {
                     true => in_time(progress, timeout.saturating_mul(2), "an end"),
                     false => in_time(closing, timeout, "an end"),

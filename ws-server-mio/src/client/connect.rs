@@ -3,7 +3,7 @@
 use crate::client::list::{Attempt, Intent, Notice, Phase, Race};
 use crate::connection::Connections;
 use crate::connection::lists::{arm, mark_dirty, queue_read};
-use crate::connection::slots::{Slot, flag};
+use crate::connection::slots::{Slot, flag, mark};
 use crate::event::Event;
 use crate::ids::NO_SERVER;
 use crate::sys::Sys;
@@ -133,7 +133,8 @@ impl Connections {
         connection.shares().begin();
         race.slots.push(slot);
         let mut live = Slot::new(connection, self.sockets.keep(slot, socket), NO_SERVER);
-        live.set(flag::CLIENT | flag::CONNECTING);
+        live.set(flag::CONNECTING);
+        live.mark(mark::CLIENT);
         // It is writable only once connected.
         live.clear(flag::WRITABLE);
         arm(slot, &mut live, &mut self.timers);
@@ -280,7 +281,7 @@ impl Connections {
         for slot in slots {
             self.remove_slot(slot);
         }
-        self.clients.notices.push_back(Notice::Failed { client, error });
+        self.clients.push_notice(Notice::Failed { client, error });
         self.schedule_next(index, closed);
     }
 
@@ -303,7 +304,7 @@ impl Connections {
             client.phase = Phase::Waiting { until: None };
             let (client, attempts, attempt) = (id, client.attempts, client.backoff.attempt());
             let notice = Notice::Reconnecting { client, attempts, attempt, delay, until };
-            self.clients.notices.push_back(notice);
+            self.clients.push_notice(notice);
         } else {
             client.phase = Phase::Waiting { until };
         }

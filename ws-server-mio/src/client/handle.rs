@@ -65,7 +65,8 @@ impl ClientHandle<'_> {
     /// attempt ends with [`ConnectError::Cancelled`]. [`reconnect`](Self::reconnect) starts again.
     ///
     /// [`Closed`](crate::Event::Closed) or [`ConnectFailed`](crate::Event::ConnectFailed) follows, unless the client was
-    /// [`Waiting`](ClientState::Waiting) or idle: then it is idle at once, and no event follows.
+    /// [`Waiting`](ClientState::Waiting) or idle: then it is idle at once, and no event follows. A slow server may hold
+    /// the close as long as that of [`Connections::close`](crate::Connections::close).
     pub fn disconnect(&mut self) {
         let id = self.id;
         let Some(at) = self.connections.clients.get_mut(id) else { return };

@@ -83,6 +83,8 @@ pub(crate) struct Client {
     /// How many attempts it has begun: a resolver's answer, or a pending notice, may belong to an earlier
     /// one.
     pub(crate) attempts: u32,
+    /// How many of its notices are pending.
+    unreported: u32,
     /// When it needs a turn.
     due: Option<Moment>,
 }
@@ -98,6 +100,7 @@ impl Client {
             phase: Phase::Idle,
             intent: Intent::Policy,
             attempts: 0,
+            unreported: 0,
             due: None,
         }
     }
@@ -114,7 +117,8 @@ impl Client {
     fn deadline(&self) -> Option<Moment> {
         match &self.phase {
             Phase::Resolving(attempt) => attempt.since.checked_add(attempt.rules.get_handshake_timeout()),
-            Phase::Waiting { until } => *until,
+            // No attempt begins before the end of the last one is reported.
+            Phase::Waiting { until } => until.filter(|_| self.unreported == 0),
             // The engine keeps a connection's time.
             Phase::Idle | Phase::Connecting(_) | Phase::Open { .. } => None,
         }
@@ -135,6 +139,14 @@ pub(crate) enum Notice {
         delay: Duration,
         until: Option<Moment>,
     },
+}
+
+impl Notice {
+    fn client(&self) -> ClientId {
+        match self {
+            Self::Failed { client, .. } | Self::Reconnecting { client, .. } => *client,
+        }
+    }
 }
 
 /// The most stale entries in the heap before it is cleaned, however few clients there are.
@@ -189,6 +201,12 @@ impl Clients {
         }
     }
 
+    /// Whether any client, or a removed one, has a socket.
+    #[inline]
+    pub(crate) fn has_connections(&self) -> bool {
+        !self.by_slot.is_empty()
+    }
+
     pub(crate) fn get(&self, id: ClientId) -> Option<&Client> {
         self.list.get(id.index as usize)?.as_ref().filter(|client| client.generation == id.generation)
     }
@@ -233,9 +251,27 @@ impl Clients {
 
     /// Whether a client has a pending notice.
     pub(crate) fn has_notice(&self, client: ClientId) -> bool {
-        self.notices.iter().any(|notice| match notice {
-            Notice::Failed { client: of, .. } | Notice::Reconnecting { client: of, .. } => *of == client,
-        })
+        self.get(client).is_some_and(|client| client.unreported > 0)
+    }
+
+    pub(crate) fn push_notice(&mut self, notice: Notice) {
+        if let Some(client) = self.get_mut(notice.client()) {
+            client.unreported += 1;
+        }
+        self.notices.push_back(notice);
+    }
+
+    /// Takes the oldest notice.
+    pub(crate) fn take_notice(&mut self) -> Option<Notice> {
+        let notice = self.notices.pop_front()?;
+        let id = notice.client();
+        if let Some(client) = self.get_mut(id) {
+            client.unreported -= 1;
+            if client.unreported == 0 && matches!(client.phase, Phase::Waiting { .. }) {
+                self.arm(id.index, None);
+            }
+        }
+        Some(notice)
     }
 
     pub(crate) fn bind(&mut self, slot: u32, id: ClientId) {

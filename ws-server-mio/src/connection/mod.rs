@@ -23,7 +23,7 @@ use crate::connection::lists::Leftover;
 use crate::connection::paths::Paths;
 use crate::connection::pool::Pool;
 use crate::connection::readable::Readable;
-use crate::connection::slots::{Slots, flag};
+use crate::connection::slots::{Slots, flag, mark};
 use crate::connection::timers::Timers;
 use crate::event::Event;
 use crate::extension;
@@ -124,10 +124,9 @@ impl Connections {
         &mut self,
         id: ConnectionId,
         request: impl Into<Request>,
-        mut response: http::Response<Bytes>,
+        response: http::Response<Bytes>,
     ) -> Result<(), RespondError> {
         let request = request.into();
-        self.set_token_cookie(id, &request, &mut response);
         self.answer(id, |connection, now| connection.respond(now, request, response))?;
         self.count_answer(id.slot);
         Ok(())
@@ -145,11 +144,10 @@ impl Connections {
         &mut self,
         id: ConnectionId,
         request: impl Into<Request>,
-        mut head: http::Response<()>,
+        head: http::Response<()>,
         length: Option<u64>,
     ) -> Result<ResponseBody, RespondError> {
         let request = request.into();
-        self.set_token_cookie(id, &request, &mut head);
         let body = self
             .answer(id, |connection, now| connection.http().respond_streaming(now, request, head, length))?;
         self.count_answer(id.slot);
@@ -207,8 +205,7 @@ impl Connections {
     ) -> Result<Sent, SendError> {
         let outgoing = outgoing.into();
         let messages = u64::from(outgoing.ends_message());
-        self.with(id, |connection, _| connection.send(outgoing))
-            .inspect(|_| self.totals.messages_out += messages)
+        self.with(id, |connection, _| connection.send(outgoing)).inspect(|_| self.count_sent(id, messages))
     }
 
     /// Sends a Ping; its answer is [`Event::Pong`](crate::Event::Pong).
@@ -220,6 +217,10 @@ impl Connections {
     }
 
     /// Begins the closing handshake. `Closed` follows when it is done or has timed out.
+    ///
+    /// A peer that takes pending output slowly may hold it for hours:
+    /// [`Config::close_timeout`](ws_proto::Config::close_timeout). For a deadline of your own,
+    /// [`terminate`](Self::terminate) the connection in a timer: [`after`](Self::after).
     ///
     /// # Errors
     /// [`SendError::NotOpen`], [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`].
@@ -368,8 +369,8 @@ impl Connections {
 
 /// Counts.
 impl Connections {
-    /// What the endpoint has done since it began, all servers together. It visits every connection: call it once a
-    /// second rather than once a message.
+    /// What the servers have done since the endpoint began, all together; the endpoint's own clients do not count. It
+    /// visits every connection: call it once a second rather than once a message.
     ///
     /// ```
     /// # use ws_server_mio::Endpoint;
@@ -380,8 +381,8 @@ impl Connections {
     /// ```
     pub fn stats(&self) -> Stats {
         let mut stats = self.totals;
-        stats.open = self.slots.len();
-        for (_, live) in self.slots.iter() {
+        for (_, live) in self.slots.iter().filter(|(_, live)| !live.is_marked(mark::CLIENT)) {
+            stats.open += 1;
             stats.add_bytes(&live.connection);
         }
         stats

@@ -23,10 +23,12 @@ const SHARES_IN_A_ROW: u32 = 1024;
 pub(crate) struct Readable {
     ready: VecDeque<u32>,
     /// Those that used up their share. Last in, first out: each continues until it is done, or has inflated much.
-    light: Vec<u32>,
+    light: VecDeque<u32>,
     heavy: VecDeque<u32>,
     /// The connection that is finishing its message, and its remaining shares.
     current: Option<(u32, u32)>,
+    /// Of the connections that inflated little, the oldest precedes all others.
+    pub(crate) oldest_first: bool,
 }
 
 impl Readable {
@@ -38,7 +40,7 @@ impl Readable {
     /// Adds a connection that has used up its share.
     pub(crate) fn push_deferred(&mut self, slot: u32, connection: &mut Connection) {
         if connection.shares().recently_inflated() < HEAVY_FROM {
-            self.light.push(slot);
+            self.light.push_back(slot);
         } else if connection.is_receiving_message()
             && self.current.is_some_and(|(other, left)| other == slot && left > 0)
         {
@@ -57,14 +59,24 @@ impl Readable {
         self.ready.pop_front()
     }
 
+    /// Whether any connection used up its share.
+    #[inline]
+    pub(crate) fn has_deferred(&self) -> bool {
+        !(self.light.is_empty() && self.heavy.is_empty())
+    }
+
     /// The next connection that used up its share.
     pub(crate) fn next_deferred(&mut self) -> Option<u32> {
-        self.light.pop().or_else(|| self.next_heavy())
+        self.light.pop_back().or_else(|| self.next_heavy())
     }
 
     /// The connection that precedes all others, so that they cannot starve it.
+    /// Unless a round ends in time, it is the only one that is sure to be visited: in turns one that inflated much, and the
+    /// oldest that inflated little.
     pub(crate) fn first_deferred(&mut self) -> Option<u32> {
-        self.next_heavy().or_else(|| self.light.pop())
+        let oldest = if self.oldest_first { self.light.pop_front() } else { None };
+        self.oldest_first = !self.oldest_first;
+        oldest.or_else(|| self.next_heavy()).or_else(|| self.light.pop_back())
     }
 
     fn next_heavy(&mut self) -> Option<u32> {
@@ -78,7 +90,7 @@ impl Readable {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.light.is_empty() && self.heavy.is_empty()
+        self.ready.is_empty() && !self.has_deferred()
     }
 
     pub(crate) fn shrink(&mut self) {

@@ -2,7 +2,7 @@
 
 use crate::connection::Connections;
 use crate::connection::couple::{CoupleError, Leg};
-use crate::connection::slots::{flag, mark};
+use crate::connection::slots::mark;
 use crate::event::Event;
 use crate::ids::{ClientId, ConnectionId};
 use ws_host::client::ClientState;
@@ -155,9 +155,9 @@ impl Connections {
             _ => return,
         };
         match sent {
-            Ok(Sent::Queued) => self.totals.messages_out += messages,
+            Ok(Sent::Queued) => self.count_sent(other, messages),
             Ok(Sent::Congested) => {
-                self.totals.messages_out += messages;
+                self.count_sent(other, messages);
                 self.hold(id, mark::HELD);
             }
             // Its end is on the way, and it accepts nothing until then.
@@ -175,7 +175,7 @@ impl Connections {
         match leg {
             Leg::Client(client) => self.client(client).disconnect(),
             Leg::Connection(id) => {
-                let to_server = self.slots.get(id).is_some_and(|live| live.has(flag::CLIENT));
+                let to_server = self.slots.get(id).is_some_and(|live| live.is_marked(mark::CLIENT));
                 let (code, reason) = end(to_server);
                 // A closing connection sends no second Close.
                 let _ = self.close(id, code, &reason);

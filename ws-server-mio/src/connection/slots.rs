@@ -40,16 +40,12 @@ pub mod flag {
     pub const NEW: u16 = 1 << 9;
     /// It arrived over a Unix socket: its peer has no address.
     pub const UNIX: u16 = 1 << 10;
-    /// It presented the token that its server requires.
-    pub const AUTHENTICATED: u16 = 1 << 11;
-    /// It is a client's: we connected.
-    pub const CLIENT: u16 = 1 << 12;
     /// It is a client's, and not connected yet.
-    pub const CONNECTING: u16 = 1 << 13;
+    pub const CONNECTING: u16 = 1 << 11;
     /// It has application data, stored separately.
-    pub const DATA: u16 = 1 << 14;
+    pub const DATA: u16 = 1 << 12;
     /// Its path is not `/`: it is stored separately, or too long for that.
-    pub const PATH: u16 = 1 << 15;
+    pub const PATH: u16 = 1 << 13;
 }
 
 /// More facts, usually false.
@@ -66,6 +62,8 @@ pub(crate) mod mark {
     pub(crate) const PROBED: u8 = 1 << 4;
     /// It is a WebSocket accepted by a server.
     pub(crate) const ACCEPTED: u8 = 1 << 5;
+    /// It is a client's: we connected.
+    pub(crate) const CLIENT: u8 = 1 << 6;
 }
 
 /// A connection, and the loop's state of it: 24 bytes in addition to the engine's.

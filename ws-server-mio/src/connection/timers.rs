@@ -80,6 +80,12 @@ impl Timers {
         Some(at.since(now))
     }
 
+    /// Whether a timer was due when the turn began.
+    #[inline]
+    pub(crate) fn has_work(&self) -> bool {
+        self.first().is_some_and(|first| first.tick() <= self.tick)
+    }
+
     pub(crate) fn push(&mut self, entry: Entry) {
         self.heap.push(Reverse(entry));
     }

@@ -99,7 +99,7 @@ impl Connections {
             self.pool.return_buffer(leftover.buffer);
         }
         let Some(mut live) = self.slots.remove(slot) else { return };
-        if live.has(flag::CLIENT) {
+        if live.is_marked(mark::CLIENT) {
             let client = self.clients.of_slot(slot);
             self.clients.unbind(slot);
             // If the handler of its `Closed` has panicked.
@@ -160,8 +160,8 @@ impl Connections {
     /// handler sees it.
     pub(crate) fn track_event(&mut self, slot: u32, event: &Event<'_>) -> bool {
         match event {
-            Event::Message(..) => self.totals.messages_in += 1,
-            Event::Fragment(_, fragment) => self.totals.messages_in += u64::from(fragment.last),
+            Event::Message(..) => self.count_received(slot, 1),
+            Event::Fragment(_, fragment) => self.count_received(slot, u64::from(fragment.last)),
             Event::Request(..) => self.settle_handshake(slot),
             Event::Upgrade(..) => {
                 self.settle_handshake(slot);
@@ -183,6 +183,25 @@ impl Connections {
             _ => {}
         }
         true
+    }
+
+    /// Counts received messages, unless they are a client's.
+    fn count_received(&mut self, slot: u32, messages: u64) {
+        if self.slots.at(slot).is_some_and(|live| !live.is_marked(mark::CLIENT)) {
+            self.totals.messages_in += messages;
+        }
+    }
+
+    /// Counts queued messages, unless they are a client's.
+    #[inline]
+    pub(crate) fn count_sent(&mut self, id: ConnectionId, messages: u64) {
+        if !self.clients.has_connections() || !self.is_client(id) {
+            self.totals.messages_out += messages;
+        }
+    }
+
+    fn is_client(&self, id: ConnectionId) -> bool {
+        self.slots.get(id).is_some_and(|live| live.is_marked(mark::CLIENT))
     }
 
     /// Whether a connection has more to read or to write now.
@@ -216,7 +235,9 @@ impl Connections {
     pub(crate) fn settle(&mut self, slot: u32) {
         self.settle_handshake(slot);
         let Some(live) = self.slots.at(slot) else { return };
-        self.totals.add_bytes(&live.connection);
+        if !live.is_marked(mark::CLIENT) {
+            self.totals.add_bytes(&live.connection);
+        }
         if let Some(server) = self.servers.at_mut(live.server) {
             server.admission.release(self.slots.peer(live.id(slot)));
         }

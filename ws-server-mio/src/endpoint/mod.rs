@@ -8,15 +8,17 @@ pub(crate) mod run;
 pub(crate) mod turn;
 pub(crate) mod visit;
 pub(crate) mod watch;
+pub(crate) mod work;
 
 use crate::client::resolver::Resolver;
 use crate::connection::Connections;
 use crate::connection::io::write;
-use crate::connection::slots::flag;
+use crate::connection::slots::{flag, mark};
 use crate::endpoint::options::{Budget, Clock, Options, WallClock};
 use crate::endpoint::poller::Waiting;
 use crate::endpoint::remote::{Job, Remote};
 use crate::endpoint::watch::Watch;
+use crate::endpoint::work::Work;
 use crate::ids::{ClientId, ServerId};
 use crate::sys::poller::{Selector, WAKER, Waker};
 use crate::sys::{Answer, Sys, System};
@@ -48,8 +50,8 @@ pub struct Endpoint {
     connections: Connections,
     pub(crate) remote: Remote,
     jobs: VecDeque<Job>,
-    /// The last turn did nothing but jobs.
-    jobs_left: bool,
+    /// The kind of work that the next turn begins with.
+    first: Work,
     budget: Budget,
     clock: Clock,
     wall_clock: WallClock,
@@ -121,7 +123,7 @@ impl Endpoint {
             connections,
             remote,
             jobs: VecDeque::new(),
-            jobs_left: false,
+            first: Work::FIRST,
             budget,
             clock,
             wall_clock,
@@ -299,11 +301,9 @@ impl Drop for Endpoint {
         let now = self.clock.now();
         let Connections { slots, sockets, .. } = &mut self.connections;
         for (slot, live) in slots.iter_mut() {
-            let code = match live.has(flag::CLIENT) {
-                true => CloseCode::NORMAL,
-                false => CloseCode::GOING_AWAY,
-            };
-            if live.has(flag::WEBSOCKET | flag::CLIENT) && live.connection.close(now, code, "").is_ok() {
+            let is_client = live.is_marked(mark::CLIENT);
+            let code = if is_client { CloseCode::NORMAL } else { CloseCode::GOING_AWAY };
+            if (is_client || live.has(flag::WEBSOCKET)) && live.connection.close(now, code, "").is_ok() {
                 write(slot, live, sockets, now, usize::MAX);
             }
         }

@@ -3,6 +3,7 @@
 use crate::connection::Connections;
 use crate::endpoint::options::Turn;
 use crate::endpoint::turn::TurnRun;
+use crate::endpoint::work::Kinds;
 use crate::endpoint::{Endpoint, IDLE_AFTER};
 use crate::event::Event;
 use crate::sys::poller::WAKER;
@@ -157,17 +158,19 @@ impl Endpoint {
         let stopped = std::mem::take(&mut self.connections.stopped);
         let budgeted = self.budget.time.and_then(|time| start.checked_add(time));
         let end = budgeted.into_iter().chain(deadline).min();
+        let next = self.first;
         let mut turn = TurnRun {
             connections: &mut self.connections,
             rx: &mut self.rx,
             jobs: &mut self.jobs,
-            jobs_left: &mut self.jobs_left,
+            first: &mut self.first,
+            next,
             handler,
             budget: &self.budget,
             clock: &self.clock,
             end,
+            open: Kinds::ALL,
             handshakes: self.budget.handshakes,
-            over: false,
             rounds: if budgeted.is_some() { self.budget.rounds() } else { 1 },
             events: 0,
             stopped,
@@ -182,7 +185,9 @@ impl Endpoint {
         turn.run();
         let (events, stopped) = (turn.events, turn.stopped);
         drop(turn);
-        let more = self.has_work() || self.waiting.set_idle(|| self.next_timeout());
+        let more = self.has_work()
+            || self.connections.timers.has_work()
+            || self.waiting.set_idle(|| self.next_timeout());
         if more && self.nested.get() {
             self.remote.wake()?;
         }

@@ -1,8 +1,26 @@
-//! The order of one turn: jobs, accepting, reading, files, timers, writing; then, in the time that is left, reading and
-//! writing again.
+//! The order of one turn.
 //!
-//! No deadline is checked before pending input is read: a loop that was busy elsewhere finds the answer and the expired
-//! deadline together.
+//! ```text
+//!  kind       unit                                     one pass takes
+//!  Writes     one write to a connection, its events    each connection that is dirty at its beginning, once
+//!  Notices    one event of a client                    those pending at its beginning
+//!  Clients    one attempt                              the clients that are due
+//!  Jobs       one closure of another thread            those queued before the turn
+//!  Servers    one step of a server that stops          all
+//!  Accepts    one connection                           up to `Budget::accepts`
+//!  Inflating  one share                                one connection that used up its share
+//!  Reads      one visit to a connection                each that is readable at its beginning, once; a MiB of shares
+//!  Files      one chunk                                one of each file
+//!  Deadlines  one connection                           all that have passed
+//!  Timers     one closure                              those that are due, and set before the pass
+//! ```
+//!
+//! Every turn makes this pass. In the time that is left, it writes what that has caused, and steps servers and clients
+//! again; then it reads and writes in rounds, until nothing is left. If the time runs out, the next turn begins its pass with
+//! another kind: [`work`](crate::endpoint::work).
+//!
+//! A deadline has no effect before pending input is read: a loop that was busy elsewhere finds the answer and the
+//! expired deadline together.
 
 use crate::client::list::{Notice, Phase};
 use crate::connection::Connections;
@@ -10,6 +28,7 @@ use crate::connection::io::write;
 use crate::connection::lists::{arm, detach_buffer, expire, mark_dirty, queue_deferred, queue_read};
 use crate::connection::slots::{Slot, flag, mark};
 use crate::endpoint::turn::TurnRun;
+use crate::endpoint::work::{Kinds, Work};
 use crate::event::Event;
 use crate::files::takes_chunk;
 use crate::server::list::Step;
@@ -17,28 +36,18 @@ use ws_proto::IoAction;
 
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     pub(crate) fn run(&mut self) {
+        let first = *self.first;
         self.emit_pending();
-        // The last turn's unfinished work comes first, so that reading cannot starve writing.
-        self.finish_dirty();
-        // Before jobs and reading: no flood of either delays reconnects.
-        self.step_clients();
-        // Jobs that used up the last turn yield to peers in this one.
-        let jobs_last = std::mem::take(&mut *self.jobs_left);
-        if !jobs_last {
-            self.run_jobs();
-            *self.jobs_left = self.over && !self.jobs.is_empty();
+        let mut kinds = Kinds::from(first);
+        loop {
+            self.allow(kinds);
+            self.pass();
+            if kinds.has(Work::FIRST) {
+                break;
+            }
+            kinds = Kinds::before(first);
         }
-        if self.connections.servers.busy() {
-            self.step_servers();
-            self.accept();
-        }
-        self.read();
-        if jobs_last {
-            self.run_jobs();
-        }
-        self.send_files();
-        self.run_timers();
-        self.run_alarms();
+        self.allow(Kinds::ALL);
         self.finish_dirty_twice();
         if self.connections.servers.busy() {
             self.step_servers();
@@ -50,13 +59,42 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         servers.settle();
         slots.free_removed();
         timers.clean(slots.len(), |entry| Connections::is_armed(slots, entry));
+        *self.first = if self.is_over() { self.next } else { Work::FIRST };
         self.finished = true;
+    }
+
+    /// One pass: does the work that may start, in its order.
+    #[inline]
+    fn pass(&mut self) {
+        // Before reading, so that the last turn's output leaves before more is added.
+        self.finish_dirty();
+        // Before jobs and reading: no flood of either delays reconnects.
+        self.step_clients();
+        self.run_jobs();
+        if self.connections.servers.busy() {
+            self.step_servers();
+            self.accept();
+        }
+        self.read();
+        self.send_files();
+        self.run_timers();
+        self.run_alarms();
+    }
+
+    /// Whether a unit of this kind may start now. If the time runs out in it, the next turn begins with the next kind.
+    #[inline]
+    pub(crate) fn may(&mut self, work: Work) -> bool {
+        let may = self.open.has(work);
+        if may {
+            self.next = work.next();
+        }
+        may
     }
 
     /// Reads and writes on, in rounds: each connection is visited before any is visited again.
     fn run_further_rounds(&mut self) {
         for _ in 1..self.rounds {
-            if self.over || !self.connections.can_transfer() {
+            if self.is_over() || !self.connections.can_transfer() {
                 break;
             }
             self.read();
@@ -65,7 +103,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     }
 
     fn run_jobs(&mut self) {
-        while !self.over
+        while !self.jobs.is_empty()
+            && self.may(Work::Jobs)
             && let Some(job) = self.jobs.pop_front()
         {
             job(self.connections);
@@ -73,28 +112,27 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
     }
 
-    /// Runs timers of the application: at least one, so that no flood starves them.
+    /// Runs timers of the application.
     fn run_alarms(&mut self) {
         let count = self.connections.alarms.count();
-        let mut has_run = false;
-        while !(self.over && has_run)
+        while self.connections.alarms.has_work(self.connections.now)
+            && self.may(Work::Timers)
             && let Some(job) = self.connections.alarms.take_due(self.connections.now, count)
         {
             job(self.connections);
             self.check_clock();
-            has_run = true;
         }
     }
 
     /// Emits the events of servers, and advances those that are stopping.
     fn step_servers(&mut self) {
-        while !self.over
+        while self.may(Work::Servers)
             && let Some((server, error)) = self.connections.failures.pop_front()
         {
             self.emit(Event::AcceptFailed { server, error });
         }
         for index in 0..self.connections.servers.end() {
-            while !self.over {
+            while self.may(Work::Servers) {
                 let Connections { servers, slots, now, .. } = &mut *self.connections;
                 let owner = |slot| slots.at(slot).map(|live: &Slot| live.server);
                 match servers.step(index, *now, slots.end(), owner) {
@@ -121,7 +159,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     fn accept(&mut self) {
         let mut left = self.budget.accepts;
         let mut idle = 0;
-        while idle < self.connections.servers.places() && left > 0 && !self.over {
+        while idle < self.connections.servers.places() && left > 0 && self.may(Work::Accepts) {
             let (index, place) = self.connections.servers.next_place();
             if self.connections.accept_one(index, place) {
                 idle = 0;
@@ -133,10 +171,10 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
     }
 
-    /// Sends a chunk of each file response; at least one, so that no flood starves them.
+    /// Sends a chunk of each file response.
     fn send_files(&mut self) {
-        for sent in 0..self.connections.files.ready() {
-            if self.over && sent > 0 {
+        for _ in 0..self.connections.files.ready() {
+            if !self.may(Work::Files) {
                 break;
             }
             self.connections.send_chunk();
@@ -154,7 +192,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// Visits each dirty connection once.
     fn finish_dirty(&mut self) {
         for _ in 0..self.connections.dirty.len() {
-            if self.over {
+            if !self.may(Work::Writes) {
                 break;
             }
             let Some(slot) = self.connections.dirty.pop_front() else { break };
@@ -175,11 +213,10 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         while let Some(live) = self.connections.slots.at_mut(slot)
             && let Some(event) = live.connection.poll_event(self.connections.now)
         {
-            let (id, coupled) = (live.id(slot), live.is_marked(mark::COUPLED));
-            self.dispatch(id, event, coupled);
-            if self.over {
-                self.connections.mark_dirty(slot);
-                return;
+            let (id, is_rare) = (live.id(slot), live.is_marked(mark::COUPLED | mark::CLIENT));
+            self.dispatch(id, event, is_rare);
+            if self.is_over() {
+                return self.connections.postpone(slot);
             }
         }
         let Connections { slots, sockets, pool, timers, dirty, readable, files, .. } = &mut *self.connections;
@@ -232,16 +269,16 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     #[inline]
     pub(crate) fn step_clients(&mut self) {
         for _ in 0..self.connections.clients.notices.len() {
-            if self.over {
-                return;
+            if !self.may(Work::Notices) {
+                break;
             }
             self.emit_notice();
         }
         for _ in 0..self.connections.clients.due_len() {
-            if self.over {
-                return;
+            if !self.may(Work::Clients) {
+                break;
             }
-            let Some(index) = self.connections.clients.take_due(self.connections.now) else { return };
+            let Some(index) = self.connections.clients.take_due(self.connections.now) else { break };
             self.connections.client_due(index);
             self.check_clock();
         }
@@ -249,7 +286,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
 
     #[cold]
     fn emit_notice(&mut self) {
-        match self.connections.clients.notices.pop_front() {
+        match self.connections.clients.take_notice() {
             Some(Notice::Failed { client, error }) if self.connections.clients.get(client).is_some() => {
                 self.emit(Event::ConnectFailed { client, error });
                 // Unless the handler retries.
@@ -270,22 +307,14 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     }
 }
 
-/// Timers that run even if the turn's time is over, so that no flood starves them.
-const LATE_TIMERS: usize = 16;
-
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
+    /// Checks the deadlines of connections.
     pub(crate) fn run_timers(&mut self) {
         let tick = self.connections.timers.tick();
-        let mut late = LATE_TIMERS;
         while let Some(entry) = self.connections.timers.first()
             && entry.tick() <= tick
+            && self.may(Work::Deadlines)
         {
-            if self.over {
-                if late == 0 {
-                    break;
-                }
-                late -= 1;
-            }
             self.connections.timers.pop();
             if !Connections::is_armed(&self.connections.slots, entry) {
                 continue;
@@ -307,6 +336,17 @@ impl Connections {
             return live.mark(mark::OVERDUE);
         }
         expire(live, timers);
+        mark_dirty(slot, live, dirty);
+    }
+
+    /// The time is over before a connection is finished: it continues in the next turn. A handler that answers each of
+    /// its events slowly delays neither its reading nor its deadlines.
+    #[cold]
+    fn postpone(&mut self, slot: u32) {
+        let Self { slots, readable, dirty, timers, .. } = self;
+        let Some(live) = slots.at_mut(slot) else { return };
+        arm(slot, live, timers);
+        queue_read(slot, live, readable);
         mark_dirty(slot, live, dirty);
     }
 }

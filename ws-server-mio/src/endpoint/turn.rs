@@ -14,8 +14,10 @@
 
 use crate::connection::Connections;
 use crate::connection::couple::Leg;
+use crate::connection::slots::mark;
 use crate::endpoint::options::{Budget, Clock};
 use crate::endpoint::remote::Job;
+use crate::endpoint::work::{Kinds, Work};
 use crate::event::Event;
 use crate::ids::ConnectionId;
 use std::collections::VecDeque;
@@ -26,13 +28,17 @@ pub(crate) struct TurnRun<'e, H> {
     pub(crate) connections: &'e mut Connections,
     pub(crate) rx: &'e mut [u8],
     pub(crate) jobs: &'e mut VecDeque<Job>,
-    pub(crate) jobs_left: &'e mut bool,
+    /// The kind of work that the next turn begins with.
+    pub(crate) first: &'e mut Work,
+    /// The kind of work after the one that was done last.
+    pub(crate) next: Work,
     pub(crate) handler: H,
     pub(crate) budget: &'e Budget,
     pub(crate) clock: &'e Clock,
     /// The end of the turn's time; `None` reads no clock.
     pub(crate) end: Option<Moment>,
-    pub(crate) over: bool,
+    /// The kinds of work that may start; none once the time is over.
+    pub(crate) open: Kinds,
     /// How many more connections in their TLS handshake are read.
     pub(crate) handshakes: usize,
     /// The most rounds of visits.
@@ -62,7 +68,23 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     pub(crate) fn check_clock(&mut self) {
         if let Some(end) = self.end {
             self.connections.now = self.clock.now();
-            self.over |= self.connections.now >= end;
+            if self.connections.now >= end {
+                self.open = Kinds::NONE;
+            }
+        }
+    }
+
+    /// Whether the turn's time is over.
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Lets these kinds of work start, unless the time is over.
+    #[inline]
+    pub(crate) fn allow(&mut self, kinds: Kinds) {
+        if !self.is_over() {
+            self.open = kinds;
         }
     }
 
@@ -81,29 +103,27 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     }
 
     #[inline]
-    pub(crate) fn dispatch(&mut self, id: ConnectionId, event: ws_proto::Event<'_>, coupled: bool) {
+    pub(crate) fn dispatch(&mut self, id: ConnectionId, event: ws_proto::Event<'_>, is_rare: bool) {
         match event {
-            ws_proto::Event::Message(message) if !coupled => {
+            ws_proto::Event::Message(message) if !is_rare => {
                 self.connections.totals.messages_in += 1;
                 self.emit(Event::Message(id, message));
             }
-            event => self.dispatch_rare(id, event, coupled),
+            event => self.dispatch_rare(id, event),
         }
     }
 
-    /// Everything except messages, and the events of coupled connections.
+    /// Everything except messages, and the events of clients and of coupled connections.
     #[inline(never)]
-    fn dispatch_rare(&mut self, id: ConnectionId, event: ws_proto::Event<'_>, coupled: bool) {
+    fn dispatch_rare(&mut self, id: ConnectionId, event: ws_proto::Event<'_>) {
         let Some(event) = Event::of(id, event) else { return };
+        let coupled = self.connections.slots.get(id).is_some_and(|live| live.is_marked(mark::COUPLED));
         if !self.connections.track_event(id.slot, &event) {
             return;
         }
         match event {
-            Event::Request(..) | Event::Upgrade(..) => match self.connections.require_token(id, event) {
-                Some(Event::Request(_, request)) => self.dispatch_request(id, request),
-                Some(Event::Upgrade(_, upgrade)) => self.dispatch_upgrade(id, upgrade),
-                _ => self.check_clock(),
-            },
+            Event::Request(_, request) => self.dispatch_request(id, request),
+            Event::Upgrade(_, upgrade) => self.dispatch_upgrade(id, upgrade),
             event if coupled => self.dispatch_coupled(id, event),
             event @ Event::Closed(..) => self.dispatch_closed(id, event),
             event => self.emit(event),
@@ -182,6 +202,7 @@ impl<H> TurnRun<'_, H> {
     /// A turn that is aborted: leaves its work to the next one.
     #[cold]
     fn recover(&mut self) {
+        *self.first = self.next;
         self.connections.stopped |= self.stopped;
         if let Some(slot) = self.current {
             self.connections.relist(slot);
@@ -196,7 +217,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// Emits the events that a panicked extension has withheld from the handler.
     pub(crate) fn emit_pending(&mut self) {
         self.was_intercepted = true;
-        while !self.over
+        while !self.is_over()
             && let Some(event) = self.connections.pending_events.pop_front()
         {
             self.emit(event);

@@ -7,6 +7,7 @@ use crate::connection::io::write;
 use crate::connection::lists::{Leftover, attach_buffer, detach_buffer, expire, mark_dirty, queue_read};
 use crate::connection::slots::{flag, mark};
 use crate::endpoint::turn::TurnRun;
+use crate::endpoint::work::Work;
 use crate::event::Event;
 use std::io;
 
@@ -35,7 +36,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         if !live.has(flag::LEFTOVER) || self.visit_leftover(slot) {
             self.visit_socket(slot);
         }
-        let limit = self.write_limit();
+        let (limit, has_time) = (self.write_limit(), !self.is_over());
         let Connections { slots, sockets, pool, dirty, readable, timers, now, .. } = &mut *self.connections;
         let Some(live) = slots.at_mut(slot) else { return };
         if live.is_marked(mark::OVERDUE) {
@@ -43,7 +44,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             expire(live, timers);
         }
         mark_dirty(slot, live, dirty);
-        let early = live.connection.queued() >= WRITE_EARLY && live.has(flag::WRITABLE) && !self.over;
+        let early = live.connection.queued() >= WRITE_EARLY && live.has(flag::WRITABLE) && has_time;
         if early {
             write(slot, live, sockets, *now, limit);
             detach_buffer(live, pool);
@@ -89,7 +90,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         let mut left = self.budget.bytes_per_visit;
         let mut more = if self.end.is_none() { FINISH_MESSAGE } else { 0 };
         let rx = std::mem::take(&mut self.rx);
-        while !self.over {
+        while !self.is_over() {
             let now = self.connections.now;
             let Some(live) = self.connections.slots.at_mut(slot) else { break };
             if left == 0 && live.connection.is_receiving_message() {
@@ -148,12 +149,12 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     #[inline]
     fn feed(&mut self, slot: u32, bytes: &mut [u8]) -> usize {
         let mut fed = FeedGuard { turn: self, slot, input: bytes };
-        while !fed.turn.over {
+        while !fed.turn.is_over() {
             let now = fed.turn.connections.now;
             let Some(live) = fed.turn.connections.slots.at_mut(slot) else { break };
             let Some(event) = live.connection.handle_input(now, &mut fed.input) else { break };
-            let (id, coupled) = (live.id(slot), live.is_marked(mark::COUPLED));
-            fed.turn.dispatch(id, event, coupled);
+            let (id, is_rare) = (live.id(slot), live.is_marked(mark::COUPLED | mark::CLIENT));
+            fed.turn.dispatch(id, event, is_rare);
         }
         std::mem::take(&mut fed.input).len()
     }
@@ -163,11 +164,14 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// A round: visits each readable connection once; one that is readable again waits for the next round. Connections
     /// that used up their share of inflating resume after them.
     pub(crate) fn read(&mut self) {
-        if let Some(slot) = self.connections.readable.first_deferred() {
+        if self.connections.readable.has_deferred()
+            && self.may(Work::Inflating)
+            && let Some(slot) = self.connections.readable.first_deferred()
+        {
             self.visit_deferred(slot);
         }
         for _ in 0..self.connections.readable.ready() {
-            if self.over {
+            if !self.may(Work::Reads) {
                 break;
             }
             let Some(slot) = self.connections.readable.next_ready() else { break };
@@ -175,10 +179,15 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
         let mut inflated = 0;
         while inflated < ROUND
-            && !self.over
+            && self.connections.readable.has_deferred()
+            && self.may(Work::Reads)
             && let Some(slot) = self.connections.readable.next_deferred()
         {
             inflated += self.visit_deferred(slot);
+        }
+        if self.connections.readable.oldest_first && self.may(Work::Reads) {
+            // The round has ended in time.
+            self.connections.readable.oldest_first = false;
         }
     }
 

@@ -101,7 +101,9 @@ impl ServerHandle<'_> {
     ///
     /// HTTP connections take no further request. Event streams (`text/event-stream`) end at once; every other response,
     /// also one given later, and every request still arriving runs to its end. A connection cut at the deadline
-    /// is truncated for the peer, and its `Closed` has the error [`Error::Stopped`](ws_proto::Error::Stopped).
+    /// is truncated for the peer, and its `Closed` has the error [`Error::Stopped`](ws_proto::Error::Stopped). Only this
+    /// deadline limits the wait for clients that take pending output slowly; without it they may hold a close for hours:
+    /// [`Config::close_timeout`](ws_proto::Config::close_timeout).
     ///
     /// Stopping twice is harmless: the earlier deadline holds. Listening again is possible at any time.
     pub fn stop(&mut self, deadline: Duration) {

@@ -17,7 +17,6 @@ use ws_host::listen::{AcceptFailures, Scheme};
 use ws_host::server::{Admission, ServerConfig, Stop, UpgradeRule};
 #[cfg(feature = "tls-no-provider")]
 use ws_host::tls::{TlsMode, TlsServer};
-use ws_host::token::TokenRule;
 use ws_proto::Moment;
 use ws_proto::{Config, Transport};
 
@@ -104,7 +103,6 @@ pub(crate) struct Server {
     pub(crate) transport: Transport,
     pub(crate) admission: Admission,
     pub(crate) listeners: Vec<Listener>,
-    pub(crate) token: Option<TokenRule>,
     pub(crate) upgrades: UpgradeRule,
     pub(crate) is_tls: bool,
     #[cfg(feature = "tls-no-provider")]
@@ -128,12 +126,11 @@ impl Server {
         Self {
             generation: 0,
             admission: Admission::new(&config),
-            token: config.token_rule(address),
             upgrades: config.upgrade_rule(),
             is_tls: config.is_tls(),
             #[cfg(feature = "tls-no-provider")]
             tls: config.get_tls().map(|(tls, mode)| (tls.clone(), mode)),
-            config: Arc::new(config.connection_config()),
+            config: Arc::new(config.connection_config_at(address)),
             transport,
             listeners,
             address,
@@ -147,14 +144,13 @@ impl Server {
 
     /// Sets the configuration of future connections.
     pub(crate) fn set_config(&mut self, config: &ServerConfig) {
-        self.token = config.token_rule(self.address);
         self.upgrades = config.upgrade_rule();
         self.is_tls = config.is_tls();
         #[cfg(feature = "tls-no-provider")]
         {
             self.tls = config.get_tls().map(|(tls, mode)| (tls.clone(), mode));
         }
-        self.config = Arc::new(config.connection_config());
+        self.config = Arc::new(config.connection_config_at(self.address));
     }
 
     pub(crate) fn address(&self) -> Option<SocketAddr> {

@@ -3,11 +3,10 @@
 pub(crate) mod accept;
 pub(crate) mod handle;
 pub(crate) mod list;
-pub(crate) mod token_auth;
 pub(crate) mod upgrades;
 
 use crate::connection::Connections;
-use crate::connection::slots::{Slot, flag};
+use crate::connection::slots::flag;
 use crate::ids::{ConnectionId, ServerId};
 use crate::server::list::{Listener, Server, Servers};
 use crate::sys::listener::NewListeners;
@@ -97,7 +96,6 @@ impl Connections {
         if let Some(clock) = server.config.get_wall_clock() {
             self.sleep.attach(clock);
         }
-        self.intercepted |= server.token.is_some();
         Ok(self.servers.add(index, server))
     }
 
@@ -108,16 +106,9 @@ impl Connections {
             (None, Some(clock)) => config.wall_clock(clock.clone()),
             _ => config,
         };
-        let required = server.token.is_some();
         server.set_config(&config);
         if let Some(clock) = server.config.get_wall_clock() {
             self.sleep.attach(clock);
-        }
-        if server.token.is_some() && !required {
-            self.intercepted = true;
-            // Connections that needed no token still report their end.
-            let ours = |(_, live): &(u32, &mut Slot)| live.server == id.index;
-            self.slots.iter_mut().filter(ours).for_each(|(_, live)| live.set(flag::AUTHENTICATED));
         }
     }
 

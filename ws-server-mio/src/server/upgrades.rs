@@ -11,16 +11,17 @@ impl Connections {
         Some(&self.servers.at(self.slots.get(id)?.server)?.upgrades)
     }
 
-    /// Accepts or rejects an upgrade by its server's configuration; returns it if the application decides.
+    /// Accepts an upgrade by its server's configuration; returns it if the application decides.
     pub(crate) fn decide(&mut self, id: ConnectionId, mut upgrade: Upgrade) -> Option<Upgrade> {
         let Some(rule) = self.upgrade_rule(id).cloned() else { return Some(upgrade) };
-        // The request has just arrived, so it can be answered.
-        let _ = match rule.decide(&mut upgrade) {
-            Decision::Accept => self.accept(id, upgrade),
-            Decision::Reject => self.respond(id, upgrade, Unanswered::NotFound.response()),
-            _ => return Some(upgrade),
-        };
-        None
+        match rule.decide(&mut upgrade) {
+            Decision::Accept => {
+                // The request has just arrived, so it can be answered.
+                let _ = self.accept(id, upgrade);
+                None
+            }
+            _ => Some(upgrade),
+        }
     }
 
     /// The answer to a dropped plain request for this path.

@@ -1,7 +1,10 @@
 //! Queries by id, and counts.
 
 use super::common::*;
-use ws_server_mio::{CloseCode, ConnectionId, Event, Frame, SendError, ServerConfig, State};
+use ws_server_mio::{
+    ClientConfig, CloseCode, ConnectionId, Event, Frame, Opcode, SendError, ServerConfig, SlowPeer, State,
+    inspect,
+};
 
 #[derive(Debug, PartialEq)]
 struct Seat(u32);
@@ -62,6 +65,47 @@ fn row_17_queries_by_id_report_this_connection_and_never_another() {
     assert_eq!(connections.close(id, CloseCode::NORMAL, ""), Err(SendError::NotOpen));
     connections.terminate(id);
     assert_eq!((connections.state(new), connections.data(new)), (State::Open, Some(&Seat(5))));
+}
+
+#[test]
+fn statistics_count_what_a_server_accepted_and_no_client_of_our_own() {
+    let mut rig = Rig::new(ServerConfig::new());
+    let url = rig.endpoint.connections().server(rig.server).url("/").unwrap();
+    let client = rig.endpoint.connections().connect(&*url, ClientConfig::new().reconnect(None)).unwrap();
+    rig.until("both ends", |rig| rig.app.open_ids().len() == 2);
+    let connections = rig.endpoint.connections();
+    let ours = connections.client(client).connection().unwrap();
+    let stats = connections.stats();
+    assert_eq!((stats.accepted, stats.open), (1, 1));
+    assert_eq!(connections.server(rig.server).count(), 1);
+
+    // Four messages of the client, each echoed, by every way to send.
+    connections.send(ours, "one").unwrap();
+    let frame = Frame::text("two");
+    assert_eq!(connections.topics().send_to(&frame, [ours]), 1);
+    assert_eq!(connections.topics().send_to_with(&frame, SlowPeer::Skip, [ours]), 1);
+    connections.send(ours, Frame::raw(Opcode::Text, false, "fo").unwrap()).unwrap();
+    connections.send(ours, Frame::raw(Opcode::Continuation, true, "ur").unwrap()).unwrap();
+    let received = |rig: &Rig| rig.app.count(|seen| matches!(seen, Seen::Text(id, _) if *id == ours));
+    rig.until("the echoes", |rig| received(rig) == 4);
+    let stats = rig.endpoint.connections().stats();
+    assert_eq!((stats.messages_in, stats.messages_out), (4, 4));
+    let mut of_server = (0, 0);
+    inspect::each_slot(rig.endpoint.connections(), |live| {
+        if live.client.is_none() {
+            of_server = (live.connection.bytes_received(), live.connection.bytes_sent());
+        }
+    });
+    assert_eq!((stats.bytes_in, stats.bytes_out), of_server);
+    assert!(stats.bytes_in != stats.bytes_out, "masked one way");
+
+    rig.endpoint.connections().client(client).disconnect();
+    rig.until("both ends", |rig| rig.app.closed().len() == 2);
+    rig.until("no socket", |rig| inspect::overview(rig.endpoint.connections()).slots == 0);
+    let after = rig.endpoint.connections().stats();
+    assert_eq!((after.accepted, after.open, after.messages_in, after.messages_out), (1, 0, 4, 4));
+    // A Close with its code, masked, and its echo.
+    assert_eq!((after.bytes_in - stats.bytes_in, after.bytes_out - stats.bytes_out), (8, 4));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ws_server_mio::Message;
 use ws_server_mio::{
     Bind, ClientId, Closed, ConnectError, ConnectionId, Connections, Endpoint, Event, Options, ServerConfig,
-    ServerId, http,
+    ServerId, http, inspect,
 };
 
 /// The requests that the server received.
@@ -71,6 +71,11 @@ impl Both {
             silent: false,
             address,
         }
+    }
+
+    /// How many sockets there are, of the server and of clients.
+    pub fn sockets(&mut self) -> usize {
+        inspect::overview(self.connections()).slots
     }
 
     /// A server on `[::1]`, and a socket that reserves its port on 127.0.0.1 without listening.

@@ -266,6 +266,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// [`connect`](Self::connect) starts again. To close with another code, close the [`WebSocket`](Self::websocket)
     /// itself.
     ///
+    /// A slow server may hold this as long as [`WebSocket::close`]. For a deadline of your own, put a timeout around it,
+    /// and drop the client or [`terminate`](crate::Sender::terminate) the connection when that has passed.
+    ///
     /// Cancel-safe; if dropped before it completes, the connection may be closing.
     pub async fn disconnect(&mut self) {
         self.close_current().await;

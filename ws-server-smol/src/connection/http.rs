@@ -15,8 +15,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use ws_host::server::{Decision, PATH_LIMIT, Unanswered, UpgradeRule};
-use ws_host::token::TokenRule;
+use ws_host::server::{PATH_LIMIT, UpgradeRule};
 use ws_proto::{
     CloseCode, Closed, Config, Connection, Event, Request, RespondError, TlsInfo, Transport, Upgrade,
 };
@@ -109,28 +108,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
                 }
                 event => event,
             };
-            let shared = &driver.shared;
             if let Some(membership) = &self.membership {
                 membership.request_received(matches!(event, Event::Upgrade(_)));
             }
-            let authenticated = match &shared.token {
-                Some(rule) => rule.authenticate(event),
-                None => Ok(event),
-            };
-            match authenticated {
-                Ok(Event::Request(request)) => return Some(Incoming::Request(request)),
-                Ok(Event::Upgrade(mut upgrade)) => match self.rule.decide(&mut upgrade) {
-                    Decision::Reject => {
-                        let nothing = Unanswered::NotFound.response();
-                        let _ = shared.connection().respond(clock::now(), upgrade, nothing);
-                    }
-                    _ => return Some(Incoming::Upgrade(upgrade)),
-                },
-                Ok(_) => {}
-                Err(request) => {
-                    // The request has just arrived, so it can be answered.
-                    let _ = shared.connection().respond(clock::now(), request, TokenRule::unauthorized());
+            match event {
+                Event::Request(request) => return Some(Incoming::Request(request)),
+                Event::Upgrade(mut upgrade) => {
+                    // The call decides.
+                    let _ = self.rule.decide(&mut upgrade);
+                    return Some(Incoming::Upgrade(upgrade));
                 }
+                _ => {}
             }
         }
     }

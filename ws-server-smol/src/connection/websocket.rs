@@ -166,6 +166,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Closes the connection, waits for its end, and returns what explains it. Messages that still arrive are dropped;
     /// to see them, use [`start_close`](Self::start_close) and [`next`](Self::next).
     ///
+    /// A peer that takes pending output slowly may hold this for hours:
+    /// [`Config::close_timeout`](ws_proto::Config::close_timeout). For a deadline of your own, put a timeout around it,
+    /// and drop the WebSocket or [`terminate`](Sender::terminate) it when that has passed.
+    ///
     /// # Errors
     /// [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`]: the connection stays open.
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<&Closed, SendError> {

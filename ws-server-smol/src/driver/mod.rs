@@ -36,7 +36,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
-use ws_host::token::TokenRule;
 use ws_proto::Moment;
 use ws_proto::{Connection, Event, Fragment, IoAction, SendError, State};
 
@@ -86,7 +85,6 @@ pub(crate) struct Driver<S> {
 /// What the owner passes to a connection besides its stream.
 #[derive(Default)]
 pub(crate) struct DriverOptions {
-    pub(crate) token: Option<Arc<TokenRule>>,
     /// A handle to the stream, if it is a socket.
     pub(crate) socket: Option<SocketHandle>,
     /// The peer's address, if it has one.
@@ -101,9 +99,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     pub(crate) fn with(stream: S, mut connection: Connection, options: DriverOptions) -> Self {
         connection.shares().begin();
-        let DriverOptions { token, socket, peer, sleep } = options;
+        let DriverOptions { socket, peer, sleep } = options;
         let sleep = sleep.unwrap_or_else(|| Arc::new(Sleep::of(connection.config())));
-        let shared = Arc::new(Shared::new(connection, token, socket, peer, sleep.clone()));
+        let shared = Arc::new(Shared::new(connection, socket, peer, sleep.clone()));
         Self {
             stream: Some(stream),
             waker: Waker::from(shared.wakers.clone()),

@@ -14,7 +14,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
 use std::time::Instant;
 use ws_host::server::Stats;
-use ws_host::token::TokenRule;
 use ws_proto::{Connection, Request, RespondError, ResponseBody, TlsInfo};
 
 /// Why reading of a connection is paused.
@@ -35,8 +34,6 @@ pub(crate) struct Shared {
     socket: Mutex<Option<SocketHandle>>,
     /// The peer's address, if known.
     pub(crate) peer: Option<SocketAddr>,
-    /// The token that requests must present.
-    pub(crate) token: Option<Arc<TokenRule>>,
     sleep: Arc<Sleep>,
     pub(crate) wakers: Arc<Wakers>,
     /// Messages received and sent. Both are counted under the connection's lock.
@@ -54,7 +51,6 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(
         connection: Connection,
-        token: Option<Arc<TokenRule>>,
         socket: Option<SocketHandle>,
         peer: Option<SocketAddr>,
         sleep: Arc<Sleep>,
@@ -64,7 +60,6 @@ impl Shared {
             connection: Mutex::new(connection),
             socket: Mutex::new(socket),
             peer,
-            token,
             sleep,
             wakers: Arc::default(),
             messages: Default::default(),
@@ -172,14 +167,7 @@ impl Shared {
     }
 
     /// Answers a request, or rejects an upgrade; wakes the driver to write the response.
-    pub(crate) fn respond(
-        &self,
-        request: Request,
-        mut response: Response<Bytes>,
-    ) -> Result<(), RespondError> {
-        if let Some(rule) = &self.token {
-            rule.complete_response(&request, &mut response);
-        }
+    pub(crate) fn respond(&self, request: Request, response: Response<Bytes>) -> Result<(), RespondError> {
         let now = Instant::now();
         self.sleep.check(now);
         self.connection().respond(clock::moment(now), request, response)?;
@@ -190,12 +178,9 @@ impl Shared {
     pub(crate) fn respond_streaming(
         &self,
         request: Request,
-        mut head: Response<()>,
+        head: Response<()>,
         length: Option<u64>,
     ) -> Result<ResponseBody, RespondError> {
-        if let Some(rule) = &self.token {
-            rule.complete_response(&request, &mut head);
-        }
         let now = Instant::now();
         self.sleep.check(now);
         let body = self.connection().http().respond_streaming(clock::moment(now), request, head, length)?;

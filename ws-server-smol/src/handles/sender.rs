@@ -89,7 +89,8 @@ impl Sender {
         self.shared.resume(PauseOwner::Application);
     }
 
-    /// Begins the closing handshake. The owner of the WebSocket sees the end.
+    /// Begins the closing handshake. The owner of the WebSocket sees the end. How long a slow peer may hold it:
+    /// [`Config::close_timeout`](ws_proto::Config::close_timeout); [`terminate`](Self::terminate) ends it earlier.
     ///
     /// # Errors
     /// [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`]; [`SendError::NotOpen`] if it is already

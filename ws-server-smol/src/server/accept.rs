@@ -107,9 +107,9 @@ impl Server {
             None => socket,
         };
         let connection = Connection::server(clock::moment(now), run.config.clone(), run.transport);
-        let (token, sleep, rule) = (run.token.clone(), Some(self.inner.sleep.clone()), run.rule.clone());
+        let (sleep, rule) = (Some(self.inner.sleep.clone()), run.rule.clone());
         let handle = socket.handle();
-        let options = DriverOptions { token, socket: Some(handle.clone()), peer, sleep };
+        let options = DriverOptions { socket: Some(handle.clone()), peer, sleep };
         let driver = Driver::with(socket, connection, options);
         let shared = driver.shared.clone();
         let id = shared.id;

@@ -32,7 +32,6 @@ use ws_host::listen::{AcceptFailures, Bind, ListenError, Listener};
 use ws_host::server::{Admission, ServerConfig, Stats, UpgradeRule};
 #[cfg(feature = "tls-no-provider")]
 use ws_host::tls::{TlsMode, TlsServer};
-use ws_host::token::TokenRule;
 use ws_host::topics::LatestByKey;
 use ws_proto::{Config, Frame, Transport};
 
@@ -154,7 +153,6 @@ struct Run {
     tls: Option<(TlsServer, TlsMode)>,
     config: Arc<Config>,
     transport: Transport,
-    token: Option<Arc<TokenRule>>,
     rule: UpgradeRule,
     failures: AcceptFailures,
 }
@@ -284,11 +282,10 @@ impl Server {
             Phase::Serving(_) => {}
             Phase::Idle | Phase::Stopping(_) => state.admission = Admission::new(&state.config),
         }
-        let config = state.config.connection_config();
+        let config = state.config.connection_config_at(address);
         if let Some(clock) = config.get_wall_clock() {
             self.inner.sleep.attach(clock);
         }
-        let token = state.config.token_rule(address).map(Arc::new);
         let (rule, is_tls) = (state.config.upgrade_rule(), state.config.is_tls());
         #[cfg(feature = "tls-no-provider")]
         let tls = state.config.get_tls().map(|(tls, mode)| (tls.clone(), mode));
@@ -303,7 +300,6 @@ impl Server {
             tls,
             config: Arc::new(config),
             transport,
-            token,
             rule,
             failures: AcceptFailures::default(),
         });

@@ -4,7 +4,7 @@ use super::common::run;
 use super::peer::*;
 use super::{App, beside, local, next_upgrade, open, opened, requesting_peer, until};
 use futures_lite::future;
-use ws_server_smol::{CloseCode, Frame, Incoming, SendError, ServerConfig, State};
+use ws_server_smol::{ClientConfig, CloseCode, Frame, Incoming, SendError, ServerConfig, State, connect};
 
 #[test]
 fn row_17_queries_by_id_report_this_connection_and_never_another() {
@@ -76,6 +76,32 @@ fn row_17_queries_by_id_report_this_connection_and_never_another() {
         one.send(&frame(TEXT, b"?"));
         assert_eq!(one.frame().await, (TEXT, b"2".to_vec()));
     }));
+}
+
+#[test]
+fn statistics_count_what_a_server_accepted_and_no_client_of_our_own() {
+    let server = local(ServerConfig::new());
+    run(async {
+        let (client, ws) = future::zip(connect(server.url("/").unwrap(), ClientConfig::new()), async {
+            server.accept().await.unwrap().upgrade().await.unwrap()
+        })
+        .await;
+        let (mut client, mut ws) = (client.unwrap(), ws);
+        let stats = server.stats();
+        assert_eq!((stats.accepted, stats.open, server.count()), (1, 1, 1));
+        client.send("hello").await.unwrap();
+        let message = ws.next().await.unwrap().unwrap().into_owned();
+        ws.send(message).await.unwrap();
+        assert!(client.next().await.unwrap().is_ok());
+        let after = server.stats();
+        assert_eq!((after.messages_in, after.messages_out), (1, 1));
+        // The request was masked, the echo was not.
+        assert_eq!((after.bytes_in - stats.bytes_in, after.bytes_out - stats.bytes_out), (11, 7));
+        future::zip(client.close(CloseCode::NORMAL, ""), ws.next()).await.0.unwrap();
+        drop(ws);
+        let end = server.stats();
+        assert_eq!((end.accepted, end.open, end.messages_in, end.messages_out), (1, 0, 1, 1));
+    });
 }
 
 #[test]

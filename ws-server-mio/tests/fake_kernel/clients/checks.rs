@@ -13,7 +13,7 @@ pub(super) fn check(connections: &mut Connections, app: &App, now: Moment) {
     let mut connecting = BTreeMap::new();
     let mut ends = BTreeMap::new();
     inspect::each_slot(connections, |live| {
-        assert!(live.has(flag::CLIENT));
+        assert!(live.is_client);
         owners.insert(live.slot, live.client);
         connecting.insert(live.slot, live.has(flag::CONNECTING));
         ends.insert(live.slot, (live.connection.state(), live.has(flag::DIRTY)));
@@ -29,7 +29,11 @@ pub(super) fn check(connections: &mut Connections, app: &App, now: Moment) {
         let mut due = None;
         match &client.phase {
             PhaseView::Idle => {}
-            PhaseView::Waiting { until: Some(until) } => due = Some(*until),
+            PhaseView::Waiting { until: Some(until) } => {
+                // What it has to report comes first.
+                let reports = client.unreported > 0 || !client.pending_reconnects.is_empty();
+                due = Some(*until).filter(|_| !reports);
+            }
             PhaseView::Waiting { until: None } => {
                 assert!(client.pending_reconnects.contains(&ended), "it waits forever");
             }

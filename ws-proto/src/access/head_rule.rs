@@ -1,0 +1,98 @@
+//! Rules of a server for the heads of requests.
+
+use crate::error::RequestError;
+use ::http::{HeaderMap, Method, Request, Uri};
+use core::fmt;
+
+/// A rule of a server for the heads of requests: [`Config::head_rule`](crate::Config::head_rule).
+///
+/// The connection applies it to each request that passes its own checks, `Host` and `Origin` among them, before it reads
+/// any of the body and before `100 Continue`. The application never sees a rejected request; its connection ends after
+/// the answer. Preflights that [`Cors`](crate::Cors) answers need no permission, unless they have a body, which those of
+/// browsers never have.
+///
+/// ```
+/// use std::sync::Arc;
+/// use ws_proto::{Config, HeadRule, RequestError, RequestHead};
+///
+/// /// Admits programs that know a key.
+/// #[derive(Debug)]
+/// struct KeyRule;
+///
+/// impl HeadRule for KeyRule {
+///     fn check(&self, head: &RequestHead<'_>) -> Result<(), RequestError> {
+///         let key = head.headers().get("x-key");
+///         if key.is_some_and(|key| key == "7") { Ok(()) } else { Err(RequestError::Unauthorized) }
+///     }
+/// }
+///
+/// let config = Config::server().head_rule(Arc::new(KeyRule));
+/// ```
+pub trait HeadRule: fmt::Debug + Send + Sync {
+    /// Admits a request, or rejects it.
+    ///
+    /// # Errors
+    /// Why it is rejected: its [`status`](RequestError::status) is that of the answer, and
+    /// [`Closed`](crate::Event::Closed) has it as its error.
+    fn check(&self, head: &RequestHead<'_>) -> Result<(), RequestError>;
+
+    /// Adds header fields to the application's answer to an admitted request, such as a cookie; also to the 101 of an
+    /// upgrade. None, unless implemented.
+    fn complete(&self, head: &RequestHead<'_>, response: &mut HeaderMap) {
+        let _ = (head, response);
+    }
+}
+
+/// The head of a request, for a [`HeadRule`].
+#[derive(Clone, Copy)]
+pub struct RequestHead<'r> {
+    method: &'r Method,
+    target: &'r Uri,
+    headers: &'r HeaderMap,
+    is_upgrade: bool,
+}
+
+impl<'r> RequestHead<'r> {
+    /// The head of this request; `is_upgrade` says whether it is a valid opening handshake.
+    pub fn new<B>(request: &'r Request<B>, is_upgrade: bool) -> Self {
+        let (method, target, headers) = (request.method(), request.uri(), request.headers());
+        Self { method, target, headers, is_upgrade }
+    }
+
+    /// The method.
+    pub fn method(&self) -> &'r Method {
+        self.method
+    }
+
+    /// The path of the target, as sent: not decoded, and without the [query](Self::query).
+    pub fn path(&self) -> &'r str {
+        self.target.path()
+    }
+
+    /// The part of the target after the question mark, as sent.
+    pub fn query(&self) -> Option<&'r str> {
+        self.target.query()
+    }
+
+    /// The header fields.
+    pub fn headers(&self) -> &'r HeaderMap {
+        self.headers
+    }
+
+    /// Whether it is a valid opening handshake.
+    pub fn is_upgrade(&self) -> bool {
+        self.is_upgrade
+    }
+}
+
+/// Omits the query, credentials and cookies.
+impl fmt::Debug for RequestHead<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestHead")
+            .field("method", self.method)
+            .field("path", &self.path())
+            .field("headers", self.headers)
+            .field("is_upgrade", &self.is_upgrade)
+            .finish_non_exhaustive()
+    }
+}
