@@ -193,7 +193,9 @@ fn plain_and_tls_do_not_mix() {
 #[test]
 fn a_client_without_tls_is_closed_or_served_by_the_mode() {
     let tls = Tls::new();
-    for (mode, expected) in [(TlsMode::Only, ""), (TlsMode::OrPlain, "HTTP/1.1 426 ")] {
+    for (mode, expected) in
+        [(TlsMode::Only, ""), (TlsMode::OrRedirect, "HTTP/1.1 308 "), (TlsMode::OrPlain, "HTTP/1.1 426 ")]
+    {
         let mut rig = Rig::new(tls.server().tls_mode(mode));
         let port = rig.endpoint.connections().server(rig.server).local_addr().unwrap().port();
         let client = std::thread::spawn(move || {

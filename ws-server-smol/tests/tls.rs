@@ -143,7 +143,9 @@ fn raw(port: u16, request: &'static str) -> String {
 fn a_client_without_tls_is_closed_or_served_by_the_mode() {
     let tls = Tls::new();
     let get = "GET /a?b HTTP/1.1\r\nHost: localhost:1\r\nConnection: close\r\n\r\n";
-    for (mode, expected) in [(TlsMode::Only, ""), (TlsMode::OrPlain, "HTTP/1.1 426 ")] {
+    for (mode, expected) in
+        [(TlsMode::Only, ""), (TlsMode::OrRedirect, "HTTP/1.1 308 "), (TlsMode::OrPlain, "HTTP/1.1 426 ")]
+    {
         serve(tls.server().tls_mode(mode), async |server| {
             let port = server.local_addr().unwrap().port();
             let answer = blocking::unblock(move || raw(port, get)).await;

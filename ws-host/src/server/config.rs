@@ -5,7 +5,7 @@ use super::invalid::{self, InvalidConfig};
 use super::upgrades::{UpgradeRule, Upgrades};
 use crate::settings::{connection_settings, forwarded};
 #[cfg(feature = "tls-no-provider")]
-use crate::tls::{TlsMode, TlsServer};
+use crate::tls::{ServerTls, TlsMode, TlsServer};
 use crate::token::{Token, TokenRule};
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -208,6 +208,12 @@ impl ServerConfig {
     #[cfg(feature = "tls-no-provider")]
     pub fn get_tls(&self) -> Option<(&TlsServer, TlsMode)> {
         self.tls.as_ref().map(|tls| (tls, self.tls_mode))
+    }
+
+    /// The TLS of its connections, which have this configuration.
+    #[cfg(feature = "tls-no-provider")]
+    pub fn server_tls(&self, connection: &Config) -> Option<ServerTls> {
+        self.tls.as_ref().map(|tls| ServerTls::new(tls.clone(), self.tls_mode, connection))
     }
 
     /// Whether the server speaks TLS.

@@ -11,7 +11,7 @@ mod buffer;
 mod client;
 mod error;
 mod identity;
-pub mod mode;
+mod mode;
 mod pem;
 mod pin;
 mod provider;
@@ -22,7 +22,7 @@ mod stream;
 pub use client::TlsClient;
 pub use error::InvalidTls;
 pub use identity::Identity;
-pub use mode::{Route, TlsMode};
+pub use mode::{Route, ServerTls, TlsMode};
 /// For configurations of its own types, and for providers.
 pub use rustls;
 pub use server::{ClientCertificates, TlsServer};

@@ -1,8 +1,10 @@
 //! What a server with TLS does with clients that speak without it.
 
-use bytes::Bytes;
-use http::header::{self, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use super::TlsServer;
+use http::header;
+use http::{HeaderMap, Method};
+use std::sync::Arc;
+use ws_proto::{Config, HeadRule, RequestError, RequestHead};
 
 /// What a server with TLS does with a client whose first byte begins no TLS handshake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,87 +13,96 @@ pub enum TlsMode {
     /// It is closed at once.
     #[default]
     Only,
-    /// Its plain requests are [redirected](redirect) to `https://`; an upgrade is rejected, since a client must not learn
-    /// to send its credentials in the clear first.
+    /// Its GET and HEAD requests are redirected to `https://`, to the same host and target (308). Any other request has
+    /// crossed the network in the clear and is rejected (403), and so is an upgrade: a client must not learn to send its
+    /// credentials in the clear first.
     OrRedirect,
-    /// It is served as by a server without TLS: another origin, by the scheme of its pages.
+    /// It is served as by a server without TLS. Its pages are of another origin than those over TLS.
     OrPlain,
 }
 
 /// The first byte of a TLS handshake (RFC 8446 §5.1).
 const HANDSHAKE: u8 = 0x16;
 
+/// The TLS of a server, as its connections begin with it. A clone is cheap.
+#[derive(Clone, Debug)]
+pub struct ServerTls {
+    pub(super) server: TlsServer,
+    mode: TlsMode,
+    redirect: Option<Arc<Config>>,
+}
+
 /// What becomes of a connection by its first byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Route {
     /// It speaks TLS.
     Tls,
-    /// It speaks without, which the [`TlsMode`] serves or redirects.
+    /// It speaks without, and is served.
     Plain,
+    /// It speaks without, and is redirected: its engine begins anew with this configuration.
+    Redirect(Arc<Config>),
     /// It speaks without, and is closed.
     Close,
 }
 
-impl TlsMode {
+impl ServerTls {
+    /// The TLS of a server with this configuration of its connections.
+    pub fn new(server: TlsServer, mode: TlsMode, connection: &Config) -> Self {
+        let redirect = || Arc::new(connection.clone().head_rule(Arc::new(Redirect)));
+        let redirect = (mode == TlsMode::OrRedirect).then(redirect);
+        Self { server, mode, redirect }
+    }
+
     /// What becomes of a connection whose first byte is this.
-    pub fn route(self, first: u8) -> Route {
-        match self {
+    pub fn route(&self, first: u8) -> Route {
+        match (&self.redirect, self.mode) {
             _ if first == HANDSHAKE => Route::Tls,
-            Self::Only => Route::Close,
-            Self::OrRedirect | Self::OrPlain => Route::Plain,
+            (Some(config), _) => Route::Redirect(config.clone()),
+            (None, TlsMode::OrPlain) => Route::Plain,
+            (None, _) => Route::Close,
         }
     }
 }
 
-/// The answer to a plain request where only TLS is spoken: to a GET or HEAD, 308 to the same host and target with
-/// `https`; to any other method, whose body has crossed the network in the clear, 403. The connection ends with it.
-pub fn redirect<B>(request: &Request<B>) -> Response<Bytes> {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-    let location = host
-        .filter(|host| !host.is_empty() && [Method::GET, Method::HEAD].contains(request.method()))
-        .and_then(|host| HeaderValue::try_from(["https://", host, target].concat()).ok());
-    let mut response = match location {
-        Some(location) => {
-            let mut response = Response::new(Bytes::new());
-            *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
-            response.headers_mut().insert(header::LOCATION, location);
-            response
-        }
-        None => reject(),
-    };
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
+/// Sends plain requests to `https://`.
+#[derive(Debug)]
+struct Redirect;
+
+impl HeadRule for Redirect {
+    fn check(&self, head: &RequestHead<'_>) -> Result<(), RequestError> {
+        let is_read = [Method::GET, Method::HEAD].contains(head.method()) && !head.is_upgrade();
+        let location = host(head.headers()).filter(|_| is_read).map(|host| {
+            let query = head.query().map(|query| ["?", query].concat()).unwrap_or_default();
+            ["https://", host, head.path(), &query].concat()
+        });
+        Err(RequestError::TlsRequired { location })
+    }
 }
 
-/// The answer to a plain upgrade where only TLS is spoken: 403.
-pub fn reject() -> Response<Bytes> {
-    let mut response =
-        Response::new(Bytes::from_static(b"this server speaks TLS only: use https:// or wss://\n"));
-    *response.status_mut() = StatusCode::FORBIDDEN;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
+fn host(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::HOST)?.to_str().ok().filter(|host| !host.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::Request;
 
     #[test]
     fn reads_are_redirected_and_all_else_is_rejected() {
-        let request = |method: Method, target: &str| {
-            Request::builder().method(method).uri(target).header("host", "192.168.1.7:8700").body(()).unwrap()
+        let location = |method: &str, is_upgrade: bool| {
+            let request = Request::builder().method(method).uri("/a?b=c").header("host", "192.168.1.7:8700");
+            match Redirect.check(&RequestHead::new(&request.body(()).unwrap(), is_upgrade)) {
+                Err(RequestError::TlsRequired { location }) => location,
+                other => panic!("{other:?}"),
+            }
         };
-        for method in [Method::GET, Method::HEAD] {
-            let response = redirect(&request(method, "/a?b=c"));
-            assert_eq!(response.status(), 308);
-            assert_eq!(response.headers()["location"], "https://192.168.1.7:8700/a?b=c");
+        for method in ["GET", "HEAD"] {
+            assert_eq!(location(method, false).as_deref(), Some("https://192.168.1.7:8700/a?b=c"));
         }
-        assert_eq!(redirect(&request(Method::POST, "/a")).status(), 403);
-        assert_eq!(redirect(&Request::new(())).status(), 403, "without a host");
-        assert_eq!(reject().headers()["connection"], "close");
+        assert_eq!(location("POST", false), None);
+        assert_eq!(location("GET", true), None, "an upgrade");
+        let without_host = Redirect.check(&RequestHead::new(&Request::new(()), false));
+        assert_eq!(without_host, Err(RequestError::TlsRequired { location: None }));
     }
 }

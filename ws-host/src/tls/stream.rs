@@ -2,7 +2,7 @@
 
 use super::buffer::Buffer;
 use super::client::TlsClient;
-use super::server::TlsServer;
+use super::mode::ServerTls;
 use super::session::{RECORD, Session};
 use core::fmt;
 use std::vec::Vec;
@@ -47,8 +47,8 @@ impl TlsStream {
     ///
     /// # Errors
     /// [`TlsError::Protocol`] for a configuration of rustls that it rejects.
-    pub fn server(config: &TlsServer) -> Result<Self, TlsError> {
-        Session::server(config).map(Self::of)
+    pub fn server(config: &ServerTls) -> Result<Self, TlsError> {
+        Session::server(&config.server).map(Self::of)
     }
 
     /// Begins the client's side of a handshake with the server at this host: a name, or an address with or without

@@ -1,7 +1,8 @@
 //! Two sides joined by a pipe that cuts as it likes.
 
 use crate::certificates::Authority;
-use ws_host::tls::{Opened, TlsClient, TlsError, TlsServer, TlsStream};
+use ws_host::tls::{Opened, ServerTls, TlsClient, TlsError, TlsMode, TlsServer, TlsStream};
+use ws_proto::Config;
 
 /// A client and a server, with what each has received.
 pub(crate) struct Pair {
@@ -23,7 +24,7 @@ impl Pair {
     pub(crate) fn of(client: &TlsClient, server: &TlsServer) -> Self {
         Self {
             client: TlsStream::client(client, "localhost").unwrap(),
-            server: TlsStream::server(server).unwrap(),
+            server: stream(server),
             cut: usize::MAX,
             scratch: Vec::new(),
         }
@@ -133,4 +134,9 @@ pub(crate) fn trusting() -> (TlsClient, TlsServer) {
     let authority = Authority::new("test root");
     let server = TlsServer::new(authority.identity(&["localhost"])).unwrap();
     (TlsClient::roots_only(authority.pem()).unwrap(), server)
+}
+
+/// A server's end.
+pub(crate) fn stream(server: &TlsServer) -> TlsStream {
+    TlsStream::server(&ServerTls::new(server.clone(), TlsMode::Only, &Config::server())).unwrap()
 }

@@ -1,7 +1,7 @@
 //! Versions, protocols, key updates and split messages, with rustls' buffered connections as peers.
 
 use crate::certificates::Authority;
-use crate::kit::{Pair, To, count_records, drain, trusting};
+use crate::kit::{Pair, To, count_records, drain, stream, trusting};
 use std::io::{Read, Write};
 use std::sync::Arc;
 use ws_host::tls::rustls::crypto::ring::default_provider;
@@ -31,7 +31,7 @@ impl Foreign {
         let server = TlsServer::new(authority.identity(&["localhost"])).unwrap();
         let name = "localhost".try_into().unwrap();
         let client = ClientConnection::new(Arc::new(config), name).unwrap();
-        Self { client, server: TlsStream::server(&server).unwrap() }
+        Self { client, server: stream(&server) }
     }
 
     fn open() -> Self {

@@ -44,6 +44,11 @@ pub enum RequestError {
     TooSlow,
     /// The client speaks TLS to a server without it. It gets no answer.
     Tls,
+    /// The client speaks without TLS to a server that requires it.
+    TlsRequired {
+        /// Where to go instead: the answer is 308. Without it, it is 403.
+        location: Option<String>,
+    },
 }
 
 impl RequestError {
@@ -52,6 +57,8 @@ impl RequestError {
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::Malformed(_) | Self::UpgradeMalformed(_) | Self::Tls => StatusCode::BAD_REQUEST,
+            Self::TlsRequired { location: Some(_) } => StatusCode::PERMANENT_REDIRECT,
+            Self::TlsRequired { location: None } => StatusCode::FORBIDDEN,
             Self::OriginNotAllowed(_) | Self::OriginWithoutHost => StatusCode::FORBIDDEN,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::UpgradePath(_) => StatusCode::NOT_FOUND,
@@ -99,6 +106,7 @@ impl fmt::Display for RequestError {
             Self::WebSocketVersion => f.write_str("only version 13 of WebSocket is supported"),
             Self::UpgradeMalformed(what) => write!(f, "malformed WebSocket handshake: {what}"),
             Self::TooSlow => f.write_str("the request did not arrive in time"),
+            Self::TlsRequired { .. } => f.write_str("this server speaks TLS only; use https:// or wss://"),
             Self::Tls => f.write_str(
                 "the client speaks TLS to a server without it; its URL begins with ws:// or http://",
             ),

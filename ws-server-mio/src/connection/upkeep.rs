@@ -138,13 +138,16 @@ impl Connections {
         }
     }
 
-    /// Plaintext was read: the engine learns what TLS has agreed on before the first of it.
+    /// Plaintext was read: before the first of it, the engine learns what TLS has agreed on, or that there is none.
     #[cold]
     pub(crate) fn note_tls(&mut self, slot: u32) {
-        if let Some(info) = self.sockets.tls(slot)
-            && let Some(live) = self.slots.at_mut(slot)
-        {
+        let Some(live) = self.slots.at_mut(slot) else { return };
+        if let Some(info) = self.sockets.tls(slot) {
             live.connection.http().set_tls(info);
+        } else if let Some(config) = self.sockets.redirect(slot)
+            && let Some(server) = self.servers.at(live.server)
+        {
+            live.connection = Connection::server(self.now, config, server.transport);
         }
     }
 

@@ -50,7 +50,7 @@ impl Connections {
         connection.shares().begin();
         #[cfg(feature = "tls-no-provider")]
         let socket = match &server.tls {
-            Some((tls, mode)) => NewSocket::Other(Box::new(TlsSocket::server(socket, tls.clone(), *mode))),
+            Some(tls) => NewSocket::Other(Box::new(TlsSocket::server(socket, tls.clone()))),
             None => socket,
         };
         let stream = self.sockets.keep(slot, socket);

@@ -16,7 +16,7 @@ use std::time::Duration;
 use ws_host::listen::{AcceptFailures, Scheme};
 use ws_host::server::{Admission, ServerConfig, Stop, UpgradeRule};
 #[cfg(feature = "tls-no-provider")]
-use ws_host::tls::{TlsMode, TlsServer};
+use ws_host::tls::ServerTls;
 use ws_proto::Moment;
 use ws_proto::{Config, Transport};
 
@@ -106,7 +106,7 @@ pub(crate) struct Server {
     pub(crate) upgrades: UpgradeRule,
     pub(crate) is_tls: bool,
     #[cfg(feature = "tls-no-provider")]
-    pub(crate) tls: Option<(TlsServer, TlsMode)>,
+    pub(crate) tls: Option<ServerTls>,
     address: Option<SocketAddr>,
     phase: Phase,
     pub(crate) stopping: Option<Box<Stopping>>,
@@ -123,14 +123,15 @@ impl Server {
         address: Option<SocketAddr>,
         transport: Transport,
     ) -> Self {
+        let connection = config.connection_config_at(address);
         Self {
             generation: 0,
             admission: Admission::new(&config),
             upgrades: config.upgrade_rule(),
             is_tls: config.is_tls(),
             #[cfg(feature = "tls-no-provider")]
-            tls: config.get_tls().map(|(tls, mode)| (tls.clone(), mode)),
-            config: Arc::new(config.connection_config_at(address)),
+            tls: config.server_tls(&connection),
+            config: Arc::new(connection),
             transport,
             listeners,
             address,
@@ -146,11 +147,12 @@ impl Server {
     pub(crate) fn set_config(&mut self, config: &ServerConfig) {
         self.upgrades = config.upgrade_rule();
         self.is_tls = config.is_tls();
+        let connection = config.connection_config_at(self.address);
         #[cfg(feature = "tls-no-provider")]
         {
-            self.tls = config.get_tls().map(|(tls, mode)| (tls.clone(), mode));
+            self.tls = config.server_tls(&connection);
         }
-        self.config = Arc::new(config.connection_config_at(self.address));
+        self.config = Arc::new(connection);
     }
 
     pub(crate) fn address(&self) -> Option<SocketAddr> {

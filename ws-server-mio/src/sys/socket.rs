@@ -11,7 +11,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use ws_host::socket::{SHORT_TRANSFER_IS_LAST, prepare, probe, reset_on_close};
-use ws_proto::TlsInfo;
+use ws_proto::{Config, TlsInfo};
 
 /// A socket, as an endpoint uses it. Dropping it closes it.
 pub trait Socket: Send {
@@ -53,6 +53,11 @@ pub trait Socket: Send {
     /// Whether a TLS handshake is not finished.
     fn is_handshaking(&self) -> bool {
         false
+    }
+
+    /// The configuration that redirects its peer, which speaks without TLS.
+    fn redirect(&self) -> Option<Arc<Config>> {
+        None
     }
 
     /// What TLS has agreed on.
@@ -172,6 +177,12 @@ impl CustomSockets {
     #[cold]
     pub(crate) fn tls(&self, slot: u32) -> Option<Arc<TlsInfo>> {
         self.0.get(&slot)?.tls()
+    }
+
+    /// The configuration that redirects the peer of a socket that is stored here.
+    #[cold]
+    pub(crate) fn redirect(&self, slot: u32) -> Option<Arc<Config>> {
+        self.0.get(&slot)?.redirect()
     }
 
     /// Writes what a socket that is stored here holds.

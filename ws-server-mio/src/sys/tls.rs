@@ -9,7 +9,8 @@ use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use ws_host::tls::{Opened, Route, TlsError, TlsInfo, TlsMode, TlsServer, TlsStream};
+use ws_host::tls::{Opened, Route, ServerTls, TlsError, TlsInfo, TlsStream};
+use ws_proto::Config;
 
 /// How many buffers a thread keeps.
 const KEPT: usize = 16;
@@ -30,19 +31,19 @@ pub(crate) struct TlsSocket {
 
 enum State {
     /// A server's: the first byte decides.
-    Awaiting(TlsServer, TlsMode),
+    Awaiting(ServerTls),
     Tls {
         stream: Box<TlsStream>,
         /// The sending half is to be shut down once the output is written.
         is_closing: bool,
     },
-    /// The peer speaks without TLS, which the mode allows.
-    Plain,
+    /// The peer speaks without TLS, which the mode allows, or redirects by this configuration.
+    Plain(Option<Arc<Config>>),
 }
 
 impl TlsSocket {
-    pub(crate) fn server(inner: NewSocket, server: TlsServer, mode: TlsMode) -> Self {
-        Self::of(inner, State::Awaiting(server, mode))
+    pub(crate) fn server(inner: NewSocket, tls: ServerTls) -> Self {
+        Self::of(inner, State::Awaiting(tls))
     }
 
     pub(crate) fn client(inner: NewSocket, stream: TlsStream) -> Self {
@@ -108,17 +109,21 @@ impl Socket for TlsSocket {
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut state = self.state.borrow_mut();
-        if let State::Awaiting(server, mode) = &*state {
+        if let State::Awaiting(tls) = &*state {
             let n = self.inner.as_ref().read(buffer)?;
-            match buffer[..n].first().map(|first| mode.route(*first)) {
+            match buffer[..n].first().map(|first| tls.route(*first)) {
                 None => return Ok(0),
                 Some(Route::Close) => return Err(failed(TlsError::PlainHttp)),
                 Some(Route::Plain) => {
-                    *state = State::Plain;
+                    *state = State::Plain(None);
+                    return Ok(n);
+                }
+                Some(Route::Redirect(config)) => {
+                    *state = State::Plain(Some(config));
                     return Ok(n);
                 }
                 Some(Route::Tls) => {
-                    let mut stream = TlsStream::server(server).map_err(failed)?;
+                    let mut stream = TlsStream::server(tls).map_err(failed)?;
                     stream.push(&buffer[..n]);
                     *state = State::Tls { stream: Box::new(stream), is_closing: false };
                 }
@@ -148,9 +153,9 @@ impl Socket for TlsSocket {
                     (n, _) => Ok(n),
                 }
             }
-            State::Plain => self.inner.as_ref().write_vectored(slices),
+            State::Plain(_) => self.inner.as_ref().write_vectored(slices),
             // Nothing was received, so there is nothing to answer.
-            State::Awaiting(..) => Err(io::ErrorKind::WouldBlock.into()),
+            State::Awaiting(_) => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
@@ -171,7 +176,7 @@ impl Socket for TlsSocket {
                 stream.close();
                 *is_closing = true;
             }
-            State::Awaiting(..) | State::Plain => return self.inner.as_ref().shutdown(),
+            State::Awaiting(_) | State::Plain(_) => return self.inner.as_ref().shutdown(),
         }
         match self.flush() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
@@ -193,9 +198,16 @@ impl Socket for TlsSocket {
 
     fn is_handshaking(&self) -> bool {
         match &*self.state.borrow() {
-            State::Awaiting(..) => true,
+            State::Awaiting(_) => true,
             State::Tls { stream, .. } => stream.is_handshaking(),
-            State::Plain => false,
+            State::Plain(_) => false,
+        }
+    }
+
+    fn redirect(&self) -> Option<Arc<Config>> {
+        match &*self.state.borrow() {
+            State::Plain(redirect) => redirect.clone(),
+            State::Awaiting(_) | State::Tls { .. } => None,
         }
     }
 

@@ -377,7 +377,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             Poll::Pending => return false,
             Poll::Ready(Ok(0)) => connection.handle_eof(now),
             Poll::Ready(Ok(n)) => {
-                self.shared.note_tls(connection);
+                self.shared.note_tls(connection, now);
                 self.unread = Some(Unread { buffer, from: 0, to: n });
             }
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
 use std::time::Instant;
 use ws_host::server::Stats;
-use ws_proto::{Connection, Request, RespondError, ResponseBody, TlsInfo};
+use ws_proto::{Connection, Moment, Request, RespondError, ResponseBody, TlsInfo, Transport};
 
 /// Why reading of a connection is paused.
 #[derive(Clone, Copy, Debug)]
@@ -110,13 +110,18 @@ impl Shared {
         self.polls.fetch_add(1, Relaxed);
     }
 
-    /// Plaintext was read: the engine learns what TLS has agreed on before the first of it.
+    /// Plaintext was read: before the first of it, the engine learns what TLS has agreed on, or that there is none.
     #[inline]
-    pub(crate) fn note_tls(&self, connection: &mut Connection) {
-        if connection.bytes_received() == 0
-            && let Some(info) = self.tls_info()
-        {
-            connection.http().set_tls(info);
+    pub(crate) fn note_tls(&self, connection: &mut Connection, now: Moment) {
+        if connection.bytes_received() > 0 {
+            return;
+        }
+        let socket = self.socket();
+        let Some(tls) = socket.as_ref().and_then(SocketHandle::tls) else { return };
+        if let Some(info) = tls.info() {
+            connection.http().set_tls(info.clone());
+        } else if let Some(config) = tls.redirect() {
+            *connection = Connection::server(now, config, Transport::default());
         }
     }
 

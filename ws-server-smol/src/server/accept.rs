@@ -103,7 +103,7 @@ impl Server {
         }
         #[cfg(feature = "tls-no-provider")]
         let socket = match &run.tls {
-            Some((server, mode)) => socket.with_tls(Tls::server(server.clone(), *mode)),
+            Some(tls) => socket.with_tls(Tls::server(tls.clone())),
             None => socket,
         };
         let connection = Connection::server(clock::moment(now), run.config.clone(), run.transport);

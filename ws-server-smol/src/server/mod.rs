@@ -31,7 +31,7 @@ use ws_host::listen::{self, Scheme, lan_url, url};
 use ws_host::listen::{AcceptFailures, Bind, ListenError, Listener};
 use ws_host::server::{Admission, ServerConfig, Stats, UpgradeRule};
 #[cfg(feature = "tls-no-provider")]
-use ws_host::tls::{TlsMode, TlsServer};
+use ws_host::tls::ServerTls;
 use ws_host::topics::LatestByKey;
 use ws_proto::{Config, Frame, Transport};
 
@@ -150,7 +150,7 @@ struct Run {
     address: Option<SocketAddr>,
     is_tls: bool,
     #[cfg(feature = "tls-no-provider")]
-    tls: Option<(TlsServer, TlsMode)>,
+    tls: Option<ServerTls>,
     config: Arc<Config>,
     transport: Transport,
     rule: UpgradeRule,
@@ -288,7 +288,7 @@ impl Server {
         }
         let (rule, is_tls) = (state.config.upgrade_rule(), state.config.is_tls());
         #[cfg(feature = "tls-no-provider")]
-        let tls = state.config.get_tls().map(|(tls, mode)| (tls.clone(), mode));
+        let tls = state.config.server_tls(&config);
         state.phase = Phase::Serving(Run {
             listeners,
             retry_at: None,

@@ -4,7 +4,7 @@ use crate::sys::socket::Stream;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use ws_proto::TlsInfo;
+use ws_proto::{Config, TlsInfo};
 
 /// No connection has one.
 #[derive(Debug)]
@@ -12,6 +12,10 @@ pub(crate) enum Tls {}
 
 impl Tls {
     pub(crate) fn info(&self) -> Option<&Arc<TlsInfo>> {
+        match *self {}
+    }
+
+    pub(crate) fn redirect(&self) -> Option<Arc<Config>> {
         match *self {}
     }
 

@@ -13,7 +13,8 @@ use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
-use ws_host::tls::{Opened, Route, TlsError, TlsInfo, TlsMode, TlsServer, TlsStream};
+use ws_host::tls::{Opened, Route, ServerTls, TlsError, TlsInfo, TlsStream};
+use ws_proto::Config;
 
 /// How many buffers each thread keeps.
 const KEPT: usize = 16;
@@ -36,15 +37,15 @@ pub(crate) struct Tls {
 #[derive(Debug)]
 enum State {
     /// A server's: the first byte decides.
-    Awaiting(TlsServer, TlsMode),
+    Awaiting(ServerTls),
     Tls(Box<TlsStream>),
-    /// The peer speaks without TLS, which the mode allows.
-    Plain,
+    /// The peer speaks without TLS, which the mode allows, or redirects by this configuration.
+    Plain(Option<Arc<Config>>),
 }
 
 impl Tls {
-    pub(crate) fn server(server: TlsServer, mode: TlsMode) -> Self {
-        Self::of(State::Awaiting(server, mode))
+    pub(crate) fn server(tls: ServerTls) -> Self {
+        Self::of(State::Awaiting(tls))
     }
 
     pub(crate) fn client(stream: TlsStream) -> Self {
@@ -64,6 +65,14 @@ impl Tls {
         self.info.get()
     }
 
+    /// The configuration that redirects the peer, which speaks without TLS.
+    pub(crate) fn redirect(&self) -> Option<Arc<Config>> {
+        match &*self.state() {
+            State::Plain(redirect) => redirect.clone(),
+            State::Awaiting(_) | State::Tls(_) => None,
+        }
+    }
+
     /// Reads plaintext.
     pub(crate) fn poll_read(
         &self,
@@ -72,17 +81,21 @@ impl Tls {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let mut state = self.state();
-        if let State::Awaiting(server, mode) = &*state {
+        if let State::Awaiting(tls) = &*state {
             let n = ready!(socket.poll_read(cx, buffer))?;
-            match buffer[..n].first().map(|first| mode.route(*first)) {
+            match buffer[..n].first().map(|first| tls.route(*first)) {
                 None => return Poll::Ready(Ok(0)),
                 Some(Route::Close) => return Poll::Ready(Err(failed(TlsError::PlainHttp))),
                 Some(Route::Plain) => {
-                    *state = State::Plain;
+                    *state = State::Plain(None);
+                    return Poll::Ready(Ok(n));
+                }
+                Some(Route::Redirect(config)) => {
+                    *state = State::Plain(Some(config));
                     return Poll::Ready(Ok(n));
                 }
                 Some(Route::Tls) => {
-                    let mut stream = TlsStream::server(server).map_err(failed)?;
+                    let mut stream = TlsStream::server(tls).map_err(failed)?;
                     stream.push(&buffer[..n]);
                     *state = State::Tls(Box::new(stream));
                 }
@@ -140,9 +153,9 @@ impl Tls {
         let mut state = self.state();
         let tls = match &mut *state {
             State::Tls(tls) => tls,
-            State::Plain => return socket.poll_write_vectored(cx, slices),
+            State::Plain(_) => return socket.poll_write_vectored(cx, slices),
             // Nothing was received, so there is nothing to answer.
-            State::Awaiting(..) => return Poll::Pending,
+            State::Awaiting(_) => return Poll::Pending,
         };
         // What is sealed is written first: encrypted bytes do not pile up.
         ready!(poll_output(tls, socket, cx))?;
@@ -167,7 +180,7 @@ impl Tls {
                 detach(tls);
                 flushed
             }
-            State::Awaiting(..) | State::Plain => Poll::Ready(Ok(())),
+            State::Awaiting(_) | State::Plain(_) => Poll::Ready(Ok(())),
         }
     }
 
