@@ -141,9 +141,10 @@ impl ServerConfig {
 
     /// Sets the paths that accept upgrades, as clients send them: whole, without query, percent-encoded if necessary. A
     /// missing leading slash is added: `"ws"` is `"/ws"`. An upgrade on any other path is answered 404 and never reaches
-    /// the application. A plain request for one of them that the application leaves unanswered gets 426, which names the protocol (RFC 9110 §15.5.22): with `ws-server-mio` a
-    /// request that is dropped while its event is handled, with `ws-server-smol` one to which `upgrade` or `upgrade_or`
-    /// has no response. A request dropped later, or returned by `HttpConnection::next` and dropped, gets 503. Every path.
+    /// the application. A plain request for one of them that the application leaves unanswered gets 426,
+    /// which names the protocol (RFC 9110 §15.5.22): with `ws-server-mio` a request that is dropped while its event is
+    /// handled, with `ws-server-smol` one to which `upgrade` or `upgrade_or` has no response. A request dropped later, or
+    /// returned by `HttpConnection::next` and dropped, gets 503. Every path.
     ///
     /// ```
     /// use ws_host::server::ServerConfig;

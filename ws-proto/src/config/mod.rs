@@ -210,7 +210,8 @@ settings! {
 
     /// Sets how long output may wait while the peer takes less than [`min_output_rate`](Self::min_output_rate)
     /// requires; then the connection ends, open or [closing](Self::close_timeout). The check runs at the end of each such
-    /// period, and bytes in the kernel count as taken: a peer that takes nothing is detected within one period, one that takes too little within two. 30 s.
+    /// period, and bytes in the kernel count as taken: a peer that takes nothing is detected within one
+    /// period, one that takes too little within two. 30 s.
     ///
     /// A slow reader shows its progress in steps: the kernel of the peer announces room only after up to some 200 KB were
     /// read. A peer that reads less than about 200 KB in this time, 7 KB a second by default, may seem to take nothing

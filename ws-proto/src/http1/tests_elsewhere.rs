@@ -123,7 +123,7 @@ fn valid_handshake_matches_the_engines_answer() {
 }
 
 #[test]
-fn plain_request_gets_426_and_is_no_fault() {
+fn plain_request_gets_426_and_is_not_a_fault() {
     let config = Config::server();
     for text in plain() {
         assert!(matches!(own(&config, &text).0, Some(Incoming::Request(_))), "{text}");
