@@ -66,8 +66,8 @@ impl From<Upgrades> for UpgradeRule {
 }
 
 impl UpgradeRule {
-    /// Decides about an upgrade whose path its connection has checked. It gets the server's most preferred subprotocol among
-    /// those the client offers.
+    /// Decides about an upgrade whose path its connection has checked. It gets the server's most preferred subprotocol
+    /// among those the client offers.
     pub fn decide(&self, upgrade: &mut Upgrade) -> Decision {
         upgrade.choose_subprotocol(&self.0.subprotocols);
         if self.0.app_decides { Decision::Defer } else { Decision::Accept }

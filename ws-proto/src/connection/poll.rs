@@ -12,7 +12,7 @@ impl Connection {
     /// cause one.
     #[inline]
     pub fn poll_event(&mut self, now: Moment) -> Option<Event<'static>> {
-        // Called after every turn, mostly without result.
+        // Called after every turn, usually without result.
         if matches!(self.stage, Stage::Open(_))
             && !self.backpressure.drained
             && self.input.held.is_free()
