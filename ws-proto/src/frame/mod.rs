@@ -329,7 +329,7 @@ impl Frame {
         self.opcode
     }
 
-    /// Whether it ends its message.
+    /// Whether FIN is set.
     pub fn fin(&self) -> bool {
         self.fin
     }
