@@ -205,7 +205,8 @@ fn a_rule_for_heads_applies_elsewhere_too() {
 
 #[test]
 fn request_secrets_stay_out_of_logs() {
-    let text = UPGRADE.replace("/ws", "/ws?token=hunter2").replace("\r\n\r\n", "\r\nCookie: a=hunter2\r\n\r\n");
+    let text =
+        UPGRADE.replace("/ws", "/ws?token=hunter2").replace("\r\n\r\n", "\r\nCookie: a=hunter2\r\n\r\n");
     let answer = answer(&parsed(&text), &Config::server()).unwrap();
     assert!(!format!("{answer:?}").contains("hunter2"), "{answer:?}");
 }
