@@ -201,8 +201,8 @@ fn the_rule_completes_each_answer_of_the_application() {
 #[test]
 fn closed_explains_a_rejected_head_if_all_closes_are_reported() {
     for (request, reported, explanation) in [
-        (GET.to_owned(), true, "does not have the token"),
-        (UPGRADE.to_owned(), true, "does not have the token"),
+        (GET.to_owned(), true, "lacks the credentials"),
+        (UPGRADE.to_owned(), true, "lacks the credentials"),
         (keyed(&UPGRADE.replace("/ws", "/other?secret")), true, "no WebSocket is at \"/other\""),
         (GET.to_owned(), false, ""),
     ] {
