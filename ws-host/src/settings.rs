@@ -67,12 +67,13 @@ macro_rules! connection_settings {
             /// 1 MiB and 16 MiB.
             outbox(low_mark: usize, high_mark: usize, cap: usize);
 
-            /// Sets the time for the opening handshake: [`Config::handshake_timeout`](ws_proto::Config::handshake_timeout).
-            /// 10 s.
+            /// Sets the time for the opening handshake:
+            /// [`Config::handshake_timeout`](ws_proto::Config::handshake_timeout). 10 s.
             handshake_timeout(time: core::time::Duration);
 
             /// Sets how long the peer may take to answer our Close, once that is written:
-            /// [`Config::close_timeout`](ws_proto::Config::close_timeout) also says how long a slow peer may hold a close. 5 s.
+            /// [`Config::close_timeout`](ws_proto::Config::close_timeout), which also says how long a slow peer may hold a
+            /// close. 5 s.
             close_timeout(time: core::time::Duration);
 
             /// Sets how long output may wait while the peer reads too little of it:
@@ -84,7 +85,8 @@ macro_rules! connection_settings {
             min_output_rate(bytes_per_second: u32);
 
             /// Sets the heartbeat: [`Config::heartbeat`](ws_proto::Config::heartbeat).
-            /// [`Heartbeat::server`](ws_proto::Heartbeat::server), client [`Heartbeat::client`](ws_proto::Heartbeat::client).
+            /// [`Heartbeat::server`](ws_proto::Heartbeat::server), client
+            /// [`Heartbeat::client`](ws_proto::Heartbeat::client).
             heartbeat(heartbeat: ws_proto::Heartbeat);
 
             /// Sets the memory that all connections share, including those of other servers and clients with the same

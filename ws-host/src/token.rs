@@ -55,7 +55,7 @@ impl fmt::Debug for Token {
 }
 
 /// Authenticates requests by a token: in the query parameter `token`, in a cookie, or as `Authorization: Bearer`
-/// (RFC 6750 §2.1) for programs. Servers have it from
+/// (RFC 6750 §2.1) for programs. Servers get it from
 /// [`ServerConfig::require_token`](crate::server::ServerConfig::require_token).
 #[derive(Clone, Debug)]
 pub struct TokenRule {
@@ -130,7 +130,7 @@ impl TokenRule {
     }
 }
 
-/// The token in its query is kept out of the `Referer` of requests to other sites. A browser that has it from there gets
+/// A token in the query is kept out of the `Referer` of requests to other sites, and a browser that sends it there gets
 /// the cookie.
 impl HeadRule for TokenRule {
     fn check(&self, head: &RequestHead<'_>) -> Result<(), RequestError> {

@@ -1,4 +1,4 @@
-//! Limits of a server: zero is a limit too, and does not switch one off.
+//! Limits of a server: zero is a limit too, and does not turn it off.
 
 use ws_host::server::{Admission, ServerConfig};
 

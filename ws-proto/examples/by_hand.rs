@@ -39,7 +39,7 @@ pub(crate) fn drive(
                 return;
             }
             IoAction::Shutdown => {
-                // It fails where the peer has left already.
+                // It fails if the peer has already left.
                 if let Err(error) = socket.shutdown(Shutdown::Write) {
                     connection.write_failed(now(), error.into());
                 }

@@ -55,7 +55,7 @@ fn record(mut socket: TcpStream, role: &Role, path: &str) -> io::Result<()> {
                 return Ok(());
             }
             IoAction::Shutdown => {
-                // It fails where the peer has left already; the next read reports that.
+                // It fails if the peer has already left; the next read reports that.
                 let _ = socket.shutdown(Shutdown::Write);
                 apply(&mut driven, Action::Shut)?;
             }

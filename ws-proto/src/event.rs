@@ -189,7 +189,7 @@ pub struct Closed {
     /// connection, or did not drive it. The peer's last messages may then be unread; where [`clean`](Self::clean) is
     /// true, its Close was still read.
     pub reading_paused: bool,
-    /// From the first byte of HTTP to the end.
+    /// The time from the connection's creation to its end.
     pub age: Duration,
 }
 

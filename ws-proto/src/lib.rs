@@ -93,7 +93,8 @@
 //! When a socket would block, report it with `handle_written(now, 0)`: the time limit for a peer that does not read
 //! starts then. A failed write or half-close does not end the loop either: report it with
 //! [`write_failed`](Connection::write_failed), and `Closed` follows, with the peer's Close if that was still unread. Only
-//! a failed read is an [`abort`](Connection::abort). The example `by_hand` is a whole server and client over two blocking sockets, deadlines included.
+//! a failed read is an [`abort`](Connection::abort). The example `by_hand` is a whole server and client over two blocking
+//! sockets, deadlines included.
 //!
 //! An async owner takes the pending output as an [`Unsent`] that lives across an await: [`Connection::unsent`] shows
 //! such a loop. [`handshake::answer`] answers handshakes that hyper or axum has read, and [`Access::admits`] checks

@@ -139,7 +139,8 @@ impl Memory {
 }
 
 impl Table {
-    /// Selects the connections to close: those that moved least for what they hold, the largest first, until the rest fits.
+    /// Selects the connections to close: those that moved least for what they hold, the largest first, until the rest
+    /// fits.
     fn select_victims(&mut self, mut excess: usize) {
         let mut slots: Vec<usize> = (0..self.holders.len()).filter(|k| self.holders[*k].is_some()).collect();
         let holder = |slot: usize| self.holders[slot].unwrap_or_default();

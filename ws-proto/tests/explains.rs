@@ -76,7 +76,7 @@ fn http_errors_explain_themselves() {
             403,
         ),
         (RequestError::OriginWithoutHost, "name its host", 403),
-        (RequestError::Unauthorized, "does not have the token", 401),
+        (RequestError::Unauthorized, "lacks the credentials", 401),
         (RequestError::UpgradePath("/chat".into()), "no WebSocket is at \"/chat\"", 404),
         (RequestError::UpgradePath("/chat".into()), "add it to upgrade_paths", 404),
         (RequestError::UpgradeNotGet, "GET", 405),

@@ -37,7 +37,7 @@ fn assert_first_close(closed: &Closed, is_whole: bool) {
 }
 
 #[test]
-fn a_reset_before_the_echo_is_written_changes_no_code() {
+fn a_reset_before_the_echo_is_written_does_not_change_the_code() {
     for role in ROLES {
         for queued in [0, 100, 100_000] {
             let ends: [fn(&mut Connection, Moment); 3] = [

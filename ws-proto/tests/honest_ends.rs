@@ -1,5 +1,5 @@
-//! Two honest ends near each protective rule: neither is cut off, and nothing is lost. Beside each, the peer that the
-//! rule is for.
+//! Two honest ends near each protective rule: neither is cut off, and nothing is lost. After each, the peer that the
+//! rule cuts off.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::cell::Cell;
@@ -88,7 +88,7 @@ fn a_closing_reader_below_the_minimum_rate_is_cut_off() {
 #[test]
 fn a_reader_whose_kernel_shows_progress_in_steps_receives_everything_before_the_close() {
     for rate in [8_000, 10_000] {
-        // The kernel is full from the fourth on, and the next step is more or less near.
+        // From the fourth on, the kernel is full when the close begins, at various times before its next step.
         for seconds_before_the_close in [0, 1, 10, 40, 45, 50, 55] {
             let tally = Tally::default();
             let mut world = World::open(Config::client(), Config::server(), [tally.app(), idle()]);
@@ -130,7 +130,7 @@ fn assert_cut_off_at(server: &mut Connection, at: Moment) {
 }
 
 #[test]
-fn a_closing_peer_that_takes_nothing_is_cut_off_as_late_as_before_the_close_but_not_at_once() {
+fn a_closing_peer_that_takes_nothing_keeps_its_output_timeout_and_at_least_the_close_timeout() {
     // Before the close, it took the last byte this many seconds ago.
     for (silent, rest) in [(0, 30), (10, 20), (24, 6), (25, 5), (29, 5)] {
         let (mut server, now) = stalled(Config::server());
@@ -277,7 +277,7 @@ fn a_peer_that_trickles_a_frame_after_our_close_is_cut_off() {
 // --- frame_rate
 
 #[test]
-fn pings_that_waited_while_we_did_not_read_are_no_flood() {
+fn pings_that_waited_while_we_did_not_read_are_not_a_flood() {
     let mut pair = Pair::open();
     pair.server.connection.pause();
     for _ in 0..20 * 60 {
@@ -290,7 +290,7 @@ fn pings_that_waited_while_we_did_not_read_are_no_flood() {
 }
 
 #[test]
-fn empty_fragments_that_the_network_held_back_are_no_flood() {
+fn empty_fragments_that_the_network_held_back_are_not_a_flood() {
     let mut pair = Pair::open();
     pair.cut = true;
     pair.client.connection.send(Frame::raw(Opcode::Text, false, "a").unwrap()).unwrap();

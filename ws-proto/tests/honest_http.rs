@@ -1,4 +1,4 @@
-//! Two honest HTTP peers near each protective rule: neither is cut off. Beside each, the peer that the rule is for.
+//! Two honest HTTP peers near each protective rule: neither is cut off. After each, the peer that the rule cuts off.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use bytes::{Buf, Bytes};

@@ -1,4 +1,4 @@
-//! Limits: zero is a limit too, and disables none.
+//! Limits: zero is a limit too, and does not turn it off.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::sync::Arc;

@@ -28,10 +28,10 @@ fn give(connection: &mut Connection, now: Moment, bytes: &mut [u8]) {
 }
 
 /// A temporary activity of a connection, and how to trigger it.
-type Business = (&'static str, fn(&mut Connection, Moment));
+type Activity = (&'static str, fn(&mut Connection, Moment));
 
 /// Temporary activities, run to completion except for pending output.
-fn busy_for_a_while() -> [Business; 6] {
+fn busy_for_a_while() -> [Activity; 6] {
     [
         ("a message in fragments", |server, _| {
             server.send(Frame::raw(Opcode::Text, false, "be").unwrap()).unwrap();

@@ -159,7 +159,7 @@ fn a_closing_connection_relays_nothing() {
 
 #[cfg(feature = "deflate")]
 #[test]
-fn compression_is_each_legs_own() {
+fn each_leg_has_its_own_compression() {
     let deflate = || ws_proto::Deflate::default();
     let text = "the same again and again ".repeat(400);
     for (one, other) in [(true, false), (false, true), (true, true)] {

@@ -539,7 +539,7 @@ fn readers_that_free_enough_memory_within_a_second_stay() {
 }
 
 #[test]
-fn uploads_held_back_by_others_output_are_not_closed_for_standing_still() {
+fn uploads_held_back_by_others_output_are_not_closed_for_lack_of_progress() {
     let memory = Memory::new(100_000);
     let mut crowd = Crowd::new();
     let now = crowd.now;

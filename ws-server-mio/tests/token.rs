@@ -188,8 +188,8 @@ fn closed_explains_a_missing_token_and_a_path_without_a_websocket() {
     let mut rig = Rig::new(config);
     let address = rig.address();
     for (request, status, explanation) in [
-        (get(address, "/"), 401, "does not have the token"),
-        (handshake(address, "/ws"), 401, "does not have the token"),
+        (get(address, "/"), 401, "lacks the credentials"),
+        (handshake(address, "/ws"), 401, "lacks the credentials"),
         (handshake(address, &link), 404, "no WebSocket is at \"/other\""),
     ] {
         rig.app.seen.clear();

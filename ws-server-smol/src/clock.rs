@@ -36,3 +36,17 @@ pub(crate) async fn until(event: impl Future<Output = ()>, deadline: Option<Inst
     })
     .await;
 }
+
+/// Yields to other tasks.
+pub(crate) async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if yielded {
+            return Poll::Ready(());
+        }
+        yielded = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

@@ -201,8 +201,8 @@ fn closed_explains_a_missing_token_and_a_path_without_a_websocket() {
     let at = server.local_addr().unwrap();
     let link = format!("GET /other?token={TOKEN}");
     let cases = [
-        ("GET /", "", 401, "does not have the token"),
-        ("GET /ws", UPGRADE, 401, "does not have the token"),
+        ("GET /", "", 401, "lacks the credentials"),
+        ("GET /ws", UPGRADE, 401, "lacks the credentials"),
         (&*link, UPGRADE, 404, "no WebSocket is at \"/other\""),
     ];
     for (line, fields, status, explanation) in cases {

@@ -3,12 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
-use common::pipe::pipe;
+use common::pipe::{End, pipe};
 use common::{once, run, websockets};
 use std::cell::Cell;
 use std::pin::pin;
 use std::time::{Duration, Instant};
-use ws_server_smol::{Config, Frame};
+use ws_server_smol::{Config, Frame, WebSocket};
 
 /// How many tiny messages each poll of a reader receives, all available, with a handler for each.
 fn messages_per_poll(count: usize, handle: impl Fn()) -> Vec<usize> {
@@ -56,4 +56,29 @@ fn a_poll_ends_after_the_handler_that_exhausts_its_time() {
         while start.elapsed() < Duration::from_micros(600) {}
     });
     assert!(polls.iter().all(|messages| *messages <= 1), "{polls:?}");
+}
+
+/// How often a task that only sends suspends, with a peer that takes everything at once.
+fn yields(send: impl AsyncFn(&mut WebSocket<End>)) -> usize {
+    run(async {
+        let (client, server) = pipe(64 << 20, 1);
+        let (mut client, _server) =
+            websockets(client.straight(), server.straight(), Config::client(), Config::server());
+        let mut sending = pin!(send(&mut client));
+        let mut polls = 0;
+        while !once(sending.as_mut()).await.is_ready() {
+            polls += 1;
+        }
+        polls
+    })
+}
+
+#[test]
+fn a_task_that_only_sends_yields_after_64_kibibytes() {
+    let times = yields(async |ws| {
+        for _ in 0..100 {
+            ws.send(Frame::binary(vec![0; 16 << 10])).await.unwrap();
+        }
+    });
+    assert!((20..=25).contains(&times), "{times}");
 }

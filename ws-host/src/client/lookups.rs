@@ -39,7 +39,7 @@ pub struct Lookups<W> {
 
 #[derive(Debug)]
 struct Question<W> {
-    /// In lower case: names do not differ by that (RFC 4343).
+    /// In lower case: names are case-insensitive (RFC 4343).
     name: String,
     waiters: Vec<W>,
 }

@@ -31,8 +31,8 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// the whole, so that the clients of a restarting server do not all reconnect at once (RFC 6455 §7.2.3). A
 /// server that rejects with `Retry-After` gets at least the delay it requests: [`retry_after`].
 ///
-/// Everything is retried except what [`is_final`](Self::is_final) lists. So is an answer of 200 or 503, or a 101 with a wrong
-/// `Sec-WebSocket-Accept`: the next answer may come from the right program.
+/// Everything is retried except what [`is_final`](Self::is_final) lists; even an answer of 200 or 503, or a 101 with a
+/// wrong `Sec-WebSocket-Accept`: the next answer may come from the right program.
 ///
 /// ```
 /// use std::time::Duration;
@@ -218,19 +218,19 @@ impl Backoff {
         Some(half.saturating_add(half.mul_f64(f64::from(random) / f64::from(u32::MAX))).min(wait))
     }
 
-    /// How many attempts there were since the last success.
+    /// How many attempts were made since the last success.
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
 
-    /// A connection was open for this long before it ended.
+    /// Records how long a connection was open before it ended.
     pub fn connection_lasted(&mut self, policy: &Reconnect, time: Duration) {
         if time >= policy.reset_after {
             self.reset();
         }
     }
 
-    /// The next attempt counts as the first: the application requested it, or the machine slept.
+    /// Makes the next attempt the first: the application requested it, or the machine slept.
     pub fn reset(&mut self) {
         self.attempt = 0;
     }

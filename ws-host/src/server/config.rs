@@ -150,10 +150,11 @@ impl ServerConfig {
     }
 
     /// Sets the paths that accept upgrades, as clients send them: whole, without query, percent-encoded if necessary. A
-    /// missing leading slash is added: `"ws"` is `"/ws"`. An upgrade on any other is answered 404 and never reaches the application. A plain request for one of them that the
-    /// application leaves unanswered gets 426, which names the protocol (RFC 9110 §15.5.22): with `ws-server-mio` a
-    /// request that is dropped while its event is handled, with `ws-server-smol` one to which `upgrade` or `upgrade_or`
-    /// has no response. A request dropped later, or returned by `HttpConnection::next` and dropped, gets 503. Every path.
+    /// missing leading slash is added: `"ws"` is `"/ws"`. An upgrade on any other path is answered 404 and never reaches
+    /// the application. A plain request for one of them that the application leaves unanswered gets 426,
+    /// which names the protocol (RFC 9110 §15.5.22): with `ws-server-mio` a request that is dropped while its event is
+    /// handled, with `ws-server-smol` one to which `upgrade` or `upgrade_or` has no response. A request dropped later, or
+    /// returned by `HttpConnection::next` and dropped, gets 503. Every path.
     ///
     /// ```
     /// use ws_host::server::ServerConfig;
@@ -284,8 +285,8 @@ impl ServerConfig {
         })
     }
 
-    /// Answers 401 to every request, and to every WebSocket, without this token, before any of the body is read; the
-    /// connection ends with that. Hand the token out in the URL, as `?token=…`; a browser keeps it as a cookie from then
+    /// Answers 401 to every request, and to every WebSocket, without this token, before any of the body is read, and
+    /// ends the connection. Hand the token out in the URL, as `?token=…`; a browser keeps it as a cookie from then
     /// on. See [`token`](crate::token).
     ///
     /// ```

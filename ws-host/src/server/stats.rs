@@ -24,7 +24,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Adds the bytes of a connection: of each when it ends, and of the open ones for a snapshot.
+    /// Adds the bytes of a connection: call it for each that ends, and for the open ones in a snapshot.
     ///
     /// ```
     /// # use ws_host::server::Stats;

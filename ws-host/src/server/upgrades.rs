@@ -14,7 +14,7 @@ use ws_proto::handshake::upgrade_required;
 pub const PATH_LIMIT: usize = 256;
 
 /// The rule of a server for upgrades and for dropped plain requests:
-/// [`ServerConfig::upgrade_rule`](super::ServerConfig::upgrade_rule). Cloning it counts a reference.
+/// [`ServerConfig::upgrade_rule`](super::ServerConfig::upgrade_rule). Clones share it.
 ///
 /// ```
 /// use ws_host::server::{Decision, ServerConfig, Unanswered};
@@ -66,8 +66,8 @@ impl From<Upgrades> for UpgradeRule {
 }
 
 impl UpgradeRule {
-    /// Decides an upgrade; its connection has checked the path. It gets the server's most preferred subprotocol among
-    /// those the client offers.
+    /// Decides about an upgrade whose path its connection has checked. It gets the server's most preferred subprotocol
+    /// among those the client offers.
     pub fn decide(&self, upgrade: &mut Upgrade) -> Decision {
         upgrade.choose_subprotocol(&self.0.subprotocols);
         if self.0.app_decides { Decision::Defer } else { Decision::Accept }

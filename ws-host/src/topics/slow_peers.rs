@@ -20,9 +20,9 @@ pub enum SlowPeer<'k> {
     /// drained. For the state of many things: a cursor for each user, a price for each product.
     ///
     /// Below the high mark everything is queued, however old, and what the systems of both ends have taken cannot be
-    /// recalled. Here that is at most 64 KiB of unsent output on Linux and Android, and elsewhere the send buffer, often some
-    /// megabytes; there it is the receive buffer, which fills up to some megabytes if the program does not read. A slow peer
-    /// sees a value late by the high mark and those buffers, divided by its rate.
+    /// recalled. On this side that is at most 64 KiB of unsent output on Linux and Android, and elsewhere the send
+    /// buffer, often some megabytes; on the peer's it is the receive buffer, which fills up to some megabytes if the
+    /// program does not read. A slow peer sees a value late by the high mark and those buffers, divided by its rate.
     ///
     /// So for messages that are sent many times a second, lower the marks to a few messages with
     /// [`ServerConfig::outbox`](crate::server::ServerConfig::outbox), such as `outbox(4 << 10, 16 << 10, 1 << 20)`: the

@@ -57,7 +57,7 @@ impl Assets {
     }
 
     /// Adds a file: `include_bytes!("../web/app.js")`, a text, a `Vec`, [`Bytes`]. The content is not copied, and
-    /// hashed once.
+    /// is hashed once.
     ///
     /// A path that [`clean`] rejects is never served: an embedded folder may contain `.git` and `.env`.
     /// Serve paths such as `/.well-known/` by their own route.

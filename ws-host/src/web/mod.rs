@@ -79,7 +79,7 @@ pub use plan::{Plan, Representation};
 pub use query::{cookie, form, has_content_type, is_navigation, pairs, query};
 pub use range::{Ranged, range};
 pub use response::{
-    add_slash, error_page, escape, html, json, method_not_allowed, no_cache, not_found, redirect, status,
+    add_slash, error_page, escape, html, json, method_not_allowed, no_store, not_found, redirect, status,
     text, unsupported_media_type,
 };
 pub use routes::{Found, Params, Routes};

@@ -68,7 +68,7 @@ impl std::error::Error for PathError {}
 ///
 /// # What is rejected, and why
 ///
-/// The rules are the same on every system: a folder may be on a stick or a share that was formatted elsewhere, and
+/// The rules are the same on every system: a folder may be on a USB stick or a share that was formatted elsewhere, and
 /// Linux honours the rules of FAT and of Windows there.
 ///
 /// | name | danger | what passes |
@@ -89,7 +89,7 @@ impl std::error::Error for PathError {}
 /// Every other name passes unchanged. In particular it need not be in a normalization form (NFC, NFD); the file system
 /// decides whether two forms are one name.
 ///
-/// Links belong to the file system: the code that opens the file must check that they do not lead out.
+/// Links belong to the file system: the code that opens the file must check that they stay inside.
 ///
 /// # Errors
 /// Why the path is rejected.

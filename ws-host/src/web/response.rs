@@ -26,7 +26,7 @@ pub fn text(text: impl Into<Bytes>) -> Response<Bytes> {
 /// assert_eq!(response.status(), 201);
 /// ```
 pub fn json(status: StatusCode, json: impl Into<Bytes>) -> Response<Bytes> {
-    no_cache(typed(status, "application/json", json))
+    no_store(typed(status, "application/json", json))
 }
 
 /// A status and nothing else, such as 204.
@@ -54,7 +54,7 @@ pub fn error_page(status: StatusCode, message: &str) -> Response<Bytes> {
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title>\
          <h1>{title}</h1>{message}</html>\n"
     );
-    no_cache(typed(status, "text/html; charset=utf-8", page))
+    no_store(typed(status, "text/html; charset=utf-8", page))
 }
 
 /// 404. It does not repeat the path.
@@ -117,7 +117,7 @@ pub fn add_slash<B>(request: &Request<B>) -> Response<Bytes> {
 }
 
 /// The same answer, not to be cached by browsers or caches.
-pub fn no_cache<T>(mut response: Response<T>) -> Response<T> {
+pub fn no_store<T>(mut response: Response<T>) -> Response<T> {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

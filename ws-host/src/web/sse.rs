@@ -30,7 +30,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 /// The head of the answer. `X-Accel-Buffering: no` makes nginx, and similar proxies, pass each event on at once instead
 /// of buffering 4 or 8 KiB first.
 pub fn head() -> Response<()> {
-    let mut response = super::no_cache(Response::new(()));
+    let mut response = super::no_store(Response::new(()));
     no_sniff(&mut response);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

@@ -367,7 +367,7 @@ fn a_single_page_application_answers_navigations() {
     }
     let mine = folder()
         .single_page("index.html")
-        .error_page(|_| no_cache(Response::builder().header("vary", "cookie").body(Bytes::new()).unwrap()));
+        .error_page(|_| no_store(Response::builder().header("vary", "cookie").body(Bytes::new()).unwrap()));
     assert_eq!(
         ask(&mine, "/missing.js", &[]).unwrap_err().headers()["vary"],
         "cookie, sec-fetch-mode, accept"

@@ -274,18 +274,18 @@ mod tests {
     #[test]
     fn preflight_is_answered_before_the_routes() {
         let cors = Cors::new().origin(DEV);
-        let wish = [
+        let fields = [
             ("access-control-request-method", "DELETE"),
             ("access-control-request-headers", "content-type,x-mine"),
         ];
-        let response = cors.preflight(&ask("OPTIONS", DEV, &wish)).unwrap();
+        let response = cors.preflight(&ask("OPTIONS", DEV, &fields)).unwrap();
         assert_eq!(response.status(), 204);
         assert_eq!(field(&response, "access-control-allow-methods"), Some("DELETE"));
         assert_eq!(field(&response, "access-control-allow-headers"), Some("content-type,x-mine"));
-        let response = cors.preflight(&ask("OPTIONS", "http://evil.example", &wish)).unwrap();
+        let response = cors.preflight(&ask("OPTIONS", "http://evil.example", &fields)).unwrap();
         assert_eq!(field(&response, "access-control-allow-methods"), None);
         assert_eq!(field(&response, "access-control-allow-headers"), None);
         assert!(cors.preflight(&ask("OPTIONS", DEV, &[])).is_none(), "an ordinary OPTIONS");
-        assert!(cors.preflight(&ask("DELETE", DEV, &wish)).is_none());
+        assert!(cors.preflight(&ask("DELETE", DEV, &fields)).is_none());
     }
 }

@@ -37,7 +37,7 @@ pub trait HeadRule: fmt::Debug + Send + Sync {
     fn check(&self, head: &RequestHead<'_>) -> Result<(), RequestError>;
 
     /// Adds header fields to the application's answer to an admitted request, such as a cookie; also to the 101 of an
-    /// upgrade. None, unless implemented.
+    /// upgrade. By default, none.
     fn complete(&self, head: &RequestHead<'_>, response: &mut HeaderMap) {
         let _ = (head, response);
     }

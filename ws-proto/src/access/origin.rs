@@ -53,19 +53,19 @@ impl Origin {
 
     /// Whether both names mean this machine, and this server listens on both.
     fn is_this_machine(&self, host: &Authority, port: Option<u16>, transport: Transport) -> bool {
-        let is_one = |name: &str| ["localhost", "127.0.0.1", "[::1]"].contains(&name);
+        let is_loopback = |name: &str| ["localhost", "127.0.0.1", "[::1]"].contains(&name);
         transport.loopback_port == port
             && matches!(&*self.scheme, "http" | "https")
-            && is_one(&self.host)
-            && is_one(&host.host)
+            && is_loopback(&self.host)
+            && is_loopback(&host.host)
     }
 }
 
 /// A scheme in lower case (RFC 3986 §3.1).
 pub(crate) fn parse_scheme(text: &str) -> Option<String> {
     let is_scheme = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
-    let is_one = text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(is_scheme);
-    is_one.then(|| text.to_ascii_lowercase())
+    let is_valid = text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(is_scheme);
+    is_valid.then(|| text.to_ascii_lowercase())
 }
 
 /// Schemes whose origins have a DNS host or, for files, no distinguishing host: the special schemes of the URL
@@ -89,8 +89,8 @@ fn parse_opaque_host(authority: &str) -> Option<(String, Option<u16>)> {
     let end = authority.find(':').unwrap_or(authority.len());
     let (host, port) = authority.split_at(end);
     let is_host = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
-    let is_one = host.len() <= 253 && host.bytes().all(is_host) && (!host.is_empty() || port.is_empty());
-    if is_one { Some((host.to_ascii_lowercase(), parse_port(port)?)) } else { None }
+    let is_valid = host.len() <= 253 && host.bytes().all(is_host) && (!host.is_empty() || port.is_empty());
+    if is_valid { Some((host.to_ascii_lowercase(), parse_port(port)?)) } else { None }
 }
 
 fn default_port(scheme: &str) -> Option<u16> {

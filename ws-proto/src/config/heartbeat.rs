@@ -29,7 +29,8 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 /// - While reading is held back, for example by [`pause`](crate::Connection::pause), the 20 s do not run: the answer may
 ///   have arrived unread.
 ///
-/// A one-way Pong with the same `idle` is sent 25 s after the last byte *written*. It has no answer, so it detects nothing.
+/// A one-way Pong with the same `idle` is sent 25 s after the last byte *written*. It has no answer, so it detects
+/// nothing.
 ///
 /// How soon a Ping reaches a peer that reads slowly depends on what the kernel queues before it: on Linux and Android
 /// the adapters keep that small (`TCP_NOTSENT_LOWAT`); elsewhere it is the send buffer of the socket, which a peer must

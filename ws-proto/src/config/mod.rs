@@ -209,8 +209,9 @@ settings! {
     close_timeout, get_close_timeout: time: Duration;
 
     /// Sets how long output may wait while the peer takes less than [`min_output_rate`](Self::min_output_rate)
-    /// requires; then the connection ends, open or [closing](Self::close_timeout). The check runs at the end of each such period, and bytes in the kernel count as
-    /// taken: a peer that takes nothing is detected within one period, one that takes too little within two. 30 s.
+    /// requires; then the connection ends, open or [closing](Self::close_timeout). The check runs at the end of each such
+    /// period, and bytes in the kernel count as taken: a peer that takes nothing is detected within one
+    /// period, one that takes too little within two. 30 s.
     ///
     /// A slow reader shows its progress in steps: the kernel of the peer announces room only after up to some 200 KB were
     /// read. A peer that reads less than about 200 KB in this time, 7 KB a second by default, may seem to take nothing
@@ -219,8 +220,8 @@ settings! {
     output_timeout, get_output_timeout: time: Duration;
 
     /// Sets how many bytes a second a peer must take, over [`output_timeout`](Self::output_timeout), while output is
-    /// pending. 0 requires one byte in that time, also of a peer that holds a [close](Self::close_timeout). It does not help readers so slow that they show no progress in a whole
-    /// period: see there. 1 KiB.
+    /// pending. 0 requires one byte in that time, also of a peer that holds a [close](Self::close_timeout). It does not
+    /// help readers so slow that they show no progress in a whole period: see `output_timeout`. 1 KiB.
     min_output_rate, get_min_output_rate: bytes_per_second: u32;
 
     /// Sets whether a server still gives an answer without a length to a client that has ended its half of the

@@ -68,7 +68,7 @@ impl Connection {
     }
 
     /// Sends a frame that is sent to many connections: where messages are compressed, it is compressed once,
-    /// independently, for all connections with the same terms, rather than for each in its own context.
+    /// independently, for all connections with the same window, rather than for each in its own context.
     ///
     /// # Errors
     /// As [`send`](Self::send).

@@ -56,7 +56,7 @@ impl Connection {
         }
     }
 
-    /// Schedules a check: what outlasts a write, a read or a turn is held for longer.
+    /// Schedules a check of what is still held after a write, a read or a turn.
     pub(super) fn check_soon(&mut self, now: Moment) {
         let counted = self.in_flight.as_mut().and_then(|in_flight| in_flight.counted.as_mut());
         if let Some(counted) = counted.filter(|counted| counted.check_at == Moment::NEVER) {

@@ -12,7 +12,7 @@ impl Connection {
     /// cause one.
     #[inline]
     pub fn poll_event(&mut self, now: Moment) -> Option<Event<'static>> {
-        // Called after every turn, mostly without result.
+        // Called after every turn, usually without result.
         if matches!(self.stage, Stage::Open(_))
             && !self.backpressure.drained
             && self.input.held.is_free()
@@ -78,8 +78,9 @@ impl Connection {
     }
 
     /// Whether nothing should be read now: the application has [paused](Self::pause) the connection, the peer has used
-    /// its rate for this second, answers to it fill more than half of the outbox's cap, too many requests are
-    /// unanswered, an upgrade is undecided, or other connections take [their share](super::Shares::is_used) first.
+    /// its rate for this second, answers to it fill more than half of the outbox's cap, all connections
+    /// together hold too much, too many requests are unanswered, an upgrade is undecided, or other connections take
+    /// [their share](super::Shares::is_used) first.
     /// [`handle_input`](Self::handle_input) then leaves its input with the caller. During an answer without a length,
     /// requests are read ahead up to [`head_limit`](crate::Config::head_limit), since the peer's end of stream would
     /// follow them.

@@ -27,7 +27,7 @@ pub(super) struct Rates {
     second: u32,
     /// Messages and fragments, where they are throttled.
     messages: u16,
-    /// Pings and Pongs, since this second or the last saved one that they used began.
+    /// Pings and Pongs since the start of this second, or of the last saved one that they used.
     control: u16,
     /// Frames without payload within a message, likewise.
     empty_frames: u16,

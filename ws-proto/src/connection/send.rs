@@ -269,7 +269,7 @@ impl Connection {
     }
 
     /// Whether a message of this length may simply be appended. An uncongested outbox is at most at its high mark,
-    /// which mostly settles whether there is room.
+    /// which usually settles whether there is room.
     #[inline]
     fn takes_at_once(&self, len: usize) -> bool {
         let (cap, high_mark) = (self.config.outbox_cap, self.config.high_mark);

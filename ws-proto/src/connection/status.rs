@@ -37,7 +37,7 @@ pub enum IoAction {
     Write,
     /// Neither: wait for the application, or for the deadline.
     Pause,
-    /// Half-close: `shutdown(Write)`. Returned once; reading continues. It fails where the peer has left already: an
+    /// Half-close: `shutdown(Write)`. Returned once; reading continues. It fails if the peer has already left: an
     /// error goes to [`write_failed`](crate::Connection::write_failed), and the end is reported all the same.
     Shutdown,
     /// Close the transport; nothing more follows.

@@ -88,7 +88,7 @@ impl Connection {
     ///             Done::Read(Ok(n)) => unread = 0..n,
     ///             Done::Read(Err(error)) => conn.abort(now(), error.into()),
     ///             Done::Written(Ok(())) => half_closes = false,
-    ///             // A half-close fails where the peer has left already. The peer's Close may be unread.
+    ///             // A half-close fails if the peer has already left. The peer's Close may be unread.
     ///             Done::Written(Err(error)) => conn.write_failed(now(), error.into()),
     ///             Done::Late => conn.handle_timeout(now()),
     ///         }
@@ -179,7 +179,7 @@ impl Connection {
 }
 
 impl Unsent {
-    /// Returns it: what it was advanced past is written; the rest waits for the next one.
+    /// Returns it: what it was advanced past counts as written; the next one has the rest.
     pub fn restore(self, now: Moment, connection: &mut Connection) {
         drop(self);
         connection.account_for_unsent(now);

@@ -91,8 +91,8 @@ impl Deflate {
         }
     }
 
-    /// Many small, similar messages: context takeover, at the fastest level, with a window of 8 KiB for ours, which
-    /// holds the last few dozen of them. In a room that sends everything to everyone, each message is compressed
+    /// Many small, similar messages: context takeover, at the fastest level, and a window of 8 KiB for ours, which
+    /// holds the last few dozen. In a room that sends everything to everyone, each message is compressed
     /// independently, since it is compressed once for all.
     pub fn chat() -> Self {
         Self::new().level(1).window_bits(13).memory_level(4)
@@ -163,8 +163,8 @@ impl Deflate {
         self.ours.context_takeover
     }
 
-    /// Sets whether the peer's messages may refer to earlier ones. `false` requests that they do not; then the connection holds
-    /// nothing for it between messages. `true`.
+    /// Sets whether the peer's messages may refer to earlier ones. `false` requests that they do not; then the
+    /// connection holds nothing for it between messages. `true`.
     #[must_use]
     pub fn peer_context_takeover(mut self, takeover: bool) -> Self {
         self.theirs.context_takeover = takeover;
@@ -190,7 +190,8 @@ impl Deflate {
     }
 
     /// Sets the window that the peer's messages may have, as the base-two logarithm, clamped to 8 to 15. A server does
-    /// not compress for a client that could use more and does not offer to use less (Firefox); a client only requests it. 15.
+    /// not compress for a client that could use more and does not offer to use less (Firefox); a client only requests
+    /// it. 15.
     #[must_use]
     pub fn peer_window_bits(mut self, bits: u8) -> Self {
         self.theirs.window_bits = bits.clamp(*PEER_BITS.start(), *PEER_BITS.end());
@@ -203,7 +204,7 @@ impl Deflate {
     }
 
     /// Sets how many times its compressed size a message may reach, once it is over 1 MiB; over it the connection fails
-    /// with 1009. Deflate reaches 1,032, and honest peers 700 and more, with a blank canvas.
+    /// with 1009. Deflate reaches 1,032, and honest peers 700 or more, with a blank canvas.
     /// `None` allows that, and stops at 2,000 only streams that restart again and again; the message limit, the
     /// [inflate rate](Self::inflate_rate) and the server's memory limit then bound what a peer costs. None.
     #[must_use]

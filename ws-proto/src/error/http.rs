@@ -97,7 +97,7 @@ impl fmt::Display for RequestError {
                 "the origin {origin:?} may not use this server; to admit it, use {}",
                 rule_for(origin)
             ),
-            Self::Unauthorized => f.write_str("the request does not have the token that the server requires"),
+            Self::Unauthorized => f.write_str("the request lacks the credentials that the server requires"),
             Self::OriginWithoutHost => f.write_str("a request with an Origin must name its host"),
             Self::UpgradeNotGet => f.write_str("a WebSocket handshake must be a GET"),
             Self::UpgradePath(path) => {

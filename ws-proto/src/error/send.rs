@@ -13,7 +13,7 @@ pub enum SendError {
     /// messages wait behind one in fragments, send its last fragment.
     Full,
     /// No room became free within the output timeout, and no task polls the connection: its peer has stopped reading, or
-    /// the send cannot write by itself, so nothing does. Await its [`next`] concurrently with the send: that writes, and
+    /// nothing writes, since the send itself cannot. Await its [`next`] concurrently with the send: that writes, and
     /// ends a connection whose peer does not read.
     ///
     /// [`next`]: https://docs.rs/ws-server-smol

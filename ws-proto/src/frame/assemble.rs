@@ -59,7 +59,7 @@ impl Partial {
         !self.text.is_empty() || !self.data.is_empty() || !self.utf8.is_complete()
     }
 
-    /// Joins a message that has just begun in existing memory.
+    /// Joins, in existing memory, a message that has just begun.
     pub(crate) fn use_memory(&mut self, kind: Kind, mut memory: Vec<u8>) {
         memory.clear();
         match kind {

@@ -182,7 +182,7 @@ pub(crate) fn encoded_len(front: &[u8]) -> usize {
     usize::try_from(len).unwrap_or(usize::MAX).saturating_add(header + key)
 }
 
-/// A message, a fragment or a Ping to send, validated and ready; a clone only counts a reference.
+/// A message, a fragment or a Ping to send, validated and ready; clones share it.
 ///
 /// Made once, it can be sent to any number of connections: a broadcast.
 ///
@@ -329,7 +329,7 @@ impl Frame {
         self.opcode
     }
 
-    /// Whether it ends its message.
+    /// Whether FIN is set.
     pub fn fin(&self) -> bool {
         self.fin
     }

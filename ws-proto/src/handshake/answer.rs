@@ -17,8 +17,8 @@ use core::ops::{Deref, DerefMut};
 /// Answers an opening handshake that another HTTP server has read, such as hyper or axum, from a client over TCP.
 ///
 /// The checks are those of the engine's own server: method and version, `Host` and `Origin` by [`Config::access`] and
-/// [`Config::cors`], [`Config::head_rule`], `Upgrade`, `Connection` and the `Sec-WebSocket` fields (RFC 6455 §4.2.1). [`Config::deflate`]
-/// decides on compression. The application [chooses the subprotocol](Upgrade::choose_subprotocol).
+/// [`Config::cors`], [`Config::head_rule`], `Upgrade`, `Connection` and the `Sec-WebSocket` fields (RFC 6455 §4.2.1).
+/// [`Config::deflate`] decides on compression. The application [chooses the subprotocol](Upgrade::choose_subprotocol).
 ///
 /// ```
 /// use std::{io, sync::Arc};
@@ -160,9 +160,9 @@ impl Rejection {
         self.error.as_ref()
     }
 
-    /// The answer that the engine's own server would give: the status of the error, and a sentence, with `Connection:
-    /// close`, since what follows a rejected handshake may be no request; 426 to a plain request, after which the
-    /// connection continues. A server that writes its own `Connection` field must end the connection after the former.
+    /// The answer that the engine's own server would give. To a rejected handshake: the status of the error, and a
+    /// sentence, with `Connection: close`, since what follows may not be a request; a server that writes its own
+    /// `Connection` field must end the connection then. To a plain request: 426, and the connection continues.
     pub fn into_response(self) -> Response<Bytes> {
         *self.response
     }

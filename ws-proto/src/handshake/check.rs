@@ -140,7 +140,7 @@ pub(crate) fn check(
         && has_element(&headers, &header::CONNECTION, "upgrade")
         && has_element(&headers, &header::UPGRADE, "websocket");
     let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&method);
-    // Only programs reach a Unix socket without a name, and no page acts through them: there, no method is safe.
+    // Only programs may omit the name, over a Unix socket; no page may act through them, by any method.
     let is_nameless = host.as_ref().is_some_and(Authority::is_empty);
     if is_upgrade || !is_safe || is_nameless {
         let origin = single(&headers, &header::ORIGIN).map_err(|()| Malformed("several Origin fields"))?;

@@ -60,7 +60,7 @@ fn name_protocol(headers: &mut HeaderMap) {
     headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
 }
 
-/// Ends an HTTP/1 connection with this answer: what follows a rejected handshake may be no request.
+/// Ends an HTTP/1 connection with this answer: what follows a rejected handshake may not be a request.
 pub(crate) fn close(headers: &mut HeaderMap) {
     let names_protocol = headers.contains_key(header::UPGRADE);
     let options = if names_protocol { "Upgrade, close" } else { "close" };

@@ -150,7 +150,7 @@ impl Upgrade {
     }
 
     /// Disables compression on this connection, whatever the configuration: where text of strangers is sent
-    /// beside a secret, as it may be for a user known by a cookie, the lengths could reveal it.
+    /// with a secret, as it may be for a user known by a cookie, the lengths could reveal it.
     pub fn decline_compression(&mut self) {
         self.offer.declines_compression = true;
     }

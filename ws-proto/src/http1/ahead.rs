@@ -47,7 +47,7 @@ impl ServerHttp {
     }
 
     /// Handles the end of the peer's stream. Pending requests are still answered, except with answers without a length:
-    /// for those, this is mostly the only sign that the reader is gone.
+    /// for those, this is usually the only sign that the reader is gone.
     pub(crate) fn handle_eof(&mut self, config: &Config) {
         self.peer_ended = true;
         if self.ending.is_some() {

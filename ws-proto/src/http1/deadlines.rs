@@ -37,7 +37,7 @@ impl ServerHttp {
             }
             Reading::Head { head, .. } => {
                 self.grant = io.config.cors.grant_to(head.origin());
-                if let Some(error) = head.take_refused() {
+                if let Some(error) = head.take_rejected() {
                     return self.fail(io, error.clone(), error.into());
                 }
                 Timeout::Handshake

@@ -81,7 +81,7 @@ impl Head {
     }
 
     /// Why the first line was rejected, if that was deferred.
-    pub(super) fn take_refused(&mut self) -> Option<RequestError> {
+    pub(super) fn take_rejected(&mut self) -> Option<RequestError> {
         self.rejected.take().map(|error| *error)
     }
 

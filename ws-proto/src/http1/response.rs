@@ -46,7 +46,7 @@ pub(super) fn validate_streamed(head: &Response<()>) -> Result<(), RespondError>
     validate_head(head.status(), head.headers())
 }
 
-/// Whether a body of this type never ends on its own, such as a stream of events.
+/// Whether the body is a stream of events, which never ends on its own.
 pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return false };
     let media_type = value.as_bytes().split(|b| *b == b';').next().unwrap_or_default();

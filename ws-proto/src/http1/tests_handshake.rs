@@ -401,7 +401,7 @@ fn rejection_keeps_its_body_up_to_the_limit() {
 }
 
 #[test]
-fn a_connection_ended_before_an_answer_is_no_malformed_answer() {
+fn a_connection_ended_before_an_answer_is_not_a_malformed_answer() {
     for bytes in ["", "H", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: web"] {
         let mut client = client().0;
         let mut bytes = bytes.as_bytes().to_vec();

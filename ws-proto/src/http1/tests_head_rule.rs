@@ -201,8 +201,8 @@ fn the_rule_completes_each_answer_of_the_application() {
 #[test]
 fn closed_explains_a_rejected_head_if_all_closes_are_reported() {
     for (request, reported, explanation) in [
-        (GET.to_owned(), true, "does not have the token"),
-        (UPGRADE.to_owned(), true, "does not have the token"),
+        (GET.to_owned(), true, "lacks the credentials"),
+        (UPGRADE.to_owned(), true, "lacks the credentials"),
         (keyed(&UPGRADE.replace("/ws", "/other?secret")), true, "no WebSocket is at \"/other\""),
         (GET.to_owned(), false, ""),
     ] {
@@ -236,8 +236,8 @@ fn a_connection_without_permission_ends_at_once_and_an_admitted_one_idles() {
 
 #[test]
 fn debug_of_a_head_shows_no_query() {
-    let request = ::http::Request::get("/page?token=geheim").header("x-key", "7").body(()).unwrap();
+    let request = ::http::Request::get("/page?token=hunter2").header("x-key", "7").body(()).unwrap();
     let shown = format!("{:?}", RequestHead::new(&request, false));
-    assert!(shown.contains("\"/page\"") && shown.contains("x-key") && !shown.contains("geheim"), "{shown}");
+    assert!(shown.contains("\"/page\"") && shown.contains("x-key") && !shown.contains("hunter2"), "{shown}");
     assert_eq!(RequestHead::new(&request, true).method(), ::http::Method::GET);
 }

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
 use core::sync::atomic::AtomicUsize;
 
-/// A large payload that was sent gives its memory to the next large message, from this size up to that.
+/// A sent payload between these sizes gives its memory to the next large message.
 const SPARE_FROM: usize = 32 * 1024;
 const SPARE_UP_TO: usize = 4 * 1024 * 1024;
 

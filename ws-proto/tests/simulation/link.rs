@@ -154,9 +154,9 @@ impl Link {
             is_cut: false,
         };
         if rng.percent(30) {
-            this.be_narrow(rng);
+            this.narrow(rng);
         }
-        this.have_steps(rng);
+        this.choose_steps(rng);
         this
     }
 
@@ -164,15 +164,15 @@ impl Link {
     pub(crate) fn steady(rng: &mut Rng) -> Self {
         let mut this = Self::new(rng);
         this.segment = rng.pick(&[1500, 65_536, 1 << 20]);
-        this.be_narrow(rng);
+        this.narrow(rng);
         // With larger kernel buffers, heartbeats would not arrive in time.
         let slowest = this.pipes.iter().filter_map(|pipe| pipe.rate).min().unwrap_or(u32::MAX) as usize;
         this.capacity = rng.pick(&[3000, 20_000, 200_000]).min(4 * slowest);
-        this.have_steps(rng);
+        this.choose_steps(rng);
         this
     }
 
-    fn be_narrow(&mut self, rng: &mut Rng) {
+    fn narrow(&mut self, rng: &mut Rng) {
         let rates = rng.pick(&RATES);
         for (pipe, rate) in self.pipes.iter_mut().zip(rates) {
             pipe.rate = Some(rate);
@@ -180,7 +180,7 @@ impl Link {
     }
 
     /// How room and windows open: by the byte, or like Linux, a third of a buffer or all above a mark at a time.
-    fn have_steps(&mut self, rng: &mut Rng) {
+    fn choose_steps(&mut self, rng: &mut Rng) {
         let full = self.capacity;
         for pipe in &mut self.pipes {
             pipe.window = rng.pick(&[0, 0, full / 2, full / 4]);

@@ -365,7 +365,7 @@ impl Later {
 }
 
 /// The departure of a client is detected within this, if its answer has no length.
-const NOTICES: Duration = Duration::from_secs(1);
+const DETECTED_IN: Duration = Duration::from_secs(1);
 
 impl Conn {
     /// The departure of a client whose answer has no length is detected as soon as nothing precedes it.
@@ -383,7 +383,7 @@ impl Conn {
             return;
         }
         let since = *self.left_since.get_or_insert(now);
-        assert!(now <= since + NOTICES, "the vanished client of an endless answer is not detected");
+        assert!(now <= since + DETECTED_IN, "the vanished client of an endless answer is not detected");
     }
 
     /// Whether an answer without a known length is in progress.

@@ -71,6 +71,8 @@ pub(crate) struct Driver<S> {
     /// The connection is over, which is reported once the stream has flushed what it holds.
     pending_close: Option<Box<PendingClose>>,
     slice: Slice,
+    /// The bytes written since a task that only sends last yielded.
+    sent: usize,
     /// A deadline has passed, and input that had arrived by then was read.
     read_after_deadline: bool,
     /// Until then, the task that waits for events may handle a deadline; afterwards the task that waits for output does.
@@ -112,6 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             deadline: None,
             pending_close: None,
             slice: Slice::default(),
+            sent: 0,
             read_after_deadline: false,
             grace_until: None,
             held: None,
@@ -250,12 +253,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         shared.count_poll();
         let _held = shared.wakers.hold();
         let mut connection = shared.connection();
+        // A peer that takes everything would never suspend a task that only sends.
+        if self.sent >= slice::BYTES {
+            self.sent = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         loop {
             let Some(stream) = &mut self.stream else { return Poll::Ready(Err(SendError::NotOpen)) };
             let now = clock::now();
             let paused = connection.is_paused();
+            let queued = connection.queued();
             let mut io = Context::from_waker(&self.waker);
             write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
+            self.sent += queued.saturating_sub(connection.queued());
             self.notify_room(&connection);
             let is_closed = connection.state() == State::Closed;
             if is_closed || shared.has_write_failed() {

@@ -1,6 +1,6 @@
 //! Sending from tasks other than the one that polls: waits for room, and writes directly if it can.
 
-use crate::clock::{self, until};
+use crate::clock::{self, until, yield_now};
 use crate::driver::output::{Output, write};
 use crate::driver::shared::Shared;
 use event_listener::listener;
@@ -33,6 +33,8 @@ impl Shared {
                 }
             }
             if self.write() {
+                // A peer that takes everything would never suspend a task that only sends.
+                yield_now().await;
                 continue;
             }
             self.wakers.wake_writers();

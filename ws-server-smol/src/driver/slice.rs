@@ -4,7 +4,7 @@ use std::time::Duration;
 use ws_proto::Moment;
 
 /// Yield after this many bytes …
-const BYTES: usize = 64 << 10;
+pub(super) const BYTES: usize = 64 << 10;
 /// … or this much time.
 const TIME: Duration = Duration::from_micros(500);
 

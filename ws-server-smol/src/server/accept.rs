@@ -1,6 +1,6 @@
 //! Accepts connections, within the limits; `serve.rs` turns them into HTTP connections.
 
-use crate::clock::{self, until};
+use crate::clock::{self, until, yield_now};
 use crate::driver::{Driver, DriverOptions};
 use crate::server::membership::Membership;
 use crate::server::{Member, Phase, Run, Server, State};
@@ -8,7 +8,6 @@ use crate::sys::socket::Socket;
 #[cfg(feature = "tls-no-provider")]
 use crate::sys::tls::Tls;
 use event_listener::listener;
-use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -132,18 +131,4 @@ impl Run {
         }
         Poll::Pending
     }
-}
-
-/// Yields to other tasks.
-async fn yield_now() {
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if yielded {
-            return Poll::Ready(());
-        }
-        yielded = true;
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

@@ -11,7 +11,7 @@ use ws_proto::Frame;
 /// # Broadcasts
 impl Server {
     /// Sends a frame to every open WebSocket, and returns how many got it. The frame is encoded once; large payloads
-    /// are shared, not copied. If messages are compressed, it is compressed once for all peers with the same terms, and
+    /// are shared, not copied. If messages are compressed, it is compressed once for all peers with the same window, and
     /// the next message to each of them does not refer to earlier data.
     ///
     /// It queues the frame for every peer before it returns. The cost is frames × peers, so pack values that change together

@@ -23,7 +23,7 @@ fn now() -> Moment {
 #[derive(Clone)]
 struct App {
     config: Arc<Config>,
-    stop: watch::Sender<Option<Instant>>, // by when
+    stop: watch::Sender<Option<Instant>>, // the deadline
 }
 
 #[tokio::main]

@@ -20,7 +20,7 @@ fn now() -> Moment {
 struct Room {
     config: Arc<Config>,
     messages: broadcast::Sender<Frame>,
-    stop: watch::Sender<Option<Instant>>, // by when
+    stop: watch::Sender<Option<Instant>>, // the deadline
 }
 
 #[tokio::main]
@@ -112,7 +112,7 @@ async fn drive(mut stream: TcpStream, room: Arc<Room>, mut stop: watch::Receiver
             IoAction::Drop => return,
             IoAction::Reset => return drop(stream.set_zero_linger()),
             IoAction::Shutdown => {
-                // It fails where the peer has left already.
+                // It fails if the peer has already left.
                 if let Err(error) = writer.shutdown().await {
                     conn.write_failed(now(), error.into());
                 }

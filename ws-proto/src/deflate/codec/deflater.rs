@@ -22,7 +22,7 @@ pub(crate) struct Deflater {
     effort: Effort,
     /// The context must be reset before its next use: resetting takes time, so not earlier.
     stale: bool,
-    /// The output, after what was there before.
+    /// The last output, with older bytes after it.
     out: Vec<u8>,
 }
 
@@ -46,7 +46,7 @@ impl Deflater {
         self.stale = true;
     }
 
-    /// Compresses a message, or a part of one; `fin` with its last. The peer can inflate all of the output.
+    /// Compresses a message, or a part of one; `fin` marks the last. The peer can inflate all of the output.
     pub(crate) fn compress(&mut self, mut input: &[u8], fin: bool) -> &[u8] {
         let mut len = 0;
         if input.is_empty() {
@@ -77,7 +77,7 @@ impl Deflater {
         &self.out[..len]
     }
 
-    /// The last output: copied, or moved out with its memory if that is not kept and mostly filled.
+    /// The last output: copied, or moved out with its memory if that is not kept and at least half full.
     pub(crate) fn take_output(&mut self, len: usize) -> Bytes {
         if len <= KEEP || len < self.out.len() / 2 {
             return Bytes::copy_from_slice(&self.out[..len]);
@@ -87,7 +87,7 @@ impl Deflater {
         out.into()
     }
 
-    /// Releases memory beyond what messages mostly need.
+    /// Releases memory beyond what messages usually need.
     pub(crate) fn shrink(&mut self) {
         if self.out.len() > KEEP {
             self.out = Vec::new();

@@ -51,7 +51,7 @@ impl Rules {
     /// as a fragment must be, is a stored block of 6 bytes and an empty one of 5.
     fn wire_limit(&self, form: Form) -> u64 {
         match form {
-            Form::Joined | Form::Delivery => self.message_limit,
+            Form::Joined | Form::Chunks => self.message_limit,
             Form::CompressedJoined | Form::CompressedChunks => {
                 self.message_limit.saturating_mul(11).saturating_add(64)
             }
@@ -89,7 +89,7 @@ struct InProgress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     Joined,
-    Delivery,
+    Chunks,
     CompressedJoined,
     CompressedChunks,
 }
@@ -304,7 +304,7 @@ impl Decoder {
                 let kind = if opcode == Opcode::Text { Kind::Text } else { Kind::Binary };
                 let form = match (header.compressed, rules.is_chunked(header.fin, header.len)) {
                     (false, false) => Form::Joined,
-                    (false, true) => Form::Delivery,
+                    (false, true) => Form::Chunks,
                     (true, false) => Form::CompressedJoined,
                     (true, true) => Form::CompressedChunks,
                 };
@@ -390,7 +390,7 @@ impl Decoder {
         if last {
             self.message = None;
         }
-        if message.form == Form::Delivery {
+        if message.form == Form::Chunks {
             return Ok(self.fragment(message.kind, bytes, last)?.map(Decoded::Fragment));
         }
         let begun = self.partial.as_ref().is_some_and(|partial| partial.holds_data());

@@ -63,7 +63,7 @@ fn answer(request: &Request, scope: &Scope<ConnectionId>, meter: &Meter) -> Resp
             web::method_not_allowed(&[Method::GET, Method::HEAD])
         }
         "/" => {
-            let mut page = web::no_cache(web::html(PAGE));
+            let mut page = web::no_store(web::html(PAGE));
             page.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
             page
         }
