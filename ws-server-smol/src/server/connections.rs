@@ -41,8 +41,8 @@ impl Server {
         self.inner.state().admission.rejected()
     }
 
-    /// Returns the server's counters, which exclude any [`Client`](crate::Client). This visits every connection: call it
-    /// once a second rather than once per message.
+    /// Returns the server's counters, which exclude any [`Client`](crate::Client). This visits every connection: call
+    /// it once a second rather than once per message.
     pub fn stats(&self) -> Stats {
         let state = self.inner.state();
         let mut stats = state.stats;
