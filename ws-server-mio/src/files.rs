@@ -9,15 +9,15 @@ use ws_proto::{Connection, ResponseBody};
 
 /// How much is read from a file at once. The next chunk is read when less than this is queued.
 pub(crate) const CHUNK: usize = 64 << 10;
-/// Upper bound of a chunk's framing.
+/// An upper bound on a chunk's framing.
 const FRAMING: usize = 64;
 
 /// A folder whose files are served by [`Connections::respond_file`](crate::Connections::respond_file).
 ///
 /// ```no_run
 /// # use ws_server_mio::{Connections, ConnectionId, Folder, Request};
-/// # fn f(connections: &mut Connections, id: ConnectionId, request: Request) -> Result<(), Box<dyn std::error::Error>> {
-/// let music = Folder::new("/srv/music")?.at("/music");
+/// # fn f(connections: &mut Connections, id: ConnectionId, request: Request) -> Result<(), Box<dyn std::error::Error>>
+/// { let music = Folder::new("/srv/music")?.at("/music");
 /// // for a request whose path begins with /music/:
 /// connections.respond_file(id, request, &music)?;
 /// # Ok(()) }

@@ -89,8 +89,8 @@ impl<'c> Topics<'c> {
         self.connections.fanout.topics.topics_of(id)
     }
 
-    /// Sets the most topics that one connection may be subscribed to (256), and the longest name of a topic in
-    /// bytes (256); zero topics allow none.
+    /// Sets how many topics one connection may subscribe to (default 256), and the longest topic name in bytes
+    /// (default 256); zero allows no topics.
     pub fn set_limits(&mut self, per_connection: usize, name_len: usize) {
         self.connections.fanout.topics.set_limits(per_connection, name_len);
     }
