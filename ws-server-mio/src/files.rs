@@ -16,8 +16,8 @@ const FRAMING: usize = 64;
 ///
 /// ```no_run
 /// # use ws_server_mio::{Connections, ConnectionId, Folder, Request};
-/// # fn f(connections: &mut Connections, id: ConnectionId, request: Request) -> Result<(), Box<dyn std::error::Error>>
-/// { let music = Folder::new("/srv/music")?.at("/music");
+/// # fn f(connections: &mut Connections, id: ConnectionId, request: Request) -> Result<(), Box<dyn std::error::Error>> {
+/// let music = Folder::new("/srv/music")?.at("/music");
 /// // for a request whose path begins with /music/:
 /// connections.respond_file(id, request, &music)?;
 /// # Ok(()) }
