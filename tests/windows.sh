@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tests/setup.sh clippy wine
 
-# Fails under Wine 8, and not for a fault of ours.
+# These fail under Wine 8, through no fault of ours.
 cannot_pass=(
     # A socket that should send a reset is shut down first: its peer reads an end, and the reset follows unnoticed.
     a_connecting_client_whose_partner_is_gone_is_disconnected
@@ -30,7 +30,7 @@ export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER=x86_64-w64-mingw32-gcc-posix
 
 wine=/usr/lib/wine # Debian's wine64 alone puts nothing on the PATH
 export WINEPREFIX=$CARGO_TARGET_DIR/wine WINEARCH=win64 WINEDEBUG=-all
-# One server for all programs. By default it ends with each of them, and the next one may meet its end.
+# One server for all programs. By default it exits with each of them, and the next one may find it exiting.
 mkdir -p "$WINEPREFIX"
 "$wine/wineserver" -p
 trap '"$wine/wineserver" -k || true' EXIT

@@ -1,7 +1,7 @@
 //! `http_head`: every HTTP/1.1 message that the engine accepts, `httparse` parses identically.
 //!
 //! ```text
-//!   whose (1) | bytes from the peer …
+//!   role (1) | bytes from the peer …
 //! ```
 //!
 //! The converse does not hold: the engine deliberately rejects much that is ambiguous.
@@ -116,7 +116,7 @@ fn check_response<T>(mut bytes: &[u8], response: &Response<T>, body: &[u8]) {
         let known = with_known_version(bytes);
         let mut fields = [httparse::EMPTY_HEADER; FIELDS];
         let mut theirs = httparse::Response::new(&mut fields);
-        let Ok(httparse::Status::Complete(head)) = theirs.parse(&known) else { panic!("none: {}", shown()) };
+        let Ok(httparse::Status::Complete(head)) = theirs.parse(&known) else { panic!("no head: {}", shown()) };
         let rest = &bytes[head..];
         if matches!(theirs.code, Some(100 | 102..=199)) {
             bytes = rest;
@@ -135,7 +135,7 @@ fn check_response<T>(mut bytes: &[u8], response: &Response<T>, body: &[u8]) {
     }
 }
 
-/// Replaces a later minor version by HTTP/1.1, as the engine treats it (RFC 9110 §2.5). The version ends the first
+/// Replaces a later minor version with HTTP/1.1, as the engine treats it (RFC 9110 §2.5). The version ends the first
 /// line of a request, and begins that of a response.
 fn with_known_version(bytes: &[u8]) -> Vec<u8> {
     const VERSION: usize = "HTTP/1.1".len();

@@ -1,7 +1,7 @@
 //! `split`: the same bytes cause the same events and the same output, regardless of how they are cut.
 //!
 //! ```text
-//!   whose, and whether compressed (1) | configuration (4) | length of the script (1) | the sizes of the cuts | bytes from the peer …
+//!   role, and whether compressed (1) | configuration (4) | length of the script (1) | the sizes of the cuts | bytes from the peer …
 //! ```
 
 use crate::bytes::request;

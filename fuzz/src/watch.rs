@@ -5,7 +5,7 @@ use bytes::Buf;
 use ws_kit::oracle::Engine;
 use ws_proto::{Closed, Config, Connection, Error, Event, IoAction, Message, Moment, State};
 
-/// A connection, with the knowledge of its owner.
+/// A connection, and what its owner knows of it.
 #[derive(Debug)]
 pub(crate) struct Watched {
     connection: Connection,
@@ -196,7 +196,7 @@ fn contexts(config: &Config) -> i64 {
     if config.get_deflate().is_some() { 1 << 20 } else { 0 }
 }
 
-/// The most memory that a connection may hold in any state: each limit with its surroundings, and room for vectors
+/// The most memory that a connection may hold in any state: each limit with its overhead, and room for vectors
 /// to double.
 fn memory_limit(config: &Config) -> i64 {
     let frames = 2 * config.get_message_limit().min(1 << 40) + 2 * config.get_outbox_cap() as u64;

@@ -1,4 +1,4 @@
-"""Both ends send at once, read read_slowly, or vanish amid it all: the programs of both adapters with default settings,
+"""Both ends send at once, read slowly, or vanish amid it all: the programs of both adapters with default settings,
 against themselves, each other, and other libraries.
 
 usage: duplex.py [TEXT]
@@ -114,7 +114,7 @@ def bulk():
                     yield name, both_send, serving, connecting, scenario, count, size - 10
 
 
-# --- one reads read_slowly
+# --- one reads slowly
 
 
 def stop_is_received(program, scenario, first):

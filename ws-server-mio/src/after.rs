@@ -6,10 +6,10 @@ use std::time::Duration;
 
 /// Timers.
 impl Connections {
-    /// Runs this once, in the first turn after `duration`, which counts from the beginning of the current turn or,
+    /// Runs a job once, in the first turn after `duration`, which counts from the beginning of the current turn or,
     /// between turns, from [`Endpoint::connections`](crate::Endpoint::connections). It wakes the loop, counts in
-    /// [`Endpoint::next_timeout`](crate::Endpoint::next_timeout) and runs within the turn's budget, in which no other work
-    /// starves it; a timer that it sets runs in the next turn at the earliest.
+    /// [`Endpoint::next_timeout`](crate::Endpoint::next_timeout) and runs within the turn's budget, in which no other
+    /// work starves it; a timer that it sets runs in the next turn at the earliest.
     ///
     /// A timer does not keep a loop running: [`Endpoint::run`](crate::Endpoint::run) returns with the last server and
     /// client, and pending timers do not run.

@@ -12,7 +12,8 @@ pub struct All<'c> {
 
 impl Connections {
     /// All servers and clients, as in [`Endpoint::servers`](crate::Endpoint::servers) and
-    /// [`Endpoint::clients`](crate::Endpoint::clients): for a handler, and for a job of [`Remote::run`](crate::Remote::run).
+    /// [`Endpoint::clients`](crate::Endpoint::clients): for a handler, and for a job of
+    /// [`Remote::run`](crate::Remote::run).
     ///
     /// ```
     /// use std::time::Duration;

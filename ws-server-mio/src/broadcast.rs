@@ -14,7 +14,8 @@ impl Connections {
     /// message does not refer to earlier data.
     ///
     /// It queues the frame for every peer before it returns, a fraction of a microsecond for each, which no
-    /// [`Budget`](crate::Budget) bounds. The cost is frames × peers, so pack values that change together into one message.
+    /// [`Budget`](crate::Budget) bounds. The cost is frames × peers, so pack values that change together into one
+    /// message.
     ///
     /// A peer that is too slow (its outbox is [`SendError::Full`](crate::SendError::Full)) is closed with 1013.
     pub fn broadcast(&mut self, frame: &Frame) -> usize {

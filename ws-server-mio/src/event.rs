@@ -47,8 +47,8 @@ pub enum Event<'a> {
     /// During this call, [`ClientHandle::state`](crate::ClientHandle::state) of a client already says what follows:
     /// [`Waiting`](crate::ClientState::Waiting), and [`Event::Reconnecting`] comes next; or
     /// [`Idle`](crate::ClientState::Idle), and the client has given up. It has no policy, the end is
-    /// [final](ws_host::client::Reconnect::is_final), the attempts are used up, or it was disconnected. No other event says
-    /// so.
+    /// [final](ws_host::client::Reconnect::is_final), the attempts are used up, or it was disconnected. No other event
+    /// says so.
     Closed(ConnectionId, Box<Closed>),
     /// A server is about to stop. Its clients are still open.
     Stopping(ServerId),
@@ -75,8 +75,8 @@ pub enum Event<'a> {
     /// Unless [`Event::Reconnecting`] follows, the client is idle: it has no policy, or the rejection is final, as
     /// 401 is unless [`Reconnect::retry_status`](ws_host::client::Reconnect::retry_status) says otherwise. Its
     /// [`state`](crate::ClientHandle::state) during this call is already [`Idle`](crate::ClientState::Idle) or
-    /// [`Waiting`](crate::ClientState::Waiting). Calling [`reconnect`](crate::ClientHandle::reconnect) here retries at once,
-    /// without a delay.
+    /// [`Waiting`](crate::ClientState::Waiting). Calling [`reconnect`](crate::ClientHandle::reconnect) here retries at
+    /// once, without a delay.
     ConnectFailed {
         /// The client.
         client: ClientId,

@@ -12,7 +12,7 @@ use ws_proto::{CloseCode, Error, State};
 /// Sees each event before the handler, and may consume it: for a protocol on top of messages (remote calls,
 /// say), a log, a guard.
 ///
-/// An extension that panics, if the panic is caught, stays in place. The event that it was filtering is lost, and its
+/// An extension stays in place if it panics and the panic is caught. The event that it was filtering is lost, and its
 /// WebSocket ends at once, with 1011; the handler receives the event that it was observing in the next turn. See
 /// [`Endpoint::poll`](crate::Endpoint::poll).
 ///

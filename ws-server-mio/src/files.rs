@@ -9,7 +9,7 @@ use ws_proto::{Connection, ResponseBody};
 
 /// How much is read from a file at once. The next chunk is read when less than this is queued.
 pub(crate) const CHUNK: usize = 64 << 10;
-/// Upper bound of a chunk's framing.
+/// An upper bound on a chunk's framing.
 const FRAMING: usize = 64;
 
 /// A folder whose files are served by [`Connections::respond_file`](crate::Connections::respond_file).

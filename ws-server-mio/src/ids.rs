@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A connection of this endpoint.
+/// Identifies a connection of this endpoint.
 ///
 /// An id is never reused: once its connection is gone, every method reports that.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,14 +16,14 @@ pub(crate) type ServerIndex = u16;
 /// The index stored in a connection without a server.
 pub(crate) const NO_SERVER: ServerIndex = ServerIndex::MAX;
 
-/// A server of this endpoint. Never reused.
+/// Identifies a server of this endpoint. Never reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerId {
     pub(crate) index: ServerIndex,
     pub(crate) generation: u32,
 }
 
-/// A client of this endpoint. It stays the same across reconnects, and is never
+/// Identifies a client of this endpoint. It stays the same across reconnects, and is never
 /// reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId {

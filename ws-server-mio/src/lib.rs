@@ -62,9 +62,9 @@
 //!   copied into the outbox and nowhere else.
 //! - Methods of [`Connections`] queue. The turn writes once to each touched connection at its end; to one with much
 //!   queued output, already at the end of its visit.
-//! - With a [`Budget`] in time, a turn ends when the time is over, and [`Turn::more`] says that work is left.
+//! - With a [time budget](Budget::time), a turn ends when the time is over, and [`Turn::more`] says that work is left.
 //!   Bytes that were read and not processed wait in order; nothing is lost. One [`Options::ui`] turn per frame keeps a
-//!   window at its rate while peers flood.
+//!   window at its frame rate while peers flood.
 //! - Past the high mark a send returns [`Sent::Congested`], past the cap [`SendError::Full`], and
 //!   [`Drained`](Event::Drained) reports that there is room again. Meanwhile the peer is still read; only input that
 //!   makes the outbox grow beyond half the cap is throttled. A peer that reads too slowly for

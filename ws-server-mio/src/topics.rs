@@ -89,14 +89,14 @@ impl<'c> Topics<'c> {
         self.connections.fanout.topics.topics_of(id)
     }
 
-    /// Sets the most topics that one connection may be subscribed to (256), and the longest name of a topic in
-    /// bytes (256); zero topics allow none.
+    /// Sets how many topics one connection may subscribe to (default 256), and the longest topic name in bytes
+    /// (default 256); zero allows no topics.
     pub fn set_limits(&mut self, per_connection: usize, name_len: usize) {
         self.connections.fanout.topics.set_limits(per_connection, name_len);
     }
 
-    /// Sets for how many keys [`SlowPeer::Latest`] keeps a message for one slow peer (default 4,096); one more closes the
-    /// peer with 1013. What is kept already stays.
+    /// Sets for how many keys [`SlowPeer::Latest`] keeps a message for one slow peer (default 4,096); one more closes
+    /// the peer with 1013. What is kept already stays.
     pub fn set_key_limit(&mut self, keys_per_peer: usize) {
         self.connections.fanout.latest.set_key_limit(keys_per_peer);
     }
@@ -106,8 +106,8 @@ impl<'c> Topics<'c> {
 impl Topics<'_> {
     /// Sends a frame to all subscribers of a topic, and returns how many got it. The frame is encoded once, and only
     /// subscribers are visited. Otherwise as [`Connections::broadcast`]: a peer that is too slow is closed with 1013
-    /// ([`SlowPeer::Close`]). Where peers cause the messages, as in a chat, one that floods gets all slow readers closed:
-    /// limit each with [`ServerConfig::message_rate`](crate::ServerConfig::message_rate).
+    /// ([`SlowPeer::Close`]). Where peers cause the messages, as in a chat, one that floods gets all slow readers
+    /// closed: limit each with [`ServerConfig::message_rate`](crate::ServerConfig::message_rate).
     ///
     /// It queues the frame for every subscriber before it returns, a fraction of a microsecond for each, which no
     /// [`Budget`](crate::Budget) bounds. The cost is frames × subscribers, so pack values that change together into one

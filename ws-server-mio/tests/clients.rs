@@ -139,7 +139,7 @@ fn names_are_looked_up_where_allowed() {
     let config = ServerConfig::new().allow_host("127.1");
     let mut rig = Both::with(bind, Options::default().resolve_names(), config);
     let port = rig.server_address().port();
-    // To us a name; the system's resolver needs no query for it.
+    // A name, to us; the system's resolver needs no query for it.
     let client = rig.connections().connect(format!("ws://127.1:{port}/"), ClientConfig::new()).unwrap();
     assert_eq!(rig.connections().client(client).state(), ClientState::Connecting);
     rig.opened(client);
@@ -302,7 +302,7 @@ fn an_abandoned_attempt_is_reported_and_leaves_no_socket() {
 }
 
 #[test]
-fn removed_while_open_its_close_is_reported_and_its_id_is_unknown() {
+fn a_client_removed_while_open_reports_its_close_and_its_id_is_unknown() {
     let mut rig = Both::new();
     let url = rig.url("/");
     let client = rig.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
@@ -362,7 +362,7 @@ fn an_eof_in_the_handshake_is_a_failed_attempt() {
     listener.set_nonblocking(true).unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
-    rig.until("its coming", |_| listener.accept().is_ok());
+    rig.until("its connection", |_| listener.accept().is_ok());
     match rig.failed(client) {
         ConnectError::Handshake(ResponseError::Eof) | ConnectError::Lost(_) => {}
         other => panic!("{other:?}"),

@@ -67,7 +67,7 @@ fn dropping_the_endpoint_closes_clients_with_1000() {
 /// A scripted server: accepts one connection and reads its request, head and all.
 fn accept_and_read_head(rig: &mut Both, listener: &TcpListener) -> (TcpStream, String) {
     let mut stream = None;
-    rig.until("its coming", |_| {
+    rig.until("its connection", |_| {
         stream = listener.accept().ok();
         stream.is_some()
     });

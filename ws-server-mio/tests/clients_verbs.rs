@@ -67,7 +67,7 @@ struct Story {
     open: HashSet<ConnectionId>,
     ended: HashSet<ConnectionId>,
     removed: HashSet<ClientId>,
-    /// The server ends its first connections.
+    /// How many of its first connections the server closes.
     closes: u32,
 }
 
@@ -176,7 +176,7 @@ fn every_method_works_in_every_event() {
     {
         let clock = Clock::default();
         let given = clock.clone();
-        // In a hurry, each clock reading costs more than a turn has.
+        // In a hurry, each clock reading takes longer than a turn may.
         let options = if hurried { Options::ui() } else { Options::default() };
         let options = options.clock(move || {
             given.pass(Duration::from_millis(u64::from(hurried) * 2));
@@ -250,7 +250,7 @@ fn a_superseded_retry_is_not_reported() {
 }
 
 #[test]
-fn immediate_retries_do_not_hold_the_turn() {
+fn immediate_retries_do_not_prolong_the_turn() {
     let mut endpoint = Endpoint::new().unwrap();
     let client = endpoint.connections().connect(NOWHERE, ClientConfig::default()).unwrap();
     let mut failures = 0;

@@ -51,7 +51,7 @@ fn a_request_that_has_arrived_counts_however_slow_the_application() {
     let (clock, mut rig) = rig(ServerConfig::new());
     let address = rig.address();
     let mut peer = rig.peer();
-    rig.until("its coming", |rig| rig.endpoint.connections().server(rig.server).http_count() == 1);
+    rig.until("its connection", |rig| rig.endpoint.connections().server(rig.server).http_count() == 1);
     peer.send(&get(address, "/"));
     clock.pass(11 * SECOND);
     job(&clock, &rig, SECOND);

@@ -35,7 +35,7 @@ fn inner() {
     peer.send(&request);
     rig.until("the failure", |rig| rig.app.count(|seen| matches!(seen, Seen::AcceptFailed(_))) == 1);
     // The listener backs off: nothing to do until it retries.
-    rig.until("rest", |rig| rig.endpoint.next_timeout() > Some(Duration::ZERO));
+    rig.until("an idle endpoint", |rig| rig.endpoint.next_timeout() > Some(Duration::ZERO));
     files.clear();
     assert_eq!(rig.response(&mut peer), (200, "hello".to_owned()));
     assert_eq!(rig.app.count(|seen| matches!(seen, Seen::AcceptFailed(_))), 1);

@@ -109,7 +109,7 @@ fn two_hundred_bombs_delay_an_honest_message_by_little() {
             // A message larger than a share resumes ahead of peers that have inflated much.
             let want = if turns == 31 || turns == 61 { 100 * KIBI } else { 5 };
             assert_eq!(of_honest, want, "in turn {turns}");
-            // Each peer that completes gets a share, and of those that resume one does.
+            // Each peer that completes gets a share, and so does one of those that resume.
             let most = if turns == 1 { PEERS * 16 * KIBI } else { 80 * KIBI };
             let before = before(&reported, id).expect("it is reported in the turn that finds it");
             assert!(before <= most, "{before} bytes before it, in turn {turns}");
@@ -120,7 +120,7 @@ fn two_hundred_bombs_delay_an_honest_message_by_little() {
             let message = if long { document.clone() } else { frame(TEXT, b"again") };
             honest.send(&message);
         }
-        // At once, when no other peer is busy.
+        // The bombs continue without a pause.
         assert!(inflated == PEERS * 2 * MEBI || turn.more && all > 0, "idle in turn {turns}");
     }
     assert_eq!(inflated, PEERS * 2 * MEBI, "none is forgotten");
@@ -174,7 +174,7 @@ fn a_time_limited_turn_ends_in_time_amid_bombs_and_shares_fairly() {
         assert!(turn.elapsed <= Duration::from_millis(3), "{turn:?}");
         reported.extend(more);
         turns += 1;
-        assert!(before(&reported, id).is_some() || turns < PEERS, "in turns");
+        assert!(before(&reported, id).is_some() || turns < PEERS, "it waits for too many turns");
         assert!(turns < 20 * PEERS, "all are read to the end");
     }
     assert!(before(&reported, id).unwrap() <= 4 * MEBI);

@@ -313,7 +313,7 @@ fn an_event_stream_disables_proxy_buffering() {
 /// Everything until EOF, which must come.
 fn all(rig: &mut Rig, peer: &mut Peer) -> String {
     rig.end(peer);
-    assert_eq!(peer.ended, Some(Ok(())), "an end in order");
+    assert_eq!(peer.ended, Some(Ok(())), "an orderly end");
     String::from_utf8(std::mem::take(&mut peer.got)).unwrap()
 }
 

@@ -79,7 +79,7 @@ fn names() {
     rig.opened(client);
     assert_eq!(count("/proc/self/task"), 1, "no name, no thread");
     for _ in 0..3 {
-        // To us a name; the system's resolver needs no query for it.
+        // A name, to us; the system's resolver needs no query for it.
         let client = rig.connections().connect(format!("ws://127.1:{port}/"), ClientConfig::new()).unwrap();
         rig.opened(client);
         // It may be about to end.

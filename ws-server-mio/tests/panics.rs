@@ -90,7 +90,7 @@ fn input_behind_the_panic_is_reported_next_and_no_other_connection_is_affected()
 fn a_turn_is_due_after_a_panic() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
-    rig.until("rest", |rig| rig.endpoint.next_timeout() != Some(Duration::ZERO));
+    rig.until("an idle endpoint", |rig| rig.endpoint.next_timeout() != Some(Duration::ZERO));
     rig.app.also = panics_at(|event| is_text(event, "1"));
     peer.send(&[frame(TEXT, b"1"), frame(TEXT, b"2")].concat());
     while catching(|| rig.turn()).is_some() {}

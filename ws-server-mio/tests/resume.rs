@@ -141,7 +141,7 @@ fn plain_http_and_closing_connections_survive_sleep_with_correct_dates() {
     rig.endpoint.connections().close(id, ws_server_mio::CloseCode::NORMAL, "").unwrap();
     assert_eq!(rig.frame(&mut closing).0, CLOSE);
     let mut http = rig.peer();
-    rig.until("its coming", |rig| rig.endpoint.connections().server(rig.server).http_count() == 1);
+    rig.until("its connection", |rig| rig.endpoint.connections().server(rig.server).http_count() == 1);
     clocks.sleep(3 * 24 * 3600 * SECOND);
     assert_eq!(resumed(&mut rig).len(), 1);
     let address = rig.address();

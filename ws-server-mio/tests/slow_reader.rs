@@ -29,7 +29,7 @@ fn sends_are_congested_then_full_until_the_reader_drains_them() {
     }
     assert!(congested);
     assert!(rig.endpoint.connections().queued(id) <= 1 << 20);
-    // It sends, too, and is not read until it reads.
+    // Now the peer reads everything.
     peer.stream.set_nonblocking(true).unwrap();
     for _ in 0..sent {
         assert_eq!(rig.frame(&mut peer).1.len(), 50_000);

@@ -65,7 +65,7 @@ impl Done {
     }
 }
 
-/// A peer that accepts all output, and sends this once and then that forever.
+/// A peer that accepts all output, and sends `once`, then `forever` in a loop.
 struct Fake {
     kind: Kind,
     once: Vec<u8>,
@@ -168,7 +168,7 @@ impl Poller for Fakes {
     }
 }
 
-/// A listener: these peers wait, and behind them, if it is flooded, strangers without end.
+/// A listener at which these peers wait, then, if it is flooded, an endless queue of others.
 struct Peers {
     waiting: Vec<Fake>,
     flooded: usize,
@@ -209,7 +209,7 @@ fn peer(kind: Kind, system: &Fakes) -> Fake {
     Fake { kind, once, forever, at: Mutex::new(0), system: system.clone() }
 }
 
-/// Zeros.
+/// A message of zeros, compressed.
 fn bomb(len: usize) -> Vec<u8> {
     const ALONE: Direction = Direction { context_takeover: false, window_bits: 15 };
     let config = Config::client().deflate(Deflate::new().level(9)).outbox(0, 1, 1 << 26);
@@ -220,7 +220,7 @@ fn bomb(len: usize) -> Vec<u8> {
     bytes::Buf::chunk(client.outbox()).to_vec()
 }
 
-/// A folder with a file that is not read to its end.
+/// A folder with a file too large to be read to its end.
 fn folder(name: &str) -> (PathBuf, Folder) {
     let path = std::env::temp_dir().join(format!("ws-server-mio-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&path).unwrap();
@@ -244,7 +244,7 @@ fn requeue(remote: Remote, done: Done) {
     let _ = remote.run(job);
 }
 
-/// What a turn passes before it begins.
+/// How far the clock advances before each turn.
 const FRAME: Duration = Duration::from_millis(16);
 /// How often the clock is read in the unit of work that ends a turn, and after it.
 const UNIT: u32 = 8;
@@ -433,7 +433,7 @@ fn a_server_stops_at_its_deadline_although_all_other_work_is_endless() {
         let late = (rig.clock.now() - start).saturating_sub(Duration::from_secs(1));
         assert!(late < 30 * FRAME, "it does not stop");
     }
-    assert!(rig.clock.now() - start >= Duration::from_secs(1), "peers that close nothing have their time");
+    assert!(rig.clock.now() - start >= Duration::from_secs(1), "peers that do not close get all that time");
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn error_of(rig: &Rig) -> Option<&Error> {
 }
 
 #[test]
-fn each_is_closed_in_its_turn_and_the_rest_are_still_served() {
+fn connections_are_closed_one_by_one_and_the_rest_are_still_served() {
     let (clock, mut rig) = rig(ServerConfig::new());
     let mut open: Vec<_> = (0..8).map(|_| rig.open("/").0).collect();
     let address = rig.address();
@@ -65,7 +65,7 @@ fn each_is_closed_in_its_turn_and_the_rest_are_still_served() {
     let stop =
         Stop::within(5 * SECOND).code(CloseCode::SERVICE_RESTART).reason("back soon").spread(10 * SECOND);
     rig.endpoint.connections().server(server).stop_with(stop);
-    rig.until("the last message", |rig| rig.app.count(|seen| matches!(seen, Seen::Stopping(_))) == 1);
+    rig.until("the announced stop", |rig| rig.app.count(|seen| matches!(seen, Seen::Stopping(_))) == 1);
     for closed in 0..8 {
         if closed > 0 {
             clock.pass(SECOND - Duration::from_millis(1));
@@ -253,7 +253,7 @@ fn a_partial_request_is_still_read_and_answered() {
     peer.send(
         format!("POST /save HTTP/1.1\r\nHost: {address}\r\nContent-Length: 10\r\n\r\nhalf ").as_bytes(),
     );
-    rig.until("its coming", |rig| rig.endpoint.connections().stats().bytes_in > 50);
+    rig.until("the first half", |rig| rig.endpoint.connections().stats().bytes_in > 50);
     let server = rig.server;
     rig.endpoint.connections().server(server).stop(5 * SECOND);
     turns(&mut rig);

@@ -161,7 +161,7 @@ fn timers_run_within_the_budget_at_least_one_in_a_turn() {
 }
 
 #[test]
-fn a_timer_that_rearms_at_once_does_not_hold_the_turn() {
+fn a_timer_that_rearms_at_once_does_not_prolong_the_turn() {
     fn again(connections: &mut Connections, count: Arc<AtomicUsize>) {
         count.fetch_add(1, Ordering::Relaxed);
         connections.after(Duration::ZERO, move |connections| again(connections, count)).unwrap();

@@ -119,7 +119,7 @@ fn no_event_prints_the_token() {
     ask(&mut rig, get(address, &target), &fields);
     ask(&mut rig, handshake(address, &target), &fields);
     ask(&mut rig, handshake(address, &target), "");
-    rig.until("three upgrades", |rig| rig.app.open_ids().len() == 2);
+    rig.until("two WebSockets", |rig| rig.app.open_ids().len() == 2);
     let shown: Vec<String> = logged.try_iter().collect();
     assert!(shown.iter().filter(|event| event.contains("\"/page\"")).count() == 3, "{shown:?}");
     assert!(shown.iter().all(|event| !event.contains(&token)), "{shown:?}");

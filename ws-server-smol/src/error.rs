@@ -6,8 +6,8 @@ use ws_host::topics::TopicError;
 use ws_proto::{Closed, RespondError, SendError};
 
 /// Why a WebSocket did not open, returns no more messages, or did not accept a message: the error of
-/// [`HttpConnection::accept`](crate::HttpConnection::accept), and of [`WebSocket`](crate::WebSocket) as a stream and as a
-/// sink. The errors of its methods convert into it with `?`.
+/// [`HttpConnection::accept`](crate::HttpConnection::accept), and of [`WebSocket`](crate::WebSocket) as a stream and as
+/// a sink. The errors of its methods convert into it with `?`.
 ///
 /// `Debug` shows the same sentence as `Display`.
 #[derive(Clone)]
@@ -26,7 +26,7 @@ pub enum WebSocketError {
 
 impl WebSocketError {
     /// Returns what explains the end, if this error is due to one that is known. `None` for a
-    /// [`SendError::NotOpen`]: from the stream and the sink, the WebSocket is only about to end; a method of
+    /// [`SendError::NotOpen`]: if the sink returns that, the WebSocket is only about to end; a method of
     /// [`WebSocket`](crate::WebSocket) or [`Sender`](crate::Sender) also returns it afterwards, when
     /// [`WebSocket::closed`](crate::WebSocket::closed) explains it.
     pub fn closed(&self) -> Option<&Closed> {

@@ -11,10 +11,10 @@ use ws_proto::{Closed, Event};
 /// If it panics, and the panic is caught, it stays in place; the WebSocket whose event it was filtering ends with 1011.
 ///
 /// A server has at most one, set with [`Server::set_extension`]. The task that polls the connection calls it, one call
-/// at a time: the next one waits, on another thread. It may call the server, and drop its WebSockets: what it causes
-/// itself ([`closed`](Self::closed), say) follows right after the call, in order, and so does the end of a WebSocket that
-/// another thread drops meanwhile. It must not poll a connection of its server: a WebSocket whose event it would have to
-/// filter during its own call ends with 1011.
+/// at a time: a call on another thread waits. It may call the server, and drop its WebSockets: what it causes
+/// itself ([`closed`](Self::closed), say) follows right after the call, in order, and so does the end of a WebSocket
+/// that another thread drops meanwhile. It must not poll a connection of its server: a WebSocket whose event it would
+/// have to filter during its own call ends with 1011.
 ///
 /// ```
 /// use ws_server_smol::{ConnectionId, Event, Extension, Server};

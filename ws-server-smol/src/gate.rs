@@ -1,4 +1,4 @@
-//! Holds wake-ups back while a lock is held: a waker may run code of the application, and own a task with all that the
+//! Holds wake-ups back while a lock is held: a waker may run application code, and own a task with all that the
 //! task owns.
 
 use std::sync::atomic::AtomicU32;

@@ -155,8 +155,8 @@
 //!   server from another task; under [`Server::serve`], from a future beside it.
 //! - If both ends wait in [`WebSocket::send`] and read nothing meanwhile, they deadlock once all buffers are full; the
 //!   output deadline ends that, and [`Closed::reading_paused`] says why. Queue with [`WebSocket::try_send`] and keep
-//!   reading, or send with a [`Sender`], which never waits for its own task: if no task polls the connection and no room
-//!   becomes free, it fails with [`SendError::NotPolled`].
+//!   reading, or send with a [`Sender`], which never waits for its own task: if no task polls the connection and no
+//!   room becomes free, it fails with [`SendError::NotPolled`].
 //! - A `RefCell` borrowed across an await is still borrowed when the next handler runs.
 //!
 //! # TLS

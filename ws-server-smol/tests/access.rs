@@ -129,7 +129,7 @@ fn rules_that_allow_no_request_are_rejected_by_every_way_to_listen() {
             let own = std::os::unix::net::UnixListener::bind(directory.socket()).unwrap();
             assert_rejected(server.listen_on(own), &expected, names);
         }
-        // A running server continues where it is, by the rules it has.
+        // A running server keeps its address and its rules.
         let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
         let address = server.local_addr();
         server.set_config(config);

@@ -125,7 +125,7 @@ fn localhost_tries_both_families_and_the_error_lists_them() {
 fn names_are_looked_up() {
     run(async {
         let (listener, address) = listener();
-        // To us a name; the system's resolver needs no query for it.
+        // A name, to us; the system's resolver needs no query for it.
         let url = format!("ws://127.1:{}/", address.port());
         let serve = async {
             let (stream, _) = listener.accept().await.unwrap();
@@ -412,7 +412,7 @@ fn a_permanent_rejection_ends_reconnecting() {
 }
 
 #[test]
-fn dropped_at_any_await_it_resumes_what_it_had_begun() {
+fn a_call_dropped_at_any_await_is_resumed_by_the_next() {
     run(async {
         let (listener, address) = listener();
         let mut client = Client::new(format!("ws://{address}/"), reconnecting()).unwrap();

@@ -52,7 +52,7 @@ fn no_code_1000_and_1001_end_the_stream_and_other_codes_are_errors() {
                 assert_eq!(
                     ends(code, client_closes).await,
                     (None, Some(code)),
-                    "ours is answered, theirs is news"
+                    "only the other side gets an error"
                 );
             }
         }
@@ -211,7 +211,7 @@ fn a_failed_write_is_reported_by_a_flush() {
                 break flushed;
             }
         };
-        assert!(flushed.is_err(), "nothing of it is in flight");
+        assert!(flushed.is_err(), "the output was lost");
     });
 }
 

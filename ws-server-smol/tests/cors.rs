@@ -94,7 +94,7 @@ async fn ask(address: SocketAddr, line: &str, fields: impl AsRef<[u8]>) -> Strin
     head(&mut stream).await
 }
 
-/// Waits while a connection is driven on which no request reaches the application.
+/// Drives a connection while it waits; no request of it may reach the application.
 async fn beside<T>(http: &mut HttpConnection<Socket>, waiting: impl Future<Output = T>) -> T {
     let (mut next, mut waiting) = (pin!(http.next()), pin!(waiting));
     future::poll_fn(|cx| {

@@ -29,7 +29,7 @@ impl Drop for Temp {
     }
 }
 
-/// Links inside the folder and out of it, and what is no file.
+/// Links inside the folder and out of it, and things that are not files.
 #[cfg(unix)]
 fn add_links(parent: &Path, public: &Path) {
     use std::os::unix::fs::symlink;

@@ -24,7 +24,7 @@ fn client<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> WebSocket<S> {
     WebSocket::upgraded(stream, Arc::new(Config::client()), Role::Client { seed: [3; 32] })
 }
 
-/// Runs it over TCP, over a Unix socket, and over pipes that cut and that hold writes.
+/// Runs it over TCP, over a Unix socket, and over pipes that split writes or hold them back.
 macro_rules! over_all {
     ($test:ident) => {
         run(async {
@@ -272,7 +272,7 @@ async fn a_drop_sends_1001<S: AsyncRead + AsyncWrite + Unpin>(stream: S, mut raw
 }
 
 #[test]
-fn dropped_while_open_it_sends_1001_without_waiting() {
+fn a_drop_while_open_sends_1001_without_waiting() {
     over_all!(a_drop_sends_1001);
     run(async {
         let (stream, mut raw) = pair().await;
@@ -285,7 +285,7 @@ fn dropped_while_open_it_sends_1001_without_waiting() {
 
 /// Output queued at the drop is written as far as possible without waiting.
 #[test]
-fn dropped_while_closing_it_has_written_its_last_bytes() {
+fn a_drop_while_closing_writes_the_last_bytes() {
     run(async {
         let (stream, mut raw) = pair().await;
         let mut http = HttpConnection::new(stream, Arc::new(Config::server()));
@@ -320,7 +320,7 @@ async fn an_abort_ends_both<S: AsyncRead + AsyncWrite + Unpin>(stream: S, mut ra
     assert!(!sender.is_open());
     let end = ws.next().await.unwrap().unwrap_err();
     assert!(matches!(end.error, Some(Error::Aborted)), "{end}");
-    // It ends somewhere within; a socket may report that as a reset.
+    // The output ends somewhere; a socket may report that as a reset.
     let _ = raw.read_to_end(&mut Vec::new()).await;
 }
 

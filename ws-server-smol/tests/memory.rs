@@ -120,7 +120,7 @@ fn an_echo_over_a_socket_allocates_the_message_alone() {
                 blocks += change.allocations + change.reallocations;
                 exact += usize::from(round >= ROUNDS && blocks == 1 && bytes == size);
             }
-            // The count covers all threads, and sometimes another one allocates: that of the reactor, on Windows often.
+            // The count covers all threads, and sometimes another one allocates: on Windows often that of the reactor.
             assert!(exact > ROUNDS / 2, "{size} bytes: {exact} of {ROUNDS}");
         }
         drop(ws);

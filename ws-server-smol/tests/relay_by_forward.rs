@@ -1,4 +1,4 @@
-//! Relays made of two `forward`s, as `futures-util` has them.
+//! Relays made of two `forward`s from `futures-util`.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -27,14 +27,14 @@ fn relay(capacity: usize) -> Relay {
     Relay { client, a, b, upstream }
 }
 
-/// The natural relay: the first error ends both directions.
+/// The obvious relay: the first error ends both directions.
 async fn forward_both(a: WebSocket<End>, b: WebSocket<End>) -> Result<(), WebSocketError> {
     let (to_a, from_a) = a.split();
     let (to_b, from_b) = b.split();
     try_join(from_a.forward(to_b), from_b.forward(to_a)).await.map(drop)
 }
 
-/// Lets all others run this often.
+/// Lets all other tasks run this many times.
 async fn turns(n: usize) {
     for _ in 0..n {
         future::yield_now().await;

@@ -84,7 +84,7 @@ fn path(name: &str) -> String {
 }
 
 #[test]
-fn honest_names_are_served_and_names_that_lead_elsewhere_on_some_system_rejected() {
+fn honest_names_are_served_and_names_that_lead_elsewhere_on_some_system_are_not() {
     let temp = Temp::new("names");
     let honest = [
         "IMG_20200101_120000~2.jpg",

@@ -50,7 +50,7 @@ fn main() {
         }
         assert_eq!(others().unwrap(), ["async-io"], "for literals and localhost");
 
-        // To us a name; the system's resolver needs no query for it.
+        // A name, to us; the system's resolver needs no query for it.
         visit(format!("ws://127.1:{port}/")).await;
         let names = others().unwrap();
         assert!(names.iter().all(|name| name == "async-io" || name.starts_with("blocking")), "{names:?}");

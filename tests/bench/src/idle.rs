@@ -16,7 +16,7 @@ const CLIENTS: u64 = 10_000;
 /// Connections in flight at a time: a listener's backlog is short.
 const AT_A_TIME: usize = 64;
 const MESSAGE: usize = 16 << 10;
-/// A server has settled when left alone for this long: memory of a busy time is freed.
+/// A server left alone for this long has settled: the memory of a busy time is freed.
 pub const SETTLE: Duration = Duration::from_millis(500);
 /// Longer than a handshake may take: each connection's timer has run by then.
 const HANDSHAKES: Duration = Duration::from_secs(11);

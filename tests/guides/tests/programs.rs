@@ -325,7 +325,7 @@ fn the_proxy_relays_subprotocols_and_ends() -> Result<()> {
 }
 
 #[test]
-fn the_proxy_answers_502_where_the_upstream_fails() -> Result<()> {
+fn the_proxy_answers_502_if_the_upstream_fails() -> Result<()> {
     let upstream = program!("callbacks")?;
     let rejects = upstream.url.replace("/ws", "/other");
     let proxy = Program::start_with(env!("CARGO_BIN_EXE_proxy"), &[&rejects])?;

@@ -1,4 +1,4 @@
-//! Runs the programs of the READMEs as a reader would: pasted into a package with the dependencies that stand above
+//! Runs the programs of the READMEs as a reader would: pasted into a package with the dependencies that precede
 //! them.
 
 use std::error::Error;

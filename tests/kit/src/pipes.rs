@@ -151,7 +151,7 @@ impl<'a> Side<'a> {
     }
 }
 
-/// Two ends; the first is the client where it matters.
+/// Two ends: a client and a server.
 pub struct World<'a> {
     pub birth: Moment,
     pub now: Moment,

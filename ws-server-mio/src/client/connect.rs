@@ -236,7 +236,7 @@ impl Connections {
     }
 
     /// Updates the client for an event of its connection, before the handler sees it. Returns whether the handler
-    /// sees it: failed attempts are reported otherwise.
+    /// sees it: a failed attempt is reported as `ConnectFailed` instead.
     #[cold]
     pub(crate) fn on_client_event(&mut self, slot: u32, event: &Event<'_>) -> bool {
         let now = self.now;

@@ -44,8 +44,8 @@ impl ClientHandle<'_> {
 
 /// Connecting, disconnecting, and settings for later attempts.
 impl ClientHandle<'_> {
-    /// Reconnects regardless of the policy, and returns whether the client exists: now, or once the current
-    /// connection is closed, with 1000. A client that is connecting continues its attempt.
+    /// Reconnects regardless of the policy: now, or once the current connection is closed, with 1000. A client that
+    /// is connecting continues its attempt. Returns whether the client exists.
     pub fn reconnect(&mut self) -> bool {
         let id = self.id;
         let Some(at) = self.connections.clients.get_mut(id) else { return false };
@@ -64,9 +64,9 @@ impl ClientHandle<'_> {
     /// Disconnects: closes the client's connection with 1000 or cancels its attempt, and makes it idle. A running
     /// attempt ends with [`ConnectError::Cancelled`]. [`reconnect`](Self::reconnect) starts again.
     ///
-    /// [`Closed`](crate::Event::Closed) or [`ConnectFailed`](crate::Event::ConnectFailed) follows, unless the client was
-    /// [`Waiting`](ClientState::Waiting) or idle: then it is idle at once, and no event follows. A slow server may hold
-    /// the close as long as that of [`Connections::close`](crate::Connections::close).
+    /// [`Closed`](crate::Event::Closed) or [`ConnectFailed`](crate::Event::ConnectFailed) follows, unless the client
+    /// was [`Waiting`](ClientState::Waiting) or idle: then it is idle at once, and no event follows. A slow server may
+    /// delay this as long as [`Connections::close`](crate::Connections::close).
     pub fn disconnect(&mut self) {
         let id = self.id;
         let Some(at) = self.connections.clients.get_mut(id) else { return };

@@ -201,7 +201,7 @@ impl Clients {
         }
     }
 
-    /// Whether any client, or a removed one, has a socket.
+    /// Whether any client, even a removed one, has a socket.
     #[inline]
     pub(crate) fn has_connections(&self) -> bool {
         !self.by_slot.is_empty()
@@ -323,7 +323,7 @@ impl Clients {
         None
     }
 
-    /// Upper bound of the clients that are due now.
+    /// An upper bound on the clients that are due now.
     #[inline]
     pub(crate) fn due_len(&self) -> usize {
         self.due.len()

@@ -27,7 +27,7 @@ impl Connections {
         }
     }
 
-    /// Removes a client that waits for its name, if it does.
+    /// Ends a client's wait for its name, if it waits.
     pub(crate) fn cancel_lookup(&mut self, index: u32) {
         let Some(id) = self.clients.id_at(index) else { return };
         let Some(client) = self.clients.get(id) else { return };

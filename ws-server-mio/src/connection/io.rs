@@ -60,7 +60,7 @@ pub(crate) fn find_reset(slot: u32, live: &mut Slot, sockets: &CustomSockets, no
         if live.is_marked(mark::PAUSED) {
             return live.connection.abort(now, error.into());
         }
-        // Only output pauses reading, briefly: what the peer sent before may be unread.
+        // Otherwise only output pauses reading, briefly: what the peer sent before may be unread.
         live.connection.write_failed(now, error.into());
         live.set(flag::READABLE);
     }

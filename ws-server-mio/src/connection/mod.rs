@@ -50,7 +50,7 @@ use ws_proto::{
 /// The closure of a timer.
 pub(crate) type TimerJob = Box<dyn FnOnce(&mut Connections) + Send>;
 
-/// All servers and connections of an endpoint: the argument of handlers, and, between turns, of
+/// All servers and connections of an endpoint: passed to handlers and, between turns, returned by
 /// [`Endpoint::connections`](crate::Endpoint::connections).
 ///
 /// Methods only queue; the turn writes at its end, once per connection. They treat the id of a connection that is gone
@@ -181,7 +181,7 @@ impl Connections {
     }
 
     /// Sends a message, or a prepared frame: text (`&str`, `String`), bytes (`&[u8]`, `Vec<u8>`, [`Bytes`]), a
-    /// received [`Message`](crate::Message), or a [`Frame`](crate::Frame). Large owned payloads move; they are
+    /// received [`Message`](crate::Message), or a [`Frame`](crate::Frame). Large owned payloads are moved,
     /// not copied.
     ///
     /// ```
@@ -218,7 +218,7 @@ impl Connections {
 
     /// Begins the closing handshake. `Closed` follows when it is done or has timed out.
     ///
-    /// A peer that takes pending output slowly may hold it for hours:
+    /// A peer that reads pending output slowly may delay this for hours:
     /// [`Config::close_timeout`](ws_proto::Config::close_timeout). For a deadline of your own,
     /// [`terminate`](Self::terminate) the connection in a timer: [`after`](Self::after).
     ///

@@ -11,12 +11,13 @@ const ANY: u8 = mark::PAUSED | mark::HELD;
 
 /// Reading.
 impl Connections {
-    /// Stops reading a connection: it emits no events until [`Connections::resume`], and the kernel throttles its peer once
-    /// the receive buffers are full. Sending continues. It takes effect at once: the rest of the current read waits too.
+    /// Stops reading a connection: it emits no events until [`Connections::resume`], and the kernel throttles its peer
+    /// once the receive buffers are full. Sending continues. It takes effect at once: the rest of the current read
+    /// waits too.
     ///
-    /// While reading is paused, no missing heartbeat ends the connection, since the answer may be unread; heartbeats that
-    /// are due are still sent, and a peer that takes no output is still detected. A reset is detected at once, and the end
-    /// of the peer's stream when reading resumes. [`Connections::close`] ends the pause;
+    /// While reading is paused, no missing heartbeat ends the connection, since the answer may be unread; heartbeats
+    /// that are due are still sent, and a peer that takes no output is still detected. A reset is detected at once, and
+    /// the end of the peer's stream when reading resumes. [`Connections::close`] ends the pause;
     /// [`Closed::reading_paused`](crate::Closed::reading_paused) says whether the connection was paused when the end
     /// began, even if `close` began it. The id of a connection that is gone is not an error.
     pub fn pause(&mut self, id: ConnectionId) {

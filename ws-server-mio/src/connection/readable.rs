@@ -71,8 +71,8 @@ impl Readable {
     }
 
     /// The connection that precedes all others, so that they cannot starve it.
-    /// Unless a round ends in time, it is the only one that is sure to be visited: in turns one that inflated much, and the
-    /// oldest that inflated little.
+    /// Unless a round ends in time, it is the only one that is sure to be visited: alternately one that inflated much,
+    /// and the oldest that inflated little.
     pub(crate) fn first_deferred(&mut self) -> Option<u32> {
         let oldest = if self.oldest_first { self.light.pop_front() } else { None };
         self.oldest_first = !self.oldest_first;

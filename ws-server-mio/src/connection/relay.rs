@@ -17,8 +17,8 @@ impl Connections {
     /// - **Messages** are relayed in order, and with [`ServerConfig::delivery`](crate::ServerConfig::delivery) as
     ///   fragments while they arrive. An [`Extension`](crate::Extension) still filters each of them first; it sends a
     ///   changed message itself.
-    /// - **Messages over 16 MiB** need a larger [`ServerConfig::message_limit`](crate::ServerConfig::message_limit) on both
-    ///   legs, and [`Delivery::Chunked`](crate::Delivery::Chunked), so that they pass on while they arrive.
+    /// - **Messages over 16 MiB** need a larger [`ServerConfig::message_limit`](crate::ServerConfig::message_limit) on
+    ///   both legs, and [`Delivery::Chunked`](crate::Delivery::Chunked), so that they pass on while they arrive.
     /// - **Pings**, heartbeats and compression belong to each leg.
     /// - **The end** is relayed: the code and the reason of the peer's Close. A Close without a code stays so; a lost
     ///   connection becomes 1001 towards a server and 1011 towards a client, and so does a leg that this side closed

@@ -9,7 +9,7 @@ use ws_proto::{Request, RespondError, State};
 
 /// Files.
 impl Connections {
-    /// Answers a request with the file of a folder at its path: 200, a part (206) or 304; 404 if
+    /// Answers a request with the file at its path in a folder: 200, a part (206) or 304; 404 if
     /// there is none, 405 for methods other than GET and HEAD, and a redirect for a folder without the trailing slash.
     ///
     /// The file is opened now, and read chunk by chunk as the peer reads, without further calls. A file that is

@@ -41,8 +41,8 @@ const IDLE_AFTER: Duration = Duration::from_millis(100);
 /// priority below drawing) and when [`Endpoint::next_timeout`] has passed; when [`Endpoint::watch`] wakes it; or
 /// simply once a frame. See [`embedding`](crate::embedding).
 ///
-/// Dropping it closes open clients with 1001 if that can be written without waiting. For a graceful shutdown, stop the
-/// servers and run until they have stopped.
+/// Dropping it closes WebSockets of servers with 1001, and of clients with 1000, if that can be written without
+/// waiting. For a graceful shutdown, stop the servers and run until they have stopped.
 pub struct Endpoint {
     pub(crate) waiting: Waiting,
     /// What was just read, from any connection: events borrow from it.
@@ -134,8 +134,8 @@ impl Endpoint {
         })
     }
 
-    /// The connections, for use between turns. The next turn writes what is queued: [`Endpoint::next_timeout`] then returns
-    /// zero, the endpoint's descriptor is readable if it is watched, and a [`Watch`](crate::Watch) wakes.
+    /// The connections, for use between turns. The next turn writes what is queued: [`Endpoint::next_timeout`] then
+    /// returns zero, the endpoint's descriptor is readable if it is watched, and a [`Watch`](crate::Watch) wakes.
     pub fn connections(&mut self) -> &mut Connections {
         let instant = self.clock.instant();
         self.connections.now = self.clock.moment(instant);
@@ -179,7 +179,7 @@ impl Endpoint {
     }
 
     /// The longest turn since the endpoint began, or since [`take_worst_turn`](Self::take_worst_turn). Zero without a
-    /// [budget in time](Budget::time): no clock is read then.
+    /// [time budget](Budget::time): no clock is read then.
     pub fn worst_turn(&self) -> Duration {
         self.worst_turn
     }
@@ -208,7 +208,7 @@ impl Endpoint {
     /// something to do. Sockets, state and handlers stay on this thread. It works the same on every system, also
     /// with loops that cannot poll descriptors.
     ///
-    /// `wake` asks the host to run a turn, by any means its loop has to receive from other threads: a proxy event, a
+    /// `wake` asks the host to run a turn, by any means that reaches its loop from other threads: a proxy event, a
     /// posted message, a repaint. The turn is [`Endpoint::poll`] with `Some(Duration::ZERO)`.
     ///
     /// - It is called once, and not again until a turn has ended with [`Turn::more`](crate::Turn::more) false.
@@ -241,7 +241,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] while another [`Watch`] of this endpoint lives, and when the system
-    /// gives no thread. The endpoint is then as it was.
+    /// provides no thread. The endpoint is then unchanged.
     pub fn watch(&mut self, wake: impl Fn() + Send + 'static) -> io::Result<Watch> {
         let next = self.next_timeout();
         self.waiting.watch(self.remote.clone(), next, wake)

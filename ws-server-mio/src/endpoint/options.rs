@@ -47,7 +47,7 @@ impl Options {
         Self { budget: Budget::ui(), ..Self::server() }
     }
 
-    /// Sets how much one turn may do: [`Budget::server`].
+    /// Sets how much one turn may do (default [`Budget::server`]).
     #[must_use]
     pub fn budget(mut self, budget: Budget) -> Self {
         self.budget = budget;
@@ -59,7 +59,7 @@ impl Options {
         &self.budget
     }
 
-    /// Sets the limit of pending timers, set by [`Connections::after`](crate::Connections::after): 10,000.
+    /// Sets how many timers of [`Connections::after`](crate::Connections::after) may be pending (default 10,000).
     #[must_use]
     pub fn max_timers(mut self, timers: usize) -> Self {
         self.max_timers = timers;
@@ -76,9 +76,10 @@ impl Options {
     /// unless you opt in. At most 8 run at a time, and none while no name is looked up. Address literals and
     /// `localhost` need none.
     ///
-    /// Clients that connect to the same name share one lookup. A ninth name waits until one of the eight is answered, and
-    /// is dropped when its clients give up first. A client whose name is not resolved within its
-    /// [`handshake_timeout`](crate::ClientConfig::handshake_timeout) fails with [`ConnectError::Name`](crate::ConnectError).
+    /// Clients that connect to the same name share one lookup. A ninth name waits until one of the eight is answered,
+    /// and is dropped when its clients give up first. A client whose name is not resolved within its
+    /// [`handshake_timeout`](crate::ClientConfig::handshake_timeout) fails with
+    /// [`ConnectError::Name`](crate::ConnectError).
     #[must_use]
     pub fn resolve_names(mut self) -> Self {
         self.resolve_names = true;
@@ -127,9 +128,9 @@ const MAX_BYTES_PER_VISIT: usize = 4 << 20;
 
 /// How much one turn may do.
 ///
-/// A turn visits each connection that has input once. With a [time limit](Self::time) it goes on, round after round, until
-/// all input is read and all output is written as far as peers take it, or the time is spent; the rest waits for the next
-/// turn.
+/// A turn visits each connection that has input once. With a [time limit](Self::time) it goes on, round after round,
+/// until all input is read and all output is written as far as peers take it, or the time is spent; the rest waits for
+/// the next turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Budget {
     pub(crate) time: Option<Duration>,
@@ -163,8 +164,9 @@ impl Budget {
     }
 
     /// Sets the most bytes read from one connection before the next is visited, clamped to 1 B to 4 MiB. With a
-    /// [time limit](Self::time), a connection that has more input is visited again after all others, in the same turn, until it
-    /// has sent 4 MiB in it. Without one, it waits for the next turn, except for up to 4 MiB to finish a message.
+    /// [time limit](Self::time), a connection that has more input is visited again after all others, in the same turn,
+    /// until it has sent 4 MiB in it. Without one, it waits for the next turn, except for up to 4 MiB to finish a
+    /// message.
     ///
     /// It is also the size of the loop's receive buffer, clamped to 4 KiB to 256 KiB.
     #[must_use]

@@ -66,7 +66,7 @@ impl Remote {
         Self { shared: Arc::new(Shared { jobs: Mutex::new(Some(Vec::new())), waker }) }
     }
 
-    /// Runs this on the endpoint's thread at the start of its next turn.
+    /// Runs a job on the endpoint's thread at the start of its next turn.
     ///
     /// # Errors
     /// [`EndpointGone`]: the endpoint was dropped.

@@ -16,8 +16,8 @@
 //! ```
 //!
 //! Every turn makes this pass. In the time that is left, it writes what that has caused, and steps servers and clients
-//! again; then it reads and writes in rounds, until nothing is left. If the time runs out, the next turn begins its pass with
-//! another kind: [`work`](crate::endpoint::work).
+//! again; then it reads and writes in rounds, until nothing is left. If the time runs out, the next turn begins its
+//! pass with another kind: [`work`](crate::endpoint::work).
 //!
 //! A deadline has no effect before pending input is read: a loop that was busy elsewhere finds the answer and the
 //! expired deadline together.
@@ -182,8 +182,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
     }
 
-    /// Output caused by the first pass is written too, but a handler that answers each drained outbox with more does not
-    /// hold the turn.
+    /// Output caused by the first pass is written too, but a handler that answers each drained outbox with more does
+    /// not prolong the turn.
     fn finish_dirty_twice(&mut self) {
         self.finish_dirty();
         self.finish_dirty();
@@ -265,7 +265,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
 
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// Emits the events of clients, and advances those that are due. Follow-ups wait for the next turn: a client
-    /// that fails and retries immediately holds neither the turn nor other clients.
+    /// that fails and retries at once delays neither the turn nor other clients.
     #[inline]
     pub(crate) fn step_clients(&mut self) {
         for _ in 0..self.connections.clients.notices.len() {
@@ -326,8 +326,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
 }
 
 impl Connections {
-    /// Expires a connection whose deadline has passed. If it has unread bytes, it is visited first, but only once, so that
-    /// no flood postpones it forever.
+    /// Expires a connection whose deadline has passed. If it has unread bytes, it is visited first, but only once, so
+    /// that no flood postpones it forever.
     fn timer_fired(&mut self, slot: u32) {
         let Self { slots, readable, dirty, timers, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };

@@ -47,7 +47,7 @@ pub(crate) struct TurnRun<'e, H> {
     pub(crate) stopped: bool,
     /// The connection that was visited or finished last: a panic of the handler belongs to it.
     pub(crate) current: Option<u32>,
-    /// The turn has come to its end.
+    /// The turn ran to its end.
     pub(crate) finished: bool,
     /// The extension has seen the current event.
     pub(crate) was_intercepted: bool,
@@ -199,7 +199,7 @@ impl<H> Drop for TurnRun<'_, H> {
 }
 
 impl<H> TurnRun<'_, H> {
-    /// A turn that is aborted: leaves its work to the next one.
+    /// Leaves the work of an aborted turn to the next one.
     #[cold]
     fn recover(&mut self) {
         *self.first = self.next;

@@ -1,7 +1,7 @@
 //! The kinds of work of a turn, and which of them goes first.
 //!
-//! A turn does each kind in its order, as long as it has time. If the time runs out, the next turn begins with the kind after
-//! the one that used it up, and goes around the circle:
+//! A turn does each kind in its order, as long as it has time. If the time runs out, the next turn begins with the kind
+//! after the one that used it up, and goes around the circle:
 //!
 //! ```text
 //!  the time suffices:     Writes Notices … Reads Files … Timers │ the rest of the turn
@@ -10,9 +10,9 @@
 //!                                                         └─ now last
 //! ```
 //!
-//! So a kind without end gets all the time that the others leave. If `n` kinds have no end, each kind gets its turn within
-//! `n` turns, however short they are: the first kind that has work does at least one unit of it. Within a kind, the work
-//! that has waited longest goes first. A turn that a panic ends counts as one that ran out of time.
+//! So a kind without end gets all the time that the others leave. If `n` kinds have no end, each kind gets its turn
+//! within `n` turns, however short they are: the first kind that has work does at least one unit of it. Within a kind,
+//! the work that has waited longest goes first. A turn that a panic ends counts as one that ran out of time.
 
 /// A kind of work. The clock is read after each unit of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

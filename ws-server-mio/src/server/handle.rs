@@ -100,10 +100,10 @@ impl ServerHandle<'_> {
     /// [`Event::Stopped`](crate::Event::Stopped) when all are gone or the deadline has cut the rest.
     ///
     /// HTTP connections take no further request. Event streams (`text/event-stream`) end at once; every other response,
-    /// also one given later, and every request still arriving runs to its end. A connection cut at the deadline
-    /// is truncated for the peer, and its `Closed` has the error [`Error::Stopped`](ws_proto::Error::Stopped). Only this
-    /// deadline limits the wait for clients that take pending output slowly; without it they may hold a close for hours:
-    /// [`Config::close_timeout`](ws_proto::Config::close_timeout).
+    /// even one given later, and every request still arriving run to their end. A connection cut at the deadline
+    /// is truncated for the peer, and its `Closed` has the error [`Error::Stopped`](ws_proto::Error::Stopped). Only
+    /// this deadline limits the wait for clients that read pending output slowly; without it they may delay a close for
+    /// hours: [`Config::close_timeout`](ws_proto::Config::close_timeout).
     ///
     /// Stopping twice is harmless: the earlier deadline holds. Listening again is possible at any time.
     pub fn stop(&mut self, deadline: Duration) {
@@ -139,7 +139,7 @@ impl ServerHandle<'_> {
         self.connections.servers.get(self.id).map_or(0, |server| server.websockets)
     }
 
-    /// How many plain HTTP connections it has: also idle ones, and those without a request so far. The latter
+    /// How many plain HTTP connections it has, including idle ones and those without a request so far. The latter
     /// emit `Closed` only with
     /// [`ServerConfig::report_all_closes`].
     pub fn http_count(&self) -> usize {

@@ -65,8 +65,8 @@ impl Connections {
     ///
     /// # From systemd, or from a parent process
     ///
-    /// With socket activation, systemd opens the listeners before the program runs, also on ports below 1024 without
-    /// privileges for it. It sets `LISTEN_PID` to the id of this process and `LISTEN_FDS` to the number
+    /// With socket activation, systemd opens the listeners before the program runs, which needs no privileges even for
+    /// ports below 1024. It sets `LISTEN_PID` to the id of this process and `LISTEN_FDS` to the number
     /// of descriptors, which begin at 3; a parent process can do the same. The crate `listenfd` checks the two
     /// and returns `TcpListener`s and `UnixListener`s of the standard library. A restart then loses no connections:
     /// new ones wait in the kernel.

@@ -92,7 +92,7 @@ fn row_21_a_client_reconnects_as_the_same_object_at_once_or_by_policy() {
 
     // Close; reconnect; and once more while open: the same object, another connection, a new key.
     rig.endpoint.connections().client(client).disconnect();
-    rig.until("rest", |rig| state(rig, client) == ClientState::Idle);
+    rig.until("an idle client", |rig| state(rig, client) == ClientState::Idle);
     let closed = closed_of(&rig, first);
     assert!(closed.clean && closed.initiator == Initiator::Local && closed.sent == Some(CloseCode::NORMAL));
     assert!(rig.endpoint.connections().client(client).reconnect());

@@ -11,7 +11,7 @@ use ws_server_mio::{
     ServerId, http, inspect,
 };
 
-/// The requests that the server received.
+/// A request that the server received.
 pub struct UpgradeRequest {
     pub path_and_query: String,
     pub headers: http::HeaderMap,

@@ -67,7 +67,7 @@ impl Behaviour {
             2 => config.outbox(20_000, 100_000, 400_000),
             3 => config.outbox(0, 0, 1 << 20),
             _ if self.memory.is_some() => config.outbox(50_000, 100_000, 16 << 20),
-            // Filled again and again, that of the default takes long.
+            // The default outbox takes long to refill again and again.
             _ if self.refill => config.outbox(64 << 10, 256 << 10, 1 << 20),
             _ => config,
         };

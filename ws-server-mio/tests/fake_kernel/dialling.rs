@@ -1,4 +1,4 @@
-//! The fake kernel, where the loop connects.
+//! The fake kernel's outgoing connections.
 
 use super::kernel::Inner;
 use super::wire::{Fate, Link, Signal, Socket, Target};
@@ -61,7 +61,7 @@ impl Inner {
         Ok(self.sockets.len() - 1)
     }
 
-    /// The system may have no memory to watch it, and reports that.
+    /// The system may lack the memory to watch it, and reports that.
     pub(super) fn may_watch(&mut self, id: usize) -> io::Result<()> {
         let refused = self.sockets[id].target.is_some() && self.rng.percent(self.faults / 10);
         if refused { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }

@@ -123,7 +123,7 @@ impl World<'_> {
         assert!(stopped <= begun.max(since + deadline) + slack, "it stopped too late");
     }
 
-    /// Of the correct peers, each that has left closed in order, and received everything before that.
+    /// Each correct peer that has left closed in order, after receiving everything.
     fn ends_are_in_order(&mut self) {
         let turned_away = self.endpoint.connections().stats().rejected > 0;
         let excused = self.hasty || turned_away || self.stop.is_some() || self.behaviour.memory.is_some();
@@ -135,7 +135,7 @@ impl World<'_> {
                     // A connection closed for want of memory gets its Close ahead of queued messages.
                     let overtakes = [CloseCode::TRY_AGAIN_LATER, CloseCode::TOO_BIG].contains(&closed.code);
                     if closed.clean && !overtakes {
-                        assert_eq!(socket.got, record.said.len(), "peer {} got less", peer.number);
+                        assert_eq!(socket.got, record.said.len(), "peer {} lacks messages", peer.number);
                     }
                     assert!(excused || record.cut || closed.clean && socket.closes, "{closed}");
                     let here = record.closed();
@@ -143,7 +143,7 @@ impl World<'_> {
                         assert_eq!(
                             record.received,
                             record.lengths.len(),
-                            "less of peer {} was received",
+                            "messages of peer {} are missing",
                             peer.number
                         );
                     }

@@ -20,7 +20,7 @@ fn leave(endpoint: &mut Endpoint, grace: Duration) -> io::Result<()> {
         endpoint.poll(Some(wait), |connections, event| match event {
             Event::Stopped(_) => servers -= 1,
             Event::Closed(id, _) if connections.client_of(id).is_some() => clients -= 1,
-            _ => {} // as ever
+            _ => {} // as usual
         })?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use std::thread;
 use ws_kit::peer::{Peer, handshake};
 use ws_server_mio::{ClientConfig, CloseCode, Connections, Frame};
 
-/// More than the kernel takes of what nothing reads.
+/// More than the kernel buffers if nothing reads.
 const MESSAGES: usize = 80;
 const SIZE: usize = 128 << 10;
 /// Only a hang lasts that long.

@@ -266,8 +266,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// [`connect`](Self::connect) starts again. To close with another code, close the [`WebSocket`](Self::websocket)
     /// itself.
     ///
-    /// A slow server may hold this as long as [`WebSocket::close`]. For a deadline of your own, put a timeout around it,
-    /// and drop the client or [`terminate`](crate::Sender::terminate) the connection when that has passed.
+    /// A slow server may delay this as long as [`WebSocket::close`]. For a deadline of your own, put a timeout around
+    /// it, and drop the client or [`terminate`](crate::Sender::terminate) the connection when that has passed.
     ///
     /// Cancel-safe; if dropped before it completes, the connection may be closing.
     pub async fn disconnect(&mut self) {
@@ -315,8 +315,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.failure.as_ref()
     }
 
-    /// Returns the state of the client: [`Idle`](ClientState::Idle) also before the first attempt, and when its connection
-    /// has ended and the next is not requested yet; [`Connecting`](ClientState::Connecting) from
+    /// Returns the state of the client: [`Idle`](ClientState::Idle) also before the first attempt, and when its
+    /// connection has ended and the next is not requested yet; [`Connecting`](ClientState::Connecting) from
     /// [`ClientEvent::Connecting`] on.
     pub fn state(&self) -> ClientState {
         match &self.phase {
@@ -421,7 +421,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 }
 
-/// Code of the application runs in an attempt. If it panics, the attempt has failed.
+/// An attempt runs application code. If that panics, the attempt fails.
 struct AttemptGuard<'c, S: AsyncRead + AsyncWrite + Unpin>(&'c mut Client<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Drop for AttemptGuard<'_, S> {

@@ -23,10 +23,10 @@ const ROUNDS: u32 = 64;
 /// Messages and fragments pass in order. Each side is read only while the other accepts output: a connection holds at
 /// most its high mark and one read, however slow its peer is. A side that is not read for this reason is
 /// [paused](crate::Sender::pause): if its peer resets the connection meanwhile, only the next write to it detects that,
-/// whereas `ws-server-mio` detects it at once. Pings and Pongs stay on their own side, and so does compression. When one
-/// side ends, the other is closed with the same code and reason: without a code if there was none, and if there was no
-/// Close at all, with 1001 towards a server and with 1011 towards a client. That includes a side that was closed here
-/// because its peer broke the protocol. [`Closed::relayed`] has the same rule for a relay written by hand.
+/// whereas `ws-server-mio` detects it at once. Pings and Pongs stay on their own side, and so does compression. When
+/// one side ends, the other is closed with the same code and reason: without a code if there was none, and if there was
+/// no Close at all, with 1001 towards a server and with 1011 towards a client. That includes a side that was closed
+/// here because its peer broke the protocol. [`Closed::relayed`] has the same rule for a relay written by hand.
 ///
 /// The application sees none of the events meanwhile; [`Server`](crate::Server) and its [`Extension`](crate::Extension)
 /// do, and an extension may consume a message, which is then not forwarded. Fragments pass individually if the side's

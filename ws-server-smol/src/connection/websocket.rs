@@ -166,7 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Closes the connection, waits for its end, and returns what explains it. Messages that still arrive are dropped;
     /// to see them, use [`start_close`](Self::start_close) and [`next`](Self::next).
     ///
-    /// A peer that takes pending output slowly may hold this for hours:
+    /// A peer that reads pending output slowly may delay this for hours:
     /// [`Config::close_timeout`](ws_proto::Config::close_timeout). For a deadline of your own, put a timeout around it,
     /// and drop the WebSocket or [`terminate`](Sender::terminate) it when that has passed.
     ///
@@ -372,8 +372,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drop for WebSocket<S> {
     }
 }
 
-/// If an extension panics while filtering an event, or is busy because it polls this WebSocket itself, the WebSocket ends
-/// with the next event: the application might otherwise take the rest of a message for the whole, or get what the
+/// If an extension panics while filtering an event, or is busy because it polls this WebSocket itself, the WebSocket
+/// ends with the next event: the application might otherwise take the rest of a message for the whole, or get what the
 /// extension has not seen.
 struct FilterGuard<'d, S: AsyncRead + AsyncWrite + Unpin>(&'d mut Driver<S>);
 

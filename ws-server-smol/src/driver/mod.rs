@@ -75,7 +75,8 @@ pub(crate) struct Driver<S> {
     sent: usize,
     /// A deadline has passed, and input that had arrived by then was read.
     read_after_deadline: bool,
-    /// Until then, the task that waits for events may handle a deadline; afterwards the task that waits for output does.
+    /// Until then, the task that waits for events may handle a deadline; afterwards the task that waits for output
+    /// does.
     grace_until: Option<Moment>,
     /// An event received while a task only waited for output.
     held: Option<Box<Event<'static>>>,
@@ -348,8 +349,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    /// Reads once, and holds the next event. Returns whether a deadline may take effect now: not while a closing handshake is
-    /// in progress after a held event.
+    /// Reads once, and holds the next event. Returns whether a deadline may take effect now: not while a closing
+    /// handshake is in progress after a held event.
     fn hold_next_event(&mut self, connection: &mut Connection, now: Moment) -> bool {
         if self.held.is_none() {
             self.read_before_expiry(connection, now);

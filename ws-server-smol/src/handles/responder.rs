@@ -90,8 +90,8 @@ impl Body {
     ///
     /// # Errors
     /// As [`try_send`](Self::try_send), except that it waits for room; and [`RespondError::NotPolled`] if there is no
-    /// room within [`Config::output_timeout`](crate::Config::output_timeout), and no task polls the connection: its peer
-    /// has stopped reading, or, over other streams, nothing writes.
+    /// room within [`Config::output_timeout`](crate::Config::output_timeout), and no task polls the connection: its
+    /// peer has stopped reading, or, over other streams, nothing writes.
     pub async fn send(&self, chunk: impl Into<Bytes>) -> Result<(), RespondError> {
         let chunk = chunk.into();
         self.shared

@@ -89,7 +89,7 @@ impl Sender {
         self.shared.resume(PauseOwner::Application);
     }
 
-    /// Begins the closing handshake. The owner of the WebSocket sees the end. How long a slow peer may hold it:
+    /// Begins the closing handshake. The owner of the WebSocket sees the end. How long a slow peer may delay it:
     /// [`Config::close_timeout`](ws_proto::Config::close_timeout); [`terminate`](Self::terminate) ends it earlier.
     ///
     /// # Errors

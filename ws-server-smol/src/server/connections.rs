@@ -41,7 +41,8 @@ impl Server {
         self.inner.state().admission.rejected()
     }
 
-    /// Returns the server's counters; a [`Client`](crate::Client) does not count. This visits every connection: call it once a second rather than once per message.
+    /// Returns the server's counters, which exclude any [`Client`](crate::Client). This visits every connection: call
+    /// it once a second rather than once per message.
     pub fn stats(&self) -> Stats {
         let state = self.inner.state();
         let mut stats = state.stats;
@@ -65,7 +66,7 @@ impl Server {
         self.sender(id).ok_or(SendError::NotOpen)?.try_send(outgoing)
     }
 
-    /// Begins the closing handshake with a client. How long a slow client may hold it:
+    /// Begins the closing handshake with a client. How long a slow client may delay it:
     /// [`Config::close_timeout`](ws_proto::Config::close_timeout); [`terminate`](Self::terminate) ends it earlier.
     ///
     /// # Errors

@@ -14,8 +14,8 @@ impl Server {
     /// are shared, not copied. If messages are compressed, it is compressed once for all peers with the same window, and
     /// the next message to each of them does not refer to earlier data.
     ///
-    /// It queues the frame for every peer before it returns. The cost is frames × peers, so pack values that change together
-    /// into one message.
+    /// It queues the frame for every peer before it returns. The cost is frames × peers, so pack values that change
+    /// together into one message.
     ///
     /// A peer that is too slow (its outbox is [`Full`](crate::SendError::Full)) is closed with 1013.
     pub fn broadcast(&self, frame: &Frame) -> usize {

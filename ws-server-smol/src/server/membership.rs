@@ -58,7 +58,7 @@ impl Membership {
         }
     }
 
-    /// Returns what the extension leaves of an event for the application; an error if the extension itself polls the
+    /// Passes an event through the extension to the application; an error if the extension itself polls the
     /// connection.
     pub(crate) fn filter(&self, event: Event<'static>) -> Result<Option<Event<'static>>, Nested> {
         self.server.filter(self.id, event)
@@ -109,7 +109,7 @@ impl Membership {
         let Some(member) = state.remove(self.id) else { return };
         let stopping = matches!(state.phase, Phase::Stopping(_));
         drop(state);
-        // It may own tasks, as their wakers.
+        // It may own tasks, through their wakers.
         drop(member);
         inner.latest().forget(self.id);
         if was_at_limit {

@@ -37,9 +37,9 @@ use ws_proto::{Config, Frame, Transport};
 
 /// A server: it listens, counts and limits its connections, and can reach each of them. Clones share the same server.
 ///
-/// Nothing is spawned. The task that awaits [`accept`](Self::accept) accepts, and the task that polls a connection drives
-/// it; or [`serve`](Self::serve) does both in one future. It needs no runtime except `async-io`'s reactor, and neither
-/// handlers nor their futures need be `Send`.
+/// Nothing is spawned. The task that awaits [`accept`](Self::accept) accepts, and the task that polls a connection
+/// drives it; or [`serve`](Self::serve) does both in one future. It needs no runtime except `async-io`'s reactor, and
+/// neither handlers nor their futures need be `Send`.
 ///
 /// ```no_run
 /// use ws_server_smol::{Bind, HttpConnection, Server, ServerConfig, WebSocketError, block_on};
@@ -225,7 +225,7 @@ impl Server {
         Self { inner }
     }
 
-    /// Creates a server and listens. This does not block; [`accept`](Self::accept) or [`serve`](Self::serve) take the
+    /// Creates a server and listens. This does not block; [`accept`](Self::accept) or [`serve`](Self::serve) accepts
     /// connections.
     ///
     /// A client configuration does not compile:

@@ -55,8 +55,8 @@ impl Server {
     ///
     /// It waits until all are gone, and at the deadline, which counts from the end of the spread, aborts the rest, even
     /// if no task polls them. An aborted connection ends with [`Error::Stopped`]; an unfinished response is an error to
-    /// its handler. Only this deadline limits the wait for clients that take pending output slowly; without it they may
-    /// hold a close for hours: [`Config::close_timeout`](ws_proto::Config::close_timeout).
+    /// its handler. Only this deadline limits the wait for clients that read pending output slowly; without it they may
+    /// delay a close for hours: [`Config::close_timeout`](ws_proto::Config::close_timeout).
     ///
     /// Stopping twice is harmless: both calls wait, the earlier deadline and the earlier end of the spread apply, and
     /// the code and reason stay those of the first call. If the future is dropped, the server is still stopping, and

@@ -66,11 +66,11 @@ impl Topics<'_> {
 
     /// Sends a frame to all subscribers of a topic, and returns how many got it. The frame is encoded once, and no
     /// other connection is visited. Otherwise as [`Server::broadcast`]: a peer that is too slow is closed with 1013
-    /// ([`SlowPeer::Close`]). Where peers cause the messages, as in a chat, one that floods gets all slow readers closed:
-    /// limit each with [`ServerConfig::message_rate`](crate::ServerConfig::message_rate).
+    /// ([`SlowPeer::Close`]). Where peers cause the messages, as in a chat, one that floods gets all slow readers
+    /// closed: limit each with [`ServerConfig::message_rate`](crate::ServerConfig::message_rate).
     ///
-    /// It queues the frame for every subscriber before it returns. The cost is frames × subscribers, so pack values that
-    /// change together into one message.
+    /// It queues the frame for every subscriber before it returns. The cost is frames × subscribers, so pack values
+    /// that change together into one message.
     pub fn publish(&self, topic: &str, frame: &Frame) -> usize {
         self.publish_with(topic, frame, SlowPeer::Close)
     }
@@ -101,8 +101,8 @@ impl Topics<'_> {
         self.server.inner.state().topics.set_limits(per_connection, name_len);
     }
 
-    /// Sets for how many keys [`SlowPeer::Latest`] keeps a message for one slow peer (default 4,096); one more closes the
-    /// peer with 1013. What is kept already stays.
+    /// Sets for how many keys [`SlowPeer::Latest`] keeps a message for one slow peer (default 4,096); one more closes
+    /// the peer with 1013. What is kept already stays.
     pub fn set_key_limit(&self, keys_per_peer: usize) {
         self.server.inner.latest().set_key_limit(keys_per_peer);
     }

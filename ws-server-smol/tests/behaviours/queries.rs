@@ -57,7 +57,7 @@ fn row_17_queries_by_id_report_this_connection_and_never_another() {
         .await;
     });
 
-    // The variables of the handling code are the application's data of a connection.
+    // Local variables of the handling code are the application's data of a connection.
     let counting = async |http| {
         let mut ws = opened(http).await.unwrap();
         let mut said = 0;

@@ -55,9 +55,9 @@ pub(super) struct App {
     /// How often it acts on a report, in percent.
     pub(super) wild: usize,
     pub(super) hasty: bool,
-    /// Other reports: for the trace.
+    /// Whether to print a trace.
     pub(super) trace: bool,
-    /// Everything the clients ever produced.
+    /// The totals of all clients.
     pub(super) opens: usize,
     pub(super) failures: usize,
     pub(super) reconnects: usize,

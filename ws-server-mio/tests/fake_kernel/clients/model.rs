@@ -27,7 +27,7 @@ pub(super) struct Known {
     pub(super) cancelled: usize,
     /// The last report is still the last event.
     pub(super) quiet: bool,
-    /// The same held at that time: the present policy decided what followed.
+    /// It was so at that report too: the present policy decided what followed.
     pub(super) by_policy: bool,
     /// Its request, and how many attempts had begun when that was set.
     pub(super) requests: Vec<(u32, usize)>,
