@@ -29,7 +29,7 @@
 //!             drop(connections.respond(id, request, web::html("<h1>hello</h1>")));
 //!         }
 //!         Event::Message(id, message) => drop(connections.send(id, message)),
-//!         _ => {} // leave other requests unanswered: they get 404, or 426 on the path of the socket
+//!         _ => {} // other requests get 404, or 426 on the path of the socket
 //!     })?)
 //! }
 //! ```
