@@ -15,16 +15,6 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
-    /// Takes over this memory, as an empty buffer.
-    pub(super) fn of(bytes: Vec<u8>) -> Self {
-        Self { bytes, start: 0, end: 0 }
-    }
-
-    /// Gives its memory away; the content is lost.
-    pub(super) fn into_memory(self) -> Vec<u8> {
-        self.bytes
-    }
-
     pub(super) fn len(&self) -> usize {
         self.end - self.start
     }
@@ -73,13 +63,6 @@ impl Buffer {
     pub(super) fn consume(&mut self, n: usize) {
         self.start = (self.start + n).min(self.end);
     }
-
-    /// Frees the memory if nothing is in it.
-    pub(super) fn release(&mut self) {
-        if self.is_empty() {
-            *self = Self::default();
-        }
-    }
 }
 
 #[cfg(test)]
@@ -108,16 +91,5 @@ mod tests {
             assert_eq!(buffer.len(), (written - read) as usize);
         }
         assert!(buffer.capacity() < 40_000, "it grows with its content alone: {}", buffer.capacity());
-    }
-
-    #[test]
-    fn only_an_empty_buffer_is_released() {
-        let mut buffer = Buffer::default();
-        buffer.append(b"abc");
-        buffer.release();
-        assert_eq!(buffer.content(), b"abc");
-        buffer.consume(3);
-        buffer.release();
-        assert_eq!(buffer.capacity(), 0);
     }
 }

@@ -11,6 +11,7 @@ mod buffer;
 mod client;
 mod error;
 mod identity;
+mod memory;
 mod mode;
 mod pem;
 mod pin;

@@ -2,6 +2,7 @@
 
 use super::buffer::Buffer;
 use super::client::TlsClient;
+use super::memory;
 use super::mode::ServerTls;
 use super::session::{RECORD, Session};
 use core::fmt;
@@ -20,8 +21,8 @@ const OUTPUT: usize = 64 << 10;
 ///   socket ◀── output, written ◀── seal ◀────────────────────── engine
 /// ```
 ///
-/// After each [`open`](Self::open), write what [`output`](Self::output) has: a handshake answers within `open`. An idle
-/// connection [releases](Self::release) its buffers and holds only the session.
+/// After each [`open`](Self::open), write what [`output`](Self::output) has: a handshake answers within `open`. Its buffers
+/// come from a pool of the thread and return there once they are empty: an idle connection holds only the session.
 pub struct TlsStream {
     session: Session,
     cipher: Buffer,
@@ -75,6 +76,7 @@ impl TlsStream {
 
     /// Where the next bytes of the socket belong: at least a whole record.
     pub fn room(&mut self) -> &mut [u8] {
+        memory::attach(&mut self.cipher);
         self.cipher.room(LONGEST)
     }
 
@@ -85,6 +87,7 @@ impl TlsStream {
 
     /// Takes over bytes that were read elsewhere.
     pub fn push(&mut self, bytes: &[u8]) {
+        memory::attach(&mut self.cipher);
         self.cipher.append(bytes);
     }
 
@@ -94,6 +97,18 @@ impl TlsStream {
     /// # Errors
     /// [`TlsError`]: the session has failed, now and for each further call. The output then has the alert for the peer.
     pub fn open(&mut self) -> Result<Opened, TlsError> {
+        memory::attach(&mut self.plain);
+        memory::attach(&mut self.output);
+        let opened = self.open_next();
+        if opened != Ok(Opened::Plaintext) {
+            memory::detach(&mut self.cipher);
+            memory::detach(&mut self.plain);
+            memory::detach(&mut self.output);
+        }
+        opened
+    }
+
+    fn open_next(&mut self) -> Result<Opened, TlsError> {
         loop {
             if !self.plain.is_empty() {
                 return Ok(Opened::Plaintext);
@@ -132,16 +147,22 @@ impl TlsStream {
 
     /// Encrypts from these slices, as one stream: each record holds as much as 16 KiB of them, wherever they are cut.
     /// Returns how many bytes were taken: none during the handshake, and none while 64 KiB wait in the
-    /// [`output`](Self::output). Small slices are gathered in `scratch`, which many connections can share.
+    /// [`output`](Self::output).
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn seal<'a>(
+    pub fn seal<'a>(&mut self, slices: impl IntoIterator<Item = &'a [u8]>) -> Result<usize, TlsError> {
+        memory::attach(&mut self.output);
+        let sealed = memory::with_scratch(|scratch| self.seal_gathered(slices.into_iter(), scratch));
+        memory::detach(&mut self.output);
+        sealed
+    }
+
+    fn seal_gathered<'a>(
         &mut self,
-        slices: impl IntoIterator<Item = &'a [u8]>,
+        mut slices: impl Iterator<Item = &'a [u8]>,
         scratch: &mut Vec<u8>,
     ) -> Result<usize, TlsError> {
-        let mut slices = slices.into_iter();
         let mut rest: &[u8] = &[];
         let mut taken = 0;
         while self.output.len() < OUTPUT {
@@ -182,6 +203,7 @@ impl TlsStream {
     /// The socket has written this much of the [`output`](Self::output).
     pub fn written(&mut self, n: usize) {
         self.output.consume(n);
+        memory::detach(&mut self.output);
     }
 
     /// Announces our end: a close_notify is the last of the output. Within the handshake it does nothing.
@@ -211,32 +233,6 @@ impl TlsStream {
     /// How many bytes it holds, besides the session.
     pub fn held(&self) -> usize {
         self.cipher.capacity() + self.plain.capacity() + self.output.capacity()
-    }
-
-    /// Frees the buffers with nothing in them.
-    pub fn release(&mut self) {
-        self.cipher.release();
-        self.plain.release();
-        self.output.release();
-    }
-
-    /// As [`release`](Self::release), but returns the memory for another connection, already initialized.
-    pub fn detach(&mut self) -> [Option<Vec<u8>>; 3] {
-        [&mut self.cipher, &mut self.plain, &mut self.output].map(|buffer| {
-            (buffer.is_empty() && buffer.capacity() > 0).then(|| core::mem::take(buffer).into_memory())
-        })
-    }
-
-    /// Uses this memory for what it has no memory for yet. It is best as [detached](Self::detach) from another
-    /// connection: initialized, and long enough.
-    pub fn attach(&mut self, mut memory: impl FnMut() -> Option<Vec<u8>>) {
-        for buffer in [&mut self.cipher, &mut self.plain, &mut self.output] {
-            if buffer.capacity() == 0
-                && let Some(memory) = memory()
-            {
-                *buffer = Buffer::of(memory);
-            }
-        }
     }
 
     /// What the handshake agreed on; complete once it is finished.

@@ -8,8 +8,7 @@ fn a_close_notify_is_reported_once_data_before_it_is_consumed() {
     for to in [To::Client, To::Server] {
         let mut pair = Pair::open();
         let from = if to == To::Client { To::Server } else { To::Client };
-        let mut scratch = Vec::new();
-        pair.side(from).seal([&b"last"[..]], &mut scratch).unwrap();
+        pair.side(from).seal([&b"last"[..]]).unwrap();
         pair.side(from).close();
         let wire = pair.take(from);
         pair.side(to).push(&wire);
@@ -37,7 +36,7 @@ fn our_close_notify_is_sent_once_and_is_the_last() {
     pair.server.close();
     assert!(!pair.take(To::Server).is_empty());
     pair.server.close();
-    assert_eq!(pair.server.seal([&b"late"[..]], &mut Vec::new()), Ok(0));
+    assert_eq!(pair.server.seal([&b"late"[..]]), Ok(0));
     assert!(pair.server.output().is_empty());
 }
 
@@ -85,7 +84,7 @@ fn other_bytes_than_tls_get_one_alert() {
 #[test]
 fn a_changed_byte_ends_the_session_with_one_alert_which_the_peer_understands() {
     let mut pair = Pair::open();
-    pair.client.seal([&b"secret"[..]], &mut Vec::new()).unwrap();
+    pair.client.seal([&b"secret"[..]]).unwrap();
     let mut wire = pair.take(To::Client);
     *wire.last_mut().unwrap() ^= 1;
     let error = pair.deliver(To::Server, &wire).unwrap_err();

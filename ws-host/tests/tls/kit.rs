@@ -10,7 +10,6 @@ pub(crate) struct Pair {
     pub(crate) server: TlsStream,
     /// The most bytes that one read delivers.
     pub(crate) cut: usize,
-    pub(crate) scratch: Vec<u8>,
 }
 
 /// Which side.
@@ -26,7 +25,6 @@ impl Pair {
             client: TlsStream::client(client, "localhost").unwrap(),
             server: stream(server),
             cut: usize::MAX,
-            scratch: Vec::new(),
         }
     }
 
@@ -90,20 +88,18 @@ impl Pair {
     /// Sends these slices from one side to the other; returns what arrives, and in how many records.
     pub(crate) fn send(&mut self, to: To, slices: &[&[u8]]) -> (Vec<u8>, usize) {
         let from = if to == To::Client { To::Server } else { To::Client };
-        let mut scratch = std::mem::take(&mut self.scratch);
         let all: Vec<u8> = slices.concat();
         let mut plain = Vec::new();
         let mut records = 0;
-        let mut sent = self.side(from).seal(slices.iter().copied(), &mut scratch).unwrap();
+        let mut sent = self.side(from).seal(slices.iter().copied()).unwrap();
         loop {
             let wire = self.take(from);
             records += count_records(&wire);
             plain.extend(self.deliver(to, &wire).unwrap());
             if sent == all.len() {
-                self.scratch = scratch;
                 return (plain, records);
             }
-            sent += self.side(from).seal([&all[sent..]], &mut scratch).unwrap();
+            sent += self.side(from).seal([&all[sent..]]).unwrap();
         }
     }
 }

@@ -116,7 +116,7 @@ fn a_key_update_is_answered_with_the_next_output() {
         foreign.client.writer().write_all(&[round; 10]).unwrap();
         assert_eq!(foreign.run(), (None, None));
         assert!(foreign.server.output().is_empty(), "no amplification");
-        foreign.server.seal([&[round; 20][..]], &mut Vec::new()).unwrap();
+        foreign.server.seal([&[round; 20][..]]).unwrap();
         assert_eq!(count_records(foreign.server.output()), 2, "the answer, and the text");
         assert_eq!(foreign.run(), (None, None));
         assert_eq!(foreign.received(), [round; 20]);
@@ -159,7 +159,7 @@ fn a_hello_in_many_records_is_accepted_and_output_meanwhile_waits() {
         for part in split(&flight, most).chunks(most + 3) {
             pair.deliver(To::Server, part).unwrap();
             // rustls remembers where the beginning of the message is, and must find it there.
-            assert_eq!(pair.server.seal([&b"early"[..]], &mut Vec::new()), Ok(0));
+            assert_eq!(pair.server.seal([&b"early"[..]]), Ok(0));
             pair.server.close();
         }
         assert_eq!(pair.run(), (Ok(()), Ok(())));

@@ -12,17 +12,6 @@ use std::sync::{Arc, OnceLock};
 use ws_host::tls::{Opened, Route, ServerTls, TlsError, TlsInfo, TlsStream};
 use ws_proto::Config;
 
-/// How many buffers a thread keeps.
-const KEPT: usize = 16;
-/// The largest buffer that is kept.
-const LARGEST: usize = 128 << 10;
-
-thread_local! {
-    static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-    /// Where small pieces of output are gathered.
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
 pub(crate) struct TlsSocket {
     inner: NewSocket,
     state: RefCell<State>,
@@ -130,10 +119,7 @@ impl Socket for TlsSocket {
             }
         }
         let State::Tls { stream, .. } = &mut *state else { return self.inner.as_ref().read(buffer) };
-        attach(stream);
-        let read = self.open(stream, buffer);
-        detach(stream);
-        read
+        self.open(stream, buffer)
     }
 
     fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -141,11 +127,8 @@ impl Socket for TlsSocket {
             State::Tls { stream, .. } => {
                 // What is sealed is written first: encrypted bytes do not pile up.
                 self.write_output(stream)?;
-                attach(stream);
-                let slices = slices.iter().map(|slice| &**slice);
-                let sealed = SCRATCH.with_borrow_mut(|scratch| stream.seal(slices, scratch));
+                let sealed = stream.seal(slices.iter().map(|slice| &**slice));
                 let written = self.write_output(stream);
-                detach(stream);
                 match (sealed.map_err(failed)?, written) {
                     (_, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
                     // The handshake goes on: the next edge is one for reading.
@@ -162,7 +145,6 @@ impl Socket for TlsSocket {
     fn flush(&self) -> io::Result<()> {
         let State::Tls { stream, is_closing } = &mut *self.state.borrow_mut() else { return Ok(()) };
         self.write_output(stream)?;
-        detach(stream);
         if std::mem::take(is_closing) {
             self.inner.as_ref().shutdown()?;
         }
@@ -227,20 +209,4 @@ impl Socket for TlsSocket {
 /// The engine finds the error of TLS in it.
 fn failed(error: TlsError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
-}
-
-/// Lends memory of the thread's pool to a session that is about to work.
-fn attach(stream: &mut TlsStream) {
-    stream.attach(|| POOL.with_borrow_mut(Vec::pop));
-}
-
-/// Takes back the memory with nothing in it.
-fn detach(stream: &mut TlsStream) {
-    for memory in stream.detach().into_iter().flatten().filter(|memory| memory.capacity() <= LARGEST) {
-        POOL.with_borrow_mut(|pool| {
-            if pool.len() < KEPT {
-                pool.push(memory);
-            }
-        });
-    }
 }

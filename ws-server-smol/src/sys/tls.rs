@@ -9,23 +9,11 @@
 //! lock is never waited for.
 
 use crate::sys::socket::Stream;
-use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use ws_host::tls::{Opened, Route, ServerTls, TlsError, TlsInfo, TlsStream};
 use ws_proto::Config;
-
-/// How many buffers each thread keeps.
-const KEPT: usize = 16;
-/// The largest buffer that is kept.
-const LARGEST: usize = 128 << 10;
-
-thread_local! {
-    static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-    /// Where small pieces of output are gathered.
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
 
 /// The TLS of one connection.
 #[derive(Debug)]
@@ -102,10 +90,7 @@ impl Tls {
             }
         }
         let State::Tls(tls) = &mut *state else { return socket.poll_read(cx, buffer) };
-        attach(tls);
-        let read = self.poll_open(tls, socket, cx, buffer);
-        detach(tls);
-        read
+        self.poll_open(tls, socket, cx, buffer)
     }
 
     fn poll_open(
@@ -159,11 +144,8 @@ impl Tls {
         };
         // What is sealed is written first: encrypted bytes do not pile up.
         ready!(poll_output(tls, socket, cx))?;
-        attach(tls);
-        let slices = slices.iter().map(|slice| &**slice);
-        let sealed = SCRATCH.with_borrow_mut(|scratch| tls.seal(slices, scratch));
+        let sealed = tls.seal(slices.iter().map(|slice| &**slice));
         let written = poll_output(tls, socket, cx);
-        detach(tls);
         match (sealed.map_err(failed)?, written) {
             (_, Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
             // The handshake goes on; its reader wakes the task.
@@ -175,11 +157,7 @@ impl Tls {
     /// Writes what is sealed.
     pub(crate) fn poll_flush(&self, socket: &Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self.state() {
-            State::Tls(tls) => {
-                let flushed = poll_output(tls, socket, cx);
-                detach(tls);
-                flushed
-            }
+            State::Tls(tls) => poll_output(tls, socket, cx),
             State::Awaiting(_) | State::Plain(_) => Poll::Ready(Ok(())),
         }
     }
@@ -208,21 +186,4 @@ fn poll_output(tls: &mut TlsStream, socket: &Stream, cx: &mut Context<'_>) -> Po
 /// The engine finds the error of TLS in it.
 fn failed(error: TlsError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
-}
-
-/// Lends memory of the thread's pool to a session that is about to work.
-fn attach(tls: &mut TlsStream) {
-    tls.attach(|| POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten());
-}
-
-/// Takes back the memory with nothing in it.
-fn detach(tls: &mut TlsStream) {
-    for memory in tls.detach().into_iter().flatten().filter(|memory| memory.capacity() <= LARGEST) {
-        let _ = POOL.try_with(|pool| {
-            let mut pool = pool.borrow_mut();
-            if pool.len() < KEPT {
-                pool.push(memory);
-            }
-        });
-    }
 }
