@@ -18,6 +18,9 @@ pub(crate) mod socket;
 #[cfg(feature = "tls-no-provider")]
 pub(crate) mod tls;
 
+#[cfg(all(test, feature = "tls"))]
+mod tests_tls;
+
 pub use listener::{Accepted, Listener};
 pub use names::Answer;
 pub use poller::{Poller, Readiness, WAKER, Wake};
