@@ -36,6 +36,10 @@ tree=$(cargo tree --locked -p ws-host -e normal --prefix none)
 check 'the host depends on no runtime' \
     "$(printf '%s\n' "$tree" | grep -E '^(mio|tokio|smol|async-io|polling|blocking|getrandom) ' || true)"
 
+check 'without the feature tls there is no TLS' \
+    "$(cargo tree --locked -p ws-server-mio -p ws-server-smol -e normal --prefix none |
+        grep -E '^(rustls|ring|aws-lc-rs|sha2|rcgen)[ -]' || true)"
+
 check 'unsafe code is forbidden in the workspace' "$(grep -qE '^unsafe_code = "forbid"' Cargo.toml || echo Cargo.toml)"
 check 'every crate takes the lints of the workspace' \
     "$(for manifest in ./*/Cargo.toml tests/kit/Cargo.toml; do grep -A 1 '^\[lints\]' "$manifest" | grep -q '^workspace = true' || echo "$manifest"; done)"

@@ -24,6 +24,7 @@
 //! | [`topics`] | subscriptions by topic, and policies for slow peers |
 //! | [`web`] | routes, files and event streams beside the socket |
 //! | [`clock`] | the shared clock of a process |
+//! | `tls` | TLS between a socket and the engine, with the feature `tls` |
 //! | [`sleep`] | detecting that the machine slept |
 //!
 //! # Features
@@ -31,6 +32,9 @@
 //! | feature | by default | what |
 //! |---|---|---|
 //! | `deflate` | yes | permessage-deflate (RFC 7692), off until a configuration enables it; brings `zlib-rs` |
+//! | `tls` | no | `wss://` and `https://`: rustls with ring, which needs a C compiler |
+//! | `tls-aws-lc-rs` | no | rustls with AWS-LC in place of ring, or beside it |
+//! | `tls-no-provider` | no | rustls with the cryptography that the application passes |
 #![cfg_attr(docsrs, feature(doc_cfg))] // which feature and system an item needs
 
 pub mod client;
@@ -40,6 +44,9 @@ pub mod server;
 mod settings;
 pub mod sleep;
 pub mod socket;
+#[cfg(feature = "tls-no-provider")]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "tls", feature = "tls-aws-lc-rs", feature = "tls-no-provider"))))]
+pub mod tls;
 pub mod token;
 pub mod topics;
 pub mod web;

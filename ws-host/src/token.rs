@@ -61,6 +61,7 @@ impl fmt::Debug for Token {
 pub struct TokenRule {
     token: Token,
     cookie: String,
+    is_secure: bool,
 }
 
 /// Where a request carries the token.
@@ -75,7 +76,7 @@ enum TokenSource {
 impl TokenRule {
     /// Requires this token.
     pub fn new(token: Token) -> Self {
-        Self { token, cookie: "ws_token".to_owned() }
+        Self { token, cookie: "ws_token".to_owned(), is_secure: false }
     }
 
     /// Names the cookie after the server's port. All ports of a host share their cookies (RFC 6265 §8.5), so two servers
@@ -83,6 +84,13 @@ impl TokenRule {
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.cookie = format!("ws_token_{port}");
+        self
+    }
+
+    /// Marks the cookie `Secure`, for a server that speaks TLS: a browser then sends it over TLS alone.
+    #[must_use]
+    pub fn secure(mut self, is_secure: bool) -> Self {
+        self.is_secure = is_secure;
         self
     }
 
@@ -117,7 +125,8 @@ impl TokenRule {
     /// The value of the `Set-Cookie` that makes a browser send the token from then on. Scripts cannot read the cookie,
     /// and cross-site requests do not carry it.
     pub(crate) fn set_cookie(&self) -> String {
-        format!("{}={}; Path=/; HttpOnly; SameSite=Strict", self.cookie, self.token.as_str())
+        let secure = if self.is_secure { "; Secure" } else { "" };
+        format!("{}={}; Path=/; HttpOnly; SameSite=Strict{secure}", self.cookie, self.token.as_str())
     }
 }
 

@@ -167,6 +167,7 @@ mod outbox;
 
 pub use access::cors::Cors;
 pub use access::head_rule::{HeadRule, RequestHead};
+pub use access::tls::{TlsInfo, TlsVersion};
 pub use access::transport::{ListenAddress, Transport};
 pub use access::{Access, InvalidAccess};
 pub use close_code::CloseCode;
@@ -177,7 +178,9 @@ pub use connection::outgoing::Outgoing;
 pub use connection::{Connection, IoAction, PlainHttp, Role, Sent, Shares, State};
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;
-pub use error::{Error, ProtocolError, RequestError, RespondError, ResponseError, SendError, Timeout};
+pub use error::{
+    Error, ProtocolError, RequestError, RespondError, ResponseError, SendError, Timeout, TlsAlert, TlsError,
+};
 pub use event::{Closed, Event, Fragment, Initiator, Message, Pong};
 pub use frame::{Frame, Opcode};
 pub use handshake::{ClientRequest, InvalidRequest, Request, Upgrade};

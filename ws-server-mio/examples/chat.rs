@@ -4,7 +4,11 @@
 //! cargo run --release -p ws-server-mio --example chat              # on a free port
 //! cargo run --release -p ws-server-mio --example chat 8080         # on this one
 //! cargo run --release -p ws-server-mio --example chat 8080 --lan   # and for the whole network
+//! cargo run --release -p ws-server-mio --features tls --example chat 8080 --tls
 //! ```
+//!
+//! With `--tls` it serves https and wss, with a certificate that it makes for this run. A browser warns of it; the
+//! example `client` accepts its key by the fingerprint that is printed.
 //!
 //! Open the printed address in two windows. It shows how one program answers plain HTTP and WebSocket
 //! upgrades side by side, rejects what it does not serve, broadcasts messages, shows presence, and
@@ -45,10 +49,12 @@ fn main() -> ExitCode {
 fn serve() -> Result<(), Box<dyn Error>> {
     let mut bind = Bind::localhost();
     let mut port = 0; // the system chooses a free one
+    let mut is_tls = false;
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
             "--lan" => bind = Bind::lan(),
-            number => port = number.parse().map_err(|_| "usage: chat [PORT] [--lan]")?,
+            "--tls" => is_tls = true,
+            number => port = number.parse().map_err(|_| "usage: chat [PORT] [--lan] [--tls]")?,
         }
     }
 
@@ -60,6 +66,7 @@ fn serve() -> Result<(), Box<dyn Error>> {
         .message_limit(64 << 10)
         .heartbeat(Heartbeat::frequent())
         .deflate(Deflate::chat());
+    let config = if is_tls { with_tls(config)? } else { config };
     let mut endpoint = Endpoint::new()?;
     let server = endpoint.connections().listen(bind.port(port), config)?;
     if let Some(url) = endpoint.connections().server(server).http_url("/") {
@@ -69,6 +76,22 @@ fn serve() -> Result<(), Box<dyn Error>> {
 
     let mut room = Room::new(milliseconds());
     Ok(endpoint.run(|connections, event| handle(connections, &mut room, event))?)
+}
+
+/// Makes a certificate for this run.
+#[cfg(feature = "tls")]
+fn with_tls(config: ServerConfig) -> Result<ServerConfig, Box<dyn Error>> {
+    use ws_server_mio::tls::{Identity, TlsServer};
+    let [chain, key] = ws_kit::chat::certificate()?;
+    let identity = Identity::from_pem(chain, key)?;
+    let pin: String = identity.key_sha256()?.iter().map(|byte| format!("{byte:02x}")).collect();
+    println!("key: {pin}");
+    Ok(config.tls(TlsServer::new(identity)?))
+}
+
+#[cfg(not(feature = "tls"))]
+fn with_tls(_: ServerConfig) -> Result<ServerConfig, Box<dyn Error>> {
+    Err("for TLS, build it with --features tls".into())
 }
 
 /// Handles every event. A failed send or answer needs no handling: its connection is closing, and

@@ -1,7 +1,7 @@
 //! A WebSocket in the terminal: it sends each typed line as text, prints what it receives, and
 //! reconnects when the connection ends.
 //!
-//! `cargo run -p ws-server-mio --example client -- ws://127.0.0.1:8700/`
+//! `cargo run -p ws-server-mio --example client -- ws://127.0.0.1:8700/`; with `--features tls` also `wss://`
 
 #![allow(clippy::print_stderr)] // a program for the terminal
 
@@ -10,13 +10,15 @@ use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use ws_server_mio::Initiator;
+#[cfg(feature = "tls")]
+use ws_server_mio::tls::TlsClient;
 use ws_server_mio::{
     ClientConfig, ClientId, ClientRequest, ClientState, CloseCode, Connections, Endpoint, Event, Heartbeat,
     Message, Options, Reconnect, Remote, Sent,
 };
 
 const USAGE: &str = "usage: client URL [--header 'Name: value']... [--subprotocol NAME]... [--origin ORIGIN] \
-                     [--unix PATH] [--once]";
+                     [--unix PATH] [--once] [--ca FILE | --pin HASH]";
 
 fn arguments(
     mut args: impl Iterator<Item = String>,
@@ -38,10 +40,22 @@ fn arguments(
             #[cfg(unix)]
             "--unix" => config = config.unix(value()?),
             "--once" => config = config.reconnect(None),
+            #[cfg(feature = "tls")]
+            "--ca" => config = config.tls(TlsClient::roots_only(std::fs::read(value()?)?)?),
+            #[cfg(feature = "tls")]
+            "--pin" => config = config.tls(TlsClient::system().pin(hash(&value()?)?)),
             _ => return Err(format!("unknown option {option}").into()),
         }
     }
     Ok((request, config))
+}
+
+/// 32 bytes in hexadecimal digits.
+#[cfg(feature = "tls")]
+fn hash(digits: &str) -> Result<[u8; 32], Box<dyn Error>> {
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let bytes: Option<Vec<u8>> = digits.as_bytes().chunks(2).map(byte).collect();
+    Ok(bytes.ok_or("a hash has hexadecimal digits")?.try_into().map_err(|_| "a hash has 64 digits")?)
 }
 
 /// Reading a terminal blocks, so it has its own thread; it wakes the loop for each line. With many lines

@@ -124,11 +124,37 @@
 //! What this crate re-exports is documented where it is defined: its examples name `ws_host` or `ws_proto`. Write
 //! `ws_server_mio` instead, as in `use ws_server_mio::{Bind, ServerConfig}`.
 //!
+//! # TLS
+//!
+//! With the feature `tls`, servers and clients speak `wss://` and `https://`, in TLS 1.3 and 1.2:
+//!
+#![cfg_attr(feature = "tls", doc = "```no_run")]
+#![cfg_attr(not(feature = "tls"), doc = "```ignore")]
+//! use ws_server_mio::tls::{TlsClient, TlsServer};
+//! use ws_server_mio::{Bind, ClientConfig, Endpoint, ServerConfig};
+//!
+//! let mut endpoint = Endpoint::new()?;
+//! let server = ServerConfig::new().tls(TlsServer::from_files("chain.pem", "key.pem")?);
+//! endpoint.connections().listen(Bind::lan().port(8700), server)?;
+//! let client = ClientConfig::new().tls(TlsClient::system().add_roots(std::fs::read("company.pem")?)?);
+//! endpoint.connections().connect("wss://app.example/live", client)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A client trusts the roots of the system, which are read once for the process: by the thread that looks names up, with
+//! [`Options::resolve_names`], otherwise when the first such client begins, on the thread of the loop. To read them
+//! before the loop, call `TlsClient::prepare`. A handshake takes a few tenths of a millisecond with a P-256 key, and
+//! [`Budget::handshakes`] limits them in a turn.
+//! Errors name the remedy: `ConnectError::Tls` before a connection is open, [`Error::Tls`] in its `Closed`.
+//!
 //! # Features
 //!
 //! | feature | by default | what |
 //! |---|---|---|
 //! | `deflate` | yes | permessage-deflate (RFC 7692), off until a configuration asks for it; brings `zlib-rs` |
+//! | `tls` | no | `wss://` and `https://`: rustls with ring, which needs a C compiler |
+//! | `tls-aws-lc-rs` | no | rustls with AWS-LC in place of ring, or beside it |
+//! | `tls-no-provider` | no | rustls with the cryptography that the application passes |
 #![cfg_attr(docsrs, feature(doc_cfg))] // which feature and system an item needs
 
 // Each layer depends only on the layers below it, except that an extension receives the connections that hold it:
@@ -179,6 +205,9 @@ pub use http;
 pub use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget, Reconnect};
 pub use ws_host::listen::{Bind, ListenError, Listener};
 pub use ws_host::server::{InvalidConfig, ServerConfig, Stats, Stop};
+#[cfg(feature = "tls-no-provider")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+pub use ws_host::tls;
 pub use ws_host::token::Token;
 pub use ws_host::topics::{SlowPeer, TopicError};
 pub use ws_host::web;
@@ -187,7 +216,7 @@ pub use ws_proto::{
     Access, ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Error, Fragment, Frame, HeadRule,
     Heartbeat, HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory, Message, Opcode, Outgoing,
     Pong, ProtocolError, Request, RequestError, RequestHead, RespondError, ResponseBody, ResponseError,
-    SendError, Sent, State, Timeout, Transport, Upgrade, WallClock,
+    SendError, Sent, State, Timeout, TlsAlert, TlsError, TlsInfo, TlsVersion, Transport, Upgrade, WallClock,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Deflate, deflate};

@@ -5,7 +5,11 @@
 //! cargo run --release -p ws-server-smol --example async_chat              # on a free port
 //! cargo run --release -p ws-server-smol --example async_chat 8080         # on this one
 //! cargo run --release -p ws-server-smol --example async_chat 8080 --lan   # and for the whole network
+//! cargo run --release -p ws-server-smol --features tls --example async_chat 8080 --tls
 //! ```
+//!
+//! With `--tls` it serves https and wss, with a certificate that it makes for this run. A browser warns of it; the
+//! example `client` accepts its key by the fingerprint that is printed.
 //!
 //! The room and the page are shared with that example. Here each connection is a future that borrows the room, and all
 //! of them run within [`Server::serve`]: no task is spawned, and nothing is locked.
@@ -39,10 +43,12 @@ fn main() -> ExitCode {
 fn serve() -> Result<(), Box<dyn Error>> {
     let mut bind = Bind::localhost();
     let mut port = 0; // the system chooses a free one
+    let mut is_tls = false;
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
             "--lan" => bind = Bind::lan(),
-            number => port = number.parse().map_err(|_| "usage: async_chat [PORT] [--lan]")?,
+            "--tls" => is_tls = true,
+            number => port = number.parse().map_err(|_| "usage: async_chat [PORT] [--lan] [--tls]")?,
         }
     }
 
@@ -50,6 +56,7 @@ fn serve() -> Result<(), Box<dyn Error>> {
     // and detects dead ones within a minute. Each message is compressed once for all peers.
     let config =
         ServerConfig::new().message_limit(64 << 10).heartbeat(Heartbeat::frequent()).deflate(Deflate::chat());
+    let config = if is_tls { with_tls(config)? } else { config };
     let server = Server::bind(bind.port(port), config.upgrade_paths(["/ws"]).subprotocols(["chat"]))?;
     if let Some(url) = server.http_url("/") {
         println!("chat: {url}");
@@ -60,6 +67,22 @@ fn serve() -> Result<(), Box<dyn Error>> {
     // An error ends only its own connection.
     block_on(server.serve(async |http| chat.connection(http).await));
     Ok(())
+}
+
+/// Makes a certificate for this run.
+#[cfg(feature = "tls")]
+fn with_tls(config: ServerConfig) -> Result<ServerConfig, Box<dyn Error>> {
+    use ws_server_smol::tls::{Identity, TlsServer};
+    let [chain, key] = ws_kit::chat::certificate()?;
+    let identity = Identity::from_pem(chain, key)?;
+    let pin: String = identity.key_sha256()?.iter().map(|byte| format!("{byte:02x}")).collect();
+    println!("key: {pin}");
+    Ok(config.tls(TlsServer::new(identity)?))
+}
+
+#[cfg(not(feature = "tls"))]
+fn with_tls(_: ServerConfig) -> Result<ServerConfig, Box<dyn Error>> {
+    Err("for TLS, build it with --features tls".into())
 }
 
 struct Chat {

@@ -159,11 +159,36 @@
 //!   room becomes free, it fails with [`SendError::NotPolled`].
 //! - A `RefCell` borrowed across an await is still borrowed when the next handler runs.
 //!
+//! # TLS
+//!
+//! With the feature `tls`, servers and clients speak `wss://` and `https://`, in TLS 1.3 and 1.2:
+//!
+#![cfg_attr(feature = "tls", doc = "```no_run")]
+#![cfg_attr(not(feature = "tls"), doc = "```ignore")]
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use ws_server_smol::tls::{TlsClient, TlsServer};
+//! use ws_server_smol::{Bind, ClientConfig, Server, ServerConfig, connect};
+//!
+//! let config = ServerConfig::new().tls(TlsServer::from_files("chain.pem", "key.pem")?);
+//! let server = Server::bind(Bind::lan().port(8700), config)?;
+//! let config = ClientConfig::new().tls(TlsClient::system().add_roots(std::fs::read("company.pem")?)?);
+//! let ws = connect("wss://app.example/live", config).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A client trusts the roots of the system, which are read once for the process, on a thread of `blocking`. A server's
+//! handshake runs in the task of its connection.
+//! Errors name the remedy: `ConnectError::Tls` before a connection is open, [`Error::Tls`] in its `Closed`.
+//!
 //! # Features
 //!
 //! | feature | by default | what |
 //! |---|---|---|
 //! | `deflate` | yes | permessage-deflate (RFC 7692), off until a configuration asks for it; brings `zlib-rs` |
+//! | `tls` | no | `wss://` and `https://`: rustls with ring, which needs a C compiler |
+//! | `tls-aws-lc-rs` | no | rustls with AWS-LC in place of ring, or beside it |
+//! | `tls-no-provider` | no | rustls with the cryptography that the application passes |
 #![cfg_attr(docsrs, feature(doc_cfg))] // which feature and system an item needs
 
 mod client;
@@ -207,6 +232,9 @@ pub use ui::{Turn, UiDriver};
 pub use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget, Reconnect};
 pub use ws_host::listen::{Bind, ListenError, Listener};
 pub use ws_host::server::{InvalidConfig, ServerConfig, Stats, Stop};
+#[cfg(feature = "tls-no-provider")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+pub use ws_host::tls;
 pub use ws_host::token::Token;
 pub use ws_host::topics::{SlowPeer, TopicError};
 pub use ws_host::web;
@@ -215,7 +243,8 @@ pub use ws_proto::{
     Access, ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Error, Event, Fragment, Frame,
     HeadRule, Heartbeat, HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory, Message, Opcode,
     Outgoing, Pong, ProtocolError, Request, RequestError, RequestHead, RespondError, ResponseBody,
-    ResponseError, Role, SendError, Sent, State, Timeout, Transport, Upgrade, WallClock,
+    ResponseError, Role, SendError, Sent, State, Timeout, TlsAlert, TlsError, TlsInfo, TlsVersion, Transport,
+    Upgrade, WallClock,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Deflate, deflate};

@@ -2,6 +2,8 @@
 
 use super::Reconnect;
 use crate::settings::connection_settings;
+#[cfg(feature = "tls-no-provider")]
+use crate::tls::TlsClient;
 use core::convert::Infallible;
 use core::fmt;
 use core::net::SocketAddr;
@@ -10,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
 use std::vec::Vec;
-use ws_proto::{Closed, Config, Error, Heartbeat, InvalidRequest, ResponseError};
+use ws_proto::{Closed, Config, Error, Heartbeat, InvalidRequest, ResponseError, TlsError};
 
 /// A client's configuration: the rules of its connection, and when it reconnects. By default it connects once.
 ///
@@ -30,6 +32,8 @@ pub struct ClientConfig {
     #[cfg(unix)]
     unix: Option<PathBuf>,
     forgets: bool,
+    #[cfg(feature = "tls-no-provider")]
+    tls: TlsClient,
 }
 
 connection_settings!(ClientConfig);
@@ -43,6 +47,8 @@ impl ClientConfig {
             #[cfg(unix)]
             unix: None,
             forgets: false,
+            #[cfg(feature = "tls-no-provider")]
+            tls: TlsClient::system(),
         }
     }
 
@@ -80,6 +86,20 @@ impl ClientConfig {
     /// Whether the client is removed automatically.
     pub fn get_forget_when_closed(&self) -> bool {
         self.forgets
+    }
+
+    /// Sets whom it trusts, and as whom it appears, for `wss://` addresses. [`TlsClient::system`].
+    #[cfg(feature = "tls-no-provider")]
+    #[must_use]
+    pub fn tls(mut self, tls: TlsClient) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Whom it trusts, and as whom it appears.
+    #[cfg(feature = "tls-no-provider")]
+    pub fn get_tls(&self) -> &TlsClient {
+        &self.tls
     }
 
     /// Connects to the Unix socket at this path. The URL still determines the request: `ws://localhost/chat`.
@@ -124,7 +144,7 @@ pub enum ClientState {
 pub enum InvalidTarget {
     /// The request is malformed.
     Request(InvalidRequest),
-    /// The address is `wss://`, and this version has no TLS. Nothing is sent in the clear instead.
+    /// The address is `wss://`, and TLS is not built in: the feature `tls` is off. Nothing is sent in the clear instead.
     TlsUnsupported,
     /// The host is a name, and lookups are disabled: with `ws-server-mio`, they are opt-in.
     NoResolver {
@@ -142,7 +162,7 @@ impl fmt::Display for InvalidTarget {
         match self {
             Self::Request(error) => error.fmt(f),
             Self::TlsUnsupported => {
-                f.write_str("cannot connect to a wss:// address: there is no TLS here yet")
+                f.write_str("cannot connect to a wss:// address without TLS: enable the feature tls")
             }
             Self::NoResolver { host } => write!(
                 f,
@@ -217,6 +237,8 @@ pub enum ConnectError {
         /// The addresses tried.
         tried: Vec<SocketAddr>,
     },
+    /// TLS failed.
+    Tls(TlsError),
     /// The server's answer does not open a WebSocket. [`ResponseError::Rejected`] holds the whole answer.
     Handshake(ResponseError),
     /// The connection was lost in the handshake.
@@ -245,6 +267,7 @@ impl ConnectError {
     pub fn of(closed: &Closed, tried: Vec<SocketAddr>) -> Self {
         match &closed.error {
             Some(Error::Response(error)) => Self::Handshake(error.clone()),
+            Some(Error::Tls(error)) => Self::Tls(error.clone()),
             Some(Error::Timeout(_)) => Self::TimedOut { tried },
             Some(error @ (Error::Io(_) | Error::Stopped)) => Self::Lost(error.clone()),
             _ => Self::Lost(Error::Aborted),
@@ -286,6 +309,7 @@ impl fmt::Display for ConnectError {
             Self::Unix { path, error } => write!(f, "cannot connect to {}: {error}", path.display()),
             Self::Unreachable { tried, error } => write!(f, "cannot connect{}: {error}", Tried(tried)),
             Self::TimedOut { tried } => write!(f, "connecting{} took too long", Tried(tried)),
+            Self::Tls(error) => error.fmt(f),
             Self::Handshake(error) => error.fmt(f),
             Self::Lost(cause) => write!(f, "lost in the handshake: {cause}"),
             Self::Cancelled => f.write_str("the application cancelled the attempt"),
@@ -302,6 +326,7 @@ impl std::error::Error for ConnectError {
             #[cfg(unix)]
             Self::Unix { error, .. } => Some(error),
             Self::Invalid(error) => Some(error),
+            Self::Tls(error) => Some(error),
             Self::Handshake(error) => Some(error),
             _ => None,
         }

@@ -19,7 +19,7 @@ use ::http::header;
 use core::time::Duration;
 use ws_proto::CloseCode;
 use ws_proto::{Closed, Initiator};
-use ws_proto::{Error, ResponseError, Timeout};
+use ws_proto::{Error, ResponseError, Timeout, TlsAlert, TlsError};
 
 const SHORTEST: Duration = Duration::from_millis(1);
 /// The longest `Retry-After` that is honoured.
@@ -140,6 +140,7 @@ impl Reconnect {
     ///
     /// It is final when the application closed or aborted the connection itself, whether or not the peer answered;
     /// when the peer closed it with a [no-retry code](Self::no_retry_code), regardless of later failures;
+    /// when TLS failed for a reason that another attempt does not change, such as an untrusted certificate;
     /// and when a server rejected the handshake with a status that a retry will not change: a redirect, or 4xx, except
     /// for [some](Self::retry_status).
     pub fn is_final(&self, closed: &Closed) -> bool {
@@ -151,6 +152,7 @@ impl Reconnect {
             {
                 true
             }
+            Some(Error::Tls(error)) => is_final_tls(error),
             Some(Error::Response(ResponseError::Rejected(response))) => {
                 let status = response.status();
                 (status.is_redirection() || status.is_client_error())
@@ -160,6 +162,19 @@ impl Reconnect {
             _ => self.no_retry_codes.contains(&closed.code),
         }
     }
+}
+
+/// Whether another attempt would fail alike: trust, names and versions do not change by themselves. A certificate may be
+/// renewed and a clock set, a stream may be cut and a handshake garbled.
+fn is_final_tls(error: &TlsError) -> bool {
+    !matches!(
+        error,
+        TlsError::Expired
+            | TlsError::NotYetValid
+            | TlsError::Truncated
+            | TlsError::Protocol(_)
+            | TlsError::Alert(TlsAlert(80)) // internal_error: the server's trouble, which may pass
+    )
 }
 
 /// The delay that the peer requested with `Retry-After` in a rejected handshake (RFC 9110 §10.2.3), clamped to an

@@ -12,14 +12,30 @@ pub enum Scheme {
     Ws,
     /// `http`: a page.
     Http,
+    /// `wss`: a WebSocket over TLS.
+    Wss,
+    /// `https`: a page over TLS.
+    Https,
 }
 
 impl Scheme {
+    /// `wss` for `ws` and `https` for `http`, if the server speaks TLS.
+    #[must_use]
+    pub fn secure(self, is_secure: bool) -> Self {
+        match self {
+            Self::Ws | Self::Wss if is_secure => Self::Wss,
+            Self::Http | Self::Https if is_secure => Self::Https,
+            scheme => scheme,
+        }
+    }
+
     /// The scheme as it appears in a URL, without the colon.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ws => "ws",
             Self::Http => "http",
+            Self::Wss => "wss",
+            Self::Https => "https",
         }
     }
 }
@@ -61,13 +77,14 @@ pub fn lan_url(scheme: Scheme, address: SocketAddr, path: &str) -> Option<String
     Some(url(scheme, lan_address(address)?, path))
 }
 
-/// The WebSocket URLs of a server with listeners at these addresses: each of them, and last the one for the local
+/// The URLs of a server with listeners at these addresses: each of them, and last the one for the local
 /// network, if there is one and it differs.
-pub fn urls(addresses: impl IntoIterator<Item = SocketAddr>, path: &str) -> Vec<String> {
-    urls_with(addresses, path, lan_address)
+pub fn urls(scheme: Scheme, addresses: impl IntoIterator<Item = SocketAddr>, path: &str) -> Vec<String> {
+    urls_with(scheme, addresses, path, lan_address)
 }
 
 fn urls_with(
+    scheme: Scheme,
     addresses: impl IntoIterator<Item = SocketAddr>,
     path: &str,
     lan: impl FnOnce(SocketAddr) -> Option<SocketAddr>,
@@ -75,7 +92,7 @@ fn urls_with(
     let mut addresses: Vec<_> = addresses.into_iter().collect();
     let lan = addresses.first().and_then(|first| lan(*first));
     addresses.extend(lan.filter(|lan| !addresses.contains(lan)));
-    addresses.into_iter().map(|address| url(Scheme::Ws, address, path)).collect()
+    addresses.into_iter().map(|address| url(scheme, address, path)).collect()
 }
 
 fn push_path(url: &mut String, scheme: Scheme, path: &str) {
@@ -99,7 +116,7 @@ fn push_path(url: &mut String, scheme: Scheme, path: &str) {
                 }
                 true
             }
-            b'#' if scheme == Scheme::Http && part != Part::Fragment => {
+            b'#' if matches!(scheme, Scheme::Http | Scheme::Https) && part != Part::Fragment => {
                 part = Part::Fragment;
                 true
             }
@@ -179,11 +196,11 @@ mod tests {
     fn each_listener_has_a_url_and_the_network_one_more() {
         let parse = |list: &str| list.split(' ').map(|a| a.parse().unwrap()).collect::<Vec<SocketAddr>>();
         let urls = |list: &str, lan: Option<&str>| {
-            urls_with(parse(list), "a", |_| lan.map(|address| address.parse().unwrap())).join(" ")
+            urls_with(Scheme::Ws, parse(list), "a", |_| lan.map(|address| address.parse().unwrap())).join(" ")
         };
         assert_eq!(urls("127.0.0.1:1 [::1]:1", None), "ws://127.0.0.1:1/a ws://[::1]:1/a");
         assert_eq!(urls("[::]:1", Some("192.168.1.7:1")), "ws://localhost:1/a ws://192.168.1.7:1/a");
         assert_eq!(urls("192.168.1.7:1", Some("192.168.1.7:1")), "ws://192.168.1.7:1/a");
-        assert!(urls_with([], "a", |_| panic!("there is no address")).is_empty());
+        assert!(urls_with(Scheme::Ws, [], "a", |_| panic!("there is no address")).is_empty());
     }
 }

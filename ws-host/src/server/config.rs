@@ -4,6 +4,8 @@ use super::head_rule::ServerRule;
 use super::invalid::{self, InvalidConfig};
 use super::upgrades::{UpgradeRule, Upgrades};
 use crate::settings::{connection_settings, forwarded};
+#[cfg(feature = "tls-no-provider")]
+use crate::tls::{ServerTls, TlsMode, TlsServer};
 use crate::token::{Token, TokenRule};
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -35,6 +37,10 @@ pub struct ServerConfig {
     memory_limit: Option<usize>,
     token: Option<Token>,
     upgrades: Upgrades,
+    #[cfg(feature = "tls-no-provider")]
+    tls: Option<TlsServer>,
+    #[cfg(feature = "tls-no-provider")]
+    tls_mode: TlsMode,
 }
 
 connection_settings!(ServerConfig);
@@ -101,6 +107,10 @@ impl ServerConfig {
             memory_limit: Some(1 << 30),
             token: None,
             upgrades: Upgrades::default(),
+            #[cfg(feature = "tls-no-provider")]
+            tls: None,
+            #[cfg(feature = "tls-no-provider")]
+            tls_mode: TlsMode::default(),
         }
     }
 
@@ -178,6 +188,51 @@ impl ServerConfig {
         self
     }
 
+    /// Speaks TLS: `wss://` and `https://`. Clients without it are closed at once; [`tls_mode`](Self::tls_mode) changes
+    /// that. Off.
+    #[cfg(feature = "tls-no-provider")]
+    #[must_use]
+    pub fn tls(mut self, tls: TlsServer) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Sets what happens to clients that speak without TLS, if the server has [TLS](Self::tls). [`TlsMode::Only`].
+    #[cfg(feature = "tls-no-provider")]
+    #[must_use]
+    pub fn tls_mode(mut self, mode: TlsMode) -> Self {
+        self.tls_mode = mode;
+        self
+    }
+
+    /// The server's TLS, and what happens to clients without it.
+    #[cfg(feature = "tls-no-provider")]
+    pub fn get_tls(&self) -> Option<(&TlsServer, TlsMode)> {
+        self.tls.as_ref().map(|tls| (tls, self.tls_mode))
+    }
+
+    /// The TLS of its connections, which have this configuration.
+    #[cfg(feature = "tls-no-provider")]
+    pub fn server_tls(&self, connection: &Config) -> Option<ServerTls> {
+        self.tls.as_ref().map(|tls| ServerTls::new(tls.clone(), self.tls_mode, connection))
+    }
+
+    /// Whether the server speaks TLS.
+    pub fn is_tls(&self) -> bool {
+        #[cfg(feature = "tls-no-provider")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "tls-no-provider"))]
+        false
+    }
+
+    /// Whether it also serves clients without TLS.
+    fn is_plain_served(&self) -> bool {
+        #[cfg(feature = "tls-no-provider")]
+        return self.tls.is_none() || self.tls_mode == TlsMode::OrPlain;
+        #[cfg(not(feature = "tls-no-provider"))]
+        true
+    }
+
     /// The rule for upgrades, and for dropped plain requests.
     pub fn upgrade_rule(&self) -> UpgradeRule {
         self.upgrades.clone().into()
@@ -223,7 +278,7 @@ impl ServerConfig {
     }
 
     fn token_rule(&self, address: Option<SocketAddr>) -> Option<TokenRule> {
-        let rule = TokenRule::new(self.token.clone()?);
+        let rule = TokenRule::new(self.token.clone()?).secure(!self.is_plain_served());
         Some(match address {
             Some(address) => rule.port(address.port()),
             None => rule,

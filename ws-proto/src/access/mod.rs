@@ -14,6 +14,7 @@ pub(crate) mod invalid;
 pub(crate) mod origin;
 #[cfg(test)]
 mod tests_access;
+pub(crate) mod tls;
 pub(crate) mod transport;
 
 pub use crate::access::invalid::InvalidAccess;

@@ -1,11 +1,13 @@
 //! Plain HTTP on a server's connection, beyond one complete answer per request.
 
 use super::{Connection, Sent, Stage};
+use crate::access::tls::TlsInfo;
 use crate::error::RespondError;
 use crate::handshake::Request;
 use crate::http1::ResponseBody;
 use crate::moment::Moment;
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// Server functions besides [`respond`](Connection::respond): streaming responses, and answers to requests that the
 /// application dropped. [`Connection::http`] returns it.
@@ -36,6 +38,15 @@ impl PlainHttp<'_> {
             connection.settle_http(now);
         }
         is_answered
+    }
+
+    /// The owner of the socket speaks TLS: from the next request on, the connection counts as
+    /// [secure](crate::Transport::secure), and requests show [this](Request::tls). Call it once the handshake is done,
+    /// before the first plaintext.
+    pub fn set_tls(&mut self, info: Arc<TlsInfo>) {
+        if let Stage::Http(http) = &mut self.connection.stage {
+            http.set_tls(info);
+        }
     }
 
     /// Starts a streaming response: its body follows in chunks, now or later, as for a file or a stream of events.

@@ -42,6 +42,13 @@ pub enum RequestError {
     UpgradeMalformed(&'static str),
     /// The request did not arrive in time.
     TooSlow,
+    /// The client speaks TLS to a server without it. It gets no answer.
+    Tls,
+    /// The client speaks without TLS to a server that requires it.
+    TlsRequired {
+        /// Where to go instead: the answer is 308. Without it, it is 403.
+        location: Option<String>,
+    },
 }
 
 impl RequestError {
@@ -49,7 +56,9 @@ impl RequestError {
     /// [`ProtocolError::close_code`](super::ProtocolError::close_code).
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::Malformed(_) | Self::UpgradeMalformed(_) => StatusCode::BAD_REQUEST,
+            Self::Malformed(_) | Self::UpgradeMalformed(_) | Self::Tls => StatusCode::BAD_REQUEST,
+            Self::TlsRequired { location: Some(_) } => StatusCode::PERMANENT_REDIRECT,
+            Self::TlsRequired { location: None } => StatusCode::FORBIDDEN,
             Self::OriginNotAllowed(_) | Self::OriginWithoutHost => StatusCode::FORBIDDEN,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::UpgradePath(_) => StatusCode::NOT_FOUND,
@@ -97,6 +106,10 @@ impl fmt::Display for RequestError {
             Self::WebSocketVersion => f.write_str("only version 13 of WebSocket is supported"),
             Self::UpgradeMalformed(what) => write!(f, "malformed WebSocket handshake: {what}"),
             Self::TooSlow => f.write_str("the request did not arrive in time"),
+            Self::TlsRequired { .. } => f.write_str("this server speaks TLS only; use https:// or wss://"),
+            Self::Tls => f.write_str(
+                "the client speaks TLS to a server without it; its URL begins with ws:// or http://",
+            ),
         }
     }
 }

@@ -7,12 +7,14 @@ mod http;
 mod protocol;
 mod respond;
 mod send;
+mod tls;
 
 pub use self::http::{RequestError, ResponseError};
 use core::fmt;
 pub use protocol::ProtocolError;
 pub use respond::RespondError;
 pub use send::SendError;
+pub use tls::{TlsAlert, TlsError};
 
 /// Implements `Debug` of errors as their `Display`. For the crates around this one, exempt from semver.
 #[doc(hidden)]
@@ -51,6 +53,8 @@ pub enum Error {
     Unfinished,
     /// Reading or writing failed.
     Io(std::io::ErrorKind),
+    /// TLS beneath the connection failed.
+    Tls(TlsError),
     /// The application ended the connection at once, without a closing handshake.
     Aborted,
     /// The server stopped, and its deadline passed before the connection was done.
@@ -78,6 +82,7 @@ impl fmt::Display for Error {
             Self::Unanswered => f.write_str("the application did not answer the request"),
             Self::Unfinished => f.write_str("the application did not finish its answer"),
             Self::Io(kind) => write!(f, "the transport failed: {kind}"),
+            Self::Tls(e) => e.fmt(f),
             Self::Aborted => f.write_str("the application aborted the connection"),
             Self::Stopped => f.write_str("the server stopped before the connection was done"),
             Self::Memory { held, limit } => write!(
@@ -95,6 +100,7 @@ impl std::error::Error for Error {
             Self::Protocol(e) => Some(e),
             Self::Request(e) => Some(e),
             Self::Response(e) => Some(e),
+            Self::Tls(e) => Some(e),
             _ => None,
         }
     }
@@ -118,9 +124,17 @@ impl From<ResponseError> for Error {
     }
 }
 
+impl From<TlsError> for Error {
+    fn from(e: TlsError) -> Self {
+        Self::Tls(e)
+    }
+}
+
+/// An error of a TLS stream keeps its [`TlsError`].
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        Self::Io(error.kind())
+        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
+        tls.map_or(Self::Io(error.kind()), |error| Self::Tls(error.clone()))
     }
 }
 

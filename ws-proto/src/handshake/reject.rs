@@ -37,6 +37,11 @@ pub(crate) fn error(fault: &RequestError) -> Response<Bytes> {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
+        RequestError::TlsRequired { location: Some(location) } => {
+            if let Ok(location) = HeaderValue::try_from(location) {
+                headers.insert(header::LOCATION, location);
+            }
+        }
         RequestError::UpgradeNotGet => {
             headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
         }

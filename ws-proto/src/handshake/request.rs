@@ -1,5 +1,6 @@
 //! The requests of a server, except opening handshakes.
 
+use crate::access::tls::TlsInfo;
 use ::http::Uri;
 use bytes::Bytes;
 use core::ops::Deref;
@@ -61,6 +62,16 @@ impl Request {
     /// The part of the target after the question mark, as sent.
     pub fn query(&self) -> Option<&str> {
         self.request.uri().query()
+    }
+
+    /// What TLS has agreed on, if the server itself speaks it.
+    pub fn tls(&self) -> Option<&TlsInfo> {
+        self.request.extensions().get::<Arc<TlsInfo>>().map(|tls| &**tls)
+    }
+
+    /// Whether the server itself speaks TLS on this connection. `false` behind a proxy that does so for it.
+    pub fn is_tls(&self) -> bool {
+        self.tls().is_some()
     }
 }
 

@@ -3,6 +3,7 @@
 use super::accept_key;
 use super::request::{Request, Token, path_and_query};
 use crate::access::head_rule::RequestHead;
+use crate::access::tls::TlsInfo;
 use crate::config::Config;
 use crate::deflate::{self, Deflate, Terms};
 use crate::error::RespondError;
@@ -11,6 +12,7 @@ use ::http::header::{self, HeaderName, HeaderValue};
 use ::http::{HeaderMap, Response, StatusCode};
 use bytes::Bytes;
 use core::ops::Deref;
+use std::sync::Arc;
 
 /// A client's opening handshake, valid and of an allowed host and origin. Derefs to [`Request`](::http::Request) of the
 /// `http` crate; its method is GET (§4.1).
@@ -85,6 +87,16 @@ impl Upgrade {
     /// The path and the query of the target, as sent: `/chat?room=7`.
     pub fn path_and_query(&self) -> &str {
         path_and_query(self.uri())
+    }
+
+    /// What TLS has agreed on, if the server itself speaks it.
+    pub fn tls(&self) -> Option<&TlsInfo> {
+        self.http().extensions().get::<Arc<TlsInfo>>().map(|tls| &**tls)
+    }
+
+    /// Whether the server itself speaks TLS on this connection. `false` behind a proxy that does so for it.
+    pub fn is_tls(&self) -> bool {
+        self.tls().is_some()
     }
 
     /// The part of the target after the question mark, as sent.

@@ -20,6 +20,7 @@ pub(super) use super::reading::Reading;
 use super::response::Shape;
 use super::{Io, Opened};
 use crate::access::cors::Grant;
+use crate::access::tls::TlsInfo;
 use crate::access::transport::Transport;
 use crate::config::Config;
 use crate::error::{Error, RequestError};
@@ -31,6 +32,7 @@ use ::http::{Method, Version};
 use bytes::{Buf, Bytes, BytesMut};
 use core::mem;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// The limits of a request's head.
 fn limits(config: &Config) -> Limits {
@@ -59,9 +61,14 @@ pub(crate) struct Ending {
     pub(crate) at_once: bool,
 }
 
+/// The first byte of a TLS handshake (RFC 8446 §5.1). No method begins with it.
+const TLS_HANDSHAKE: u8 = 0x16;
+
 #[derive(Debug)]
 pub(crate) struct ServerHttp {
     transport: Transport,
+    /// What TLS beneath has agreed on.
+    tls: Option<Arc<TlsInfo>>,
     pub(super) reading: Reading,
     /// The unanswered requests, and the answers that wait for their turn.
     pub(super) queue: VecDeque<Pending>,
@@ -102,6 +109,7 @@ impl ServerHttp {
     pub(crate) fn new(now: Moment, transport: Transport) -> Self {
         Self {
             transport,
+            tls: None,
             reading: Reading::Head { head: Head::default(), line: None },
             queue: VecDeque::new(),
             since: now,
@@ -122,6 +130,12 @@ impl ServerHttp {
             has_discarded: false,
             is_stopping: false,
         }
+    }
+
+    /// The connection speaks TLS, as of the next request.
+    pub(crate) fn set_tls(&mut self, info: Arc<TlsInfo>) {
+        self.transport.secure = true;
+        self.tls = Some(info);
     }
 
     // --- input
@@ -278,6 +292,10 @@ impl ServerHttp {
                 if head.is_empty() && self.served > 0 {
                     self.since = io.now;
                 }
+                if head.is_empty() && input.first() == Some(&TLS_HANDSHAKE) {
+                    self.reject_tls();
+                    return Ok(None);
+                }
                 let is_head = &mut self.is_head;
                 let headers = head.receive(limits(io.config), input, |bytes| {
                     let parsed = RequestLine::parse(bytes, io.config.target_limit)?;
@@ -291,6 +309,9 @@ impl ServerHttp {
                 self.served += 1;
                 self.grant = io.config.cors.grant(&headers);
                 let mut checked = check::check(line, headers, io.config, self.transport)?;
+                if let Some(tls) = &self.tls {
+                    checked.request.extensions_mut().insert(tls.clone());
+                }
                 checked.keep_alive &= self.served < io.config.request_limit && !self.is_stopping;
                 if checked.is_upgrade && self.is_stopping {
                     self.refuse_upgrade(io);
@@ -308,6 +329,15 @@ impl ServerHttp {
                 Ok(self.emit(io, request, shape))
             }
             Reading::Upgrade | Reading::Opened | Reading::Stopped => Ok(None),
+        }
+    }
+
+    /// The peer speaks TLS, and would not understand an answer: the connection ends once earlier requests are answered.
+    fn reject_tls(&mut self) {
+        self.cause = Some(RequestError::Tls.into());
+        self.stop_reading();
+        if self.queue.is_empty() {
+            self.end();
         }
     }
 

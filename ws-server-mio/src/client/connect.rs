@@ -9,6 +9,8 @@ use crate::ids::NO_SERVER;
 use crate::sys::Sys;
 use crate::sys::poller::Readiness;
 use crate::sys::socket::Target;
+#[cfg(feature = "tls-no-provider")]
+use crate::sys::tls::TlsSocket;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -18,6 +20,8 @@ use ws_host::client::NEXT_ADDRESS_AFTER;
 use ws_host::client::addresses;
 use ws_host::client::retry_after;
 use ws_host::socket::check_connected;
+#[cfg(feature = "tls-no-provider")]
+use ws_host::tls::TlsStream;
 use ws_proto::{Closed, Connection};
 
 impl Connections {
@@ -33,15 +37,37 @@ impl Connections {
         if let Some(path) = client.config.get_unix().map(std::path::Path::to_owned) {
             return self.connect_to_path(index, attempt, path);
         }
+        let attempts = client.attempts;
+        let waits_for_roots = self.waits_for_roots(index, &attempt);
         match addresses(&attempt.request) {
-            Ok(Some(addresses)) => return self.race(index, attempt, addresses),
-            Ok(None) => {}
+            Ok(Some(addresses)) if !waits_for_roots => return self.race(index, attempt, addresses),
+            Ok(_) => {}
             Err(failure) => return self.fail(index, failure, None),
         }
-        let (host, attempts) = (attempt.request.host().to_owned(), client.attempts);
+        let host = attempt.request.host().to_owned();
+        let Some(client) = self.clients.at_mut(index) else { return };
         client.phase = Phase::Resolving(attempt);
         self.clients.arm(index, None);
         self.look_up_name(&host, id, attempts);
+    }
+
+    /// Whether the roots of the system are still to be read, on the thread of a lookup, where there may be one.
+    /// Otherwise they are read when TLS begins, on this thread.
+    #[cfg(feature = "tls-no-provider")]
+    fn waits_for_roots(&mut self, index: u32, attempt: &Attempt) -> bool {
+        let Some(client) = self.clients.at_mut(index) else { return false };
+        let tls = client.config.get_tls();
+        if !attempt.request.is_tls() || tls.is_prepared() {
+            return false;
+        }
+        let Some(resolver) = &mut self.resolver else { return false };
+        resolver.unprepared = Some(tls.clone());
+        true
+    }
+
+    #[cfg(not(feature = "tls-no-provider"))]
+    fn waits_for_roots(&self, _: u32, _: &Attempt) -> bool {
+        false
     }
 
     pub(crate) fn race(&mut self, index: u32, attempt: Attempt, untried: VecDeque<SocketAddr>) {
@@ -145,6 +171,8 @@ impl Connections {
                 }
                 mark_dirty(slot, live, dirty);
                 self.race_won(slot);
+                #[cfg(feature = "tls-no-provider")]
+                self.begin_tls(slot);
             }
             // Still connecting, after a stale event of an earlier socket; the real edge follows.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
@@ -174,6 +202,23 @@ impl Connections {
             self.remove_slot(slot);
         }
         self.clients.arm(id.index, None);
+    }
+
+    /// Has the winner speak TLS, for a `wss://` address.
+    #[cfg(feature = "tls-no-provider")]
+    fn begin_tls(&mut self, slot: u32) {
+        let Self { clients, slots, sockets, now, .. } = self;
+        let Some(client) = clients.of_slot(slot).and_then(|id| clients.get(id)) else { return };
+        let Phase::Connecting(race) = &client.phase else { return };
+        if !race.attempt.request.is_tls() {
+            return;
+        }
+        let stream = TlsStream::client(client.config.get_tls(), race.attempt.request.host());
+        let Some(live) = slots.at_mut(slot) else { return };
+        match stream {
+            Ok(stream) => sockets.wrap(slot, &mut live.stream, |inner| TlsSocket::client(inner, stream)),
+            Err(error) => live.connection.abort(*now, error.into()),
+        }
     }
 
     /// A client's deadline has passed.

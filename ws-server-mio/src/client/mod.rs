@@ -103,7 +103,7 @@ impl Connections {
         request: &ClientRequest,
         config: &ClientConfig,
     ) -> Result<(), InvalidTarget> {
-        if request.is_tls() {
+        if request.is_tls() && cfg!(not(feature = "tls-no-provider")) {
             return Err(InvalidTarget::TlsUnsupported);
         }
         let by_name = !has_path(config) && needs_resolver(request);

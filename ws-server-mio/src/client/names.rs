@@ -4,10 +4,14 @@ use crate::client::list::Phase;
 use crate::client::resolver::Waiter;
 use crate::connection::Connections;
 use crate::ids::ClientId;
+#[cfg(feature = "tls-no-provider")]
+use crate::sys::Answer;
 use std::io;
 use std::net::SocketAddr;
 use ws_host::client::ConnectError;
-use ws_host::client::interleaved;
+use ws_host::client::{addresses, interleaved};
+#[cfg(feature = "tls-no-provider")]
+use ws_host::tls::TlsClient;
 
 impl Connections {
     /// Adds a client that waits for its name. If no thread can be spawned, its attempt fails.
@@ -45,6 +49,11 @@ impl Connections {
             && let Some(host) = resolver.names.start_next()
         {
             let answer = (resolver.answer)(host.clone());
+            #[cfg(feature = "tls-no-provider")]
+            let answer = match resolver.unprepared.take() {
+                Some(tls) => prepared(tls, answer),
+                None => answer,
+            };
             if let Err(error) = self.sys.look_up(&host, answer) {
                 let waiters = resolver.names.finish(&host);
                 self.resume_waiters(&host, waiters, Err(error));
@@ -57,6 +66,11 @@ impl Connections {
         for (id, attempts) in waiters {
             let client = self.clients.get(id).filter(|client| client.attempts == attempts);
             let Some(Phase::Resolving(attempt)) = client.map(|client| &client.phase) else { continue };
+            if let Ok(Some(addresses)) = addresses(&attempt.request) {
+                // The host is an address: only the roots of TLS were waited for.
+                self.race(id.index, attempt.clone(), addresses);
+                continue;
+            }
             match &answer {
                 Ok(addresses) => {
                     let addresses = interleaved(addresses.iter().copied(), attempt.request.port());
@@ -66,4 +80,13 @@ impl Connections {
             }
         }
     }
+}
+
+/// Reads the roots of the system on the thread of the lookup. If there are none, the attempt says so.
+#[cfg(feature = "tls-no-provider")]
+fn prepared(tls: TlsClient, answer: Answer) -> Answer {
+    Box::new(move |addresses| {
+        let _ = tls.prepare();
+        answer(addresses);
+    })
 }

@@ -9,6 +9,8 @@
 use crate::ids::ClientId;
 use crate::sys::Answer;
 use ws_host::client::{Lookups, MAX_LOOKUPS};
+#[cfg(feature = "tls-no-provider")]
+use ws_host::tls::TlsClient;
 
 /// A client, and its waiting attempt.
 pub(crate) type Waiter = (ClientId, u32);
@@ -18,10 +20,18 @@ pub(crate) struct Resolver {
     pub(crate) names: Lookups<Waiter>,
     /// Creates the callback for a name's answer.
     pub(crate) answer: Box<dyn Fn(String) -> Answer + Send>,
+    /// The TLS of a client that waits for the roots of the system: the next lookup reads them on its thread.
+    #[cfg(feature = "tls-no-provider")]
+    pub(crate) unprepared: Option<TlsClient>,
 }
 
 impl Resolver {
     pub(crate) fn new(answer: Box<dyn Fn(String) -> Answer + Send>) -> Self {
-        Self { names: Lookups::new(MAX_LOOKUPS), answer }
+        Self {
+            names: Lookups::new(MAX_LOOKUPS),
+            answer,
+            #[cfg(feature = "tls-no-provider")]
+            unprepared: None,
+        }
     }
 }

@@ -12,8 +12,11 @@ const SLICES: usize = 64;
 /// Writes once, if possible; returns whether it tried.
 pub(crate) fn write(slot: u32, live: &mut Slot, sockets: &CustomSockets, now: Moment, limit: usize) -> bool {
     // Queued bytes may belong to a body whose turn has not come.
-    if !live.has(flag::WRITABLE) || live.connection.outbox().is_empty() {
+    if !live.has(flag::WRITABLE) {
         return false;
+    }
+    if live.connection.outbox().is_empty() {
+        return live.stream.is_none() && flush(slot, live, sockets, now);
     }
     loop {
         let socket = sockets.socket(slot, &live.stream);
@@ -38,6 +41,17 @@ pub(crate) fn write(slot: u32, live: &mut Slot, sockets: &CustomSockets, now: Mo
         }
         return true;
     }
+}
+
+/// Writes what a socket with a buffer of its own holds; returns whether the connection ended by it.
+#[cold]
+fn flush(slot: u32, live: &mut Slot, sockets: &CustomSockets, now: Moment) -> bool {
+    match sockets.flush(slot) {
+        Ok(()) => return false,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => live.clear(flag::WRITABLE),
+        Err(error) => live.connection.write_failed(now, error.into()),
+    }
+    true
 }
 
 /// Checks whether the peer has reset a connection that is not being read, where no read would report it.

@@ -37,12 +37,14 @@ use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use ws_host::server::Stats;
 use ws_host::sleep::SleepDetector;
 use ws_host::socket::canonical;
 use ws_proto::{
-    CloseCode, Error, Moment, Outgoing, Request, RespondError, ResponseBody, SendError, Sent, State, Upgrade,
+    CloseCode, Error, Moment, Outgoing, Request, RespondError, ResponseBody, SendError, Sent, State, TlsInfo,
+    Upgrade,
 };
 
 /// The closure of a timer.
@@ -267,6 +269,11 @@ impl Connections {
     /// over a Unix socket has none.
     pub fn peer_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
         self.slots.peer(id)
+    }
+
+    /// What TLS has agreed on; none without it.
+    pub fn tls(&self, id: ConnectionId) -> Option<Arc<TlsInfo>> {
+        self.slots.get(id).filter(|live| live.stream.is_none()).and_then(|_| self.sockets.tls(id.slot))
     }
 
     /// The address that the peer connected to; none on a Unix socket.

@@ -138,6 +138,19 @@ impl Connections {
         }
     }
 
+    /// Plaintext was read: before the first of it, the engine learns what TLS has agreed on, or that there is none.
+    #[cold]
+    pub(crate) fn note_tls(&mut self, slot: u32) {
+        let Some(live) = self.slots.at_mut(slot) else { return };
+        if let Some(info) = self.sockets.tls(slot) {
+            live.connection.http().set_tls(info);
+        } else if let Some(config) = self.sockets.redirect(slot)
+            && let Some(server) = self.servers.at(live.server)
+        {
+            live.connection = Connection::server(self.now, config, server.transport);
+        }
+    }
+
     /// Keeps bytes that a connection does not consume now.
     pub(crate) fn keep_leftover(&mut self, slot: u32, leftover: Leftover) {
         if let Some(live) = self.slots.at_mut(slot) {

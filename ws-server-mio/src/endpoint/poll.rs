@@ -170,6 +170,7 @@ impl Endpoint {
             clock: &self.clock,
             end,
             open: Kinds::ALL,
+            handshakes: self.budget.handshakes,
             rounds: if budgeted.is_some() { self.budget.rounds() } else { 1 },
             events: 0,
             stopped,

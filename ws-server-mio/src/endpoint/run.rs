@@ -207,7 +207,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         let Some(live) = slots.at_mut(slot) else { return };
         live.clear(flag::DIRTY);
         self.current = Some(slot);
-        let wrote = live.connection.queued() > 0 && write(slot, live, sockets, *now, limit);
+        let wrote = (live.connection.queued() > 0 || live.stream.is_none())
+            && write(slot, live, sockets, *now, limit);
         // A deferred answer, a drained outbox, an end. Usually nothing.
         while let Some(live) = self.connections.slots.at_mut(slot)
             && let Some(event) = live.connection.poll_event(self.connections.now)

@@ -39,6 +39,8 @@ pub(crate) struct TurnRun<'e, H> {
     pub(crate) end: Option<Moment>,
     /// The kinds of work that may start; none once the time is over.
     pub(crate) open: Kinds,
+    /// How many more connections in their TLS handshake are read.
+    pub(crate) handshakes: usize,
     /// The most rounds of visits.
     pub(crate) rounds: usize,
     pub(crate) events: u32,

@@ -23,6 +23,10 @@ const ROUND: u64 = 1 << 20;
 
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     pub(crate) fn visit(&mut self, slot: u32) {
+        let Some(live) = self.connections.slots.at(slot) else { return };
+        if live.stream.is_none() && !self.may_visit(slot) {
+            return;
+        }
         let Connections { slots, pool, .. } = &mut *self.connections;
         let Some(live) = slots.at_mut(slot) else { return };
         live.clear(flag::QUEUED);
@@ -49,6 +53,21 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         if early {
             self.check_clock();
         }
+    }
+
+    /// Whether a socket that is not the system's is visited in this turn. TLS handshakes are expensive: beyond the budget
+    /// they wait for the next one.
+    #[cold]
+    fn may_visit(&mut self, slot: u32) -> bool {
+        if !self.connections.sockets.is_handshaking(slot) {
+            return true;
+        }
+        if self.handshakes == 0 {
+            self.connections.readable.push(slot);
+            return false;
+        }
+        self.handshakes -= 1;
+        true
     }
 
     /// Resumes with bytes that were read before; returns whether they are used up.
@@ -105,6 +124,9 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             let drained = n < room && socket.short_transfer_is_last() && !live.has(flag::READ_CLOSED);
             if drained {
                 live.clear(flag::READABLE);
+            }
+            if live.stream.is_none() && live.connection.bytes_received() == 0 {
+                self.connections.note_tls(slot);
             }
             left -= n;
             let left_over = self.feed(slot, &mut rx[..n]);

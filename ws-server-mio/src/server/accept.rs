@@ -4,6 +4,8 @@ use crate::connection::Connections;
 use crate::connection::lists::arm;
 use crate::connection::slots::{Slot, flag};
 use crate::ids::ServerIndex;
+#[cfg(feature = "tls-no-provider")]
+use crate::sys::{socket::NewSocket, tls::TlsSocket};
 use std::io;
 use ws_host::listen::AfterFailure;
 use ws_proto::Connection;
@@ -46,7 +48,13 @@ impl Connections {
         }
         let mut connection = Connection::server(now, server.config.clone(), server.transport);
         connection.shares().begin();
-        let mut live = Slot::new(connection, self.sockets.keep(slot, socket), index);
+        #[cfg(feature = "tls-no-provider")]
+        let socket = match &server.tls {
+            Some(tls) => NewSocket::Other(Box::new(TlsSocket::server(socket, tls.clone()))),
+            None => socket,
+        };
+        let stream = self.sockets.keep(slot, socket);
+        let mut live = Slot::new(connection, stream, index);
         live.set(flag::HTTP | flag::NEW);
         arm(slot, &mut live, &mut self.timers);
         self.slots.put(live, peer);

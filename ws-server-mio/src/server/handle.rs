@@ -35,14 +35,17 @@ impl ServerHandle<'_> {
 /// Its addresses. A stopped server has none.
 impl ServerHandle<'_> {
     /// The URL to connect to from this machine: `ws://127.0.0.1:8700/path`, or `localhost` for a server
-    /// on all interfaces. The path's leading slash is optional; characters that are invalid in a URL are encoded.
+    /// on all interfaces. The path's leading slash is optional; characters that are invalid in a URL are encoded. With
+    /// TLS, the scheme is `wss`.
     pub fn url(&self, path: &str) -> Option<String> {
-        Some(url(Scheme::Ws, self.running()?.address()?, path))
+        let (scheme, address) = self.running()?.at(Scheme::Ws)?;
+        Some(url(scheme, address, path))
     }
 
-    /// As [`url`](Self::url), with the scheme `http`: for a browser.
+    /// As [`url`](Self::url), with the scheme `http`, or `https` with TLS: for a browser.
     pub fn http_url(&self, path: &str) -> Option<String> {
-        Some(url(Scheme::Http, self.running()?.address()?, path))
+        let (scheme, address) = self.running()?.at(Scheme::Http)?;
+        Some(url(scheme, address, path))
     }
 
     /// The URL to connect to from the local network, `ws://192.168.1.7:8700/path`. For a server on all
@@ -52,19 +55,22 @@ impl ServerHandle<'_> {
     /// It looks up the route to an unassigned address: it sends no packet, looks up no name,
     /// and does not wait.
     pub fn lan_url(&self, path: &str) -> Option<String> {
-        lan_url(Scheme::Ws, self.running()?.address()?, path)
+        let (scheme, address) = self.running()?.at(Scheme::Ws)?;
+        lan_url(scheme, address, path)
     }
 
-    /// As [`lan_url`](Self::lan_url), with the scheme `http`: for a QR code, say.
+    /// As [`lan_url`](Self::lan_url), with the scheme `http`, or `https` with TLS: for a QR code, say.
     pub fn lan_http_url(&self, path: &str) -> Option<String> {
-        lan_url(Scheme::Http, self.running()?.address()?, path)
+        let (scheme, address) = self.running()?.at(Scheme::Http)?;
+        lan_url(scheme, address, path)
     }
 
     /// All URLs: one for each listener, then the one for the local network, if there is
     /// one.
     pub fn urls(&self, path: &str) -> Vec<String> {
         let Some(running) = self.running() else { return Vec::new() };
-        listen::urls(running.listeners.iter().filter_map(|listener| listener.socket.local_addr()), path)
+        let addresses = running.listeners.iter().filter_map(|listener| listener.socket.local_addr());
+        listen::urls(Scheme::Ws.secure(running.is_tls), addresses, path)
     }
 
     /// The address that it listens on, port included; the IPv4 one for a server on `localhost`. `None`

@@ -13,8 +13,10 @@ use mio::Token;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use ws_host::listen::AcceptFailures;
+use ws_host::listen::{AcceptFailures, Scheme};
 use ws_host::server::{Admission, ServerConfig, Stop, UpgradeRule};
+#[cfg(feature = "tls-no-provider")]
+use ws_host::tls::ServerTls;
 use ws_proto::Moment;
 use ws_proto::{Config, Transport};
 
@@ -102,6 +104,9 @@ pub(crate) struct Server {
     pub(crate) admission: Admission,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) upgrades: UpgradeRule,
+    pub(crate) is_tls: bool,
+    #[cfg(feature = "tls-no-provider")]
+    pub(crate) tls: Option<ServerTls>,
     address: Option<SocketAddr>,
     phase: Phase,
     pub(crate) stopping: Option<Box<Stopping>>,
@@ -118,11 +123,15 @@ impl Server {
         address: Option<SocketAddr>,
         transport: Transport,
     ) -> Self {
+        let connection = config.connection_config_at(address);
         Self {
             generation: 0,
             admission: Admission::new(&config),
             upgrades: config.upgrade_rule(),
-            config: Arc::new(config.connection_config_at(address)),
+            is_tls: config.is_tls(),
+            #[cfg(feature = "tls-no-provider")]
+            tls: config.server_tls(&connection),
+            config: Arc::new(connection),
             transport,
             listeners,
             address,
@@ -137,11 +146,22 @@ impl Server {
     /// Sets the configuration of future connections.
     pub(crate) fn set_config(&mut self, config: &ServerConfig) {
         self.upgrades = config.upgrade_rule();
-        self.config = Arc::new(config.connection_config_at(self.address));
+        self.is_tls = config.is_tls();
+        let connection = config.connection_config_at(self.address);
+        #[cfg(feature = "tls-no-provider")]
+        {
+            self.tls = config.server_tls(&connection);
+        }
+        self.config = Arc::new(connection);
     }
 
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// The scheme that fits its TLS, and the address.
+    pub(crate) fn at(&self, scheme: Scheme) -> Option<(Scheme, SocketAddr)> {
+        Some((scheme.secure(self.is_tls), self.address?))
     }
 
     /// When a stopping server needs its next step.

@@ -15,6 +15,11 @@ pub(crate) mod listener;
 pub(crate) mod names;
 pub(crate) mod poller;
 pub(crate) mod socket;
+#[cfg(feature = "tls-no-provider")]
+pub(crate) mod tls;
+
+#[cfg(all(test, feature = "tls"))]
+mod tests_tls;
 
 pub use listener::{Accepted, Listener};
 pub use names::Answer;

@@ -1,5 +1,7 @@
 //! Sockets: the system's, or a test's.
 
+#[cfg(feature = "tls-no-provider")]
+use crate::sys::tls::TlsSocket;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use std::collections::HashMap;
@@ -7,7 +9,9 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use ws_host::socket::{SHORT_TRANSFER_IS_LAST, prepare, probe, reset_on_close};
+use ws_proto::{Config, TlsInfo};
 
 /// A socket, as an endpoint uses it. Dropping it closes it.
 pub trait Socket: Send {
@@ -29,11 +33,37 @@ pub trait Socket: Send {
     /// As the system's.
     fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
+    /// Writes what it holds of earlier writes, if it has a buffer of its own.
+    ///
+    /// # Errors
+    /// As the system's; [`WouldBlock`](io::ErrorKind::WouldBlock) while something is left.
+    fn flush(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Shuts down the sending half.
     ///
     /// # Errors
     /// As the system's.
     fn shutdown(&self) -> io::Result<()>;
+
+    /// Makes closing it send a reset.
+    fn reset_on_close(&self) {}
+
+    /// Whether a TLS handshake is not finished.
+    fn is_handshaking(&self) -> bool {
+        false
+    }
+
+    /// The configuration that redirects its peer, which speaks without TLS.
+    fn redirect(&self) -> Option<Arc<Config>> {
+        None
+    }
+
+    /// What TLS has agreed on.
+    fn tls(&self) -> Option<Arc<TlsInfo>> {
+        None
+    }
 
     /// Takes the pending error of the socket.
     ///
@@ -127,6 +157,44 @@ impl CustomSockets {
                 None
             }
         }
+    }
+
+    /// Has the socket of a slot speak TLS.
+    #[cfg(feature = "tls-no-provider")]
+    pub(crate) fn wrap(
+        &mut self,
+        slot: u32,
+        stream: &mut Option<TcpStream>,
+        wrap: impl FnOnce(NewSocket) -> TlsSocket,
+    ) {
+        let inner = stream.take().map(NewSocket::Tcp).or_else(|| self.0.remove(&slot).map(NewSocket::Other));
+        if let Some(inner) = inner {
+            self.0.insert(slot, Box::new(wrap(inner)));
+        }
+    }
+
+    /// What TLS has agreed on, for a socket that is stored here.
+    #[cold]
+    pub(crate) fn tls(&self, slot: u32) -> Option<Arc<TlsInfo>> {
+        self.0.get(&slot)?.tls()
+    }
+
+    /// The configuration that redirects the peer of a socket that is stored here.
+    #[cold]
+    pub(crate) fn redirect(&self, slot: u32) -> Option<Arc<Config>> {
+        self.0.get(&slot)?.redirect()
+    }
+
+    /// Writes what a socket that is stored here holds.
+    #[cold]
+    pub(crate) fn flush(&self, slot: u32) -> io::Result<()> {
+        self.0.get(&slot).map_or(Ok(()), |socket| socket.flush())
+    }
+
+    /// Whether a socket that is stored here is in its TLS handshake.
+    #[cold]
+    pub(crate) fn is_handshaking(&self, slot: u32) -> bool {
+        self.0.get(&slot).is_some_and(|socket| socket.is_handshaking())
     }
 
     #[cold]
@@ -263,8 +331,10 @@ impl SocketRef<'_> {
 
     /// Makes closing the socket send a reset.
     pub(crate) fn reset_on_close(self) {
-        if let Self::Tcp(stream) = self {
-            reset_on_close(stream);
+        match self {
+            Self::Tcp(stream) => reset_on_close(stream),
+            Self::Other(socket) => socket.reset_on_close(),
+            Self::Gone => {}
         }
     }
 }

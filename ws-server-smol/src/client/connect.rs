@@ -6,6 +6,8 @@ use crate::connection::websocket::WebSocket;
 use crate::driver::{Driver, DriverOptions};
 use crate::sys::names::Resolver;
 use crate::sys::socket::Socket;
+#[cfg(feature = "tls-no-provider")]
+use crate::sys::tls::Tls;
 use async_io::Timer;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::collections::VecDeque;
@@ -19,6 +21,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use ws_host::client::{ClientConfig, ConnectError, InvalidTarget, Race, addresses, interleaved};
+#[cfg(feature = "tls-no-provider")]
+use ws_host::tls::{TlsClient, TlsStream};
 use ws_proto::{ClientRequest, Closed, Config, Connection, Error, Event};
 
 /// Connects once.
@@ -51,7 +55,8 @@ use ws_proto::{ClientRequest, Closed, Config, Connection, Error, Event};
 ///
 /// # Errors
 /// [`ConnectError`]. If a server rejects the handshake, [`ConnectError::response`] has its response. An invalid target
-/// is [`ConnectError::Invalid`], including a `wss://` address, for which [`handshake()`] takes your own stream.
+/// is [`ConnectError::Invalid`], including a `wss://` address without the feature `tls`; [`handshake()`] takes any
+/// stream.
 pub async fn connect<R>(request: R, config: ClientConfig) -> Result<WebSocket<Socket>, ConnectError>
 where
     R: TryInto<ClientRequest>,
@@ -116,7 +121,8 @@ where
     R::Error: Into<InvalidTarget>,
 {
     let request = request.try_into().map_err(Into::into)?;
-    if request.is_tls() { Err(InvalidTarget::TlsUnsupported) } else { Ok(request) }
+    let is_unsupported = request.is_tls() && cfg!(not(feature = "tls-no-provider"));
+    if is_unsupported { Err(InvalidTarget::TlsUnsupported) } else { Ok(request) }
 }
 
 pub(crate) struct Opened<S: AsyncRead + AsyncWrite + Unpin> {
@@ -144,6 +150,8 @@ pub(crate) struct Attempt {
     #[cfg(unix)]
     unix: Option<std::path::PathBuf>,
     names: Arc<Resolver>,
+    #[cfg(feature = "tls-no-provider")]
+    tls: TlsClient,
     since: Instant,
 }
 
@@ -155,16 +163,22 @@ impl Attempt {
             #[cfg(unix)]
             unix: config.get_unix().map(std::path::Path::to_owned),
             names: Resolver::system(),
+            #[cfg(feature = "tls-no-provider")]
+            tls: config.get_tls().clone(),
             since: Instant::now(),
         }
     }
 
     pub(crate) async fn run(self) -> Result<Opened<Socket>, Failed> {
+        #[cfg(feature = "tls-no-provider")]
+        self.prepare_tls().await?;
         let mut race = Race::new(self.addresses().await?);
         let Some(connected) = within(self.deadline(), self.connected(&mut race)).await else {
             return Err(ConnectError::TimedOut { tried: race.take_tried() }.into());
         };
         let (stream, seed) = (connected?, seed().map_err(|error| unreachable(race.take_tried(), error))?);
+        #[cfg(feature = "tls-no-provider")]
+        let stream = self.with_tls(stream)?;
         // The connection enforces the remaining time itself.
         let connection = Connection::client(clock::moment(self.since), self.rules, self.request, seed);
         let (socket, peer) = (Some(stream.handle()), stream.peer_addr());
@@ -187,6 +201,28 @@ impl Attempt {
         let answer = within(self.deadline(), self.names.clone().look_up(host)).await;
         let addresses = answer.unwrap_or_else(|| Err(ConnectError::name_timed_out(host)))?;
         Ok(interleaved(addresses, self.request.port()))
+    }
+
+    /// Reads the roots of the system on a thread that may wait, once for the process.
+    #[cfg(feature = "tls-no-provider")]
+    async fn prepare_tls(&self) -> Result<(), ConnectError> {
+        if !self.request.is_tls() || self.tls.is_prepared() {
+            return Ok(());
+        }
+        let tls = self.tls.clone();
+        let Some(prepared) = within(self.deadline(), blocking::unblock(move || tls.prepare())).await else {
+            return Err(ConnectError::TimedOut { tried: Vec::new() });
+        };
+        prepared.map_err(|error| ConnectError::Tls(error.into()))
+    }
+
+    #[cfg(feature = "tls-no-provider")]
+    fn with_tls(&self, socket: Socket) -> Result<Socket, ConnectError> {
+        if !self.request.is_tls() {
+            return Ok(socket);
+        }
+        let stream = TlsStream::client(&self.tls, self.request.host()).map_err(ConnectError::Tls)?;
+        Ok(socket.with_tls(Tls::client(stream)))
     }
 
     fn deadline(&self) -> Timer {

@@ -16,7 +16,9 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use ws_host::server::{PATH_LIMIT, UpgradeRule};
-use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, RespondError, Transport, Upgrade};
+use ws_proto::{
+    CloseCode, Closed, Config, Connection, Event, Request, RespondError, TlsInfo, Transport, Upgrade,
+};
 
 /// A request from a client.
 #[derive(Debug)]
@@ -320,6 +322,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     /// socket, and for a stream passed to [`new`](Self::new), whose address the caller knows.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.shared.peer
+    }
+
+    /// Returns what TLS has agreed on; `None` without TLS of this crate, and once the connection is over.
+    pub fn tls(&self) -> Option<Arc<TlsInfo>> {
+        self.shared.tls_info()
     }
 
     /// Returns the local address; `None` whenever [`peer_addr`](Self::peer_addr) is, and once the connection is over.

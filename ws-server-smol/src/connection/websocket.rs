@@ -19,6 +19,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant, SystemTime};
 use ws_proto::{
     CloseCode, Closed, Config, Connection, Event, Initiator, Message, Outgoing, Role, SendError, Sent, State,
+    TlsInfo,
 };
 
 /// An open WebSocket, of a server or of a client.
@@ -210,6 +211,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// socket, and for a stream that the caller passed in, whose address the caller knows.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.driver.shared.peer
+    }
+
+    /// Returns what TLS has agreed on; `None` without TLS of this crate, and once the connection is over.
+    pub fn tls(&self) -> Option<Arc<TlsInfo>> {
+        self.driver.shared.tls_info()
     }
 
     /// Returns the local address; `None` whenever [`peer_addr`](Self::peer_addr) is, and once the connection is over.

@@ -388,7 +388,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         match Pin::new(stream).poll_read(&mut io, buffer.bytes()) {
             Poll::Pending => return false,
             Poll::Ready(Ok(0)) => connection.handle_eof(now),
-            Poll::Ready(Ok(n)) => self.unread = Some(Unread { buffer, from: 0, to: n }),
+            Poll::Ready(Ok(n)) => {
+                self.shared.note_tls(connection, now);
+                self.unread = Some(Unread { buffer, from: 0, to: n });
+            }
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
             Poll::Ready(Err(error)) => connection.abort(now, error.into()),
         }

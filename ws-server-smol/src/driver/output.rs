@@ -33,6 +33,9 @@ pub(crate) fn write<S: AsyncWrite + Unpin>(
     now: Moment,
 ) -> bool {
     let mut progressed = false;
+    if shared.take_flush_due() && *output == Output::Flushed {
+        *output = Output::Written;
+    }
     while connection.outbox().has_remaining() {
         match write_once(stream, connection, io) {
             Poll::Ready(Ok(n)) => {

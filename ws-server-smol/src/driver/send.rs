@@ -65,7 +65,13 @@ impl Shared {
         let Some(socket) = &mut *self.socket() else { return false };
         let waker = Waker::from(self.wakers.clone());
         let mut io = Context::from_waker(&waker);
-        let progressed = write(socket, &mut Output::Flushed, self, &mut connection, &mut io, clock::now());
+        let mut output = Output::Flushed;
+        let progressed = write(socket, &mut output, self, &mut connection, &mut io, clock::now());
+        if output == Output::Written {
+            // TLS holds some of it. The owner flushes.
+            self.set_flush_due();
+            self.wakers.wake_writers();
+        }
         if self.has_write_failed() {
             // The owner reads what the peer sent last.
             self.wakers.wake_driver();

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
 use std::time::Instant;
 use ws_host::server::Stats;
-use ws_proto::{Connection, Request, RespondError, ResponseBody};
+use ws_proto::{Connection, Moment, Request, RespondError, ResponseBody, TlsInfo, Transport};
 
 /// Why reading of a connection is paused.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pause_owners: AtomicU8,
     /// A write has failed; queued output is lost.
     write_failed: AtomicBool,
+    /// A sender has written what the stream has not flushed yet.
+    flush_due: AtomicBool,
 }
 
 impl Shared {
@@ -64,6 +66,7 @@ impl Shared {
             polls: AtomicU32::new(0),
             pause_owners: AtomicU8::new(0),
             write_failed: AtomicBool::new(false),
+            flush_due: AtomicBool::new(false),
         }
     }
 
@@ -107,8 +110,37 @@ impl Shared {
         self.polls.fetch_add(1, Relaxed);
     }
 
+    /// Plaintext was read: before the first of it, the engine learns what TLS has agreed on, or that there is none.
+    #[inline]
+    pub(crate) fn note_tls(&self, connection: &mut Connection, now: Moment) {
+        if connection.bytes_received() > 0 {
+            return;
+        }
+        let socket = self.socket();
+        let Some(tls) = socket.as_ref().and_then(SocketHandle::tls) else { return };
+        if let Some(info) = tls.info() {
+            connection.http().set_tls(info.clone());
+        } else if let Some(config) = tls.redirect() {
+            *connection = Connection::server(now, config, Transport::default());
+        }
+    }
+
+    /// What TLS has agreed on.
+    pub(crate) fn tls_info(&self) -> Option<Arc<TlsInfo>> {
+        self.socket().as_ref()?.tls()?.info().cloned()
+    }
+
     pub(crate) fn set_write_failed(&self) {
         self.write_failed.store(true, Relaxed);
+    }
+
+    pub(super) fn set_flush_due(&self) {
+        self.flush_due.store(true, Relaxed);
+    }
+
+    /// Whether the stream is to be flushed on behalf of a sender; once. The connection is locked.
+    pub(super) fn take_flush_due(&self) -> bool {
+        self.flush_due.load(Relaxed) && self.flush_due.swap(false, Relaxed)
     }
 
     pub(crate) fn has_write_failed(&self) -> bool {

@@ -5,6 +5,8 @@ use crate::driver::{Driver, DriverOptions};
 use crate::server::membership::Membership;
 use crate::server::{Member, Phase, Run, Server, State};
 use crate::sys::socket::Socket;
+#[cfg(feature = "tls-no-provider")]
+use crate::sys::tls::Tls;
 use event_listener::listener;
 use std::io;
 use std::task::{Context, Poll, Waker};
@@ -98,6 +100,11 @@ impl Server {
             state.stats.rejected += 1;
             return Attempt::NoConnection;
         }
+        #[cfg(feature = "tls-no-provider")]
+        let socket = match &run.tls {
+            Some(tls) => socket.with_tls(Tls::server(tls.clone())),
+            None => socket,
+        };
         let connection = Connection::server(clock::moment(now), run.config.clone(), run.transport);
         let (sleep, rule) = (Some(self.inner.sleep.clone()), run.rule.clone());
         let handle = socket.handle();

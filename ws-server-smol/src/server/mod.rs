@@ -30,6 +30,8 @@ use std::time::{Instant, SystemTime};
 use ws_host::listen::{self, Scheme, lan_url, url};
 use ws_host::listen::{AcceptFailures, Bind, ListenError, Listener};
 use ws_host::server::{Admission, ServerConfig, Stats, UpgradeRule};
+#[cfg(feature = "tls-no-provider")]
+use ws_host::tls::ServerTls;
 use ws_host::topics::LatestByKey;
 use ws_proto::{Config, Frame, Transport};
 
@@ -146,6 +148,9 @@ struct Run {
     /// Connections accepted since the last yield.
     burst: u32,
     address: Option<SocketAddr>,
+    is_tls: bool,
+    #[cfg(feature = "tls-no-provider")]
+    tls: Option<ServerTls>,
     config: Arc<Config>,
     transport: Transport,
     rule: UpgradeRule,
@@ -281,13 +286,18 @@ impl Server {
         if let Some(clock) = config.get_wall_clock() {
             self.inner.sleep.attach(clock);
         }
-        let rule = state.config.upgrade_rule();
+        let (rule, is_tls) = (state.config.upgrade_rule(), state.config.is_tls());
+        #[cfg(feature = "tls-no-provider")]
+        let tls = state.config.server_tls(&config);
         state.phase = Phase::Serving(Run {
             listeners,
             retry_at: None,
             turn: 0,
             burst: 0,
             address,
+            is_tls,
+            #[cfg(feature = "tls-no-provider")]
+            tls,
             config: Arc::new(config),
             transport,
             rule,
@@ -338,14 +348,16 @@ impl Server {
 
     /// Returns the URL to connect to from this machine: `ws://127.0.0.1:8700/path`, or `localhost` for a server on
     /// every interface. The leading slash of the path is optional; characters that are invalid in a URL are encoded.
-    /// `None` while it does not listen.
+    /// With TLS, the scheme is `wss`. `None` while it does not listen.
     pub fn url(&self, path: &str) -> Option<String> {
-        Some(url(Scheme::Ws, self.local_addr()?, path))
+        let (scheme, address) = self.inner.state().run()?.at(Scheme::Ws)?;
+        Some(url(scheme, address, path))
     }
 
-    /// As [`url`](Self::url), with the scheme `http`, for a browser.
+    /// As [`url`](Self::url), with the scheme `http`, or `https` with TLS, for a browser.
     pub fn http_url(&self, path: &str) -> Option<String> {
-        Some(url(Scheme::Http, self.local_addr()?, path))
+        let (scheme, address) = self.inner.state().run()?.at(Scheme::Http)?;
+        Some(url(scheme, address, path))
     }
 
     /// Returns the URL to connect to from the local network: for a server on every interface it has this machine's
@@ -355,19 +367,22 @@ impl Server {
     /// This asks the system for the route to a reserved address: it sends no packet, looks up no name and does not
     /// block.
     pub fn lan_url(&self, path: &str) -> Option<String> {
-        lan_url(Scheme::Ws, self.local_addr()?, path)
+        let (scheme, address) = self.inner.state().run()?.at(Scheme::Ws)?;
+        lan_url(scheme, address, path)
     }
 
-    /// As [`lan_url`](Self::lan_url), with the scheme `http`, for a QR code, say.
+    /// As [`lan_url`](Self::lan_url), with the scheme `http`, or `https` with TLS, for a QR code, say.
     pub fn lan_http_url(&self, path: &str) -> Option<String> {
-        lan_url(Scheme::Http, self.local_addr()?, path)
+        let (scheme, address) = self.inner.state().run()?.at(Scheme::Http)?;
+        lan_url(scheme, address, path)
     }
 
     /// Returns all URLs: one for each listener, and last the one for the local network, if any.
     pub fn urls(&self, path: &str) -> Vec<String> {
         let state = self.inner.state();
         let Some(run) = state.run() else { return Vec::new() };
-        listen::urls(run.listeners.iter().filter_map(AsyncListener::local_addr), path)
+        let addresses = run.listeners.iter().filter_map(AsyncListener::local_addr);
+        listen::urls(Scheme::Ws.secure(run.is_tls), addresses, path)
     }
 }
 
@@ -389,6 +404,13 @@ impl Inner {
 
     fn latest(&self) -> MutexGuard<'_, LatestByKey<ConnectionId, Frame>> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Run {
+    /// The scheme that fits its TLS, and the address.
+    fn at(&self, scheme: Scheme) -> Option<(Scheme, SocketAddr)> {
+        Some((scheme.secure(self.is_tls), self.address?))
     }
 }
 

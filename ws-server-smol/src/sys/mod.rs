@@ -14,7 +14,13 @@
 
 pub(crate) mod listener;
 pub(crate) mod names;
+#[cfg(not(feature = "tls-no-provider"))]
+pub(crate) mod no_tls;
 pub(crate) mod socket;
+#[cfg(feature = "tls-no-provider")]
+pub(crate) mod tls;
+#[cfg(not(feature = "tls-no-provider"))]
+pub(crate) use no_tls as tls;
 
 pub use listener::Accept;
 pub use names::Resolver;

@@ -1,5 +1,6 @@
 //! TCP and Unix sockets that shut down their write half on close.
 
+use crate::sys::tls::Tls;
 use async_io::Async;
 use atomic_waker::AtomicWaker;
 use futures_io::{AsyncRead, AsyncWrite};
@@ -52,7 +53,14 @@ impl Wake for Readable {
 
 /// Writes to a [`Socket`] and ends it on behalf of other tasks; only its owner reads.
 #[derive(Clone, Debug)]
-pub(crate) enum SocketHandle {
+pub(crate) struct SocketHandle {
+    stream: Stream,
+    tls: Option<Arc<Tls>>,
+}
+
+/// What the system has.
+#[derive(Clone, Debug)]
+pub(crate) enum Stream {
     Tcp(Arc<Async<TcpStream>>),
     #[cfg(unix)]
     Unix(Arc<Async<UnixStream>>),
@@ -60,29 +68,50 @@ pub(crate) enum SocketHandle {
 
 /// The two kinds differ only in their types.
 macro_rules! with {
-    ($handle:expr, $stream:ident => $do:expr) => {
-        match &$handle {
-            SocketHandle::Tcp($stream) => $do,
+    ($kind:expr, $stream:ident => $do:expr) => {
+        match &$kind {
+            Stream::Tcp($stream) => $do,
             #[cfg(unix)]
-            SocketHandle::Unix($stream) => $do,
+            Stream::Unix($stream) => $do,
         }
     };
+}
+
+impl Stream {
+    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        with!(*self, stream => Pin::new(&mut &**stream).poll_read(cx, buffer))
+    }
+
+    pub(crate) fn poll_write_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        with!(*self, stream => Pin::new(&mut &**stream).poll_write_vectored(cx, slices))
+    }
 }
 
 impl Socket {
     /// Returns the peer's address; `None` for a Unix socket. An IPv4 peer has an IPv4 address even on dual-stack
     /// servers.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        match &self.handle {
-            SocketHandle::Tcp(stream) => stream.get_ref().peer_addr().ok().map(canonical),
+        match &self.handle.stream {
+            Stream::Tcp(stream) => stream.get_ref().peer_addr().ok().map(canonical),
             #[cfg(unix)]
-            SocketHandle::Unix(_) => None,
+            Stream::Unix(_) => None,
         }
     }
 
     /// Returns the local address; `None` for a Unix socket.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.handle.local_addr()
+    }
+
+    /// Speaks TLS from now on.
+    #[cfg(feature = "tls-no-provider")]
+    pub(crate) fn with_tls(mut self, tls: Tls) -> Self {
+        self.handle.tls = Some(Arc::new(tls));
+        self
     }
 
     pub(crate) fn handle(&self) -> SocketHandle {
@@ -96,39 +125,51 @@ impl Socket {
             return Poll::Ready(Ok(()));
         }
         let waker = Waker::from(self.readable.clone());
-        with!(self.handle, stream => stream.poll_readable(&mut Context::from_waker(&waker)))
+        with!(self.handle.stream, stream => stream.poll_readable(&mut Context::from_waker(&waker)))
     }
 }
 
 impl SocketHandle {
+    /// The TLS of the connection, if it has any.
+    pub(crate) fn tls(&self) -> Option<&Tls> {
+        self.tls.as_deref()
+    }
+
     /// As [`Socket::local_addr`].
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(stream) => stream.get_ref().local_addr().ok().map(canonical),
+        match &self.stream {
+            Stream::Tcp(stream) => stream.get_ref().local_addr().ok().map(canonical),
             #[cfg(unix)]
-            Self::Unix(_) => None,
+            Stream::Unix(_) => None,
         }
     }
 
     /// Shuts down both halves: pending reads and writes fail, polled or not.
     pub(crate) fn shut_down(&self) {
         // It may already be closed.
-        let _ = with!(*self, stream => stream.get_ref().shutdown(Shutdown::Both));
+        let _ = with!(self.stream, stream => stream.get_ref().shutdown(Shutdown::Both));
     }
 
     /// Makes the last handle end the connection with a reset: the peer must not take a truncated response for a
     /// complete one (RFC 9112 §8).
     pub(crate) fn reset_on_close(&self) {
-        with!(*self, stream => reset_on_close(stream.get_ref()));
+        with!(self.stream, stream => reset_on_close(stream.get_ref()));
     }
 
     /// Lets the system detect a vanished peer if no traffic would reveal it.
     pub(crate) fn probe(&self) {
-        match self {
-            Self::Tcp(stream) => probe(stream.get_ref()),
+        match &self.stream {
+            Stream::Tcp(stream) => probe(stream.get_ref()),
             #[cfg(unix)]
-            Self::Unix(_) => {}
+            Stream::Unix(_) => {}
         }
+    }
+}
+
+impl From<Stream> for Socket {
+    fn from(stream: Stream) -> Self {
+        let handle = SocketHandle { stream, tls: None };
+        Self { handle, drained: false, readable: Arc::default() }
     }
 }
 
@@ -137,14 +178,14 @@ impl From<Async<TcpStream>> for Socket {
     /// slower but works.
     fn from(stream: Async<TcpStream>) -> Self {
         prepare(stream.get_ref());
-        Self { handle: SocketHandle::Tcp(Arc::new(stream)), drained: false, readable: Arc::default() }
+        Stream::Tcp(Arc::new(stream)).into()
     }
 }
 
 #[cfg(unix)]
 impl From<Async<UnixStream>> for Socket {
     fn from(stream: Async<UnixStream>) -> Self {
-        Self { handle: SocketHandle::Unix(Arc::new(stream)), drained: false, readable: Arc::default() }
+        Stream::Unix(Arc::new(stream)).into()
     }
 }
 
@@ -152,7 +193,7 @@ impl From<Async<UnixStream>> for Socket {
 #[cfg(unix)]
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        with!(self.handle, stream => stream.get_ref().as_fd())
+        with!(self.handle.stream, stream => stream.get_ref().as_fd())
     }
 }
 
@@ -160,7 +201,7 @@ impl AsFd for Socket {
 #[cfg(windows)]
 impl AsSocket for Socket {
     fn as_socket(&self) -> BorrowedSocket<'_> {
-        with!(self.handle, stream => stream.get_ref().as_socket())
+        with!(self.handle.stream, stream => stream.get_ref().as_socket())
     }
 }
 
@@ -174,7 +215,11 @@ impl AsyncRead for Socket {
             ready!(self.poll_readable(cx))?;
             self.drained = false;
         }
-        let read = ready!(with!(self.handle, stream => Pin::new(&mut &**stream).poll_read(cx, buffer)));
+        let SocketHandle { stream, tls } = &self.handle;
+        if let Some(tls) = tls {
+            return tls.poll_read(stream, cx, buffer);
+        }
+        let read = ready!(stream.poll_read(cx, buffer));
         self.drained = SHORT_TRANSFER_IS_LAST && matches!(read, Ok(n) if 0 < n && n < buffer.len());
         Poll::Ready(read)
     }
@@ -184,7 +229,10 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buffers: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        with!(self.handle, stream => Pin::new(&mut &**stream).poll_read_vectored(cx, buffers))
+        match buffers.iter_mut().find(|buffer| !buffer.is_empty()) {
+            Some(first) => self.poll_read(cx, first),
+            None => Poll::Ready(Ok(0)),
+        }
     }
 }
 
@@ -201,8 +249,8 @@ impl AsyncWrite for Socket {
         Pin::new(&mut self.handle).poll_write_vectored(cx, slices)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.handle).poll_flush(cx)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -212,7 +260,10 @@ impl AsyncWrite for Socket {
 
 impl AsyncWrite for SocketHandle {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        with!(*self, stream => Pin::new(&mut &**stream).poll_write(cx, data))
+        match &self.tls {
+            Some(tls) => tls.poll_write(&self.stream, cx, &[IoSlice::new(data)]),
+            None => with!(self.stream, stream => Pin::new(&mut &**stream).poll_write(cx, data)),
+        }
     }
 
     fn poll_write_vectored(
@@ -220,14 +271,23 @@ impl AsyncWrite for SocketHandle {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        with!(*self, stream => Pin::new(&mut &**stream).poll_write_vectored(cx, slices))
+        match &self.tls {
+            Some(tls) => tls.poll_write(&self.stream, cx, slices),
+            None => self.stream.poll_write_vectored(cx, slices),
+        }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.tls {
+            Some(tls) => tls.poll_flush(&self.stream, cx),
+            None => Poll::Ready(Ok(())),
+        }
     }
 
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(with!(*self, stream => stream.get_ref().shutdown(Shutdown::Write)))
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(tls) = &self.tls {
+            ready!(tls.poll_close(&self.stream, cx))?;
+        }
+        Poll::Ready(with!(self.stream, stream => stream.get_ref().shutdown(Shutdown::Write)))
     }
 }

@@ -1,7 +1,11 @@
 //! The room and the page of the examples `chat` and `async_chat`, independent of the transport. `room.rs` is the chat,
 //! without I/O; `pages.rs` answers plain HTTP; `page.html` is the page.
 
+#[cfg(feature = "chat-tls")]
+mod certificate;
 pub mod pages;
 mod room;
 
+#[cfg(feature = "chat-tls")]
+pub use certificate::certificate;
 pub use room::{Reply, Room};

@@ -1,0 +1,16 @@
+//! A certificate for one run of a chat. A real program has one from an authority.
+
+use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
+
+/// A certificate that signs itself, for the names of this machine itself, and its key, in PEM.
+///
+/// # Errors
+/// The system has no random numbers.
+pub fn certificate() -> Result<[String; 2], rcgen::Error> {
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    let mut params = CertificateParams::new(names)?;
+    params.distinguished_name.push(DnType::CommonName, "chat, for one run");
+    params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
+    let key = KeyPair::generate()?;
+    Ok([params.self_signed(&key)?.pem(), key.serialize_pem()])
+}

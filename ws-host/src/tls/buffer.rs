@@ -1,0 +1,95 @@
+//! Bytes that were appended and not yet consumed.
+
+use std::vec::Vec;
+
+/// The smallest allocation.
+const STEP: usize = 4 << 10;
+
+/// A buffer whose room is appended to, and whose content is consumed from the front. Its memory is initialized once: a
+/// kept buffer costs no zeroing.
+#[derive(Debug, Default)]
+pub(super) struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    pub(super) fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// How much memory it holds.
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    pub(super) fn content(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    pub(super) fn content_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..self.end]
+    }
+
+    /// Room for at least `least` bytes; [`fill`](Self::fill) appends what was written there.
+    pub(super) fn room(&mut self, least: usize) -> &mut [u8] {
+        if self.is_empty() {
+            (self.start, self.end) = (0, 0);
+        }
+        if self.bytes.len() - self.end < least && self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.bytes.len() - self.end < least {
+            self.bytes.resize((self.end + least).next_multiple_of(STEP), 0);
+        }
+        &mut self.bytes[self.end..]
+    }
+
+    pub(super) fn fill(&mut self, n: usize) {
+        self.end = (self.end + n).min(self.bytes.len());
+    }
+
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        self.room(bytes.len())[..bytes.len()].copy_from_slice(bytes);
+        self.fill(bytes.len());
+    }
+
+    pub(super) fn consume(&mut self, n: usize) {
+        self.start = (self.start + n).min(self.end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_is_consumed_in_order_whatever_the_room() {
+        let mut buffer = Buffer::default();
+        let (mut written, mut read) = (0_u32, 0_u32);
+        for round in 1..200_usize {
+            let n = round * 37 % 5000;
+            let room = buffer.room(n);
+            assert!(room.len() >= n);
+            for byte in &mut room[..n] {
+                *byte = written as u8;
+                written += 1;
+            }
+            buffer.fill(n);
+            let take = buffer.len().min(round * 53 % 6000);
+            for byte in &buffer.content()[..take] {
+                assert_eq!(*byte, read as u8);
+                read += 1;
+            }
+            buffer.consume(take);
+            assert_eq!(buffer.len(), (written - read) as usize);
+        }
+        assert!(buffer.capacity() < 40_000, "it grows with its content alone: {}", buffer.capacity());
+    }
+}

@@ -1,0 +1,369 @@
+//! One TLS session. The only file that names the connection types of rustls.
+//!
+//! ```text
+//!            receive(ciphertext)                       seal(plaintext)
+//!                   │                                         │
+//!   Handshake ──────┴── flights and tickets, in and out ──────┘
+//!       │ both Finished
+//!       ▼
+//!     Open ── the peer's close_notify ──▶ nothing more to receive; sealing goes on
+//!       │  └─ ours ──▶ nothing more to seal; receiving goes on
+//!       ▼
+//!    Failed: the alert for the peer is in the output; each further call returns the same error
+//! ```
+
+use super::buffer::Buffer;
+use super::client::TlsClient;
+use super::error::session_error;
+use super::server::TlsServer;
+use rustls::client::UnbufferedClientConnection;
+use rustls::server::{ClientHello, ResolvesServerCert, UnbufferedServerConnection};
+use rustls::sign::CertifiedKey;
+use rustls::unbuffered::{
+    AppDataRecord, ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError,
+    UnbufferedStatus,
+};
+use rustls::{HandshakeKind, ProtocolVersion};
+use std::boxed::Box;
+use std::sync::{Arc, OnceLock};
+use ws_proto::{TlsError, TlsInfo, TlsVersion};
+
+/// The most plaintext in a record (RFC 8446 §5.1).
+pub(super) const RECORD: usize = 16 << 10;
+/// What encryption adds to a record at most: its header, the type, the tag, and TLS 1.2's nonce.
+const OVERHEAD: usize = 64;
+
+pub(super) struct Session {
+    side: Side,
+    has_identity: bool,
+    /// Server: the name that the client asked for.
+    requested: Option<Arc<OnceLock<Box<str>>>>,
+    has_received: bool,
+    peer_closed: bool,
+    is_closed: bool,
+    failed: Option<TlsError>,
+}
+
+enum Side {
+    Client(Box<UnbufferedClientConnection>),
+    Server(Box<UnbufferedServerConnection>),
+}
+
+/// Both sides have the same methods, of different types.
+macro_rules! on {
+    ($side:expr, $conn:ident => $do:expr) => {
+        match $side {
+            Side::Client($conn) => $do,
+            Side::Server($conn) => $do,
+        }
+    };
+}
+
+/// What one step of rustls came to.
+enum Step {
+    /// Another step follows.
+    Again,
+    /// A record of plaintext was appended.
+    Plaintext,
+    /// More ciphertext is needed.
+    Starved,
+}
+
+impl Session {
+    pub(super) fn server(config: &TlsServer) -> Result<Self, TlsError> {
+        // rustls shows the name to the resolver alone.
+        let requested = Arc::<OnceLock<_>>::default();
+        let mut config = (*config.config()).clone();
+        config.cert_resolver = Arc::new(NameRecorder { of: config.cert_resolver, name: requested.clone() });
+        let conn = UnbufferedServerConnection::new(Arc::new(config))
+            .map_err(|error| session_error(&error, false, false))?;
+        Ok(Self { requested: Some(requested), ..Self::of(Side::Server(Box::new(conn)), false) })
+    }
+
+    pub(super) fn client(config: &TlsClient, host: &str) -> Result<Self, TlsError> {
+        let name = config.name_for(host)?;
+        let conn = UnbufferedClientConnection::new(config.config()?, name)
+            .map_err(|error| session_error(&error, true, false))?;
+        Ok(Self::of(Side::Client(Box::new(conn)), config.has_identity()))
+    }
+
+    fn of(side: Side, has_identity: bool) -> Self {
+        Self {
+            side,
+            has_identity,
+            requested: None,
+            has_received: false,
+            peer_closed: false,
+            is_closed: false,
+            failed: None,
+        }
+    }
+
+    /// Takes records from the front of `cipher`, up to one of plaintext, which is appended to `plain`; what must be sent
+    /// is appended to `out`. Returns how many bytes to discard, and whether a further call could do more without further
+    /// ciphertext.
+    pub(super) fn receive(
+        &mut self,
+        cipher: &mut [u8],
+        plain: &mut Buffer,
+        out: &mut Buffer,
+    ) -> Result<(usize, bool), TlsError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        if !self.has_received && !cipher.is_empty() {
+            self.has_received = true;
+            if is_http(cipher) {
+                return Err(self.fail(out, TlsError::PlainHttp));
+            }
+        }
+        // What follows a close_notify is ignored (RFC 8446 §6.1).
+        if self.peer_closed {
+            return Ok((cipher.len(), false));
+        }
+        let mut used = 0;
+        loop {
+            let (discard, step) = self.step(&mut cipher[used..], plain, out);
+            used += discard;
+            match step {
+                Ok(Step::Again) => {}
+                Ok(Step::Plaintext) => return Ok((used, true)),
+                Ok(Step::Starved) => {
+                    return Ok(if self.peer_closed { (cipher.len(), false) } else { (used, false) });
+                }
+                Err(error) => {
+                    let error = session_error(&error, self.is_client(), self.has_identity);
+                    return Err(self.fail(out, error));
+                }
+            }
+        }
+    }
+
+    /// Handles one state of the connection.
+    fn step(
+        &mut self,
+        cipher: &mut [u8],
+        plain: &mut Buffer,
+        out: &mut Buffer,
+    ) -> (usize, Result<Step, rustls::Error>) {
+        let peer_closed = &mut self.peer_closed;
+        on!(&mut self.side, conn => {
+            let UnbufferedStatus { mut discard, state } = conn.process_tls_records(cipher);
+            let step = match state {
+                Err(error) => Err(error),
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    let mut result = Ok(Step::Plaintext);
+                    while let Some(record) = traffic.next_record() {
+                        match record {
+                            Ok(AppDataRecord { discard: more, payload, .. }) => {
+                                discard += more;
+                                plain.append(payload);
+                            }
+                            Err(error) => result = Err(error),
+                        }
+                    }
+                    result
+                }
+                Ok(ConnectionState::EncodeTlsData(data)) => {
+                    encode(data, out);
+                    Ok(Step::Again)
+                }
+                Ok(ConnectionState::TransmitTlsData(data)) => {
+                    data.done();
+                    Ok(Step::Again)
+                }
+                Ok(ConnectionState::PeerClosed) => {
+                    *peer_closed = true;
+                    Ok(Step::Again)
+                }
+                Ok(_) => Ok(Step::Starved),
+            };
+            (discard, step)
+        })
+    }
+
+    /// Encrypts at most one record of `plain`, and returns how much of it. 0 during the handshake, and after the end.
+    ///
+    /// `pending` is what [`receive`](Self::receive) has left since it could do nothing more with it, if anything: rustls
+    /// may have noted a part of a handshake message there, and looks for it.
+    pub(super) fn seal(
+        &mut self,
+        plain: &[u8],
+        pending: &mut [u8],
+        out: &mut Buffer,
+    ) -> Result<usize, TlsError> {
+        let plain = &plain[..plain.len().min(RECORD)];
+        if plain.is_empty() || self.is_closed || self.failed.is_some() {
+            return Ok(0);
+        }
+        let sealed = self.when_writable(pending, out, |out, encrypt| {
+            append_sized(out, plain.len() + OVERHEAD, |room| encrypt(Some(plain), room))
+        })?;
+        Ok(if sealed == Some(true) { plain.len() } else { 0 })
+    }
+
+    /// Appends our close_notify, once. Nothing is sealed afterwards. `pending` is as in [`seal`](Self::seal).
+    pub(super) fn close(&mut self, pending: &mut [u8], out: &mut Buffer) {
+        if self.is_closed || self.failed.is_some() || self.is_handshaking() {
+            return;
+        }
+        let _ = self.when_writable(pending, out, |out, encrypt| {
+            append_sized(out, OVERHEAD, |room| encrypt(None, room))
+        });
+        self.is_closed = true;
+    }
+
+    /// Runs `write` with a function that encrypts a text, or a close_notify. `None` before the handshake is done.
+    fn when_writable<T>(
+        &mut self,
+        pending: &mut [u8],
+        out: &mut Buffer,
+        write: impl FnOnce(&mut Buffer, &mut Encrypt<'_>) -> T,
+    ) -> Result<Option<T>, TlsError> {
+        loop {
+            let result = on!(&mut self.side, conn => {
+                // Nothing of it is discarded: it is a part of a record, or of a message.
+                match conn.process_tls_records(pending).state {
+                    Ok(ConnectionState::WriteTraffic(mut traffic)) => {
+                        let result = write(out, &mut |plain, room| {
+                            let result = match plain {
+                                Some(plain) => traffic.encrypt(plain, room),
+                                None => traffic.queue_close_notify(room),
+                            };
+                            result.map_err(|error| match error {
+                                EncryptError::InsufficientSize(size) => Some(size),
+                                EncryptError::EncryptExhausted => None,
+                            })
+                        });
+                        return Ok(Some(result));
+                    }
+                    Ok(ConnectionState::EncodeTlsData(data)) => {
+                        encode(data, out);
+                        Ok(true)
+                    }
+                    Ok(ConnectionState::TransmitTlsData(data)) => {
+                        data.done();
+                        Ok(true)
+                    }
+                    Ok(ConnectionState::PeerClosed) => {
+                        self.peer_closed = true;
+                        Ok(true)
+                    }
+                    Ok(_) => Ok(false),
+                    Err(error) => Err(error),
+                }
+            });
+            match result {
+                Ok(true) => {}
+                Ok(false) => return Ok(None),
+                Err(error) => {
+                    let error = session_error(&error, self.is_client(), self.has_identity);
+                    return Err(self.fail(out, error));
+                }
+            }
+        }
+    }
+
+    /// Fetches the alert for the peer. The ciphertext that failed must not be seen again: it would be judged again, and
+    /// cause another alert. Nor may rustls look for it: as long as it has something to encode, it does not.
+    fn fail(&mut self, out: &mut Buffer, error: TlsError) -> TlsError {
+        on!(&mut self.side, conn => {
+            while conn.wants_write() {
+                match conn.process_tls_records(&mut []).state {
+                    Ok(ConnectionState::EncodeTlsData(data)) => encode(data, out),
+                    _ => break,
+                }
+            }
+        });
+        self.failed.get_or_insert(error).clone()
+    }
+
+    /// The stream has ended. `Err` within the handshake; otherwise whether the peer has announced it by a close_notify.
+    pub(super) fn end(&mut self) -> Result<bool, TlsError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        if self.is_handshaking() { Err(TlsError::Truncated) } else { Ok(self.peer_closed) }
+    }
+
+    pub(super) fn is_handshaking(&self) -> bool {
+        on!(&self.side, conn => conn.is_handshaking())
+    }
+
+    pub(super) fn has_peer_closed(&self) -> bool {
+        self.peer_closed
+    }
+
+    fn is_client(&self) -> bool {
+        matches!(self.side, Side::Client(_))
+    }
+
+    /// What the handshake agreed on.
+    pub(super) fn info(&self) -> TlsInfo {
+        on!(&self.side, conn => {
+            let mut info = TlsInfo::new(match conn.protocol_version() {
+                Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls12,
+                _ => TlsVersion::Tls13,
+            });
+            info.server_name = self.requested.as_ref().and_then(|name| name.get().cloned());
+            info.peer_certificates =
+                conn.peer_certificates().unwrap_or_default().iter().map(|c| c.to_vec()).collect();
+            info.is_resumed = conn.handshake_kind() == Some(HandshakeKind::Resumed);
+            info
+        })
+    }
+}
+
+/// Notes the name that the client asks for.
+#[derive(Debug)]
+struct NameRecorder {
+    of: Arc<dyn ResolvesServerCert>,
+    name: Arc<OnceLock<Box<str>>>,
+}
+
+impl ResolvesServerCert for NameRecorder {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if let Some(name) = hello.server_name() {
+            self.name.get_or_init(|| name.into());
+        }
+        self.of.resolve(hello)
+    }
+}
+
+fn encode<D>(mut data: EncodeTlsData<'_, D>, out: &mut Buffer) {
+    append_sized(out, OVERHEAD, |room| {
+        data.encode(room).map_err(|error| match error {
+            EncodeError::InsufficientSize(size) => Some(size),
+            EncodeError::AlreadyEncoded => None,
+        })
+    });
+}
+
+/// Encrypts a text or a close_notify into the room, or says how much it needs.
+type Encrypt<'a> = dyn FnMut(Option<&[u8]>, &mut [u8]) -> Result<usize, Option<InsufficientSizeError>> + 'a;
+
+/// Appends what `write` writes, growing the room as it requires. Returns whether it did.
+fn append_sized(
+    out: &mut Buffer,
+    guess: usize,
+    mut write: impl FnMut(&mut [u8]) -> Result<usize, Option<InsufficientSizeError>>,
+) -> bool {
+    let mut least = guess;
+    loop {
+        match write(out.room(least)) {
+            Ok(n) => {
+                out.fill(n);
+                return true;
+            }
+            Err(Some(InsufficientSizeError { required_size })) if required_size > least => {
+                least = required_size
+            }
+            Err(_) => return false,
+        }
+    }
+}
+
+/// Whether the first bytes are a method or a status line, and so no TLS record.
+fn is_http(bytes: &[u8]) -> bool {
+    bytes[0].is_ascii_uppercase()
+}

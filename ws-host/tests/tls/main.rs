@@ -1,0 +1,10 @@
+//! TLS in memory: both sides, every cut, bad certificates, and the ends.
+#![cfg(feature = "tls")]
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod certificates;
+mod cuts;
+mod ends;
+mod kit;
+mod protocol;
+mod trust;

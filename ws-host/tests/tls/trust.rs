@@ -1,0 +1,189 @@
+//! Whom each side trusts, and what it says about others.
+
+use crate::certificates::*;
+use crate::kit::{Pair, To, trusting};
+use ws_host::tls::{ClientCertificates, Identity, InvalidTls, TlsAlert, TlsClient, TlsError, TlsServer};
+
+/// The errors of both sides for a client and a server.
+fn errors(client: &TlsClient, server: &TlsServer) -> [Option<TlsError>; 2] {
+    let mut pair = Pair::of(client, server);
+    let (client, server) = pair.run();
+    [client.err(), server.err()]
+}
+
+/// What a client that trusts this authority says of a certificate.
+fn verdict(authority: &Authority, pem: [String; 2]) -> TlsError {
+    let [chain, key] = pem;
+    let server = TlsServer::from_pem(chain, key).unwrap();
+    let client = TlsClient::roots_only(authority.pem()).unwrap();
+    let [client, server] = errors(&client, &server);
+    assert!(matches!(server, Some(TlsError::Alert(_))), "the server learns of it: {server:?}");
+    client.unwrap()
+}
+
+#[test]
+fn each_bad_certificate_has_its_own_sentence() {
+    let (ours, other) = (Authority::new("ours"), Authority::new("other"));
+    let same_name = Authority::new("ours");
+    let local = ["localhost"];
+    let cases = [
+        (ours.issue(&local, expired), TlsError::Expired, "expired"),
+        (ours.issue(&local, not_yet_valid), TlsError::NotYetValid, "clock"),
+        (other.issue(&local, |_| {}), TlsError::NotTrusted, "add_roots"),
+        (same_name.issue(&local, |_| {}), TlsError::NotTrusted, "pin"),
+        (self_signed(&local), TlsError::NotTrusted, "add_roots"),
+        (ours.issue(&local, for_clients), TlsError::WrongPurpose, "serverAuth"),
+    ];
+    for (pem, expected, remedy) in cases {
+        let error = verdict(&ours, pem);
+        assert_eq!(error, expected);
+        assert!(error.to_string().contains(remedy), "{error}");
+    }
+    let error = verdict(&ours, ours.issue(&["example.com", "192.0.2.7"], |_| {}));
+    let TlsError::WrongName { expected, presented } = &error else { panic!("{error}") };
+    assert_eq!(
+        (&**expected, presented.as_slice()),
+        ("localhost", &["example.com", "192.0.2.7"].map(String::from)[..])
+    );
+    assert!(error.to_string().contains("server_name"));
+}
+
+#[test]
+fn an_address_needs_its_own_name_in_the_certificate() {
+    let authority = Authority::new("ours");
+    let client = TlsClient::roots_only(authority.pem()).unwrap();
+    let server = TlsServer::new(authority.identity(&["127.0.0.1", "::1", "localhost"])).unwrap();
+    for (host, sni) in [("127.0.0.1", None), ("[::1]", None), ("::1", None), ("localhost", Some("localhost"))]
+    {
+        let mut pair = Pair::of(&client, &server);
+        pair.client = ws_host::tls::TlsStream::client(&client, host).unwrap();
+        assert_eq!(pair.run(), (Ok(()), Ok(())), "{host}");
+        assert_eq!(pair.server.info().server_name.as_deref(), sni);
+    }
+    for host in ["", "a b", "-", "[::1", "a..b"] {
+        let error = ws_host::tls::TlsStream::client(&client, host).unwrap_err();
+        assert!(error.to_string().contains("is no host name or address"), "{host:?}: {error}");
+    }
+}
+
+#[test]
+fn another_name_is_expected_where_it_is_set() {
+    let authority = Authority::new("ours");
+    let client = TlsClient::roots_only(authority.pem()).unwrap();
+    let server = TlsServer::new(authority.identity(&["device.example"])).unwrap();
+    assert!(matches!(errors(&client, &server)[0], Some(TlsError::WrongName { .. })));
+    assert_eq!(errors(&client.server_name("device.example").unwrap(), &server), [None, None]);
+}
+
+#[test]
+fn a_pin_trusts_one_key_whatever_the_certificate_says() {
+    let [chain, key] = self_signed(&["another name"]);
+    let server = TlsServer::from_pem(&chain, &key).unwrap();
+    let pin = Identity::from_pem(&chain, &key).unwrap().key_sha256().unwrap();
+    assert_eq!(errors(&TlsClient::system().pin(pin), &server), [None, None]);
+    assert_eq!(errors(&TlsClient::system().pin([0; 32]).pin(pin), &server), [None, None]);
+    let mut wrong = pin;
+    wrong[31] ^= 1;
+    let [client, _] = errors(&TlsClient::system().pin(wrong), &server);
+    assert_eq!(client, Some(TlsError::NotPinned));
+}
+
+#[test]
+fn client_certificates_are_required_or_optional() {
+    let (authority, other) = (Authority::new("ours"), Authority::new("other"));
+    let server = |rule| {
+        let server = TlsServer::new(authority.identity(&["localhost"])).unwrap();
+        server.client_certificates(authority.pem(), rule).unwrap()
+    };
+    let anonymous = TlsClient::roots_only(authority.pem()).unwrap();
+    let identity = |authority: &Authority| {
+        let [chain, key] = authority.issue(&["someone"], for_clients);
+        Identity::from_pem(chain, key).unwrap()
+    };
+    let known = anonymous.clone().identity(identity(&authority));
+    let foreign = anonymous.clone().identity(identity(&other));
+    let (required, optional) = (server(ClientCertificates::Required), server(ClientCertificates::Optional));
+
+    for server in [&required, &optional] {
+        let mut pair = Pair::of(&known, server);
+        assert_eq!(pair.run(), (Ok(()), Ok(())));
+        assert_eq!(pair.server.info().peer_certificates.len(), 1);
+        // rustls presents no certificate that the server's roots cannot have issued.
+    }
+    let mut pair = Pair::of(&anonymous, &optional);
+    assert_eq!(pair.run(), (Ok(()), Ok(())));
+    assert!(pair.server.info().peer_certificates.is_empty());
+    assert_eq!(
+        errors(&anonymous, &required),
+        [Some(TlsError::ClientCertificateMissing), Some(TlsError::ClientCertificateMissing)]
+    );
+    let [client, server] = errors(&foreign, &required);
+    assert_eq!(server, Some(TlsError::NotTrusted));
+    assert_eq!(client, Some(TlsError::ClientCertificateRejected(TlsAlert(48))));
+}
+
+#[test]
+fn a_resolver_selects_by_name_and_rejects_others() {
+    let authority = Authority::new("ours");
+    let (one, two) = (authority.identity(&["one.example"]), authority.identity(&["two.example"]));
+    let server = TlsServer::resolver(move |name| match name {
+        Some("one.example") => Some(one.clone()),
+        Some("two.example") => Some(two.clone()),
+        _ => None,
+    })
+    .unwrap();
+    let client = |name| TlsClient::roots_only(authority.pem()).unwrap().server_name(name).unwrap();
+    assert_eq!(errors(&client("one.example"), &server), [None, None]);
+    assert_eq!(errors(&client("two.example"), &server), [None, None]);
+    assert!(matches!(errors(&client("three.example"), &server), [Some(TlsError::Alert(_)), Some(_)]));
+}
+
+#[test]
+fn a_reload_changes_new_handshakes_alone_and_forgets_tickets() {
+    let (old, new) = (Authority::new("old"), Authority::new("new"));
+    let server = TlsServer::new(old.identity(&["localhost"])).unwrap();
+    let client = TlsClient::roots_only(old.pem()).unwrap();
+    let mut before = Pair::of(&client, &server);
+    assert_eq!(before.run(), (Ok(()), Ok(())));
+    server.clone().reload(new.identity(&["localhost"])).unwrap();
+    assert_eq!(before.send(To::Client, &[b"still open"]).0, b"still open");
+    assert_eq!(errors(&client, &server)[0], Some(TlsError::NotTrusted), "no ticket lets it in");
+    assert_eq!(errors(&client.add_roots(new.pem()).unwrap(), &server), [None, None]);
+}
+
+#[test]
+fn sessions_are_resumed_within_one_configuration_only() {
+    let (client, server) = trusting();
+    let resumed = |client: &TlsClient, server: &TlsServer| {
+        let mut pair = Pair::of(client, server);
+        assert_eq!(pair.run(), (Ok(()), Ok(())));
+        assert_eq!(pair.server.info().is_resumed, pair.client.info().is_resumed);
+        assert_eq!(pair.server.info().server_name.as_deref(), Some("localhost"));
+        pair.server.info().is_resumed
+    };
+    assert!(!resumed(&client, &server));
+    assert!(resumed(&client, &server));
+    assert!(resumed(&client.clone(), &server.clone()));
+    let authority = Authority::new("ours");
+    let identity = authority.identity(&["localhost"]);
+    let client = TlsClient::roots_only(authority.pem()).unwrap();
+    let servers = [(); 2].map(|()| TlsServer::new(identity.clone()).unwrap());
+    assert!(!resumed(&client, &servers[0]));
+    assert!(!resumed(&client, &servers[1]), "the ticket of another server counts for nothing");
+}
+
+#[test]
+fn faults_of_a_configuration_are_named() {
+    let [chain, key] = self_signed(&["localhost"]);
+    let [_, other_key] = self_signed(&["localhost"]);
+    let error = |result: Result<Identity, InvalidTls>| result.unwrap_err();
+    assert!(matches!(error(Identity::from_pem(&key, &key)), InvalidTls::NoCertificate));
+    assert!(matches!(error(Identity::from_pem(&chain, &chain)), InvalidTls::NoKey));
+    assert!(matches!(error(Identity::from_pem(&chain, other_key)), InvalidTls::KeyMismatch));
+    assert!(matches!(error(Identity::from_files("/nowhere.pem", "/nowhere.key")), InvalidTls::File { .. }));
+    assert!(matches!(TlsClient::roots_only("").unwrap_err(), InvalidTls::NoCertificate));
+    assert!(matches!(TlsClient::system().server_name("a b").unwrap_err(), InvalidTls::Name(_)));
+    // Both in one text.
+    let both = [chain, key].concat();
+    assert!(Identity::from_pem(&both, &both).is_ok());
+}

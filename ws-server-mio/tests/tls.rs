@@ -1,0 +1,238 @@
+//! `wss://` between the crate's own clients and servers.
+#![cfg(feature = "tls")]
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+use ws_server_mio::tls::{Identity, TlsClient, TlsError, TlsMode, TlsServer, TlsVersion};
+use ws_server_mio::{
+    Bind, Budget, ClientConfig, CloseCode, ConnectError, ConnectionId, Connections, Endpoint, Event, Options,
+    ServerConfig, ServerId,
+};
+
+/// Only ends a hang.
+const HANG: Duration = Duration::from_secs(60);
+
+struct Tls {
+    pem: String,
+    identity: Identity,
+}
+
+impl Tls {
+    fn new() -> Self {
+        let made = rcgen::generate_simple_self_signed(["localhost".into(), "127.0.0.1".into()]).unwrap();
+        let pem = made.cert.pem();
+        let identity = Identity::from_pem(&pem, made.signing_key.serialize_pem()).unwrap();
+        Self { pem, identity }
+    }
+
+    fn server(&self) -> ServerConfig {
+        ServerConfig::new().tls(TlsServer::new(self.identity.clone()).unwrap())
+    }
+
+    fn client(&self) -> ClientConfig {
+        ClientConfig::new().tls(TlsClient::roots_only(&self.pem).unwrap())
+    }
+}
+
+/// A loop with a server and its clients.
+struct Rig {
+    endpoint: Endpoint,
+    server: ServerId,
+}
+
+impl Rig {
+    fn new(config: ServerConfig) -> Self {
+        Self::with(Options::default(), config)
+    }
+
+    fn with(options: Options, config: ServerConfig) -> Self {
+        let mut endpoint = Endpoint::with(options).unwrap();
+        let server = endpoint.connections().listen(Bind::localhost(), config).unwrap();
+        Self { endpoint, server }
+    }
+
+    fn url(&mut self) -> String {
+        self.endpoint.connections().server(self.server).url("/").unwrap()
+    }
+
+    /// Runs turns until the handler returns something.
+    fn until<T>(&mut self, mut handle: impl FnMut(&mut Connections, Event<'_>) -> Option<T>) -> T {
+        let start = Instant::now();
+        let mut result = None;
+        while result.is_none() {
+            assert!(start.elapsed() < HANG, "it hangs");
+            let handler = |connections: &mut Connections, event: Event<'_>| {
+                if result.is_none() {
+                    result = handle(connections, event);
+                } else {
+                    drop(event);
+                }
+            };
+            self.endpoint.poll(Some(Duration::from_millis(20)), handler).unwrap();
+        }
+        result.unwrap()
+    }
+
+    /// How a client's attempt fails.
+    fn failure(&mut self, url: &str, config: ClientConfig) -> ConnectError {
+        self.endpoint.connections().connect(url, config).unwrap();
+        self.until(|_, event| match event {
+            Event::ConnectFailed { error, .. } => Some(error),
+            Event::Open(..) => panic!("it is open"),
+            _ => None,
+        })
+    }
+}
+
+/// Echoes messages of these lengths from a client to the server and back, then closes.
+fn echo(options: Options, lengths: &[usize]) {
+    let tls = Tls::new();
+    let mut rig = Rig::with(options, tls.server());
+    let url = rig.url();
+    assert!(url.starts_with("wss://127.0.0.1:"), "{url}");
+    rig.endpoint.connections().connect(url.as_str(), tls.client()).unwrap();
+    let mut sent = 0;
+    let mut ended = 0;
+    rig.until(|connections, event| {
+        match event {
+            Event::Open(id, _) if connections.client_of(id).is_some() => {
+                connections.send(id, vec![0; lengths[0]]).unwrap();
+            }
+            Event::Message(id, message) if connections.client_of(id).is_none() => {
+                connections.send(id, message.into_owned()).unwrap();
+            }
+            Event::Message(id, message) => {
+                assert_eq!(message.as_bytes(), vec![sent as u8; lengths[sent]]);
+                sent += 1;
+                match lengths.get(sent) {
+                    Some(len) => _ = connections.send(id, vec![sent as u8; *len]).unwrap(),
+                    None => connections.close(id, CloseCode::NORMAL, "done").unwrap(),
+                }
+            }
+            Event::Closed(_, closed) => {
+                assert!(closed.clean, "{closed}");
+                ended += 1;
+            }
+            _ => {}
+        }
+        (ended == 2).then_some(())
+    });
+    assert_eq!(sent, lengths.len());
+}
+
+#[test]
+fn messages_of_every_size_are_echoed_and_the_end_is_clean() {
+    echo(Options::default(), &[0, 1, 125, 16_383, 16_384, 16_385, 65_536, 1 << 20, 5 << 20]);
+}
+
+#[test]
+fn the_smallest_budget_loses_nothing() {
+    let budget = Budget::ui().time(Duration::ZERO).bytes_per_visit(1).accepts(0).handshakes(0);
+    echo(Options::ui().budget(budget), &[3, 300, 20_000]);
+    let budget = Budget::ui().time(Duration::from_micros(50)).bytes_per_visit(5000);
+    echo(Options::ui().budget(budget), &[1, 100_000, 2 << 20]);
+}
+
+#[test]
+fn an_upgrade_shows_what_tls_has_agreed_on() {
+    let tls = Tls::new();
+    let mut rig = Rig::new(tls.server().decide_upgrades(true));
+    let url = rig.url().replace("127.0.0.1", "localhost");
+    rig.endpoint.connections().connect(url.as_str(), tls.client()).unwrap();
+    let mut seen = false;
+    let id: ConnectionId = rig.until(|connections, event| match event {
+        Event::Upgrade(id, upgrade) => {
+            let info = upgrade.tls().unwrap();
+            assert_eq!((info.version, info.server_name.as_deref()), (TlsVersion::Tls13, Some("localhost")));
+            assert!(upgrade.is_tls() && info.peer_certificates.is_empty());
+            assert!(connections.tls(id).is_some());
+            seen = true;
+            connections.accept(id, upgrade).unwrap();
+            None
+        }
+        Event::Open(id, _) if connections.client_of(id).is_some() => Some(id),
+        _ => None,
+    });
+    assert!(seen);
+    assert_eq!(rig.endpoint.connections().tls(id).unwrap().peer_certificates.len(), 1);
+}
+
+#[test]
+fn a_client_says_why_it_does_not_trust_a_server() {
+    let (tls, other) = (Tls::new(), Tls::new());
+    let mut rig = Rig::new(tls.server());
+    let url = rig.url();
+    let error = rig.failure(&url, other.client());
+    assert!(matches!(error, ConnectError::Tls(TlsError::NotTrusted)), "{error}");
+    let pinned = |pin| ClientConfig::new().tls(TlsClient::system().pin(pin));
+    let error = rig.failure(&url, pinned([0; 32]));
+    assert!(matches!(error, ConnectError::Tls(TlsError::NotPinned)), "{error}");
+    rig.endpoint.connections().connect(url.as_str(), pinned(tls.identity.key_sha256().unwrap())).unwrap();
+    rig.until(|connections, event| match event {
+        Event::Open(id, _) => connections.client_of(id).map(drop),
+        Event::ConnectFailed { error, .. } => panic!("{error}"),
+        _ => None,
+    });
+}
+
+#[test]
+fn plain_and_tls_do_not_mix() {
+    let tls = Tls::new();
+    let mut rig = Rig::new(tls.server());
+    let url = rig.url().replace("wss:", "ws:");
+    let error = rig.failure(&url, ClientConfig::new());
+    assert!(matches!(error, ConnectError::Handshake(_) | ConnectError::Lost(_)), "{error}");
+    let mut rig = Rig::new(ServerConfig::new());
+    let url = rig.url().replace("ws:", "wss:");
+    let error = rig.failure(&url, tls.client());
+    assert!(matches!(error, ConnectError::Tls(TlsError::Truncated) | ConnectError::Lost(_)), "{error}");
+}
+
+#[test]
+fn a_client_without_tls_is_closed_or_served_by_the_mode() {
+    let tls = Tls::new();
+    for (mode, expected) in
+        [(TlsMode::Only, ""), (TlsMode::OrRedirect, "HTTP/1.1 308 "), (TlsMode::OrPlain, "HTTP/1.1 426 ")]
+    {
+        let mut rig = Rig::new(tls.server().tls_mode(mode));
+        let port = rig.endpoint.connections().server(rig.server).local_addr().unwrap().port();
+        let client = std::thread::spawn(move || {
+            let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            socket.write_all(b"GET /a?b HTTP/1.1\r\nHost: localhost:1\r\nConnection: close\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            let _ = socket.read_to_string(&mut answer);
+            answer
+        });
+        while !client.is_finished() {
+            rig.endpoint.poll(Some(Duration::from_millis(5)), |_, event| drop(event)).unwrap();
+        }
+        let answer = client.join().unwrap();
+        assert!(
+            if expected.is_empty() { answer.is_empty() } else { answer.starts_with(expected) },
+            "{answer}"
+        );
+    }
+}
+
+#[test]
+fn a_hundred_clients_connect_with_few_handshakes_a_turn() {
+    let tls = Tls::new();
+    let budget = Budget::ui().handshakes(1);
+    let mut rig = Rig::with(Options::ui().budget(budget), tls.server());
+    let url = rig.url();
+    for _ in 0..100 {
+        rig.endpoint.connections().connect(url.as_str(), tls.client()).unwrap();
+    }
+    let mut open = 0;
+    rig.until(|connections, event| {
+        match event {
+            Event::Open(id, _) => open += usize::from(connections.client_of(id).is_some()),
+            Event::ConnectFailed { error, .. } => panic!("{error}"),
+            Event::Closed(_, closed) => panic!("{closed}"),
+            _ => {}
+        }
+        (open == 100).then_some(())
+    });
+}

@@ -1,0 +1,200 @@
+//! `wss://` between the crate's own client and server.
+#![cfg(feature = "tls")]
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+use futures_lite::future::{or, zip};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use ws_server_smol::tls::{Identity, TlsClient, TlsError, TlsMode, TlsServer, TlsVersion};
+use ws_server_smol::{
+    Bind, ClientConfig, CloseCode, ConnectError, HttpConnection, Server, ServerConfig, Token, WebSocket,
+    block_on, connect,
+};
+
+struct Tls {
+    pem: String,
+    identity: Identity,
+}
+
+impl Tls {
+    fn new() -> Self {
+        let made = rcgen::generate_simple_self_signed(["localhost".into(), "127.0.0.1".into()]).unwrap();
+        let pem = made.cert.pem();
+        let identity = Identity::from_pem(&pem, made.signing_key.serialize_pem()).unwrap();
+        Self { pem, identity }
+    }
+
+    fn server(&self) -> ServerConfig {
+        ServerConfig::new().tls(TlsServer::new(self.identity.clone()).unwrap())
+    }
+
+    fn client(&self) -> ClientConfig {
+        ClientConfig::new().tls(TlsClient::roots_only(&self.pem).unwrap())
+    }
+}
+
+async fn echo(http: HttpConnection) {
+    let Some(mut ws) = http.upgrade().await else { return };
+    while let Some(Ok(message)) = ws.next().await {
+        if ws.send(message).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Serves while the client's part runs.
+fn serve<T>(config: ServerConfig, client: impl AsyncFnOnce(&Server) -> T) -> T {
+    let server = Server::bind(Bind::localhost(), config).unwrap();
+    let serving = async {
+        server.serve(echo).await;
+        unreachable!("it serves until dropped")
+    };
+    block_on(or(async { client(&server).await }, serving))
+}
+
+async fn exchange(ws: &mut WebSocket, len: usize) {
+    let sent = vec![len as u8; len];
+    let (sent_all, back) = zip(ws.sender().send(sent.clone()), async { ws.next().await }).await;
+    sent_all.unwrap();
+    assert_eq!(back.unwrap().unwrap().as_bytes(), sent);
+}
+
+#[test]
+fn messages_of_every_size_are_echoed_and_the_end_is_clean() {
+    let tls = Tls::new();
+    serve(tls.server(), async |server| {
+        let url = server.url("/").unwrap();
+        assert!(url.starts_with("wss://127.0.0.1:"), "{url}");
+        assert!(server.http_url("/").unwrap().starts_with("https://"));
+        let mut ws = connect(&*url, tls.client()).await.unwrap();
+        for len in [0, 1, 125, 16_383, 16_384, 16_385, 65_536, 1 << 20, 5 << 20] {
+            exchange(&mut ws, len).await;
+        }
+        let closed = ws.close(CloseCode::NORMAL, "done").await.unwrap();
+        assert!(closed.clean, "{closed}");
+    });
+}
+
+#[test]
+fn a_request_shows_what_tls_has_agreed_on() {
+    let tls = Tls::new();
+    let server = Server::bind(Bind::localhost(), tls.server()).unwrap();
+    let serving = async {
+        let mut http = server.accept().await.unwrap();
+        let upgrade = http.next_upgrade().await.unwrap();
+        let info = upgrade.tls().unwrap();
+        assert_eq!((info.version, info.server_name.as_deref()), (TlsVersion::Tls13, Some("localhost")));
+        assert!(upgrade.is_tls() && info.peer_certificates.is_empty());
+        let ws = http.accept(upgrade).await.unwrap();
+        assert!(ws.tls().is_some());
+    };
+    let port = server.local_addr().unwrap().port();
+    let client = async { connect(&*format!("wss://localhost:{port}/"), tls.client()).await.unwrap() };
+    let (ws, ()) = block_on(zip(client, serving));
+    assert_eq!(ws.tls().unwrap().peer_certificates.len(), 1);
+}
+
+#[test]
+fn a_client_says_why_it_does_not_trust_a_server() {
+    let (tls, other) = (Tls::new(), Tls::new());
+    serve(tls.server(), async |server| {
+        let url = server.url("/").unwrap();
+        let failure = |config: ClientConfig| async { connect(&*url, config).await.map(drop).unwrap_err() };
+        let error = failure(other.client()).await;
+        assert!(matches!(error, ConnectError::Tls(TlsError::NotTrusted)), "{error}");
+        assert!(error.to_string().contains("add_roots"));
+        let pinned = ClientConfig::new().tls(TlsClient::system().pin([0; 32]));
+        let error = failure(pinned).await;
+        assert!(matches!(error, ConnectError::Tls(TlsError::NotPinned)), "{error}");
+        let right = TlsClient::system().pin(tls.identity.key_sha256().unwrap());
+        assert!(connect(&*url, ClientConfig::new().tls(right)).await.is_ok());
+        let named = TlsClient::roots_only(&tls.pem).unwrap().server_name("example.com").unwrap();
+        let error = failure(ClientConfig::new().tls(named)).await;
+        assert!(matches!(error, ConnectError::Tls(TlsError::WrongName { .. })), "{error}");
+    });
+}
+
+#[test]
+fn plain_and_tls_do_not_mix() {
+    let tls = Tls::new();
+    serve(tls.server(), async |server| {
+        let plain = server.url("/").unwrap().replace("wss:", "ws:");
+        let error = connect(&*plain, ClientConfig::new()).await.map(drop).unwrap_err();
+        assert!(matches!(error, ConnectError::Handshake(_) | ConnectError::Lost(_)), "{error}");
+    });
+    serve(ServerConfig::new(), async |server| {
+        let secure = server.url("/").unwrap().replace("ws:", "wss:");
+        let error = connect(&*secure, tls.client()).await.map(drop).unwrap_err();
+        assert!(matches!(error, ConnectError::Tls(TlsError::Truncated) | ConnectError::Lost(_)), "{error}");
+    });
+}
+
+/// What a raw client gets for some bytes.
+fn raw(port: u16, request: &'static str) -> String {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    socket.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    let _ = socket.read_to_string(&mut answer);
+    answer
+}
+
+#[test]
+fn a_client_without_tls_is_closed_or_served_by_the_mode() {
+    let tls = Tls::new();
+    let get = "GET /a?b HTTP/1.1\r\nHost: localhost:1\r\nConnection: close\r\n\r\n";
+    for (mode, expected) in
+        [(TlsMode::Only, ""), (TlsMode::OrRedirect, "HTTP/1.1 308 "), (TlsMode::OrPlain, "HTTP/1.1 426 ")]
+    {
+        serve(tls.server().tls_mode(mode), async |server| {
+            let port = server.local_addr().unwrap().port();
+            let answer = blocking::unblock(move || raw(port, get)).await;
+            assert!(
+                if expected.is_empty() { answer.is_empty() } else { answer.starts_with(expected) },
+                "{answer}"
+            );
+            let mut ws = connect(&*server.url("/").unwrap(), tls.client()).await.unwrap();
+            exchange(&mut ws, 100).await;
+        });
+    }
+}
+
+#[test]
+fn the_cookie_of_the_token_is_secure() {
+    let tls = Tls::new();
+    let token = Token::from_random([7; 16]);
+    let query = format!("/?token={}", token.as_str());
+    serve(tls.server().require_token(token), async |server| {
+        let ws = connect(&*server.url(&query).unwrap(), tls.client()).await.unwrap();
+        assert!(ws.response().headers()["set-cookie"].to_str().unwrap().ends_with("; Secure"));
+    });
+}
+
+#[test]
+fn senders_on_other_threads_and_the_reader_share_a_session() {
+    let tls = Tls::new();
+    serve(tls.server(), async |server| {
+        let mut ws = connect(&*server.url("/").unwrap(), tls.client()).await.unwrap();
+        let threads: Vec<_> = (0..4_u8)
+            .map(|n| {
+                let sender = ws.sender();
+                thread::spawn(move || {
+                    for k in 0..200_usize {
+                        block_on(sender.send(vec![n; 1 + k * 97])).unwrap();
+                    }
+                })
+            })
+            .collect();
+        let mut lengths = [0; 4];
+        for _ in 0..800 {
+            let message = ws.next().await.unwrap().unwrap();
+            let bytes = message.as_bytes();
+            assert!(bytes.iter().all(|byte| *byte == bytes[0]));
+            let k = &mut lengths[usize::from(bytes[0])];
+            assert_eq!(bytes.len(), 1 + *k * 97);
+            *k += 1;
+        }
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert!(ws.close(CloseCode::NORMAL, "").await.unwrap().clean);
+    });
+}
