@@ -189,6 +189,7 @@ pub use all::All;
 pub use client::handle::ClientHandle;
 pub use connection::Connections;
 pub use connection::couple::{CoupleError, Leg};
+pub use connection::negotiated::Negotiated;
 pub use endpoint::Endpoint;
 pub use endpoint::options::{Budget, Options, Turn};
 pub use endpoint::remote::{EndpointGone, Remote};

@@ -23,13 +23,14 @@ fn both_ends_know_what_was_negotiated() {
         rig.connections().connect(url.as_str(), ClientConfig::new().deflate(Deflate::new())).unwrap();
     let ours = rig.opened(client);
     let theirs = rig.events.accepted.pop().unwrap();
-    let (client, server) = (rig.connections().compression(ours), rig.connections().compression(theirs));
+    let (client, server) =
+        (rig.connections().negotiated(ours).compression, rig.connections().negotiated(theirs).compression);
     let (client, server) = (client.unwrap(), server.unwrap());
     assert_eq!((server.ours.context_takeover, server.ours.window_bits), (false, 12));
     assert!(server.theirs.context_takeover);
     assert_eq!((client.ours, client.theirs), (server.theirs, server.ours));
     rig.connections().terminate(ours);
-    assert_eq!(rig.connections().compression(ours), None);
+    assert_eq!(rig.connections().negotiated(ours).compression, None);
 }
 
 #[test]
@@ -82,7 +83,7 @@ fn a_client_that_does_not_offer_it_stays_uncompressed() {
     let url = rig.url("/");
     let client = rig.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
     let id = rig.opened(client);
-    assert_eq!(rig.connections().compression(id), None);
+    assert_eq!(rig.connections().negotiated(id).compression, None);
     rig.connections().send(id, document()).unwrap();
     assert!(rig.connections().queued(id) > document().len());
     assert_eq!(rig.text(id), document());

@@ -147,7 +147,7 @@ fn an_upgrade_shows_what_tls_has_agreed_on() {
             let info = upgrade.tls().unwrap();
             assert_eq!((info.version, info.server_name.as_deref()), (TlsVersion::Tls13, Some("localhost")));
             assert!(upgrade.is_tls() && info.peer_certificates.is_empty());
-            assert!(connections.tls(id).is_some());
+            assert!(connections.negotiated(id).tls.is_some());
             seen = true;
             connections.accept(id, upgrade).unwrap();
             None
@@ -156,7 +156,7 @@ fn an_upgrade_shows_what_tls_has_agreed_on() {
         _ => None,
     });
     assert!(seen);
-    assert_eq!(rig.endpoint.connections().tls(id).unwrap().peer_certificates.len(), 1);
+    assert_eq!(rig.endpoint.connections().negotiated(id).tls.unwrap().peer_certificates.len(), 1);
 }
 
 #[test]

@@ -216,7 +216,9 @@ impl Connections {
         let stream = TlsStream::client(client.config.get_tls(), race.attempt.request.host());
         let Some(live) = slots.at_mut(slot) else { return };
         match stream {
-            Ok(stream) => sockets.wrap(slot, &mut live.stream, |inner| TlsSocket::client(inner, stream)),
+            Ok(stream) => {
+                sockets.wrap(slot, &mut live.stream, |inner| Box::new(TlsSocket::client(inner, stream)))
+            }
             Err(error) => live.connection.abort(*now, error.into()),
         }
     }

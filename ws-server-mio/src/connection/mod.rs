@@ -4,6 +4,7 @@ pub(crate) mod couple;
 pub(crate) mod data;
 pub(crate) mod io;
 pub(crate) mod lists;
+pub(crate) mod negotiated;
 pub(crate) mod paths;
 pub(crate) mod pause;
 pub(crate) mod pool;
@@ -37,14 +38,12 @@ use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 use ws_host::server::Stats;
 use ws_host::sleep::SleepDetector;
 use ws_host::socket::canonical;
 use ws_proto::{
-    CloseCode, Error, Moment, Outgoing, Request, RespondError, ResponseBody, SendError, Sent, State, TlsInfo,
-    Upgrade,
+    CloseCode, Error, Moment, Outgoing, Request, RespondError, ResponseBody, SendError, Sent, State, Upgrade,
 };
 
 /// The closure of a timer.
@@ -259,21 +258,10 @@ impl Connections {
         self.slots.get(id)?.connection.latency()
     }
 
-    /// The negotiated compression; `None` if messages are uncompressed.
-    #[cfg(feature = "deflate")]
-    pub fn compression(&self, id: ConnectionId) -> Option<ws_proto::deflate::Terms> {
-        self.slots.get(id)?.connection.compression()
-    }
-
     /// The peer's address. A peer over IPv4 has an IPv4 address, on dual-stack servers too; a peer
     /// over a Unix socket has none.
     pub fn peer_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
         self.slots.peer(id)
-    }
-
-    /// What TLS has agreed on; none without it.
-    pub fn tls(&self, id: ConnectionId) -> Option<Arc<TlsInfo>> {
-        self.slots.get(id).filter(|live| live.stream.is_none()).and_then(|_| self.sockets.tls(id.slot))
     }
 
     /// The address that the peer connected to; none on a Unix socket.

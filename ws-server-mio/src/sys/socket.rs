@@ -1,7 +1,5 @@
 //! Sockets: the system's, or a test's.
 
-#[cfg(feature = "tls-no-provider")]
-use crate::sys::tls::TlsSocket;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use std::collections::HashMap;
@@ -165,11 +163,11 @@ impl CustomSockets {
         &mut self,
         slot: u32,
         stream: &mut Option<TcpStream>,
-        wrap: impl FnOnce(NewSocket) -> TlsSocket,
+        wrap: impl FnOnce(NewSocket) -> Box<dyn Socket>,
     ) {
         let inner = stream.take().map(NewSocket::Tcp).or_else(|| self.0.remove(&slot).map(NewSocket::Other));
         if let Some(inner) = inner {
-            self.0.insert(slot, Box::new(wrap(inner)));
+            self.0.insert(slot, wrap(inner));
         }
     }
 

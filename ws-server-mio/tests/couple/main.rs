@@ -98,8 +98,8 @@ fn each_leg_negotiates_its_own_compression() {
     });
     assert_eq!(echo.unwrap(), (TEXT, text.clone().into_bytes()));
     let (front, back) = (proxy.app.front[0], proxy.app.back[0]);
-    assert!(proxy.connections().compression(front).is_none());
-    assert!(proxy.connections().compression(back).is_some());
+    assert!(proxy.connections().negotiated(front).compression.is_none());
+    assert!(proxy.connections().negotiated(back).compression.is_some());
     let mut bytes = 0;
     inspect::each_slot(proxy.connections(), |live| bytes += live.connection.bytes_sent());
     assert!(bytes < text.len() as u64 + 2000, "{bytes}: it crossed compressed");

@@ -17,6 +17,7 @@ pub(crate) mod names;
 #[cfg(not(feature = "tls-no-provider"))]
 pub(crate) mod no_tls;
 pub(crate) mod socket;
+pub(crate) mod stream;
 #[cfg(feature = "tls-no-provider")]
 pub(crate) mod tls;
 #[cfg(not(feature = "tls-no-provider"))]

@@ -1,6 +1,6 @@
 //! TLS that is not built in: there is none of it.
 
-use crate::sys::socket::Stream;
+use crate::sys::stream::Stream;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::task::{Context, Poll};

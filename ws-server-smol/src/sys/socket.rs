@@ -1,5 +1,6 @@
 //! TCP and Unix sockets that shut down their write half on close.
 
+use crate::sys::stream::{Stream, with};
 use crate::sys::tls::Tls;
 use async_io::Async;
 use atomic_waker::AtomicWaker;
@@ -56,39 +57,6 @@ impl Wake for Readable {
 pub(crate) struct SocketHandle {
     stream: Stream,
     tls: Option<Arc<Tls>>,
-}
-
-/// What the system has.
-#[derive(Clone, Debug)]
-pub(crate) enum Stream {
-    Tcp(Arc<Async<TcpStream>>),
-    #[cfg(unix)]
-    Unix(Arc<Async<UnixStream>>),
-}
-
-/// The two kinds differ only in their types.
-macro_rules! with {
-    ($kind:expr, $stream:ident => $do:expr) => {
-        match &$kind {
-            Stream::Tcp($stream) => $do,
-            #[cfg(unix)]
-            Stream::Unix($stream) => $do,
-        }
-    };
-}
-
-impl Stream {
-    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        with!(*self, stream => Pin::new(&mut &**stream).poll_read(cx, buffer))
-    }
-
-    pub(crate) fn poll_write_vectored(
-        &self,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        with!(*self, stream => Pin::new(&mut &**stream).poll_write_vectored(cx, slices))
-    }
 }
 
 impl Socket {

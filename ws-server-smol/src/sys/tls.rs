@@ -8,7 +8,7 @@
 //! The reader and the senders of a connection share the session. They use it while the connection is locked, so its own
 //! lock is never waited for.
 
-use crate::sys::socket::Stream;
+use crate::sys::stream::Stream;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
