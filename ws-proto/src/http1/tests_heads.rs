@@ -1,4 +1,4 @@
-//! Heads on the wire: the spelling of names, dates, and the deadline of a head that has begun.
+//! Heads on the wire: the spelling of names, dates; and the deadlines of what follows an answer.
 
 use super::Io;
 use super::tests_server::{GET, Rig, UPGRADE};
@@ -150,4 +150,19 @@ fn an_answer_does_not_restart_the_deadline_of_a_head_that_has_begun() {
         rig.ok(request, "");
         assert_eq!(rig.time_out(), Duration::from_secs(time), "with {begun} bytes of a head");
     }
+}
+
+#[test]
+fn no_deadline_runs_for_a_body_before_its_100_continue() {
+    let mut rig = Rig::new();
+    let request = rig.request(GET);
+    let begin = rig.now;
+    let post = "POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
+    assert!(rig.feed(post).is_none());
+    let deadline = rig.http.deadline(&rig.config, &rig.out).unwrap();
+    assert_eq!(deadline - begin, Duration::from_secs(60), "that of the answer before it");
+    rig.now += Duration::from_secs(50);
+    rig.ok(request, "");
+    assert!(rig.output().ends_with("HTTP/1.1 100 Continue\r\n\r\n"));
+    assert_eq!(rig.time_out(), Duration::from_secs(5));
 }
