@@ -49,7 +49,6 @@ step fast 'lints' clippy cargo clippy --locked --workspace --all-targets -- -D w
 step fast 'lints without features' clippy cargo clippy --locked --workspace --no-default-features --lib -- -D warnings
 step fast 'documentation' '' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 step fast 'tests' '' cargo test --locked --workspace
-step full 'TLS, lints' 'clippy c++' cargo clippy --locked -p ws-host -p ws-server-mio -p ws-server-smol --features ws-host/tls,ws-server-mio/tls,ws-server-smol/tls --all-targets -- -D warnings
 step full 'TLS' 'c++' cargo test --locked -p ws-host -p ws-server-mio -p ws-server-smol --features ws-host/tls,ws-server-mio/tls,ws-server-smol/tls --lib --test tls
 step full 'examples' '' cargo build --locked --release --workspace --examples
 step full 'by hand' '' cargo run --locked --release --example by_hand
