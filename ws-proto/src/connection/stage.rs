@@ -414,7 +414,8 @@ impl Connection {
             **in_flight = InFlight { stall, counted, ends_behind, ..InFlight::default() };
             self.keep_ahead(ahead);
         }
-        if self.is_counted() {
+        // The peer may take nothing more: no write would count what the Close was queued behind.
+        if self.is_counted() || self.is_stalled() && self.outbox.len() > self.config.low_mark {
             self.count_held();
         }
         self.drop_in_flight_if_idle();

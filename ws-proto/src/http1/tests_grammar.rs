@@ -125,7 +125,7 @@ fn the_request_line_is_strict() {
     ] {
         refused(format!("{line}\r\nHost: localhost\r\n\r\n"), status);
     }
-    refused("\x16\x03\x01\x02\x00\x01\x00\x01", 400);
+    refused("\x15\x03\x01\x02\x00\x01\x00\x01", 400);
     for (line, method, target) in [
         ("GET / HTTP/1.1", "GET", "/"),
         ("get / HTTP/1.9", "get", "/"),

@@ -1,9 +1,10 @@
-//! Heads on the wire: the spelling of names, dates; and the deadlines of what follows an answer.
+//! Heads on the wire: the spelling of names, dates; the deadlines of what follows an answer; and TLS in place of a head.
 
 use super::Io;
 use super::tests_server::{GET, Rig, UPGRADE};
 use crate::config::Config;
 use crate::config::wall_clock::WallClock;
+use crate::error::{Error, RequestError};
 use ::http::Response;
 use bytes::Bytes;
 use core::time::Duration;
@@ -165,4 +166,24 @@ fn no_deadline_runs_for_a_body_before_its_100_continue() {
     rig.ok(request, "");
     assert!(rig.output().ends_with("HTTP/1.1 100 Continue\r\n\r\n"));
     assert_eq!(rig.time_out(), Duration::from_secs(5));
+}
+
+#[test]
+fn tls_at_a_port_without_it_ends_the_connection_without_an_answer() {
+    let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+    for cut in 1..hello.len() {
+        let mut rig = Rig::new();
+        assert!(rig.feed(&hello[..cut]).is_none());
+        assert!(rig.feed(&hello[cut..]).is_none());
+        assert!(matches!(rig.cause(), Some(Error::Request(RequestError::Tls))));
+        assert!(rig.output().is_empty());
+    }
+    // Behind a request, that one is answered first.
+    let mut rig = Rig::new();
+    let request = rig.request(GET);
+    assert!(rig.feed(hello).is_none());
+    assert!(!rig.is_ending());
+    rig.ok(request, "");
+    assert_eq!(rig.statuses(), [200]);
+    assert!(matches!(rig.cause(), Some(Error::Request(RequestError::Tls))));
 }
