@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn content_is_consumed_in_order_whatever_the_room() {
         let mut buffer = Buffer::default();
-        let (mut written, mut read) = (0_u32, 0_u32);
+        let (mut written, mut read, mut most) = (0_u32, 0_u32, 0);
         for round in 1..200_usize {
             let n = round * 37 % 5000;
             let room = buffer.room(n);
@@ -82,6 +82,7 @@ mod tests {
                 written += 1;
             }
             buffer.fill(n);
+            most = most.max(buffer.len());
             let take = buffer.len().min(round * 53 % 6000);
             for byte in &buffer.content()[..take] {
                 assert_eq!(*byte, read as u8);
@@ -90,6 +91,8 @@ mod tests {
             buffer.consume(take);
             assert_eq!(buffer.len(), (written - read) as usize);
         }
-        assert!(buffer.capacity() < 40_000, "it grows with its content alone: {}", buffer.capacity());
+        // A vector at most doubles.
+        let allowed = 2 * (most + 5000).next_multiple_of(STEP);
+        assert!(buffer.capacity() <= allowed, "it grows with its content alone: {}", buffer.capacity());
     }
 }
