@@ -116,7 +116,9 @@ fn check_response<T>(mut bytes: &[u8], response: &Response<T>, body: &[u8]) {
         let known = with_known_version(bytes);
         let mut fields = [httparse::EMPTY_HEADER; FIELDS];
         let mut theirs = httparse::Response::new(&mut fields);
-        let Ok(httparse::Status::Complete(head)) = theirs.parse(&known) else { panic!("no head: {}", shown()) };
+        let Ok(httparse::Status::Complete(head)) = theirs.parse(&known) else {
+            panic!("no head: {}", shown())
+        };
         let rest = &bytes[head..];
         if matches!(theirs.code, Some(100 | 102..=199)) {
             bytes = rest;
