@@ -1,7 +1,7 @@
 //! TLS beneath a connection: `wss://` and `https://`, in both roles.
 //!
 //! [`TlsServer`] and [`TlsClient`] say who a side is and whom it trusts. [`TlsStream`] is one session: bytes in, bytes
-//! out, between the socket and the engine. It does no I/O, and the adapters drive it.
+//! out, without I/O. [`TlsLayer`] drives it over a socket that does not block, for both adapters.
 //!
 //! The protocol is that of [rustls](https://docs.rs/rustls), in versions 1.3 and 1.2, with the cryptography of ring or
 //! AWS-LC, by feature, or of any [`CryptoProvider`](rustls::crypto::CryptoProvider) that the application passes. None is
@@ -11,6 +11,7 @@ mod buffer;
 mod client;
 mod error;
 mod identity;
+mod layer;
 mod memory;
 mod mode;
 mod pem;
@@ -23,7 +24,8 @@ mod stream;
 pub use client::TlsClient;
 pub use error::InvalidTls;
 pub use identity::Identity;
-pub use mode::{Route, ServerTls, TlsMode};
+pub use layer::TlsLayer;
+pub use mode::{ServerTls, TlsMode};
 /// For configurations of its own types, and for providers.
 pub use rustls;
 pub use server::{ClientCertificates, TlsServer};

@@ -33,8 +33,7 @@ pub struct ServerTls {
 }
 
 /// What becomes of a connection by its first byte.
-#[derive(Debug)]
-pub enum Route {
+pub(super) enum Route {
     /// It speaks TLS.
     Tls,
     /// It speaks without, and is served.
@@ -54,7 +53,7 @@ impl ServerTls {
     }
 
     /// What becomes of a connection whose first byte is this.
-    pub fn route(&self, first: u8) -> Route {
+    pub(super) fn route(&self, first: u8) -> Route {
         match (&self.redirect, self.mode) {
             _ if first == HANDSHAKE => Route::Tls,
             (Some(config), _) => Route::Redirect(config.clone()),

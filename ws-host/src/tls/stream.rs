@@ -57,7 +57,7 @@ impl TlsStream {
     /// [prepared](TlsClient::prepare), this may read files.
     ///
     /// # Errors
-    /// [`TlsError::Protocol`] if the host is no name, or there are no roots.
+    /// [`TlsError::Invalid`] if the host is no name, or there are no roots or no cryptography.
     pub fn client(config: &TlsClient, host: &str) -> Result<Self, TlsError> {
         let mut stream = Session::client(config, host).map(Self::of)?;
         stream.open()?;

@@ -21,7 +21,7 @@ use ws_host::client::addresses;
 use ws_host::client::retry_after;
 use ws_host::socket::check_connected;
 #[cfg(feature = "tls-no-provider")]
-use ws_host::tls::TlsStream;
+use ws_host::tls::TlsLayer;
 use ws_proto::{Closed, Connection};
 
 impl Connections {
@@ -213,12 +213,10 @@ impl Connections {
         if !race.attempt.request.is_tls() {
             return;
         }
-        let stream = TlsStream::client(client.config.get_tls(), race.attempt.request.host());
+        let layer = TlsLayer::client(client.config.get_tls(), race.attempt.request.host());
         let Some(live) = slots.at_mut(slot) else { return };
-        match stream {
-            Ok(stream) => {
-                sockets.wrap(slot, &mut live.stream, |inner| Box::new(TlsSocket::client(inner, stream)))
-            }
+        match layer {
+            Ok(layer) => sockets.wrap(slot, &mut live.stream, |inner| Box::new(TlsSocket::new(inner, layer))),
             Err(error) => live.connection.abort(*now, error.into()),
         }
     }

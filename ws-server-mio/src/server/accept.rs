@@ -8,6 +8,8 @@ use crate::ids::ServerIndex;
 use crate::sys::{socket::NewSocket, tls::TlsSocket};
 use std::io;
 use ws_host::listen::AfterFailure;
+#[cfg(feature = "tls-no-provider")]
+use ws_host::tls::TlsLayer;
 use ws_proto::Connection;
 
 impl Connections {
@@ -50,7 +52,7 @@ impl Connections {
         connection.shares().begin();
         #[cfg(feature = "tls-no-provider")]
         let socket = match &server.tls {
-            Some(tls) => NewSocket::Other(Box::new(TlsSocket::server(socket, tls.clone()))),
+            Some(tls) => NewSocket::Other(Box::new(TlsSocket::new(socket, TlsLayer::server(tls.clone())))),
             None => socket,
         };
         let stream = self.sockets.keep(slot, socket);

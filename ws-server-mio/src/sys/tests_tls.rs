@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex};
-use ws_host::tls::{Identity, ServerTls, TlsClient, TlsMode, TlsServer, TlsStream};
+use ws_host::tls::{Identity, ServerTls, TlsClient, TlsLayer, TlsMode, TlsServer};
 use ws_proto::Config;
 
 /// What one side sent and the other has not read.
@@ -141,8 +141,9 @@ fn every_byte_arrives_in_order_and_the_end_after_it_whatever_the_kernel_takes_an
         };
         let random = fake(0);
         let inner = |k: usize| NewSocket::Other(Box::new(fake(k)));
-        let stream = TlsStream::client(&client, "localhost").unwrap();
-        let sockets = [TlsSocket::client(inner(0), stream), TlsSocket::server(inner(1), tls.clone())];
+        let layers = [TlsLayer::client(&client, "localhost").unwrap(), TlsLayer::server(tls.clone())];
+        let mut k = 0..2;
+        let sockets = layers.map(|layer| TlsSocket::new(inner(k.next().unwrap()), layer));
         let texts = [0, 1].map(|k| {
             let len = random.random(60_000);
             (0..len).map(|n| (n * 31 + k) as u8).collect::<Vec<u8>>()

@@ -22,7 +22,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 use ws_host::client::{ClientConfig, ConnectError, InvalidTarget, Race, addresses, interleaved};
 #[cfg(feature = "tls-no-provider")]
-use ws_host::tls::{TlsClient, TlsStream};
+use ws_host::tls::{TlsClient, TlsLayer};
 use ws_proto::{ClientRequest, Closed, Config, Connection, Error, Event};
 
 /// Connects once.
@@ -221,8 +221,8 @@ impl Attempt {
         if !self.request.is_tls() {
             return Ok(socket);
         }
-        let stream = TlsStream::client(&self.tls, self.request.host()).map_err(ConnectError::Tls)?;
-        Ok(socket.with_tls(Tls::client(stream)))
+        let layer = TlsLayer::client(&self.tls, self.request.host()).map_err(ConnectError::Tls)?;
+        Ok(socket.with_tls(Tls::new(layer)))
     }
 
     fn deadline(&self) -> Timer {

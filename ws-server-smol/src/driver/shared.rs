@@ -119,7 +119,7 @@ impl Shared {
         let socket = self.socket();
         let Some(tls) = socket.as_ref().and_then(SocketHandle::tls) else { return };
         if let Some(info) = tls.info() {
-            connection.http().set_tls(info.clone());
+            connection.http().set_tls(info);
         } else if let Some(config) = tls.redirect() {
             *connection = Connection::server(now, config, Transport::default());
         }
@@ -127,7 +127,7 @@ impl Shared {
 
     /// What TLS has agreed on.
     pub(crate) fn tls_info(&self) -> Option<Arc<TlsInfo>> {
-        self.socket().as_ref()?.tls()?.info().cloned()
+        self.socket().as_ref()?.tls()?.info()
     }
 
     pub(crate) fn set_write_failed(&self) {

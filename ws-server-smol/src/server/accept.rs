@@ -13,6 +13,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 use ws_host::listen::AfterFailure;
 use ws_host::server::UpgradeRule;
+#[cfg(feature = "tls-no-provider")]
+use ws_host::tls::TlsLayer;
 use ws_proto::Connection;
 
 /// Accepting yields after this many connections: a flooded listener is always ready.
@@ -102,7 +104,7 @@ impl Server {
         }
         #[cfg(feature = "tls-no-provider")]
         let socket = match &run.tls {
-            Some(tls) => socket.with_tls(Tls::server(tls.clone())),
+            Some(tls) => socket.with_tls(Tls::new(TlsLayer::server(tls.clone()))),
             None => socket,
         };
         let connection = Connection::server(clock::moment(now), run.config.clone(), run.transport);

@@ -11,7 +11,7 @@ use ws_proto::{Config, TlsInfo};
 pub(crate) enum Tls {}
 
 impl Tls {
-    pub(crate) fn info(&self) -> Option<&Arc<TlsInfo>> {
+    pub(crate) fn info(&self) -> Option<Arc<TlsInfo>> {
         match *self {}
     }
 

@@ -1,0 +1,181 @@
+//! TLS over a socket that does not block.
+
+use super::client::TlsClient;
+use super::mode::{Route, ServerTls};
+use super::stream::{Opened, TlsStream};
+use std::boxed::Box;
+use std::io::{self, IoSlice, Read, Write};
+use std::sync::Arc;
+use ws_proto::{Config, TlsError, TlsInfo};
+
+/// The TLS of one connection: reads and writes plaintext over a socket, which the caller passes to each call. The socket
+/// must not block; where it returns [`WouldBlock`](io::ErrorKind::WouldBlock), so do these methods, and the caller waits
+/// for the socket as if it had called it itself.
+///
+/// A failure of TLS is [`InvalidData`](io::ErrorKind::InvalidData) with the [`TlsError`] inside, where
+/// [`Error::from`](ws_proto::Error) finds it.
+#[derive(Debug)]
+pub struct TlsLayer {
+    state: State,
+    info: Option<Arc<TlsInfo>>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// A server's: the first byte decides.
+    Awaiting(ServerTls),
+    Tls(Box<TlsStream>),
+    /// The peer speaks without TLS, which the mode allows, or redirects by this configuration.
+    Plain(Option<Arc<Config>>),
+}
+
+impl TlsLayer {
+    /// The server's side of a connection from which nothing was read yet.
+    pub fn server(tls: ServerTls) -> Self {
+        Self { state: State::Awaiting(tls), info: None }
+    }
+
+    /// The client's side of a connection with the server at this host: see [`TlsStream::client`].
+    ///
+    /// # Errors
+    /// As [`TlsStream::client`].
+    pub fn client(tls: &TlsClient, host: &str) -> Result<Self, TlsError> {
+        Ok(Self { state: State::Tls(Box::new(TlsStream::client(tls, host)?)), info: None })
+    }
+
+    /// Reads plaintext, and writes what the handshake has to answer. Only `WouldBlock` says that neither the socket nor
+    /// the session has more; 0 is the end.
+    ///
+    /// # Errors
+    /// The socket's, or a failure of TLS.
+    pub fn read(&mut self, socket: &mut (impl Read + Write), buffer: &mut [u8]) -> io::Result<usize> {
+        if let State::Awaiting(tls) = &self.state {
+            let n = socket.read(buffer)?;
+            let plain = match buffer[..n].first().map(|first| tls.route(*first)) {
+                None => return Ok(0),
+                Some(Route::Close) => return Err(failed(TlsError::PlainHttp)),
+                Some(Route::Plain) => Some(None),
+                Some(Route::Redirect(config)) => Some(Some(config)),
+                Some(Route::Tls) => None,
+            };
+            if let Some(redirect) = plain {
+                self.state = State::Plain(redirect);
+                return Ok(n);
+            }
+            let mut stream = TlsStream::server(tls).map_err(failed)?;
+            stream.push(&buffer[..n]);
+            self.state = State::Tls(Box::new(stream));
+        }
+        let State::Tls(stream) = &mut self.state else { return socket.read(buffer) };
+        loop {
+            let opened = stream.open();
+            // A flight of the handshake, or the alert before an error.
+            let written = write_output(stream, socket);
+            if self.info.is_none() && !stream.is_handshaking() {
+                self.info = Some(Arc::new(stream.info()));
+            }
+            match opened.map_err(failed)? {
+                Opened::Plaintext => {
+                    let plain = stream.plaintext();
+                    let n = plain.len().min(buffer.len());
+                    buffer[..n].copy_from_slice(&plain[..n]);
+                    stream.consume(n);
+                    return Ok(n);
+                }
+                Opened::Closed => return Ok(0),
+                Opened::Starved => {}
+            }
+            unless_blocked(written)?;
+            match socket.read(stream.room()) {
+                Ok(0) => return stream.end().map(|_| 0).map_err(failed),
+                Ok(n) => stream.filled(n),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Writes plaintext: what it takes is encrypted, and may wait here until a [`flush`](Self::flush).
+    ///
+    /// # Errors
+    /// The socket's, or a failure of TLS. `WouldBlock` during the handshake too: then reading goes on.
+    pub fn write(&mut self, socket: &mut impl Write, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let stream = match &mut self.state {
+            State::Tls(stream) => stream,
+            State::Plain(_) => return socket.write_vectored(slices),
+            // Nothing was received, so there is nothing to answer.
+            State::Awaiting(_) => return Err(io::ErrorKind::WouldBlock.into()),
+        };
+        // What is sealed is written first: encrypted bytes do not pile up.
+        write_output(stream, socket)?;
+        let sealed = stream.seal(slices.iter().map(|slice| &**slice));
+        let written = write_output(stream, socket);
+        let sealed = sealed.map_err(failed)?;
+        unless_blocked(written)?;
+        if sealed == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(sealed) }
+    }
+
+    /// Writes what waits encrypted.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn flush(&mut self, socket: &mut impl Write) -> io::Result<()> {
+        match &mut self.state {
+            State::Tls(stream) => write_output(stream, socket),
+            State::Awaiting(_) | State::Plain(_) => Ok(()),
+        }
+    }
+
+    /// Announces our end within TLS: [flush](Self::flush) before you shut the socket down.
+    pub fn close(&mut self) {
+        if let State::Tls(stream) = &mut self.state {
+            stream.close();
+        }
+    }
+
+    /// Whether a handshake is to come, or is not finished.
+    pub fn is_handshaking(&self) -> bool {
+        match &self.state {
+            State::Awaiting(_) => true,
+            State::Tls(stream) => stream.is_handshaking(),
+            State::Plain(_) => false,
+        }
+    }
+
+    /// What the handshake agreed on, once it is done.
+    pub fn info(&self) -> Option<&Arc<TlsInfo>> {
+        self.info.as_ref()
+    }
+
+    /// The configuration that redirects the peer, which speaks without TLS.
+    pub fn redirect(&self) -> Option<&Arc<Config>> {
+        match &self.state {
+            State::Plain(redirect) => redirect.as_ref(),
+            State::Awaiting(_) | State::Tls(_) => None,
+        }
+    }
+}
+
+fn write_output(stream: &mut TlsStream, socket: &mut impl Write) -> io::Result<()> {
+    while !stream.output().is_empty() {
+        match socket.write(stream.output()) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => stream.written(n),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Passes on any failure but that the socket takes no more for now.
+fn unless_blocked(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        result => result,
+    }
+}
+
+fn failed(error: TlsError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
