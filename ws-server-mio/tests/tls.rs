@@ -21,9 +21,8 @@ struct Tls {
 
 impl Tls {
     fn new() -> Self {
-        let made = rcgen::generate_simple_self_signed(["localhost".into(), "127.0.0.1".into()]).unwrap();
-        let pem = made.cert.pem();
-        let identity = Identity::from_pem(&pem, made.signing_key.serialize_pem()).unwrap();
+        let [pem, key] = ws_kit::chat::certificate().unwrap();
+        let identity = Identity::from_pem(&pem, key).unwrap();
         Self { pem, identity }
     }
 

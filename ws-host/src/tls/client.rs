@@ -123,9 +123,11 @@ impl TlsClient {
         self.with(|settings| settings.provider = Some(provider))
     }
 
-    /// Whether [`prepare`](Self::prepare) has been called, so that connecting waits for no file.
+    /// Whether connecting reads no file: the roots of the system have been read, or are not needed.
     pub fn is_prepared(&self) -> bool {
-        self.config.get().is_some()
+        let Settings { with_system, pins, .. } = &self.settings;
+        let needs_roots = *with_system && pins.is_empty() && self.config.get().is_none();
+        !needs_roots || SYSTEM_ROOTS.get().is_some()
     }
 
     /// Reads the roots of the system, if they are needed and no client of the process has read them yet: some hundred
@@ -227,15 +229,16 @@ impl Settings {
     }
 }
 
+static SYSTEM_ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+
 /// The roots of the system, read once. Single files that cannot be read do not count: a system may have hundreds.
 fn system_roots() -> Arc<RootCertStore> {
-    static SYSTEM: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     let read = || {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         Arc::new(roots)
     };
-    SYSTEM.get_or_init(read).clone()
+    SYSTEM_ROOTS.get_or_init(read).clone()
 }
 
 fn parse_name(name: &str) -> Result<ServerName<'static>, InvalidTls> {

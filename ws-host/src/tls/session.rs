@@ -149,9 +149,10 @@ impl Session {
         let peer_closed = &mut self.peer_closed;
         on!(&mut self.side, conn => {
             let UnbufferedStatus { mut discard, state } = conn.process_tls_records(cipher);
-            let step = match state {
+            let step = match state.map(|state| settle(state, peer_closed, out)) {
                 Err(error) => Err(error),
-                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                Ok(None) => Ok(Step::Again),
+                Ok(Some(ConnectionState::ReadTraffic(mut traffic))) => {
                     let mut result = Ok(Step::Plaintext);
                     while let Some(record) = traffic.next_record() {
                         match record {
@@ -164,19 +165,7 @@ impl Session {
                     }
                     result
                 }
-                Ok(ConnectionState::EncodeTlsData(data)) => {
-                    encode(data, out);
-                    Ok(Step::Again)
-                }
-                Ok(ConnectionState::TransmitTlsData(data)) => {
-                    data.done();
-                    Ok(Step::Again)
-                }
-                Ok(ConnectionState::PeerClosed) => {
-                    *peer_closed = true;
-                    Ok(Step::Again)
-                }
-                Ok(_) => Ok(Step::Starved),
+                Ok(Some(_)) => Ok(Step::Starved),
             };
             (discard, step)
         })
@@ -221,10 +210,11 @@ impl Session {
         write: impl FnOnce(&mut Buffer, &mut Encrypt<'_>) -> T,
     ) -> Result<Option<T>, TlsError> {
         loop {
+            let peer_closed = &mut self.peer_closed;
             let result = on!(&mut self.side, conn => {
                 // Nothing of it is discarded: it is a part of a record, or of a message.
-                match conn.process_tls_records(pending).state {
-                    Ok(ConnectionState::WriteTraffic(mut traffic)) => {
+                match conn.process_tls_records(pending).state.map(|state| settle(state, peer_closed, out)) {
+                    Ok(Some(ConnectionState::WriteTraffic(mut traffic))) => {
                         let result = write(out, &mut |plain, room| {
                             let result = match plain {
                                 Some(plain) => traffic.encrypt(plain, room),
@@ -237,19 +227,7 @@ impl Session {
                         });
                         return Ok(Some(result));
                     }
-                    Ok(ConnectionState::EncodeTlsData(data)) => {
-                        encode(data, out);
-                        Ok(true)
-                    }
-                    Ok(ConnectionState::TransmitTlsData(data)) => {
-                        data.done();
-                        Ok(true)
-                    }
-                    Ok(ConnectionState::PeerClosed) => {
-                        self.peer_closed = true;
-                        Ok(true)
-                    }
-                    Ok(_) => Ok(false),
+                    Ok(settled) => Ok(settled.is_none()),
                     Err(error) => Err(error),
                 }
             });
@@ -328,6 +306,21 @@ impl ResolvesServerCert for NameRecorder {
         }
         self.of.resolve(hello)
     }
+}
+
+/// Handles a state that asks for something, after which rustls goes on. Returns any other.
+fn settle<'c, 'i, D>(
+    state: ConnectionState<'c, 'i, D>,
+    peer_closed: &mut bool,
+    out: &mut Buffer,
+) -> Option<ConnectionState<'c, 'i, D>> {
+    match state {
+        ConnectionState::EncodeTlsData(data) => encode(data, out),
+        ConnectionState::TransmitTlsData(data) => data.done(),
+        ConnectionState::PeerClosed => *peer_closed = true,
+        other => return Some(other),
+    }
+    None
 }
 
 fn encode<D>(mut data: EncodeTlsData<'_, D>, out: &mut Buffer) {

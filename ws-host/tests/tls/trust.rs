@@ -187,3 +187,15 @@ fn faults_of_a_configuration_are_named() {
     let both = [chain, key].concat();
     assert!(Identity::from_pem(&both, &both).is_ok());
 }
+
+#[test]
+fn only_the_roots_of_the_system_need_preparation() {
+    let authority = Authority::new("ours");
+    assert!(TlsClient::roots_only(authority.pem()).unwrap().is_prepared());
+    assert!(TlsClient::system().pin([0; 32]).is_prepared());
+    let client = TlsClient::system();
+    // A machine without roots has been asked, too.
+    let _ = client.prepare();
+    assert!(client.is_prepared());
+    assert!(TlsClient::system().add_roots(authority.pem()).unwrap().is_prepared(), "they are read once");
+}

@@ -128,10 +128,10 @@ impl Side {
 
 #[test]
 fn every_byte_arrives_in_order_and_the_end_after_it_whatever_the_kernel_takes_and_gives() {
-    let made = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
-    let identity = Identity::from_pem(made.cert.pem(), made.signing_key.serialize_pem()).unwrap();
+    let [pem, key] = ws_kit::chat::certificate().unwrap();
+    let identity = Identity::from_pem(&pem, key).unwrap();
     let tls = ServerTls::new(TlsServer::new(identity).unwrap(), TlsMode::Only, &Config::server());
-    let client = TlsClient::roots_only(made.cert.pem()).unwrap();
+    let client = TlsClient::roots_only(pem).unwrap();
     for seed in 1..=60 {
         let lanes = [Arc::<Mutex<Lane>>::default(), Arc::default()];
         let fake = |k: usize| Fake {
