@@ -289,6 +289,109 @@ proptest! {
     }
 }
 
+/// A layer below, such as TLS: it has copies of what it has not written, of which the connection knows.
+#[derive(Default)]
+struct Layer {
+    held: Vec<u8>,
+    sent: Vec<u8>,
+}
+
+impl Layer {
+    /// Takes copies of as much as `n` more bytes; what it holds must come first.
+    fn take(&mut self, connection: &mut Connection, n: usize) {
+        let mut slices = [std::io::IoSlice::new(&[]); 8];
+        let count = connection.hand_on(&mut slices);
+        let offered: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
+        let len = self.held.len();
+        assert_eq!(offered[..len], self.held, "it is first and unchanged");
+        self.held.extend(offered[len..].iter().take(n));
+    }
+
+    /// Writes some of what it holds.
+    fn write(&mut self, connection: &mut Connection, n: usize) {
+        let n = n.min(self.held.len());
+        self.sent.extend(self.held.drain(..n));
+        connection.handle_written(NOW, n);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_handed_on_stays_first_and_unchanged_until_it_is_written(steps in steps()) {
+        let config = Config::server().outbox(1 << 30, 1 << 30, 1 << 30);
+        let mut connection = Connection::upgraded(NOW, Arc::new(config), Role::Server);
+        let (mut expected, mut pings, mut layer) = (Vec::new(), 0, Layer::default());
+        for (at, step) in steps.into_iter().enumerate() {
+            let fill = |len: usize| vec![at as u8; len];
+            match step {
+                Step::Message(len) => {
+                    connection.send(&fill(len)[..]).unwrap();
+                    expected.push(fill(len));
+                }
+                Step::Shared(len) | Step::Fragments(len) => {
+                    connection.send(Message::Binary(fill(len).into())).unwrap();
+                    expected.push(fill(len));
+                }
+                Step::Ping => {
+                    connection.send_ping(NOW, &[1]).unwrap();
+                    pings += 1;
+                }
+                Step::Take => layer.take(&mut connection, 1 + at * 97),
+                Step::Drop => layer.take(&mut connection, usize::MAX),
+                Step::Write(n) => layer.write(&mut connection, n),
+            }
+            prop_assert!(connection.queued() >= layer.held.len());
+        }
+        while connection.queued() > 0 {
+            layer.take(&mut connection, usize::MAX);
+            layer.write(&mut connection, usize::MAX);
+        }
+        let (messages, answered) = read_many(layer.sent);
+        prop_assert!(messages == expected, "{} messages of {}", messages.len(), expected.len());
+        prop_assert_eq!(answered, pings);
+    }
+}
+
+#[test]
+fn the_copy_of_what_is_handed_on_counts_as_memory_until_it_is_written() {
+    let memory = ws_proto::Memory::new(1 << 30);
+    let config = Config::server().memory(memory.clone());
+    let mut connection = Connection::upgraded(NOW, Arc::new(config), Role::Server);
+    connection.send(&[7; 1 << 20][..]).unwrap();
+    let alone = memory.held();
+    assert!(alone >= 1 << 20, "{alone}");
+    let mut layer = Layer::default();
+    layer.take(&mut connection, usize::MAX);
+    connection.handle_written(NOW, 0);
+    assert_eq!((layer.held.len(), memory.held()), (64 << 10, alone + (64 << 10)));
+    layer.write(&mut connection, 10_000);
+    assert_eq!(memory.held(), alone + (64 << 10) - 10_000);
+    layer.write(&mut connection, usize::MAX);
+    assert!(memory.held() <= alone, "{}", memory.held());
+}
+
+#[test]
+fn a_failure_drops_nothing_that_was_handed_on() {
+    let mut connection = server();
+    for _ in 0..200 {
+        connection.send(vec![b'm'; 1000]).unwrap();
+    }
+    let mut layer = Layer::default();
+    layer.take(&mut connection, usize::MAX);
+    connection.handle_written(NOW, 0);
+    // The peer breaks the protocol: the Close overtakes what was not handed on.
+    assert!(connection.handle_input(NOW, &mut &mut b"\xff\x80\0\0\0\0".to_vec()[..]).is_none());
+    connection.handle_written(NOW, 0);
+    while !connection.outbox().is_empty() {
+        layer.take(&mut connection, usize::MAX);
+        layer.write(&mut connection, usize::MAX);
+    }
+    let whole = (64usize << 10).div_ceil(1004);
+    assert_eq!(layer.sent[whole * 1004..], *b"\x88\x12\x03\xeareserved bit set");
+}
+
 /// Like [`read`], but with a peer that answers any number of Pings.
 fn read_many(mut bytes: Vec<u8>) -> (Vec<Vec<u8>>, usize) {
     let config = Config::client().frame_rate(None);

@@ -125,7 +125,6 @@ fn an_invalid_target_fails_at_once_and_leaves_nothing() {
     let connect = |connections: &mut ws_server_mio::Connections, url: &str| {
         connections.connect(url, ClientConfig::new()).unwrap_err()
     };
-    assert_eq!(connect(connections, "wss://127.0.0.1/"), InvalidTarget::TlsUnsupported);
     assert!(matches!(connect(connections, "http://127.0.0.1/"), InvalidTarget::Request(_)));
     let error = connect(connections, "ws://app.example/");
     assert_eq!(error, InvalidTarget::NoResolver { host: "app.example".into() });
@@ -334,10 +333,20 @@ fn the_request_can_change_before_each_attempt() {
     rig.opened(client);
     let paths: Vec<_> = rig.events.upgrades.iter().map(|request| request.path_and_query.as_str()).collect();
     assert_eq!(paths, ["/1", "/2"]);
-    assert_eq!(
-        rig.connections().client(client).set_request("wss://127.0.0.1/"),
-        Err(InvalidTarget::TlsUnsupported)
-    );
+}
+
+#[test]
+#[cfg(not(feature = "tls-no-provider"))]
+fn without_tls_a_target_that_needs_it_is_an_error_at_once() {
+    let mut rig = Both::new();
+    let url = rig.url("/");
+    let connections = rig.connections();
+    let refused = connections.connect("wss://127.0.0.1/", ClientConfig::new());
+    assert_eq!(refused, Err(InvalidTarget::TlsUnsupported));
+    assert_eq!(rig.endpoint.clients().count(), 0);
+    let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
+    let refused = rig.connections().client(client).set_request("wss://127.0.0.1/");
+    assert_eq!(refused, Err(InvalidTarget::TlsUnsupported));
 }
 
 #[test]

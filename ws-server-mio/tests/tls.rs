@@ -2,13 +2,15 @@
 #![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::TcpStream;
+use std::sync::mpsc::Sender;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use ws_server_mio::tls::{Identity, TlsClient, TlsError, TlsMode, TlsServer, TlsVersion};
+use ws_server_mio::tls::{Identity, TlsClient, TlsError, TlsLayer, TlsMode, TlsServer, TlsVersion};
 use ws_server_mio::{
-    Bind, Budget, ClientConfig, CloseCode, ConnectError, ConnectionId, Connections, Endpoint, Event, Options,
-    ServerConfig, ServerId,
+    Bind, Budget, Bytes, ClientConfig, CloseCode, ConnectError, ConnectionId, Connections, Endpoint, Event,
+    Heartbeat, Options, ServerConfig, ServerId,
 };
 
 /// Only ends a hang.
@@ -234,4 +236,107 @@ fn a_hundred_clients_connect_with_few_handshakes_a_turn() {
         }
         (open == 100).then_some(())
     });
+}
+
+/// A peer that sends a request, pauses until it may go on, and reads a little at a time until it has what it wants.
+fn slow_peer(
+    address: std::net::SocketAddr,
+    pem: &str,
+    request: &'static [u8],
+    is_enough: impl Fn(&[u8]) -> bool + Send + 'static,
+) -> (Sender<()>, JoinHandle<()>) {
+    let client = TlsClient::roots_only(pem).unwrap();
+    let (go_on, paused) = std::sync::mpsc::channel();
+    let reading = std::thread::spawn(move || {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect(&address.into()).unwrap();
+        let mut socket = TcpStream::from(socket);
+        let mut layer = TlsLayer::client(&client, "127.0.0.1").unwrap();
+        layer.flush(&mut socket).unwrap();
+        while layer.is_handshaking() {
+            let error = layer.read(&mut socket, &mut [0; 1]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}");
+        }
+        assert_eq!(layer.write(&mut socket, &[IoSlice::new(request)]).unwrap(), request.len());
+        paused.recv().unwrap();
+        let (mut received, mut buffer) = (Vec::new(), vec![0; 20_000]);
+        while !is_enough(&received) {
+            match layer.read(&mut socket, &mut buffer) {
+                Ok(0) => panic!("it ends after {} bytes", received.len()),
+                Ok(n) => received.extend_from_slice(&buffer[..n]),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}"),
+            }
+        }
+    });
+    (go_on, reading)
+}
+
+impl Rig {
+    fn address(&mut self) -> std::net::SocketAddr {
+        self.endpoint.connections().server(self.server).local_addr().unwrap()
+    }
+
+    /// Runs turns until the peer is done.
+    fn run_until_done(&mut self, peer: JoinHandle<()>, limit: Duration) {
+        let start = Instant::now();
+        while !peer.is_finished() {
+            assert!(start.elapsed() < limit, "it stalls");
+            self.endpoint.poll(Some(Duration::from_millis(5)), |_, event| drop(event)).unwrap();
+        }
+        peer.join().unwrap();
+    }
+}
+
+#[test]
+fn an_answer_of_any_length_arrives_whole_although_its_reader_paused() {
+    // No timer visits the connection: only the kernel's readiness continues.
+    let never = Duration::MAX;
+    let tls = Tls::new();
+    let config = tls.server().heartbeat(Heartbeat::off()).output_timeout(never).keep_alive(never);
+    let mut rig = Rig::new(config);
+    for len in (40_000..400_000).step_by(15_000) {
+        let request = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+        let (go_on, peer) = slow_peer(rig.address(), &tls.pem, request, move |got| got.len() > len);
+        rig.until(|connections, event| match event {
+            Event::Request(id, request) => {
+                let body = Bytes::from(vec![0; len]);
+                connections.respond(id, request, http::Response::new(body)).unwrap();
+                Some(())
+            }
+            _ => None,
+        });
+        while rig.endpoint.poll(Some(Duration::from_millis(5)), |_, event| drop(event)).unwrap().more {}
+        go_on.send(()).unwrap();
+        // Some timer visits every connection after 30 s.
+        rig.run_until_done(peer, HANG / 3);
+    }
+}
+
+const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+#[test]
+fn a_close_waits_for_output_that_is_encrypted_and_not_yet_written() {
+    let tls = Tls::new();
+    let close_timeout = Duration::from_millis(50);
+    let mut rig = Rig::new(tls.server().close_timeout(close_timeout));
+    for len in (60_000..400_000).step_by(20_000) {
+        let is_closed = |got: &[u8]| got.ends_with(b"\x88\x02\x03\xe8");
+        let (go_on, peer) = slow_peer(rig.address(), &tls.pem, UPGRADE, is_closed);
+        rig.until(|connections, event| match event {
+            Event::Open(id, _) => {
+                connections.send(id, vec![0; len]).unwrap();
+                connections.close(id, CloseCode::NORMAL, "").unwrap();
+                Some(())
+            }
+            _ => None,
+        });
+        let start = Instant::now();
+        while start.elapsed() < close_timeout * 2 {
+            rig.endpoint.poll(Some(Duration::from_millis(5)), |_, event| drop(event)).unwrap();
+        }
+        go_on.send(()).unwrap();
+        rig.run_until_done(peer, HANG);
+    }
 }

@@ -87,12 +87,21 @@ fn an_invalid_target_fails_at_once() {
             ConnectError::Invalid(error) => error,
             other => panic!("{other:?}"),
         };
-        assert_eq!(untried("wss://127.0.0.1/").await, InvalidTarget::TlsUnsupported);
         assert!(matches!(untried("http://127.0.0.1/").await, InvalidTarget::Request(_)));
     });
-    assert_eq!(Client::new("wss://127.0.0.1/", reconnecting()).unwrap_err(), InvalidTarget::TlsUnsupported);
+}
+
+#[test]
+#[cfg(not(feature = "tls-no-provider"))]
+fn without_tls_a_target_that_needs_it_is_an_error_at_once() {
+    let unsupported = InvalidTarget::TlsUnsupported;
+    run(async {
+        let error = connect("wss://127.0.0.1/", ClientConfig::new()).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Invalid(InvalidTarget::TlsUnsupported)), "{error:?}");
+    });
+    assert_eq!(Client::new("wss://127.0.0.1/", reconnecting()).unwrap_err(), unsupported);
     let mut client = Client::new("ws://127.0.0.1/", reconnecting()).unwrap();
-    assert_eq!(client.set_request("wss://127.0.0.1/"), Err(InvalidTarget::TlsUnsupported));
+    assert_eq!(client.set_request("wss://127.0.0.1/"), Err(unsupported));
 }
 
 #[test]

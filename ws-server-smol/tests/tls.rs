@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use futures_lite::future::{or, zip};
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::thread;
-use ws_server_smol::tls::{Identity, TlsClient, TlsError, TlsMode, TlsServer, TlsVersion};
+use std::time::Duration;
+use ws_server_smol::tls::{Identity, TlsClient, TlsError, TlsLayer, TlsMode, TlsServer, TlsVersion};
 use ws_server_smol::{
     Bind, ClientConfig, CloseCode, ConnectError, HttpConnection, Server, ServerConfig, Token, WebSocket,
     block_on, connect,
@@ -196,4 +197,51 @@ fn senders_on_other_threads_and_the_reader_share_a_session() {
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert!(ws.close(CloseCode::NORMAL, "").await.unwrap().clean);
     });
+}
+
+const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+/// A peer that pauses for this long before it reads anything, then a little at a time until it has a Close.
+fn slow_peer(address: SocketAddr, pem: String, pause: Duration) {
+    let client = TlsClient::roots_only(pem).unwrap();
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&address.into()).unwrap();
+    let mut socket = TcpStream::from(socket);
+    let mut layer = TlsLayer::client(&client, "127.0.0.1").unwrap();
+    layer.flush(&mut socket).unwrap();
+    while layer.is_handshaking() {
+        let error = layer.read(&mut socket, &mut [0; 1]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}");
+    }
+    assert_eq!(layer.write(&mut socket, &[IoSlice::new(UPGRADE)]).unwrap(), UPGRADE.len());
+    thread::sleep(pause);
+    let (mut received, mut buffer) = (Vec::new(), vec![0; 20_000]);
+    while !received.ends_with(b"\x88\x02\x03\xe8") {
+        match layer.read(&mut socket, &mut buffer) {
+            Ok(0) => panic!("it ends after {} bytes", received.len()),
+            Ok(n) => received.extend_from_slice(&buffer[..n]),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}"),
+        }
+    }
+}
+
+#[test]
+fn a_close_waits_for_output_that_is_encrypted_and_not_yet_written() {
+    let tls = Tls::new();
+    let close_timeout = Duration::from_millis(50);
+    let server = Server::bind(Bind::localhost(), tls.server().close_timeout(close_timeout)).unwrap();
+    let address = server.local_addr().unwrap();
+    for len in (60_000..400_000).step_by(20_000) {
+        let pem = tls.pem.clone();
+        let peer = thread::spawn(move || slow_peer(address, pem, close_timeout * 2));
+        block_on(async {
+            let mut ws = server.accept().await.unwrap().upgrade().await.unwrap();
+            ws.try_send(vec![0; len]).unwrap();
+            let closed = ws.close(CloseCode::NORMAL, "").await.unwrap();
+            assert_eq!(closed.sent, Some(CloseCode::NORMAL), "{closed}");
+        });
+        peer.join().unwrap();
+    }
 }

@@ -18,6 +18,8 @@ use ws_proto::{Config, TlsError, TlsInfo};
 pub struct TlsLayer {
     state: State,
     info: Option<Arc<TlsInfo>>,
+    /// How much plaintext is encrypted that the caller still has: its records have not all left.
+    sealed: usize,
 }
 
 #[derive(Debug)]
@@ -32,7 +34,7 @@ enum State {
 impl TlsLayer {
     /// The server's side of a connection from which nothing was read yet.
     pub fn server(tls: ServerTls) -> Self {
-        Self { state: State::Awaiting(tls), info: None }
+        Self { state: State::Awaiting(tls), info: None, sealed: 0 }
     }
 
     /// The client's side of a connection with the server at this host: see [`TlsStream::client`].
@@ -40,11 +42,14 @@ impl TlsLayer {
     /// # Errors
     /// As [`TlsStream::client`].
     pub fn client(tls: &TlsClient, host: &str) -> Result<Self, TlsError> {
-        Ok(Self { state: State::Tls(Box::new(TlsStream::client(tls, host)?)), info: None })
+        Ok(Self { state: State::Tls(Box::new(TlsStream::client(tls, host)?)), info: None, sealed: 0 })
     }
 
     /// Reads plaintext, and writes what the handshake has to answer. Only `WouldBlock` says that neither the socket nor
     /// the session has more; 0 is the end.
+    ///
+    /// It reads the socket once at most: records without plaintext, such as those of a handshake, give
+    /// [`Interrupted`](io::ErrorKind::Interrupted), so that a peer that sends nothing else does not hold its thread.
     ///
     /// # Errors
     /// The socket's, or a failure of TLS.
@@ -67,35 +72,19 @@ impl TlsLayer {
             self.state = State::Tls(Box::new(stream));
         }
         let State::Tls(stream) = &mut self.state else { return socket.read(buffer) };
-        loop {
-            let opened = stream.open();
-            // A flight of the handshake, or the alert before an error.
-            let written = write_output(stream, socket);
-            if self.info.is_none() && !stream.is_handshaking() {
-                self.info = Some(Arc::new(stream.info()));
-            }
-            match opened.map_err(failed)? {
-                Opened::Plaintext => {
-                    let plain = stream.plaintext();
-                    let n = plain.len().min(buffer.len());
-                    buffer[..n].copy_from_slice(&plain[..n]);
-                    stream.consume(n);
-                    return Ok(n);
-                }
-                Opened::Closed => return Ok(0),
-                Opened::Starved => {}
-            }
-            unless_blocked(written)?;
-            match socket.read(stream.room()) {
-                Ok(0) => return stream.end().map(|_| 0).map_err(failed),
-                Ok(n) => stream.filled(n),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        if let Some(n) = open(stream, &mut self.info, socket, buffer)? {
+            return Ok(n);
         }
+        match socket.read(stream.room())? {
+            0 => return stream.end().map(|_| 0).map_err(failed),
+            n => stream.filled(n),
+        }
+        open(stream, &mut self.info, socket, buffer)?.ok_or_else(|| io::ErrorKind::Interrupted.into())
     }
 
-    /// Writes plaintext: what it takes is encrypted, and may wait here until a [`flush`](Self::flush).
+    /// Writes plaintext, and returns how much of it has left for the socket. More may be encrypted, and wait for a further
+    /// call or a [`flush`](Self::flush): pass it again, first and unchanged. So what waits here is still pending with the
+    /// caller, for all its limits and deadlines.
     ///
     /// # Errors
     /// The socket's, or a failure of TLS. `WouldBlock` during the handshake too: then reading goes on.
@@ -107,12 +96,20 @@ impl TlsLayer {
             State::Awaiting(_) => return Err(io::ErrorKind::WouldBlock.into()),
         };
         // What is sealed is written first: encrypted bytes do not pile up.
-        write_output(stream, socket)?;
-        let sealed = stream.seal(slices.iter().map(|slice| &**slice));
-        let written = write_output(stream, socket);
-        let sealed = sealed.map_err(failed)?;
-        unless_blocked(written)?;
-        if sealed == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(sealed) }
+        let mut written = write_output(stream, socket);
+        if written.is_ok() {
+            let sealed = stream.seal(after(self.sealed, slices));
+            written = write_output(stream, socket);
+            self.sealed += sealed.map_err(failed)?;
+        }
+        // A record is longer than its plaintext.
+        let taken = self.sealed.saturating_sub(stream.output().len());
+        self.sealed -= taken;
+        match written {
+            _ if taken > 0 => Ok(taken),
+            Ok(()) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Writes what waits encrypted.
@@ -154,6 +151,41 @@ impl TlsLayer {
             State::Awaiting(_) | State::Tls(_) => None,
         }
     }
+}
+
+/// Opens records until there is plaintext, or the end. `None` if more of the socket must be read.
+fn open(
+    stream: &mut TlsStream,
+    info: &mut Option<Arc<TlsInfo>>,
+    socket: &mut impl Write,
+    buffer: &mut [u8],
+) -> io::Result<Option<usize>> {
+    let opened = stream.open();
+    // A flight of the handshake, or the alert before an error.
+    let written = write_output(stream, socket);
+    if info.is_none() && !stream.is_handshaking() {
+        *info = Some(Arc::new(stream.info()));
+    }
+    match opened.map_err(failed)? {
+        Opened::Plaintext => {
+            let plain = stream.plaintext();
+            let n = plain.len().min(buffer.len());
+            buffer[..n].copy_from_slice(&plain[..n]);
+            stream.consume(n);
+            Ok(Some(n))
+        }
+        Opened::Closed => Ok(Some(0)),
+        Opened::Starved => unless_blocked(written).map(|()| None),
+    }
+}
+
+/// What follows the first `skipped` bytes of the slices.
+fn after<'s>(mut skipped: usize, slices: &'s [IoSlice<'_>]) -> impl Iterator<Item = &'s [u8]> {
+    slices.iter().map(move |slice| {
+        let (before, rest) = slice.split_at(skipped.min(slice.len()));
+        skipped -= before.len();
+        rest
+    })
 }
 
 fn write_output(stream: &mut TlsStream, socket: &mut impl Write) -> io::Result<()> {

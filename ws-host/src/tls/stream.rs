@@ -74,10 +74,10 @@ impl TlsStream {
         }
     }
 
-    /// Where the next bytes of the socket belong: at least a whole record.
+    /// Where the next bytes of the socket belong: a whole record.
     pub fn room(&mut self) -> &mut [u8] {
         memory::attach(&mut self.cipher);
-        self.cipher.room(LONGEST)
+        &mut self.cipher.room(LONGEST)[..LONGEST]
     }
 
     /// The socket has put this many bytes into the [`room`](Self::room).

@@ -85,13 +85,12 @@ impl<'r> RequestHead<'r> {
     }
 }
 
-/// Omits the query, credentials and cookies.
+/// Omits the query and the header fields, which may hold credentials.
 impl fmt::Debug for RequestHead<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestHead")
             .field("method", self.method)
             .field("path", &self.path())
-            .field("headers", self.headers)
             .field("is_upgrade", &self.is_upgrade)
             .finish_non_exhaustive()
     }

@@ -34,7 +34,7 @@ impl Connection {
         let beside = self.undelivered_len() + self.waiting_len();
         let Self { config, in_flight, outbox, .. } = self;
         let Some(memory) = &config.memory else { return };
-        let all = outbox.len() + beside;
+        let all = outbox.held_len() + beside;
         if all > config.low_mark {
             outbox.count_in(memory);
             let in_flight = in_flight.get_or_insert_default();

@@ -2,6 +2,7 @@
 
 use super::{Connection, Moment};
 use crate::outbox::Unsent;
+use std::io::IoSlice;
 
 impl Connection {
     /// The bytes for the socket, as an owned value: for writers that await, while the connection is free for other
@@ -168,6 +169,16 @@ impl Connection {
             self.begin_stall(now);
         }
         Some(unsent)
+    }
+
+    /// Hands output on to a layer that may hold what it takes, such as TLS: what is in these slices stays first in the
+    /// outbox, unchanged, until it is [written](Self::handle_written) to the socket. Until then it is pending, for
+    /// every limit and deadline, and the copy that the layer holds counts as memory. Returns how many slices it filled.
+    /// For adapters, exempt from semver.
+    #[doc(hidden)]
+    pub fn hand_on<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
+        let framed = self.is_framed();
+        self.outbox.hand_on(framed, slices)
     }
 
     fn account_for_unsent(&mut self, now: Moment) {

@@ -235,9 +235,9 @@ fn a_connection_without_permission_ends_at_once_and_an_admitted_one_idles() {
 }
 
 #[test]
-fn debug_of_a_head_shows_no_query() {
-    let request = ::http::Request::get("/page?token=hunter2").header("x-key", "7").body(()).unwrap();
+fn debug_of_a_head_shows_neither_query_nor_fields() {
+    let request = ::http::Request::get("/page?token=hunter2").header("cookie", "k=hunter2").body(()).unwrap();
     let shown = format!("{:?}", RequestHead::new(&request, false));
-    assert!(shown.contains("\"/page\"") && shown.contains("x-key") && !shown.contains("hunter2"), "{shown}");
+    assert!(shown.contains("\"/page\"") && !shown.contains("hunter2"), "{shown}");
     assert_eq!(RequestHead::new(&request, true).method(), ::http::Method::GET);
 }

@@ -23,6 +23,8 @@ pub(super) struct Inner {
     pub(super) beside: usize,
     /// The rest of a partly written frame, or of the HTTP before the first frame: nothing may be inserted.
     pub(super) begun: usize,
+    /// How much of it was handed on, and is copied there.
+    pub(super) handed_on: usize,
     pub(super) urgent: Urgent,
     /// The memory of a large payload that was sent; empty.
     pub(super) spare: Vec<u8>,
@@ -72,6 +74,7 @@ impl Inner {
 
     pub(super) fn advance(&mut self, mut n: usize, framed: bool) {
         n = n.min(self.len());
+        self.handed_on = self.handed_on.saturating_sub(n);
         while n > 0 {
             let urgent = self.urgent.left();
             let step;
@@ -94,6 +97,7 @@ impl Inner {
             self.bytes.clear();
             self.start = 0;
             self.begun = 0;
+            self.handed_on = 0;
             self.memory = None;
         }
     }

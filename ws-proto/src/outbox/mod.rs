@@ -80,9 +80,14 @@ impl Outbox {
         }
     }
 
-    /// The memory of copied bytes.
+    /// The memory of copied bytes, here or handed on.
     pub(crate) fn copied_len(&self) -> usize {
-        self.inner.as_ref().map_or(0, |inner| inner.bytes.len() + inner.urgent.bytes.len())
+        self.inner.as_ref().map_or(0, |inner| inner.bytes.len() + inner.urgent.bytes.len() + inner.handed_on)
+    }
+
+    /// The pending bytes and the copies of what was handed on.
+    pub(crate) fn held_len(&self) -> usize {
+        self.len() + self.inner.as_ref().map_or(0, |inner| inner.handed_on)
     }
 
     /// Counts shared payloads in this memory from now on, including pending ones, until all is written.
@@ -239,6 +244,7 @@ impl Outbox {
         inner.bytes.clear();
         inner.start = 0;
         inner.begun = 0;
+        inner.handed_on = 0;
     }
 
     /// Removes sent bytes from the front. If they are `framed` rather than HTTP, tracks the progress of the partly

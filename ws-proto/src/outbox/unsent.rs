@@ -90,6 +90,25 @@ impl Outbox {
         Some(Unsent { len: chunks.iter().map(Bytes::len).sum(), chunks, written: Some(written) })
     }
 
+    /// Hands the front of the pending output on, at most about 64 KiB: as with an [`Unsent`], it stays first and unchanged
+    /// until it is written. Returns how many slices it filled.
+    pub(crate) fn hand_on<'a>(&'a mut self, framed: bool, slices: &mut [IoSlice<'a>]) -> usize {
+        let Some(inner) = self.inner.as_deref_mut() else { return 0 };
+        let data = inner.len() - inner.urgent.left();
+        let mut left = if framed { inner.begin(data) } else { data }.min(TAKE.max(inner.handed_on));
+        inner.handed_on = left;
+        let mut count = 0;
+        inner.data_slices(|slice| {
+            let slice = &slice[..slice.len().min(left)];
+            if count < slices.len() && !slice.is_empty() {
+                slices[count] = IoSlice::new(slice);
+                left -= slice.len();
+                count += 1;
+            }
+        });
+        count
+    }
+
     /// How many bytes of the [last one](Self::take_unsent) were written since the last call.
     pub(crate) fn take_written(&mut self) -> usize {
         let written = self.inner.as_ref().and_then(|inner| inner.written.as_ref());

@@ -11,11 +11,11 @@ const SLICES: usize = 64;
 
 /// Writes once, if possible; returns whether it tried.
 pub(crate) fn write(slot: u32, live: &mut Slot, sockets: &CustomSockets, now: Moment, limit: usize) -> bool {
-    // Queued bytes may belong to a body whose turn has not come.
     if !live.has(flag::WRITABLE) {
         return false;
     }
-    if live.connection.outbox().is_empty() {
+    // Queued bytes may belong to a body whose turn has not come, and a TLS handshake precedes them.
+    if live.connection.outbox().is_empty() || live.stream.is_none() && sockets.is_handshaking(slot) {
         return live.stream.is_none() && flush(slot, live, sockets, now);
     }
     loop {
@@ -43,9 +43,9 @@ pub(crate) fn write(slot: u32, live: &mut Slot, sockets: &CustomSockets, now: Mo
     }
 }
 
-/// Writes what a socket with a buffer of its own holds; returns whether the connection ended by it.
+/// Writes what a socket with a buffer of its own holds; returns whether some is left, or writing failed.
 #[cold]
-fn flush(slot: u32, live: &mut Slot, sockets: &CustomSockets, now: Moment) -> bool {
+pub(crate) fn flush(slot: u32, live: &mut Slot, sockets: &CustomSockets, now: Moment) -> bool {
     match sockets.flush(slot) {
         Ok(()) => return false,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => live.clear(flag::WRITABLE),
@@ -73,6 +73,9 @@ fn write_once(
     socket: SocketRef<'_>,
     limit: usize,
 ) -> io::Result<(usize, usize)> {
+    if socket.holds_output() {
+        return write_held(connection, socket);
+    }
     let outbox = connection.outbox();
     let chunk = outbox.chunk();
     if chunk.len() == outbox.remaining() || chunk.len() >= limit {
@@ -89,5 +92,14 @@ fn write_once(
             break;
         }
     }
+    Ok((offered, socket.write_vectored(&slices[..count])?))
+}
+
+/// The same for a socket that may hold a copy of what it did not take. It limits itself.
+#[cold]
+fn write_held(connection: &mut Connection, socket: SocketRef<'_>) -> io::Result<(usize, usize)> {
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    let count = connection.hand_on(&mut slices);
+    let offered = slices[..count].iter().map(|slice| slice.len()).sum();
     Ok((offered, socket.write_vectored(&slices[..count])?))
 }

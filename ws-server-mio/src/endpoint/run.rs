@@ -24,7 +24,7 @@
 
 use crate::client::list::{Notice, Phase};
 use crate::connection::Connections;
-use crate::connection::io::write;
+use crate::connection::io::{flush, write};
 use crate::connection::lists::{arm, detach_buffer, expire, mark_dirty, queue_deferred, queue_read};
 use crate::connection::slots::{Slot, flag, mark};
 use crate::endpoint::turn::TurnRun;
@@ -219,7 +219,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                 return self.connections.postpone(slot);
             }
         }
-        let Connections { slots, sockets, pool, timers, dirty, readable, files, .. } = &mut *self.connections;
+        let Connections { slots, sockets, pool, timers, dirty, readable, files, now, .. } =
+            &mut *self.connections;
         let Some(live) = slots.at_mut(slot) else { return };
         if files.waits_for(slot) && takes_chunk(&mut live.connection) {
             files.resume(slot);
@@ -228,16 +229,25 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         if next == IoAction::Shutdown {
             // It fails if the peer has reset the connection; the next read reports that.
             let _ = sockets.socket(slot, &live.stream).shutdown();
+            if live.stream.is_none() {
+                flush(slot, live, sockets, *now);
+            }
             next = live.connection.poll_io();
         }
         match next {
             IoAction::Drop | IoAction::Reset => {
+                let socket = sockets.socket(slot, &live.stream);
                 if next == IoAction::Reset {
-                    sockets.socket(slot, &live.stream).reset_on_close();
+                    socket.reset_on_close();
+                } else if socket.holds_output() && live.connection.outbox().is_empty() {
+                    // TLS announces the end, although nobody waits for it.
+                    let _ = socket.shutdown();
                 }
                 self.connections.remove_slot(slot);
                 return self.check_clock();
             }
+            // A TLS handshake continues when there is more to read.
+            IoAction::Write if live.stream.is_none() && sockets.is_handshaking(slot) => {}
             IoAction::Write if live.has(flag::WRITABLE) => mark_dirty(slot, live, dirty),
             IoAction::Write => queue_deferred(slot, live, readable),
             IoAction::Pause => {

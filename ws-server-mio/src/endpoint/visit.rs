@@ -113,7 +113,11 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                     live.clear(flag::READABLE);
                     break;
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // TLS records without plaintext, say. It is still readable, and others come first.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    self.check_clock();
+                    break;
+                }
                 Err(error) => {
                     live.clear(flag::READABLE);
                     live.connection.abort(now, error.into());

@@ -31,7 +31,12 @@ pub trait Socket: Send {
     /// As the system's.
     fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Writes what it holds of earlier writes, if it has a buffer of its own.
+    /// Whether it may hold a copy of what it did not take: pass that again, first and unchanged.
+    fn holds_output(&self) -> bool {
+        false
+    }
+
+    /// Writes what it holds, if it has a buffer of its own.
     ///
     /// # Errors
     /// As the system's; [`WouldBlock`](io::ErrorKind::WouldBlock) while something is left.
@@ -252,6 +257,15 @@ impl SocketRef<'_> {
             Self::Tcp(mut stream) => stream.write_vectored(slices),
             Self::Other(socket) => socket.write(slices),
             Self::Gone => not_connected(),
+        }
+    }
+
+    /// Whether it may hold a copy of what it did not take.
+    #[inline]
+    pub(crate) fn holds_output(self) -> bool {
+        match self {
+            Self::Tcp(_) | Self::Gone => false,
+            Self::Other(socket) => socket.holds_output(),
         }
     }
 

@@ -120,6 +120,7 @@ impl Side {
                 self.received.extend_from_slice(&buffer[..n]);
                 progress = true;
             }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => progress = true,
             Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}"),
         }
         progress

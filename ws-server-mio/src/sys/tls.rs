@@ -39,6 +39,10 @@ impl Socket for TlsSocket {
         self.layer.borrow_mut().write(&mut self.inner.as_ref(), slices)
     }
 
+    fn holds_output(&self) -> bool {
+        true
+    }
+
     fn flush(&self) -> io::Result<()> {
         self.layer.borrow_mut().flush(&mut self.inner.as_ref())?;
         if self.is_closing.take() { self.inner.as_ref().shutdown() } else { Ok(()) }

@@ -81,6 +81,8 @@ pub(super) struct Record {
     pub(super) stopped: bool,
     /// The application has paused reading.
     pub(super) paused: bool,
+    /// It has done so before: a peer that must send meanwhile may give up.
+    pub(super) has_paused: bool,
     /// How many of its requests were reported.
     pub(super) requests: usize,
     pub(super) stream: Option<(ConnectionId, ResponseBody)>,
@@ -101,6 +103,7 @@ impl Record {
             bulk: None,
             stopped: false,
             paused: false,
+            has_paused: false,
             requests: 0,
             stream: None,
         }

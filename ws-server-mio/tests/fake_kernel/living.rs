@@ -113,6 +113,7 @@ impl World<'_> {
         let record = &mut self.app.records[at];
         let Some(id) = record.id.filter(|_| record.is_open() && record.closed().is_none()) else { return };
         record.paused = !record.paused;
+        record.has_paused = true;
         let paused = record.paused;
         match paused {
             true => self.endpoint.connections().pause(id),

@@ -37,7 +37,7 @@ pub(crate) fn write<S: AsyncWrite + Unpin>(
         *output = Output::Written;
     }
     while connection.outbox().has_remaining() {
-        match write_once(stream, connection, io) {
+        match write_once(stream, shared, connection, io) {
             Poll::Ready(Ok(n)) => {
                 progressed = true;
                 *output = Output::Written;
@@ -84,15 +84,20 @@ pub(crate) fn write<S: AsyncWrite + Unpin>(
 
 fn write_once<S: AsyncWrite + Unpin>(
     stream: &mut S,
+    shared: &Shared,
     connection: &mut Connection,
     io: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    if shared.holds_output() {
+        let count = connection.hand_on(&mut slices);
+        return Pin::new(stream).poll_write_vectored(io, &slices[..count]);
+    }
     let outbox = connection.outbox();
     let chunk = outbox.chunk();
     if chunk.len() == outbox.remaining() {
         return Pin::new(stream).poll_write(io, chunk);
     }
-    let mut slices = [IoSlice::new(&[]); SLICES];
     let count = outbox.chunks_vectored(&mut slices);
     Pin::new(stream).poll_write_vectored(io, &slices[..count])
 }

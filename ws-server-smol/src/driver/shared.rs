@@ -32,6 +32,7 @@ pub(crate) struct Shared {
     /// The socket that senders write to directly, so that they never wait for a task that waits for them; `None` for
     /// other streams, and once the connection is over.
     socket: Mutex<Option<SocketHandle>>,
+    holds_output: bool,
     /// The peer's address, if known.
     pub(crate) peer: Option<SocketAddr>,
     sleep: Arc<Sleep>,
@@ -58,6 +59,7 @@ impl Shared {
         Self {
             id: ConnectionId::next(),
             connection: Mutex::new(connection),
+            holds_output: socket.as_ref().is_some_and(|socket| socket.tls().is_some()),
             socket: Mutex::new(socket),
             peer,
             sleep,
@@ -210,6 +212,12 @@ impl Shared {
 
     pub(super) fn socket(&self) -> MutexGuard<'_, Option<SocketHandle>> {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the socket may hold a copy of what it did not take, as TLS does.
+    #[inline]
+    pub(super) fn holds_output(&self) -> bool {
+        self.holds_output
     }
 
     /// The connection is over: ends all waiting.
