@@ -1,10 +1,10 @@
-//! Lists of an endpoint's servers and clients, for handlers and jobs.
+//! Lists of an endpoint's servers, clients and connections, for handlers and jobs.
 
 use crate::connection::Connections;
-use crate::ids::{ClientId, ServerId};
+use crate::ids::{ClientId, ConnectionId, ServerId};
 
-/// The servers and the clients of an endpoint, from [`Connections::all`]. For its WebSockets there is
-/// [`Connections::ids`].
+/// The servers, the clients and the connections of an endpoint, from [`Connections::all`]. For the WebSockets of its
+/// servers there is [`Connections::ids`].
 #[derive(Clone, Copy, Debug)]
 pub struct All<'c> {
     connections: &'c Connections,
@@ -43,5 +43,11 @@ impl<'c> All<'c> {
     /// All clients, idle or not.
     pub fn clients(self) -> impl Iterator<Item = ClientId> + use<'c> {
         self.connections.clients()
+    }
+
+    /// Every connection that has not ended, HTTP included: of servers, and of clients, even removed ones. Until it is
+    /// empty, some output may still be written.
+    pub fn connections(self) -> impl Iterator<Item = ConnectionId> + use<'c> {
+        self.connections.slots.iter().map(|(slot, live)| live.id(slot))
     }
 }

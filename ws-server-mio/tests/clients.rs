@@ -309,7 +309,9 @@ fn a_client_removed_while_open_reports_its_close_and_its_id_is_unknown() {
     rig.connections().client(client).remove();
     assert_eq!(rig.connections().client(client).connection(), None);
     assert_eq!(rig.connections().client_of(id), None);
+    assert!(rig.connections().all().connections().any(|other| other == id), "until its end");
     assert_eq!(rig.closed(id).code, CloseCode::NORMAL);
+    assert!(!rig.connections().all().connections().any(|other| other == id));
     let other = rig.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
     assert_ne!(other, client);
     rig.opened(other);

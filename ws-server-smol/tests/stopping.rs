@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use ws_server_smol::Error;
 use ws_server_smol::web;
 use ws_server_smol::{
-    Bind, Bytes, ClientConfig, CloseCode, Folder, HttpConnection, Incoming, RespondError, Server,
+    Bind, Bytes, ClientConfig, CloseCode, Event, Folder, HttpConnection, Incoming, RespondError, Server,
     ServerConfig, Socket, Stop, WebSocket, connect,
 };
 
@@ -330,4 +330,94 @@ fn a_stop_ends_event_streams_at_once_and_cuts_other_streams_visibly_at_the_deadl
             future::zip(serving, script).await;
         });
     }
+}
+
+const QUEUED: usize = 16;
+
+/// Queues more than the kernels hold, then echoes until a send fails, as one does during a stop.
+async fn flood(http: HttpConnection<Socket>) {
+    let Some(mut ws) = http.upgrade().await else { return };
+    for _ in 0..QUEUED {
+        ws.try_send(vec![7; 1 << 20]).unwrap();
+    }
+    while let Some(Ok(message)) = ws.next().await {
+        if ws.send(message).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// How many messages arrive, and how the connection ends, if this is sent first.
+async fn read_all(mut ws: WebSocket) -> (usize, ws_server_smol::Closed) {
+    // It may be closing already.
+    let _ = ws.try_send("hi");
+    let mut messages = 0;
+    loop {
+        match ws.next_event().await.unwrap() {
+            Event::Message(_) => messages += 1,
+            Event::Closed(closed) => return (messages, *closed),
+            _ => {}
+        }
+    }
+}
+
+/// A server and a client to which much is queued, while these run.
+fn flooded(script: impl AsyncFnOnce(&Server, WebSocket)) {
+    let limits = ServerConfig::new().outbox(64 << 10, 32 << 20, 64 << 20);
+    let server = Server::bind(Bind::localhost(), limits).unwrap();
+    run(async {
+        let connected = async {
+            let client = client(&server).await;
+            while server.stats().messages_out < QUEUED as u64 {
+                future::yield_now().await;
+            }
+            script(&server, client).await;
+        };
+        future::zip(server.serve(flood), connected).await;
+    });
+}
+
+#[test]
+fn a_stop_writes_what_is_queued_although_its_close_ends_the_handler() {
+    flooded(async |server, client| {
+        let (_, (messages, closed)) = future::zip(server.stop(LONG), read_all(client)).await;
+        assert_eq!(messages, QUEUED);
+        assert!(closed.clean && closed.code == CloseCode::GOING_AWAY, "{closed}");
+        assert_eq!(server.count(), 0);
+    });
+}
+
+#[test]
+fn what_is_left_to_a_stop_whose_future_is_dropped_goes_to_the_next() {
+    flooded(async |server, mut client| {
+        let first = async {
+            let stop = async {
+                server.stop(LONG).await;
+                panic!("the client has not read yet");
+            };
+            stop.or(async {
+                client.send("hi").await.unwrap();
+                Timer::after(MILLI * 100).await;
+            })
+            .await;
+            read_all(client).await
+        };
+        let ((messages, closed), ()) = future::zip(first, server.stop(LONG)).await;
+        assert_eq!(messages, QUEUED);
+        assert!(closed.clean, "{closed}");
+    });
+}
+
+#[test]
+fn the_deadline_of_a_stop_cuts_what_ended_handlers_left() {
+    flooded(async |server, mut client| {
+        let sends_and_reads_nothing = async {
+            client.send("hi").await.unwrap();
+            future::pending().await
+        };
+        server.stop(MILLI * 300).or(sends_and_reads_nothing).await;
+        assert_eq!(server.count(), 0);
+        let (messages, closed) = read_all(client).await;
+        assert!(messages < QUEUED && !closed.clean, "{messages} {closed}");
+    });
 }

@@ -285,9 +285,10 @@ impl ServerConfig {
         })
     }
 
-    /// Answers 401 to every request, and to every WebSocket, without this token, before any of the body is read, and
-    /// ends the connection. Hand the token out in the URL, as `?token=…`; a browser keeps it as a cookie from then
-    /// on. See [`token`](crate::token).
+    /// Requires this token: a request without it, and a WebSocket's, gets 401 before any of its body is read, and the
+    /// connection ends. What the other rules reject gets their answer first: 400, 403, 413, 421, 426 or 431, as without
+    /// a token. Hand the token out in the URL, as `?token=…`; a browser keeps it as a cookie from then
+    /// on. See [`token`](crate::token); the adapters have `Token` at their root.
     ///
     /// ```
     /// use ws_host::server::ServerConfig;

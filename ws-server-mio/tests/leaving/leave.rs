@@ -1,29 +1,28 @@
 use std::io;
 use std::time::{Duration, Instant};
-use ws_server_mio::{Bind, Endpoint, Event, Options, ServerConfig};
+use ws_server_mio::{Bind, Connections, Endpoint, Event, Options, ServerConfig};
+
+/// The application's handler, as in every turn.
+fn handle(_: &mut Connections, _: Event<'_>) {}
 
 /// Takes as long as the slowest peer, and at most `grace`: hide the window first.
 fn leave(endpoint: &mut Endpoint, grace: Duration) -> io::Result<()> {
-    let (mut servers, mut clients) = (0, 0);
     for client in endpoint.clients().collect::<Vec<_>>() {
-        let mut client = endpoint.connections().client(client);
-        client.disconnect();
-        clients += usize::from(client.connection().is_some()); // its `Closed` follows
+        endpoint.connections().client(client).disconnect();
     }
     for server in endpoint.servers().collect::<Vec<_>>() {
         endpoint.connections().server(server).stop(grace); // `Stopped` follows, at the latest then
-        servers += 1;
     }
     let end = Instant::now() + grace;
-    while servers > 0 || (clients > 0 && Instant::now() < end) {
+    loop {
+        let is_stopped = endpoint.servers().next().is_none();
+        let is_over = endpoint.connections().all().connections().next().is_none(); // of clients, too
+        if is_stopped && (is_over || Instant::now() >= end) {
+            return Ok(());
+        }
         let wait = end.saturating_duration_since(Instant::now());
-        endpoint.poll(Some(wait), |connections, event| match event {
-            Event::Stopped(_) => servers -= 1,
-            Event::Closed(id, _) if connections.client_of(id).is_some() => clients -= 1,
-            _ => {} // as usual
-        })?;
+        endpoint.poll(Some(wait), handle)?;
     }
-    Ok(())
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

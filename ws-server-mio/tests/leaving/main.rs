@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use ws_kit::peer::{Peer, handshake};
-use ws_server_mio::{ClientConfig, CloseCode, Connections, Frame};
+use ws_server_mio::{ClientConfig, CloseCode, Frame};
 
 /// More than the kernel buffers if nothing reads.
 const MESSAGES: usize = 80;
@@ -88,7 +88,9 @@ fn the_guide_shows_this_shutdown() {
 
 #[test]
 fn leaving_delivers_the_queued_output_of_clients_and_of_servers() {
-    for (has_client, has_server) in [(true, false), (false, true), (true, true)] {
+    for (has_client, has_server, is_removed) in
+        [(true, false, false), (true, false, true), (false, true, false), (true, true, true)]
+    {
         let mut endpoint = Endpoint::with(Options::ui()).unwrap();
         let of_client = has_client.then(|| {
             let (url, end) = counting_server();
@@ -100,6 +102,11 @@ fn leaving_delivers_the_queued_output_of_clients_and_of_servers() {
             counting_client(endpoint.connections().server(server).url("/").unwrap())
         });
         queue(&mut endpoint, usize::from(has_client) + usize::from(has_server));
+        if is_removed {
+            // Its output is written all the same.
+            let client = endpoint.clients().next().unwrap();
+            endpoint.connections().client(client).remove();
+        }
         leave(&mut endpoint, HANG).unwrap();
         drop(endpoint);
         for (end, code) in [(of_client, CloseCode::NORMAL), (of_server, CloseCode::GOING_AWAY)] {

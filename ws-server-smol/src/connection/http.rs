@@ -61,7 +61,7 @@ pub struct HttpConnection<S: AsyncRead + AsyncWrite + Unpin = Socket> {
     shared: Arc<Shared>,
     rule: UpgradeRule,
     closed: Option<Box<Closed>>,
-    membership: Option<Membership>,
+    membership: Option<Membership<S>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
@@ -87,7 +87,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
         )
     }
 
-    pub(crate) fn of(driver: Driver<S>, membership: Option<Membership>, rule: UpgradeRule) -> Self {
+    pub(crate) fn of(driver: Driver<S>, membership: Option<Membership<S>>, rule: UpgradeRule) -> Self {
         let shared = driver.shared.clone();
         Self { driver: Some(driver), shared, rule, closed: None, membership }
     }

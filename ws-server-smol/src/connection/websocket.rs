@@ -31,7 +31,8 @@ use ws_proto::{
 /// continues from there.
 ///
 /// If dropped while open, it closes with 1001, as far as that is possible without waiting. To close properly, use
-/// [`close`](Self::close).
+/// [`close`](Self::close). One that is dropped while [`Server::stop`](crate::Server::stop) closes it is left to that,
+/// which writes what is queued.
 ///
 /// ```
 /// use ws_server_smol::{WebSocket, WebSocketError};
@@ -70,14 +71,14 @@ pub struct WebSocket<S: AsyncRead + AsyncWrite + Unpin = Socket> {
     /// The sink knows of the end: this side closed, or a message was too late.
     knows_end: bool,
     closed: Option<Box<Closed>>,
-    membership: Option<Membership>,
+    membership: Option<Membership<S>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     pub(crate) fn new(
         driver: Driver<S>,
         head: Box<http::Response<()>>,
-        membership: Option<Membership>,
+        membership: Option<Membership<S>>,
     ) -> Self {
         let path = Some(Box::default());
         Self { driver, head, path, joining: None, knows_end: false, closed: None, membership }
@@ -362,12 +363,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> fmt::Debug for WebSocket<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Drop for WebSocket<S> {
     fn drop(&mut self) {
-        if self.closed.is_some() {
-            return;
-        }
-        let closed = self.driver.end_now_with_report(CloseCode::GOING_AWAY);
-        if let (Some(membership), Some(closed)) = (&self.membership, closed) {
-            membership.dropped(closed);
+        if self.closed.is_none() {
+            Membership::dropped(&mut self.driver, &mut self.membership);
         }
     }
 }

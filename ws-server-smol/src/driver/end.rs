@@ -56,6 +56,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Poll::Pending
     }
 
+    /// Whether a closing handshake is in progress, in which nothing has failed.
+    pub(crate) fn is_closing_in_order(&self) -> bool {
+        let mut connection = self.shared.connection();
+        connection.state() == State::Closing && !connection.has_failed()
+    }
+
     /// Ends the connection at once, with a Close frame if that can be written without waiting. The end is the next
     /// event.
     pub(crate) fn end_now(&mut self, code: CloseCode) {

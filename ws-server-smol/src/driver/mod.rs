@@ -124,6 +124,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
+    /// Takes the connection, which leaves one without a stream.
+    pub(crate) fn take(&mut self) -> Self {
+        Self {
+            stream: self.stream.take(),
+            shared: self.shared.clone(),
+            waker: self.waker.clone(),
+            unread: self.unread.take(),
+            timer: std::mem::replace(&mut self.timer, Timer::never()),
+            pending_close: self.pending_close.take(),
+            slice: Slice::default(),
+            held: self.held.take(),
+            sleep: self.sleep.clone(),
+            ..*self
+        }
+    }
+
     pub(crate) fn set_sleep(&mut self, sleep: Sleep) {
         self.slept = sleep.times();
         self.sleep = Arc::new(sleep);

@@ -23,7 +23,7 @@ const BURST: u32 = 16;
 /// A connection that the server has accepted and counted.
 pub(crate) struct Admitted {
     pub(crate) driver: Driver<Socket>,
-    pub(crate) membership: Membership,
+    pub(crate) membership: Membership<Socket>,
     /// Decides which upgrades become a WebSocket.
     pub(crate) rule: UpgradeRule,
 }

@@ -1,25 +1,37 @@
 //! Ties a connection to its server, which counts it and can reach it.
 
 use crate::clock;
+use crate::driver::Driver;
 use crate::ids::ConnectionId;
+use crate::server::lingering::{Finish, Lingering};
 pub(crate) use crate::server::slot::Nested;
 use crate::server::slot::{Busy, Call};
 use crate::server::{Phase, Server};
+use crate::sys::socket::Socket;
+use futures_io::{AsyncRead, AsyncWrite};
+use std::future::poll_fn;
+use std::sync::Arc;
 use ws_host::topics::{Delivered, flush_latest};
-use ws_proto::{Closed, Event};
+use ws_proto::{CloseCode, Closed, Event};
 
 /// The connection holds this. Dropping it removes the connection from the server. A WebSocket is removed when it ends,
 /// but its subscriptions stay known until this is dropped.
-pub(crate) struct Membership {
+pub(crate) struct Membership<S: AsyncRead + AsyncWrite + Unpin> {
     server: Server,
     id: ConnectionId,
+    finish: fn(Driver<S>, Self) -> Finish,
 }
 
-impl Membership {
+impl Membership<Socket> {
     pub(crate) fn new(server: Server, id: ConnectionId) -> Self {
-        Self { server, id }
+        let finish = |driver, membership| -> Finish {
+            Box::pin(Dropped { driver, membership: Some(membership) }.finish())
+        };
+        Self { server, id, finish }
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin> Membership<S> {
     /// The connection has sent a request, its first or another one.
     pub(crate) fn request_received(&self, upgrade: bool) {
         let mut state = self.server.inner.state();
@@ -95,10 +107,28 @@ impl Membership {
         self.server.notify_extension(Call::Closed(self.id, closed), Busy::Wait);
     }
 
-    /// The WebSocket was dropped while open. This waits for no other thread.
-    pub(crate) fn dropped(&self, closed: Box<Closed>) {
-        self.leave();
-        self.server.notify_extension(Call::Closed(self.id, closed), Busy::Queue);
+    /// The WebSocket is dropped before its end. If a stop is closing it in order, the stop polls it from now on: its
+    /// handler may have ended because sends fail after a Close, and what is queued before that is still to be written.
+    /// Otherwise it ends at once. This waits for no other thread.
+    pub(crate) fn dropped(driver: &mut Driver<S>, membership: &mut Option<Self>) {
+        let stop = membership.as_ref().filter(|_| driver.is_closing_in_order()).and_then(Self::stop);
+        if let Some(stop) = stop
+            && let Some(membership) = membership.take()
+        {
+            let (inner, finish) = (membership.server.inner.clone(), membership.finish);
+            stop.add(finish(driver.take(), membership));
+            inner.ended.notify(usize::MAX);
+            return;
+        }
+        let closed = driver.end_now_with_report(CloseCode::GOING_AWAY);
+        if let (Some(membership), Some(closed)) = (membership, closed) {
+            membership.leave();
+            membership.server.notify_extension(Call::Closed(membership.id, closed), Busy::Queue);
+        }
+    }
+
+    fn stop(&self) -> Option<Arc<Lingering>> {
+        self.server.inner.state().lingering.upgrade()
     }
 
     /// Removes the connection from the server, unless that is already done or the stopping server has cut it.
@@ -121,10 +151,35 @@ impl Membership {
     }
 }
 
-impl Drop for Membership {
+impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Membership<S> {
     fn drop(&mut self) {
         self.leave();
         // Not before the extension has seen the end.
         self.server.notify_extension(Call::Forget(self.id), Busy::Queue);
+    }
+}
+
+/// A WebSocket without a handler, whose messages nobody receives.
+struct Dropped {
+    driver: Driver<Socket>,
+    membership: Option<Membership<Socket>>,
+}
+
+impl Dropped {
+    async fn finish(mut self) {
+        while let Some(event) = poll_fn(|cx| self.driver.poll_event(cx)).await {
+            let Some(membership) = &self.membership else { return };
+            if let Event::Closed(closed) = event {
+                self.driver.end(false);
+                return membership.closed(closed);
+            }
+            membership.observe(&event);
+        }
+    }
+}
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        Membership::dropped(&mut self.driver, &mut self.membership);
     }
 }

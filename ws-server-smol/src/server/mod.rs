@@ -4,6 +4,7 @@ pub(crate) mod accept;
 mod connections;
 mod extending;
 mod fanout;
+mod lingering;
 pub(crate) mod membership;
 mod slot;
 mod stop;
@@ -15,6 +16,7 @@ use crate::driver::sleep::Sleep;
 use crate::extension::{AlreadyExtended, Extension};
 use crate::gate::Gate;
 use crate::ids::ConnectionId;
+use crate::server::lingering::Lingering;
 use crate::server::slot::Slot;
 use crate::server::stopping::Stopping;
 use crate::sys::listener::{Accept, AsyncListener};
@@ -24,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Wake;
 use std::time::{Instant, SystemTime};
 use ws_host::listen::{self, Scheme, lan_url, url};
@@ -130,6 +132,8 @@ struct State {
     stats: Stats,
     before_stop: Option<BeforeStop>,
     accept_failed: Option<AcceptFailed>,
+    /// Lives as long as a stop.
+    lingering: Weak<Lingering>,
 }
 
 enum Phase {
@@ -204,6 +208,7 @@ impl Server {
             stats: Stats::default(),
             before_stop: None,
             accept_failed: None,
+            lingering: Weak::new(),
         };
         let inner = Arc::new(Inner {
             state: Mutex::new(state),

@@ -7,11 +7,17 @@
 //! ```
 
 use crate::clock::{self, until};
+use crate::server::lingering::Lingering;
 use crate::server::slot::{Busy, Call};
 use crate::server::stopping::Stopping;
 use crate::server::{BeforeStop, Phase, Server};
 use event_listener::listener;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use ws_host::server::Stop;
 use ws_proto::{Error, IoAction};
@@ -49,7 +55,8 @@ impl Server {
     /// clients are still connected. Then the server closes them one by one over [`Stop::spread`]; until then each is
     /// served as usual:
     ///
-    /// - a WebSocket gets a Close with this code and reason, and messages that still arrive are delivered;
+    /// - a WebSocket gets a Close with this code and reason, and messages that still arrive are delivered. Sends fail
+    ///   from then on; if its handler ends by that, this future writes what is queued;
     /// - an event stream (`text/event-stream`) ends; every other response completes, and so does a request that is
     ///   arriving; no further request is accepted.
     ///
@@ -70,13 +77,28 @@ impl Server {
                 hook(self);
             }
         }
+        let lingering = self.lingering();
+        let mut finishing = FuturesUnordered::new();
         loop {
             listener!(self.inner.ended => ended);
-            match self.stopping() {
-                Some(next_check) => until(ended, next_check).await,
-                None => return,
-            }
+            finishing.extend(lingering.take());
+            let Some(next_check) = self.stopping() else { return };
+            let turn = poll_fn(|cx| {
+                while let Poll::Ready(Some(())) = finishing.poll_next_unpin(cx) {}
+                Pin::new(&mut ended).poll(cx)
+            });
+            until(turn, next_check).await;
         }
+    }
+
+    /// What the WebSockets that are dropped from now on are left to; shared by concurrent calls.
+    fn lingering(&self) -> Arc<Lingering> {
+        let mut state = self.inner.state();
+        state.lingering.upgrade().unwrap_or_else(|| {
+            let lingering = Arc::default();
+            state.lingering = Arc::downgrade(&lingering);
+            lingering
+        })
     }
 
     /// Returns whether this call began the stop.

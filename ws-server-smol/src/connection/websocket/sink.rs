@@ -35,11 +35,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
 /// known. Until then, and for a message behind our own Close, it is [`SendError::NotOpen`].
 ///
 /// # Relays
-/// Two `forward`s relay between two WebSockets, without close codes. When one side ends normally, whatever its code,
-/// the other is closed with 1000, behind everything that was relayed. When it ends otherwise, `forward` returns that
-/// error and closes nothing: once dropped, the other side closes with 1001, if that is possible without waiting, and
-/// loses what is queued for it. `try_join` drops both at the first error, which is also the second message for a side
-/// that has left. [`couple`](crate::couple) carries codes and reasons, and always writes what is queued first.
+/// Two `forward`s relay between two WebSockets, without close codes. When one side ends normally, with 1000, 1001 or no
+/// code, the other is closed with 1000, behind everything that was relayed. When it ends otherwise, `forward` returns
+/// that error and closes nothing: once dropped, the other side closes with 1001, if that is possible without waiting,
+/// and loses what is queued for it. `try_join` drops both at the first error, which is also the second message for a
+/// side that has left, and the next one for a side that a [stop](crate::Server::stop) is closing: the server writes
+/// what is queued for that, but nobody for the other. [`couple`](crate::couple) carries codes and reasons, and always
+/// writes what is queued first.
 ///
 /// While a message in fragments is unfinished, messages wait behind it; once more than the high mark does, the next one
 /// is [`SendError::Full`].
