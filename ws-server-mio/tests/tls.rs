@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use ws_server_mio::tls::{Identity, TlsClient, TlsError, TlsLayer, TlsMode, TlsServer, TlsVersion};
 use ws_server_mio::{
     Bind, Budget, Bytes, ClientConfig, CloseCode, ConnectError, ConnectionId, Connections, Endpoint, Event,
-    Heartbeat, Options, ServerConfig, ServerId,
+    Heartbeat, Options, ServerConfig, ServerId, Stats,
 };
 
 /// Only ends a hang.
@@ -74,6 +74,19 @@ impl Rig {
             self.endpoint.poll(Some(Duration::from_millis(20)), handler).unwrap();
         }
         result.unwrap()
+    }
+
+    /// The statistics once no connection is open.
+    fn ended(&mut self) -> Stats {
+        let start = Instant::now();
+        loop {
+            let stats = self.endpoint.connections().stats();
+            if stats.open == 0 {
+                return stats;
+            }
+            assert!(start.elapsed() < HANG, "it hangs");
+            self.endpoint.poll(Some(Duration::from_millis(5)), |_, event| drop(event)).unwrap();
+        }
     }
 
     /// How a client's attempt fails.
@@ -185,10 +198,12 @@ fn plain_and_tls_do_not_mix() {
     let url = rig.url().replace("wss:", "ws:");
     let error = rig.failure(&url, ClientConfig::new());
     assert!(matches!(error, ConnectError::Handshake(_) | ConnectError::Lost(_)), "{error}");
+    assert_eq!(rig.ended().tls_failed, 1);
     let mut rig = Rig::new(ServerConfig::new());
     let url = rig.url().replace("ws:", "wss:");
     let error = rig.failure(&url, tls.client());
     assert!(matches!(error, ConnectError::Tls(TlsError::Truncated) | ConnectError::Lost(_)), "{error}");
+    assert_eq!(rig.ended().tls_failed, 1);
 }
 
 #[test]

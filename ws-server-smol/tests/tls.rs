@@ -2,15 +2,15 @@
 #![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-use futures_lite::future::{or, zip};
+use futures_lite::future::{or, yield_now, zip};
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 use ws_server_smol::tls::{Identity, TlsClient, TlsError, TlsLayer, TlsMode, TlsServer, TlsVersion};
 use ws_server_smol::{
-    Bind, ClientConfig, CloseCode, ConnectError, HttpConnection, Server, ServerConfig, Token, WebSocket,
-    block_on, connect,
+    Bind, ClientConfig, CloseCode, ConnectError, HttpConnection, Server, ServerConfig, Stats, Token,
+    WebSocket, block_on, connect,
 };
 
 struct Tls {
@@ -115,6 +115,17 @@ fn a_client_says_why_it_does_not_trust_a_server() {
     });
 }
 
+/// The statistics once no connection is open.
+async fn ended(server: &Server) -> Stats {
+    loop {
+        let stats = server.stats();
+        if stats.open == 0 {
+            return stats;
+        }
+        yield_now().await;
+    }
+}
+
 #[test]
 fn plain_and_tls_do_not_mix() {
     let tls = Tls::new();
@@ -122,11 +133,13 @@ fn plain_and_tls_do_not_mix() {
         let plain = server.url("/").unwrap().replace("wss:", "ws:");
         let error = connect(&*plain, ClientConfig::new()).await.map(drop).unwrap_err();
         assert!(matches!(error, ConnectError::Handshake(_) | ConnectError::Lost(_)), "{error}");
+        assert_eq!(ended(server).await.tls_failed, 1);
     });
     serve(ServerConfig::new(), async |server| {
         let secure = server.url("/").unwrap().replace("ws:", "wss:");
         let error = connect(&*secure, tls.client()).await.map(drop).unwrap_err();
         assert!(matches!(error, ConnectError::Tls(TlsError::Truncated) | ConnectError::Lost(_)), "{error}");
+        assert_eq!(ended(server).await.tls_failed, 1);
     });
 }
 

@@ -11,6 +11,9 @@ pub struct Stats {
     pub accepted: u64,
     /// Connections that were rejected at a limit of [`ServerConfig`](super::ServerConfig).
     pub rejected: u64,
+    /// Connections that ended because TLS failed: in the handshake or later, or because the client speaks TLS to a server
+    /// without it, or HTTP to one that requires it.
+    pub tls_failed: u64,
     /// Connections that are open now: plain HTTP and closing ones included.
     pub open: usize,
     /// Messages that were received; a fragmented one counts once.
@@ -24,7 +27,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Adds the bytes of a connection: call it for each that ends, and for the open ones in a snapshot.
+    /// Adds the bytes of a connection, and a failure of its TLS: call it for each that ends, and for the open ones in a snapshot.
     ///
     /// ```
     /// # use ws_host::server::Stats;
@@ -34,13 +37,14 @@ impl Stats {
     ///     let mut stats = *ended;
     ///     for connection in open {
     ///         stats.open += 1;
-    ///         stats.add_bytes(connection);
+    ///         stats.add_connection(connection);
     ///     }
     ///     stats
     /// }
     /// ```
-    pub fn add_bytes(&mut self, connection: &Connection) {
+    pub fn add_connection(&mut self, connection: &Connection) {
         self.bytes_in += connection.bytes_received();
         self.bytes_out += connection.bytes_sent();
+        self.tls_failed += u64::from(connection.has_failed_by_tls());
     }
 }

@@ -225,6 +225,13 @@ impl Connection {
         self.stage.ending_mut().is_some_and(|ending| ending.error.is_some())
     }
 
+    /// Whether the connection has ended because TLS failed, or because the peer speaks TLS to a server without it. For
+    /// statistics of the adapters, exempt from semver.
+    #[doc(hidden)]
+    pub fn has_failed_by_tls(&self) -> bool {
+        matches!(self.stage, Stage::Done { by_tls: true, .. })
+    }
+
     /// The latency of the last answered Ping.
     pub fn latency(&self) -> Option<Duration> {
         (self.latency > 0).then(|| Duration::from_micros(self.latency.into()))

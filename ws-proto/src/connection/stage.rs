@@ -32,7 +32,7 @@ use super::in_flight::InFlight;
 use super::{Connection, close_body};
 use crate::close_code::CloseCode;
 use crate::deflate::{PerMessage, Terms};
-use crate::error::{Error, ProtocolError, Timeout};
+use crate::error::{Error, ProtocolError, RequestError, Timeout};
 use crate::event::{Event, Initiator};
 use crate::frame::Opcode;
 use crate::frame::decode::Decoder;
@@ -64,6 +64,8 @@ pub(super) enum Stage {
         report: Option<Box<Ended>>,
         /// See [`IoAction::Reset`](super::IoAction::Reset).
         wants_reset: bool,
+        /// TLS failed, or the peer speaks it where it is not spoken.
+        by_tls: bool,
     },
 }
 
@@ -333,7 +335,7 @@ impl Connection {
 impl Connection {
     /// Takes the current stage, to build the next one from it.
     fn leave(&mut self) -> Stage {
-        mem::replace(&mut self.stage, Stage::Done { report: None, wants_reset: false })
+        mem::replace(&mut self.stage, Stage::Done { report: None, wants_reset: false, by_tls: false })
     }
 
     /// The ending of a connection that writes nothing more: our Close counts as sent if it was written.
@@ -397,8 +399,9 @@ impl Connection {
     }
 
     fn enter_done(&mut self, now: Moment, ending: Ending, wants_reset: bool) {
+        let by_tls = matches!(ending.error, Some(Error::Tls(_) | Error::Request(RequestError::Tls)));
         let report = ending.is_reported.then(|| Box::new(Ended { ending, at: now }));
-        self.stage = Stage::Done { report, wants_reset };
+        self.stage = Stage::Done { report, wants_reset, by_tls };
         self.decoder = Decoder::new();
         self.in_flight = None;
         self.outbox.clear();

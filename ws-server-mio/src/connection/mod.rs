@@ -371,7 +371,7 @@ impl Connections {
         let mut stats = self.totals;
         for (_, live) in self.slots.iter().filter(|(_, live)| !live.is_marked(mark::CLIENT)) {
             stats.open += 1;
-            stats.add_bytes(&live.connection);
+            stats.add_connection(&live.connection);
         }
         stats
     }

@@ -239,7 +239,7 @@ impl Connections {
         self.settle_handshake(slot);
         let Some(live) = self.slots.at(slot) else { return };
         if !live.is_marked(mark::CLIENT) {
-            self.totals.add_bytes(&live.connection);
+            self.totals.add_connection(&live.connection);
         }
         if let Some(server) = self.servers.at_mut(live.server) {
             server.admission.release(self.slots.peer(live.id(slot)));

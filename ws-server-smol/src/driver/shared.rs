@@ -86,7 +86,7 @@ impl Shared {
 
     /// Adds this connection's traffic.
     pub(crate) fn add_to(&self, stats: &mut Stats) {
-        stats.add_bytes(&self.connection());
+        stats.add_connection(&self.connection());
         stats.messages_in += self.messages[0].load(Relaxed) as u64;
         stats.messages_out += self.messages[1].load(Relaxed) as u64;
     }
