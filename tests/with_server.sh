@@ -5,7 +5,8 @@
 #   The example, of either adapter, is built in release and started on a port that the system chooses, with its
 #   arguments after that; it may be a separate package, or server_mio or server_smol of tests/server, which OPTIONS
 #   sets. The command finds in its environment HTTP_URL (http://127.0.0.1:PORT), WS_URL (ws://127.0.0.1:PORT), PORT,
-#   SERVER_PID and SERVER_BIN (to restart it: "$SERVER_BIN" "$PORT").
+#   SERVER_PID and SERVER_BIN (to restart it: "$SERVER_BIN" "$PORT"). An example is built with the FEATURES of the
+#   environment, such as ws-server-mio/tls.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 read -r -a arguments <<<"$1"
@@ -18,7 +19,8 @@ if [ -f "$package" ]; then
     cargo build --quiet --release --manifest-path "$package" --target-dir "$target"
     SERVER_BIN=$target/release/$example
 else
-    cargo build --quiet --release --manifest-path "$root/Cargo.toml" --workspace --example "$example"
+    cargo build --quiet --release --manifest-path "$root/Cargo.toml" --workspace --example "$example" \
+        --features "${FEATURES:-}"
     SERVER_BIN=$target/release/examples/$example
 fi
 

@@ -8,7 +8,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$here/../..
 example=$1
 shift
-cargo build --quiet --release --manifest-path "$root/Cargo.toml" --workspace --example "$example"
+cargo build --quiet --release --manifest-path "$root/Cargo.toml" --workspace --example "$example" \
+    --features "${FEATURES:-}"
 python=$("$here/../venv.sh")
 "$python" "$here/test_tap.py" --quiet
 exec "$python" "$here/suite.py" "${CARGO_TARGET_DIR:-$root/target}/release/examples/$example" "$@"

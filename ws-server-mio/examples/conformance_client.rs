@@ -2,7 +2,7 @@
 //! for each and echoes until the suite ends the connection, and finally requests the reports.
 //!
 //! `cargo run --release -p ws-server-mio --example conformance_client -- ws://127.0.0.1:9001`, followed by `deflate` to
-//! compress
+//! compress; with `--features tls`, `wss://…` followed by `--ca=FILE`
 
 use std::error::Error;
 use ws_server_mio::{ClientConfig, ConnectionId, Connections, Deflate, Endpoint, Event, Message, Options};
@@ -17,8 +17,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         .outbox(64 << 10, 1 << 20, 80 << 20)
         .frame_rate(None)
         .forget_when_closed(true);
-    if std::env::args().nth(2).is_some_and(|word| word == "deflate") {
-        config = config.deflate(Deflate::new().inflate_rate(None));
+    for word in std::env::args().skip(2) {
+        match word.split_once('=').unwrap_or((&word, "")) {
+            ("deflate", _) => config = config.deflate(Deflate::new().inflate_rate(None)),
+            #[cfg(feature = "tls")]
+            ("--ca", file) => {
+                config = config.tls(ws_server_mio::tls::TlsClient::roots_only(std::fs::read(file)?)?);
+            }
+            _ => return Err(format!("unknown argument {word}").into()),
+        }
     }
     let mut suite = Suite { url, config, endpoint: Endpoint::with(Options::default().resolve_names())? };
 

@@ -2,7 +2,7 @@
 //! and echoes messages until the suite ends the connection, and finally requests the reports.
 //!
 //! `cargo run --release -p ws-server-smol --example async_conformance_client -- ws://127.0.0.1:9001`, with `deflate`
-//! after it to compress
+//! after it to compress; with `--features tls`, `wss://…` followed by `--ca=FILE`
 
 use std::error::Error;
 use ws_server_smol::{ClientConfig, Deflate, connect};
@@ -14,8 +14,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The cases include messages of 16 MiB, and floods of pings.
     let mut config =
         ClientConfig::new().message_limit(64 << 20).outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
-    if std::env::args().nth(2).is_some_and(|word| word == "deflate") {
-        config = config.deflate(Deflate::new().inflate_rate(None));
+    for word in std::env::args().skip(2) {
+        match word.split_once('=').unwrap_or((&word, "")) {
+            ("deflate", _) => config = config.deflate(Deflate::new().inflate_rate(None)),
+            #[cfg(feature = "tls")]
+            ("--ca", file) => {
+                config = config.tls(ws_server_smol::tls::TlsClient::roots_only(std::fs::read(file)?)?);
+            }
+            _ => return Err(format!("unknown argument {word}").into()),
+        }
     }
     async_io::block_on(walk(&url, &config))
 }

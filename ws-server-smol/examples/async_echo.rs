@@ -1,6 +1,7 @@
 //! Echoes every message; on the path `/broadcast`, each message goes to all clients on that path.
 //!
-//! `cargo run --release -p ws-server-smol --example async_echo -- 8700`, or `-- 8700 deflate` to compress
+//! `cargo run --release -p ws-server-smol --example async_echo -- 8700`, or `-- 8700 deflate` to compress, and with
+//! `--features tls`, `-- 8700 --tls` for `wss://`, with a certificate that it makes for this run
 
 #![allow(clippy::print_stdout)] // a program for the terminal
 
@@ -17,9 +18,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         .outbox(64 << 10, 1 << 20, 80 << 20)
         .frame_rate(None)
         .max_connections(20_000);
-    if std::env::args().nth(2).is_some_and(|word| word == "deflate") {
-        // Benchmarks flood it, and conformance suites test it, so no rate limit fits.
-        config = config.deflate(Deflate::new().inflate_rate(None));
+    for word in std::env::args().skip(2) {
+        match &*word {
+            // Benchmarks flood it, and conformance suites test it, so no rate limit fits.
+            "deflate" => config = config.deflate(Deflate::new().inflate_rate(None)),
+            #[cfg(feature = "tls")]
+            "--tls" => {
+                use ws_server_smol::tls::{Identity, TlsServer};
+                let [chain, key] = ws_kit::chat::certificate()?;
+                config = config.tls(TlsServer::new(Identity::from_pem(chain, key)?)?);
+            }
+            _ => return Err(format!("unknown argument {word}").into()),
+        }
     }
 
     let server = Server::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), config)?;

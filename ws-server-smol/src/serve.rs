@@ -4,10 +4,11 @@ use crate::connection::http::HttpConnection;
 use crate::server::Server;
 use crate::server::accept::Admitted;
 use crate::sys::socket::Socket;
+use event_listener::listener;
 use futures_core::Stream;
 use futures_util::stream::FuturesUnordered;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 impl Server {
@@ -31,7 +32,8 @@ impl Server {
     }
 
     /// Accepts connections and runs the handler for each, all within this one future. It completes once the server has
-    /// stopped and the last handler has returned. Neither handlers nor what they hold need be `Send` or `'static`: they
+    /// stopped and the last handler has returned. A WebSocket that its handler drops during a closing handshake is polled
+    /// to its end, so that what is queued before the Close arrives. Neither handlers nor what they hold need be `Send` or `'static`: they
     /// may borrow the application's state from the caller.
     ///
     /// The return value of a handler is dropped: an error ends only its own connection. Log it in the handler to see
@@ -59,27 +61,37 @@ impl Server {
     /// stays, and may be served again. A handler that catches its own panics affects no other connection; neither does
     /// a handler in a separate task, with [`accept`](Self::accept).
     pub async fn serve<T>(&self, handler: impl AsyncFn(HttpConnection<Socket>) -> T) {
+        let lingering = self.linger();
         let mut handlers = pin!(FuturesUnordered::new());
         let mut accepting = pin!(self.accept());
         let mut listening = true;
-        poll_fn(|cx| {
-            loop {
-                while listening && let Poll::Ready(accepted) = accepting.as_mut().poll(cx) {
-                    match accepted {
-                        Some(http) => {
-                            handlers.push(handler(http));
-                            accepting.set(self.accept());
+        loop {
+            listener!(lingering.event() => ended);
+            let is_done = poll_fn(|cx| {
+                lingering.poll(cx);
+                loop {
+                    while listening && let Poll::Ready(accepted) = accepting.as_mut().poll(cx) {
+                        match accepted {
+                            Some(http) => {
+                                handlers.push(handler(http));
+                                accepting.set(self.accept());
+                            }
+                            None => listening = false,
                         }
-                        None => listening = false,
+                    }
+                    match handlers.as_mut().poll_next(cx) {
+                        Poll::Ready(Some(_)) => {}
+                        Poll::Ready(None) if !listening && !self.is_closing_clients() => {
+                            return Poll::Ready(true);
+                        }
+                        Poll::Ready(None) | Poll::Pending => break,
                     }
                 }
-                match handlers.as_mut().poll_next(cx) {
-                    Poll::Ready(Some(_)) => {}
-                    Poll::Ready(None) if !listening => return Poll::Ready(()),
-                    Poll::Ready(None) | Poll::Pending => return Poll::Pending,
-                }
+                Pin::new(&mut ended).poll(cx).map(|()| false)
+            });
+            if is_done.await {
+                return;
             }
-        })
-        .await;
+        }
     }
 }

@@ -164,6 +164,14 @@ fn after_our_close_a_message_is_an_error_that_explains_the_end() {
         let error = ws.feed("late".into()).await.unwrap_err();
         assert!(matches!(error, WebSocketError::Send(SendError::NotOpen)), "{error}");
         assert!(error.closed().is_none());
+        // So it is where another task or the server closes.
+        let (mut ws, mut peer) = pair(64 << 10);
+        ws.sender().close(CloseCode::GOING_AWAY, "").unwrap();
+        let error = ws.feed("late".into()).await.unwrap_err();
+        assert!(matches!(error, WebSocketError::Send(SendError::NotOpen)), "{error}");
+        future::zip(drain(&mut ws), drain(&mut peer)).await;
+        let error = ws.feed("late".into()).await.unwrap_err();
+        assert_eq!(error.closed().unwrap().sent, Some(CloseCode::GOING_AWAY));
     });
 }
 

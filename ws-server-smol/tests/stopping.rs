@@ -363,6 +363,10 @@ async fn read_all(mut ws: WebSocket) -> (usize, ws_server_smol::Closed) {
 
 /// A server and a client to which much is queued, while these run.
 fn flooded(script: impl AsyncFnOnce(&Server, WebSocket)) {
+    with_handler(flood, script);
+}
+
+fn with_handler(handler: impl AsyncFn(HttpConnection<Socket>), script: impl AsyncFnOnce(&Server, WebSocket)) {
     let limits = ServerConfig::new().outbox(64 << 10, 32 << 20, 64 << 20);
     let server = Server::bind(Bind::localhost(), limits).unwrap();
     run(async {
@@ -373,7 +377,11 @@ fn flooded(script: impl AsyncFnOnce(&Server, WebSocket)) {
             }
             script(&server, client).await;
         };
-        future::zip(server.serve(flood), connected).await;
+        let serving = async {
+            server.serve(handler).await;
+            assert_eq!(server.count(), 0, "nothing is left to be written");
+        };
+        future::zip(serving, connected).await;
     });
 }
 
@@ -419,5 +427,34 @@ fn the_deadline_of_a_stop_cuts_what_ended_handlers_left() {
         assert_eq!(server.count(), 0);
         let (messages, closed) = read_all(client).await;
         assert!(messages < QUEUED && !closed.clean, "{messages} {closed}");
+    });
+}
+
+#[test]
+fn a_stop_whose_future_is_dropped_goes_on_while_the_server_is_served() {
+    flooded(async |server, mut client| {
+        client.send("hi").await.unwrap();
+        let timer = async { drop(Timer::after(MILLI * 100).await) };
+        server.stop(LONG).or(timer).await;
+        let ((messages, closed), ()) = future::zip(read_all(client), server.stop(LONG)).await;
+        assert_eq!(messages, QUEUED);
+        assert!(closed.clean, "{closed}");
+    });
+}
+
+#[test]
+fn a_websocket_that_is_dropped_behind_its_close_is_written_while_the_server_is_served() {
+    let closes = async |http: HttpConnection<Socket>| {
+        let Some(mut ws) = http.upgrade().await else { return };
+        for _ in 0..QUEUED {
+            ws.try_send(vec![7; 1 << 20]).unwrap();
+        }
+        ws.sender().close(CloseCode::SERVICE_RESTART, "back soon").unwrap();
+    };
+    with_handler(closes, async |server, client| {
+        let (messages, closed) = read_all(client).await;
+        assert_eq!(messages, QUEUED);
+        assert!(closed.clean && closed.code == CloseCode::SERVICE_RESTART, "{closed}");
+        server.stop(LONG).await;
     });
 }

@@ -33,6 +33,7 @@ mod unsent;
 
 use crate::access::transport::Transport;
 use crate::config::Config;
+use crate::event::Initiator;
 use crate::frame::decode::{Decoder, Rules};
 use crate::frame::mask::MaskingKeys;
 use crate::handshake::ClientRequest;
@@ -223,6 +224,14 @@ impl Connection {
     #[doc(hidden)]
     pub fn has_failed(&mut self) -> bool {
         self.stage.ending_mut().is_some_and(|ending| ending.error.is_some())
+    }
+
+    /// Which side began the closing handshake that is in progress, or done and not yet reported; `None` if it failed. For
+    /// adapters, exempt from semver.
+    #[doc(hidden)]
+    pub fn closing_initiator(&mut self) -> Option<Initiator> {
+        let ending = self.stage.ending_mut()?;
+        (ending.was_open && ending.error.is_none()).then_some(ending.initiator)
     }
 
     /// Whether the connection has ended because TLS failed, or because the peer speaks TLS to a server without it. For

@@ -31,8 +31,8 @@ use ws_proto::{
 /// continues from there.
 ///
 /// If dropped while open, it closes with 1001, as far as that is possible without waiting. To close properly, use
-/// [`close`](Self::close). One that is dropped while [`Server::stop`](crate::Server::stop) closes it is left to that,
-/// which writes what is queued.
+/// [`close`](Self::close). A server's that is dropped during a closing handshake is left to
+/// [`Server::serve`](crate::Server::serve) or [`Server::stop`](crate::Server::stop), which write what is queued.
 ///
 /// ```
 /// use ws_server_smol::{WebSocket, WebSocketError};

@@ -10,14 +10,13 @@ use crate::clock::{self, until};
 use crate::server::lingering::Lingering;
 use crate::server::slot::{Busy, Call};
 use crate::server::stopping::Stopping;
-use crate::server::{BeforeStop, Phase, Server};
-use event_listener::listener;
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use crate::server::{BeforeStop, Inner, Phase, Server};
+use event_listener::{Event, listener};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::Context;
 use std::time::{Duration, Instant};
 use ws_host::server::Stop;
 use ws_proto::{Error, IoAction};
@@ -43,6 +42,29 @@ impl Drop for Hooks<'_> {
     }
 }
 
+/// Polls lingering WebSockets; once it gives up, others do.
+pub(crate) struct Lingers {
+    lingering: Arc<Lingering>,
+    inner: Arc<Inner>,
+}
+
+impl Lingers {
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) {
+        self.lingering.poll(cx);
+    }
+
+    /// Notified when one is dropped, and when a connection ends while the server is stopping.
+    pub(crate) fn event(&self) -> &Event {
+        &self.inner.ended
+    }
+}
+
+impl Drop for Lingers {
+    fn drop(&mut self) {
+        self.inner.ended.notify(usize::MAX);
+    }
+}
+
 impl Server {
     /// Stops the server, with a Close 1001 to all clients at once. As [`stop_with`](Self::stop_with) with
     /// [`Stop::within`].
@@ -56,7 +78,7 @@ impl Server {
     /// served as usual:
     ///
     /// - a WebSocket gets a Close with this code and reason, and messages that still arrive are delivered. Sends fail
-    ///   from then on; if its handler ends by that, this future writes what is queued;
+    ///   from then on; if its handler ends by that, this future, or [`serve`](Self::serve), writes what is queued;
     /// - an event stream (`text/event-stream`) ends; every other response completes, and so does a request that is
     ///   arriving; no further request is accepted.
     ///
@@ -67,7 +89,8 @@ impl Server {
     ///
     /// Stopping twice is harmless: both calls wait, the earlier deadline and the earlier end of the spread apply, and
     /// the code and reason stay those of the first call. If the future is dropped, the server is still stopping, and
-    /// another call continues. Afterwards [`listen`](Self::listen) restarts it.
+    /// another call continues; WebSockets without a handler end at once, unless another call or `serve` polls them.
+    /// Await it before `main` returns: the end of the process ends everything. Afterwards [`listen`](Self::listen) restarts it.
     pub async fn stop_with(&self, stop: Stop) {
         if self.begin_stop(&stop) {
             let mut hooks = Hooks { server: self, before_stop: None };
@@ -77,28 +100,31 @@ impl Server {
                 hook(self);
             }
         }
-        let lingering = self.lingering();
-        let mut finishing = FuturesUnordered::new();
+        let lingering = self.linger();
         loop {
             listener!(self.inner.ended => ended);
-            finishing.extend(lingering.take());
             let Some(next_check) = self.stopping() else { return };
             let turn = poll_fn(|cx| {
-                while let Poll::Ready(Some(())) = finishing.poll_next_unpin(cx) {}
+                lingering.poll(cx);
                 Pin::new(&mut ended).poll(cx)
             });
             until(turn, next_check).await;
         }
     }
 
-    /// What the WebSockets that are dropped from now on are left to; shared by concurrent calls.
-    fn lingering(&self) -> Arc<Lingering> {
+    /// Takes part in polling the WebSockets that are dropped during a closing handshake.
+    pub(crate) fn linger(&self) -> Lingers {
         let mut state = self.inner.state();
-        state.lingering.upgrade().unwrap_or_else(|| {
-            let lingering = Arc::default();
-            state.lingering = Arc::downgrade(&lingering);
-            lingering
-        })
+        let lingering = state.lingering.upgrade().unwrap_or_default();
+        state.lingering = Arc::downgrade(&lingering);
+        drop(state);
+        Lingers { lingering, inner: self.inner.clone() }
+    }
+
+    /// Whether a stop waits for clients.
+    pub(crate) fn is_closing_clients(&self) -> bool {
+        let state = self.inner.state();
+        matches!(state.phase, Phase::Stopping(_)) && !state.members.is_empty()
     }
 
     /// Returns whether this call began the stop.

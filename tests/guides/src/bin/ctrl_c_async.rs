@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         while let Some(Ok(message)) = ws.next().await {
             let _ = ws.send(message).await;
         }
-    })); // returns when the last handler has returned
+    })); // returns when the server has stopped, and everything is written
     println!("stopped");
     Ok(())
 }

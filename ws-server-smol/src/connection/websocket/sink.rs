@@ -8,7 +8,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use futures_sink::Sink;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use ws_proto::{CloseCode, Closed, Message, SendError, State};
+use ws_proto::{CloseCode, Closed, Initiator, Message, SendError};
 
 /// As [`WebSocket::next`], with the error type of the sink. `ws.split()` and `stream.forward(sink)` come from
 /// `futures-util = { version = "0.3", features = ["sink"] }`.
@@ -27,12 +27,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
 /// `feed`, `split` and the like come from `futures-util = { version = "0.3", features = ["sink"] }`.
 ///
 /// After a normal end (`None` of [`next`](WebSocket::next)) everything was written, and flushing and closing succeed;
-/// [`WebSocket::flush`] is an error after any end. One message sent after a normal end is dropped silently: `split` and
-/// `forward` hold one in transit from the stream to the sink, and a peer that closes right after it expects no answer.
-/// The next one is an error.
+/// [`WebSocket::flush`] is an error after any end. One message sent after the peer has closed normally is dropped
+/// silently: `split` and `forward` hold one in transit from the stream to the sink, and a peer that closes right after
+/// it expects no answer. The next one is an error.
 ///
-/// After any other end, and where output was lost, every call is an error: [`WebSocketError::Closed`] once the end is
-/// known. Until then, and for a message behind our own Close, it is [`SendError::NotOpen`].
+/// A message behind our own Close is an error, as is every call after any other end, or where output was lost:
+/// [`WebSocketError::Closed`] once the end is known, [`SendError::NotOpen`] until then.
 ///
 /// # Relays
 /// Two `forward`s relay between two WebSockets, without close codes. When one side ends normally, with 1000, 1001 or no
@@ -40,8 +40,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
 /// that error and closes nothing: once dropped, the other side closes with 1001, if that is possible without waiting,
 /// and loses what is queued for it. `try_join` drops both at the first error, which is also the second message for a
 /// side that has left, and the next one for a side that a [stop](crate::Server::stop) is closing: the server writes
-/// what is queued for that, but nobody for the other. [`couple`](crate::couple) carries codes and reasons, and always
-/// writes what is queued first.
+/// what is queued for that, but nothing does for the other. Even after its Close is written, a client that is dropped
+/// with unread input may lose what has not reached its peer, since the system resets such a connection.
+/// [`couple`](crate::couple) waits for both ends, carries codes and reasons, and writes what is queued first.
 ///
 /// While a message in fragments is unfinished, messages wait behind it; once more than the high mark does, the next one
 /// is [`SendError::Full`].
@@ -80,17 +81,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message<'static>> for WebSocket<S> 
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
-    /// Whether a message may have been in transit from the stream to the sink when the WebSocket ended normally. There
-    /// is at most one: the next is an error.
+    /// Whether a message may have been in transit from the stream to the sink when the peer closed normally. There is at
+    /// most one: the next is an error.
     fn is_late(&mut self) -> bool {
-        let in_order = match self.end() {
-            Some(closed) => is_ordinary(closed),
-            None => {
-                let mut connection = self.driver.shared.connection();
-                connection.state() == State::Closing && !connection.has_failed()
-            }
+        let by_peer = match self.end() {
+            Some(closed) => is_ordinary(closed) && closed.initiator == Initiator::Remote,
+            None => self.driver.shared.connection().closing_initiator() == Some(Initiator::Remote),
         };
-        in_order && !self.knows_end
+        by_peer && !self.knows_end
     }
 
     /// Ready when all output is written, which it was if the end is a normal one.
