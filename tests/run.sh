@@ -79,6 +79,10 @@ step full 'desktop' 'rustfmt clippy chromium window' tests/desktop/run.sh
 step full 'benchmarks' 'rustfmt clippy' tests/bench/run.sh
 # Steps that only matter before a release.
 step named 'public API' '' tests/api.sh
+for side in 'server echo' 'server async_echo' 'client conformance_client' 'client async_conformance_client'; do
+    step named "conformance over TLS, ${side#* }" 'c++ python stunnel' \
+        tests/conformance/over_tls.sh "${side% *}" "${side#* } deflate" '*' --messages=30
+done
 step named 'packages' '' tests/package.sh
 
 [ "${wanted[0]}" != list ] || exit 0

@@ -44,7 +44,8 @@ case $1 in
         ;;
     ws://*)
         openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=conformance $RANDOM" \
-            -addext subjectAltName=IP:127.0.0.1 -keyout "$folder/key.pem" -out "$folder/ca.pem" 2>/dev/null
+            -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE \
+            -keyout "$folder/key.pem" -out "$folder/ca.pem" 2>/dev/null
         to=${1##*:}
         stunnel "cert = $folder/ca.pem" "key = $folder/key.pem"
         read -r -a command <<<"$EXAMPLE"

@@ -48,7 +48,17 @@ fn certificate_error(error: &CertificateError) -> TlsError {
         C::Revoked => TlsError::Revoked,
         C::InvalidPurpose | C::InvalidPurposeContext { .. } => TlsError::WrongPurpose,
         C::ApplicationVerificationFailure => TlsError::NotPinned,
-        other => TlsError::BadCertificate(other.to_string().into()),
+        other => TlsError::BadCertificate(reason(&other.to_string()).into()),
+    }
+}
+
+/// Explains a common mistake, which webpki reports by the name of its error alone.
+fn reason(error: &str) -> String {
+    match error.contains("CaUsedAsEndEntity") {
+        true => "it is one of an authority (CA:TRUE, which `openssl req -x509` sets); issue one with \
+                 basicConstraints=critical,CA:FALSE, or pin its key"
+            .to_owned(),
+        false => error.to_owned(),
     }
 }
 

@@ -30,6 +30,11 @@ impl Authority {
         [certificate.pem(), key.serialize_pem()]
     }
 
+    /// The root used as the certificate of a server.
+    pub(crate) fn itself(&self) -> [String; 2] {
+        [self.issuer.pem(), self.issuer.key().serialize_pem()]
+    }
+
     pub(crate) fn identity(&self, names: &[&str]) -> Identity {
         let [chain, key] = self.issue(names, |_| {});
         Identity::from_pem(chain, key).unwrap()

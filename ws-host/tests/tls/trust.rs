@@ -39,6 +39,11 @@ fn each_bad_certificate_has_its_own_sentence() {
         assert_eq!(error, expected);
         assert!(error.to_string().contains(remedy), "{error}");
     }
+    let error = verdict(&ours, ours.itself());
+    assert!(
+        matches!(error, TlsError::BadCertificate(_)) && error.to_string().contains("CA:FALSE"),
+        "{error}"
+    );
     let error = verdict(&ours, ours.issue(&["example.com", "192.0.2.7"], |_| {}));
     let TlsError::WrongName { expected, presented } = &error else { panic!("{error}") };
     assert_eq!(
