@@ -50,6 +50,7 @@ step fast 'lints without features' clippy cargo clippy --locked --workspace --no
 step fast 'documentation' '' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 step fast 'tests' '' cargo test --locked --workspace
 step full 'TLS' 'c++' cargo test --locked -p ws-host -p ws-server-mio -p ws-server-smol --features ws-host/tls,ws-server-mio/tls,ws-server-smol/tls --lib --test tls
+step full 'TLS peers' 'rustfmt clippy c++ python node curl openssl chromium' tests/tls/run.sh
 step full 'examples' '' cargo build --locked --release --workspace --examples
 step full 'by hand' '' cargo run --locked --release --example by_hand
 step fast 'purity' '' tests/purity.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the tools that a step of run.sh needs and this machine lacks. Requires only rustup's stable toolchain.
 #
-# usage: setup.sh TOOL…   rustfmt clippy c++ python node curl ip glib chromium window wine
+# usage: setup.sh TOOL…   rustfmt clippy c++ python node curl openssl ip glib chromium window wine
 set -euo pipefail
 
 packages=()
@@ -16,6 +16,7 @@ for tool in "$@"; do
             command -v npm >/dev/null || packages+=(npm)
             ;;
         curl) command -v curl >/dev/null || packages+=(curl) ;;
+        openssl) command -v openssl >/dev/null || packages+=(openssl) ;;
         ip) command -v ip >/dev/null || packages+=(iproute2) ;;
         glib) pkg-config --exists glib-2.0 2>/dev/null || packages+=(pkg-config libglib2.0-dev) ;;
         chromium) [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || packages+=(chromium) ;;
