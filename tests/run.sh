@@ -50,6 +50,7 @@ step fast 'lints without features' clippy cargo clippy --locked --workspace --no
 step fast 'documentation' '' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 step fast 'tests' '' cargo test --locked --workspace
 step full 'TLS' 'c++' cargo test --locked -p ws-host -p ws-server-mio -p ws-server-smol --features ws-host/tls,ws-server-mio/tls,ws-server-smol/tls --lib --test tls
+step full 'TLS peers' 'rustfmt clippy c++ python node curl openssl chromium' tests/tls/run.sh
 step full 'examples' '' cargo build --locked --release --workspace --examples
 step full 'by hand' '' cargo run --locked --release --example by_hand
 step fast 'purity' '' tests/purity.sh
@@ -80,7 +81,7 @@ step full 'benchmarks' 'rustfmt clippy' tests/bench/run.sh
 # Steps that only matter before a release.
 step named 'public API' '' tests/api.sh
 for side in 'server echo' 'server async_echo' 'client conformance_client' 'client async_conformance_client'; do
-    step named "conformance over TLS, ${side#* }" 'c++ python stunnel' \
+    step named "conformance over TLS, ${side#* }" 'c++ python openssl stunnel' \
         tests/conformance/over_tls.sh "${side% *}" "${side#* } deflate" '*' --messages=30
 done
 step named 'packages' '' tests/package.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the tools that a step of run.sh needs and this machine lacks. Requires only rustup's stable toolchain.
 #
-# usage: setup.sh TOOL…   rustfmt clippy c++ python node curl stunnel ip glib chromium window wine
+# usage: setup.sh TOOL…   rustfmt clippy c++ python node curl openssl stunnel ip glib chromium window wine
 set -euo pipefail
 
 packages=()
@@ -16,7 +16,8 @@ for tool in "$@"; do
             command -v npm >/dev/null || packages+=(npm)
             ;;
         curl) command -v curl >/dev/null || packages+=(curl) ;;
-        stunnel) command -v stunnel >/dev/null || packages+=(stunnel4 openssl) ;;
+        openssl) command -v openssl >/dev/null || packages+=(openssl) ;;
+        stunnel) command -v stunnel >/dev/null || packages+=(stunnel4) ;;
         ip) command -v ip >/dev/null || packages+=(iproute2) ;;
         glib) pkg-config --exists glib-2.0 2>/dev/null || packages+=(pkg-config libglib2.0-dev) ;;
         chromium) [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || packages+=(chromium) ;;

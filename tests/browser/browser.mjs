@@ -3,8 +3,9 @@ import { chromium } from 'playwright-core';
 
 const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
-export function launch() {
+export function launch(options = {}) {
   return chromium.launch({
+    ...options,
     executablePath: EXECUTABLE,
     args: [
       '--no-sandbox', // the tests may run as root

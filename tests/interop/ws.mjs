@@ -1,11 +1,13 @@
-// `ws` from npm as a client of the echo example at $WS_URL.
+// `ws` from npm as a client of the echo example at $WS_URL, or of another server that echoes on $WS_PATH.
 import { once } from 'node:events';
 import assert from 'node:assert/strict';
 import { WebSocket } from 'ws';
 import { check, finish, SIZES, textOf } from '../check.mjs';
 
+const URL = `${process.env.WS_URL}${process.env.WS_PATH ?? '/'}`;
+
 async function open(options) {
-  const socket = new WebSocket(`${process.env.WS_URL}/`, { maxPayload: 0, ...options });
+  const socket = new WebSocket(URL, { maxPayload: 0, ...options });
   await once(socket, 'open');
   return socket;
 }

@@ -1,15 +1,20 @@
-// `ws` from npm as a server, with the client example at $CLIENT_BIN as its client.
+// `ws` from npm as a server, with the client example at $CLIENT_BIN as its client; with TLS if $TLS_CHAIN, $TLS_KEY and
+// $TLS_ROOT name files.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer as createTlsServer } from 'node:https';
 import { createInterface } from 'node:readline';
 import assert from 'node:assert/strict';
 import { WebSocketServer } from 'ws';
 import { check, finish, SIZES, textOf } from '../check.mjs';
 
+const { TLS_CHAIN: chain, TLS_KEY: key, TLS_ROOT: root } = process.env;
+
 /** Runs the client, and reads its output. */
 class Client {
   constructor(...args) {
-    this.process = spawn(process.env.CLIENT_BIN, args);
+    this.process = spawn(process.env.CLIENT_BIN, root ? [...args, '--ca', root] : args);
     this.exit = once(this.process, 'exit').then(([code]) => code);
     this.lines = createInterface({ input: this.process.stdout })[Symbol.asyncIterator]();
     this.events = createInterface({ input: this.process.stderr })[Symbol.asyncIterator]();
@@ -43,6 +48,12 @@ class Client {
 }
 
 async function listening(options) {
+  if (chain) {
+    const https = createTlsServer({ cert: readFileSync(chain), key: readFileSync(key) });
+    const server = new WebSocketServer({ server: https, maxPayload: 0, ...options });
+    await once(https.listen(0, '127.0.0.1'), 'listening');
+    return [server, `wss://127.0.0.1:${https.address().port}/`];
+  }
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1', maxPayload: 0, ...options });
   await once(server, 'listening');
   return [server, `ws://127.0.0.1:${server.address().port}/`];

@@ -21,6 +21,11 @@ pub fn server() -> Result<(Bind, ServerConfig), Box<dyn Error>> {
             "token" => config = config.require_token(Token::from_random([7; 16])),
             "max_connections" => config = config.max_connections(value.parse()?),
             "max_handshakes" => config = config.max_handshakes(value.parse()?),
+            #[cfg(feature = "tls")]
+            "tls" => {
+                let (chain, key) = value.split_once(',').ok_or("tls=CHAIN,KEY")?;
+                config = config.tls(ws_host::tls::TlsServer::from_files(chain, key)?);
+            }
             _ => {
                 let settings = connection(config.get_connection().clone(), name, value)?;
                 config = config.connection(settings);
@@ -32,11 +37,18 @@ pub fn server() -> Result<(Bind, ServerConfig), Box<dyn Error>> {
 
 /// Returns a client's configuration.
 pub fn client() -> Result<ClientConfig, Box<dyn Error>> {
-    let options = std::env::var("OPTIONS").unwrap_or_default();
-    let settings = pairs(&options)?
-        .into_iter()
-        .try_fold(Config::client(), |config, (name, value)| connection(config, name, value))?;
-    Ok(ClientConfig::new().connection(settings))
+    let mut config = ClientConfig::new();
+    for (name, value) in pairs(&std::env::var("OPTIONS").unwrap_or_default())? {
+        match name {
+            #[cfg(feature = "tls")]
+            "ca" => config = config.tls(ws_host::tls::TlsClient::roots_only(std::fs::read(value)?)?),
+            _ => {
+                let settings = connection(config.get_connection().clone(), name, value)?;
+                config = config.connection(settings);
+            }
+        }
+    }
+    Ok(config)
 }
 
 fn pairs(options: &str) -> Result<Vec<(&str, &str)>, String> {

@@ -1,0 +1,16 @@
+"""Starts the test server of each adapter for chromium.mjs."""
+
+from programs import CERTIFICATES, TESTS, passes, server
+from check import check, finish, not_run  # noqa: E402
+
+for adapter in ("mio", "smol"):
+    if not (CERTIFICATES / "home").exists():
+        not_run(f"Chromium with TLS to ws-server-{adapter}", "certutil is not installed")
+        continue
+    # From the page without TLS, the socket is of another origin, so only the certificate decides.
+    with server(adapter) as tls, server(adapter, None) as plain:
+        urls = {"HTTPS_URL": f"https://{tls.authority}", "HTTP_URL": f"http://{plain.authority}"}
+        command = ["node", TESTS / "tls" / "chromium.mjs"]
+        home = str(CERTIFICATES / "home")
+        check(f"Chromium, ws-server-{adapter}", lambda: passes(command, **urls, HOME_FOLDER=home))
+finish("browsers with TLS")

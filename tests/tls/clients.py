@@ -1,0 +1,139 @@
+"""Our clients with TLS: `openssl s_server`, `ws` and `websockets` are their servers."""
+
+import asyncio
+import hashlib
+import ssl
+import subprocess
+
+from programs import BIN, KINDS, OTHER, ROOT, TESTS, Program, SServer, chain, contains, key, passes
+from check import check as checked, equal, finish  # noqa: E402
+from command_line import Client  # noqa: E402
+from websockets.asyncio.server import serve  # noqa: E402
+
+VERSIONS = {"1.3": "-tls1_3", "1.2": "-tls1_2"}
+
+
+def check(name, body, *arguments, **options):
+    checked(name, lambda: body(*arguments, **options))
+
+
+def exchange(server, client):
+    server.transmit("to the client")
+    equal(client.line(), "to the client")
+    # An update of the client's key that the server has asked for before precedes this.
+    client.type("to the server")
+    equal(server.receive(), b"to the server")
+
+
+def connected(server, client):
+    server.accept()
+    client.wait_for("connected")
+    exchange(server, client)
+
+
+def leave(server, client):
+    server.close(1000)
+    equal(client.status(), 0)
+
+
+def echo(version, kind):
+    with SServer(VERSIONS[version], "-alpn", "http/1.1", kind=kind) as server:
+        with Client(server.url, "--once", "--ca", ROOT) as client:
+            connected(server, client)
+            leave(server, client)
+        suite = {"1.3": "CIPHER is TLS_", "1.2": "CIPHER is ECDHE-"}[version]
+        contains(server.output.decode(errors="replace"), suite, "ALPN protocols selected: http/1.1")
+
+
+def resumption(version):
+    with SServer(VERSIONS[version]) as server, Client(server.url, "--ca", ROOT) as client:
+        connected(server, client)
+        server.close(1012)
+        client.wait_for("1012")
+        server.wait_for(rb"Reused session-id")
+        connected(server, client)
+
+
+def key_updates():
+    with SServer("-tls1_3", "-msg") as server, Client(server.url, "--once", "--ca", ROOT) as client:
+        connected(server, client)
+        for letter in "kKKk":
+            server.update_key(letter)
+            exchange(server, client)
+        leave(server, client)
+        equal(server.output.count(b", KeyUpdate"), 6)
+
+
+def rejected(sentence, reason, arguments, server_arguments=(), kind="p256"):
+    """The client reports this and exits with 1; the server prints its reason."""
+    with SServer(*server_arguments, kind=kind) as server:
+        with Client(server.url, "--once", *arguments) as client:
+            client.wait_for(sentence)
+            equal(client.status(), 1)
+        server.wait_for(reason)
+
+
+def key_hash(kind):
+    command = ["openssl", "pkey", "-in", key(kind), "-pubout", "-outform", "DER"]
+    return hashlib.sha256(subprocess.run(command, capture_output=True, check=True).stdout).hexdigest()
+
+
+def pinned(kind):
+    """Whatever the name of the certificate."""
+    with SServer(kind=kind) as server, Client(server.url, "--once", "--pin", key_hash(kind)) as client:
+        connected(server, client)
+        leave(server, client)
+
+
+def counted(adapter, url):
+    """The test client: its messages are echoed in order, whole and once."""
+    with Program(BIN / f"client_{adapter}", url, 500, 20_000, 20, OPTIONS=f"ca={ROOT}") as client:
+        client.wait_for(rb"done\n")
+        equal(client.end()[0], 0)
+
+
+async def websockets(adapter, version, compression):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain(), key())
+    context.minimum_version = context.maximum_version = ssl.TLSVersion[f"TLSv{version.replace('.', '_')}"]
+    versions = []
+
+    async def handle(socket):
+        versions.append(socket.transport.get_extra_info("ssl_object").version())
+        async for message in socket:
+            await socket.send(message)
+
+    async with serve(handle, "127.0.0.1", 0, ssl=context, compression=compression) as server:
+        port = server.sockets[0].getsockname()[1]
+        await asyncio.to_thread(counted, adapter, f"wss://localhost:{port}/")
+    equal(versions, [f"TLSv{version}"])
+
+
+for version in VERSIONS:
+    for kind in KINDS:
+        check(f"openssl s_server, {version}, with a key {kind}: messages both ways, and a close", echo, version, kind)
+    check(f"openssl s_server, {version}: the next connection resumes the session", resumption, version)
+check("openssl s_server: key updates between messages, asked back or not", key_updates)
+check("openssl s_server: a pinned key", pinned, "p256")
+check("openssl s_server: a pinned key under another name", pinned, "elsewhere")
+check("openssl s_server: another pinned key", rejected, "pin", rb"alert", ["--pin", key_hash("p384")])
+check("openssl s_server: another root", rejected, "trust", rb"alert unknown ca", ["--ca", OTHER])
+check("openssl s_server: the roots of the system", rejected, "trust", rb"alert unknown ca", [])
+check("openssl s_server: another name", rejected, "elsewhere.test", rb"alert", ["--ca", ROOT], kind="elsewhere")
+old = ["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"]
+check("openssl s_server, 1.1 only", rejected, "share no version", rb"alert|unsupported protocol", ["--ca", ROOT], old)
+for version, sentence in (("1.3", "certificate"), ("1.2", "handshake_failure")):
+    demand = [VERSIONS[version], "-Verify", "1", "-verify_return_error"]
+    name, reason = f"openssl s_server, {version}, that demands a certificate", rb"peer did not return a certificate"
+    check(name, rejected, sentence, reason, ["--ca", ROOT], demand)
+
+environment = {"TLS_CHAIN": chain(), "TLS_KEY": key(), "TLS_ROOT": ROOT}
+for option in ("--tls-min-v1.3", "--tls-max-v1.2"):
+    command = ["node", option, TESTS / "interop" / "ws_server.mjs"]
+    check(f"ws from npm, {option}: all checks of interop/ws_server.mjs", passes, command, **environment)
+for adapter in ("mio", "smol"):
+    for version in VERSIONS:
+        for compression in (None, "deflate"):
+            name = f"websockets from PyPI, {version}, {'with' if compression else 'without'} compression: ws-server-{adapter}"
+            check(name, lambda: asyncio.run(websockets(adapter, version, compression)))
+finish("our clients with TLS")

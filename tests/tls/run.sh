@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Other programs' TLS with ours: servers, clients, proxies, a browser.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$here/../..
+CARGO_TARGET_DIR=$(realpath -m "${CARGO_TARGET_DIR:-$root/target}")
+export CARGO_TARGET_DIR
+python=$("$here/../venv.sh")
+for folder in interop browser; do
+    [ -d "$here/../$folder/node_modules" ] || npm install --silent --prefix "$here/../$folder"
+done
+
+# The checks of those that cannot be installed report NOT RUN HERE.
+packages=()
+for proxy in haproxy nginx; do
+    [ -x "/usr/sbin/$proxy" ] || packages+=("$proxy")
+done
+[ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || packages+=(libnginx-mod-stream)
+command -v certutil >/dev/null || packages+=(libnss3-tools)
+as_root=()
+[ "$(id -u)" -eq 0 ] || as_root=(sudo)
+[ ${#packages[@]} -eq 0 ] || "${as_root[@]}" apt-get update -qq || true
+for package in "${packages[@]}"; do
+    echo "installing $package"
+    # At this runlevel, apt does not start installed servers.
+    "${as_root[@]}" env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+        apt-get -o DPkg::Lock::Timeout=60 install -y -qq --no-install-recommends "$package" >/dev/null || true
+done
+
+manifest=$here/../server/Cargo.toml
+cargo clippy --quiet --locked --release --manifest-path "$manifest" --features tls --all-targets -- -D warnings
+cargo build --quiet --locked --release --manifest-path "$manifest" --features tls
+# As the step TLS compiles the libraries.
+cargo build --quiet --locked --manifest-path "$root/Cargo.toml" -p ws-host -p ws-server-mio -p ws-server-smol \
+    --features ws-host/tls,ws-server-mio/tls,ws-server-smol/tls --example chat --example async_chat --example client
+
+CERTIFICATES=$(mktemp -d)
+trap 'rm -rf "$CERTIFICATES"' EXIT
+export CERTIFICATES BIN=$CARGO_TARGET_DIR/release EXAMPLES=$CARGO_TARGET_DIR/debug/examples
+export CLIENT_BIN=$EXAMPLES/client
+"$here/certificates.sh" "$CERTIFICATES"
+ADAPTER=mio "$python" "$here/servers.py"
+ADAPTER=smol "$python" "$here/servers.py"
+for part in clients proxies browser; do
+    "$python" "$here/$part.py"
+done
