@@ -7,7 +7,9 @@ use std::net::TcpStream;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use ws_server_mio::tls::{Identity, TlsClient, TlsError, TlsLayer, TlsMode, TlsServer, TlsVersion};
+use ws_server_mio::tls::{
+    Identity, TlsClient, TlsError, TlsLayer, TlsMode, TlsServer, TlsStream, TlsVersion,
+};
 use ws_server_mio::{
     Bind, Budget, Bytes, ClientConfig, CloseCode, ConnectError, ConnectionId, Connections, Endpoint, Event,
     Heartbeat, Options, ServerConfig, ServerId, Stats,
@@ -353,5 +355,42 @@ fn a_close_waits_for_output_that_is_encrypted_and_not_yet_written() {
         }
         go_on.send(()).unwrap();
         rig.run_until_done(peer, HANG);
+    }
+}
+
+#[test]
+fn only_an_answered_handshake_uses_the_budget() {
+    let tls = Tls::new();
+    let options = Options::default().budget(Budget::server().handshakes(1));
+    let mut rig = Rig::with(options, tls.server());
+    let address = rig.address();
+    let mut peers: Vec<_> = (0..50).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let mut last = TcpStream::connect(address).unwrap();
+    while rig.endpoint.connections().stats().accepted < 51 {
+        rig.endpoint.poll(Some(Duration::from_millis(5)), |_, event| drop(event)).unwrap();
+    }
+    let client = TlsClient::roots_only(&tls.pem).unwrap();
+    let hello = TlsStream::client(&client, "127.0.0.1").unwrap().output().to_vec();
+    for peer in &mut peers {
+        peer.write_all(&hello[..7]).unwrap();
+    }
+    last.write_all(&hello).unwrap();
+    for _ in 0..3 {
+        rig.endpoint.poll(Some(Duration::ZERO), |_, event| drop(event)).unwrap();
+    }
+    last.set_nonblocking(true).unwrap();
+    assert!(last.peek(&mut [0]).unwrap() > 0, "it is answered");
+    // Each of these is.
+    for peer in &mut peers {
+        peer.write_all(&hello[7..]).unwrap();
+        peer.set_nonblocking(true).unwrap();
+    }
+    let is_answered = |peer: &TcpStream| peer.peek(&mut [0]).is_ok();
+    let mut before = 0;
+    while before < peers.len() {
+        rig.endpoint.poll(Some(Duration::ZERO), |_, event| drop(event)).unwrap();
+        let answered = peers.iter().filter(|peer| is_answered(peer)).count();
+        assert!(answered <= before + 1, "more than one in a turn");
+        before = answered;
     }
 }

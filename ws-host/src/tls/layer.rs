@@ -20,6 +20,7 @@ pub struct TlsLayer {
     info: Option<Arc<TlsInfo>>,
     /// How much plaintext is encrypted that the caller still has: its records have not all left.
     sealed: usize,
+    flights: u32,
 }
 
 #[derive(Debug)]
@@ -34,7 +35,7 @@ enum State {
 impl TlsLayer {
     /// The server's side of a connection from which nothing was read yet.
     pub fn server(tls: ServerTls) -> Self {
-        Self { state: State::Awaiting(tls), info: None, sealed: 0 }
+        Self { state: State::Awaiting(tls), info: None, sealed: 0, flights: 0 }
     }
 
     /// The client's side of a connection with the server at this host: see [`TlsStream::client`].
@@ -42,7 +43,12 @@ impl TlsLayer {
     /// # Errors
     /// As [`TlsStream::client`].
     pub fn client(tls: &TlsClient, host: &str) -> Result<Self, TlsError> {
-        Ok(Self { state: State::Tls(Box::new(TlsStream::client(tls, host)?)), info: None, sealed: 0 })
+        Ok(Self {
+            state: State::Tls(Box::new(TlsStream::client(tls, host)?)),
+            info: None,
+            sealed: 0,
+            flights: 0,
+        })
     }
 
     /// Reads plaintext, and writes what the handshake has to answer. Only `WouldBlock` says that neither the socket nor
@@ -72,14 +78,15 @@ impl TlsLayer {
             self.state = State::Tls(Box::new(stream));
         }
         let State::Tls(stream) = &mut self.state else { return socket.read(buffer) };
-        if let Some(n) = open(stream, &mut self.info, socket, buffer)? {
+        let (info, flights) = (&mut self.info, &mut self.flights);
+        if let Some(n) = open(stream, info, flights, socket, buffer)? {
             return Ok(n);
         }
         match socket.read(stream.room())? {
             0 => return stream.end().map(|_| 0).map_err(failed),
             n => stream.filled(n),
         }
-        open(stream, &mut self.info, socket, buffer)?.ok_or_else(|| io::ErrorKind::Interrupted.into())
+        open(stream, info, flights, socket, buffer)?.ok_or_else(|| io::ErrorKind::Interrupted.into())
     }
 
     /// Writes plaintext, and returns how much of it has left for the socket. More may be encrypted, and wait for a further
@@ -139,6 +146,12 @@ impl TlsLayer {
         }
     }
 
+    /// How many times it has answered the peer within the handshake. Each answer costs a signature or a key exchange, and
+    /// everything else is cheap.
+    pub fn flights(&self) -> u32 {
+        self.flights
+    }
+
     /// What the handshake agreed on, once it is done.
     pub fn info(&self) -> Option<&Arc<TlsInfo>> {
         self.info.as_ref()
@@ -157,10 +170,15 @@ impl TlsLayer {
 fn open(
     stream: &mut TlsStream,
     info: &mut Option<Arc<TlsInfo>>,
+    flights: &mut u32,
     socket: &mut impl Write,
     buffer: &mut [u8],
 ) -> io::Result<Option<usize>> {
+    let waiting = stream.output().len();
     let opened = stream.open();
+    if info.is_none() && stream.output().len() > waiting {
+        *flights += 1;
+    }
     // A flight of the handshake, or the alert before an error.
     let written = write_output(stream, socket);
     if info.is_none() && !stream.is_handshaking() {

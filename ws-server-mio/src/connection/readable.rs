@@ -27,6 +27,8 @@ pub(crate) struct Readable {
     heavy: VecDeque<u32>,
     /// The connection that is finishing its message, and its remaining shares.
     current: Option<(u32, u32)>,
+    /// Those whose TLS handshake waits for a later turn.
+    handshaking: VecDeque<u32>,
     /// Of the connections that inflated little, the oldest precedes all others.
     pub(crate) oldest_first: bool,
 }
@@ -47,6 +49,20 @@ impl Readable {
             self.heavy.push_front(slot);
         } else {
             self.heavy.push_back(slot);
+        }
+    }
+
+    /// Leaves a TLS handshake to a later turn.
+    pub(crate) fn push_handshaking(&mut self, slot: u32) {
+        self.handshaking.push_back(slot);
+    }
+
+    /// A turn begins, in which so many handshakes may make progress.
+    #[inline]
+    pub(crate) fn admit_handshakes(&mut self, count: usize) {
+        if !self.handshaking.is_empty() {
+            let count = count.min(self.handshaking.len());
+            self.ready.extend(self.handshaking.drain(..count));
         }
     }
 
@@ -89,17 +105,24 @@ impl Readable {
         Some(slot)
     }
 
+    /// Whether none may be visited, in this turn or the next.
     pub(crate) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && !self.has_deferred()
+        self.handshaking.is_empty() && !self.can_visit()
+    }
+
+    /// Whether any may be visited in this turn.
+    pub(crate) fn can_visit(&self) -> bool {
+        !self.ready.is_empty() || self.has_deferred()
     }
 
     pub(crate) fn shrink(&mut self) {
         self.ready.shrink_to_fit();
         self.light.shrink_to_fit();
         self.heavy.shrink_to_fit();
+        self.handshaking.shrink_to_fit();
     }
 
     pub(crate) fn contains(&self, slot: u32) -> bool {
-        self.ready.contains(&slot) || self.light.contains(&slot) || self.heavy.contains(&slot)
+        [&self.ready, &self.light, &self.heavy, &self.handshaking].iter().any(|list| list.contains(&slot))
     }
 }

@@ -209,7 +209,7 @@ impl Connections {
 
     /// Whether a connection has more to read or to write now.
     pub(crate) fn can_transfer(&self) -> bool {
-        !self.readable.is_empty() || !self.dirty.is_empty()
+        self.readable.can_visit() || !self.dirty.is_empty()
     }
 
     /// Whether work is left that the kernel does not signal.

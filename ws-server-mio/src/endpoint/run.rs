@@ -38,6 +38,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     pub(crate) fn run(&mut self) {
         let first = *self.first;
         self.emit_pending();
+        self.connections.readable.admit_handshakes(self.handshakes);
         let mut kinds = Kinds::from(first);
         loop {
             self.allow(kinds);

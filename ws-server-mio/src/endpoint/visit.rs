@@ -24,8 +24,12 @@ const ROUND: u64 = 1 << 20;
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     pub(crate) fn visit(&mut self, slot: u32) {
         let Some(live) = self.connections.slots.at(slot) else { return };
-        if live.stream.is_none() && !self.may_visit(slot) {
-            return;
+        let mut flights = None;
+        if live.stream.is_none() && self.connections.sockets.is_handshaking(slot) {
+            if self.handshakes == 0 {
+                return self.connections.readable.push_handshaking(slot);
+            }
+            flights = self.connections.sockets.flights(slot);
         }
         let Connections { slots, pool, .. } = &mut *self.connections;
         let Some(live) = slots.at_mut(slot) else { return };
@@ -35,6 +39,10 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         attach_buffer(live, pool);
         if !live.has(flag::LEFTOVER) || self.visit_leftover(slot) {
             self.visit_socket(slot);
+        }
+        // An answer of TLS is expensive: beyond the budget, further ones wait for the next turn.
+        if flights.is_some() && self.connections.sockets.flights(slot) != flights {
+            self.handshakes = self.handshakes.saturating_sub(1);
         }
         let (limit, has_time) = (self.write_limit(), !self.is_over());
         let Connections { slots, sockets, pool, dirty, readable, timers, now, .. } = &mut *self.connections;
@@ -53,21 +61,6 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         if early {
             self.check_clock();
         }
-    }
-
-    /// Whether a socket that is not the system's is visited in this turn. TLS handshakes are expensive: beyond the budget
-    /// they wait for the next one.
-    #[cold]
-    fn may_visit(&mut self, slot: u32) -> bool {
-        if !self.connections.sockets.is_handshaking(slot) {
-            return true;
-        }
-        if self.handshakes == 0 {
-            self.connections.readable.push(slot);
-            return false;
-        }
-        self.handshakes -= 1;
-        true
     }
 
     /// Resumes with bytes that were read before; returns whether they are used up.
@@ -121,6 +114,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                 Err(error) => {
                     live.clear(flag::READABLE);
                     live.connection.abort(now, error.into());
+                    self.check_clock();
                     break;
                 }
             };

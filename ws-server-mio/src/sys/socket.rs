@@ -58,6 +58,11 @@ pub trait Socket: Send {
         false
     }
 
+    /// How many times it has answered its peer within the TLS handshake.
+    fn flights(&self) -> u32 {
+        0
+    }
+
     /// The configuration that redirects its peer, which speaks without TLS.
     fn redirect(&self) -> Option<Arc<Config>> {
         None
@@ -198,6 +203,13 @@ impl CustomSockets {
     #[cold]
     pub(crate) fn is_handshaking(&self, slot: u32) -> bool {
         self.0.get(&slot).is_some_and(|socket| socket.is_handshaking())
+    }
+
+    /// How many times a socket that is stored here has answered its peer within the TLS handshake; `None` if there is
+    /// none.
+    #[cold]
+    pub(crate) fn flights(&self, slot: u32) -> Option<u32> {
+        self.0.get(&slot).map(|socket| socket.flights())
     }
 
     #[cold]

@@ -74,6 +74,10 @@ impl Socket for TlsSocket {
         self.layer.borrow().is_handshaking()
     }
 
+    fn flights(&self) -> u32 {
+        self.layer.borrow().flights()
+    }
+
     fn redirect(&self) -> Option<Arc<Config>> {
         self.layer.borrow().redirect().cloned()
     }
