@@ -43,7 +43,7 @@ check 'Connection: close is honoured' \
 check 'POST from another origin' "$(request '%{http_code}' --data x --header 'Origin: http://evil.test' "$HTTP_URL/")" 403
 check 'POST to a page' "$(request '%{http_code}' --data x "$HTTP_URL/")" 405
 check 'a foreign Host' "$(request '%{http_code}' --header 'Host: evil.test' "$HTTP_URL/")" 421
-check 'HTTP/1.0' "$(request '%{http_code} %{num_connects};' --http1.0 --no-alpn "$HTTP_URL/" --output /dev/null "$HTTP_URL/")" \
+check 'HTTP/1.0' "$(request '%{http_code} %{num_connects};' --http1.0 "$HTTP_URL/" --output /dev/null "$HTTP_URL/")" \
     '200 1;200 1;'
 check 'GET of the socket without an upgrade' "$(request '%{http_code}' "$HTTP_URL$socket_path")" 426
 check 'upgrade' "$(upgrade 13 "$HTTP_URL$socket_path")" 'HTTP/1.1 101 Switching Protocols'

@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use ws_server_mio::tls::{
-    Identity, TlsClient, TlsError, TlsLayer, TlsMode, TlsServer, TlsStream, TlsVersion,
+    Identity, Opened, TlsClient, TlsError, TlsLayer, TlsMode, TlsServer, TlsStream, TlsVersion,
 };
 use ws_server_mio::{
     Bind, Budget, Bytes, ClientConfig, CloseCode, ConnectError, ConnectionId, Connections, Endpoint, Event,
@@ -392,5 +392,57 @@ fn only_an_answered_handshake_uses_the_budget() {
         let answered = peers.iter().filter(|peer| is_answered(peer)).count();
         assert!(answered <= before + 1, "more than one in a turn");
         before = answered;
+    }
+}
+
+/// A peer that opens a WebSocket, and answers nothing. Returns whether TLS announced the end.
+fn silent_peer(address: std::net::SocketAddr, pem: &str) -> bool {
+    let client = TlsClient::roots_only(pem).unwrap();
+    let mut stream = TlsStream::client(&client, "127.0.0.1").unwrap();
+    let mut socket = TcpStream::connect(address).unwrap();
+    let mut has_requested = false;
+    loop {
+        socket.write_all(stream.output()).unwrap();
+        stream.written(stream.output().len());
+        match stream.open().unwrap() {
+            Opened::Plaintext => {
+                let n = stream.plaintext().len();
+                stream.consume(n);
+            }
+            Opened::Closed => return true,
+            Opened::Starved if !stream.is_handshaking() && !has_requested => {
+                has_requested = true;
+                assert_eq!(stream.seal([UPGRADE]).unwrap(), UPGRADE.len());
+            }
+            Opened::Starved => match socket.read(stream.room()) {
+                Ok(n) if n > 0 => stream.filled(n),
+                _ => return false,
+            },
+        }
+    }
+}
+
+#[test]
+fn tls_announces_each_end_but_a_cut() {
+    let tls = Tls::new();
+    for is_cut in [false, true] {
+        let mut rig = Rig::new(tls.server().close_timeout(Duration::from_millis(50)));
+        let (address, pem) = (rig.address(), tls.pem.clone());
+        let peer = std::thread::spawn(move || silent_peer(address, &pem));
+        rig.until(|connections, event| match event {
+            Event::Open(id, _) if is_cut => {
+                connections.terminate(id);
+                Some(())
+            }
+            Event::Open(id, _) => {
+                connections.close(id, CloseCode::NORMAL, "").unwrap();
+                None
+            }
+            // The Close was not answered.
+            Event::Closed(..) => Some(()),
+            _ => None,
+        });
+        while rig.ended().open > 0 {}
+        assert_eq!(peer.join().unwrap(), !is_cut);
     }
 }

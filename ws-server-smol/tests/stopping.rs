@@ -434,7 +434,9 @@ fn the_deadline_of_a_stop_cuts_what_ended_handlers_left() {
 fn a_stop_whose_future_is_dropped_goes_on_while_the_server_is_served() {
     flooded(async |server, mut client| {
         client.send("hi").await.unwrap();
-        let timer = async { drop(Timer::after(MILLI * 100).await) };
+        let timer = async {
+            Timer::after(MILLI * 100).await;
+        };
         server.stop(LONG).or(timer).await;
         let ((messages, closed), ()) = future::zip(read_all(client), server.stop(LONG)).await;
         assert_eq!(messages, QUEUED);

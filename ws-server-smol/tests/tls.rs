@@ -5,9 +5,12 @@
 use futures_lite::future::{or, yield_now, zip};
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::pin::Pin;
 use std::thread;
 use std::time::Duration;
-use ws_server_smol::tls::{Identity, TlsClient, TlsError, TlsLayer, TlsMode, TlsServer, TlsVersion};
+use ws_server_smol::tls::{
+    Identity, Opened, TlsClient, TlsError, TlsLayer, TlsMode, TlsServer, TlsStream, TlsVersion,
+};
 use ws_server_smol::{
     Bind, ClientConfig, CloseCode, ConnectError, HttpConnection, Server, ServerConfig, Stats, Token,
     WebSocket, block_on, connect,
@@ -257,4 +260,52 @@ fn a_close_waits_for_output_that_is_encrypted_and_not_yet_written() {
         });
         peer.join().unwrap();
     }
+}
+
+/// A peer that opens a WebSocket, and answers nothing. Returns whether TLS announced the end.
+fn silent_peer(address: SocketAddr, pem: &str) -> bool {
+    let client = TlsClient::roots_only(pem).unwrap();
+    let mut stream = TlsStream::client(&client, "127.0.0.1").unwrap();
+    let mut socket = TcpStream::connect(address).unwrap();
+    let mut has_requested = false;
+    loop {
+        socket.write_all(stream.output()).unwrap();
+        stream.written(stream.output().len());
+        match stream.open().unwrap() {
+            Opened::Plaintext => {
+                let n = stream.plaintext().len();
+                stream.consume(n);
+            }
+            Opened::Closed => return true,
+            Opened::Starved if !stream.is_handshaking() && !has_requested => {
+                has_requested = true;
+                assert_eq!(stream.seal([UPGRADE]).unwrap(), UPGRADE.len());
+            }
+            Opened::Starved => match socket.read(stream.room()) {
+                Ok(n) if n > 0 => stream.filled(n),
+                _ => return false,
+            },
+        }
+    }
+}
+
+#[test]
+fn tls_announces_each_end_but_a_cut() {
+    let tls = Tls::new();
+    let config = || tls.server().close_timeout(Duration::from_millis(50));
+    let announced = |handler: &dyn Fn(WebSocket) -> Pin<Box<dyn Future<Output = ()>>>| {
+        let server = Server::bind(Bind::localhost(), config()).unwrap();
+        let (address, pem) = (server.local_addr().unwrap(), tls.pem.clone());
+        let peer = thread::spawn(move || silent_peer(address, &pem));
+        block_on(async { handler(server.accept().await.unwrap().upgrade().await.unwrap()).await });
+        peer.join().unwrap()
+    };
+    assert!(announced(&|ws| Box::pin(async { drop(ws) })), "dropped");
+    let unanswered = |mut ws: WebSocket| async move { drop(ws.close(CloseCode::NORMAL, "").await) };
+    assert!(announced(&|ws| Box::pin(unanswered(ws))), "an unanswered Close");
+    let terminated = |mut ws: WebSocket| async move {
+        ws.sender().terminate();
+        assert!(ws.next().await.is_some());
+    };
+    assert!(!announced(&|ws| Box::pin(terminated(ws))), "terminated");
 }

@@ -34,3 +34,5 @@ pub use ws_proto::{TlsAlert, TlsError, TlsInfo, TlsVersion};
 
 /// The protocol within TLS (RFC 7301 §6).
 const HTTP_1_1: &str = "http/1.1";
+/// What a client without HTTP/1.1 speaks, such as `curl --http1.0`.
+const HTTP_1_0: &str = "http/1.0";

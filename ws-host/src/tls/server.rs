@@ -2,7 +2,7 @@
 
 use super::error::InvalidTls;
 use super::identity::Identity;
-use super::{HTTP_1_1, pem, provider};
+use super::{HTTP_1_0, HTTP_1_1, pem, provider};
 use core::fmt;
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
@@ -16,7 +16,7 @@ use std::vec::Vec;
 /// TLS of a server: its certificate, and whose certificates it accepts. Clones share it, and with it a
 /// [reload](Self::reload).
 ///
-/// It speaks TLS 1.3 and 1.2, offers `http/1.1` (RFC 7301), and resumes sessions by tickets; early data is off.
+/// It speaks TLS 1.3 and 1.2, accepts `http/1.1` and `http/1.0` (RFC 7301), and resumes sessions by tickets; early data is off.
 ///
 /// ```no_run
 /// use ws_host::tls::TlsServer;
@@ -207,7 +207,7 @@ fn configure(
         }
     };
     let mut config = builder.with_cert_resolver(resolver.clone());
-    config.alpn_protocols = Vec::from([HTTP_1_1.into()]);
+    config.alpn_protocols = Vec::from([HTTP_1_1.into(), HTTP_1_0.into()]);
     config.max_early_data_size = 0;
     if let Some(ticketer) = provider::ticketer() {
         config.ticketer = ticketer;

@@ -99,6 +99,7 @@ fn a_peer_without_http_1_1_is_rejected_and_one_without_alpn_is_not() {
     };
     assert_eq!(offers(&["h2"]), Some(TlsError::NoCommonProtocol));
     assert_eq!(offers(&["h2", "http/1.1"]), None);
+    assert_eq!(offers(&["http/1.0"]), None);
     assert_eq!(offers(&[]), None);
     // The client's side of it.
     let (_, server) = trusting();

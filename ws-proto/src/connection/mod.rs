@@ -241,6 +241,13 @@ impl Connection {
         matches!(self.stage, Stage::Done { by_tls: true, .. })
     }
 
+    /// Whether the connection has ended, and all that it had to send was written: then TLS may announce the end. For
+    /// adapters, exempt from semver.
+    #[doc(hidden)]
+    pub fn has_sent_all(&self) -> bool {
+        matches!(self.stage, Stage::Done { has_sent_all: true, .. })
+    }
+
     /// The latency of the last answered Ping.
     pub fn latency(&self) -> Option<Duration> {
         (self.latency > 0).then(|| Duration::from_micros(self.latency.into()))

@@ -66,6 +66,8 @@ pub(super) enum Stage {
         wants_reset: bool,
         /// TLS failed, or the peer speaks it where it is not spoken.
         by_tls: bool,
+        /// All that we had to send was written.
+        has_sent_all: bool,
     },
 }
 
@@ -335,7 +337,10 @@ impl Connection {
 impl Connection {
     /// Takes the current stage, to build the next one from it.
     fn leave(&mut self) -> Stage {
-        mem::replace(&mut self.stage, Stage::Done { report: None, wants_reset: false, by_tls: false })
+        mem::replace(
+            &mut self.stage,
+            Stage::Done { report: None, wants_reset: false, by_tls: false, has_sent_all: false },
+        )
     }
 
     /// The ending of a connection that writes nothing more: our Close counts as sent if it was written.
@@ -400,8 +405,21 @@ impl Connection {
 
     fn enter_done(&mut self, now: Moment, ending: Ending, wants_reset: bool) {
         let by_tls = matches!(ending.error, Some(Error::Tls(_) | Error::Request(RequestError::Tls)));
+        let cut = matches!(
+            ending.error,
+            Some(
+                Error::Aborted
+                    | Error::Stopped
+                    | Error::Abandoned
+                    | Error::Unfinished
+                    | Error::Unanswered
+                    | Error::Io(_)
+                    | Error::Tls(_)
+            )
+        );
+        let has_sent_all = self.outbox.is_empty() && !cut && !wants_reset;
         let report = ending.is_reported.then(|| Box::new(Ended { ending, at: now }));
-        self.stage = Stage::Done { report, wants_reset, by_tls };
+        self.stage = Stage::Done { report, wants_reset, by_tls, has_sent_all };
         self.decoder = Decoder::new();
         self.in_flight = None;
         self.outbox.clear();

@@ -240,7 +240,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                 let socket = sockets.socket(slot, &live.stream);
                 if next == IoAction::Reset {
                     socket.reset_on_close();
-                } else if socket.holds_output() && live.connection.outbox().is_empty() {
+                } else if socket.holds_output() && live.connection.has_sent_all() {
                     // TLS announces the end, although nobody waits for it.
                     let _ = socket.shutdown();
                 }

@@ -13,8 +13,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Nothing more will arrive: closes the socket, and ends all waiting.
     pub(crate) fn end(&mut self, by_reset: bool) {
         self.shared.end(by_reset);
+        if self.shared.connection().has_sent_all() {
+            self.announce_end();
+        }
         self.stream = None;
         self.unread = None;
+    }
+
+    /// Ends the stream as far as that is possible without waiting: TLS says so, by a close_notify.
+    fn announce_end(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            let _ = Pin::new(stream).poll_close(&mut Context::from_waker(Waker::noop()));
+        }
     }
 
     /// Returns what explains the end, if the connection has ended and [`poll_event`](Self::poll_event) has not
@@ -74,6 +84,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if let Some(stream) = &mut self.stream {
             let mut noop = Context::from_waker(Waker::noop());
             write(stream, &mut self.output, &shared, &mut connection, &mut noop, now);
+        }
+        if connection.closing_initiator().is_some() && connection.outbox().is_empty() {
+            self.announce_end();
         }
         connection.abort(now, Error::Aborted);
         (self.unread, self.held) = (None, None);
