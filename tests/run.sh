@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 # Each of these shrinks or changes some test.
-unset SEED SEEDS FIRST PROPTEST_CASES PROPTEST_RNG_SEED WS_URL
+unset SEED SEEDS FIRST PROPTEST_CASES PROPTEST_RNG_SEED WS_URL OVER_TLS
 # Lists checks that this machine does not allow.
 NOT_RUN_HERE=$(mktemp)
 export NOT_RUN_HERE
@@ -49,7 +49,7 @@ step fast 'lints' clippy cargo clippy --locked --workspace --all-targets -- -D w
 step fast 'lints without features' clippy cargo clippy --locked --workspace --no-default-features --lib -- -D warnings
 step fast 'documentation' '' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 step fast 'tests' '' cargo test --locked --workspace
-step full 'TLS' 'c++' cargo test --locked -p ws-host -p ws-server-mio -p ws-server-smol --features ws-host/tls,ws-server-mio/tls,ws-server-smol/tls --lib --test tls
+step full 'TLS' 'c++' tests/tls.sh
 step full 'examples' '' cargo build --locked --release --workspace --examples
 step full 'by hand' '' cargo run --locked --release --example by_hand
 step fast 'purity' '' tests/purity.sh

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# The tests of `ws-host` and both adapters with the feature `tls`, and the rows of the README's table over TLS.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+with=(--locked -p ws-host -p ws-server-mio -p ws-server-smol
+    --features ws-host/tls,ws-server-mio/tls,ws-server-smol/tls)
+# All but `fake_kernel` and `fake_stream`: the fakes have no TLS, and take a third of the time.
+cargo test "${with[@]}" --lib --examples --test '[!f]*' --test 'f[!a]*' --test 'fa[!k]*'
+cargo test "${with[@]}" --doc
+OVER_TLS=1 cargo test --locked -p ws-server-smol --features tls --test behaviours
