@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 # Each of these shrinks or changes some test.
-unset SEED SEEDS FIRST PROPTEST_CASES PROPTEST_RNG_SEED WS_URL
+unset SEED SEEDS FIRST PROPTEST_CASES PROPTEST_RNG_SEED WS_URL OVER_TLS
 # Lists checks that this machine does not allow.
 NOT_RUN_HERE=$(mktemp)
 export NOT_RUN_HERE
@@ -49,7 +49,7 @@ step fast 'lints' clippy cargo clippy --locked --workspace --all-targets -- -D w
 step fast 'lints without features' clippy cargo clippy --locked --workspace --no-default-features --lib -- -D warnings
 step fast 'documentation' '' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 step fast 'tests' '' cargo test --locked --workspace
-step full 'TLS' 'c++' cargo test --locked -p ws-host -p ws-server-mio -p ws-server-smol --features ws-host/tls,ws-server-mio/tls,ws-server-smol/tls --lib --test tls
+step full 'TLS' 'c++' tests/tls.sh
 step full 'TLS peers' 'rustfmt clippy c++ python node curl openssl chromium' tests/tls/run.sh
 step full 'examples' '' cargo build --locked --release --workspace --examples
 step full 'by hand' '' cargo run --locked --release --example by_hand
@@ -80,6 +80,7 @@ step full 'desktop' 'rustfmt clippy chromium window' tests/desktop/run.sh
 step full 'benchmarks' 'rustfmt clippy' tests/bench/run.sh
 # Steps that only matter before a release.
 step named 'public API' '' tests/api.sh
+step named 'TLS, all tests' 'c++' tests/tls.sh all
 for side in 'server echo' 'server async_echo' 'client conformance_client' 'client async_conformance_client'; do
     step named "conformance over TLS, ${side#* }" 'c++ python openssl stunnel' \
         tests/conformance/over_tls.sh "${side% *}" "${side#* } deflate" '*' --messages=30

@@ -250,8 +250,8 @@ fn a_stream_that_forwards_nothing_times_out() {
 }
 
 async fn an_unanswered_close<S: AsyncRead + AsyncWrite + Unpin>(stream: S, raw: S) {
-    // One of the pipes does not even take the Close.
     let soon = Duration::from_millis(10);
+    // The smallest pipe has no room for the Close.
     let config = Config::client().close_timeout(soon).output_timeout(soon);
     let mut ws = WebSocket::upgraded(stream, Arc::new(config), Role::Client { seed: [3; 32] });
     let closed = ws.close(CloseCode::NORMAL, "").await.unwrap();

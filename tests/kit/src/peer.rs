@@ -1,7 +1,7 @@
 //! A scripted peer of a server's connections: the bytes of requests and frames, and a nonblocking socket.
 
 use crate::frames;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 pub fn handshake(address: SocketAddr, path: &str) -> Vec<u8> {
@@ -35,9 +35,38 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frames::frame(true, first, payload)
 }
 
+/// What a peer's bytes pass on their way to and from its socket: TLS, say.
+pub trait Layer: Send {
+    /// Reads content. `Interrupted` if what came has none.
+    fn read(&mut self, stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Returns how much has left; the caller passes the rest again, first and unchanged. `WouldBlock` also if it waits for
+    /// a read.
+    fn write(&mut self, stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Whether content may pass: no handshake is to come.
+    fn is_ready(&self) -> bool {
+        true
+    }
+}
+
+/// Nothing: the bytes are those of the socket.
+struct Plain;
+
+impl Layer for Plain {
+    fn read(&mut self, stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+        stream.read(buffer)
+    }
+
+    fn write(&mut self, stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+        stream.write(bytes)
+    }
+}
+
 /// The peer: a nonblocking socket, and all that was read from it.
 pub struct Peer {
     pub stream: TcpStream,
+    layer: Box<dyn Layer>,
     pub got: Vec<u8>,
     /// Output pending until the server reads.
     pub unsent: Vec<u8>,
@@ -51,9 +80,25 @@ impl Peer {
     }
 
     pub fn new(stream: TcpStream) -> Self {
+        Self::of(stream, Box::new(Plain))
+    }
+
+    /// A peer that speaks through this layer, which may have something to write first.
+    pub fn over(stream: TcpStream, layer: impl Layer + 'static) -> Self {
+        let mut peer = Self::of(stream, Box::new(layer));
+        peer.read();
+        peer
+    }
+
+    fn of(stream: TcpStream, layer: Box<dyn Layer>) -> Self {
         stream.set_nonblocking(true).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, got: Vec::new(), unsent: Vec::new(), ended: None }
+        Self { stream, layer, got: Vec::new(), unsent: Vec::new(), ended: None }
+    }
+
+    /// Whether content may pass, after the handshake of its layer.
+    pub fn is_ready(&self) -> bool {
+        self.layer.is_ready()
     }
 
     pub fn send(&mut self, bytes: &[u8]) {
@@ -64,7 +109,7 @@ impl Peer {
     /// Writes what the socket takes. Returns whether nothing is pending.
     pub fn flush(&mut self) -> bool {
         while !self.unsent.is_empty() {
-            match self.stream.write(&self.unsent) {
+            match self.layer.write(&mut self.stream, &self.unsent) {
                 Ok(n) => drop(self.unsent.drain(..n)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
                 // The server takes no more; the read reports why.
@@ -78,10 +123,11 @@ impl Peer {
         self.flush();
         let mut buffer = vec![0; 64 << 10];
         while self.ended.is_none() {
-            match self.stream.read(&mut buffer) {
+            match self.layer.read(&mut self.stream, &mut buffer) {
                 Ok(0) => self.ended = Some(Ok(())),
                 Ok(n) => self.got.extend_from_slice(&buffer[..n]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => drop(self.flush()),
                 Err(error) => self.ended = Some(Err(error.kind())),
             }
         }

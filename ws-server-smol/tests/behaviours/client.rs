@@ -2,6 +2,7 @@
 
 use super::common::run;
 use super::peer::*;
+use super::transport::{client_config, host_of, scheme, server_config};
 use super::{DYING, LONG, SOON, beating, beside, got, until};
 use futures_lite::future;
 use std::cell::RefCell;
@@ -11,17 +12,17 @@ use ws_kit::ports::kept;
 use ws_server_smol::Reconnect;
 use ws_server_smol::handshake::accept_key;
 use ws_server_smol::{
-    Bind, Client, ClientConfig, ClientEvent, ClientState, CloseCode, ConnectError, Heartbeat, HeartbeatKind,
-    Incoming, InvalidTarget, Message, Server, ServerConfig, Socket, WebSocket,
+    Bind, Client, ClientEvent, ClientState, CloseCode, ConnectError, Heartbeat, HeartbeatKind, Incoming,
+    InvalidTarget, Message, Server, Socket, WebSocket,
 };
 use ws_server_smol::{Error, Initiator, Timeout};
 
 #[test]
 fn row_21_a_client_reconnects_as_the_same_object_at_once_or_by_policy() {
     let (_kept, port) = kept();
-    let server = Server::bind(Bind::any().port(port), ServerConfig::new()).unwrap();
+    let server = Server::bind(Bind::any().port(port), server_config()).unwrap();
     let url = server.url("/chat?room=7").unwrap();
-    assert!(url.starts_with("ws://localhost:"), "a name that needs no lookup: {url}");
+    assert!(url.starts_with(&format!("{}://localhost:", scheme("ws"))), "a name that needs no lookup: {url}");
     let keys = RefCell::new(Vec::new());
     let handler = async |mut http: ws_server_smol::HttpConnection<_>| {
         let Some(Incoming::Upgrade(upgrade)) = http.next().await else { return };
@@ -34,7 +35,7 @@ fn row_21_a_client_reconnects_as_the_same_object_at_once_or_by_policy() {
     };
     run(beside(&server, handler, async {
         // Connect; server and client share the thread.
-        let mut client = Client::new(url.as_str(), ClientConfig::new()).unwrap();
+        let mut client = Client::new(url.as_str(), client_config()).unwrap();
         let ws = client.connect().await.unwrap();
         ws.send("hello").await.unwrap();
         assert_eq!(ws.next().await.unwrap().unwrap(), Message::Text("hello".into()));
@@ -58,7 +59,7 @@ fn row_21_a_client_reconnects_as_the_same_object_at_once_or_by_policy() {
         // By policy, when the server stops: each wait doubles, up to the longest, with random jitter.
         let millisecond = Duration::from_millis(1);
         let policy = Reconnect::default().wait(20 * millisecond, 80 * millisecond);
-        client.set_config(ClientConfig::new().reconnect(policy));
+        client.set_config(client_config().reconnect(policy));
         let ws = client.websocket().unwrap();
         future::zip(server.stop(LONG), async { while ws.next().await.is_some() {} }).await;
         assert_eq!(client.closed().unwrap().code, CloseCode::GOING_AWAY);
@@ -89,7 +90,7 @@ fn row_21_a_client_reconnects_as_the_same_object_at_once_or_by_policy() {
         assert!((1..4).all(|k| !keys[..k].contains(&keys[k])), "a fresh key for each attempt");
 
         // Invalid targets fail at once, and nothing secret is sent in the clear.
-        let cannot = |url: &str| Client::new(url, ClientConfig::new()).unwrap_err();
+        let cannot = |url: &str| Client::new(url, client_config()).unwrap_err();
         let is_built_in = cfg!(feature = "tls-no-provider");
         assert!(is_built_in || cannot("wss://localhost/") == InvalidTarget::TlsUnsupported);
         assert!(matches!(cannot("http://localhost/"), InvalidTarget::Request(_)));
@@ -114,7 +115,7 @@ impl Host {
 
     /// The next client, its handshake answered.
     async fn accept(&self) -> Peer {
-        let mut peer = Peer::new(got(|| self.0.accept().ok()).await.0);
+        let mut peer = host_of(got(|| self.0.accept().ok()).await.0);
         let head = peer.head().await;
         let key = head.lines().find_map(|line| {
             let (name, value) = line.split_once(": ")?;
@@ -145,10 +146,10 @@ async fn driven(ws: &mut WebSocket<Socket>, script: impl Future<Output = ()>) {
 #[test]
 fn row_22_a_clients_heartbeat_is_a_pong_or_a_ping_as_set_at_the_last_connect() {
     let host = Host::new();
-    let url = format!("ws://{}/", host.address());
+    let url = format!("{}://{}/", scheme("ws"), host.address());
     run(async {
         // By default an empty Pong, without an answer, repeatedly.
-        let config = |heartbeat: Heartbeat| ClientConfig::new().heartbeat(heartbeat);
+        let config = |heartbeat: Heartbeat| client_config().heartbeat(heartbeat);
         let mut client = Client::new(url.as_str(), config(Heartbeat::client().idle(SOON))).unwrap();
         let (ws, mut peer) = future::zip(client.connect(), host.accept()).await;
         let pongs = async |peer: &mut Peer| {

@@ -2,11 +2,13 @@
 
 use super::common::run;
 use super::peer::*;
+use super::transport::{peer_of, server_config};
 use super::{App, DYING, LONG, SOON, Seen, Witness, beside, local, ok, open, opened, until, with_heartbeat};
 use futures_lite::future;
 use std::cell::RefCell;
+use std::net::Shutdown;
 use std::time::Duration;
-use ws_server_smol::{CloseCode, ConnectionId, Heartbeat, Incoming, Message, Server, ServerConfig, State};
+use ws_server_smol::{CloseCode, ConnectionId, Heartbeat, Incoming, Message, Server, State};
 use ws_server_smol::{Error, Initiator, ProtocolError, Timeout};
 
 /// What may end a connection.
@@ -36,7 +38,7 @@ const ALL: [How; 8] = [
 /// A server at which it can happen.
 fn server_for(how: How) -> Server {
     let dead = with_heartbeat(Heartbeat::server().idle(SOON).pong_timeout(DYING));
-    local(if how == How::PeerIsDead { dead } else { ServerConfig::new() })
+    local(if how == How::PeerIsDead { dead } else { server_config() })
 }
 
 /// Ends a connection, after a message.
@@ -85,7 +87,7 @@ async fn end(how: How, server: &Server) -> ConnectionId {
 
 #[test]
 fn row_10_a_close_has_its_code_and_its_reason_if_any() {
-    let (server, app) = (local(ServerConfig::new()), App::default());
+    let (server, app) = (local(server_config()), App::default());
     run(beside(&server, async |http| app.handle(http).await, async {
         for (body, code, reason) in [
             (&b"\x0f\xa1so long"[..], CloseCode::from(4001), "so long"),
@@ -127,7 +129,7 @@ fn row_11_closed_is_reported_exactly_once_last_and_to_the_extension_first() {
     }
 
     // An application that drops a WebSocket gets no report; the extension does.
-    let (server, log) = (local(ServerConfig::new()), super::Log::default());
+    let (server, log) = (local(server_config()), super::Log::default());
     server.set_extension(Witness(log.clone())).unwrap();
     run(beside(&server, async |http| drop(opened(http).await), async {
         let mut peer = super::requesting_peer(&server, "/");
@@ -140,7 +142,7 @@ fn row_11_closed_is_reported_exactly_once_last_and_to_the_extension_first() {
 
     // Plain HTTP is counted. The close of a connection that sent a request is reported; any other only where
     // configured.
-    for (config, expected) in [(ServerConfig::new(), 1), (ServerConfig::new().report_all_closes(true), 2)] {
+    for (config, expected) in [(server_config(), 1), (server_config().report_all_closes(true), 2)] {
         let server = local(config);
         let ends = RefCell::new(Vec::new());
         let handler = async |mut http: ws_server_smol::HttpConnection<_>| {
@@ -151,12 +153,20 @@ fn row_11_closed_is_reported_exactly_once_last_and_to_the_extension_first() {
         };
         run(beside(&server, handler, async {
             let address = server.local_addr().unwrap();
-            let silent = Peer::connect(address);
-            let mut http_peer = Peer::connect(address);
+            let mut silent = peer_of(address);
+            let mut http_peer = peer_of(address);
             http_peer.send(&get(address, "/"));
             assert_eq!(http_peer.response().await.0, 200);
             until(|| server.http_count() == 2).await;
-            drop((silent, http_peer));
+            // It keeps reading: what it left unread would reset the connection.
+            until(|| {
+                silent.read();
+                silent.is_ready()
+            })
+            .await;
+            silent.stream.shutdown(Shutdown::Write).unwrap();
+            drop(http_peer);
+            silent.end().await;
             until(|| server.stats().open == 0).await;
             assert_eq!(server.http_count(), 0);
             until(|| ends.borrow().len() == 2).await;
@@ -195,7 +205,7 @@ fn row_12_an_error_says_which_connection_and_what_happened() {
 
 #[test]
 fn row_16_a_connection_is_closed_by_id_with_code_and_reason() {
-    let (server, app) = (local(ServerConfig::new()), App::default());
+    let (server, app) = (local(server_config()), App::default());
     run(beside(&server, async |http| app.handle(http).await, async {
         let (mut peer, id) = open(&server, "/").await;
         let (mut other, other_id) = open(&server, "/other").await;

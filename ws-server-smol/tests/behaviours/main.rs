@@ -5,6 +5,8 @@
 //! those of the same rows of `ws-server-mio`. No clock can be given here: intervals and deadlines are short, and the
 //! tests wait for their effects. The same rows of `ws-server-mio` and the tests of the engine prove their lengths, by
 //! given clocks.
+//!
+//! With `OVER_TLS=1` and the feature `tls`, all of it runs over TLS: `transport.rs` makes the configurations and peers.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 #[path = "../common/mod.rs"]
@@ -18,6 +20,7 @@ mod opening;
 mod queries;
 mod sending;
 mod starting;
+mod transport;
 
 use bytes::Bytes;
 use common::peer::{self, Peer, PeerExt, got, handshake, until};
@@ -25,6 +28,7 @@ use futures_lite::{FutureExt, future};
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use transport::{peer_of, server_config};
 use ws_server_smol::Event;
 use ws_server_smol::{
     Bind, Closed, ConnectionId, Extension, HttpConnection, Incoming, Message, Server, ServerConfig, Socket,
@@ -156,18 +160,21 @@ async fn open(server: &Server, path: &str) -> (Peer, ConnectionId) {
 /// A peer that has requested a WebSocket.
 fn requesting_peer(server: &Server, path: &str) -> Peer {
     let address = server.local_addr().unwrap();
-    let mut peer = Peer::connect(address);
+    let mut peer = peer_of(address);
     peer.send(&handshake(address, path));
     peer
 }
 
-/// The next connection's request to a server; the connection is driven from here on.
-async fn next_upgrade(server: &Server) -> (HttpConnection<Socket>, ws_server_smol::Upgrade) {
-    let mut http = server.accept().await.unwrap();
-    match http.next().await {
-        Some(Incoming::Upgrade(upgrade)) => (http, upgrade),
-        other => panic!("{other:?}"),
-    }
+/// The request of this peer, a server's next connection; the connection is driven from here on.
+async fn next_upgrade(server: &Server, peer: &mut Peer) -> (HttpConnection<Socket>, ws_server_smol::Upgrade) {
+    let accepting = async {
+        let mut http = server.accept().await.unwrap();
+        match http.next().await {
+            Some(Incoming::Upgrade(upgrade)) => (http, upgrade),
+            other => panic!("{other:?}"),
+        }
+    };
+    peer.beside(accepting).await
 }
 
 /// Reports in order, with their receivers.
@@ -222,5 +229,5 @@ fn beating() -> ws_server_smol::Heartbeat {
 }
 
 fn with_heartbeat(heartbeat: ws_server_smol::Heartbeat) -> ServerConfig {
-    ServerConfig::new().heartbeat(heartbeat)
+    server_config().heartbeat(heartbeat)
 }

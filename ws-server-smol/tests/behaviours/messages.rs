@@ -2,9 +2,10 @@
 
 use super::common::run;
 use super::peer::*;
+use super::transport::server_config;
 use super::{App, Log, Seen, Witness, beside, local, open};
 use ws_server_smol::Delivery;
-use ws_server_smol::{AlreadyExtended, Message, ServerConfig};
+use ws_server_smol::{AlreadyExtended, Message};
 
 /// A text in three frames, as a client sends it.
 fn in_three(peer: &mut Peer) {
@@ -13,7 +14,7 @@ fn in_three(peer: &mut Peer) {
 
 #[test]
 fn row_07_whole_messages_arrive_as_text_or_binary() {
-    let (server, app) = (local(ServerConfig::new()), App::default());
+    let (server, app) = (local(server_config()), App::default());
     run(beside(&server, async |http| app.handle(http).await, async {
         let (mut peer, id) = open(&server, "/").await;
         peer.send(&[frame(TEXT, "grüße".as_bytes()), frame(BINARY, &[0, 255]), frame(TEXT, b"")].concat());
@@ -38,7 +39,7 @@ fn row_07_whole_messages_arrive_as_text_or_binary() {
 
 #[test]
 fn row_08_chunked_delivery_passes_fragments_on_and_unfragmented_messages_whole() {
-    let server = local(ServerConfig::new().delivery(Delivery::Chunked { whole: 1 << 20 }));
+    let server = local(server_config().delivery(Delivery::Chunked { whole: 1 << 20 }));
     let app = App::default();
     run(beside(&server, async |http| app.handle(http).await, async {
         let (mut peer, _) = open(&server, "/").await;
@@ -61,7 +62,7 @@ fn row_08_chunked_delivery_passes_fragments_on_and_unfragmented_messages_whole()
 
 #[test]
 fn row_09_an_extension_is_set_once_sees_messages_first_and_may_keep_them() {
-    let (server, app) = (local(ServerConfig::new()), App::default());
+    let (server, app) = (local(server_config()), App::default());
     let log = app.log.clone();
     server.set_extension(Witness(log.clone())).unwrap();
     assert_eq!(server.set_extension(Witness(Log::default())), Err(AlreadyExtended));

@@ -2,15 +2,16 @@
 
 use super::common::run;
 use super::peer::*;
+use super::transport::{peer_of, server_config};
 use super::{App, beside, local, next_upgrade, ok, open, requesting_peer};
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use ws_server_smol::handshake::{accept_key, is_valid_key, key, verify};
-use ws_server_smol::{Incoming, RespondError, SendError, ServerConfig, State};
+use ws_server_smol::{Incoming, RespondError, SendError, State};
 
 #[test]
 fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pipelined() {
-    let server = local(ServerConfig::new());
+    let server = local(server_config());
     let address = server.local_addr().unwrap();
     let (hold, held, app) = (Cell::new(false), RefCell::new(Vec::new()), App::default());
     // To answer later, put the request and its responder aside, and read the next one.
@@ -30,14 +31,14 @@ fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pi
 
         // Three requests at once, none of which is answered yet; the socket works meanwhile.
         hold.set(true);
-        let mut browser = Peer::connect(address);
+        let mut browser = peer_of(address);
         let json = with_fields(
             format!("POST /api HTTP/1.1\r\nHost: {address}\r\n\r\n").into_bytes(),
             "Content-Length: 7\r\n",
         );
         let json = [json, b"{\"a\":1}".to_vec()].concat();
         browser.send(&[get(address, "/"), get(address, "/app.js"), json].concat());
-        until(|| held.borrow().len() == 3).await;
+        browser.beside(until(|| held.borrow().len() == 3)).await;
         assert_eq!(server.http_count(), 1, "one connection has them all");
         socket.send(&frame(TEXT, b"meanwhile"));
         assert_eq!(socket.frame().await, (TEXT, b"meanwhile".to_vec()));
@@ -63,14 +64,14 @@ fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pi
 
 #[test]
 fn row_05_an_upgrade_shows_its_request_and_is_accepted_changed_rejected_or_closed() {
-    let server = local(ServerConfig::new().allow_origin("https://app.example"));
+    let server = local(server_config().allow_origin("https://app.example"));
     let address = server.local_addr().unwrap();
     let ask = async || {
         let fields =
             "Origin: https://app.example\r\nSec-WebSocket-Protocol: chat.v2, chat\r\nX-Device: 7\r\n";
-        let mut peer = Peer::connect(address);
+        let mut peer = peer_of(address);
         peer.send(&with_fields(handshake(address, "/room?name=sun"), fields));
-        let (http, upgrade) = next_upgrade(&server).await;
+        let (http, upgrade) = next_upgrade(&server, &mut peer).await;
         (peer, http, upgrade)
     };
     run(async {
@@ -112,10 +113,10 @@ fn row_05_an_upgrade_shows_its_request_and_is_accepted_changed_rejected_or_close
 
 #[test]
 fn row_06_open_is_reported_after_the_switch_and_sending_works_from_then_on() {
-    let server = local(ServerConfig::new());
+    let server = local(server_config());
     run(async {
         let mut peer = requesting_peer(&server, "/");
-        let (http, upgrade) = next_upgrade(&server).await;
+        let (http, upgrade) = next_upgrade(&server, &mut peer).await;
         let id = http.id();
         assert_eq!(server.state(id), State::Connecting);
         assert_eq!(server.send(id, "too early"), Err(SendError::NotOpen));
@@ -143,7 +144,7 @@ fn row_23_keys_are_generated_and_their_answers_derived_and_checked() {
     assert!(!verify(&key([0; 16]), &answer) && !verify(&mine, "") && !verify(&mine, &mine));
 
     // And a server answers the same.
-    let server = local(ServerConfig::new());
+    let server = local(server_config());
     let mut peer = requesting_peer(&server, "/");
     let head = run(beside(&server, super::hello, peer.head()));
     let given = head.lines().find_map(|line| {

@@ -2,16 +2,17 @@
 
 use super::common::run;
 use super::peer::*;
+use super::transport::{client_config, peer_of, server_config};
 use super::{App, beside, local, next_upgrade, open, opened, requesting_peer, until};
 use futures_lite::future;
-use ws_server_smol::{ClientConfig, CloseCode, Frame, Incoming, SendError, ServerConfig, State, connect};
+use ws_server_smol::{CloseCode, Frame, Incoming, SendError, State, connect};
 
 #[test]
 fn row_17_queries_by_id_report_this_connection_and_never_another() {
-    let (server, app) = (local(ServerConfig::new()), App::default());
+    let (server, app) = (local(server_config()), App::default());
     run(async {
         let mut peer = requesting_peer(&server, "/");
-        let (http, upgrade) = next_upgrade(&server).await;
+        let (http, upgrade) = next_upgrade(&server, &mut peer).await;
         let id = http.id();
         assert_eq!(server.state(id), State::Connecting);
         let mut ws = http.accept(upgrade).await.unwrap();
@@ -80,9 +81,9 @@ fn row_17_queries_by_id_report_this_connection_and_never_another() {
 
 #[test]
 fn statistics_count_what_a_server_accepted_and_no_client_of_our_own() {
-    let server = local(ServerConfig::new());
+    let server = local(server_config());
     run(async {
-        let (client, ws) = future::zip(connect(server.url("/").unwrap(), ClientConfig::new()), async {
+        let (client, ws) = future::zip(connect(server.url("/").unwrap(), client_config()), async {
             server.accept().await.unwrap().upgrade().await.unwrap()
         })
         .await;
@@ -106,22 +107,26 @@ fn statistics_count_what_a_server_accepted_and_no_client_of_our_own() {
 
 #[test]
 fn row_18_clients_count_from_their_upgrade_to_their_close() {
-    let server = local(ServerConfig::new());
+    let server = local(server_config());
     run(async {
-        let mut page = Peer::connect(server.local_addr().unwrap());
+        let mut page = peer_of(server.local_addr().unwrap());
         page.send(&get(server.local_addr().unwrap(), "/"));
-        let mut plain = server.accept().await.unwrap();
-        assert!(matches!(plain.next().await, Some(Incoming::Request(_))));
+        let request = async {
+            let mut plain = server.accept().await.unwrap();
+            assert!(matches!(plain.next().await, Some(Incoming::Request(_))));
+            plain
+        };
+        let _plain = page.beside(request).await;
         assert_eq!((server.count(), server.http_count()), (0, 1), "plain HTTP is not a client");
 
         // Connecting, open, closing.
         let mut peer = requesting_peer(&server, "/");
-        let (http, upgrade) = next_upgrade(&server).await;
+        let (http, upgrade) = next_upgrade(&server, &mut peer).await;
         assert_eq!(server.count(), 1, "connecting");
         let mut ws = http.accept(upgrade).await.unwrap();
         peer.head().await;
-        let other = requesting_peer(&server, "/other");
-        let (http, upgrade) = next_upgrade(&server).await;
+        let mut other = requesting_peer(&server, "/other");
+        let (http, upgrade) = next_upgrade(&server, &mut other).await;
         let mut second = http.accept(upgrade).await.unwrap();
         assert_eq!((server.count(), server.ids()), (2, vec![ws.id(), second.id()]), "open");
         ws.start_close(CloseCode::NORMAL, "").unwrap();

@@ -2,14 +2,15 @@
 
 use super::common::run;
 use super::peer::*;
+use super::transport::{peer_of, server_config};
 use super::{App, Seen, beside, local, open, until};
 use futures_lite::future;
 use std::cell::RefCell;
-use ws_server_smol::{CloseCode, Frame, Incoming, Opcode, SendError, Sent, ServerConfig, State};
+use ws_server_smol::{CloseCode, Frame, Incoming, Opcode, SendError, Sent, State};
 
 #[test]
 fn row_13_a_send_returns_whether_it_was_accepted_is_over_the_mark_or_was_rejected() {
-    let server = local(ServerConfig::new().outbox(100, 1000, 10_000));
+    let server = local(server_config().outbox(100, 1000, 10_000));
     let app = App::default();
     run(beside(&server, async |http| app.handle(http).await, async {
         let (mut peer, id) = open(&server, "/").await;
@@ -39,7 +40,7 @@ fn row_13_a_send_returns_whether_it_was_accepted_is_over_the_mark_or_was_rejecte
 
 #[test]
 fn row_14_raw_frames_are_sent_verbatim_and_rejected_where_they_would_break_the_protocol() {
-    let (server, app) = (local(ServerConfig::new()), App::default());
+    let (server, app) = (local(server_config()), App::default());
     run(beside(&server, async |http| app.handle(http).await, async {
         let (mut peer, id) = open(&server, "/").await;
         let raw = |opcode, fin, payload: &[u8]| Frame::raw(opcode, fin, payload.to_vec());
@@ -81,7 +82,7 @@ fn row_14_raw_frames_are_sent_verbatim_and_rejected_where_they_would_break_the_p
 
 #[test]
 fn row_15_a_broadcast_goes_to_every_open_connection_and_no_other() {
-    let server = local(ServerConfig::new());
+    let server = local(server_config());
     let undecided = RefCell::new(Vec::new());
     let handler = async |mut http: ws_server_smol::HttpConnection<_>| loop {
         match http.next().await {
@@ -106,11 +107,11 @@ fn row_15_a_broadcast_goes_to_every_open_connection_and_no_other() {
         let (mut closing, closing_id) = open(&server, "/closing").await;
         server.close(closing_id, CloseCode::NORMAL, "").unwrap();
         let address = server.local_addr().unwrap();
-        let mut page = Peer::connect(address);
+        let mut page = peer_of(address);
         page.send(&get(address, "/"));
         assert_eq!(page.response().await.0, 200);
         let mut pending = super::requesting_peer(&server, "/undecided");
-        until(|| undecided.borrow().len() == 1).await;
+        pending.beside(until(|| undecided.borrow().len() == 1)).await;
 
         // One frame, encoded once, for all of them.
         for news in [Frame::text("news"), Frame::binary(vec![7; 100_000])] {

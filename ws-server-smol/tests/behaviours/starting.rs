@@ -2,6 +2,7 @@
 
 use super::common::{once, run};
 use super::peer::*;
+use super::transport::{peer_of, scheme, server_config};
 use super::{App, LONG, Witness, beside, hello, local, open, opened, until};
 use async_executor::LocalExecutor;
 use http::Uri;
@@ -13,7 +14,7 @@ use std::sync::mpsc;
 use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
-use ws_server_smol::{Bind, ListenError, Sent, Server, ServerConfig, UiDriver};
+use ws_server_smol::{Bind, ListenError, Sent, Server, UiDriver};
 
 /// The address of this machine at which a server is reachable.
 fn here(server: &Server) -> SocketAddr {
@@ -22,7 +23,7 @@ fn here(server: &Server) -> SocketAddr {
 
 async fn answers(server: &Server) {
     let address = here(server);
-    let mut peer = Peer::connect(address);
+    let mut peer = peer_of(address);
     peer.send(&get(address, "/"));
     assert_eq!(beside(server, hello, peer.response()).await.0, 200);
 }
@@ -35,7 +36,7 @@ fn row_01_start_finds_a_free_port_above_1024_and_a_failed_start_can_be_retried()
             [(Bind::default(), false), (Bind::any(), false), (Bind::lan(), false), (Bind::localhost(), true)]
         {
             for bind in [bind.clone(), bind.port(0)] {
-                let server = Server::bind(bind, ServerConfig::new()).unwrap();
+                let server = Server::bind(bind, server_config()).unwrap();
                 let address = server.local_addr().unwrap();
                 assert!(address.port() > 1024, "{address}");
                 assert_eq!(address.ip().is_loopback(), this_machine_only);
@@ -47,7 +48,7 @@ fn row_01_start_finds_a_free_port_above_1024_and_a_failed_start_can_be_retried()
         // A port in use is reported, with what was tried and what helps; of a range, the next one is used.
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let at = taken.local_addr().unwrap();
-        let server = Server::new(ServerConfig::new());
+        let server = Server::new(server_config());
         let exact = Bind::localhost().port(at.port());
         for _ in 0..2 {
             let error = server.listen(exact.clone()).unwrap_err();
@@ -56,7 +57,7 @@ fn row_01_start_finds_a_free_port_above_1024_and_a_failed_start_can_be_retried()
             assert!(!server.is_running());
         }
         let range = Bind::localhost().port_range(at.port()..=at.port().saturating_add(50));
-        let next = Server::bind(range, ServerConfig::new()).unwrap();
+        let next = Server::bind(range, server_config()).unwrap();
         let port = next.local_addr().unwrap().port();
         assert!(port > at.port() && port <= at.port().saturating_add(50));
         let elsewhere = SocketAddr::from(([192, 0, 2, 1], 0));
@@ -76,7 +77,7 @@ fn row_01_start_finds_a_free_port_above_1024_and_a_failed_start_can_be_retried()
 
 #[test]
 fn row_02_stop_calls_extension_and_application_sends_1001_within_a_deadline_and_can_start_again() {
-    let server = local(ServerConfig::new().close_timeout(LONG));
+    let server = local(server_config().close_timeout(LONG));
     let app = App::default();
     let log = app.log.clone();
     server.set_extension(Witness(log.clone())).unwrap();
@@ -132,7 +133,7 @@ fn row_03_one_thread_where_a_turn_has_a_budget_and_never_blocks() {
     const MILLISECOND: Duration = Duration::from_millis(1);
     let now = Rc::new(Cell::new(Instant::now()));
     let (handled, me) = (Rc::new(Cell::new(0)), thread::current().id());
-    let server = local(ServerConfig::new());
+    let server = local(server_config());
 
     // A handler that computes: 300 µs on the virtual clock, so a turn of 1 ms has four, the last one begun in time; in
     // real time, as long as a connection may before it yields.
@@ -182,7 +183,7 @@ fn row_03_one_thread_where_a_turn_has_a_budget_and_never_blocks() {
         handled.get()
     };
     let address = server.local_addr().unwrap();
-    let mut peer = Peer::connect(address);
+    let mut peer = peer_of(address);
     peer.send(&handshake(address, "/"));
     while peer.take_head().is_none() {
         turn();
@@ -212,17 +213,17 @@ fn row_19_bound_address_and_urls_can_be_opened_and_are_none_once_it_stops() {
         (Bind::any(), "localhost"),
         (Bind::from((Ipv4Addr::UNSPECIFIED.into(), 0)), "localhost"),
     ] {
-        let server = Server::bind(bind, ServerConfig::new()).unwrap();
+        let server = Server::bind(bind, server_config()).unwrap();
         let port = server.local_addr().unwrap().port();
         for path in ["chat", "/chat", r"\chat"] {
-            assert_eq!(server.url(path), Some(format!("ws://{host}:{port}/chat")));
-            assert_eq!(server.http_url(path), Some(format!("http://{host}:{port}/chat")));
+            assert_eq!(server.url(path), Some(format!("{}://{host}:{port}/chat", scheme("ws"))));
+            assert_eq!(server.http_url(path), Some(format!("{}://{host}:{port}/chat", scheme("http"))));
         }
-        assert_eq!(server.url(""), Some(format!("ws://{host}:{port}/")));
+        assert_eq!(server.url(""), Some(format!("{}://{host}:{port}/", scheme("ws"))));
 
         // The address of this machine in the network, on request, if it has one and the server listens there.
         let lan = server.lan_url("chat");
-        assert_eq!(server.lan_http_url("chat"), lan.as_ref().map(|url| url.replace("ws:", "http:")));
+        assert_eq!(server.lan_http_url("chat"), lan.as_ref().map(|url| url.replacen("ws", "http", 1)));
         let mut urls = server.url("chat").into_iter().collect::<Vec<_>>();
         match lan {
             Some(url) => {
@@ -238,7 +239,7 @@ fn row_19_bound_address_and_urls_can_be_opened_and_are_none_once_it_stops() {
                 let (host, port) = authority(&url);
                 let host = if host == "localhost" { "127.0.0.1" } else { &host };
                 let address = SocketAddr::new(host.parse().unwrap(), port);
-                let mut peer = Peer::connect(address);
+                let mut peer = peer_of(address);
                 peer.send(&handshake(address, "/chat"));
                 assert!(peer.head().await.starts_with("HTTP/1.1 101 "));
             }

@@ -26,6 +26,8 @@ pub trait PeerExt {
     async fn response(&mut self) -> (u16, String);
     /// Reads to EOF, or a reset.
     async fn end(&mut self);
+    /// Reads while the script runs: over TLS, a request waits for the handshake, which needs reads.
+    async fn beside<T>(&mut self, script: impl Future<Output = T>) -> T;
     /// Everything until EOF, which must come.
     async fn all(&mut self) -> String;
 }
@@ -49,6 +51,14 @@ impl PeerExt for Peer {
             self.ended.is_some()
         })
         .await;
+    }
+
+    async fn beside<T>(&mut self, script: impl Future<Output = T>) -> T {
+        let reading = got(|| {
+            self.read();
+            None
+        });
+        future::or(script, reading).await
     }
 
     async fn all(&mut self) -> String {

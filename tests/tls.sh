@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# The tests of TLS in `ws-host` and both adapters, and the rows of the README's table over TLS.
+#
+# usage: tls.sh [all]   with all, every test of these crates runs with the feature `tls`
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+with=(--locked -p ws-host -p ws-server-mio -p ws-server-smol
+    --features ws-host/tls,ws-server-mio/tls,ws-server-smol/tls)
+if [ "${1:-}" = all ]; then
+    # Except `fake_kernel` and `fake_stream`: the fakes have no TLS, and take a third of the time.
+    cargo test "${with[@]}" --lib --examples --test '[!f]*' --test 'f[!a]*' --test 'fa[!k]*'
+    cargo test "${with[@]}" --doc
+else
+    cargo test "${with[@]}" --lib --test tls
+fi
+OVER_TLS=1 cargo test --locked -p ws-server-smol --features tls --test behaviours
