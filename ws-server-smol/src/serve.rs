@@ -1,5 +1,6 @@
 //! How the application takes a server's connections: one at a time, or all with one handler.
 
+use crate::clock::until;
 use crate::connection::http::HttpConnection;
 use crate::server::Server;
 use crate::server::accept::Admitted;
@@ -17,6 +18,10 @@ impl Server {
     ///
     /// Several tasks may accept. Cancel-safe: unaccepted connections wait in the kernel.
     ///
+    /// A handler that closes awaits [`WebSocket::close`](crate::WebSocket::close) before it returns: unlike in
+    /// [`serve`](Self::serve), nothing else polls a WebSocket that is dropped, and what the socket does not take at once is
+    /// lost.
+    ///
     /// ```
     /// # use ws_server_smol::{HttpConnection, Server};
     /// # async fn handle(http: HttpConnection) {}
@@ -32,8 +37,9 @@ impl Server {
     }
 
     /// Accepts connections and runs the handler for each, all within this one future. It completes once the server has
-    /// stopped and the last handler has returned. A WebSocket that its handler drops during a closing handshake is polled
-    /// to its end, so that what is queued before the Close arrives. Neither handlers nor what they hold need be `Send` or `'static`: they
+    /// stopped and the last handler has returned; a [`stop`](Self::stop) whose future is dropped goes on here. A WebSocket
+    /// that its handler drops during a closing handshake is polled to its end, so that what is queued before the Close
+    /// arrives. Neither handlers nor what they hold need be `Send` or `'static`: they
     /// may borrow the application's state from the caller.
     ///
     /// The return value of a handler is dropped: an error ends only its own connection. Log it in the handler to see
@@ -67,7 +73,10 @@ impl Server {
         let mut listening = true;
         loop {
             listener!(lingering.event() => ended);
-            let is_done = poll_fn(|cx| {
+            // A stop whose future was dropped goes on.
+            let next_check = self.drive_stop().flatten();
+            let mut is_done = false;
+            let turn = poll_fn(|cx| {
                 lingering.poll(cx);
                 loop {
                     while listening && let Poll::Ready(accepted) = accepting.as_mut().poll(cx) {
@@ -82,14 +91,16 @@ impl Server {
                     match handlers.as_mut().poll_next(cx) {
                         Poll::Ready(Some(_)) => {}
                         Poll::Ready(None) if !listening && !self.is_closing_clients() => {
-                            return Poll::Ready(true);
+                            is_done = true;
+                            return Poll::Ready(());
                         }
                         Poll::Ready(None) | Poll::Pending => break,
                     }
                 }
-                Pin::new(&mut ended).poll(cx).map(|()| false)
+                Pin::new(&mut ended).poll(cx)
             });
-            if is_done.await {
+            until(turn, next_check).await;
+            if is_done {
                 return;
             }
         }

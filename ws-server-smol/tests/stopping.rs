@@ -460,3 +460,17 @@ fn a_websocket_that_is_dropped_behind_its_close_is_written_while_the_server_is_s
         server.stop(LONG).await;
     });
 }
+
+#[test]
+fn the_deadline_of_a_stop_whose_future_is_dropped_applies_while_the_server_is_served() {
+    flooded(async |server, mut client| {
+        client.send("hi").await.unwrap();
+        server.stop(MILLI * 300).or(async {}).await;
+        // It reads nothing; `flooded` waits for `serve`.
+        while server.count() > 0 {
+            future::yield_now().await;
+        }
+        let (messages, closed) = read_all(client).await;
+        assert!(messages < QUEUED && !closed.clean, "{messages} {closed}");
+    });
+}

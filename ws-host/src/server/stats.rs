@@ -18,7 +18,7 @@ pub struct Stats {
     pub open: usize,
     /// Messages that were received; a fragmented one counts once.
     pub messages_in: u64,
-    /// Messages that were sent; one to each of a hundred connections counts a hundred times.
+    /// Messages that were queued to be sent; one to each of a hundred connections counts a hundred times.
     pub messages_out: u64,
     /// Bytes from peers, HTTP included.
     pub bytes_in: u64,

@@ -89,7 +89,7 @@ impl Server {
     ///
     /// Stopping twice is harmless: both calls wait, the earlier deadline and the earlier end of the spread apply, and
     /// the code and reason stay those of the first call. If the future is dropped, the server is still stopping, and
-    /// another call continues; WebSockets without a handler end at once, unless another call or `serve` polls them.
+    /// another call continues, or [`serve`](Self::serve); without either, WebSockets without a handler end at once.
     /// Await it before `main` returns: the end of the process ends everything. Afterwards [`listen`](Self::listen) restarts it.
     pub async fn stop_with(&self, stop: Stop) {
         if self.begin_stop(&stop) {
@@ -103,7 +103,7 @@ impl Server {
         let lingering = self.linger();
         loop {
             listener!(self.inner.ended => ended);
-            let Some(next_check) = self.stopping() else { return };
+            let Some(next_check) = self.drive_stop() else { return };
             let turn = poll_fn(|cx| {
                 lingering.poll(cx);
                 Pin::new(&mut ended).poll(cx)
@@ -160,7 +160,7 @@ impl Server {
 
     /// Closes the connections that are due, and aborts the rest at the deadline. Returns when to check again, while the
     /// server is still stopping.
-    fn stopping(&self) -> Option<Option<Instant>> {
+    pub(crate) fn drive_stop(&self) -> Option<Option<Instant>> {
         let now = Instant::now();
         self.inner.sleep.check(now);
         let mut state = self.inner.state();
