@@ -2,6 +2,7 @@
 
 mod common;
 use common::*;
+use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 use ws_host::web::{ServerSentEvent, sse};
 use ws_server_mio::{Bytes, RespondError, Sent, ServerConfig, http};
@@ -168,4 +169,26 @@ fn streams_of_vanished_peers_free_their_slots() {
         honest.send(&get(address, "/"));
         assert_eq!(rig.response(&mut honest).0, 200);
     }
+}
+
+#[test]
+fn a_dropped_endpoint_cuts_an_answer_that_only_the_end_delimits_visibly() {
+    let mut rig = Rig::new(ServerConfig::new());
+    rig.app.hold = true;
+    let address = rig.address();
+    let reading = std::thread::spawn(move || {
+        let mut socket = std::net::TcpStream::connect(address).unwrap();
+        socket.write_all(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
+        socket.read_to_end(&mut Vec::new())
+    });
+    rig.until("the request", |rig| rig.app.requests.len() == 1);
+    let (id, request) = rig.app.requests.pop().unwrap();
+    let head = http::Response::new(());
+    let body = rig.endpoint.connections().respond_streaming(id, request, head, None).unwrap();
+    rig.endpoint.connections().send_body(id, &body, "a part").unwrap();
+    let before = rig.endpoint.connections().stats().bytes_out;
+    rig.until("the part is written", |rig| rig.endpoint.connections().stats().bytes_out > before);
+    drop(rig);
+    assert_eq!(reading.join().unwrap().unwrap_err().kind(), ErrorKind::ConnectionReset);
+    drop(body);
 }

@@ -5,6 +5,7 @@
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use ws_server_mio::tls::{
@@ -425,11 +426,12 @@ fn silent_peer(address: std::net::SocketAddr, pem: &str) -> bool {
 #[test]
 fn tls_announces_each_end_but_a_cut() {
     let tls = Tls::new();
-    for is_cut in [false, true] {
+    for (is_cut, is_dropped) in [(false, false), (true, false), (false, true)] {
         let mut rig = Rig::new(tls.server().close_timeout(Duration::from_millis(50)));
         let (address, pem) = (rig.address(), tls.pem.clone());
         let peer = std::thread::spawn(move || silent_peer(address, &pem));
         rig.until(|connections, event| match event {
+            Event::Open(..) if is_dropped => Some(()),
             Event::Open(id, _) if is_cut => {
                 connections.terminate(id);
                 Some(())
@@ -442,7 +444,66 @@ fn tls_announces_each_end_but_a_cut() {
             Event::Closed(..) => Some(()),
             _ => None,
         });
-        while rig.ended().open > 0 {}
+        if !is_dropped {
+            rig.ended();
+        }
+        drop(rig);
         assert_eq!(peer.join().unwrap(), !is_cut);
     }
+}
+
+/// Connections that a server with a budget of one answer has accepted, and the first flight of a client.
+fn accepted(config: ServerConfig, options: Options, count: u64) -> (Rig, Vec<TcpStream>) {
+    let mut rig = Rig::with(options.budget(Budget::server().handshakes(1)), config);
+    let address = rig.address();
+    let peers: Vec<_> = (0..count).map(|_| TcpStream::connect(address).unwrap()).collect();
+    peers.iter().for_each(|peer| peer.set_nonblocking(true).unwrap());
+    while rig.endpoint.connections().stats().accepted < count {
+        rig.endpoint.poll(Some(Duration::from_millis(5)), |_, event| drop(event)).unwrap();
+    }
+    (rig, peers)
+}
+
+fn hello(tls: &Tls) -> Vec<u8> {
+    let client = TlsClient::roots_only(&tls.pem).unwrap();
+    TlsStream::client(&client, "127.0.0.1").unwrap().output().to_vec()
+}
+
+#[test]
+fn a_handshake_that_waits_precedes_newer_ones() {
+    let tls = Tls::new();
+    let (mut rig, mut peers) = accepted(tls.server(), Options::default(), 10);
+    let mut newer = peers.split_off(5);
+    let hello = hello(&tls);
+    for some in [&mut peers, &mut newer] {
+        some.iter_mut().for_each(|peer| peer.write_all(&hello).unwrap());
+        for _ in 0..2 {
+            rig.endpoint.poll(Some(Duration::ZERO), |_, event| drop(event)).unwrap();
+        }
+    }
+    rig.endpoint.poll(Some(Duration::ZERO), |_, event| drop(event)).unwrap();
+    let answered = |peers: &[TcpStream]| peers.iter().filter(|peer| peer.peek(&mut [0]).is_ok()).count();
+    assert_eq!((answered(&peers), answered(&newer)), (5, 0));
+}
+
+#[test]
+fn a_handshake_that_waits_times_out() {
+    let tls = Tls::new();
+    let time = Arc::new(Mutex::new(Instant::now()));
+    let clock = time.clone();
+    let options = Options::default().clock(move || *clock.lock().unwrap());
+    let timeout = Duration::from_secs(3);
+    let (mut rig, mut peers) = accepted(tls.server().handshake_timeout(timeout), options, 20);
+    let hello = hello(&tls);
+    peers.iter_mut().for_each(|peer| peer.write_all(&hello).unwrap());
+    for _ in 0..2 {
+        rig.endpoint.poll(Some(Duration::ZERO), |_, event| drop(event)).unwrap();
+    }
+    assert_eq!(rig.endpoint.connections().stats().open, 20);
+    *time.lock().unwrap() += timeout + Duration::from_secs(1);
+    let mut more = true;
+    for _ in 0..3 {
+        more = rig.endpoint.poll(Some(Duration::ZERO), |_, event| drop(event)).unwrap().more;
+    }
+    assert_eq!((rig.endpoint.connections().stats().open, more), (0, false));
 }

@@ -57,12 +57,26 @@ impl Readable {
         self.handshaking.push_back(slot);
     }
 
-    /// A turn begins, in which so many handshakes may make progress.
+    /// A turn begins, in which so many handshakes may make progress: the oldest precede what is new.
     #[inline]
     pub(crate) fn admit_handshakes(&mut self, count: usize) {
         if !self.handshaking.is_empty() {
             let count = count.min(self.handshaking.len());
-            self.ready.extend(self.handshaking.drain(..count));
+            self.handshaking.drain(..count).rev().for_each(|slot| self.ready.push_front(slot));
+        }
+    }
+
+    /// Whether its handshake waits for a later turn.
+    #[cold]
+    pub(crate) fn is_handshaking(&self, slot: u32) -> bool {
+        self.handshaking.contains(&slot)
+    }
+
+    /// Forgets a connection whose handshake may wait.
+    #[cold]
+    pub(crate) fn forget_handshaking(&mut self, slot: u32) {
+        if let Some(at) = self.handshaking.iter().position(|other| *other == slot) {
+            self.handshaking.remove(at);
         }
     }
 

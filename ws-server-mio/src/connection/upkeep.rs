@@ -107,6 +107,9 @@ impl Connections {
         }
         if live.stream.is_none() {
             self.sockets.remove(slot);
+            if live.has(flag::QUEUED) {
+                self.readable.forget_handshaking(slot);
+            }
         }
         self.data.forget(slot, &live);
         self.paths.forget(slot, &live);

@@ -29,7 +29,7 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 use ws_host::sleep::SleepDetector;
-use ws_proto::{CloseCode, Moment};
+use ws_proto::{CloseCode, Error, IoAction, Moment};
 
 /// After this long without activity, the memory that busy connections share is freed.
 const IDLE_AFTER: Duration = Duration::from_millis(100);
@@ -303,8 +303,21 @@ impl Drop for Endpoint {
         for (slot, live) in slots.iter_mut() {
             let is_client = live.is_marked(mark::CLIENT);
             let code = if is_client { CloseCode::NORMAL } else { CloseCode::GOING_AWAY };
-            if (is_client || live.has(flag::WEBSOCKET)) && live.connection.close(now, code, "").is_ok() {
-                write(slot, live, sockets, now, usize::MAX);
+            if is_client || live.has(flag::WEBSOCKET) {
+                if live.connection.close(now, code, "").is_ok() {
+                    write(slot, live, sockets, now, usize::MAX);
+                }
+                let is_written = live.connection.outbox().is_empty();
+                if live.stream.is_none() && is_written && live.connection.closing_initiator().is_some() {
+                    // TLS announces the end.
+                    let _ = sockets.socket(slot, &live.stream).shutdown();
+                }
+                continue;
+            }
+            live.connection.abort(now, Error::Aborted);
+            if live.connection.poll_io() == IoAction::Reset {
+                // A FIN would make a truncated answer look complete.
+                sockets.socket(slot, &live.stream).reset_on_close();
             }
         }
     }

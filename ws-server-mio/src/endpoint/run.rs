@@ -32,7 +32,7 @@ use crate::endpoint::work::{Kinds, Work};
 use crate::event::Event;
 use crate::files::takes_chunk;
 use crate::server::list::Step;
-use ws_proto::IoAction;
+use ws_proto::{Error, IoAction, State};
 
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     pub(crate) fn run(&mut self) {
@@ -208,6 +208,11 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         let Some(live) = slots.at_mut(slot) else { return };
         live.clear(flag::DIRTY);
         self.current = Some(slot);
+        if live.stream.is_none() && live.connection.state() == State::Closing && sockets.is_handshaking(slot)
+        {
+            // TLS has carried nothing, and nothing of the handshake matters any more.
+            live.connection.abort(*now, Error::Aborted);
+        }
         let wrote = (live.connection.queued() > 0 || live.stream.is_none())
             && write(slot, live, sockets, *now, limit);
         // A deferred answer, a drained outbox, an end. Usually nothing.
@@ -343,7 +348,9 @@ impl Connections {
         let Self { slots, readable, dirty, timers, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
         queue_read(slot, live, readable);
-        if live.has(flag::QUEUED) {
+        // A TLS handshake beyond the budget may wait for long.
+        let waits = live.stream.is_none() && readable.is_handshaking(slot);
+        if live.has(flag::QUEUED) && !waits {
             return live.mark(mark::OVERDUE);
         }
         expire(live, timers);
