@@ -3,7 +3,7 @@
 use super::Connection;
 use crate::close_code::CloseCode;
 use crate::deflate::PerMessage;
-use crate::error::Error;
+use crate::error::{Error, RequestError};
 use crate::event::{Closed, Initiator};
 use crate::moment::Moment;
 use alloc::boxed::Box;
@@ -106,6 +106,22 @@ impl Ending {
     pub(super) fn unsent(mut self) -> Self {
         self.closes.sent = None;
         self
+    }
+
+    /// Whether TLS failed, or the peer speaks it where it is not spoken.
+    pub(super) fn is_by_tls(&self) -> bool {
+        matches!(self.error, Some(Error::Tls(_) | Error::Request(RequestError::Tls)))
+    }
+
+    /// Whether this side may owe the peer more than it has queued.
+    pub(super) fn is_cut(&self) -> bool {
+        use Error as E;
+        matches!(
+            self.error,
+            Some(
+                E::Aborted | E::Stopped | E::Abandoned | E::Unfinished | E::Unanswered | E::Io(_) | E::Tls(_)
+            )
+        )
     }
 
     /// Adds the peer's answer to our Close.

@@ -32,7 +32,7 @@ use super::in_flight::InFlight;
 use super::{Connection, close_body};
 use crate::close_code::CloseCode;
 use crate::deflate::{PerMessage, Terms};
-use crate::error::{Error, ProtocolError, RequestError, Timeout};
+use crate::error::{Error, ProtocolError, Timeout};
 use crate::event::{Event, Initiator};
 use crate::frame::Opcode;
 use crate::frame::decode::Decoder;
@@ -404,20 +404,8 @@ impl Connection {
     }
 
     fn enter_done(&mut self, now: Moment, ending: Ending, wants_reset: bool) {
-        let by_tls = matches!(ending.error, Some(Error::Tls(_) | Error::Request(RequestError::Tls)));
-        let cut = matches!(
-            ending.error,
-            Some(
-                Error::Aborted
-                    | Error::Stopped
-                    | Error::Abandoned
-                    | Error::Unfinished
-                    | Error::Unanswered
-                    | Error::Io(_)
-                    | Error::Tls(_)
-            )
-        );
-        let has_sent_all = self.outbox.is_empty() && !cut && !wants_reset;
+        let by_tls = ending.is_by_tls();
+        let has_sent_all = self.outbox.is_empty() && !ending.is_cut() && !wants_reset;
         let report = ending.is_reported.then(|| Box::new(Ended { ending, at: now }));
         self.stage = Stage::Done { report, wants_reset, by_tls, has_sent_all };
         self.decoder = Decoder::new();
