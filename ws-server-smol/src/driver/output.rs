@@ -88,16 +88,27 @@ fn write_once<S: AsyncWrite + Unpin>(
     connection: &mut Connection,
     io: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
-    let mut slices = [IoSlice::new(&[]); SLICES];
     if shared.holds_output() {
-        let count = connection.hand_on(&mut slices);
-        return Pin::new(stream).poll_write_vectored(io, &slices[..count]);
+        return write_held(stream, connection, io);
     }
     let outbox = connection.outbox();
     let chunk = outbox.chunk();
     if chunk.len() == outbox.remaining() {
         return Pin::new(stream).poll_write(io, chunk);
     }
+    let mut slices = [IoSlice::new(&[]); SLICES];
     let count = outbox.chunks_vectored(&mut slices);
+    Pin::new(stream).poll_write_vectored(io, &slices[..count])
+}
+
+/// The same for a stream that may hold a copy of what it did not take.
+#[cold]
+fn write_held<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    connection: &mut Connection,
+    io: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    let count = connection.hand_on(&mut slices);
     Pin::new(stream).poll_write_vectored(io, &slices[..count])
 }
