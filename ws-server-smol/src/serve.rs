@@ -19,8 +19,8 @@ impl Server {
     /// Several tasks may accept. Cancel-safe: unaccepted connections wait in the kernel.
     ///
     /// A handler that closes awaits [`WebSocket::close`](crate::WebSocket::close) before it returns: unlike in
-    /// [`serve`](Self::serve), nothing else polls a WebSocket that is dropped, and what the socket does not take at once is
-    /// lost.
+    /// [`serve`](Self::serve), nothing else polls a WebSocket that is dropped, and what the socket does not take at once
+    /// is lost.
     ///
     /// ```
     /// # use ws_server_smol::{HttpConnection, Server};
@@ -37,10 +37,10 @@ impl Server {
     }
 
     /// Accepts connections and runs the handler for each, all within this one future. It completes once the server has
-    /// stopped and the last handler has returned; a [`stop`](Self::stop) whose future is dropped goes on here. A WebSocket
-    /// that its handler drops during a closing handshake is polled to its end, so that what is queued before the Close
-    /// arrives. Neither handlers nor what they hold need be `Send` or `'static`: they
-    /// may borrow the application's state from the caller.
+    /// stopped and the last handler has returned; a [`stop`](Self::stop) whose future is dropped continues here. A
+    /// WebSocket that its handler drops during a closing handshake is polled to its end, so that what is queued before
+    /// the Close arrives. Neither handlers nor what they hold need be `Send` or `'static`: they may borrow the
+    /// application's state from the caller.
     ///
     /// The return value of a handler is dropped: an error ends only its own connection. Log it in the handler to see
     /// it.
@@ -73,7 +73,7 @@ impl Server {
         let mut listening = true;
         loop {
             listener!(lingering.event() => ended);
-            // A stop whose future was dropped goes on.
+            // A stop whose future was dropped continues.
             let next_check = self.drive_stop().flatten();
             let mut is_done = false;
             let turn = poll_fn(|cx| {

@@ -287,8 +287,8 @@ impl ServerConfig {
 
     /// Requires this token: a request without it, and a WebSocket's, gets 401 before any of its body is read, and the
     /// connection ends. What the other rules reject gets their answer first: 400, 403, 413, 421, 426 or 431, as without
-    /// a token. Hand the token out in the URL, as `?token=…`; a browser keeps it as a cookie from then
-    /// on. See [`token`](crate::token); the adapters have `Token` at their root.
+    /// a token. Hand the token out in the URL, as `?token=…`; a browser keeps it as a cookie from then on. See
+    /// [`token`](crate::token); the adapters have `Token` at their root.
     ///
     /// ```
     /// use ws_host::server::ServerConfig;

@@ -226,8 +226,8 @@ impl Connection {
         self.stage.ending_mut().is_some_and(|ending| ending.error.is_some())
     }
 
-    /// Which side began the closing handshake that is in progress, or done and not yet reported; `None` if it failed. For
-    /// adapters, exempt from semver.
+    /// Which side began the closing handshake that is in progress, or done and not yet reported; `None` if it failed.
+    /// For adapters, exempt from semver.
     #[doc(hidden)]
     pub fn closing_initiator(&mut self) -> Option<Initiator> {
         let ending = self.stage.ending_mut()?;

@@ -10,11 +10,9 @@ use crate::frame::COPY_UP_TO;
 use crate::frame::mask;
 use crate::frame::utf8::Utf8;
 use crate::frame::{self, Frame, MAX_HEADER, Opcode, RSV1, first_byte};
+use crate::outbox;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
-
-/// Up to this length, a slice that is written in part shows that the socket takes no more.
-const WHOLE_SLICE: usize = 64 * 1024;
 
 impl Connection {
     #[inline]
@@ -139,8 +137,8 @@ impl Connection {
         let queued = self.outbox.len();
         let n = n.min(queued);
         let framed = n < queued && self.is_framed();
-        // Less than one slice: the socket takes no more for now. Longer slices may be written in parts.
-        let is_refused = n < queued && n < self.outbox.chunk().len().min(WHOLE_SLICE);
+        // Less than one slice: the socket takes no more for now. Longer slices may be handed on in parts.
+        let is_refused = n < queued && n < self.outbox.chunk().len().min(outbox::TAKE);
         self.outbox.sent(n, framed);
         self.bytes_sent += n as u64;
         if n > 0 && self.config.heartbeat.kind == HeartbeatKind::Pong {

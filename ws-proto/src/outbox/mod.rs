@@ -20,6 +20,7 @@ use bytes::{Buf, Bytes};
 use core::fmt;
 use inner::{Inner, Shared};
 use std::io::IoSlice;
+pub(crate) use unsent::TAKE;
 pub use unsent::Unsent;
 
 /// An [`OutboxBuffer`] keeps capacity up to this when detached.

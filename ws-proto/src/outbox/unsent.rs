@@ -15,9 +15,9 @@ use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::io::IoSlice;
 
-/// An `Unsent` has at least this many bytes, if so many are pending: more than a socket takes at once, and few enough
-/// for Pings to overtake the rest.
-const TAKE: usize = 64 * 1024;
+/// An `Unsent` has at least this many bytes, if so many are pending, and a layer below gets as many: more than a socket
+/// takes at once, and few enough for Pings to overtake the rest.
+pub(crate) const TAKE: usize = 64 * 1024;
 
 /// The front of the pending output, to be held across an await: the result of
 /// [`Connection::unsent`](crate::Connection::unsent). It borrows nothing, which leaves the connection free for other
@@ -90,8 +90,8 @@ impl Outbox {
         Some(Unsent { len: chunks.iter().map(Bytes::len).sum(), chunks, written: Some(written) })
     }
 
-    /// Hands the front of the pending output on, at most about 64 KiB: as with an [`Unsent`], it stays first and unchanged
-    /// until it is written. Returns how many slices it filled.
+    /// Hands the front of the pending output on, at most 64 KiB: as with an [`Unsent`], it stays first and unchanged until
+    /// it is written. Returns how many slices it filled.
     pub(crate) fn hand_on<'a>(&'a mut self, framed: bool, slices: &mut [IoSlice<'a>]) -> usize {
         let Some(inner) = self.inner.as_deref_mut() else { return 0 };
         let data = inner.len() - inner.urgent.left();

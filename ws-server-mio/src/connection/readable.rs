@@ -119,7 +119,7 @@ impl Readable {
         Some(slot)
     }
 
-    /// Whether none may be visited, in this turn or the next.
+    /// Whether no connection waits for a visit, in this turn or a later one.
     pub(crate) fn is_empty(&self) -> bool {
         self.handshaking.is_empty() && !self.can_visit()
     }

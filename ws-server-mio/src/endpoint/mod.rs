@@ -312,12 +312,12 @@ impl Drop for Endpoint {
                     // TLS announces the end.
                     let _ = sockets.socket(slot, &live.stream).shutdown();
                 }
-                continue;
-            }
-            live.connection.abort(now, Error::Aborted);
-            if live.connection.poll_io() == IoAction::Reset {
-                // A FIN would make a truncated answer look complete.
-                sockets.socket(slot, &live.stream).reset_on_close();
+            } else {
+                live.connection.abort(now, Error::Aborted);
+                if live.connection.poll_io() == IoAction::Reset {
+                    // A FIN would make a truncated answer look complete.
+                    sockets.socket(slot, &live.stream).reset_on_close();
+                }
             }
         }
     }

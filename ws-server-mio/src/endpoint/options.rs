@@ -187,8 +187,9 @@ impl Budget {
         self
     }
 
-    /// Sets the most TLS handshakes that are answered in a turn; zero means one. An answer is one call of some 0.2 ms with
-    /// a P-256 key, and of a millisecond with RSA: the time of a turn is checked after each. [`server`](Self::server) 64, [`ui`](Self::ui) 4.
+    /// Sets the most TLS handshakes that are answered in a turn; zero means one. An answer is one call of some 0.2 ms
+    /// with a P-256 key, and of a millisecond with RSA: the time of a turn is checked after each. Beyond that,
+    /// handshakes wait in their order. [`server`](Self::server) 64, [`ui`](Self::ui) 4.
     #[must_use]
     pub fn handshakes(mut self, connections: usize) -> Self {
         self.handshakes = connections;

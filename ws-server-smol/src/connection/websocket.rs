@@ -31,9 +31,9 @@ use ws_proto::{
 /// continues from there.
 ///
 /// If dropped while open, it closes with 1001, as far as that is possible without waiting. To close properly, use
-/// [`close`](Self::close). A server's that is dropped during a closing handshake is left to
-/// [`Server::serve`](crate::Server::serve) or [`Server::stop`](crate::Server::stop), which write what is queued; if neither
-/// runs, what the socket does not take at once is lost.
+/// [`close`](Self::close). A server's WebSocket that is dropped during a closing handshake is left to
+/// [`Server::serve`](crate::Server::serve) or [`Server::stop`](crate::Server::stop), which write what is queued; if
+/// neither runs, what the socket does not take at once is lost.
 ///
 /// ```
 /// use ws_server_smol::{WebSocket, WebSocketError};

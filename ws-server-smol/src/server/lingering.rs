@@ -1,5 +1,4 @@
-//! WebSockets that were dropped while a closing handshake was in progress. Whatever serves or stops the server polls them
-//! to their end.
+//! WebSockets that were dropped during a closing handshake. Whatever serves or stops the server polls them to their end.
 
 use futures_core::Stream;
 use futures_util::stream::FuturesUnordered;
@@ -23,8 +22,8 @@ impl Lingering {
         self.added().push(finish);
     }
 
-    /// Polls those that are woken, and wakes this task once more are. Of several tasks the last one is woken, so one that
-    /// gives up must wake the others.
+    /// Polls those that are woken, and wakes this task once more of them are. Of several tasks that poll, the last is
+    /// woken, so one that gives up must wake the others.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) {
         let mut polled = match self.polled.try_lock() {
             Ok(polled) => polled,

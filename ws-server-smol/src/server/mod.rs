@@ -132,7 +132,7 @@ struct State {
     stats: Stats,
     before_stop: Option<BeforeStop>,
     accept_failed: Option<AcceptFailed>,
-    /// Lives as long as a stop.
+    /// Lives as long as anything polls it: a stop, or `serve`.
     lingering: Weak<Lingering>,
 }
 

@@ -90,7 +90,8 @@ impl Server {
     /// Stopping twice is harmless: both calls wait, the earlier deadline and the earlier end of the spread apply, and
     /// the code and reason stay those of the first call. If the future is dropped, the server is still stopping, and
     /// another call continues, or [`serve`](Self::serve); without either, WebSockets without a handler end at once.
-    /// Await it before `main` returns: the end of the process ends everything. Afterwards [`listen`](Self::listen) restarts it.
+    /// Await it before `main` returns: the end of the process ends everything. Afterwards [`listen`](Self::listen)
+    /// restarts it.
     pub async fn stop_with(&self, stop: Stop) {
         if self.begin_stop(&stop) {
             let mut hooks = Hooks { server: self, before_stop: None };
