@@ -26,15 +26,7 @@ if [ "${1:-}" != --quick ]; then
         [ -x "/usr/sbin/$proxy" ] || packages+=("$proxy")
     done
     [ -e /usr/include/libwebsockets.h ] || packages+=(libwebsockets-dev)
-    as_root=()
-    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-    [ ${#packages[@]} -eq 0 ] || "${as_root[@]}" apt-get update -qq || true
-    for package in "${packages[@]}"; do
-        echo "installing $package"
-        # At this runlevel, apt does not start installed servers.
-        "${as_root[@]}" env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
-            apt-get install -y -qq --no-install-recommends "$package" >/dev/null || true
-    done
+    "$here/../install.sh" "${packages[@]}"
     "$python" -m pip install --quiet --disable-pip-version-check pycurl==7.49.0 || true
     cargo fmt --check --manifest-path "$peers"
     cargo clippy --quiet --locked --manifest-path "$peers" --all-targets -- -D warnings

@@ -10,22 +10,13 @@ for folder in interop browser; do
     [ -d "$here/../$folder/node_modules" ] || npm install --silent --prefix "$here/../$folder"
 done
 
-# The checks of those that cannot be installed report NOT RUN HERE.
 packages=()
 for proxy in haproxy nginx; do
     [ -x "/usr/sbin/$proxy" ] || packages+=("$proxy")
 done
 [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || packages+=(libnginx-mod-stream)
 command -v certutil >/dev/null || packages+=(libnss3-tools)
-as_root=()
-[ "$(id -u)" -eq 0 ] || as_root=(sudo)
-[ ${#packages[@]} -eq 0 ] || "${as_root[@]}" apt-get update -qq || true
-for package in "${packages[@]}"; do
-    echo "installing $package"
-    # At this runlevel, apt does not start installed servers.
-    "${as_root[@]}" env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
-        apt-get -o DPkg::Lock::Timeout=60 install -y -qq --no-install-recommends "$package" >/dev/null || true
-done
+"$here/../install.sh" "${packages[@]}"
 
 manifest=$here/../server/Cargo.toml
 cargo clippy --quiet --locked --release --manifest-path "$manifest" --features tls --all-targets -- -D warnings

@@ -230,62 +230,55 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..80)
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+/// What an application does, and what its peer must read.
+struct App {
+    connection: Connection,
+    expected: Vec<Vec<u8>>,
+    pings: usize,
+}
 
-    #[test]
-    fn the_peer_reads_each_message_once_despite_cancelled_writes(steps in steps()) {
+impl App {
+    fn new() -> Self {
         let config = Config::server().outbox(1 << 30, 1 << 30, 1 << 30);
-        let mut connection = Connection::upgraded(NOW, Arc::new(config), Role::Server);
-        let (mut expected, mut pings, mut sent) = (Vec::new(), 0, Vec::new());
-        let mut held: VecDeque<Unsent> = VecDeque::new();
-        for (at, step) in steps.into_iter().enumerate() {
-            let fill = |len: usize| vec![at as u8; len];
-            match step {
-                Step::Message(len) => {
-                    connection.send(&fill(len)[..]).unwrap();
-                    expected.push(fill(len));
-                }
-                Step::Shared(len) => {
-                    connection.send(Message::Binary(fill(len).into())).unwrap();
-                    expected.push(fill(len));
-                }
-                Step::Fragments(len) => {
-                    connection.send(Frame::raw(Opcode::Binary, false, fill(len)).unwrap()).unwrap();
-                    connection.send_ping(NOW, &[1]).unwrap();
-                    connection.send(Frame::raw(Opcode::Continuation, true, fill(len)).unwrap()).unwrap();
-                    pings += 1;
-                    expected.push(fill(2 * len));
-                }
-                Step::Ping => {
-                    connection.send_ping(NOW, &[1]).unwrap();
-                    pings += 1;
-                }
-                Step::Take => match connection.unsent(NOW) {
-                    Some(unsent) => {
-                        prop_assert!(held.is_empty());
-                        held.push_back(unsent);
-                    }
-                    None => prop_assert!(!held.is_empty() || connection.queued() == 0),
-                },
-                Step::Write(n) => if let Some(mut unsent) = held.pop_front() {
-                    sent.extend(write(&mut unsent, n));
-                    if unsent.has_remaining() {
-                        held.push_back(unsent);
-                    }
-                },
-                Step::Drop => if let Some(unsent) = held.pop_front()
-                    && at % 2 == 0 {
-                        unsent.restore(NOW, &mut connection);
-                    },
+        let connection = Connection::upgraded(NOW, Arc::new(config), Role::Server);
+        Self { connection, expected: Vec::new(), pings: 0 }
+    }
+
+    /// Does what the step says, if it is the application's.
+    fn act(&mut self, at: usize, step: &Step) {
+        let fill = |len: usize| vec![at as u8; len];
+        let Self { connection, expected, pings } = self;
+        match *step {
+            Step::Message(len) => {
+                connection.send(&fill(len)[..]).unwrap();
+                expected.push(fill(len));
             }
+            Step::Shared(len) => {
+                connection.send(Message::Binary(fill(len).into())).unwrap();
+                expected.push(fill(len));
+            }
+            Step::Fragments(len) => {
+                connection.send(Frame::raw(Opcode::Binary, false, fill(len)).unwrap()).unwrap();
+                connection.send_ping(NOW, &[1]).unwrap();
+                connection.send(Frame::raw(Opcode::Continuation, true, fill(len)).unwrap()).unwrap();
+                *pings += 1;
+                expected.push(fill(2 * len));
+            }
+            Step::Ping => {
+                connection.send_ping(NOW, &[1]).unwrap();
+                *pings += 1;
+            }
+            Step::Take | Step::Write(_) | Step::Drop => {}
         }
-        held.clear();
-        sent.extend(flush(&mut connection));
-        prop_assert_eq!(connection.bytes_sent(), sent.len() as u64);
+    }
+
+    /// The peer reads each message once, in order, and all Pings.
+    fn verify(&self, sent: Vec<u8>) -> Result<(), TestCaseError> {
+        prop_assert_eq!(self.connection.bytes_sent(), sent.len() as u64);
         let (messages, answered) = read_many(sent);
-        prop_assert!(messages == expected, "{} messages of {}", messages.len(), expected.len());
-        prop_assert_eq!(answered, pings);
+        prop_assert!(messages == self.expected, "{} messages of {}", messages.len(), self.expected.len());
+        prop_assert_eq!(answered, self.pings);
+        Ok(())
     }
 }
 
@@ -319,38 +312,55 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_handed_on_stays_first_and_unchanged_until_it_is_written(steps in steps()) {
-        let config = Config::server().outbox(1 << 30, 1 << 30, 1 << 30);
-        let mut connection = Connection::upgraded(NOW, Arc::new(config), Role::Server);
-        let (mut expected, mut pings, mut layer) = (Vec::new(), 0, Layer::default());
+    fn the_peer_reads_each_message_once_despite_cancelled_writes(steps in steps()) {
+        let (mut app, mut sent) = (App::new(), Vec::new());
+        let mut held: VecDeque<Unsent> = VecDeque::new();
         for (at, step) in steps.into_iter().enumerate() {
-            let fill = |len: usize| vec![at as u8; len];
+            app.act(at, &step);
             match step {
-                Step::Message(len) => {
-                    connection.send(&fill(len)[..]).unwrap();
-                    expected.push(fill(len));
-                }
-                Step::Shared(len) | Step::Fragments(len) => {
-                    connection.send(Message::Binary(fill(len).into())).unwrap();
-                    expected.push(fill(len));
-                }
-                Step::Ping => {
-                    connection.send_ping(NOW, &[1]).unwrap();
-                    pings += 1;
-                }
-                Step::Take => layer.take(&mut connection, 1 + at * 97),
-                Step::Drop => layer.take(&mut connection, usize::MAX),
-                Step::Write(n) => layer.write(&mut connection, n),
+                Step::Take => match app.connection.unsent(NOW) {
+                    Some(unsent) => {
+                        prop_assert!(held.is_empty());
+                        held.push_back(unsent);
+                    }
+                    None => prop_assert!(!held.is_empty() || app.connection.queued() == 0),
+                },
+                Step::Write(n) => if let Some(mut unsent) = held.pop_front() {
+                    sent.extend(write(&mut unsent, n));
+                    if unsent.has_remaining() {
+                        held.push_back(unsent);
+                    }
+                },
+                Step::Drop => if let Some(unsent) = held.pop_front()
+                    && at % 2 == 0 {
+                        unsent.restore(NOW, &mut app.connection);
+                    },
+                _ => {}
             }
-            prop_assert!(connection.queued() >= layer.held.len());
         }
-        while connection.queued() > 0 {
-            layer.take(&mut connection, usize::MAX);
-            layer.write(&mut connection, usize::MAX);
+        held.clear();
+        sent.extend(flush(&mut app.connection));
+        app.verify(sent)?;
+    }
+
+    #[test]
+    fn what_is_handed_on_stays_first_and_unchanged_until_it_is_written(steps in steps()) {
+        let (mut app, mut layer) = (App::new(), Layer::default());
+        for (at, step) in steps.into_iter().enumerate() {
+            app.act(at, &step);
+            match step {
+                Step::Take => layer.take(&mut app.connection, 1 + at * 97),
+                Step::Drop => layer.take(&mut app.connection, usize::MAX),
+                Step::Write(n) => layer.write(&mut app.connection, n),
+                _ => {}
+            }
+            prop_assert!(app.connection.queued() >= layer.held.len());
         }
-        let (messages, answered) = read_many(layer.sent);
-        prop_assert!(messages == expected, "{} messages of {}", messages.len(), expected.len());
-        prop_assert_eq!(answered, pings);
+        while app.connection.queued() > 0 {
+            layer.take(&mut app.connection, usize::MAX);
+            layer.write(&mut app.connection, usize::MAX);
+        }
+        app.verify(layer.sent)?;
     }
 }
 
