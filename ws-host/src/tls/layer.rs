@@ -15,27 +15,30 @@ use ws_proto::{Config, TlsError, TlsInfo};
 /// A failure of TLS is [`InvalidData`](io::ErrorKind::InvalidData) with the [`TlsError`] inside, where
 /// [`Error::from`](ws_proto::Error) finds it.
 #[derive(Debug)]
-pub struct TlsLayer {
-    state: State,
+pub struct TlsLayer(State);
+
+#[derive(Debug)]
+enum State {
+    /// A server's: the first byte decides.
+    Awaiting(ServerTls),
+    Tls(Box<Tls>),
+    /// The peer speaks without TLS, which the mode allows, or redirects by this configuration.
+    Plain(Option<Arc<Config>>),
+}
+
+#[derive(Debug)]
+struct Tls {
+    stream: TlsStream,
     info: Option<Arc<TlsInfo>>,
     /// How much plaintext is encrypted that the caller still has: its records have not all left.
     sealed: usize,
     flights: u32,
 }
 
-#[derive(Debug)]
-enum State {
-    /// A server's: the first byte decides.
-    Awaiting(ServerTls),
-    Tls(Box<TlsStream>),
-    /// The peer speaks without TLS, which the mode allows, or redirects by this configuration.
-    Plain(Option<Arc<Config>>),
-}
-
 impl TlsLayer {
     /// The server's side of a connection from which nothing was read yet.
     pub fn server(tls: ServerTls) -> Self {
-        Self { state: State::Awaiting(tls), info: None, sealed: 0, flights: 0 }
+        Self(State::Awaiting(tls))
     }
 
     /// The client's side of a connection with the server at this host: see [`TlsStream::client`].
@@ -43,12 +46,7 @@ impl TlsLayer {
     /// # Errors
     /// As [`TlsStream::client`].
     pub fn client(tls: &TlsClient, host: &str) -> Result<Self, TlsError> {
-        Ok(Self {
-            state: State::Tls(Box::new(TlsStream::client(tls, host)?)),
-            info: None,
-            sealed: 0,
-            flights: 0,
-        })
+        TlsStream::client(tls, host).map(|stream| Self(State::tls(stream)))
     }
 
     /// Reads plaintext, and writes what the handshake has to answer. Only `WouldBlock` says that neither the socket nor
@@ -60,7 +58,7 @@ impl TlsLayer {
     /// # Errors
     /// The socket's, or a failure of TLS.
     pub fn read(&mut self, socket: &mut (impl Read + Write), buffer: &mut [u8]) -> io::Result<usize> {
-        if let State::Awaiting(tls) = &self.state {
+        if let State::Awaiting(tls) = &self.0 {
             let n = socket.read(buffer)?;
             let plain = match buffer[..n].first().map(|first| tls.route(*first)) {
                 None => return Ok(0),
@@ -70,52 +68,31 @@ impl TlsLayer {
                 Some(Route::Tls) => None,
             };
             if let Some(redirect) = plain {
-                self.state = State::Plain(redirect);
+                self.0 = State::Plain(redirect);
                 return Ok(n);
             }
             let mut stream = TlsStream::server(tls).map_err(failed)?;
             stream.push(&buffer[..n]);
-            self.state = State::Tls(Box::new(stream));
+            self.0 = State::tls(stream);
         }
-        let State::Tls(stream) = &mut self.state else { return socket.read(buffer) };
-        let (info, flights) = (&mut self.info, &mut self.flights);
-        if let Some(n) = open(stream, info, flights, socket, buffer)? {
-            return Ok(n);
+        match &mut self.0 {
+            State::Tls(tls) => tls.read(socket, buffer),
+            State::Awaiting(_) | State::Plain(_) => socket.read(buffer),
         }
-        match socket.read(stream.room())? {
-            0 => return stream.end().map(|_| 0).map_err(failed),
-            n => stream.filled(n),
-        }
-        open(stream, info, flights, socket, buffer)?.ok_or_else(|| io::ErrorKind::Interrupted.into())
     }
 
-    /// Writes plaintext, and returns how much of it has left for the socket. More may be encrypted, and wait for a further
-    /// call or a [`flush`](Self::flush): pass it again, first and unchanged. So what waits here is still pending with the
-    /// caller, for all its limits and deadlines.
+    /// Writes plaintext, and returns how much of it has left for the socket. More may be encrypted, and wait for a
+    /// further call or a [`flush`](Self::flush): pass it again, first and unchanged. So what waits here is still pending
+    /// with the caller, for all its limits and deadlines.
     ///
     /// # Errors
     /// The socket's, or a failure of TLS. `WouldBlock` during the handshake too: then reading goes on.
     pub fn write(&mut self, socket: &mut impl Write, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let stream = match &mut self.state {
-            State::Tls(stream) => stream,
-            State::Plain(_) => return socket.write_vectored(slices),
+        match &mut self.0 {
+            State::Tls(tls) => tls.write(socket, slices),
+            State::Plain(_) => socket.write_vectored(slices),
             // Nothing was received, so there is nothing to answer.
-            State::Awaiting(_) => return Err(io::ErrorKind::WouldBlock.into()),
-        };
-        // What is sealed is written first: encrypted bytes do not pile up.
-        let mut written = write_output(stream, socket);
-        if written.is_ok() {
-            let sealed = stream.seal(after(self.sealed, slices));
-            written = write_output(stream, socket);
-            self.sealed += sealed.map_err(failed)?;
-        }
-        // A record is longer than its plaintext.
-        let taken = self.sealed.saturating_sub(stream.output().len());
-        self.sealed -= taken;
-        match written {
-            _ if taken > 0 => Ok(taken),
-            Ok(()) => Err(io::ErrorKind::WouldBlock.into()),
-            Err(error) => Err(error),
+            State::Awaiting(_) => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
@@ -124,76 +101,126 @@ impl TlsLayer {
     /// # Errors
     /// The socket's.
     pub fn flush(&mut self, socket: &mut impl Write) -> io::Result<()> {
-        match &mut self.state {
-            State::Tls(stream) => write_output(stream, socket),
+        match &mut self.0 {
+            State::Tls(tls) => tls.write_output(socket),
             State::Awaiting(_) | State::Plain(_) => Ok(()),
         }
     }
 
     /// Announces our end within TLS: [flush](Self::flush) before you shut the socket down.
     pub fn close(&mut self) {
-        if let State::Tls(stream) = &mut self.state {
-            stream.close();
+        if let State::Tls(tls) = &mut self.0 {
+            tls.stream.close();
         }
     }
 
     /// Whether a handshake is to come, or is not finished.
     pub fn is_handshaking(&self) -> bool {
-        match &self.state {
+        match &self.0 {
             State::Awaiting(_) => true,
-            State::Tls(stream) => stream.is_handshaking(),
+            State::Tls(tls) => tls.stream.is_handshaking(),
             State::Plain(_) => false,
         }
     }
 
-    /// How many times it has answered the peer within the handshake. Each answer costs a signature or a key exchange, and
+    /// How many times it has answered the peer within the handshake. Each answer costs a signature or a key exchange;
     /// everything else is cheap.
     pub fn flights(&self) -> u32 {
-        self.flights
+        self.tls().map_or(0, |tls| tls.flights)
     }
 
     /// What the handshake agreed on, once it is done.
     pub fn info(&self) -> Option<&Arc<TlsInfo>> {
-        self.info.as_ref()
+        self.tls()?.info.as_ref()
     }
 
     /// The configuration that redirects the peer, which speaks without TLS.
     pub fn redirect(&self) -> Option<&Arc<Config>> {
-        match &self.state {
+        match &self.0 {
             State::Plain(redirect) => redirect.as_ref(),
             State::Awaiting(_) | State::Tls(_) => None,
         }
     }
+
+    fn tls(&self) -> Option<&Tls> {
+        match &self.0 {
+            State::Tls(tls) => Some(tls),
+            State::Awaiting(_) | State::Plain(_) => None,
+        }
+    }
 }
 
-/// Opens records until there is plaintext, or the end. `None` if more of the socket must be read.
-fn open(
-    stream: &mut TlsStream,
-    info: &mut Option<Arc<TlsInfo>>,
-    flights: &mut u32,
-    socket: &mut impl Write,
-    buffer: &mut [u8],
-) -> io::Result<Option<usize>> {
-    let waiting = stream.output().len();
-    let opened = stream.open();
-    if info.is_none() && stream.output().len() > waiting {
-        *flights += 1;
+impl State {
+    fn tls(stream: TlsStream) -> Self {
+        Self::Tls(Box::new(Tls { stream, info: None, sealed: 0, flights: 0 }))
     }
-    // A flight of the handshake, or the alert before an error.
-    let written = write_output(stream, socket);
-    if info.is_none() && !stream.is_handshaking() {
-        *info = Some(Arc::new(stream.info()));
-    }
-    match opened.map_err(failed)? {
-        Opened::Plaintext => {
-            let plain = stream.plaintext();
-            let n = plain.len().min(buffer.len());
-            buffer[..n].copy_from_slice(&plain[..n]);
-            stream.consume(n);
-            Ok(Some(n))
+}
+
+impl Tls {
+    fn read(&mut self, socket: &mut (impl Read + Write), buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(n) = self.open(socket, buffer)? {
+            return Ok(n);
         }
-        Opened::Closed => Ok(Some(0)),
-        Opened::Starved => unless_blocked(written).map(|()| None),
+        match socket.read(self.stream.room())? {
+            0 => return self.stream.end().map(|_| 0).map_err(failed),
+            n => self.stream.filled(n),
+        }
+        self.open(socket, buffer)?.ok_or_else(|| io::ErrorKind::Interrupted.into())
+    }
+
+    /// Opens records until there is plaintext, or the end. `None` if more of the socket must be read.
+    fn open(&mut self, socket: &mut impl Write, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let waiting = self.stream.output().len();
+        let opened = self.stream.open();
+        if self.info.is_none() && self.stream.output().len() > waiting {
+            self.flights += 1;
+        }
+        // A flight of the handshake, or the alert before an error.
+        let written = self.write_output(socket);
+        if self.info.is_none() && !self.stream.is_handshaking() {
+            self.info = Some(Arc::new(self.stream.info()));
+        }
+        match opened.map_err(failed)? {
+            Opened::Plaintext => {
+                let plain = self.stream.plaintext();
+                let n = plain.len().min(buffer.len());
+                buffer[..n].copy_from_slice(&plain[..n]);
+                self.stream.consume(n);
+                Ok(Some(n))
+            }
+            Opened::Closed => Ok(Some(0)),
+            Opened::Starved => unless_blocked(written).map(|()| None),
+        }
+    }
+
+    fn write(&mut self, socket: &mut impl Write, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        // What is sealed is written first: encrypted bytes do not pile up.
+        let mut written = self.write_output(socket);
+        if written.is_ok() {
+            let sealed = self.stream.seal(after(self.sealed, slices));
+            written = self.write_output(socket);
+            self.sealed += sealed.map_err(failed)?;
+        }
+        // A record is longer than its plaintext.
+        let taken = self.sealed.saturating_sub(self.stream.output().len());
+        self.sealed -= taken;
+        match written {
+            _ if taken > 0 => Ok(taken),
+            Ok(()) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write_output(&mut self, socket: &mut impl Write) -> io::Result<()> {
+        while !self.stream.output().is_empty() {
+            match socket.write(self.stream.output()) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => self.stream.written(n),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -204,18 +231,6 @@ fn after<'s>(mut skipped: usize, slices: &'s [IoSlice<'_>]) -> impl Iterator<Ite
         skipped -= before.len();
         rest
     })
-}
-
-fn write_output(stream: &mut TlsStream, socket: &mut impl Write) -> io::Result<()> {
-    while !stream.output().is_empty() {
-        match socket.write(stream.output()) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(n) => stream.written(n),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 /// Passes on any failure but that the socket takes no more for now.
