@@ -13,9 +13,12 @@ from pathlib import Path
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Request
 
-from peers import PEERS
-from processes import GUARD, Process
-from runs import FAILED, NOT_RUN, OK, OURS, Run, summary
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from nginx import reverse_proxy  # noqa: E402
+from peers import PEERS  # noqa: E402
+from processes import GUARD, Process  # noqa: E402
+from runs import FAILED, NOT_RUN, OK, OURS, Run, summary  # noqa: E402
 
 # The idle timeout of a proxy: several heartbeat intervals, and a fraction of the time that our end stays silent.
 IDLE_TIMEOUT = 4
@@ -64,24 +67,8 @@ def nginx(folder, routes):
         }}"""
         for front, back, timeout in routes
     )
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    paths = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
-    return f"""
-    daemon off; master_process off; pid {folder}/pid; error_log stderr emerg;
-    events {{}}
-    http {{
-        access_log off;
-        {paths}
-        map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
-        proxy_http_version 1.1;
-        proxy_set_header Host $http_host;
-        proxy_set_header Upgrade $http_upgrade;
-        proxy_set_header Connection $connection_upgrade;
-        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-        proxy_set_header X-Forwarded-Proto $scheme;
-        {servers}
-    }}
-    """
+    forwarded = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme;"
+    return reverse_proxy(folder, forwarded + servers)
 
 
 def haproxy(folder, routes):

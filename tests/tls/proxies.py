@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from programs import BIN, GUARD, OTHER, ROOT, Program, chain, curl, key, server
+from nginx import reverse_proxy  # noqa: E402
 from check import check, equal, finish, not_run, text_of  # noqa: E402
 from websockets.asyncio.client import connect  # noqa: E402
 
@@ -37,7 +38,6 @@ listen port{front}
 
 
 def nginx(folder, routes):
-    paths = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     http = stream = ""
     for front, back, way in routes:
         if way == "passes TLS through":
@@ -51,27 +51,13 @@ def nginx(folder, routes):
             ssl_certificate_key {key()};
             location / {{ proxy_pass {scheme}://127.0.0.1:{back}; }}
         }}"""
-    return f"""
-    load_module {STREAM};
-    daemon off; master_process off; pid {folder}/pid; error_log stderr emerg;
-    events {{}}
-    stream {{ {stream} }}
-    http {{
-        access_log off;
-        {paths}
-        map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
-        proxy_http_version 1.1;
-        proxy_set_header Host $http_host;
-        proxy_set_header Upgrade $http_upgrade;
-        proxy_set_header Connection $connection_upgrade;
+    verified = f"""
         proxy_ssl_verify on;
         proxy_ssl_trusted_certificate {ROOT};
         proxy_ssl_verify_depth 2;
         proxy_ssl_server_name on;
-        proxy_ssl_name localhost;
-        {http}
-    }}
-    """
+        proxy_ssl_name localhost;"""
+    return reverse_proxy(folder, verified + http, f"load_module {STREAM};\nstream {{ {stream} }}")
 
 
 STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
