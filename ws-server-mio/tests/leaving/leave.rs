@@ -5,7 +5,7 @@ use ws_server_mio::{Bind, Connections, Endpoint, Event, Options, ServerConfig};
 /// The application's handler, as in every turn.
 fn handle(_: &mut Connections, _: Event<'_>) {}
 
-/// Takes as long as the slowest peer, and at most `grace`: hide the window first.
+/// Takes as long as the slowest peer, and at most `grace`, or as long as a stop that is spread: hide the window first.
 fn leave(endpoint: &mut Endpoint, grace: Duration) -> io::Result<()> {
     for client in endpoint.clients().collect::<Vec<_>>() {
         endpoint.connections().client(client).disconnect();
@@ -20,8 +20,8 @@ fn leave(endpoint: &mut Endpoint, grace: Duration) -> io::Result<()> {
         if is_stopped && (is_over || Instant::now() >= end) {
             return Ok(());
         }
-        let wait = end.saturating_duration_since(Instant::now());
-        endpoint.poll(Some(wait), handle)?;
+        let wait = end.checked_duration_since(Instant::now()); // after it, the stops have their own deadlines
+        endpoint.poll(wait, handle)?;
     }
 }
 

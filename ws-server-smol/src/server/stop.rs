@@ -91,7 +91,8 @@ impl Server {
     /// the code and reason stay those of the first call. If the future is dropped, the server is still stopping, and
     /// another call continues, or [`serve`](Self::serve); without either, WebSockets without a handler end at once.
     /// Await it before `main` returns: the end of the process ends everything. Afterwards [`listen`](Self::listen)
-    /// restarts it.
+    /// restarts it: call that once `serve`, or the loop around [`accept`](Self::accept), has ended, too, which may
+    /// otherwise miss that the server was stopped.
     pub async fn stop_with(&self, stop: Stop) {
         if self.begin_stop(&stop) {
             let mut hooks = Hooks { server: self, before_stop: None };
