@@ -87,7 +87,7 @@ impl TokenRule {
         self
     }
 
-    /// Marks the cookie `Secure`, for a server that speaks TLS: a browser then sends it over TLS alone.
+    /// Marks the cookie `Secure`, for a server that speaks TLS: a browser then sends it only over TLS.
     #[must_use]
     pub fn secure(mut self, is_secure: bool) -> Self {
         self.is_secure = is_secure;

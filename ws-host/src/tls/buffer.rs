@@ -5,8 +5,8 @@ use std::vec::Vec;
 /// The smallest allocation.
 const STEP: usize = 4 << 10;
 
-/// A buffer whose room is appended to, and whose content is consumed from the front. Its memory is initialized once: a
-/// kept buffer costs no zeroing.
+/// A buffer to whose end bytes are appended, and whose content is consumed from the front. Its memory is initialized
+/// once, so a reused buffer needs no zeroing.
 #[derive(Debug, Default)]
 pub(super) struct Buffer {
     bytes: Vec<u8>,
@@ -93,6 +93,6 @@ mod tests {
         }
         // A vector at most doubles.
         let allowed = 2 * (most + 5000).next_multiple_of(STEP);
-        assert!(buffer.capacity() <= allowed, "it grows with its content alone: {}", buffer.capacity());
+        assert!(buffer.capacity() <= allowed, "it grows only with its content: {}", buffer.capacity());
     }
 }

@@ -17,9 +17,10 @@ use std::vec::Vec;
 /// How many servers a client remembers for resumption.
 const SESSIONS: usize = 32;
 
-/// TLS of a client: whom it trusts, and as whom it appears. A clone is cheap, and shares the sessions to resume.
+/// TLS of a client: the roots or keys that it trusts, and the certificate that it presents. A clone is cheap, and
+/// shares the sessions to resume.
 ///
-/// It speaks TLS 1.3 and 1.2 and offers `http/1.1` (RFC 7301). Without more, it trusts the roots of the system.
+/// It speaks TLS 1.3 and 1.2 and offers `http/1.1` (RFC 7301). By default it trusts the roots of the system.
 ///
 /// ```
 /// use ws_host::tls::TlsClient;
@@ -27,7 +28,7 @@ const SESSIONS: usize = 32;
 ///
 /// let trusted_by_the_system = TlsClient::system();
 /// let and_by_the_company = TlsClient::system().add_roots(&company)?;
-/// let by_the_company_alone = TlsClient::roots_only(&company)?;
+/// let only_by_the_company = TlsClient::roots_only(&company)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
@@ -53,7 +54,7 @@ impl TlsClient {
         Self::of(true, RootCertStore::empty())
     }
 
-    /// Trusts these roots alone, in PEM.
+    /// Trusts only these roots, in PEM.
     ///
     /// # Errors
     /// [`InvalidTls`]: there is none, or one is malformed.
@@ -95,8 +96,8 @@ impl TlsClient {
     /// `openssl x509 -pubkey -noout | openssl pkey -pubin -outform der | sha256sum`. Several may be set: a key and its
     /// successor.
     ///
-    /// With a pin, the key alone decides: neither the issuer, nor the name, nor the dates of the certificate count. That
-    /// fits a self-signed certificate.
+    /// With a pin, only the key counts: the issuer, the name and the dates of the certificate are not checked. Pins
+    /// suit self-signed certificates.
     #[must_use]
     pub fn pin(self, sha256: [u8; 32]) -> Self {
         self.with(|settings| settings.pins.push(sha256))
@@ -130,12 +131,12 @@ impl TlsClient {
         !needs_roots || SYSTEM_ROOTS.get().is_some()
     }
 
-    /// Reads the roots of the system, if they are needed and no client of the process has read them yet: some hundred
-    /// KiB of files, or the certificate stores of Windows and macOS. Without it, the first connection does so. Call it
-    /// where a thread may wait.
+    /// Reads the roots of the system, if they are needed and no client of the process has read them yet: a few hundred
+    /// KiB of files, or the certificate stores of Windows and macOS. Without this call, the first connection reads
+    /// them. Call it on a thread that may block.
     ///
     /// # Errors
-    /// [`InvalidTls`]: there are no roots at all, or no cryptography.
+    /// [`InvalidTls`]: there are no roots at all, or there is no cryptography.
     pub fn prepare(&self) -> Result<(), InvalidTls> {
         self.config().map(drop)
     }
@@ -167,8 +168,8 @@ impl Default for TlsClient {
     }
 }
 
-/// A whole configuration of rustls, for what has no method here. Further settings but
-/// [`server_name`](TlsClient::server_name) would discard it.
+/// A whole configuration of rustls, for what has no method here. Any further setting, `server_name` included, discards
+/// it.
 impl From<Arc<rustls::ClientConfig>> for TlsClient {
     fn from(config: Arc<rustls::ClientConfig>) -> Self {
         let client = Self::system();
@@ -231,7 +232,7 @@ impl Settings {
 
 static SYSTEM_ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
 
-/// The roots of the system, read once. Single files that cannot be read do not count: a system may have hundreds.
+/// The roots of the system, read once. Files that cannot be read are skipped: a system may have hundreds.
 fn system_roots() -> Arc<RootCertStore> {
     let read = || {
         let mut roots = RootCertStore::empty();
@@ -243,7 +244,7 @@ fn system_roots() -> Arc<RootCertStore> {
 
 fn parse_name(name: &str) -> Result<ServerName<'static>, InvalidTls> {
     let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    // The zone of a link-local address is no part of a name.
+    // The zone of a link-local address is not part of a name.
     let bare = bare.split_once('%').map_or(bare, |(address, _)| address);
     ServerName::try_from(bare.to_owned()).map_err(|_| InvalidTls::name(name))
 }

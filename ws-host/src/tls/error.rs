@@ -1,4 +1,4 @@
-//! From the errors of rustls to [`TlsError`], and faults of a configuration.
+//! Converts the errors of rustls to [`TlsError`]; the errors of a configuration.
 
 use core::fmt;
 use rustls::{AlertDescription, CertificateError, InconsistentKeys, InvalidMessage, PeerIncompatible};
@@ -29,8 +29,10 @@ pub(super) fn session_error(error: &rustls::Error, is_client: bool, has_identity
             | PeerIncompatible::Tls12NotOfferedOrEnabled,
         ) => TlsError::NoCommonVersion,
         E::NoApplicationProtocol => TlsError::NoCommonProtocol,
-        // Nothing else has such a first byte, and the caller has checked for HTTP.
-        E::InvalidMessage(InvalidMessage::InvalidContentType) => TlsError::Protocol("this is no TLS".into()),
+        // The caller has checked for HTTP.
+        E::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            TlsError::Protocol("it sent bytes that are not a TLS record".into())
+        }
         other => TlsError::Protocol(other.to_string().into()),
     }
 }
@@ -45,7 +47,7 @@ fn certificate_error(error: &CertificateError) -> TlsError {
             expected: expected.to_str().into(),
             presented: presented.iter().map(|name| plain_name(name)).collect(),
         },
-        // A root of the same name and another key, as a regenerated one, shows as a bad signature.
+        // A root of the same name with another key, such as a regenerated one, appears as a bad signature.
         C::UnknownIssuer | C::BadSignature => TlsError::NotTrusted,
         C::Revoked => TlsError::Revoked,
         C::InvalidPurpose | C::InvalidPurposeContext { .. } => TlsError::WrongPurpose,
@@ -54,18 +56,18 @@ fn certificate_error(error: &CertificateError) -> TlsError {
     }
 }
 
-/// Explains a common mistake, which webpki reports by the name of its error alone.
+/// Explains a common mistake, of which webpki reports only the name of its error.
 fn reason(error: &str) -> String {
     match error.contains("CaUsedAsEndEntity") {
-        true => "it is one of an authority (CA:TRUE, which `openssl req -x509` sets); issue one with \
+        true => "it is a CA certificate (CA:TRUE, which `openssl req -x509` sets); issue one with \
                  basicConstraints=critical,CA:FALSE, or pin its key"
             .to_owned(),
         false => error.to_owned(),
     }
 }
 
-/// `DnsName("localhost")` and `IpAddress(127.0.0.1)`, as webpki writes them, without the type. Control characters of a
-/// certificate do not reach a terminal.
+/// Removes the type from `DnsName("localhost")` and `IpAddress(127.0.0.1)`, as webpki writes them, and the control
+/// characters, which must not reach a terminal.
 fn plain_name(name: &str) -> String {
     let inner = name.find('(').and_then(|at| name[at + 1..].strip_suffix(')')).unwrap_or(name);
     inner.trim_matches('"').chars().filter(|c| !c.is_control()).take(255).collect()
@@ -106,13 +108,13 @@ pub enum InvalidTls {
     NoCertificate,
     /// The PEM text has no private key.
     NoKey,
-    /// A certificate or a key is malformed, or of a kind that is not supported.
+    /// A certificate or a key is malformed or not supported, or a setting does not apply to this configuration.
     Malformed(String),
     /// The key does not belong to the first certificate.
     KeyMismatch,
     /// There are no roots that could issue a certificate.
     NoRoots,
-    /// A name is no host name or address.
+    /// A name is neither a host name nor an address.
     Name(String),
     /// Neither feature brings cryptography, and the application passed none.
     NoProvider,
@@ -129,7 +131,7 @@ impl fmt::Display for InvalidTls {
             Self::Malformed(why) => write!(f, "malformed or unsupported: {why}"),
             Self::KeyMismatch => f.write_str("the private key does not belong to the first certificate"),
             Self::NoRoots => f.write_str("there are no root certificates, so no certificate can be trusted"),
-            Self::Name(name) => write!(f, "{name:?} is no host name or address"),
+            Self::Name(name) => write!(f, "{name:?} is neither a host name nor an address"),
             Self::NoProvider => f.write_str(
                 "there is no cryptography: enable the feature tls or tls-aws-lc-rs, or pass a provider",
             ),

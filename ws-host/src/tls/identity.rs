@@ -10,13 +10,14 @@ use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::sync::Arc;
 
-/// A certificate, those that issued it, and its private key: what one end shows the other. A clone is cheap.
+/// A certificate, those that issued it, and its private key: the identity that one end presents to the other. A clone
+/// is cheap.
 #[derive(Clone)]
 pub struct Identity(pub(super) Arc<CertifiedKey>);
 
 impl Identity {
     /// Reads PEM text: the certificate first, then those that issued it, without the root; and the key as PKCS#8, PKCS#1
-    /// or SEC1. Both may stand in one text, which is then passed twice.
+    /// or SEC1. Both may be in one text, which is then passed twice.
     ///
     /// # Errors
     /// [`InvalidTls`]: one of them is missing, malformed or unsupported, or the key belongs to another certificate.
@@ -24,7 +25,7 @@ impl Identity {
         Self::with_provider(&provider::default()?, chain, key)
     }
 
-    /// As [`from_pem`](Self::from_pem), for an owner with this cryptography.
+    /// As [`from_pem`](Self::from_pem), with this cryptography.
     ///
     /// # Errors
     /// As [`from_pem`](Self::from_pem).
@@ -41,7 +42,7 @@ impl Identity {
     /// Reads PEM files, as [`from_pem`](Self::from_pem) does text.
     ///
     /// # Errors
-    /// [`InvalidTls::File`] too.
+    /// As [`from_pem`](Self::from_pem), and [`InvalidTls::File`] if a file cannot be read.
     pub fn from_files(chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, InvalidTls> {
         Self::from_pem(pem::read(chain.as_ref())?, pem::read(key.as_ref())?)
     }

@@ -22,7 +22,7 @@ enum State {
     /// A server's: the first byte decides.
     Awaiting(ServerTls),
     Tls(Box<Tls>),
-    /// The peer speaks without TLS, which the mode allows, or redirects by this configuration.
+    /// The peer does not speak TLS, which the mode allows, or redirects by this configuration.
     Plain(Option<Arc<Config>>),
 }
 
@@ -30,13 +30,13 @@ enum State {
 struct Tls {
     stream: TlsStream,
     info: Option<Arc<TlsInfo>>,
-    /// How much plaintext is encrypted that the caller still has: its records have not all left.
+    /// How much of the plaintext that the caller still holds is encrypted already, in records not yet wholly written.
     sealed: usize,
     flights: u32,
 }
 
 impl TlsLayer {
-    /// The server's side of a connection from which nothing was read yet.
+    /// The server's side of a connection from which nothing has been read yet.
     pub fn server(tls: ServerTls) -> Self {
         Self(State::Awaiting(tls))
     }
@@ -49,11 +49,11 @@ impl TlsLayer {
         TlsStream::client(tls, host).map(|stream| Self(State::tls(stream)))
     }
 
-    /// Reads plaintext, and writes what the handshake has to answer. Only `WouldBlock` says that neither the socket nor
-    /// the session has more; 0 is the end.
+    /// Reads plaintext, and writes the next flight of the handshake. Only `WouldBlock` means that neither the socket
+    /// nor the session has more; 0 is the end.
     ///
-    /// It reads the socket once at most: records without plaintext, such as those of a handshake, give
-    /// [`Interrupted`](io::ErrorKind::Interrupted), so that a peer that sends nothing else does not hold its thread.
+    /// It reads the socket at most once: for records without plaintext, such as those of a handshake, it returns
+    /// [`Interrupted`](io::ErrorKind::Interrupted), so that a peer that sends nothing else does not occupy the thread.
     ///
     /// # Errors
     /// The socket's, or a failure of TLS.
@@ -81,12 +81,13 @@ impl TlsLayer {
         }
     }
 
-    /// Writes plaintext, and returns how much of it has left for the socket. More may be encrypted, and wait for a
-    /// further call or a [`flush`](Self::flush): pass it again, first and unchanged. So what waits here is still pending
-    /// with the caller, for all its limits and deadlines.
+    /// Writes plaintext, and returns how much of it the socket has taken. More may be encrypted and not yet written:
+    /// pass it again, first and unchanged, with a further call, or [`flush`](Self::flush). So the caller still counts
+    /// it as pending, for all its limits and deadlines.
     ///
     /// # Errors
-    /// The socket's, or a failure of TLS. `WouldBlock` during the handshake too: then reading goes on.
+    /// The socket's, or a failure of TLS. During the handshake it returns `WouldBlock` too, until reading has completed
+    /// the handshake.
     pub fn write(&mut self, socket: &mut impl Write, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match &mut self.0 {
             State::Tls(tls) => tls.write(socket, slices),
@@ -96,7 +97,7 @@ impl TlsLayer {
         }
     }
 
-    /// Writes what waits encrypted.
+    /// Writes encrypted output that is not yet written.
     ///
     /// # Errors
     /// The socket's.
@@ -107,14 +108,14 @@ impl TlsLayer {
         }
     }
 
-    /// Announces our end within TLS: [flush](Self::flush) before you shut the socket down.
+    /// Queues our close_notify: [flush](Self::flush) it before you shut the socket down.
     pub fn close(&mut self) {
         if let State::Tls(tls) = &mut self.0 {
             tls.stream.close();
         }
     }
 
-    /// Whether a handshake is to come, or is not finished.
+    /// Whether the handshake has not begun or is not finished.
     pub fn is_handshaking(&self) -> bool {
         match &self.0 {
             State::Awaiting(_) => true,
@@ -123,18 +124,18 @@ impl TlsLayer {
         }
     }
 
-    /// How many times it has answered the peer within the handshake. Each answer costs a signature or a key exchange;
+    /// How many flights of the handshake it has sent in answer to the peer. Each costs a signature or a key exchange;
     /// everything else is cheap.
     pub fn flights(&self) -> u32 {
         self.tls().map_or(0, |tls| tls.flights)
     }
 
-    /// What the handshake agreed on, once it is done.
+    /// The result of the TLS handshake, once it is done.
     pub fn info(&self) -> Option<&Arc<TlsInfo>> {
         self.tls()?.info.as_ref()
     }
 
-    /// The configuration that redirects the peer, which speaks without TLS.
+    /// The configuration that redirects the peer, which does not speak TLS.
     pub fn redirect(&self) -> Option<&Arc<Config>> {
         match &self.0 {
             State::Plain(redirect) => redirect.as_ref(),
@@ -168,7 +169,7 @@ impl Tls {
         self.open(socket, buffer)?.ok_or_else(|| io::ErrorKind::Interrupted.into())
     }
 
-    /// Opens records until there is plaintext, or the end. `None` if more of the socket must be read.
+    /// Decrypts records until there is plaintext, or the end. `None` if the socket must be read first.
     fn open(&mut self, socket: &mut impl Write, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         let waiting = self.stream.output().len();
         let opened = self.stream.open();
@@ -194,7 +195,7 @@ impl Tls {
     }
 
     fn write(&mut self, socket: &mut impl Write, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        // What is sealed is written first: encrypted bytes do not pile up.
+        // Sealed records are written first, so that encrypted bytes do not pile up.
         let mut written = self.write_output(socket);
         if written.is_ok() {
             let sealed = self.stream.seal(after(self.sealed, slices));
@@ -224,7 +225,7 @@ impl Tls {
     }
 }
 
-/// What follows the first `skipped` bytes of the slices.
+/// The slices without their first `skipped` bytes.
 fn after<'s>(mut skipped: usize, slices: &'s [IoSlice<'_>]) -> impl Iterator<Item = &'s [u8]> {
     slices.iter().map(move |slice| {
         let (before, rest) = slice.split_at(skipped.min(slice.len()));
@@ -233,7 +234,7 @@ fn after<'s>(mut skipped: usize, slices: &'s [IoSlice<'_>]) -> impl Iterator<Ite
     })
 }
 
-/// Passes on any failure but that the socket takes no more for now.
+/// Passes on any error except that the socket would block.
 fn unless_blocked(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),

@@ -1,11 +1,12 @@
 //! TLS beneath a connection: `wss://` and `https://`, in both roles.
 //!
-//! [`TlsServer`] and [`TlsClient`] say who a side is and whom it trusts. [`TlsStream`] is one session: bytes in, bytes
-//! out, without I/O. [`TlsLayer`] drives it over a socket that does not block, for both adapters.
+//! [`TlsServer`] and [`TlsClient`] are the configurations: the certificate that a side presents, and the certificates
+//! that it accepts. [`TlsStream`] is one session: bytes in, bytes out, without I/O. [`TlsLayer`] drives it over a
+//! socket that does not block, for both adapters.
 //!
-//! The protocol is that of [rustls](https://docs.rs/rustls), in versions 1.3 and 1.2, with the cryptography of ring or
-//! AWS-LC, by feature, or of any [`CryptoProvider`](rustls::crypto::CryptoProvider) that the application passes. None is
-//! ever taken from the process's default, so that no other crate of a program decides about it.
+//! [rustls](https://docs.rs/rustls) implements the protocol, TLS 1.3 and 1.2, with the cryptography of ring or AWS-LC,
+//! by feature, or of any [`CryptoProvider`](rustls::crypto::CryptoProvider) that the application passes. The default
+//! provider of the process is never used, so that no other crate of a program decides about it.
 
 mod buffer;
 mod client;
@@ -34,5 +35,5 @@ pub use ws_proto::{TlsAlert, TlsError, TlsInfo, TlsVersion};
 
 /// The protocol within TLS (RFC 7301 §6).
 const HTTP_1_1: &str = "http/1.1";
-/// What a client without HTTP/1.1 speaks, such as `curl --http1.0`.
+/// The protocol of clients without HTTP/1.1, such as `curl --http1.0`.
 const HTTP_1_0: &str = "http/1.0";

@@ -1,4 +1,4 @@
-//! What a server with TLS does with clients that speak without it.
+//! How a server with TLS treats clients that do not speak it.
 
 use super::TlsServer;
 use http::header;
@@ -6,25 +6,25 @@ use http::{HeaderMap, Method};
 use std::sync::Arc;
 use ws_proto::{Config, HeadRule, RequestError, RequestHead};
 
-/// What a server with TLS does with a client whose first byte begins no TLS handshake.
+/// How a server with TLS treats a client whose first byte does not begin a TLS handshake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TlsMode {
-    /// It is closed at once.
+    /// The connection is closed at once.
     #[default]
     Only,
-    /// Its GET and HEAD requests are redirected to `https://`, to the same host and target (308). Any other request has
-    /// crossed the network in the clear and is rejected (403), and so is an upgrade: a client must not learn to send its
-    /// credentials in the clear first.
+    /// GET and HEAD requests are redirected to `https://`, to the same host and target (308). Any other request has
+    /// crossed the network in the clear and is rejected (403), and so is an upgrade: a client must not get used to
+    /// sending its credentials in the clear first.
     OrRedirect,
-    /// It is served as by a server without TLS. Its pages are of another origin than those over TLS.
+    /// The client is served as by a server without TLS. Its pages have another origin than those over TLS.
     OrPlain,
 }
 
 /// The first byte of a TLS handshake (RFC 8446 §5.1).
 const HANDSHAKE: u8 = 0x16;
 
-/// The TLS of a server, as its connections begin with it. A clone is cheap.
+/// The TLS configuration of a server and its mode, for new connections. A clone is cheap.
 #[derive(Clone, Debug)]
 pub struct ServerTls {
     pub(super) server: TlsServer,
@@ -32,27 +32,27 @@ pub struct ServerTls {
     redirect: Option<Arc<Config>>,
 }
 
-/// What becomes of a connection by its first byte.
+/// How a connection continues, by its first byte.
 pub(super) enum Route {
-    /// It speaks TLS.
+    /// The client speaks TLS.
     Tls,
-    /// It speaks without, and is served.
+    /// It does not speak TLS, and is served.
     Plain,
-    /// It speaks without, and is redirected: its engine begins anew with this configuration.
+    /// It does not speak TLS, and is redirected: its engine is replaced by one with this configuration.
     Redirect(Arc<Config>),
-    /// It speaks without, and is closed.
+    /// It does not speak TLS, and is closed.
     Close,
 }
 
 impl ServerTls {
-    /// The TLS of a server with this configuration of its connections.
+    /// The TLS of a server whose connections have this configuration.
     pub fn new(server: TlsServer, mode: TlsMode, connection: &Config) -> Self {
         let redirect = || Arc::new(connection.clone().head_rule(Arc::new(Redirect)));
         let redirect = (mode == TlsMode::OrRedirect).then(redirect);
         Self { server, mode, redirect }
     }
 
-    /// What becomes of a connection whose first byte is this.
+    /// How a connection with this first byte continues.
     pub(super) fn route(&self, first: u8) -> Route {
         match (&self.redirect, self.mode) {
             _ if first == HANDSHAKE => Route::Tls,
@@ -63,7 +63,7 @@ impl ServerTls {
     }
 }
 
-/// Sends plain requests to `https://`.
+/// Redirects plain requests to `https://`.
 #[derive(Debug)]
 struct Redirect;
 
@@ -88,7 +88,7 @@ mod tests {
     use http::Request;
 
     #[test]
-    fn reads_are_redirected_and_all_else_is_rejected() {
+    fn get_and_head_are_redirected_and_all_else_is_rejected() {
         let location = |method: &str, is_upgrade: bool| {
             let request = Request::builder().method(method).uri("/a?b=c").header("host", "192.168.1.7:8700");
             match Redirect.check(&RequestHead::new(&request.body(()).unwrap(), is_upgrade)) {

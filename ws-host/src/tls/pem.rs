@@ -12,7 +12,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, InvalidTls> {
     std::fs::read(path).map_err(|error| InvalidTls::File { path: path.to_owned(), error })
 }
 
-/// The certificates in their order: the own one first, then those that issued it.
+/// The certificates in their order: the subject's own first, then those that issued it.
 pub(super) fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, InvalidTls> {
     let chain: Vec<_> =
         CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| malformed(&error))?;

@@ -10,7 +10,7 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use sha2::{Digest, Sha256};
 use std::vec::Vec;
 
-/// Accepts exactly the certificates with these keys; the peer still has to prove that it has the private one.
+/// Accepts exactly the certificates with these keys; the peer still has to prove that it has the private key.
 #[derive(Debug)]
 pub(super) struct PinVerifier {
     pins: Vec<[u8; 32]>,

@@ -5,7 +5,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::ProducesTickets;
 use std::sync::Arc;
 
-/// ring where it is built in, otherwise AWS-LC.
+/// The cryptography of ring where it is built in, otherwise that of AWS-LC.
 pub(super) fn default() -> Result<Arc<CryptoProvider>, InvalidTls> {
     #[cfg(feature = "tls")]
     return Ok(Arc::new(rustls::crypto::ring::default_provider()));
@@ -15,8 +15,8 @@ pub(super) fn default() -> Result<Arc<CryptoProvider>, InvalidTls> {
     Err(InvalidTls::NoProvider)
 }
 
-/// Keys for tickets, new ones for each configuration: a ticket of one must not let a client into another. `None` without
-/// built-in cryptography: sessions are then kept in memory.
+/// Keys for tickets, new ones for each configuration: a ticket of one must not be accepted under another. `None`
+/// without built-in cryptography: sessions are then kept in memory.
 pub(super) fn ticketer() -> Option<Arc<dyn ProducesTickets>> {
     #[cfg(feature = "tls")]
     return rustls::crypto::ring::Ticketer::new().ok();

@@ -13,8 +13,8 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::vec::Vec;
 
-/// TLS of a server: its certificate, and whose certificates it accepts. Clones share it, and with it a
-/// [reload](Self::reload).
+/// TLS of a server: the certificate that it presents, and the roots of the client certificates that it accepts. Clones
+/// share it, so a [reload](Self::reload) applies to all of them.
 ///
 /// It speaks TLS 1.3 and 1.2, accepts `http/1.1` and `http/1.0` (RFC 7301), and resumes sessions by tickets; early data is off.
 ///
@@ -100,7 +100,7 @@ impl TlsServer {
     }
 
     /// A server that selects its certificate by the name that the client asks for (SNI, RFC 6066 §3), which is absent
-    /// for an address. `None` rejects the client with the alert `unrecognized_name` or `access_denied`.
+    /// for an address. `None` rejects the client with the alert `access_denied`.
     ///
     /// The function runs within handshakes, on the thread of the connection, and must not block.
     ///
@@ -118,11 +118,12 @@ impl TlsServer {
         Ok(Self { shared: Arc::new(Shared { provider: Some(provider), settings }) })
     }
 
-    /// Requires or accepts certificates of clients that one of these roots, in PEM, has issued. Call it before the
-    /// server starts.
+    /// Requires or accepts client certificates that one of these roots, in PEM, has issued. Call it before the server
+    /// starts.
     ///
     /// # Errors
-    /// [`InvalidTls`]: the roots are missing or malformed, or the configuration is one of rustls, which has its own.
+    /// [`InvalidTls`]: the roots are missing or malformed, or this was made from a rustls configuration, which has its
+    /// own.
     pub fn client_certificates(
         self,
         roots: impl AsRef<[u8]>,
@@ -134,17 +135,18 @@ impl TlsServer {
         Ok(self)
     }
 
-    /// Replaces the certificate, for new handshakes; open connections keep theirs. From any thread. Tickets of before are
-    /// no longer accepted.
+    /// Replaces the certificate for new handshakes; open connections keep theirs. Earlier tickets are no longer
+    /// accepted. It may be called from any thread.
     ///
     /// # Errors
-    /// [`InvalidTls::Malformed`] for a configuration of rustls, which has its own resolver. The old certificate stays.
+    /// [`InvalidTls::Malformed`] if this was made from a rustls configuration, which has its own resolver. The old
+    /// certificate stays.
     pub fn reload(&self, identity: Identity) -> Result<(), InvalidTls> {
         self.change(|settings| settings.source = Source::Resolver(Arc::new(Single(identity.0))))
     }
 
-    /// Replaces the certificate by that of these PEM files: see [`reload`](Self::reload). It reads files, so call it on a
-    /// thread that may wait.
+    /// Replaces the certificate by the one in these PEM files: see [`reload`](Self::reload). It reads files, so call it
+    /// on a thread that may block.
     ///
     /// # Errors
     /// As [`Identity::from_files`]. The old certificate stays.
@@ -170,7 +172,8 @@ impl TlsServer {
     }
 }
 
-/// A whole configuration of rustls, for what has no method here. Its `alpn_protocols` must be `http/1.1` or empty.
+/// A whole configuration of rustls, for what has no method here. Its `alpn_protocols` must be empty or contain only
+/// `http/1.1` and `http/1.0`.
 impl From<Arc<rustls::ServerConfig>> for TlsServer {
     fn from(config: Arc<rustls::ServerConfig>) -> Self {
         let settings = RwLock::new(Settings { source: Source::Whole, clients: None, config });
@@ -185,7 +188,8 @@ impl fmt::Debug for TlsServer {
 }
 
 fn own_config() -> InvalidTls {
-    InvalidTls::Malformed("a configuration of rustls is changed by its owner".into())
+    let why = "this TlsServer was made from a rustls configuration; change that configuration instead";
+    InvalidTls::Malformed(why.into())
 }
 
 fn configure(

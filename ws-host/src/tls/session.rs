@@ -59,7 +59,7 @@ macro_rules! on {
     };
 }
 
-/// What one step of rustls came to.
+/// The outcome of one step of rustls.
 enum Step {
     /// Another step follows.
     Again,
@@ -99,9 +99,9 @@ impl Session {
         }
     }
 
-    /// Takes records from the front of `cipher`, up to one of plaintext, which is appended to `plain`; what must be sent
-    /// is appended to `out`. Returns how many bytes to discard, and whether a further call could do more without further
-    /// ciphertext.
+    /// Takes records from the front of `cipher`, up to the first with plaintext, which is appended to `plain`; output
+    /// is appended to `out`. Returns how many bytes to discard, and whether a further call could do more without
+    /// further ciphertext.
     pub(super) fn receive(
         &mut self,
         cipher: &mut [u8],
@@ -171,10 +171,11 @@ impl Session {
         })
     }
 
-    /// Encrypts at most one record of `plain`, and returns how much of it. 0 during the handshake, and after the end.
+    /// Encrypts at most one record of `plain`, and returns how many bytes it took: 0 during the handshake and after our
+    /// close_notify.
     ///
-    /// `pending` is what [`receive`](Self::receive) has left since it could do nothing more with it, if anything: rustls
-    /// may have noted a part of a handshake message there, and looks for it.
+    /// `pending` is the incomplete input that [`receive`](Self::receive) has left: rustls may have recorded the
+    /// position of a part of a handshake message in it, and reads it there.
     pub(super) fn seal(
         &mut self,
         plain: &[u8],
@@ -191,7 +192,7 @@ impl Session {
         Ok(if sealed == Some(true) { plain.len() } else { 0 })
     }
 
-    /// Appends our close_notify, once. Nothing is sealed afterwards. `pending` is as in [`seal`](Self::seal).
+    /// Appends our close_notify, once. Nothing is sealed after it. `pending` is as in [`seal`](Self::seal).
     pub(super) fn close(&mut self, pending: &mut [u8], out: &mut Buffer) {
         if self.is_closed || self.failed.is_some() || self.is_handshaking() {
             return;
@@ -202,7 +203,7 @@ impl Session {
         self.is_closed = true;
     }
 
-    /// Runs `write` with a function that encrypts a text, or a close_notify. `None` before the handshake is done.
+    /// Runs `write` with a function that encrypts plaintext, or a close_notify. `None` before the handshake is done.
     fn when_writable<T>(
         &mut self,
         pending: &mut [u8],
@@ -212,7 +213,7 @@ impl Session {
         loop {
             let peer_closed = &mut self.peer_closed;
             let result = on!(&mut self.side, conn => {
-                // Nothing of it is discarded: it is a part of a record, or of a message.
+                // None of `pending` is discarded: it is part of a record or of a message.
                 match conn.process_tls_records(pending).state.map(|state| settle(state, peer_closed, out)) {
                     Ok(Some(ConnectionState::WriteTraffic(mut traffic))) => {
                         let result = write(out, &mut |plain, room| {
@@ -242,8 +243,8 @@ impl Session {
         }
     }
 
-    /// Fetches the alert for the peer. The ciphertext that failed must not be seen again: it would be judged again, and
-    /// cause another alert. Nor may rustls look for it: as long as it has something to encode, it does not.
+    /// Fetches the alert for the peer. rustls gets no input here: the ciphertext that failed would cause another alert.
+    /// It does not read any as long as it has something to encode.
     fn fail(&mut self, out: &mut Buffer, error: TlsError) -> TlsError {
         on!(&mut self.side, conn => {
             while conn.wants_write() {
@@ -256,7 +257,8 @@ impl Session {
         self.failed.get_or_insert(error).clone()
     }
 
-    /// The stream has ended. `Err` within the handshake; otherwise whether the peer has announced it by a close_notify.
+    /// Handles the end of the stream: an error during the handshake; otherwise returns whether the peer has sent
+    /// close_notify.
     pub(super) fn end(&mut self) -> Result<bool, TlsError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -276,7 +278,7 @@ impl Session {
         matches!(self.side, Side::Client(_))
     }
 
-    /// What the handshake agreed on.
+    /// The result of the TLS handshake.
     pub(super) fn info(&self) -> TlsInfo {
         on!(&self.side, conn => {
             let mut info = TlsInfo::new(match conn.protocol_version() {
@@ -292,7 +294,7 @@ impl Session {
     }
 }
 
-/// Notes the name that the client asks for.
+/// Records the name that the client asks for.
 #[derive(Debug)]
 struct NameRecorder {
     of: Arc<dyn ResolvesServerCert>,
@@ -308,7 +310,7 @@ impl ResolvesServerCert for NameRecorder {
     }
 }
 
-/// Handles a state that asks for something, after which rustls goes on. Returns any other.
+/// Handles a state that only asks for output or reports the peer's end. Returns any other state.
 fn settle<'c, 'i, D>(
     state: ConnectionState<'c, 'i, D>,
     peer_closed: &mut bool,
@@ -332,10 +334,10 @@ fn encode<D>(mut data: EncodeTlsData<'_, D>, out: &mut Buffer) {
     });
 }
 
-/// Encrypts a text or a close_notify into the room, or says how much it needs.
+/// Encrypts plaintext or a close_notify into the room, or returns how much room it needs.
 type Encrypt<'a> = dyn FnMut(Option<&[u8]>, &mut [u8]) -> Result<usize, Option<InsufficientSizeError>> + 'a;
 
-/// Appends what `write` writes, growing the room as it requires. Returns whether it did.
+/// Appends what `write` writes, growing the room as it requires. Returns whether that succeeded.
 fn append_sized(
     out: &mut Buffer,
     guess: usize,

@@ -1,4 +1,4 @@
-//! A session with what waits on both sides of it: the owner of a socket reads into it, writes from it, and waits.
+//! A session with its buffers on both sides: the owner of a socket reads into it, writes from it, and waits.
 
 use super::buffer::Buffer;
 use super::client::TlsClient;
@@ -11,7 +11,7 @@ use ws_proto::{TlsError, TlsInfo};
 
 /// The longest record on the wire (RFC 5246 §6.2.3, with its header).
 const LONGEST: usize = RECORD + 2048 + 5;
-/// How much output may wait encrypted before no more is sealed.
+/// No more is sealed while this much encrypted output is not yet written.
 const OUTPUT: usize = 64 << 10;
 
 /// TLS between a socket and an engine. It does no I/O:
@@ -21,8 +21,9 @@ const OUTPUT: usize = 64 << 10;
 ///   socket ◀── output, written ◀── seal ◀────────────────────── engine
 /// ```
 ///
-/// After each [`open`](Self::open), write what [`output`](Self::output) has: a handshake answers within `open`. Its buffers
-/// come from a pool of the thread and return there once they are empty: an idle connection holds only the session.
+/// After each [`open`](Self::open), write the [`output`](Self::output): the handshake sends its flights from within
+/// `open`. The buffers come from a pool of the thread and return to it once they are empty: an idle connection holds
+/// only the session.
 pub struct TlsStream {
     session: Session,
     cipher: Buffer,
@@ -32,14 +33,14 @@ pub struct TlsStream {
     pending: usize,
 }
 
-/// What [`TlsStream::open`] came to.
+/// The outcome of [`TlsStream::open`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opened {
     /// There is [`plaintext`](TlsStream::plaintext).
     Plaintext,
-    /// More of the socket must be read.
+    /// The socket must be read first.
     Starved,
-    /// The peer has announced its end by a close_notify: no plaintext follows.
+    /// The peer has sent close_notify: no plaintext follows.
     Closed,
 }
 
@@ -57,7 +58,8 @@ impl TlsStream {
     /// [prepared](TlsClient::prepare), this may read files.
     ///
     /// # Errors
-    /// [`TlsError::Invalid`] if the host is no name, or there are no roots or no cryptography.
+    /// [`TlsError::Invalid`] if the host is neither a name nor an address, or there are no roots, or there is no
+    /// cryptography.
     pub fn client(config: &TlsClient, host: &str) -> Result<Self, TlsError> {
         let mut stream = Session::client(config, host).map(Self::of)?;
         stream.open()?;
@@ -74,7 +76,7 @@ impl TlsStream {
         }
     }
 
-    /// Where the next bytes of the socket belong: a whole record.
+    /// The buffer for the next bytes of the socket, with room for a whole record.
     pub fn room(&mut self) -> &mut [u8] {
         memory::attach(&mut self.cipher);
         &mut self.cipher.room(LONGEST)[..LONGEST]
@@ -85,17 +87,18 @@ impl TlsStream {
         self.cipher.fill(n);
     }
 
-    /// Takes over bytes that were read elsewhere.
+    /// Appends a copy of bytes that were read elsewhere.
     pub fn push(&mut self, bytes: &[u8]) {
         memory::attach(&mut self.cipher);
         self.cipher.append(bytes);
     }
 
-    /// Opens the next record, unless there is plaintext. Call it until it is [`Starved`](Opened::Starved), or keep the
-    /// rest: it needs no further readiness of the socket.
+    /// Decrypts the next record, unless there is plaintext. Call it until it is [`Starved`](Opened::Starved), now or
+    /// later: remaining records need no further readiness of the socket.
     ///
     /// # Errors
-    /// [`TlsError`]: the session has failed, now and for each further call. The output then has the alert for the peer.
+    /// [`TlsError`]: the session has failed, and each further call returns the same error. The output then has the
+    /// alert for the peer, if there is one.
     pub fn open(&mut self) -> Result<Opened, TlsError> {
         memory::attach(&mut self.plain);
         memory::attach(&mut self.output);
@@ -135,19 +138,18 @@ impl TlsStream {
         }
     }
 
-    /// The plaintext that was opened and not yet consumed, at most one record.
+    /// The plaintext that is decrypted and not yet consumed, at most one record.
     pub fn plaintext(&mut self) -> &mut [u8] {
         self.plain.content_mut()
     }
 
-    /// This much of the [`plaintext`](Self::plaintext) is done with.
+    /// Removes this much from the front of the [`plaintext`](Self::plaintext).
     pub fn consume(&mut self, n: usize) {
         self.plain.consume(n);
     }
 
-    /// Encrypts from these slices, as one stream: each record holds as much as 16 KiB of them, wherever they are cut.
-    /// Returns how many bytes were taken: none during the handshake, and none while 64 KiB wait in the
-    /// [`output`](Self::output).
+    /// Encrypts these slices as one stream, in records of up to 16 KiB that may span several slices. Returns how many
+    /// bytes were taken: none during the handshake, and none while 64 KiB wait in the [`output`](Self::output).
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -167,7 +169,7 @@ impl TlsStream {
         let mut taken = 0;
         while self.output.len() < OUTPUT {
             let Some(first) = next_slice(&mut rest, &mut slices) else { break };
-            // A whole record of one slice needs no copy.
+            // A record that is wholly in one slice needs no copy.
             let record = if first.len() >= RECORD {
                 rest = &first[RECORD..];
                 &first[..RECORD]
@@ -195,7 +197,7 @@ impl TlsStream {
         Ok(taken)
     }
 
-    /// What the socket must write.
+    /// The encrypted bytes for the socket.
     pub fn output(&self) -> &[u8] {
         self.output.content()
     }
@@ -206,36 +208,36 @@ impl TlsStream {
         memory::detach(&mut self.output);
     }
 
-    /// Announces our end: a close_notify is the last of the output. Within the handshake it does nothing.
+    /// Appends our close_notify to the output, as its last record. During the handshake it does nothing.
     pub fn close(&mut self) {
         self.session.close(&mut self.cipher.content_mut()[..self.pending], &mut self.output);
     }
 
-    /// The socket has reported the end of the stream. Returns whether the peer had announced it; an end that it did not
-    /// announce may be a truncation (RFC 8446 §6.1).
+    /// The socket has reported the end of the stream. Returns whether the peer had sent close_notify; an end without it
+    /// may be a truncation (RFC 8446 §6.1).
     ///
     /// # Errors
-    /// [`TlsError::Truncated`] within the handshake; otherwise as [`open`](Self::open).
+    /// [`TlsError::Truncated`] during the handshake; otherwise as [`open`](Self::open).
     pub fn end(&mut self) -> Result<bool, TlsError> {
         self.session.end()
     }
 
-    /// The handshake is not finished.
+    /// Whether the handshake is not finished.
     pub fn is_handshaking(&self) -> bool {
         self.session.is_handshaking()
     }
 
-    /// Whether bytes of the socket wait here, so that [`open`](Self::open) may do more without the socket.
+    /// Whether received bytes wait here, so that [`open`](Self::open) may do more without reading the socket.
     pub fn has_input(&self) -> bool {
         !self.plain.is_empty() || !self.cipher.is_empty()
     }
 
-    /// How many bytes it holds, besides the session.
+    /// How many bytes of memory its buffers hold, without the session.
     pub fn held(&self) -> usize {
         self.cipher.capacity() + self.plain.capacity() + self.output.capacity()
     }
 
-    /// What the handshake agreed on; complete once it is finished.
+    /// The result of the TLS handshake; complete once it is finished.
     pub fn info(&self) -> TlsInfo {
         self.session.info()
     }

@@ -33,7 +33,7 @@ fn every_cut_of_each_flight_leads_to_the_same_end() {
         assert_eq!(pair.deliver(To::Server, &flight[at..]), Ok(vec![]));
         assert_eq!(pair.run(), (Ok(()), Ok(())));
     }
-    // The answer of the server.
+    // The server's first flight.
     let answer = |pair: &mut Pair| {
         let flight = pair.take(To::Client);
         pair.deliver(To::Server, &flight).unwrap();
@@ -69,7 +69,7 @@ fn small_slices_become_one_record_and_large_ones_as_few_as_possible() {
 }
 
 #[test]
-fn no_more_is_sealed_while_much_waits() {
+fn nothing_is_sealed_while_64_kib_wait() {
     let mut pair = Pair::open();
     let text = vec![7; 1 << 20];
     let sealed = pair.server.seal([&text[..]]).unwrap();
@@ -111,7 +111,7 @@ fn kept_records_need_no_further_readiness() {
 }
 
 #[test]
-fn an_idle_stream_holds_its_session_alone() {
+fn an_idle_stream_holds_only_its_session() {
     let mut pair = Pair::open();
     pair.send(To::Server, &[&[1; 30_000]]);
     for to in [To::Client, To::Server] {

@@ -41,7 +41,7 @@ fn our_close_notify_is_sent_once_and_is_the_last() {
 }
 
 #[test]
-fn an_end_within_the_handshake_is_truncated_and_later_unannounced() {
+fn eof_is_truncated_in_the_handshake_and_unannounced_later() {
     let mut pair = Pair::new();
     assert_eq!(pair.server.end(), Err(TlsError::Truncated));
     let flight = pair.take(To::Client);

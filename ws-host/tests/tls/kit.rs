@@ -1,10 +1,10 @@
-//! Two sides joined by a pipe that cuts as it likes.
+//! Two sides joined by a pipe that delivers bytes in cuts of any size.
 
 use crate::certificates::Authority;
 use ws_host::tls::{Opened, ServerTls, TlsClient, TlsError, TlsMode, TlsServer, TlsStream};
 use ws_proto::Config;
 
-/// A client and a server, with what each has received.
+/// A client and a server.
 pub(crate) struct Pair {
     pub(crate) client: TlsStream,
     pub(crate) server: TlsStream,

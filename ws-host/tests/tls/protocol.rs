@@ -20,7 +20,7 @@ fn rustls_client(authority: &Authority, version: &'static SupportedProtocolVersi
         .with_no_client_auth()
 }
 
-/// A client of rustls before our server.
+/// A client of rustls, and our server.
 struct Foreign {
     client: ClientConnection,
     server: TlsStream,
@@ -101,7 +101,7 @@ fn a_peer_without_http_1_1_is_rejected_and_one_without_alpn_is_not() {
     assert_eq!(offers(&["h2", "http/1.1"]), None);
     assert_eq!(offers(&["http/1.0"]), None);
     assert_eq!(offers(&[]), None);
-    // The client's side of it.
+    // The client reports it too.
     let (_, server) = trusting();
     let mut config = rustls_client(&authority, &version::TLS13);
     config.alpn_protocols = vec![b"h2".to_vec()];
@@ -137,7 +137,7 @@ fn a_flood_of_key_updates_ends_the_session() {
         }
     };
     assert!(matches!(error, TlsError::Protocol(_)), "{error}");
-    // rustls has no alert for it.
+    // rustls sends no alert here.
     assert!(foreign.server.output().is_empty());
 }
 
@@ -169,7 +169,7 @@ fn a_hello_in_many_records_is_accepted_and_output_meanwhile_waits() {
 }
 
 #[test]
-fn a_fault_amid_a_split_message_causes_one_alert() {
+fn a_fault_inside_a_split_message_causes_one_alert() {
     let mut pair = Pair::new();
     let flight = pair.take(To::Client);
     pair.deliver(To::Server, &split(&flight, 50)[..100]).unwrap();
@@ -181,7 +181,7 @@ fn a_fault_amid_a_split_message_causes_one_alert() {
 }
 
 #[test]
-fn sides_without_a_common_version_say_so() {
+fn no_common_version_is_an_error_on_both_sides() {
     let authority = Authority::new("ours");
     let identity = authority.identity(&["localhost"]);
     let only = |version: &'static SupportedProtocolVersion| {

@@ -1,4 +1,4 @@
-//! Whom each side trusts, and what it says about others.
+//! Which certificates each side trusts, and the errors for all others.
 
 use crate::certificates::*;
 use crate::kit::{Pair, To, trusting};
@@ -11,13 +11,13 @@ fn errors(client: &TlsClient, server: &TlsServer) -> [Option<TlsError>; 2] {
     [client.err(), server.err()]
 }
 
-/// What a client that trusts this authority says of a certificate.
+/// The error of a client that trusts this authority, for this certificate.
 fn verdict(authority: &Authority, pem: [String; 2]) -> TlsError {
     let [chain, key] = pem;
     let server = TlsServer::from_pem(chain, key).unwrap();
     let client = TlsClient::roots_only(authority.pem()).unwrap();
     let [client, server] = errors(&client, &server);
-    assert!(matches!(server, Some(TlsError::Alert(_))), "the server learns of it: {server:?}");
+    assert!(matches!(server, Some(TlsError::Alert(_))), "the server receives an alert: {server:?}");
     client.unwrap()
 }
 
@@ -67,7 +67,7 @@ fn an_address_needs_its_own_name_in_the_certificate() {
     }
     for host in ["", "a b", "-", "[::1", "a..b"] {
         let error = ws_host::tls::TlsStream::client(&client, host).unwrap_err();
-        assert!(error.to_string().contains("is no host name or address"), "{host:?}: {error}");
+        assert!(error.to_string().contains("is neither a host name nor an address"), "{host:?}: {error}");
     }
 }
 
@@ -144,7 +144,7 @@ fn a_resolver_selects_by_name_and_rejects_others() {
 }
 
 #[test]
-fn a_reload_changes_new_handshakes_alone_and_forgets_tickets() {
+fn a_reload_affects_only_new_handshakes_and_invalidates_tickets() {
     let (old, new) = (Authority::new("old"), Authority::new("new"));
     let server = TlsServer::new(old.identity(&["localhost"])).unwrap();
     let client = TlsClient::roots_only(old.pem()).unwrap();
@@ -152,7 +152,7 @@ fn a_reload_changes_new_handshakes_alone_and_forgets_tickets() {
     assert_eq!(before.run(), (Ok(()), Ok(())));
     server.clone().reload(new.identity(&["localhost"])).unwrap();
     assert_eq!(before.send(To::Client, &[b"still open"]).0, b"still open");
-    assert_eq!(errors(&client, &server)[0], Some(TlsError::NotTrusted), "no ticket lets it in");
+    assert_eq!(errors(&client, &server)[0], Some(TlsError::NotTrusted), "an old ticket is not accepted");
     assert_eq!(errors(&client.add_roots(new.pem()).unwrap(), &server), [None, None]);
 }
 
@@ -174,7 +174,7 @@ fn sessions_are_resumed_within_one_configuration_only() {
     let client = TlsClient::roots_only(authority.pem()).unwrap();
     let servers = [(); 2].map(|()| TlsServer::new(identity.clone()).unwrap());
     assert!(!resumed(&client, &servers[0]));
-    assert!(!resumed(&client, &servers[1]), "the ticket of another server counts for nothing");
+    assert!(!resumed(&client, &servers[1]), "the ticket of another server is ignored");
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn only_the_roots_of_the_system_need_preparation() {
     assert!(TlsClient::roots_only(authority.pem()).unwrap().is_prepared());
     assert!(TlsClient::system().pin([0; 32]).is_prepared());
     let client = TlsClient::system();
-    // A machine without roots has been asked, too.
+    // A machine without roots is prepared, too.
     let _ = client.prepare();
     assert!(client.is_prepared());
     assert!(TlsClient::system().add_roots(authority.pem()).unwrap().is_prepared(), "they are read once");

@@ -1,10 +1,10 @@
-//! What TLS beneath a connection has agreed on, as its owner reports it.
+//! The result of the TLS handshake beneath a connection, as its owner reports it.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-/// What the two sides of a connection over TLS have agreed on. The engine has no TLS: the owner of the socket passes it
-/// to [`PlainHttp::set_tls`](crate::PlainHttp::set_tls), and each request of the connection shows it.
+/// The result of the TLS handshake beneath a connection. The engine has no TLS: the owner of the socket passes this to
+/// [`PlainHttp::set_tls`](crate::PlainHttp::set_tls), and each request of the connection has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TlsInfo {
@@ -14,12 +14,12 @@ pub struct TlsInfo {
     pub peer_certificates: Vec<Vec<u8>>,
     /// The version.
     pub version: TlsVersion,
-    /// The session of an earlier connection was resumed.
+    /// Whether the session of an earlier connection was resumed.
     pub is_resumed: bool,
 }
 
 impl TlsInfo {
-    /// This version, a new session, and neither a name nor certificates.
+    /// A new session of this version, with neither a name nor certificates.
     pub fn new(version: TlsVersion) -> Self {
         Self { server_name: None, peer_certificates: Vec::new(), version, is_resumed: false }
     }

@@ -8,7 +8,7 @@ use core::fmt;
 /// Why TLS failed. The engine itself has no TLS: the owner of the socket reports this to
 /// [`Connection::abort`](crate::Connection::abort), and the application finds it in [`Error::Tls`](crate::Error::Tls).
 ///
-/// Each sentence names the remedy.
+/// Where the user can act, the sentence says how.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TlsError {
@@ -25,7 +25,7 @@ pub enum TlsError {
     },
     /// No trusted root has issued the peer's certificate.
     NotTrusted,
-    /// The public key of the server is none of the pinned ones.
+    /// The server's public key is not one of the pinned keys.
     NotPinned,
     /// The peer's certificate has been revoked.
     Revoked,
@@ -33,7 +33,7 @@ pub enum TlsError {
     WrongPurpose,
     /// The peer's certificate is unusable for another reason.
     BadCertificate(Box<str>),
-    /// The server requires a certificate of the client, and there is none.
+    /// The server requires a certificate of the client, which presented none.
     ClientCertificateMissing,
     /// The server rejected the certificate of the client, with this alert.
     ClientCertificateRejected(TlsAlert),
@@ -45,9 +45,9 @@ pub enum TlsError {
     PlainHttp,
     /// The peer ended TLS with this alert.
     Alert(TlsAlert),
-    /// The stream ended within the handshake, or within a body that only its end delimits.
+    /// The stream ended during the TLS handshake.
     Truncated,
-    /// The peer broke the protocol.
+    /// The peer violated the TLS protocol.
     Protocol(Box<str>),
     /// Our own configuration is unusable: nothing was sent.
     Invalid(Box<str>),
@@ -102,7 +102,8 @@ impl fmt::Display for TlsError {
                 "the peer's certificate has expired; it must be renewed, unless the clock of this machine is wrong",
             ),
             Self::NotYetValid => f.write_str(
-                "the peer's certificate is not valid yet; the clock of this machine may be wrong, or the peer's was",
+                "the peer's certificate is not valid yet; the clock of this machine may be wrong, or the issuer's was \
+                 when it made the certificate",
             ),
             Self::WrongName { expected, presented } => {
                 write!(f, "the server's certificate is not for {expected}")?;
@@ -114,7 +115,9 @@ impl fmt::Display for TlsError {
             Self::NotTrusted => f.write_str(
                 "no trusted root has issued the peer's certificate; add the root with add_roots, or pin its key",
             ),
-            Self::NotPinned => f.write_str("the key of the server is not the pinned one"),
+            Self::NotPinned => {
+                f.write_str("the server's key is not a pinned one; if the server has a new key, pin that one")
+            }
             Self::Revoked => f.write_str("the peer's certificate has been revoked; it must be replaced"),
             Self::WrongPurpose => f.write_str(
                 "the peer's certificate is for another purpose; a server needs serverAuth, a client clientAuth",
@@ -136,8 +139,10 @@ impl fmt::Display for TlsError {
                 f.write_str("the peer speaks HTTP without TLS; the scheme or the port of its URL is wrong")
             }
             Self::Alert(alert) => write!(f, "the peer ended TLS with the alert {alert}"),
-            Self::Truncated => f.write_str("the stream ended within TLS; the server may not speak it at this port"),
-            Self::Protocol(why) => write!(f, "the peer broke TLS: {why}"),
+            Self::Truncated => f.write_str(
+                "the stream ended during the TLS handshake; the server may not speak TLS on this port",
+            ),
+            Self::Protocol(why) => write!(f, "the peer violated the TLS protocol: {why}"),
             Self::Invalid(why) => write!(f, "TLS cannot begin: {why}"),
         }
     }
