@@ -35,7 +35,7 @@ fn protocol_errors_explain_themselves() {
         (ProtocolError::ControlTooLong, "125", 1002),
         (ProtocolError::LengthNotMinimal, "shortest", 1002),
         (ProtocolError::LengthOverflow, "highest bit", 1002),
-        (ProtocolError::ContinuationUnexpected, "continuation of nothing", 1002),
+        (ProtocolError::ContinuationUnexpected, "continuation without a message", 1002),
         (ProtocolError::ContinuationExpected, "inside a fragmented one", 1002),
         (ProtocolError::CloseTooShort, "one byte", 1002),
         (ProtocolError::CloseCodeInvalid(999), "999", 1002),
@@ -54,7 +54,7 @@ fn protocol_errors_explain_themselves() {
 
 #[test]
 fn http_errors_explain_themselves() {
-    let refused = Response::builder().status(403).body(bytes::Bytes::new()).unwrap();
+    let rejected = Response::builder().status(403).body(bytes::Bytes::new()).unwrap();
     for (error, names, status) in [
         (RequestError::Malformed("a header name"), "a header name", 400),
         (RequestError::TargetTooLong, "target", 414),
@@ -92,7 +92,7 @@ fn http_errors_explain_themselves() {
         (ResponseError::Malformed("the status line"), "the status line"),
         (ResponseError::Eof, "ended the connection before it had answered"),
         (ResponseError::HeadTooLarge, "too large"),
-        (ResponseError::Rejected(Box::new(refused)), "403 Forbidden"),
+        (ResponseError::Rejected(Box::new(rejected)), "403 Forbidden"),
         (ResponseError::AcceptInvalid("Upgrade is not websocket"), "Upgrade is not websocket"),
     ] {
         assert_explains(&error, names);
@@ -138,7 +138,7 @@ fn send_errors_explain_themselves() {
         assert_explains(&error, names);
     }
     for (error, names) in [
-        (RespondError::WrongRequest, "did not make that request"),
+        (RespondError::WrongRequest, "came from another connection"),
         (RespondError::Header("upgrade".into()), "\"upgrade\""),
         (RespondError::Status(StatusCode::CONTINUE), "100 Continue"),
         (RespondError::BodyLength { left: 9 }, "9 bytes of the declared body length are left"),
@@ -255,7 +255,7 @@ fn connect_errors_explain_themselves() {
         ),
         (ConnectError::TimedOut { tried: vec![at(3)] }, "to 192.0.2.1:3 took too long", false),
         (ConnectError::Handshake(ResponseError::HeadTooLarge), "too large", true),
-        (ConnectError::Lost(Error::Aborted), "in the handshake", false),
+        (ConnectError::Lost(Error::Aborted), "during the handshake", false),
         (ConnectError::Cancelled, "cancelled", false),
     ];
     for (reason, names, has_source) in reasons {

@@ -88,7 +88,8 @@ impl ClientConfig {
         self.forgets
     }
 
-    /// Sets whom it trusts, and as whom it appears, for `wss://` addresses. [`TlsClient::system`].
+    /// Sets the roots or keys that it trusts, and the certificate that it presents, for `wss://` addresses.
+    /// [`TlsClient::system`].
     #[cfg(feature = "tls-no-provider")]
     #[must_use]
     pub fn tls(mut self, tls: TlsClient) -> Self {
@@ -96,7 +97,7 @@ impl ClientConfig {
         self
     }
 
-    /// Whom it trusts, and as whom it appears.
+    /// The roots or keys that it trusts, and the certificate that it presents.
     #[cfg(feature = "tls-no-provider")]
     pub fn get_tls(&self) -> &TlsClient {
         &self.tls
@@ -241,7 +242,7 @@ pub enum ConnectError {
     Tls(TlsError),
     /// The server's answer does not open a WebSocket. [`ResponseError::Rejected`] holds the whole answer.
     Handshake(ResponseError),
-    /// The connection was lost in the handshake.
+    /// The connection was lost during the handshake.
     Lost(Error),
     /// The application cancelled the attempt.
     Cancelled,
@@ -311,7 +312,7 @@ impl fmt::Display for ConnectError {
             Self::TimedOut { tried } => write!(f, "connecting{} took too long", Tried(tried)),
             Self::Tls(error) => error.fmt(f),
             Self::Handshake(error) => error.fmt(f),
-            Self::Lost(cause) => write!(f, "lost in the handshake: {cause}"),
+            Self::Lost(cause) => write!(f, "the connection was lost during the handshake: {cause}"),
             Self::Cancelled => f.write_str("the application cancelled the attempt"),
         }
     }

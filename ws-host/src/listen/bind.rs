@@ -204,7 +204,7 @@ pub enum ListenError {
     },
     /// The port range is empty.
     NoPort,
-    /// The configuration has an invalid host, origin or path. Nothing was opened.
+    /// The configuration has an invalid host, origin, scheme, path or subprotocol. Nothing was opened.
     Config(InvalidConfig),
     /// The Unix socket could not be opened: because it has a listener, for example
     /// ([`AddrInUse`](io::ErrorKind::AddrInUse)).

@@ -188,8 +188,8 @@ impl ServerConfig {
         self
     }
 
-    /// Speaks TLS: `wss://` and `https://`. Clients without it are closed at once; [`tls_mode`](Self::tls_mode) changes
-    /// that. Off.
+    /// Speaks TLS: `wss://` and `https://`. Clients without TLS are closed at once, unless [`tls_mode`](Self::tls_mode)
+    /// changes that. Off.
     #[cfg(feature = "tls-no-provider")]
     #[must_use]
     pub fn tls(mut self, tls: TlsServer) -> Self {
@@ -197,7 +197,7 @@ impl ServerConfig {
         self
     }
 
-    /// Sets what happens to clients that speak without TLS, if the server has [TLS](Self::tls). [`TlsMode::Only`].
+    /// Sets how clients that do not speak TLS are treated, if the server has [TLS](Self::tls). [`TlsMode::Only`].
     #[cfg(feature = "tls-no-provider")]
     #[must_use]
     pub fn tls_mode(mut self, mode: TlsMode) -> Self {
@@ -205,13 +205,13 @@ impl ServerConfig {
         self
     }
 
-    /// The server's TLS, and what happens to clients without it.
+    /// The server's TLS, and how clients without it are treated.
     #[cfg(feature = "tls-no-provider")]
     pub fn get_tls(&self) -> Option<(&TlsServer, TlsMode)> {
         self.tls.as_ref().map(|tls| (tls, self.tls_mode))
     }
 
-    /// The TLS of its connections, which have this configuration.
+    /// The server's TLS, for connections with this configuration.
     #[cfg(feature = "tls-no-provider")]
     pub fn server_tls(&self, connection: &Config) -> Option<ServerTls> {
         self.tls.as_ref().map(|tls| ServerTls::new(tls.clone(), self.tls_mode, connection))
@@ -285,9 +285,9 @@ impl ServerConfig {
         })
     }
 
-    /// Requires this token: a request without it, and a WebSocket's, gets 401 before any of its body is read, and the
-    /// connection ends. What the other rules reject gets their answer first: 400, 403, 413, 421, 426 or 431, as without
-    /// a token. Hand the token out in the URL, as `?token=…`; a browser keeps it as a cookie from then on. See
+    /// Requires this token: a request or an upgrade without it gets 401 before any of its body is read, and the
+    /// connection ends. Requests that other rules reject get their answer first: 400, 403, 413, 421, 426 or 431, as
+    /// without a token. Hand the token out in the URL, as `?token=…`; a browser keeps it as a cookie from then on. See
     /// [`token`](crate::token); the adapters have `Token` at their root.
     ///
     /// ```

@@ -11,8 +11,8 @@ pub struct Stats {
     pub accepted: u64,
     /// Connections that were rejected at a limit of [`ServerConfig`](super::ServerConfig).
     pub rejected: u64,
-    /// Connections that ended because TLS failed: in the handshake or later, or because the client speaks TLS to a
-    /// server without it, or HTTP to one that requires it.
+    /// Connections that ended because TLS failed, in the handshake or later, or because only the client or only the
+    /// server speaks TLS.
     pub tls_failed: u64,
     /// Connections that are open now: plain HTTP and closing ones included.
     pub open: usize,

@@ -84,7 +84,7 @@ fn about_scheme(text: &str) -> &'static str {
     match text {
         _ if is("file") => "allow_file_origin admits the HTML files of this machine",
         _ if ["http", "https", "ws", "wss", "ftp"].into_iter().any(is) => {
-            "it would admit strangers; list each origin with allow_origin"
+            "it would admit every website; list each origin with allow_origin"
         }
         _ if is_opaque(&text.to_ascii_lowercase()) => {
             "its pages have the origin null, which allow_null_origin admits"

@@ -42,11 +42,11 @@ pub enum RequestError {
     UpgradeMalformed(&'static str),
     /// The request did not arrive in time.
     TooSlow,
-    /// The client speaks TLS to a server without it. It gets no answer.
+    /// The client speaks TLS, but the server does not. It gets no response.
     Tls,
-    /// The client speaks without TLS to a server that requires it.
+    /// The client does not speak TLS, but the server requires it.
     TlsRequired {
-        /// Where to go instead: the answer is 308. Without it, it is 403.
+        /// The URL to use instead, to which a 308 redirects. Without it, the response is 403.
         location: Option<String>,
     },
 }
@@ -107,9 +107,9 @@ impl fmt::Display for RequestError {
             Self::UpgradeMalformed(what) => write!(f, "malformed WebSocket handshake: {what}"),
             Self::TooSlow => f.write_str("the request did not arrive in time"),
             Self::TlsRequired { .. } => f.write_str("this server speaks TLS only; use https:// or wss://"),
-            Self::Tls => f.write_str(
-                "the client speaks TLS to a server without it; its URL begins with ws:// or http://",
-            ),
+            Self::Tls => {
+                f.write_str("the client speaks TLS, but this server does not; connect with ws:// or http://")
+            }
         }
     }
 }

@@ -39,7 +39,7 @@ pub enum Error {
     Protocol(ProtocolError),
     /// Server: the client's HTTP or its opening handshake was rejected.
     Request(RequestError),
-    /// Client: the server's answer does not open a WebSocket.
+    /// Client: the server's response does not open a WebSocket.
     Response(ResponseError),
     /// A deadline passed.
     Timeout(Timeout),
@@ -87,8 +87,8 @@ impl fmt::Display for Error {
             Self::Stopped => f.write_str("the server stopped before the connection was done"),
             Self::Memory { held, limit } => write!(
                 f,
-                "all connections together held {held} bytes, over the limit of {limit}, and this one moved least for \
-                 what it held; raise memory_limit"
+                "all connections together held {held} bytes, over the limit of {limit}, and this one transferred least \
+                 for what it held; raise memory_limit"
             ),
         }
     }

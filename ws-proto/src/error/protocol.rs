@@ -88,7 +88,7 @@ impl ProtocolError {
             Self::ControlTooLong => "control frame over 125 bytes",
             Self::LengthNotMinimal => "length not in its shortest form",
             Self::LengthOverflow => "length with its highest bit set",
-            Self::ContinuationUnexpected => "continuation of nothing",
+            Self::ContinuationUnexpected => "continuation without a message",
             Self::ContinuationExpected => "new message inside a fragmented one",
             Self::CloseTooShort => "close body of one byte",
             Self::CloseCodeInvalid(_) => "invalid close code",
@@ -115,8 +115,8 @@ impl fmt::Display for ProtocolError {
             Self::CompressionRatio { limit } => {
                 write!(
                     f,
-                    "the peer sent a compressed message that inflated to more than {limit} times its size; raise it \
-                     with Deflate::ratio_limit"
+                    "the peer sent a compressed message that inflated to more than {limit} times its size; raise \
+                     ratio_limit"
                 )
             }
             Self::Flood { limit } => {

@@ -43,9 +43,9 @@ impl fmt::Display for RespondError {
             Self::NotOpen => SendError::NotOpen.fmt(f),
             Self::Full => SendError::Full.fmt(f),
             Self::NotPolled => SendError::NotPolled.fmt(f),
-            Self::WrongRequest => {
-                f.write_str("this connection did not make that request, or it was answered, or it timed out")
-            }
+            Self::WrongRequest => f.write_str(
+                "that request came from another connection, was already answered, or has timed out",
+            ),
             Self::Header(name) => write!(f, "the response may not set the header {name:?}"),
             Self::Status(status) => write!(f, "an application may not answer with {status}"),
             Self::BodyLength { left } => {
