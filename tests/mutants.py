@@ -26,7 +26,7 @@ FOLDERS = {
     "fields/": "http",
     "handshake/answer": "http",
     "handshake/check": "http",
-    "handshake/refuse": "http",
+    "handshake/reject": "http",
     "http1/": "http",
 }
 # The engine, without code that its features exclude.

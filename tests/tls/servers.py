@@ -59,7 +59,7 @@ def key_updates(port):
     equal((updates.count(b">>>"), updates.count(b"<<<")), (4, 2))
 
 
-def refused(port, arguments, alert):
+def rejects(port, arguments, alert):
     with SClient(port, *arguments) as client:
         status, output = client.get()
     contains(output, alert)
@@ -168,12 +168,12 @@ def checks(ours):
         check(f"openssl s_client, {version}: a session is resumed", resumption, port, version)
     check("openssl s_client, 1.3: tickets allow no early data", early_data, port)
     check("openssl s_client, 1.3: key updates between echoes, asked back or not", key_updates, port)
-    check("openssl s_client, 1.2: renegotiation is refused", renegotiation, port)
+    check("openssl s_client, 1.2: renegotiation is rejected", renegotiation, port)
     old = ["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"]
-    check("openssl s_client, 1.1: refused with an alert", refused, port, old, "alert handshake failure")
-    check("openssl s_client, h2 only: refused with an alert", refused, port, ["-alpn", "h2"], "alert no application protocol")
+    check("openssl s_client, 1.1: rejected with an alert", rejects, port, old, "alert handshake failure")
+    check("openssl s_client, h2 only: rejected with an alert", rejects, port, ["-alpn", "h2"], "alert no application protocol")
     cbc = ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"]
-    check("openssl s_client, an old cipher only: refused with an alert", refused, port, cbc, "alert handshake failure")
+    check("openssl s_client, an old cipher only: rejected with an alert", rejects, port, cbc, "alert handshake failure")
     check("openssl s_client with another root: the certificate is not trusted", untrusted, port, OTHER)
     for kind in KINDS:
         check(f"openssl s_client, both versions, with a key {kind}", kinds, kind)

@@ -158,7 +158,7 @@ fn both_fill_each_other_and_echo() {
 /// A peer that repeatedly requests, in 20 bytes, an `answer` of this size, and reads at `rate` bytes a second: the
 /// number of rejected answers, and the largest queue.
 fn requests(answer: usize, rate: u64, time: Duration) -> (usize, usize) {
-    let refused = Cell::new(0);
+    let rejected = Cell::new(0);
     let requests: App<'_> = Box::new(|connection, _, event| {
         if let Event::Drained = event {
             while connection.send(&[0; 20][..]) == Ok(Sent::Queued) {}
@@ -166,7 +166,7 @@ fn requests(answer: usize, rate: u64, time: Duration) -> (usize, usize) {
     });
     let answers: App<'_> = Box::new(|connection, _, event| {
         if let Event::Message(_) = event {
-            refused.set(refused.get() + usize::from(connection.send(vec![0; answer]).is_err()));
+            rejected.set(rejected.get() + usize::from(connection.send(vec![0; answer]).is_err()));
         }
     });
     let mut world = World::open(Config::client(), Config::server(), [requests, answers]);
@@ -174,24 +174,24 @@ fn requests(answer: usize, rate: u64, time: Duration) -> (usize, usize) {
     while world.client.connection.send(&[0; 20][..]) == Ok(Sent::Queued) {}
     world.run_until(time, |world| world.server.closed.is_some());
     assert!(world.server.closed.is_none(), "{:?}", world.server.closed);
-    (refused.get(), world.server.most_queued)
+    (rejected.get(), world.server.most_queued)
 }
 
 #[test]
 fn large_answers_to_a_steady_reader_stay_below_the_cap() {
-    let (refused, most) = requests(100 * KIB, 1_000_000, 60 * SECOND);
-    assert_eq!(refused, 0);
+    let (rejected, most) = requests(100 * KIB, 1_000_000, 60 * SECOND);
+    assert_eq!(rejected, 0);
     assert!(most < 10 * MIB, "{most} bytes were queued");
 }
 
 #[test]
 fn an_echo_to_a_peer_that_never_reads_stays_bounded_and_ends_after_the_output_timeout() {
     for len in [100, PIECE, MIB] {
-        let refused = Cell::new(0);
+        let rejected = Cell::new(0);
         let floods: App<'_> = Box::new(|_, _, _| {});
         let echoes: App<'_> = Box::new(|connection, _, event| {
             if let Event::Message(message) = event {
-                refused.set(refused.get() + usize::from(connection.send(message).is_err()));
+                rejected.set(rejected.get() + usize::from(connection.send(message).is_err()));
             }
         });
         let rules = Config::client().outbox(0, usize::MAX, usize::MAX).output_timeout(3600 * SECOND);
@@ -208,7 +208,7 @@ fn an_echo_to_a_peer_that_never_reads_stays_bounded_and_ends_after_the_output_ti
         // Two dozen delays, of 0.1 s up to 3.2 s, fit into a minute.
         let most = (8 * MIB + 24 * (len + 14)).min(16 * MIB);
         assert!(world.server.most_queued <= most, "{} bytes", world.server.most_queued);
-        assert!(refused.get() == 0 || most == 16 * MIB);
+        assert!(rejected.get() == 0 || most == 16 * MIB);
     }
 }
 

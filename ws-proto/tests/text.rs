@@ -57,8 +57,8 @@ fn client_requests_reject_line_ends() {
 fn server_answers_reject_line_ends() {
     let (_connection, mut upgrade, _) = upgrade();
     for bad in spoilt("x") {
-        let refused = Err(RespondError::Header(bad.clone()));
-        assert_eq!(upgrade.set_header(&bad, "value"), refused);
+        let rejected = Err(RespondError::Header(bad.clone()));
+        assert_eq!(upgrade.set_header(&bad, "value"), rejected);
         assert_eq!(
             upgrade.set_header("X-Name", &bad),
             Err(RespondError::Header("X-Name".to_owned())),

@@ -252,7 +252,7 @@ mod tests {
         closed
     }
 
-    fn refused(status: u16, retry_after: &str) -> Closed {
+    fn rejected(status: u16, retry_after: &str) -> Closed {
         let response = Response::builder().status(status).header("retry-after", retry_after);
         let error = ResponseError::Rejected(Box::new(response.body(Bytes::new()).unwrap()));
         closed(1006, Initiator::Remote, Some(error.into()))
@@ -316,7 +316,7 @@ mod tests {
             (closed(1006, Initiator::Local, Some(Error::Timeout(Timeout::Close))), true),
             (closed(1006, Initiator::Local, Some(Error::Timeout(Timeout::Heartbeat))), false),
             (closed(1006, Initiator::Local, Some(Error::Timeout(Timeout::Output))), false),
-            (refused(200, "0"), false),
+            (rejected(200, "0"), false),
             (
                 closed(
                     1006,
@@ -326,26 +326,26 @@ mod tests {
                 false,
             ),
             (closed(1006, Initiator::Local, Some(ResponseError::Eof.into())), false),
-            (refused(301, "0"), true),
-            (refused(401, "0"), true),
-            (refused(404, "0"), true),
-            (refused(429, "0"), false),
-            (refused(503, "0"), false),
+            (rejected(301, "0"), true),
+            (rejected(401, "0"), true),
+            (rejected(404, "0"), true),
+            (rejected(429, "0"), false),
+            (rejected(503, "0"), false),
         ] {
             assert_eq!(policy.is_final(&end), is_final, "{end}");
         }
-        assert!(!policy.retry_status(StatusCode::UNAUTHORIZED).is_final(&refused(401, "0")));
+        assert!(!policy.retry_status(StatusCode::UNAUTHORIZED).is_final(&rejected(401, "0")));
     }
 
     #[test]
     fn retry_after_is_honoured_up_to_an_hour() {
-        assert_eq!(retry_after(&refused(503, "120")), Some(Duration::from_secs(120)));
-        assert_eq!(retry_after(&refused(429, "0")), Some(Duration::ZERO));
+        assert_eq!(retry_after(&rejected(503, "120")), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after(&rejected(429, "0")), Some(Duration::ZERO));
         for many in ["3600", "3601", "99999999999", "99999999999999999999999"] {
-            assert_eq!(retry_after(&refused(503, many)), Some(Duration::from_secs(3600)), "{many}");
+            assert_eq!(retry_after(&rejected(503, many)), Some(Duration::from_secs(3600)), "{many}");
         }
         for nothing in ["", "-1", "+1", "1.5", "1 s", "soon"] {
-            assert_eq!(retry_after(&refused(503, nothing)), None, "{nothing}");
+            assert_eq!(retry_after(&rejected(503, nothing)), None, "{nothing}");
         }
         assert_eq!(retry_after(&closed(1001, Initiator::Remote, None)), None);
     }
@@ -382,6 +382,6 @@ mod tests {
             }
         }
         // Nor does it count from our own clock.
-        assert_eq!(retry_after(&refused(503, "Fri, 31 Dec 9999 23:59:59 GMT")), None);
+        assert_eq!(retry_after(&rejected(503, "Fri, 31 Dec 9999 23:59:59 GMT")), None);
     }
 }

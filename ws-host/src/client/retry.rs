@@ -38,7 +38,7 @@ mod tests {
         closed
     }
 
-    fn refused(retry_after: &str) -> Closed {
+    fn rejected(retry_after: &str) -> Closed {
         let response = http::Response::builder().status(503).header("retry-after", retry_after);
         let mut closed = closed(CloseCode::from(1006));
         closed.error = Some(ResponseError::Rejected(Box::new(response.body(Bytes::new()).unwrap())).into());
@@ -63,8 +63,8 @@ mod tests {
             backoff.schedule_next(Some(&policy), closed, || u32::MAX).map(|wait| wait.as_millis())
         };
         assert_eq!(wait(None), Some(500));
-        assert_eq!(wait(Some(&refused("0"))), Some(1000));
-        assert_eq!(wait(Some(&refused("60"))), Some(60_000));
+        assert_eq!(wait(Some(&rejected("0"))), Some(1000));
+        assert_eq!(wait(Some(&rejected("60"))), Some(60_000));
         assert_eq!(wait(Some(&closed(CloseCode::GOING_AWAY))), Some(4000));
         assert_eq!(wait(None), None, "the attempts are used up");
     }

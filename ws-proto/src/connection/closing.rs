@@ -32,7 +32,7 @@ impl Connection {
 
     /// Ends the connection at once with a cause: [`Error::Aborted`] where the application wants no closing handshake,
     /// [`Error::Io`] where reading failed, [`Error::Stopped`] where the server has stopped. Nothing more is sent. An
-    /// end that was already orderly stays so.
+    /// ending that was already orderly stays orderly.
     pub fn abort(&mut self, now: Moment, error: Error) {
         self.connection_closed(now, error);
     }
@@ -54,7 +54,7 @@ impl Connection {
     /// Event streams (answers without a length whose type is `text/event-stream`) are finished at once, as is one that
     /// begins later; every other answer continues to its end, and a request whose head or body is arriving is still read
     /// and answered. An incomplete opening handshake is rejected with 503: accepting it then returns
-    /// [`SendError::NotOpen`].
+    /// [`RespondError::NotOpen`](crate::RespondError::NotOpen).
     ///
     /// To cut off the rest after a while, [`abort`](Self::abort) with [`Error::Stopped`]. Calling this again is
     /// harmless.

@@ -108,7 +108,7 @@ impl Ending {
         self
     }
 
-    /// Whether TLS failed, or the peer speaks it where it is not spoken.
+    /// Whether TLS failed, or the peer speaks TLS but this side does not.
     pub(super) fn is_by_tls(&self) -> bool {
         matches!(self.error, Some(Error::Tls(_) | Error::Request(RequestError::Tls)))
     }

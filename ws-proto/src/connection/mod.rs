@@ -234,14 +234,14 @@ impl Connection {
         (ending.was_open && ending.error.is_none()).then_some(ending.initiator)
     }
 
-    /// Whether the connection has ended because TLS failed, or because the peer speaks TLS to a server without it. For
+    /// Whether the connection has ended because TLS failed, or because the peer speaks TLS but the server does not. For
     /// statistics of the adapters, exempt from semver.
     #[doc(hidden)]
     pub fn has_failed_by_tls(&self) -> bool {
         matches!(self.stage, Stage::Done { by_tls: true, .. })
     }
 
-    /// Whether the connection has ended, and all that it had to send was written: then TLS may announce the end. For
+    /// Whether the connection has ended, and all that it had to send was written: then TLS may send close_notify. For
     /// adapters, exempt from semver.
     #[doc(hidden)]
     pub fn has_sent_all(&self) -> bool {

@@ -64,7 +64,7 @@ pub(super) enum Stage {
         report: Option<Box<Ended>>,
         /// See [`IoAction::Reset`](super::IoAction::Reset).
         wants_reset: bool,
-        /// TLS failed, or the peer speaks it where it is not spoken.
+        /// TLS failed, or the peer speaks TLS but this side does not.
         by_tls: bool,
         /// All that we had to send was written.
         has_sent_all: bool,

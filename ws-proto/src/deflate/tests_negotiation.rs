@@ -283,7 +283,7 @@ fn client_terms_follow_the_answer() {
 #[test]
 fn client_rejects_an_answer_beyond_its_offer() {
     let full = Deflate::new();
-    let mut refused: Vec<(Deflate, String)> = [
+    let mut rejected: Vec<(Deflate, String)> = [
         "; mystery",
         "; server_no_context_takeover=1",
         "; client_no_context_takeover=1",
@@ -304,15 +304,15 @@ fn client_rejects_an_answer_beyond_its_offer() {
     .map(|answer| (full.clone(), answer.to_owned()))
     .to_vec();
     for name in ["server_max_window_bits", "client_max_window_bits"] {
-        refused.extend(NO_WINDOW.map(|value| (full.clone(), format!("; {name}{value}"))));
+        rejected.extend(NO_WINDOW.map(|value| (full.clone(), format!("; {name}{value}"))));
     }
     // The server accepts by echoing the parameter (§7.1.1.1, §7.1.2.1), or not at all.
-    refused.push((Deflate::new().peer_context_takeover(false), String::new()));
-    refused.push((Deflate::new().peer_context_takeover(false), "; client_no_context_takeover".to_owned()));
-    refused.push((Deflate::new().peer_window_bits(10), String::new()));
-    refused.push((Deflate::new().peer_window_bits(10), "; server_max_window_bits=11".to_owned()));
-    refused.push((Deflate::new().window_bits(10), "; client_max_window_bits=11".to_owned()));
-    for (client, answer) in refused {
+    rejected.push((Deflate::new().peer_context_takeover(false), String::new()));
+    rejected.push((Deflate::new().peer_context_takeover(false), "; client_no_context_takeover".to_owned()));
+    rejected.push((Deflate::new().peer_window_bits(10), String::new()));
+    rejected.push((Deflate::new().peer_window_bits(10), "; server_max_window_bits=11".to_owned()));
+    rejected.push((Deflate::new().window_bits(10), "; client_max_window_bits=11".to_owned()));
+    for (client, answer) in rejected {
         assert!(agree(&client, &answer).is_err(), "{answer:?}, {client:?}");
     }
     for lines in [

@@ -102,15 +102,16 @@ impl ClientRequest {
 
     /// Adds a header field. The engine writes `Host` and the fields of the handshake, and rejects them here.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, InvalidRequest> {
-        let refused = || InvalidRequest::Header(name.to_owned());
-        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused())?;
+        let rejected = || InvalidRequest::Header(name.to_owned());
+        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| rejected())?;
         let is_ours = is_connection_header(&header)
             || [header::HOST, header::CONTENT_LENGTH, header::EXPECT].contains(&header);
         if is_ours {
-            return Err(refused());
+            return Err(rejected());
         }
         let stripped = if header == header::ORIGIN { without_zone(value) } else { None };
-        let mut value = HeaderValue::from_str(stripped.as_deref().unwrap_or(value)).map_err(|_| refused())?;
+        let mut value =
+            HeaderValue::from_str(stripped.as_deref().unwrap_or(value)).map_err(|_| rejected())?;
         hide_secret(&header, &mut value);
         self.headers.append(header, value);
         Ok(self)

@@ -64,7 +64,7 @@ impl Request {
         self.request.uri().query()
     }
 
-    /// What TLS has agreed on, if the server itself speaks it.
+    /// The result of the TLS handshake, if the server itself speaks TLS.
     pub fn tls(&self) -> Option<&TlsInfo> {
         self.request.extensions().get::<Arc<TlsInfo>>().map(|tls| &**tls)
     }

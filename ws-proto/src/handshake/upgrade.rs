@@ -89,7 +89,7 @@ impl Upgrade {
         path_and_query(self.uri())
     }
 
-    /// What TLS has agreed on, if the server itself speaks it.
+    /// The result of the TLS handshake, if the server itself speaks TLS.
     pub fn tls(&self) -> Option<&TlsInfo> {
         self.http().extensions().get::<Arc<TlsInfo>>().map(|tls| &**tls)
     }
@@ -158,12 +158,12 @@ impl Upgrade {
     /// Sets a header field of the 101, such as `Set-Cookie` (which may be set several times). Fields of the handshake
     /// itself are rejected.
     pub fn set_header(&mut self, name: &str, value: &str) -> Result<(), RespondError> {
-        let refused = || RespondError::Header(name.to_owned());
-        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused())?;
+        let rejected = || RespondError::Header(name.to_owned());
+        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| rejected())?;
         if fields::is_connection_header(&header) || header == header::CONTENT_LENGTH {
-            return Err(refused());
+            return Err(rejected());
         }
-        let mut value = HeaderValue::from_str(value).map_err(|_| refused())?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| rejected())?;
         fields::hide_secret(&header, &mut value);
         if header == header::SET_COOKIE {
             self.offer.response.append(header, value);

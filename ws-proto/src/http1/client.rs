@@ -94,7 +94,7 @@ impl ClientHttp {
     /// The server ended the connection: a rejection whose body ends so, or a truncated answer.
     pub(crate) fn handle_eof(&mut self) -> ResponseError {
         match mem::replace(&mut self.reading, Reading::Done) {
-            Reading::Body { response, body } => refused(response, body),
+            Reading::Body { response, body } => rejected(response, body),
             _ => Eof,
         }
     }
@@ -132,7 +132,7 @@ impl ClientHttp {
                     }
                     match body(&response)? {
                         Some(body) => self.reading = Reading::Body { response, body },
-                        None => return Err(refused(response, Body::length(0))),
+                        None => return Err(rejected(response, Body::length(0))),
                     }
                 }
                 Reading::Body { body, .. } => {
@@ -217,6 +217,6 @@ fn body(response: &Response<()>) -> Result<Option<Body>, ResponseError> {
     }
 }
 
-fn refused(response: Response<()>, mut body: Body) -> ResponseError {
+fn rejected(response: Response<()>, mut body: Body) -> ResponseError {
     Rejected(Box::new(response.map(|()| body.take())))
 }

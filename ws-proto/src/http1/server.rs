@@ -6,7 +6,7 @@
 //!  ─▶ Head ──▶ Body ──▶ Request ───▶ queue ──▶ answers, in the order of the requests ──▶ Ending
 //!       │                              ▲                │
 //!       ├───▶ Upgrade (nothing is read) ┤                └─▶ 101: a WebSocket
-//!       │        └─ refused ─▶ Stopped ─┤
+//!       │       └─ rejected ─▶ Stopped ─┤
 //!       └───▶ fault ─▶ Stopped ────────┘
 //! ```
 //!
@@ -67,7 +67,7 @@ const TLS_HANDSHAKE: u8 = 0x16;
 #[derive(Debug)]
 pub(crate) struct ServerHttp {
     transport: Transport,
-    /// What TLS beneath has agreed on.
+    /// The result of the TLS handshake beneath.
     tls: Option<Arc<TlsInfo>>,
     pub(super) reading: Reading,
     /// The unanswered requests, and the answers that wait for their turn.
@@ -314,7 +314,7 @@ impl ServerHttp {
                 }
                 checked.keep_alive &= self.served < io.config.request_limit && !self.is_stopping;
                 if checked.is_upgrade && self.is_stopping {
-                    self.refuse_upgrade(io);
+                    self.reject_upgrade(io);
                     return Ok(None);
                 }
                 Ok(self.begin(io, checked))

@@ -39,7 +39,7 @@ impl ServerHttp {
     }
 
     /// Rejects an upgrade whose head was arriving when the server began to stop.
-    pub(super) fn refuse_upgrade(&mut self, io: &mut Io<'_>) {
+    pub(super) fn reject_upgrade(&mut self, io: &mut Io<'_>) {
         let shape = Shape { is_head: false, is_10: false, keep_alive: false };
         let grant = mem::take(&mut self.grant);
         self.queue.push_back(Pending { shape, grant, answer: Answer::Ready(reject::stopping()) });

@@ -33,7 +33,7 @@ fn own(config: &Config, text: &str) -> (Option<Incoming>, String) {
     (incoming, rig.output())
 }
 
-fn refused(text: &str, config: &Config) -> Rejection {
+fn rejected(text: &str, config: &Config) -> Rejection {
     match answer(&parsed(text), config) {
         Err(rejection) => rejection,
         Ok(answer) => panic!("{answer:?} to {text}"),
@@ -58,7 +58,7 @@ fn assert_same(response: &Response<Bytes>, own: &str, text: &str) {
 fn invalid_handshake_matches_the_engines_answer() {
     let config = Config::server();
     for (text, status, expected) in bad() {
-        let rejection = refused(&text, &config);
+        let rejection = rejected(&text, &config);
         let error = rejection.error().expect("a fault").clone();
         assert_eq!((error.status().as_u16(), error.to_string()), (status, rejection.to_string()));
         let response = rejection.into_response();
@@ -79,7 +79,7 @@ fn invalid_handshake_matches_the_engines_answer() {
     ] {
         let (incoming, output) = own(&config, &text);
         assert!(incoming.is_none(), "{text}");
-        assert_same(&refused(&text, &config).into_response(), &output, &text);
+        assert_same(&rejected(&text, &config).into_response(), &output, &text);
     }
 }
 
@@ -127,7 +127,7 @@ fn plain_request_gets_426_and_is_not_a_fault() {
     let config = Config::server();
     for text in plain() {
         assert!(matches!(own(&config, &text).0, Some(Incoming::Request(_))), "{text}");
-        let rejection = refused(&text, &config);
+        let rejection = rejected(&text, &config);
         assert!(rejection.error().is_none(), "{text}");
         assert_eq!(rejection.to_string(), "the request does not ask for a WebSocket");
         let response = rejection.into_response();
@@ -178,13 +178,13 @@ fn host_and_origin_rules_come_from_the_config() {
     let config = Config::server().cors(Cors::new().origin("https://app.example"));
     assert_eq!(status(&from("https://app.example"), &config, tcp), 101);
     let late = from("https://app.example").replace("Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 8");
-    let response = refused(&late, &config).into_response();
+    let response = rejected(&late, &config).into_response();
     assert_eq!(
         (response.status(), response.headers().get("access-control-allow-origin").is_some()),
         (StatusCode::UPGRADE_REQUIRED, true)
     );
     assert_same(&response, &own(&config, &late).1, &late);
-    let response = refused(&from("https://evil.example"), &config).into_response();
+    let response = rejected(&from("https://evil.example"), &config).into_response();
     assert!(!response.headers().contains_key("vary"), "{response:?}");
 }
 
@@ -195,7 +195,7 @@ fn a_rule_for_heads_applies_elsewhere_too() {
         (UPGRADE.to_owned(), RequestError::Unauthorized),
         (keyed(&UPGRADE.replace("/ws", "/other")), RequestError::UpgradePath("/other".to_owned())),
     ] {
-        let rejection = refused(&text, &config);
+        let rejection = rejected(&text, &config);
         assert_eq!(rejection.error(), Some(&error));
         assert_same(&rejection.into_response(), &own(&config, &text).1, &text);
     }

@@ -7,14 +7,14 @@ use crate::error::Error;
 use core::time::Duration;
 
 /// Feeds one head, then a valid request; the answer must have this status, and nothing after it is read.
-fn refused(head: impl AsRef<[u8]>, status: u16) -> String {
+fn rejected(head: impl AsRef<[u8]>, status: u16) -> String {
     let head = head.as_ref();
     let shown = String::from_utf8_lossy(&head[..head.len().min(300)]).into_owned();
     let mut rig = Rig::new();
     if let Some(incoming) = rig.feed([head, GET.as_bytes()].concat()) {
         panic!("{shown:?} was taken as {incoming:?}");
     }
-    assert!(rig.is_ending(), "{shown:?} was not refused");
+    assert!(rig.is_ending(), "{shown:?} was not rejected");
     let Some(Error::Request(error)) = rig.cause() else { panic!("{shown:?} without a cause") };
     assert_eq!(error.status().as_u16(), status, "{shown:?}: {error}");
     let output = rig.output();
@@ -46,15 +46,15 @@ fn lines_end_with_cr_lf_only() {
         "GET / HTTP/1.1\r\nHost: localhost\r\nA: b\rC: d\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: localhost\r\nA: b\r\r\n\r\n",
     ] {
-        refused(head, 400);
+        rejected(head, 400);
     }
 }
 
 #[test]
 fn one_empty_line_before_a_request_is_tolerated() {
     taken(format!("\r\n{GET}"));
-    refused(format!("\r\n\r\n{GET}"), 400);
-    refused("\rGET / HTTP/1.1\r\n", 400);
+    rejected(format!("\r\n\r\n{GET}"), 400);
+    rejected("\rGET / HTTP/1.1\r\n", 400);
 }
 
 #[test]
@@ -77,8 +77,8 @@ fn header_fields_are_strict() {
         "A: b\u{7f}c",
         "A: b\u{b}c",
     ] {
-        refused(format!("GET / HTTP/1.1\r\nHost: localhost\r\n{field}\r\n\r\n"), 400);
-        refused(format!("GET / HTTP/1.1\r\n{field}\r\nHost: localhost\r\n\r\n"), 400);
+        rejected(format!("GET / HTTP/1.1\r\nHost: localhost\r\n{field}\r\n\r\n"), 400);
+        rejected(format!("GET / HTTP/1.1\r\n{field}\r\nHost: localhost\r\n\r\n"), 400);
     }
     for field in ["A:", "A:b", "A: \t b \t", "A: b\tc", "A: \u{e9}", "A_b: c", "A: :", "Content_Length: 7"] {
         let (_, _, body) = taken(format!("GET / HTTP/1.1\r\nHost: localhost\r\n{field}\r\n\r\n"));
@@ -123,9 +123,9 @@ fn the_request_line_is_strict() {
         ("GET / HTTPS/1.1", 400),
         ("GET / HTTP/1,1", 400),
     ] {
-        refused(format!("{line}\r\nHost: localhost\r\n\r\n"), status);
+        rejected(format!("{line}\r\nHost: localhost\r\n\r\n"), status);
     }
-    refused("\x15\x03\x01\x02\x00\x01\x00\x01", 400);
+    rejected("\x15\x03\x01\x02\x00\x01\x00\x01", 400);
     for (line, method, target) in [
         ("GET / HTTP/1.1", "GET", "/"),
         ("get / HTTP/1.9", "get", "/"),
@@ -146,12 +146,12 @@ fn methods_and_targets_have_limits() {
     };
     taken(head(32, 8000));
     taken(head(32, 8192));
-    refused(head(33, 1), 501);
-    refused(head(32, 8193), 414);
-    refused(head(3, 8193), 414);
-    refused(head(3, 20_000), 414);
+    rejected(head(33, 1), 501);
+    rejected(head(32, 8193), 414);
+    rejected(head(3, 8193), 414);
+    rejected(head(3, 20_000), 414);
     // Without waiting for the end of the line.
-    refused(format!("GET /{}", "t".repeat(9000)), 414);
+    rejected(format!("GET /{}", "t".repeat(9000)), 414);
 }
 
 #[test]
@@ -159,10 +159,10 @@ fn heads_have_limits() {
     let filled = |n: usize| format!("GET / HTTP/1.1\r\nHost: localhost\r\nA: {}\r\n\r\n", "b".repeat(n));
     let around = filled(0).len();
     taken(filled((32 << 10) - around));
-    refused(filled((32 << 10) - around + 1), 431);
+    rejected(filled((32 << 10) - around + 1), 431);
     let fields = |n: usize| format!("GET / HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "A: b\r\n".repeat(n));
     taken(fields(99));
-    refused(fields(100), 431);
+    rejected(fields(100), 431);
 }
 
 #[test]
@@ -179,17 +179,17 @@ fn exactly_one_host_is_required() {
         "Host: localhost:port\r\n",
         "Host: \u{e9}\r\n",
     ] {
-        refused(format!("GET / HTTP/1.1\r\n{fields}\r\n"), 400);
+        rejected(format!("GET / HTTP/1.1\r\n{fields}\r\n"), 400);
     }
     taken("GET / HTTP/1.0\r\n\r\n");
-    refused("GET / HTTP/1.0\r\nHost: a, b\r\n\r\n", 400);
+    rejected("GET / HTTP/1.0\r\nHost: a, b\r\n\r\n", 400);
 }
 
 #[test]
 fn foreign_host_is_answered_421() {
-    let output = refused("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421);
+    let output = rejected("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421);
     assert!(!output.contains("evil"));
-    refused("GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n", 421);
+    rejected("GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n", 421);
     let mut rig = Rig::with(Config::server().allow_host("app.example"));
     let request = rig.request("GET http://app.example:81/ HTTP/1.1\r\nHost: evil.example\r\n\r\n");
     assert_eq!(request.headers()["host"], "app.example:81");
@@ -204,7 +204,7 @@ fn foreign_pages_may_not_change_anything() {
     };
     for method in ["POST", "PUT", "DELETE", "PATCH", "get"] {
         for origin in ["https://evil.example", "null", "http://localhost:3000", "\u{e9}"] {
-            let output = refused(head(method, origin), 403);
+            let output = rejected(head(method, origin), 403);
             assert!(!output.contains("evil"));
         }
         taken(head(method, "http://localhost:8080"));
@@ -212,7 +212,7 @@ fn foreign_pages_may_not_change_anything() {
     for method in ["GET", "HEAD", "OPTIONS"] {
         taken(head(method, "https://evil.example"));
     }
-    refused("POST / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nOrigin: null\r\n\r\n", 400);
+    rejected("POST / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nOrigin: null\r\n\r\n", 400);
 }
 
 #[test]
@@ -235,10 +235,10 @@ fn content_length_is_digits_and_unique() {
         "18446744073709551616",
         "99999999999999999999999999",
     ] {
-        refused(format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {value}\r\n\r\nhello"), 400);
+        rejected(format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {value}\r\n\r\nhello"), 400);
     }
     for second in ["5", "6"] {
-        refused(
+        rejected(
             format!(
                 "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: {second}\r\n\r\nhello"
             ),
@@ -269,9 +269,9 @@ fn only_one_chunked_transfer_coding_is_accepted() {
         ("Content-Length: 0\r\nTransfer-Encoding: chunked", 400),
         ("Transfer-Encoding: identity\r\nContent-Length: 5", 400),
     ] {
-        refused(format!("POST / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n\r\n0\r\n\r\n"), status);
+        rejected(format!("POST / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n\r\n0\r\n\r\n"), status);
     }
-    refused("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400);
+    rejected("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400);
     let (_, _, body) = taken(format!(
         "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n{GET}"
     ));
@@ -290,11 +290,11 @@ fn trailers_do_not_become_headers() {
 
 #[test]
 fn bodies_have_a_limit() {
-    refused("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1048577\r\n\r\n", 413);
-    refused("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9223372036854775807\r\n\r\n", 413);
-    refused("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n100001\r\n", 413);
-    refused("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\rhello", 400);
-    refused("GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1048577\r\n\r\n", 413);
+    rejected("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1048577\r\n\r\n", 413);
+    rejected("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9223372036854775807\r\n\r\n", 413);
+    rejected("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n100001\r\n", 413);
+    rejected("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\rhello", 400);
+    rejected("GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1048577\r\n\r\n", 413);
 }
 
 #[test]
@@ -334,8 +334,8 @@ fn continue_is_sent_in_turn_for_an_awaited_body() {
         let _kept = rig.request(quiet);
         assert!(rig.out.is_empty(), "{quiet}");
     }
-    refused("POST / HTTP/1.1\r\nHost: localhost\r\nExpect: miracles\r\nContent-Length: 5\r\n\r\n", 417);
-    refused(
+    rejected("POST / HTTP/1.1\r\nHost: localhost\r\nExpect: miracles\r\nContent-Length: 5\r\n\r\n", 417);
+    rejected(
         "POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9999999\r\n\r\n",
         413,
     );
@@ -343,7 +343,7 @@ fn continue_is_sent_in_turn_for_an_awaited_body() {
 
 #[test]
 fn head_request_fault_has_no_body() {
-    let output = refused("HEAD / HTTP/1.1\r\n\r\n", 400);
+    let output = rejected("HEAD / HTTP/1.1\r\n\r\n", 400);
     assert!(output.ends_with("\r\n\r\n"), "{output}");
 }
 

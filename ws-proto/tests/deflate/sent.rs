@@ -291,10 +291,10 @@ fn a_rejected_fragment_changes_nothing() {
         let (mut connection, now) = open_full(role);
         let mut reader = Reader::new(FULL);
         let text = |fin, part: &[u8]| Frame::raw(Opcode::Text, fin, part.to_vec()).unwrap();
-        let refused = [first(b"x"), text(false, b"x"), next(&[0xff], true), next(b"", true)];
+        let rejected = [first(b"x"), text(false, b"x"), next(&[0xff], true), next(b"", true)];
         assert_eq!(connection.send(next(b"x", true)), Err(SendError::FragmentOrder));
         connection.send(text(false, &"水".as_bytes()[..2])).unwrap();
-        refused.iter().for_each(|frame| assert!(connection.send(frame).is_err(), "{frame:?}"));
+        rejected.iter().for_each(|frame| assert!(connection.send(frame).is_err(), "{frame:?}"));
         connection.send(next(&"水".as_bytes()[2..], true)).unwrap();
         connection.send("水").unwrap();
         assert_eq!(reader.data(&take_output(&mut connection, now)), ["水".as_bytes(), "水".as_bytes()]);
