@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs Debian packages, each if it can be: the checks of those that cannot report NOT RUN HERE.
+# Installs Debian packages, as far as possible: checks whose package cannot be installed report NOT RUN HERE.
 #
 # usage: install.sh PACKAGE…
 set -euo pipefail

@@ -1,10 +1,10 @@
-"""The configuration of nginx as a reverse proxy of WebSockets, in a folder of its own."""
+"""The configuration of nginx as a reverse proxy for WebSockets, which keeps its files in a folder."""
 
 KINDS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
 def reverse_proxy(folder, servers, main=""):
-    """`servers` and their settings belong to its `http` block, `main` precedes that."""
+    """Returns the configuration: `servers` and their settings go into its `http` block, `main` before it."""
     paths = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in KINDS)
     return f"""
     {main}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the Autobahn cases over TLS: the suite has none, so stunnel stands between it and the example.
+# Runs the Autobahn cases over TLS: the suite does not speak TLS, so stunnel runs between it and the example.
 #
 # usage: over_tls.sh server 'EXAMPLE [ARGUMENT...]' [CASES] [OPTION...]   an echo server that speaks wss://
 #        over_tls.sh client 'EXAMPLE [ARGUMENT...]' [CASES] [OPTION...]   a client

@@ -7,7 +7,7 @@ for adapter in ("mio", "smol"):
     if not (CERTIFICATES / "home").exists():
         not_run(f"Chromium with TLS to ws-server-{adapter}", "certutil is not installed")
         continue
-    # From the page without TLS, the socket is of another origin, so only the certificate decides.
+    # A browser without the root cannot load the page over TLS: there a page without TLS opens the socket.
     with server(adapter) as tls, server(adapter, None) as plain:
         urls = {"HTTPS_URL": f"https://{tls.authority}", "HTTP_URL": f"http://{plain.authority}"}
         command = ["node", TESTS / "tls" / "chromium.mjs"]

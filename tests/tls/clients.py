@@ -20,7 +20,7 @@ def check(name, body, *arguments, **options):
 def exchange(server, client):
     server.transmit("to the client")
     equal(client.line(), "to the client")
-    # An update of the client's key that the server has asked for before precedes this.
+    # If the server has requested a key update before, the client's update precedes this.
     client.type("to the server")
     equal(server.receive(), b"to the server")
 
@@ -113,7 +113,7 @@ for version in VERSIONS:
     for kind in KINDS:
         check(f"openssl s_server, {version}, with a key {kind}: messages both ways, and a close", echo, version, kind)
     check(f"openssl s_server, {version}: the next connection resumes the session", resumption, version)
-check("openssl s_server: key updates between messages, asked back or not", key_updates)
+check("openssl s_server: key updates between messages, with and without a request for ours", key_updates)
 check("openssl s_server: a pinned key", pinned, "p256")
 check("openssl s_server: a pinned key under another name", pinned, "elsewhere")
 check("openssl s_server: another pinned key", rejected, "pin", rb"alert", ["--pin", key_hash("p384")])
@@ -124,7 +124,7 @@ old = ["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"]
 check("openssl s_server, 1.1 only", rejected, "share no version", rb"alert|unsupported protocol", ["--ca", ROOT], old)
 for version, sentence in (("1.3", "certificate"), ("1.2", "handshake_failure")):
     demand = [VERSIONS[version], "-Verify", "1", "-verify_return_error"]
-    name, reason = f"openssl s_server, {version}, that demands a certificate", rb"peer did not return a certificate"
+    name, reason = f"openssl s_server, {version}, that requires a certificate", rb"peer did not return a certificate"
     check(name, rejected, sentence, reason, ["--ca", ROOT], demand)
 
 environment = {"TLS_CHAIN": chain(), "TLS_KEY": key(), "TLS_ROOT": ROOT}

@@ -1,4 +1,4 @@
-"""Our servers behind nginx and haproxy, which end TLS, pass it through, or end it and begin it anew."""
+"""Our servers behind nginx and haproxy, which terminate TLS, pass it through, or re-encrypt."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect  # noqa: E402
 
 PAGE = b"<!doctype html><title>test</title>\n"
 # What a proxy does with the connection, and whether our server has TLS.
-WAYS = {"ends TLS": False, "passes TLS through": True, "ends TLS and begins it anew": True}
+WAYS = {"terminates TLS": False, "passes TLS through": True, "re-encrypts": True}
 
 
 def haproxy(folder, routes):
@@ -27,7 +27,7 @@ def haproxy(folder, routes):
     for front, back, way in routes:
         mode = "tcp" if way == "passes TLS through" else "http"
         ends = "" if mode == "tcp" else f"ssl crt {both} alpn http/1.1"
-        begins = tunnel if way == "ends TLS and begins it anew" else ""
+        begins = tunnel if way == "re-encrypts" else ""
         sections += f"""
 listen port{front}
     mode {mode}
@@ -43,7 +43,7 @@ def nginx(folder, routes):
         if way == "passes TLS through":
             stream += f"server {{ listen 127.0.0.1:{front}; proxy_pass 127.0.0.1:{back}; }}\n"
             continue
-        scheme = "https" if way == "ends TLS and begins it anew" else "http"
+        scheme = "https" if way == "re-encrypts" else "http"
         http += f"""
         server {{
             listen 127.0.0.1:{front} ssl;

@@ -150,7 +150,7 @@ async def rejected(port, reason, root=ROOT, origin=None):
 
 
 def chat():
-    """The chat's certificate signs itself, and is made as it starts."""
+    """The chat's certificate is self-signed, and made when the chat starts."""
     with Server(EXAMPLES / {"mio": "chat", "smol": "async_chat"}[ADAPTER], "--tls") as ours:
         with SClient(ours.port, root=None) as client:
             _, output = client.get()
@@ -167,7 +167,7 @@ def checks(ours):
         check(f"openssl s_client, {version}: the page, then close_notify", page, port, version)
         check(f"openssl s_client, {version}: a session is resumed", resumption, port, version)
     check("openssl s_client, 1.3: tickets allow no early data", early_data, port)
-    check("openssl s_client, 1.3: key updates between echoes, asked back or not", key_updates, port)
+    check("openssl s_client, 1.3: key updates between echoes, with and without a request for ours", key_updates, port)
     check("openssl s_client, 1.2: renegotiation is rejected", renegotiation, port)
     old = ["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"]
     check("openssl s_client, 1.1: rejected with an alert", rejects, port, old, "alert handshake failure")
