@@ -77,7 +77,7 @@ fn http_errors_explain_themselves() {
         ),
         (RequestError::OriginWithoutHost, "name its host", 403),
         (RequestError::Unauthorized, "lacks the credentials", 401),
-        (RequestError::UpgradePath("/chat".into()), "no WebSocket is at \"/chat\"", 404),
+        (RequestError::UpgradePath("/chat".into()), "there is no WebSocket at \"/chat\"", 404),
         (RequestError::UpgradePath("/chat".into()), "add it to upgrade_paths", 404),
         (RequestError::UpgradeNotGet, "GET", 405),
         (RequestError::WebSocketVersion, "13", 426),
@@ -90,7 +90,7 @@ fn http_errors_explain_themselves() {
     }
     for (error, names) in [
         (ResponseError::Malformed("the status line"), "the status line"),
-        (ResponseError::Eof, "ended the connection before it had answered"),
+        (ResponseError::Eof, "ended the connection before it answered"),
         (ResponseError::HeadTooLarge, "too large"),
         (ResponseError::Rejected(Box::new(rejected)), "403 Forbidden"),
         (ResponseError::AcceptInvalid("Upgrade is not websocket"), "Upgrade is not websocket"),
@@ -100,7 +100,7 @@ fn http_errors_explain_themselves() {
     }
     assert_explains(&Error::Unanswered, "did not answer");
     assert_explains(&Error::Unfinished, "did not finish");
-    assert_explains(&Error::Abandoned, "while it was being answered");
+    assert_explains(&Error::Abandoned, "before its response was complete");
 }
 
 #[test]

@@ -197,7 +197,7 @@ fn a_close_lasts_no_longer_than_its_output_and_one_frame_at_the_minimum_rate() {
         at += step(30 * KIB);
         let taken = server.queued().min(30 * KIB);
         server.handle_written(at, taken);
-        // Frames meanwhile buy no time.
+        // Frames sent meanwhile do not extend the deadline.
         feed(&mut server, at, &frame);
         server.handle_timeout(at);
         assert_eq!(server.state(), State::Closing);

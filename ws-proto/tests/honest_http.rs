@@ -140,7 +140,7 @@ fn a_request_behind_a_slow_answer_is_answered() {
 // --- keep_alive
 
 #[test]
-fn a_client_that_asks_again_in_time_keeps_its_connection() {
+fn a_further_request_in_time_keeps_the_connection() {
     let mut server = Server::new();
     for _ in 0..100 {
         let request = server.feed(GET).unwrap();

@@ -190,7 +190,7 @@ fn closed_explains_a_missing_token_and_a_path_without_a_websocket() {
     for (request, status, explanation) in [
         (get(address, "/"), 401, "lacks the credentials"),
         (handshake(address, "/ws"), 401, "lacks the credentials"),
-        (handshake(address, &link), 404, "no WebSocket is at \"/other\""),
+        (handshake(address, &link), 404, "there is no WebSocket at \"/other\""),
     ] {
         rig.app.seen.clear();
         let head = ask(&mut rig, request, "");

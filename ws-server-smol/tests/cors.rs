@@ -203,7 +203,7 @@ fn closed_explains_a_missing_token_and_a_path_without_a_websocket() {
     let cases = [
         ("GET /", "", 401, "lacks the credentials"),
         ("GET /ws", UPGRADE, 401, "lacks the credentials"),
-        (&*link, UPGRADE, 404, "no WebSocket is at \"/other\""),
+        (&*link, UPGRADE, 404, "there is no WebSocket at \"/other\""),
     ];
     for (line, fields, status, explanation) in cases {
         run(async {

@@ -164,8 +164,8 @@ impl Reconnect {
     }
 }
 
-/// Whether another attempt would fail alike: trust, names and versions do not change by themselves. A certificate may be
-/// renewed and a clock set, a stream may be cut and a handshake garbled.
+/// Whether another attempt would fail too: trust, names and versions do not change by themselves. But a certificate may
+/// be renewed, a clock may be set, and a cut or corrupted stream may be intact the next time.
 fn is_final_tls(error: &TlsError) -> bool {
     !matches!(
         error,
@@ -173,7 +173,7 @@ fn is_final_tls(error: &TlsError) -> bool {
             | TlsError::NotYetValid
             | TlsError::Truncated
             | TlsError::Protocol(_)
-            | TlsError::Alert(TlsAlert(80)) // internal_error: the server's trouble, which may pass
+            | TlsError::Alert(TlsAlert(80)) // internal_error: a failure of the server, which may be temporary
     )
 }
 

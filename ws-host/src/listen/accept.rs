@@ -41,7 +41,7 @@ pub struct AcceptFailures {
 pub enum AfterFailure {
     /// Only that peer is gone: continue accepting.
     Continue,
-    /// No descriptor, no memory. Peers wait in the kernel meanwhile.
+    /// A descriptor or memory was lacking: peers wait in the kernel meanwhile.
     Wait {
         /// For how long to accept nothing.
         delay: Duration,

@@ -71,7 +71,7 @@ enum Step {
 
 impl Session {
     pub(super) fn server(config: &TlsServer) -> Result<Self, TlsError> {
-        // rustls shows the name to the resolver alone.
+        // rustls shows the name only to the resolver.
         let requested = Arc::<OnceLock<_>>::default();
         let mut config = (*config.config()).clone();
         config.cert_resolver = Arc::new(NameRecorder { of: config.cert_resolver, name: requested.clone() });

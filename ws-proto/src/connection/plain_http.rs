@@ -40,9 +40,9 @@ impl PlainHttp<'_> {
         is_answered
     }
 
-    /// The owner of the socket speaks TLS: from the next request on, the connection counts as
-    /// [secure](crate::Transport::secure), and requests show [this](Request::tls). Call it once the handshake is done,
-    /// before the first plaintext.
+    /// Records that the owner of the socket speaks TLS: from the next request on, the connection counts as
+    /// [secure](crate::Transport::secure), and requests have [this](Request::tls). Call it once the TLS handshake is
+    /// done, before the first plaintext.
     pub fn set_tls(&mut self, info: Arc<TlsInfo>) {
         if let Stage::Http(http) = &mut self.connection.stage {
             http.set_tls(info);

@@ -291,11 +291,11 @@ impl Connection {
 
     /// Whether reading is held back now.
     fn is_held_back(&mut self, now: Moment) -> bool {
-        let is_amid = match &self.stage {
-            Stage::Http(http) => http.is_amid_body(),
+        let is_inside = match &self.stage {
+            Stage::Http(http) => http.is_inside_body(),
             _ => self.decoder.is_inside_message(),
         };
-        if is_amid && self.is_memory_over() && !self.input.held.has(Held::MEMORY) {
+        if is_inside && self.is_memory_over() && !self.input.held.has(Held::MEMORY) {
             self.wait_for_memory(now);
         }
         self.input.held.has(Held::ANY)

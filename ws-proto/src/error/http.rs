@@ -24,7 +24,7 @@ pub enum RequestError {
     MethodNotImplemented,
     /// An `Expect` other than `100-continue`.
     Expectation,
-    /// The `Host` is not one of ours: a rebound name, or one that must be allowed first.
+    /// The `Host` is not one of this server's: a rebound name, or one that must be allowed first.
     HostNotAllowed(String),
     /// The `Origin` may not use this server.
     OriginNotAllowed(String),
@@ -86,9 +86,9 @@ impl fmt::Display for RequestError {
             Self::VersionNotSupported => {
                 f.write_str("only HTTP/1.1 is supported, and HTTP/1.0 for requests without an upgrade")
             }
-            Self::TransferCoding => f.write_str("no transfer coding but chunked is supported"),
+            Self::TransferCoding => f.write_str("the only supported transfer coding is chunked"),
             Self::MethodNotImplemented => f.write_str("this method is not implemented"),
-            Self::Expectation => f.write_str("no expectation but 100-continue can be met"),
+            Self::Expectation => f.write_str("the only supported expectation is 100-continue"),
             Self::HostNotAllowed(host) => {
                 write!(f, "the host {host:?} is not one of this server's; to accept it, use allow_host")
             }
@@ -101,9 +101,12 @@ impl fmt::Display for RequestError {
             Self::OriginWithoutHost => f.write_str("a request with an Origin must name its host"),
             Self::UpgradeNotGet => f.write_str("a WebSocket handshake must be a GET"),
             Self::UpgradePath(path) => {
-                write!(f, "no WebSocket is at {path:?}; to accept upgrades there, add it to upgrade_paths")
+                write!(
+                    f,
+                    "there is no WebSocket at {path:?}; to accept upgrades there, add it to upgrade_paths"
+                )
             }
-            Self::WebSocketVersion => f.write_str("only version 13 of WebSocket is supported"),
+            Self::WebSocketVersion => f.write_str("only WebSocket version 13 is supported"),
             Self::UpgradeMalformed(what) => write!(f, "malformed WebSocket handshake: {what}"),
             Self::TooSlow => f.write_str("the request did not arrive in time"),
             Self::TlsRequired { .. } => f.write_str("this server speaks TLS only; use https:// or wss://"),
@@ -129,10 +132,10 @@ pub enum ResponseError {
     Eof,
     /// The head of the response is over the limit.
     HeadTooLarge,
-    /// The server answered with a status other than 101: its whole answer, with as much of the body as the limit
+    /// The server responded with a status other than 101: the whole response, with as much of its body as the limit
     /// allows.
     Rejected(Box<http::Response<Bytes>>),
-    /// A 101 whose handshake headers are wrong (§4.1): which one.
+    /// A 101 with an invalid handshake header (§4.1): which one.
     AcceptInvalid(&'static str),
 }
 
@@ -140,10 +143,10 @@ impl fmt::Display for ResponseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(what) => write!(f, "malformed response: {what}"),
-            Self::Eof => f.write_str("the server ended the connection before it had answered the handshake"),
+            Self::Eof => f.write_str("the server ended the connection before it answered the handshake"),
             Self::HeadTooLarge => f.write_str("the head of the response is too large"),
             Self::Rejected(response) => write!(f, "the server answered {}", response.status()),
-            Self::AcceptInvalid(what) => write!(f, "the server's handshake is wrong: {what}"),
+            Self::AcceptInvalid(what) => write!(f, "the server's handshake response is invalid: {what}"),
         }
     }
 }

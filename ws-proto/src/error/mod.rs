@@ -45,7 +45,7 @@ pub enum Error {
     Timeout(Timeout),
     /// The peer closed TCP without a Close frame.
     Eof,
-    /// Server: the peer ended the connection while an answer was in progress.
+    /// Server: the peer ended the connection while a response was in progress.
     Abandoned,
     /// Server: the application did not answer an upgrade in time, or dropped it; the peer got 503.
     Unanswered,
@@ -78,9 +78,9 @@ impl fmt::Display for Error {
             Self::Response(e) => e.fmt(f),
             Self::Timeout(e) => e.fmt(f),
             Self::Eof => f.write_str("the peer ended the connection without a close frame"),
-            Self::Abandoned => f.write_str("the peer ended the connection while it was being answered"),
+            Self::Abandoned => f.write_str("the peer ended the connection before its response was complete"),
             Self::Unanswered => f.write_str("the application did not answer the request"),
-            Self::Unfinished => f.write_str("the application did not finish its answer"),
+            Self::Unfinished => f.write_str("the application did not finish its response"),
             Self::Io(kind) => write!(f, "the transport failed: {kind}"),
             Self::Tls(e) => e.fmt(f),
             Self::Aborted => f.write_str("the application aborted the connection"),

@@ -44,7 +44,7 @@ impl fmt::Display for SendError {
             }
             Self::NotPolled => f.write_str(
                 "there is no room: the peer has stopped reading, or no task polls the connection to write; await its \
-                 next() beside the send",
+                 next() concurrently with the send",
             ),
             Self::ControlTooLong(n) => write!(f, "a control frame carries at most 125 bytes, not {n}"),
             Self::FragmentOrder => f.write_str("a fragment out of order"),

@@ -149,7 +149,7 @@ impl Upgrade {
         deflate::is_offered(self.headers())
     }
 
-    /// Disables compression on this connection, whatever the configuration: where text of strangers is sent
+    /// Disables compression on this connection, whatever the configuration: where untrusted text is sent
     /// with a secret, as it may be for a user known by a cookie, the lengths could reveal it.
     pub fn decline_compression(&mut self) {
         self.offer.declines_compression = true;

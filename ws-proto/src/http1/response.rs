@@ -110,8 +110,8 @@ pub(super) fn encode(
     }
 }
 
-/// Writes a validated head. `Last-Modified` is clamped to the `Date`, if there is one: a server must not announce
-/// future changes (RFC 9110 §8.8.2.1).
+/// Writes a validated head. `Last-Modified` is clamped to the `Date`, if there is one: a server must not send a
+/// later one (RFC 9110 §8.8.2.1).
 pub(super) fn encode_head(
     out: &mut Outbox,
     status: StatusCode,

@@ -255,7 +255,7 @@ impl ServerHttp {
     }
 
     /// Whether the body of a request is arriving.
-    pub(crate) fn is_amid_body(&self) -> bool {
+    pub(crate) fn is_inside_body(&self) -> bool {
         matches!(self.reading, Reading::Body(_))
     }
 

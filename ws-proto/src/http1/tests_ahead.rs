@@ -34,7 +34,7 @@ impl Rig {
 fn is_abandoned(closed: &Closed) -> bool {
     matches!(closed.error, Some(Error::Abandoned))
         && closed.initiator == Initiator::Remote
-        && closed.to_string().contains("the peer ended the connection while it was being answered")
+        && closed.to_string().contains("the peer ended the connection before its response was complete")
 }
 
 #[test]

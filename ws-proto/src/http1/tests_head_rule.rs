@@ -203,7 +203,7 @@ fn closed_explains_a_rejected_head_if_all_closes_are_reported() {
     for (request, reported, explanation) in [
         (GET.to_owned(), true, "lacks the credentials"),
         (UPGRADE.to_owned(), true, "lacks the credentials"),
-        (keyed(&UPGRADE.replace("/ws", "/other?secret")), true, "no WebSocket is at \"/other\""),
+        (keyed(&UPGRADE.replace("/ws", "/other?secret")), true, "there is no WebSocket at \"/other\""),
         (GET.to_owned(), false, ""),
     ] {
         let now = Moment::default();

@@ -95,7 +95,7 @@ fn good() -> Stream {
 }
 
 /// Inside an unfinished block of valid text.
-fn amid_good() -> Stream {
+fn inside_good() -> Stream {
     GOOD.bytes().fold(Stream::new().bits(0b010, 3), |stream, byte| stream.symbol(byte.into()))
 }
 
@@ -117,15 +117,15 @@ fn broken() -> Vec<(&'static str, Vec<u8>)> {
             behind(Stream::new().stored(false, GOOD.as_bytes()).bits(0b110, 3)),
         ),
         ("a distance beyond all data", behind(good().fixed(false, &[Token::Match(5, 21)]))),
-        ("an invalid distance", behind(amid_good().symbol(257).code(30, 5))),
-        ("an invalid length", behind(amid_good().symbol(286))),
+        ("an invalid distance", behind(inside_good().symbol(257).code(30, 5))),
+        ("an invalid length", behind(inside_good().symbol(286))),
         ("a stored length without complement", stored(4, 4)),
         ("a stored length with a wrong complement", stored(4, !5)),
         ("too many codes", behind(good().bits(0b100, 3).bits(31, 5).bits(31, 5).bits(0, 4))),
         ("invalid codes", behind(good().bits(0b100, 3).bits(0, 5).bits(0, 5).bits(0, 4).bits(0, 12))),
         ("no end", Stream::new().stored(false, GOOD.as_bytes()).cut_here()),
-        ("an end amid a block", amid_good().cut_here()),
-        ("an end amid a stored block", stored(400, !400)),
+        ("an end inside a block", inside_good().cut_here()),
+        ("an end inside a stored block", stored(400, !400)),
     ]
 }
 
@@ -134,7 +134,7 @@ fn valid_data_before_a_broken_stream_is_delivered_first() {
     for (why, message) in broken() {
         for opcode in [TEXT, BINARY] {
             let good = match why {
-                "an end amid a stored block" => [GOOD.as_bytes(), &[1, 2, 3, 4]].concat(),
+                "an end inside a stored block" => [GOOD.as_bytes(), &[1, 2, 3, 4]].concat(),
                 _ => GOOD.into(),
             };
             assert_same_for_every_cut(why, LIMIT, opcode, &message, &good, ProtocolError::DeflateInvalid);
@@ -197,7 +197,7 @@ fn an_excess_byte_fails_where_it_occurs_despite_later_faults() {
             too_big,
         ),
         ("exactly at it, and broken", good().bits(0b110, 3).cut_here(), invalid),
-        ("exactly at it, and an invalid distance", amid_good().symbol(257).code(30, 5).cut_here(), invalid),
+        ("exactly at it, and an invalid distance", inside_good().symbol(257).code(30, 5).cut_here(), invalid),
         ("exactly at it, and no end", good().stored(false, b"").cut_here(), invalid),
     ] {
         assert_same_for_every_cut(why, limit, TEXT, &message, GOOD.as_bytes(), want);
