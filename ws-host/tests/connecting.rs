@@ -22,12 +22,12 @@ fn failure(ends: impl FnOnce(&mut Connection, Moment)) -> ConnectError {
 
 #[test]
 fn a_connection_that_never_opened_is_a_connect_error() {
-    let refused = failure(|client, now| {
+    let rejected = failure(|client, now| {
         let mut answer = *b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno";
         client.handle_input(now, &mut &mut answer[..]);
     });
     assert_eq!(
-        refused.response().map(|response| (response.status().as_u16(), &response.body()[..])),
+        rejected.response().map(|response| (response.status().as_u16(), &response.body()[..])),
         Some((403, &b"no"[..]))
     );
     let late = failure(|client, now| client.handle_timeout(now + Config::client().get_handshake_timeout()));

@@ -19,11 +19,11 @@ pub fn accepts_coding(headers: &HeaderMap, coding: &str) -> bool {
     for element in list(headers, &header::ACCEPT_ENCODING) {
         let mut parts = element.split(';').map(|part| part.trim_matches([' ', '\t']));
         let name = parts.next().unwrap_or_default();
-        let refused = parts.any(is_zero);
+        let rejected = parts.any(is_zero);
         if name.eq_ignore_ascii_case(coding) {
-            return !refused;
+            return !rejected;
         }
-        any |= name == "*" && !refused;
+        any |= name == "*" && !rejected;
     }
     any
 }
