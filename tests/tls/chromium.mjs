@@ -54,6 +54,10 @@ await as(home, async (newPage) => {
   await check('its second socket, with a resumed session', async () => {
     assert.equal(await page.evaluate(exchange, [socketUrl, [1]]), 4001);
   });
+  await check('a socket of a page without TLS, whose origin is allowed', async () => {
+    await page.goto(`${plain}/`);
+    assert.equal(await page.evaluate(exchange, [socketUrl, [1]]), 4001);
+  });
 });
 await as(mkdtempSync(join(home, '..', 'other-home-')), async (newPage) => {
   await check('without the root: the page is not trusted', async () => {

@@ -109,9 +109,10 @@ class Server(Program):
         self.authority = f"localhost:{self.port}"
 
 
-def server(adapter, kind="p256"):
-    """The test server, with TLS unless `kind` is None; it echoes on `/ws`."""
+def server(adapter, kind="p256", origin=None):
+    """The test server, with TLS unless `kind` is None; it echoes on `/ws`, also for pages of another `origin`."""
     options = "frame_rate=off" + (f" tls={chain(kind)},{key(kind)}" if kind else "")
+    options += f" origin={origin}" if origin else ""
     return Server(BIN / f"server_{adapter}", OPTIONS=options)
 
 

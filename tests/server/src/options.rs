@@ -18,6 +18,7 @@ pub fn server() -> Result<(Bind, ServerConfig), Box<dyn Error>> {
         match name {
             "bind" if value == "any" => bind = Bind::any(),
             "cors" => config = config.cors(Cors::new().origin(value)),
+            "origin" => config = config.allow_origin(value),
             "token" => config = config.require_token(Token::from_random([7; 16])),
             "max_connections" => config = config.max_connections(value.parse()?),
             "max_handshakes" => config = config.max_handshakes(value.parse()?),
