@@ -6,10 +6,10 @@ use std::time::Duration;
 
 /// Timers.
 impl Connections {
-    /// Runs a job once, in the first turn after `duration`, which counts from the beginning of the current turn or,
-    /// between turns, from [`Endpoint::connections`](crate::Endpoint::connections). It wakes the loop, counts in
-    /// [`Endpoint::next_timeout`](crate::Endpoint::next_timeout) and runs within the turn's budget, in which no other
-    /// work starves it; a timer that it sets runs in the next turn at the earliest.
+    /// Runs a job once, in the first turn after `duration`, which counts from the last time that the turn read the
+    /// clock or, between turns, from [`Endpoint::connections`](crate::Endpoint::connections). It wakes the loop, counts
+    /// in [`Endpoint::next_timeout`](crate::Endpoint::next_timeout) and runs within the turn's budget; no other work
+    /// starves it. A timer that it sets runs in the next turn at the earliest.
     ///
     /// A timer does not keep a loop running: [`Endpoint::run`](crate::Endpoint::run) returns with the last server and
     /// client, and pending timers do not run.
@@ -52,12 +52,12 @@ impl Connections {
 }
 
 impl Timer {
-    /// Cancels it and drops its closure; returns whether it was pending.
+    /// Cancels the timer and drops its closure; returns whether it was pending.
     pub fn cancel(self, connections: &mut Connections) -> bool {
         connections.alarms.waiting.remove(&self).is_some()
     }
 
-    /// Whether it is pending.
+    /// Whether the timer is pending.
     pub fn is_set(self, connections: &Connections) -> bool {
         connections.alarms.waiting.contains_key(&self)
     }

@@ -5,8 +5,8 @@ use std::fmt;
 use std::time::Duration;
 use ws_proto::Moment;
 
-/// A timer set by [`Connections::after`](crate::Connections::after). Never reused; dropping the handle does not cancel
-/// it.
+/// A timer set by [`Connections::after`](crate::Connections::after). A handle is never reused; dropping it does not
+/// cancel the timer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timer {
     at: Moment,

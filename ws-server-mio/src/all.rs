@@ -3,8 +3,8 @@
 use crate::connection::Connections;
 use crate::ids::{ClientId, ConnectionId, ServerId};
 
-/// The servers, the clients and the connections of an endpoint, from [`Connections::all`]. For the WebSockets of its
-/// servers there is [`Connections::ids`].
+/// The servers, the clients and the connections of an endpoint, from [`Connections::all`].
+/// [`Connections::ids`] lists only the WebSockets of its servers.
 #[derive(Clone, Copy, Debug)]
 pub struct All<'c> {
     connections: &'c Connections,
@@ -35,7 +35,7 @@ impl Connections {
 }
 
 impl<'c> All<'c> {
-    /// The servers that listen or are about to stop.
+    /// The servers that listen or are stopping.
     pub fn servers(self) -> impl Iterator<Item = ServerId> + use<'c> {
         self.connections.servers()
     }
@@ -45,8 +45,8 @@ impl<'c> All<'c> {
         self.connections.clients()
     }
 
-    /// Every connection that has not ended, HTTP included: of servers, and of clients, even removed ones. Until it is
-    /// empty, some output may still be written.
+    /// Every connection that has not ended, plain HTTP included: those of servers, and those of clients, even of
+    /// removed ones. While there is one, output may still be pending.
     pub fn connections(self) -> impl Iterator<Item = ConnectionId> + use<'c> {
         self.connections.slots.iter().map(|(slot, live)| live.id(slot))
     }

@@ -30,8 +30,8 @@ impl Connections {
         sent
     }
 
-    /// As [`broadcast`](Self::broadcast), to the connections that pass the filter. It may look at the connections: at
-    /// their path, their data, their subscriptions.
+    /// As [`broadcast`](Self::broadcast), to the connections that pass the filter, which may inspect them: their path,
+    /// their data, their subscriptions.
     ///
     /// ```
     /// # use ws_server_mio::{Connections, Frame};

@@ -12,8 +12,8 @@ use ws_proto::{Closed, Fragment, Message, Pong, Request, Upgrade};
 /// the outbox, [`into_owned`](Self::into_owned) keeps it. A connection emits its events in this order:
 ///
 /// ```text
-///  server:  Request*  [[Upgrade ─▶] Open ─▶ (Message | Fragment | Pong | Drained)*]  Closed
-///  client:                        Open ─▶ (Message | Fragment | Pong | Drained)*   Closed
+///  server:  (Request | Drained)* [Upgrade] [Open ─▶ (Message | Fragment | Pong | Drained)*] Closed
+///  client:                                 Open ─▶ (Message | Fragment | Pong | Drained)*  Closed
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
@@ -37,7 +37,7 @@ pub enum Event<'a> {
     Message(ConnectionId, Message<'a>),
     /// A fragment of a message, with [chunked delivery](ws_host::server::ServerConfig::delivery).
     Fragment(ConnectionId, Fragment<'a>),
-    /// The answer to a Ping that we sent.
+    /// The Pong that answers a Ping of [`send_ping`](crate::Connections::send_ping).
     Pong(ConnectionId, Pong),
     /// The outbox was over its high mark and has now fallen to its low mark.
     Drained(ConnectionId),
@@ -46,24 +46,23 @@ pub enum Event<'a> {
     ///
     /// During this call, [`ClientHandle::state`](crate::ClientHandle::state) of a client already says what follows:
     /// [`Waiting`](crate::ClientState::Waiting), and [`Event::Reconnecting`] comes next; or
-    /// [`Idle`](crate::ClientState::Idle), and the client has given up. It has no policy, the end is
+    /// [`Idle`](crate::ClientState::Idle), and the client has given up: it has no policy, the end is
     /// [final](ws_host::client::Reconnect::is_final), the attempts are used up, or it was disconnected. No other event
-    /// says so.
+    /// reports that.
     Closed(ConnectionId, Box<Closed>),
-    /// A server is about to stop. Its clients are still open.
+    /// A server begins to stop. Its connections are still open.
     Stopping(ServerId),
     /// A server has stopped. Its connections are gone, and its id is no longer valid.
     Stopped(ServerId),
     /// The machine has resumed from sleep. The first turn that runs at least a second after the last check notices it.
-    /// Every peer was sent its heartbeat and has the usual time to answer; the sleep itself closes
-    /// no connection. Setting the wall clock forward by five seconds or more emits this,
-    /// too.
+    /// Every open WebSocket with a heartbeat has a Ping under way, and its peer has the usual time to answer; the sleep
+    /// itself closes no connection. Setting the wall clock forward by five seconds or more emits this, too.
     Resumed {
         /// How long it slept, approximately.
         slept: Duration,
     },
-    /// A server cannot accept connections, usually because the process is out of descriptors. It retries
-    /// automatically, ten times a second, and emits this once until it accepts a connection again.
+    /// A server cannot accept connections, usually because the process is out of descriptors. It retries automatically,
+    /// ten times a second. It emits this once, and not again until it has accepted a connection.
     AcceptFailed {
         /// The server.
         server: ServerId,
@@ -89,7 +88,7 @@ pub enum Event<'a> {
     Reconnecting {
         /// The client.
         client: ClientId,
-        /// The number of the coming attempt since the last success.
+        /// The number of the next attempt since the last success.
         attempt: u32,
         /// The delay before it.
         delay: Duration,

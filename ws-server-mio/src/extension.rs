@@ -1,4 +1,4 @@
-//! The extension: it sees events before the application does.
+//! A hook that sees events before the application does.
 
 use crate::connection::Connections;
 use crate::connection::io::write;
@@ -9,11 +9,11 @@ use std::fmt;
 use std::mem;
 use ws_proto::{CloseCode, Error, State};
 
-/// Sees each event before the handler, and may consume it: for a protocol on top of messages (remote calls,
-/// say), a log, a guard.
+/// Sees each event before the application does, and may consume it: for a protocol on top of messages (remote calls,
+/// say), a log, or access control.
 ///
-/// An extension stays in place if it panics and the panic is caught. The event that it was filtering is lost, and its
-/// WebSocket ends at once, with 1011; the handler receives the event that it was observing in the next turn. See
+/// If it panics, and the panic is caught, it stays in place. The event that it was filtering is lost, and the WebSocket
+/// of that event ends with 1011; an event that it was observing reaches the handler in the next turn. See
 /// [`Endpoint::poll`](crate::Endpoint::poll).
 ///
 /// An endpoint has at most one, set once with [`Connections::set_extension`]. It is called like the handler, with

@@ -25,15 +25,14 @@ const FRAMING: usize = 64;
 ///
 /// # Disks block
 ///
-/// No system reads files without blocking. A turn reads at most 64 KiB for each answer, and none for a peer that
-/// does not read, so it blocks for microseconds if the file is cached, otherwise for milliseconds. If that
-/// is too long for your frames (a network drive, a sleeping disk), open and read on a thread of your own
-/// and hand the chunks to [`Connections::send_body`](crate::Connections::send_body) through
-/// [`Remote::run`](crate::Remote::run). [Embed](ws_host::web::Assets) files that
-/// the program always needs.
+/// The standard library reads files only by blocking calls. A turn reads at most 64 KiB for each response, and nothing
+/// for a peer that does not read, so it blocks for microseconds if the file is cached, otherwise for milliseconds. If
+/// that is too long for your frames (a network drive, a sleeping disk), open and read on a thread of your own and hand
+/// the chunks to [`Connections::send_body`](crate::Connections::send_body) through [`Remote::run`](crate::Remote::run).
+/// [Embed](ws_host::web::Assets) files that the program always needs.
 pub type Folder = web::Folder<Disk>;
 
-/// An answer that is being read from a file.
+/// A response that is being read from a file.
 pub(crate) struct Sending {
     pub(crate) id: ConnectionId,
     pub(crate) body: ResponseBody,
@@ -41,12 +40,12 @@ pub(crate) struct Sending {
     pub(crate) left: u64,
 }
 
-/// The answers that are being read from files.
+/// The responses that are being read from files.
 #[derive(Default)]
 pub(crate) struct Files {
     /// Those whose next chunk can be read.
     pub(crate) ready: VecDeque<Sending>,
-    /// By slot, those whose last chunk is not written yet, or which wait behind other answers.
+    /// By slot, those whose last chunk is not written yet, or which wait behind other responses.
     pub(crate) waiting: HashMap<u32, VecDeque<Sending>>,
 }
 

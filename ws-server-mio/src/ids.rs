@@ -16,15 +16,14 @@ pub(crate) type ServerIndex = u16;
 /// The index stored in a connection without a server.
 pub(crate) const NO_SERVER: ServerIndex = ServerIndex::MAX;
 
-/// Identifies a server of this endpoint. Never reused.
+/// Identifies a server of this endpoint. An id is never reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerId {
     pub(crate) index: ServerIndex,
     pub(crate) generation: u32,
 }
 
-/// Identifies a client of this endpoint. It stays the same across reconnects, and is never
-/// reused.
+/// Identifies a client of this endpoint. An id stays the same across reconnects, and is never reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId {
     pub(crate) index: u32,

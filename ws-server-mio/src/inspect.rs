@@ -18,7 +18,7 @@ pub use crate::connection::slots::flag;
 pub struct Overview {
     /// Work is left that the kernel will not signal.
     pub has_work: bool,
-    /// How many servers listen or are about to stop.
+    /// How many servers listen or are stopping.
     pub servers: usize,
     /// How many slots are in use.
     pub slots: usize,
@@ -69,7 +69,7 @@ pub fn free_memory(connections: &mut Connections) {
 }
 
 /// A connection, and the loop's state of it.
-#[expect(missing_debug_implementations, reason = "what it shows has none")]
+#[expect(missing_debug_implementations, reason = "not all of its parts have it")]
 pub struct SlotView<'c> {
     /// Its slot.
     pub slot: u32,
@@ -160,7 +160,7 @@ pub fn servers(connections: &Connections) -> Vec<Option<ServerView<'_>>> {
 pub struct ClientView {
     /// How many attempts it has begun.
     pub attempts: u32,
-    /// How many of them failed without a report so far.
+    /// How many of its failures are not reported yet.
     pub unreported: u32,
     /// The attempts whose next step is not reported yet.
     pub pending_reconnects: Vec<u32>,
@@ -171,7 +171,7 @@ pub struct ClientView {
 /// A client's phase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PhaseView {
-    /// Nothing.
+    /// It has no connection, and does not try.
     Idle,
     /// A name is being looked up, until `end` at most.
     Resolving {

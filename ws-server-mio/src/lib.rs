@@ -60,8 +60,8 @@
 //!
 //! - Events borrow from the receive buffer, and the handler has access to all [`Connections`]: an echo is
 //!   copied into the outbox and nowhere else.
-//! - Methods of [`Connections`] queue. The turn writes once to each touched connection at its end; to one with much
-//!   queued output, already at the end of its visit.
+//! - Methods of [`Connections`] queue output. The turn writes once to each connection that has some, at its end, or, if
+//!   there is much of it, at the end of the visit to that connection.
 //! - With a [time budget](Budget::time), a turn ends when the time is over, and [`Turn::more`] says that work is left.
 //!   Bytes that were read and not processed wait in order; nothing is lost. One [`Options::ui`] turn per frame keeps a
 //!   window at its frame rate while peers flood.
@@ -76,7 +76,7 @@
 //!
 //! # Plain HTTP
 //!
-//! A request that is not an upgrade is [`Event::Request`]; a dropped request gets 404, or 426 on a path that accepts
+//! A request without an upgrade is [`Event::Request`]; a dropped request gets 404, or 426 on a path that accepts
 //! upgrades. Answer it with [`Connections::respond`], now or later; with a streaming response,
 //! [`Connections::respond_streaming`]; with a file of a [`Folder`], [`Connections::respond_file`]. Routes, embedded
 //! files and event streams are in [`web`]. The example `http` has one of each.
@@ -141,11 +141,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A client trusts the roots of the system, which are read once for the process: by the thread that looks names up, with
-//! [`Options::resolve_names`], otherwise when the first such client begins, on the thread of the loop. To read them
-//! before the loop, call `TlsClient::prepare`. A handshake takes a few tenths of a millisecond with a P-256 key, and
-//! [`Budget::handshakes`] limits them in a turn.
-//! Errors name the remedy: `ConnectError::Tls` before a connection is open, [`Error::Tls`] in its `Closed`.
+//! A client trusts the roots of the system, which are read once for the process: with [`Options::resolve_names`] on a
+//! lookup thread, otherwise on the thread of the loop, when the first such client connects. To read them before the loop,
+//! call `TlsClient::prepare`. A handshake takes a few tenths of a millisecond with a P-256 key, and
+//! [`Budget::handshakes`] limits how many are answered in a turn. Most errors name the remedy: `ConnectError::Tls` before
+//! a connection is open, [`Error::Tls`] in its `Closed`.
 //!
 //! # Features
 //!
@@ -224,8 +224,8 @@ pub use ws_proto::{Deflate, deflate};
 
 #[doc = include_str!("../docs/embedding.md")]
 ///
-/// The names above: [`Endpoint`], [`Options`], [`Budget`], [`Turn`], [`Stats`], [`Connections`], [`Remote`], [`Watch`],
-/// [`Event`], [`Bind`], [`ListenError`], [`ServerConfig`], [`Heartbeat`], [`Folder`].
+/// The names above: [`Endpoint`], [`Options`], [`Budget`], [`Turn`], [`Connections`], [`Remote`], [`Watch`], [`Event`],
+/// [`Bind`], [`ListenError`], [`ServerConfig`], [`Heartbeat`], [`Folder`].
 pub mod embedding {}
 
 // The README's programs are compiled with the other examples.

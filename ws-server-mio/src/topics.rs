@@ -23,7 +23,7 @@ pub struct Topics<'c> {
 
 /// Subscriptions.
 impl<'c> Topics<'c> {
-    /// Subscribes an open WebSocket to a topic; returns whether that is new. The subscription ends with the connection.
+    /// Subscribes an open WebSocket to a topic; returns whether the subscription is new. It ends with the connection.
     ///
     /// # Presence
     ///
@@ -79,12 +79,12 @@ impl<'c> Topics<'c> {
         self.connections.fanout.topics.unsubscribe(id, topic)
     }
 
-    /// The subscribers of a topic: connections that are open, or closing and not yet closed.
+    /// The subscribers of a topic: WebSockets that are open, or closing and not yet closed.
     pub fn subscribers(self, topic: &str) -> impl ExactSizeIterator<Item = ConnectionId> {
         self.connections.fanout.topics.subscribers(topic)
     }
 
-    /// The topics of a connection, in no particular order; during its `Closed`, its former topics.
+    /// The topics of a WebSocket, in no particular order; during its `Closed`, its former topics.
     pub fn of(self, id: ConnectionId) -> impl Iterator<Item = &'c str> {
         self.connections.fanout.topics.topics_of(id)
     }
@@ -194,7 +194,7 @@ impl Connections {
         mark_dirty(slot, live, dirty);
     }
 
-    /// A connection has ended: unsubscribes it. Its handler can still ask for its topics.
+    /// A connection has ended: unsubscribes it. The handler can still query its topics.
     pub(crate) fn leave_topics(&mut self, slot: u32) {
         let Some(id) = self.slots.at(slot).map(|live| live.id(slot)) else { return };
         self.fanout.latest.forget(id);

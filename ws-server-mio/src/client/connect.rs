@@ -1,4 +1,4 @@
-//! One connection attempt: the name, the race of addresses, the handshake; and what follows it.
+//! One connection attempt (name lookup, race of addresses, handshake), and what follows it.
 
 use crate::client::list::{Attempt, Intent, Notice, Phase, Race};
 use crate::connection::Connections;
@@ -51,8 +51,8 @@ impl Connections {
         self.look_up_name(&host, id, attempts);
     }
 
-    /// Whether the roots of the system are still to be read, on the thread of a lookup, where there may be one.
-    /// Otherwise they are read when TLS begins, on this thread.
+    /// Whether the attempt must wait for a lookup thread to read the roots of the system. If there are no such threads,
+    /// the roots are read on this thread when TLS begins.
     #[cfg(feature = "tls-no-provider")]
     fn waits_for_roots(&mut self, index: u32, attempt: &Attempt) -> bool {
         let Some(client) = self.clients.at_mut(index) else { return false };
@@ -151,7 +151,7 @@ impl Connections {
         let socket = sockets.socket(slot, &live.stream);
         let connected = match socket.take_error() {
             Ok(Some(error)) | Err(error) => Err(error),
-            // A Unix socket has no address to ask for and connects at once.
+            // A Unix socket has no address to query, and connects at once.
             Ok(None) if live.has(flag::UNIX) => Ok(()),
             Ok(None) => check_connected(socket.local_addr(), socket.peer_addr()),
         };
@@ -191,7 +191,7 @@ impl Connections {
         }
     }
 
-    /// The race has a winner.
+    /// The race has a winner: removes the other sockets.
     fn race_won(&mut self, winner: u32) {
         let Some(id) = self.clients.of_slot(winner) else { return };
         let Some(client) = self.clients.get_mut(id) else { return };
@@ -204,7 +204,7 @@ impl Connections {
         self.clients.arm(id.index, None);
     }
 
-    /// Has the winner speak TLS, for a `wss://` address.
+    /// Starts TLS on the winner, for a `wss://` address.
     #[cfg(feature = "tls-no-provider")]
     fn begin_tls(&mut self, slot: u32) {
         let Self { clients, slots, sockets, now, .. } = self;

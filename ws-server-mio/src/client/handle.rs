@@ -66,7 +66,7 @@ impl ClientHandle<'_> {
     ///
     /// [`Closed`](crate::Event::Closed) or [`ConnectFailed`](crate::Event::ConnectFailed) follows, unless the client
     /// was [`Waiting`](ClientState::Waiting) or idle: then it is idle at once, and no event follows. A slow server may
-    /// delay this as long as [`Connections::close`](crate::Connections::close).
+    /// delay it for as long as it may delay [`Connections::close`](crate::Connections::close).
     pub fn disconnect(&mut self) {
         let id = self.id;
         let Some(at) = self.connections.clients.get_mut(id) else { return };
@@ -110,10 +110,9 @@ impl ClientHandle<'_> {
         }
     }
 
-    /// Sets the client's request from its next attempt on: another address, or a renewed token. A
-    /// good place is [`Event::Reconnecting`](crate::Event::Reconnecting), when the delay begins. After a
-    /// rejection with 401 that is emitted only if
-    /// [`Reconnect::retry_status`](ws_host::client::Reconnect::retry_status) retries it.
+    /// Sets the client's request from its next attempt on: another address, or a renewed token. A good time is
+    /// [`Event::Reconnecting`](crate::Event::Reconnecting), when the delay begins. After a rejection with 401, that
+    /// event is emitted only if [`Reconnect::retry_status`](ws_host::client::Reconnect::retry_status) includes 401.
     ///
     /// # Errors
     /// As [`Connections::connect`], and [`InvalidTarget::NoClient`].

@@ -24,7 +24,7 @@ use ws_proto::{ClientRequest, CloseCode, State};
 ///   ConnectFailed ┴─┴───────── the delay is over ── Waiting ◀┴─ emits Reconnecting
 /// ```
 impl Connections {
-    /// Creates a client and connects it. It never blocks; the outcome is
+    /// Creates a client and connects it. This never blocks; the outcome is
     /// [`Open`](crate::Event::Open) or [`Event::ConnectFailed`](crate::Event::ConnectFailed).
     ///
     /// ```no_run
@@ -47,8 +47,8 @@ impl Connections {
     /// # }
     /// ```
     ///
-    /// Each address of a name, and of `localhost`, has a quarter of a second before the next one is tried in
-    /// parallel; the first to accept is used.
+    /// Each address of a name, or of `localhost`, has a quarter of a second before the next is tried in parallel (RFC
+    /// 8305); the first that accepts the connection is used.
     ///
     /// # Errors
     /// [`InvalidTarget`] for a target that cannot be tried. Nothing is left behind.

@@ -67,7 +67,7 @@ impl Connections {
             let client = self.clients.get(id).filter(|client| client.attempts == attempts);
             let Some(Phase::Resolving(attempt)) = client.map(|client| &client.phase) else { continue };
             if let Ok(Some(addresses)) = addresses(&attempt.request) {
-                // The host is an address: only the roots of TLS were waited for.
+                // The host is an address: the client waited only for the roots of the system.
                 self.race(id.index, attempt.clone(), addresses);
                 continue;
             }
@@ -82,7 +82,7 @@ impl Connections {
     }
 }
 
-/// Reads the roots of the system on the thread of the lookup. If there are none, the attempt says so.
+/// Reads the roots of the system on the thread of the lookup. If there are none, the attempt fails with that error.
 #[cfg(feature = "tls-no-provider")]
 fn prepared(tls: TlsClient, answer: Answer) -> Answer {
     Box::new(move |addresses| {

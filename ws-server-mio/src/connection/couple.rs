@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::fmt;
 use ws_proto::CloseCode;
 
-/// One side of a coupling: a connection, or a client that has none yet.
+/// One leg of a coupling: a connection, or a client that has none yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Leg {
     /// A connection of a server or of a client.
@@ -43,7 +43,7 @@ impl Leg {
     }
 }
 
-/// Why two legs cannot be coupled. Nothing has changed then.
+/// Why two legs cannot be coupled. Then nothing has changed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CoupleError {
@@ -75,7 +75,8 @@ impl std::error::Error for CoupleError {}
 #[derive(Default)]
 pub(crate) struct Couples {
     legs: HashMap<Leg, Leg>,
-    /// Legs whose partner is emitting `Closed`, with their own close: towards a client, and towards a server.
+    /// Legs whose partner is emitting `Closed`, with the close for a peer that is a client, and for one that is a
+    /// server.
     pub(crate) ending: Vec<(Leg, [(CloseCode, String); 2])>,
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn write(slot: u32, live: &mut Slot, sockets: &CustomSockets, now: Mo
             }
             Err(error) => {
                 live.connection.write_failed(now, error.into());
-                // What the peer sent before may be unread, whether or not an edge signalled it.
+                // What the peer sent before that may be unread, whether or not an edge has signalled it.
                 live.set(flag::READABLE);
             }
         }
@@ -60,7 +60,7 @@ pub(crate) fn find_reset(slot: u32, live: &mut Slot, sockets: &CustomSockets, no
         if live.is_marked(mark::PAUSED) {
             return live.connection.abort(now, error.into());
         }
-        // Otherwise only output pauses reading, briefly: what the peer sent before may be unread.
+        // Otherwise only pending output pauses reading, briefly: what the peer sent before the reset may be unread.
         live.connection.write_failed(now, error.into());
         live.set(flag::READABLE);
     }

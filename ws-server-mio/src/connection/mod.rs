@@ -65,7 +65,7 @@ pub struct Connections {
     /// Sockets that are not the system's.
     pub(crate) sockets: CustomSockets,
     pub(crate) timers: Timers,
-    /// The current time, as of this turn.
+    /// The time when the clock was last read.
     pub(crate) now: Moment,
     /// Detects sleep, and sets the time of day of all servers.
     pub(crate) sleep: SleepDetector,
@@ -73,7 +73,7 @@ pub struct Connections {
     pub(crate) dirty: VecDeque<u32>,
     pub(crate) readable: Readable,
     pub(crate) leftovers: HashMap<u32, Leftover>,
-    /// Events that an extension observed when it panicked: pending for the handler.
+    /// Events that an extension was observing when it panicked; the handler has not seen them yet.
     pub(crate) pending_events: VecDeque<Event<'static>>,
     /// A server has stopped in a turn that a panic ended.
     pub(crate) stopped: bool,
@@ -102,7 +102,7 @@ impl fmt::Debug for Connections {
 
 /// One connection.
 impl Connections {
-    /// Accepts an upgrade: answers its handshake with 101.
+    /// Accepts an upgrade: answers the handshake with 101.
     ///
     /// # Errors
     /// As [`ws_proto::Connection::accept`]; [`RespondError::NotOpen`] when the connection is gone.
@@ -135,7 +135,8 @@ impl Connections {
     /// that length.
     ///
     /// Without a length the response may last forever, and ends when the peer has gone: at the end of its stream, at a
-    /// reset, or when kernel probes of a silent peer stay unanswered for 45 s (on systems that support this).
+    /// reset, or, on systems that support it, within 45 s after the peer has fallen silent and no longer answers kernel
+    /// probes.
     ///
     /// # Errors
     /// As [`ws_proto::PlainHttp::respond_streaming`]; [`RespondError::NotOpen`] when the connection is gone.
@@ -207,7 +208,7 @@ impl Connections {
         self.with(id, |connection, _| connection.send(outgoing)).inspect(|_| self.count_sent(id, messages))
     }
 
-    /// Sends a Ping; its answer is [`Event::Pong`](crate::Event::Pong).
+    /// Sends a Ping; the Pong that answers it is [`Event::Pong`](crate::Event::Pong).
     ///
     /// # Errors
     /// [`SendError::NotOpen`], [`SendError::ControlTooLong`].
@@ -227,8 +228,8 @@ impl Connections {
         self.with(id, |connection, now| connection.close(now, code, reason))
     }
 
-    /// Ends a connection at once: no Close frame, and queued output is lost. `Closed` still follows. The id of
-    /// a connection that is gone is not an error.
+    /// Aborts a connection in any phase: it sends no Close frame, and queued output is lost. `Closed` still follows.
+    /// The id of a connection that is gone is not an error.
     pub fn terminate(&mut self, id: ConnectionId) {
         if let Some(live) = self.slots.get_mut(id) {
             live.connection.abort(self.now, Error::Aborted);
@@ -236,35 +237,35 @@ impl Connections {
         }
     }
 
-    /// A connection's state.
+    /// The state of a connection; [`State::Closed`] if there is no connection with this id.
     pub fn state(&self, id: ConnectionId) -> State {
         self.slots.get(id).map_or(State::Closed, |live| live.connection.state())
     }
 
-    /// The path at which a WebSocket was accepted, as sent: without query, not decoded. `None` for anything but a
-    /// server's WebSocket, and for paths of more than 256 bytes. Paths other than `/` take memory while the socket
+    /// The path at which a server accepted a WebSocket, as sent: without query, not decoded. `None` for anything but a
+    /// server's WebSocket, and for paths of more than 256 bytes. Paths other than `/` take memory while the WebSocket
     /// lasts.
     pub fn path(&self, id: ConnectionId) -> Option<&str> {
         self.paths.of(id.slot, self.slots.get(id)?)
     }
 
-    /// How many bytes of output are queued.
+    /// How many bytes of output are queued for a connection.
     pub fn queued(&self, id: ConnectionId) -> usize {
         self.slots.get(id).map_or(0, |live| live.connection.queued())
     }
 
-    /// The round-trip time of the last answered Ping.
+    /// How long the peer took to answer the last Ping.
     pub fn latency(&self, id: ConnectionId) -> Option<Duration> {
         self.slots.get(id)?.connection.latency()
     }
 
-    /// The peer's address. A peer over IPv4 has an IPv4 address, on dual-stack servers too; a peer
-    /// over a Unix socket has none.
+    /// The peer's address. An IPv4 peer has an IPv4 address, even on dual-stack servers; a peer on a Unix socket has
+    /// none.
     pub fn peer_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
         self.slots.peer(id)
     }
 
-    /// The address that the peer connected to; none on a Unix socket.
+    /// The address that the peer connected to; `None` on a Unix socket.
     pub fn local_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
         let live = self.slots.get(id)?;
         self.sockets.socket(id.slot, &live.stream).local_addr().ok().map(canonical)

@@ -15,8 +15,8 @@ impl Connections {
     /// once the receive buffers are full. Sending continues. It takes effect at once: the rest of the current read
     /// waits too.
     ///
-    /// While reading is paused, no missing heartbeat ends the connection, since the answer may be unread; heartbeats
-    /// that are due are still sent, and a peer that takes no output is still detected. A reset is detected at once, and
+    /// While reading is paused, no missing Pong ends the connection, since the Pong may be unread; heartbeats that are
+    /// due are still sent, and a peer that takes no output is still detected. A reset is detected at once, and
     /// the end of the peer's stream when reading resumes. [`Connections::close`] ends the pause;
     /// [`Closed::reading_paused`](crate::Closed::reading_paused) says whether the connection was paused when the end
     /// began, even if `close` began it. The id of a connection that is gone is not an error.

@@ -7,7 +7,8 @@ const SMALL_KEPT: usize = 1024;
 /// Up to this size a buffer is small, and `SMALL_KEPT` of them are kept; of larger ones, `LARGE_BYTES` bytes in total.
 const SMALL: usize = 4 << 10;
 const LARGE_BYTES: usize = 64 << 20;
-/// How many buffers for leftover bytes are kept: a turn cuts one visit short, the others belong to paused peers.
+/// How many buffers for leftover bytes are kept: a turn cuts short one visit at most; all others belong to paused
+/// peers.
 const BUFFERS: usize = 8;
 
 #[derive(Default)]
@@ -45,7 +46,7 @@ impl Pool {
         }
     }
 
-    /// Whether it holds nothing.
+    /// Whether the pool holds nothing.
     pub(crate) fn is_empty(&self) -> bool {
         self.small.is_empty() && self.large.is_empty() && self.buffers.is_empty()
     }

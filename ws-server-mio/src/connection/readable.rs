@@ -29,7 +29,7 @@ pub(crate) struct Readable {
     current: Option<(u32, u32)>,
     /// Those whose TLS handshake waits for a later turn.
     handshaking: VecDeque<u32>,
-    /// Of the connections that inflated little, the oldest precedes all others.
+    /// Whether the oldest of the connections that inflated little is visited next, before all others.
     pub(crate) oldest_first: bool,
 }
 
@@ -57,7 +57,7 @@ impl Readable {
         self.handshaking.push_back(slot);
     }
 
-    /// A turn begins, in which so many handshakes may make progress: the oldest precede what is new.
+    /// A turn begins in which this many handshakes may make progress: the oldest precede newer connections.
     #[inline]
     pub(crate) fn admit_handshakes(&mut self, count: usize) {
         if !self.handshaking.is_empty() {
@@ -66,13 +66,13 @@ impl Readable {
         }
     }
 
-    /// Whether its handshake waits for a later turn.
+    /// Whether the TLS handshake of this connection waits for a later turn.
     #[cold]
     pub(crate) fn is_handshaking(&self, slot: u32) -> bool {
         self.handshaking.contains(&slot)
     }
 
-    /// Forgets a connection whose handshake may wait.
+    /// Forgets a connection whose handshake may be waiting.
     #[cold]
     pub(crate) fn forget_handshaking(&mut self, slot: u32) {
         if let Some(at) = self.handshaking.iter().position(|other| *other == slot) {
@@ -100,9 +100,9 @@ impl Readable {
         self.light.pop_back().or_else(|| self.next_heavy())
     }
 
-    /// The connection that precedes all others, so that they cannot starve it.
-    /// Unless a round ends in time, it is the only one that is sure to be visited: alternately one that inflated much,
-    /// and the oldest that inflated little.
+    /// The connection that precedes all others, so that they cannot starve it. Unless a round ends in time, it is the
+    /// only one that is sure to be visited. It is alternately one that inflated much and the oldest that inflated
+    /// little.
     pub(crate) fn first_deferred(&mut self) -> Option<u32> {
         let oldest = if self.oldest_first { self.light.pop_front() } else { None };
         self.oldest_first = !self.oldest_first;
@@ -124,7 +124,7 @@ impl Readable {
         self.handshaking.is_empty() && !self.can_visit()
     }
 
-    /// Whether any may be visited in this turn.
+    /// Whether any connection may be visited in this turn.
     pub(crate) fn can_visit(&self) -> bool {
         !self.ready.is_empty() || self.has_deferred()
     }

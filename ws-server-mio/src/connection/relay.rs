@@ -15,17 +15,16 @@ impl Connections {
     /// the [high mark](crate::ServerConfig::outbox) of bytes and one message.
     ///
     /// - **Messages** are relayed in order, and with [`ServerConfig::delivery`](crate::ServerConfig::delivery) as
-    ///   fragments while they arrive. An [`Extension`](crate::Extension) still filters each of them first; it sends a
+    ///   fragments as they arrive. An [`Extension`](crate::Extension) still filters each of them first; it sends a
     ///   changed message itself.
     /// - **Messages over 16 MiB** need a larger [`ServerConfig::message_limit`](crate::ServerConfig::message_limit) on
-    ///   both legs, and [`Delivery::Chunked`](crate::Delivery::Chunked), so that they pass on while they arrive.
+    ///   both legs, and [`Delivery::Chunked`](crate::Delivery::Chunked), so that they are relayed as they arrive.
     /// - **Pings**, heartbeats and compression belong to each leg.
-    /// - **The end** is relayed: the code and the reason of the peer's Close. A Close without a code stays so; a lost
-    ///   connection becomes 1001 towards a server and 1011 towards a client, and so does a leg that this side closed
-    ///   because its peer broke the protocol. [`Closed::relayed`](ws_proto::Closed::relayed) has the same rule for a
-    ///   relay written by hand. The end is relayed after the leg's `Closed`,
-    ///   which a peer that keeps its socket open delays by up to
-    ///   [`ServerConfig::close_timeout`](crate::ServerConfig::close_timeout).
+    /// - **The end** is relayed: the code and the reason of the peer's Close. A Close without a code is relayed without
+    ///   one; a lost connection becomes 1001 towards a server and 1011 towards a client, and so does a leg that was
+    ///   closed here because its peer violated the protocol. [`Closed::relayed`](ws_proto::Closed::relayed) has the
+    ///   same rule for a relay written by hand. The end is relayed after the leg's `Closed`, which a peer that keeps
+    ///   its socket open delays by up to [`ServerConfig::close_timeout`](crate::ServerConfig::close_timeout).
     /// - **A leg that is not open yet** holds the other one until it is. A [`Leg::Client`] may retry as its policy
     ///   allows; if it becomes idle without a connection, the other leg is closed with 1011. If the other leg ends
     ///   first, the client is [disconnected](crate::ClientHandle::disconnect).
@@ -64,7 +63,7 @@ impl Connections {
     ///     }
     ///     Event::ConnectFailed { client, error } => {
     ///         println!("{error}");
-    ///         connections.client(client).remove(); // closes the other side with 1011
+    ///         connections.client(client).remove(); // closes the other leg with 1011
     ///     }
     ///     _ => {}
     /// })?;
@@ -73,7 +72,7 @@ impl Connections {
     /// ```
     ///
     /// # Errors
-    /// [`CoupleError`]; nothing has changed.
+    /// [`CoupleError`]; then nothing has changed.
     pub fn couple(&mut self, a: impl Into<Leg>, b: impl Into<Leg>) -> Result<(), CoupleError> {
         let (a, b) = (self.leg(a.into())?, self.leg(b.into())?);
         if a == b {
@@ -160,9 +159,9 @@ impl Connections {
                 self.count_sent(other, messages);
                 self.hold(id, mark::HELD);
             }
-            // Its end is on the way, and it accepts nothing until then.
+            // The other leg is ending, and accepts nothing until it has ended.
             Err(SendError::NotOpen) => self.hold(id, mark::HELD),
-            // The application has sent its own fragment in between.
+            // The application has sent a fragment of its own in between.
             Err(error) => drop(self.close(id, CloseCode::INTERNAL_ERROR, &error.to_string())),
         }
     }

@@ -10,7 +10,7 @@ use ws_proto::{Request, RespondError, State};
 /// Files.
 impl Connections {
     /// Answers a request with the file at its path in a folder: 200, a part (206) or 304; 404 if
-    /// there is none, 405 for methods other than GET and HEAD, and a redirect for a folder without the trailing slash.
+    /// there is none, 405 for methods other than GET and HEAD, and a redirect for a folder without its trailing slash.
     ///
     /// The file is opened now, and read chunk by chunk as the peer reads, without further calls. A file that is
     /// truncated or becomes unreadable meanwhile ends the connection, so that the peer sees a truncated body.
@@ -26,7 +26,7 @@ impl Connections {
         let request = request.into();
         let (mut file, plan) = match folder.open(&request) {
             Ok(opened) => opened,
-            Err(answer) => return self.respond(id, request, *answer),
+            Err(response) => return self.respond(id, request, *response),
         };
         if plan.is_empty() {
             return self.respond(id, request, plan.head.map(|()| Bytes::new()));
@@ -34,8 +34,8 @@ impl Connections {
         if plan.part.start > 0
             && let Err(error) = file.seek(SeekFrom::Start(plan.part.start))
         {
-            let answer = folder.unreadable(&request, error);
-            return self.respond(id, request, answer);
+            let response = folder.unreadable(&request, error);
+            return self.respond(id, request, response);
         }
         let left = plan.len();
         let body = self.respond_streaming(id, request, plan.head, Some(left))?;

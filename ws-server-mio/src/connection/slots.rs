@@ -17,7 +17,7 @@ use ws_proto::Connection;
 
 /// Independent facts about one connection.
 pub mod flag {
-    /// The kernel may hold input for us: an edge was reported, and no read has drained it since.
+    /// The kernel may hold input: an edge was reported, and no read has drained it since.
     pub const READABLE: u16 = 1;
     /// The kernel accepts output: no write has shown otherwise since the last edge.
     pub const WRITABLE: u16 = 1 << 1;
@@ -171,7 +171,7 @@ const MAX_SLOTS: u32 = 1 << timers::SLOT_BITS;
 #[derive(Default)]
 pub(crate) struct Slots {
     chunks: Vec<Box<[Entry; CHUNK]>>,
-    /// The head of the free list. The last one freed comes first: it is warm.
+    /// The head of the free list. The slot freed last comes first: it is warm in the cache.
     free: Option<u32>,
     removed: Vec<u32>,
     len: usize,

@@ -14,8 +14,8 @@ pub(crate) const NEVER: u64 = (1 << 40) - 1;
 const NANOS_PER_TICK: u64 = 1_000_000;
 pub(crate) const SLOT_BITS: u32 = 24;
 
-/// A timer in eight bytes: a tick of 40 bits, and a slot of 24. It needs no generation: a timer that fires
-/// for a later owner of its slot, armed for the same tick, fires as that owner's own would.
+/// A timer in eight bytes: a tick of 40 bits, and a slot of 24. It needs no generation: if a later connection in
+/// the slot is armed for the same tick, the old timer has the effect of that connection's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Entry(u64);
 

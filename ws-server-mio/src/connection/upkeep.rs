@@ -45,7 +45,7 @@ impl Connections {
         result
     }
 
-    /// Has the kernel detect a vanished peer.
+    /// Lets the kernel detect a vanished peer.
     pub(crate) fn probe(&mut self, id: ConnectionId) {
         if let Some(live) = self.slots.get_mut(id)
             && !live.has(flag::UNIX)
@@ -88,7 +88,7 @@ impl Connections {
             self.leg_removed(live.id(slot));
         }
         if let Some(id) = self.slots.at(slot).map(|live| live.id(slot)) {
-            // If the handler of its `Closed` has panicked.
+            // They are still known if the handler has panicked in its `Closed`.
             self.forget_topics(id);
         }
         self.uncount(slot);
@@ -102,7 +102,7 @@ impl Connections {
         if live.is_marked(mark::CLIENT) {
             let client = self.clients.of_slot(slot);
             self.clients.unbind(slot);
-            // If the handler of its `Closed` has panicked.
+            // It is still known if the handler has panicked in its `Closed`.
             client.inspect(|client| self.clients.forget_idle(*client));
         }
         if live.stream.is_none() {
@@ -141,7 +141,8 @@ impl Connections {
         }
     }
 
-    /// Plaintext was read: before the first of it, the engine learns what TLS has agreed on, or that there is none.
+    /// Plaintext was read. Before the first of it, the engine gets the result of the TLS handshake, or learns that the
+    /// peer speaks without TLS.
     #[cold]
     pub(crate) fn note_tls(&mut self, slot: u32) {
         let Some(live) = self.slots.at_mut(slot) else { return };

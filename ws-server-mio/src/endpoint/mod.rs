@@ -41,11 +41,11 @@ const IDLE_AFTER: Duration = Duration::from_millis(100);
 /// priority below drawing) and when [`Endpoint::next_timeout`] has passed; when [`Endpoint::watch`] wakes it; or
 /// simply once a frame. See [`embedding`](crate::embedding).
 ///
-/// Dropping it closes WebSockets of servers with 1001, and of clients with 1000, if that can be written without
-/// waiting. For a graceful shutdown, stop the servers and run until they have stopped.
+/// Dropping it closes the WebSockets of servers with 1001, and those of clients with 1000, if that can be written
+/// without waiting. For a graceful shutdown, stop the servers and run until they have stopped.
 pub struct Endpoint {
     pub(crate) waiting: Waiting,
-    /// What was just read, from any connection: events borrow from it.
+    /// The bytes that were just read from a connection: events borrow from them.
     rx: Box<[u8]>,
     connections: Connections,
     pub(crate) remote: Remote,
@@ -149,8 +149,8 @@ impl Endpoint {
         &mut self.connections
     }
 
-    /// How long no turn is needed unless the descriptor becomes readable: zero while work is left in
-    /// user space, which the descriptor does not signal; `None` without any timer.
+    /// How long no turn is needed, unless the descriptor becomes readable: zero while work is left in user space,
+    /// which the descriptor does not signal; `None` without any timer.
     pub fn next_timeout(&self) -> Option<Duration> {
         if self.has_work() {
             return Some(Duration::ZERO);
@@ -168,7 +168,7 @@ impl Endpoint {
         server.into_iter().chain(client).chain(alarms.wait_from(now)).min()
     }
 
-    /// The servers that listen or are about to stop.
+    /// The servers that listen or are stopping.
     pub fn servers(&self) -> impl Iterator<Item = ServerId> {
         self.connections.servers()
     }
@@ -179,7 +179,7 @@ impl Endpoint {
     }
 
     /// The longest turn since the endpoint began, or since [`take_worst_turn`](Self::take_worst_turn). Zero without a
-    /// [time budget](Budget::time): no clock is read then.
+    /// time limit, from [`Budget::time`] or a deadline of [`poll_until`](Self::poll_until): no clock is read then.
     pub fn worst_turn(&self) -> Duration {
         self.worst_turn
     }
@@ -204,16 +204,16 @@ impl Endpoint {
         self.budget = budget;
     }
 
-    /// Spawns a helper thread that waits for the kernel and for timers, and calls `wake` there when a turn has
-    /// something to do. Sockets, state and handlers stay on this thread. It works the same on every system, also
-    /// with loops that cannot poll descriptors.
+    /// Spawns a helper thread that waits for the kernel and for timers, and calls `wake` on that thread when a turn has
+    /// something to do. Sockets, state and handlers stay on the calling thread. This works the same on every system,
+    /// even with loops that cannot poll descriptors.
     ///
     /// `wake` asks the host to run a turn, by any means that reaches its loop from other threads: a proxy event, a
     /// posted message, a repaint. The turn is [`Endpoint::poll`] with `Some(Duration::ZERO)`.
     ///
-    /// - It is called once, and not again until a turn has ended with [`Turn::more`](crate::Turn::more) false.
-    ///   After one with `more` the host runs another turn soon, unprompted, below drawing: wake-ups cannot outrun
-    ///   turns.
+    /// - It is called once, and not again until a turn has ended with [`Turn::more`](crate::Turn::more) false. After a
+    ///   turn with `more`, the host itself runs another one soon, at a lower priority than drawing. So wake-ups cannot
+    ///   outrun turns.
     /// - It is called for sockets, for [`Remote::run`], for calls between turns ([`Endpoint::connections`]), and
     ///   when [`Endpoint::next_timeout`] has passed.
     /// - A slow `wake` delays only the next one. A panic in it ends the watch.
@@ -257,7 +257,7 @@ impl Endpoint {
         (!self.connections.pool.is_empty()).then_some(IDLE_AFTER)
     }
 
-    /// Checks whether the machine slept, which also sets the time of day, before anything is answered.
+    /// Checks whether the machine slept, and sets the time of day, before any response.
     #[inline]
     fn compare_clocks(&mut self, now: Instant) {
         let slept = self.connections.sleep.slept(now, || self.wall_clock.now());
@@ -309,13 +309,13 @@ impl Drop for Endpoint {
                 }
                 let is_written = live.connection.outbox().is_empty();
                 if live.stream.is_none() && is_written && live.connection.closing_initiator().is_some() {
-                    // TLS announces the end.
+                    // TLS sends close_notify.
                     let _ = sockets.socket(slot, &live.stream).shutdown();
                 }
             } else {
                 live.connection.abort(now, Error::Aborted);
                 if live.connection.poll_io() == IoAction::Reset {
-                    // A FIN would make a truncated answer look complete.
+                    // A FIN would make a truncated response look complete.
                     sockets.socket(slot, &live.stream).reset_on_close();
                 }
             }

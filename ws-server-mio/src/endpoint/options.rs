@@ -79,7 +79,7 @@ impl Options {
     /// Clients that connect to the same name share one lookup. A ninth name waits until one of the eight is answered,
     /// and is dropped when its clients give up first. A client whose name is not resolved within its
     /// [`handshake_timeout`](crate::ClientConfig::handshake_timeout) fails with
-    /// [`ConnectError::Name`](crate::ConnectError).
+    /// [`ConnectError::Name`](crate::ConnectError::Name).
     #[must_use]
     pub fn resolve_names(mut self) -> Self {
         self.resolve_names = true;
@@ -128,8 +128,8 @@ const MAX_BYTES_PER_VISIT: usize = 4 << 20;
 
 /// How much one turn may do.
 ///
-/// A turn visits each connection that has input once. With a [time limit](Self::time) it goes on, round after round,
-/// until all input is read and all output is written as far as peers take it, or the time is spent; the rest waits for
+/// A turn visits each connection that has input once. With a [time limit](Self::time) it continues, round after round,
+/// until all input is read and as much output is written as peers take, or until the time is spent; the rest waits for
 /// the next turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Budget {
@@ -187,9 +187,9 @@ impl Budget {
         self
     }
 
-    /// Sets the most TLS handshakes that are answered in a turn; zero means one. An answer is one call of some 0.2 ms
-    /// with a P-256 key, and of a millisecond with RSA: the time of a turn is checked after each. Beyond that,
-    /// handshakes wait in their order. [`server`](Self::server) 64, [`ui`](Self::ui) 4.
+    /// Sets the most TLS handshakes that are answered in a turn; zero means one. Answering takes about 0.2 ms with a
+    /// P-256 key and a millisecond with RSA, in one call: the time of a turn is checked after each. Handshakes beyond
+    /// the limit wait in order. [`server`](Self::server) 64, [`ui`](Self::ui) 4.
     #[must_use]
     pub fn handshakes(mut self, connections: usize) -> Self {
         self.handshakes = connections;
@@ -239,7 +239,8 @@ pub struct Turn {
     pub events: u32,
     /// Whether work is left that no descriptor signals: run another turn soon.
     pub more: bool,
-    /// How long the turn took, waiting excluded. Zero without a time limit: no clock is read.
+    /// How long the turn took, waiting excluded. Zero without a time limit, from [`Budget::time`] or a deadline of
+    /// [`Endpoint::poll_until`](crate::Endpoint::poll_until): no clock is read then.
     pub elapsed: Duration,
 }
 

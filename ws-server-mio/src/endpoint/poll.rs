@@ -18,8 +18,8 @@ const WAITS: usize = 16;
 /// Turns.
 impl Endpoint {
     /// Waits until something happens, at most for `timeout` (in whole milliseconds, rounded up; `None` is
-    /// unlimited), and does one turn of work: the handler gets each event, and the connections
-    /// to answer it. `Some(Duration::ZERO)` does not wait. It may return early without an event.
+    /// unlimited), and does one turn of work: the handler gets each event, and the connections with which to answer it.
+    /// `Some(Duration::ZERO)` does not wait. It may return early without an event.
     ///
     /// # Errors
     /// When waiting fails, which no peer can cause. An error on a connection is its `Closed` event.
@@ -28,8 +28,8 @@ impl Endpoint {
     /// If the handler, the [`Extension`](crate::Extension) or a job of a [`Remote`](crate::Remote) panics. The turn
     /// ends there, and the endpoint stays usable: catch the panic, and run another turn soon, as after
     /// [`Turn::more`](crate::Turn::more). Every connection continues, including the one whose event panicked: the event
-    /// is consumed, the input after it is processed next, and an unanswered request is answered 503. If the application
-    /// has lost track of a peer's state, it should [`close`](Connections::close) the connection.
+    /// is consumed, the input after it is processed next, and an unanswered request gets 503. If the application has
+    /// lost track of a peer's state, it should [`close`](Connections::close) the connection.
     pub fn poll(
         &mut self,
         timeout: Option<Duration>,
@@ -99,7 +99,7 @@ impl Endpoint {
         }
     }
 
-    /// However long ago the last turn was, timers count from now.
+    /// Reads the clock: timers count from now, however long ago the last turn was.
     fn read_clock(&mut self) -> Moment {
         let now = self.clock.now();
         self.connections.now = now;

@@ -6,7 +6,7 @@
 //!  Notices    one event of a client                    those pending at its beginning
 //!  Clients    one attempt                              the clients that are due
 //!  Jobs       one closure of another thread            those queued before the turn
-//!  Servers    one step of a server that stops          all
+//!  Servers    one step of a stopping server            all
 //!  Accepts    one connection                           up to `Budget::accepts`
 //!  Inflating  one share                                one connection that used up its share
 //!  Reads      one visit to a connection                each that is readable at its beginning, once; a MiB of shares
@@ -19,8 +19,8 @@
 //! again; then it reads and writes in rounds, until nothing is left. If the time runs out, the next turn begins its
 //! pass with another kind: [`work`](crate::endpoint::work).
 //!
-//! A deadline has no effect before pending input is read: a loop that was busy elsewhere finds the answer and the
-//! expired deadline together.
+//! A deadline has no effect before pending input is read: a loop that was busy elsewhere may find the awaited input and
+//! the expired deadline at once.
 
 use crate::client::list::{Notice, Phase};
 use crate::connection::Connections;
@@ -143,7 +143,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                         self.connections.go_away(slot);
                         self.check_clock();
                     }
-                    Step::Cut(slot) => {
+                    Step::Abort(slot) => {
                         self.connections.abort_stopped(slot);
                         self.check_clock();
                     }
@@ -215,7 +215,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
         let wrote = (live.connection.queued() > 0 || live.stream.is_none())
             && write(slot, live, sockets, *now, limit);
-        // A deferred answer, a drained outbox, an end. Usually nothing.
+        // A deferred `Open`, a drained outbox, an end; usually nothing.
         while let Some(live) = self.connections.slots.at_mut(slot)
             && let Some(event) = live.connection.poll_event(self.connections.now)
         {
@@ -246,7 +246,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                 if next == IoAction::Reset {
                     socket.reset_on_close();
                 } else if socket.holds_output() && live.connection.has_sent_all() {
-                    // TLS announces the end, although nobody waits for it.
+                    // TLS sends close_notify, although nothing waits for it.
                     let _ = socket.shutdown();
                 }
                 self.connections.remove_slot(slot);
@@ -305,12 +305,12 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         match self.connections.clients.take_notice() {
             Some(Notice::Failed { client, error }) if self.connections.clients.get(client).is_some() => {
                 self.emit(Event::ConnectFailed { client, error });
-                // Unless the handler retries.
+                // The client may be idle, unless the handler has retried.
                 self.connections.end_idle_leg(client);
                 self.connections.clients.forget_idle(client);
             }
             Some(Notice::Reconnecting { client, attempts, attempt, delay, until: at }) => {
-                // Unless the application has changed that meanwhile.
+                // The application may have reconnected or disconnected it meanwhile.
                 let waits = self.connections.clients.get_mut(client).filter(|at| at.attempts == attempts);
                 let Some(Phase::Waiting { until }) = waits.map(|at| &mut at.phase) else { return };
                 *until = until.or(at);
@@ -357,8 +357,8 @@ impl Connections {
         mark_dirty(slot, live, dirty);
     }
 
-    /// The time is over before a connection is finished: it continues in the next turn. A handler that answers each of
-    /// its events slowly delays neither its reading nor its deadlines.
+    /// The time is over before a connection is finished: it continues in the next turn. A handler that takes long for
+    /// each of its events delays neither its reading nor its deadlines.
     #[cold]
     fn postpone(&mut self, slot: u32) {
         let Self { slots, readable, dirty, timers, .. } = self;

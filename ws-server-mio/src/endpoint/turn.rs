@@ -130,7 +130,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
     }
 
-    /// Dispatches a plain request, and answers it here if it was dropped.
+    /// Dispatches a plain request, and answers it automatically if it was dropped.
     fn dispatch_request(&mut self, id: ConnectionId, request: Request) {
         let unanswered = self.connections.unanswered(id, request.path());
         self.emit(Event::Request(id, request));

@@ -40,7 +40,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         if !live.has(flag::LEFTOVER) || self.visit_leftover(slot) {
             self.visit_socket(slot);
         }
-        // An answer of TLS is expensive: beyond the budget, further ones wait for the next turn.
+        // Answering a TLS handshake is expensive: beyond the budget, further handshakes wait for the next turn.
         if flights.is_some() && self.connections.sockets.flights(slot) != flights {
             self.handshakes = self.handshakes.saturating_sub(1);
         }

@@ -38,10 +38,10 @@ use std::time::{Duration, Instant};
 const TICK: Duration = Duration::from_millis(1);
 
 /// Keeps a helper thread watching an endpoint; [`Endpoint::watch`](crate::Endpoint::watch) starts it. Dropping this
-/// ends the thread and the calls of `wake`, and the endpoint waits itself again.
+/// ends the thread and the calls of `wake`; from then on the endpoint waits in its own turns again.
 ///
 /// Dropping it does not wait for a running call of `wake`. It may be dropped before or after its endpoint.
-#[must_use = "dropped, it ends the watch"]
+#[must_use = "the watch ends when this is dropped"]
 pub struct Watch {
     shared: Arc<Shared>,
 }

@@ -25,7 +25,7 @@ pub(crate) enum Work {
     Clients,
     /// Closures from other threads.
     Jobs,
-    /// Servers that stop, and their events.
+    /// Servers that are stopping, and the events of servers.
     Servers,
     /// New connections.
     Accepts,

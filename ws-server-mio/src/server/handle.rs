@@ -11,7 +11,7 @@ use ws_host::server::{ServerConfig, Stop};
 
 /// A server of an endpoint, from [`Connections::server`].
 ///
-/// Once the server has stopped, getters return `None` or 0, and other methods do nothing.
+/// Once the server has stopped, its counts are 0, it has no address, and the other methods do nothing.
 #[derive(Debug)]
 pub struct ServerHandle<'c> {
     connections: &'c mut Connections,
@@ -32,7 +32,7 @@ impl ServerHandle<'_> {
     }
 }
 
-/// Its addresses. A stopped server has none.
+/// Its addresses. Once it begins to stop it has no URLs; [`local_addr`](Self::local_addr) remains until it has stopped.
 impl ServerHandle<'_> {
     /// The URL to connect to from this machine: `ws://127.0.0.1:8700/path`, or `localhost` for a server
     /// on all interfaces. The path's leading slash is optional; characters that are invalid in a URL are encoded. With
@@ -134,14 +134,13 @@ impl ServerHandle<'_> {
 
 /// Its counts.
 impl ServerHandle<'_> {
-    /// How many WebSocket clients it has: connecting, open or closing.
+    /// How many WebSockets it has: connecting, open or closing.
     pub fn count(&self) -> usize {
         self.connections.servers.get(self.id).map_or(0, |server| server.websockets)
     }
 
-    /// How many plain HTTP connections it has, including idle ones and those without a request so far. The latter
-    /// emit `Closed` only with
-    /// [`ServerConfig::report_all_closes`].
+    /// How many plain HTTP connections it has, including idle ones and those without a request so far. The latter emit
+    /// `Closed` only with [`ServerConfig::report_all_closes`].
     pub fn http_count(&self) -> usize {
         self.connections.servers.get(self.id).map_or(0, |server| server.http)
     }

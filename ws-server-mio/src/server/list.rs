@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  listen ──▶ Serving ──stop──▶ Announced ──▶ Closing ──▶ Waiting ──deadline──▶ Ending ──▶ gone
-//!             accepts           emits         closes      until all            cuts        emits
+//!             accepts           emits         closes      until all            aborts      emits
 //!                               Stopping      each, over  are gone ──────────▶ the rest    Stopped
 //!                                             the spread
 //! ```
@@ -31,7 +31,7 @@ enum Phase {
         closed: usize,
     },
     Waiting,
-    /// The deadline passed; connections in slots from `cursor` on are not cut yet.
+    /// The deadline passed; connections in slots from `cursor` on are not aborted yet.
     Ending {
         cursor: u32,
     },
@@ -83,8 +83,8 @@ pub(crate) enum Step {
     Stopping(ServerId),
     /// Close this connection because the server goes away.
     Close(u32),
-    /// Cut this connection.
-    Cut(u32),
+    /// Abort this connection.
+    Abort(u32),
     /// Emit `Stopped`; the server is removed.
     Stopped(ServerId),
 }
@@ -304,7 +304,7 @@ impl Servers {
                 next || server.admission.connections() == 0 || server.is_over(now)
             }
             Phase::Waiting => server.admission.connections() == 0 || server.is_over(now),
-            // Cut connections go through the dirty list.
+            // Aborted connections go through the dirty list.
             Phase::Ending { cursor } => server.admission.connections() == 0 || cursor < u32::MAX,
             Phase::Announced => true,
         })
@@ -386,7 +386,7 @@ impl Servers {
                 Phase::Ending { cursor } if server.admission.connections() > 0 => match next(cursor) {
                     Some(slot) => {
                         server.phase = Phase::Ending { cursor: slot + 1 };
-                        return Step::Cut(slot);
+                        return Step::Abort(slot);
                     }
                     None => {
                         server.phase = Phase::Ending { cursor: u32::MAX };

@@ -41,8 +41,8 @@ impl Connections {
     /// ```
     ///
     /// # Errors
-    /// [`ListenError`] names what was tried, or the invalid part of the configuration. Nothing is left behind,
-    /// and retrying is fine.
+    /// [`ListenError`] says what was tried, or which part of the configuration is invalid. Nothing is left behind, and
+    /// you may retry.
     pub fn listen(&mut self, bind: impl Into<Bind>, config: ServerConfig) -> Result<ServerId, ListenError> {
         config.check()?;
         let listeners = self.sys.listen(&bind.into())?;
@@ -112,7 +112,7 @@ impl Connections {
         }
     }
 
-    /// The servers that listen or are about to stop.
+    /// The servers that listen or are stopping.
     pub(crate) fn servers(&self) -> impl Iterator<Item = ServerId> {
         (0..self.servers.end()).filter_map(|index| self.servers.id_at(index))
     }
@@ -134,7 +134,7 @@ impl Connections {
         self.mark_dirty(slot);
     }
 
-    /// Cuts a connection that missed the deadline.
+    /// Aborts a connection that missed the deadline.
     pub(crate) fn abort_stopped(&mut self, slot: u32) {
         if let Some(live) = self.slots.at_mut(slot) {
             live.connection.abort(self.now, Error::Stopped);
@@ -156,7 +156,7 @@ impl Connections {
         }
     }
 
-    /// The connection no longer counts as a client, though its socket may still drain.
+    /// The connection is no longer counted, though its socket may still drain.
     pub(crate) fn uncount(&mut self, slot: u32) {
         self.recount(slot, flag::HTTP | flag::WEBSOCKET, 0);
     }

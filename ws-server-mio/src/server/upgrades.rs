@@ -1,4 +1,4 @@
-//! Automatic answers to upgrades, and to dropped plain requests.
+//! Automatic responses to upgrades, and to dropped plain requests.
 
 use crate::connection::Connections;
 use crate::connection::lists::mark_dirty;
@@ -24,7 +24,7 @@ impl Connections {
         }
     }
 
-    /// The answer to a dropped plain request for this path.
+    /// The response to a dropped plain request for this path.
     pub(crate) fn unanswered(&self, id: ConnectionId, path: &str) -> Option<Unanswered> {
         Some(self.upgrade_rule(id)?.unanswered(path))
     }

@@ -71,8 +71,8 @@ impl NewListeners {
 /// A registered listener.
 pub(crate) enum Acceptor {
     Tcp(TcpListener),
-    /// The file is removed with the listener, if it is ours, and before it: while we listen, no other program can
-    /// have a file with the same inode number at the path.
+    /// If the socket file is ours, it is removed with the listener, and before it: as long as we listen, no other
+    /// program can have a file with the same inode number at the path.
     #[cfg(unix)]
     Unix(#[expect(dead_code, reason = "dropped")] Option<SocketFile>, mio::net::UnixListener),
     Other(Box<dyn Listener>),
@@ -110,9 +110,9 @@ impl Acceptor {
 
     /// A new socket, and its address if it has one.
     ///
-    /// To read, write and shut down, a stream is a descriptor, regardless of its family: both kinds are stored as the
-    /// same type, so that a connection is no larger and no slower. The system rejects TCP-only operations (addresses,
-    /// `TCP_NODELAY`) on the other kind.
+    /// Reading, writing and shutting down need only a descriptor, whatever its family. So both kinds are stored as the
+    /// same type, which makes a connection no larger and no slower. The system rejects operations of TCP (addresses,
+    /// `TCP_NODELAY`) on a Unix socket.
     pub(crate) fn accept(&mut self) -> io::Result<(NewSocket, Option<SocketAddr>)> {
         match self {
             Self::Tcp(listener) => {

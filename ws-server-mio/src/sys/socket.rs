@@ -31,7 +31,7 @@ pub trait Socket: Send {
     /// As the system's.
     fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Whether it may hold a copy of what it did not take: pass that again, first and unchanged.
+    /// Whether it may hold a copy of what it did not take: pass that to the next write again, first and unchanged.
     fn holds_output(&self) -> bool {
         false
     }
@@ -68,7 +68,7 @@ pub trait Socket: Send {
         None
     }
 
-    /// What TLS has agreed on.
+    /// The result of the TLS handshake, once it is done.
     fn tls(&self) -> Option<Arc<TlsInfo>> {
         None
     }
@@ -167,7 +167,7 @@ impl CustomSockets {
         }
     }
 
-    /// Has the socket of a slot speak TLS.
+    /// Starts TLS on the socket of a slot.
     #[cfg(feature = "tls-no-provider")]
     pub(crate) fn wrap(
         &mut self,
@@ -181,7 +181,7 @@ impl CustomSockets {
         }
     }
 
-    /// What TLS has agreed on, for a socket that is stored here.
+    /// The result of the TLS handshake, for a socket that is stored here.
     #[cold]
     pub(crate) fn tls(&self, slot: u32) -> Option<Arc<TlsInfo>> {
         self.0.get(&slot)?.tls()
@@ -346,7 +346,7 @@ impl SocketRef<'_> {
         }
     }
 
-    /// Has the kernel detect a vanished peer.
+    /// Lets the kernel detect a vanished peer.
     pub(crate) fn probe(self) {
         if let Self::Tcp(stream) = self {
             probe(stream);

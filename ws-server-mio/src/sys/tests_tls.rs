@@ -1,4 +1,4 @@
-//! Two TLS sockets over a kernel that takes and gives any part of what it could, at any time.
+//! Two TLS sockets over a kernel whose reads and writes are short, or would block, at random.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 use crate::sys::socket::{NewSocket, Socket};
@@ -128,7 +128,7 @@ impl Side {
 }
 
 #[test]
-fn every_byte_arrives_in_order_and_the_end_after_it_whatever_the_kernel_takes_and_gives() {
+fn short_reads_and_writes_lose_no_byte_and_no_end() {
     let [pem, key] = ws_kit::chat::certificate().unwrap();
     let identity = Identity::from_pem(&pem, key).unwrap();
     let tls = ServerTls::new(TlsServer::new(identity).unwrap(), TlsMode::Only, &Config::server());

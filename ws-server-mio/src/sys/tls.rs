@@ -1,7 +1,7 @@
 //! A socket that speaks TLS: to the loop, it reads and writes plaintext.
 //!
-//! It is no longer drained when a read is short: only `WouldBlock` says that neither the kernel nor the session has
-//! more, so kept ciphertext neither stalls an edge-triggered loop nor spins it.
+//! A short read does not mean that it is drained: only `WouldBlock` says that neither the kernel nor the session has
+//! more. So ciphertext held by the session neither stalls an edge-triggered loop nor makes it spin.
 
 use crate::sys::socket::{NewSocket, Socket, SocketRef};
 use mio::Token;
@@ -15,7 +15,7 @@ use ws_proto::{Config, TlsInfo};
 pub(crate) struct TlsSocket {
     inner: NewSocket,
     layer: RefCell<TlsLayer>,
-    /// The sending half is to be shut down once what waits encrypted is written.
+    /// The sending half is to be shut down once the encrypted output is written.
     is_closing: Cell<bool>,
 }
 
@@ -48,7 +48,7 @@ impl Socket for TlsSocket {
         if self.is_closing.take() { self.inner.as_ref().shutdown() } else { Ok(()) }
     }
 
-    /// Announces the end within TLS, then shuts down the sending half, now or once the kernel has taken the rest.
+    /// Sends close_notify, then shuts down the sending half, now or once the kernel has taken the rest.
     fn shutdown(&self) -> io::Result<()> {
         self.layer.borrow_mut().close();
         self.is_closing.set(true);

@@ -5,13 +5,14 @@ use ws_server_mio::{Bind, Connections, Endpoint, Event, Options, ServerConfig};
 /// The application's handler, as in every turn.
 fn handle(_: &mut Connections, _: Event<'_>) {}
 
-/// Takes as long as the slowest peer, and at most `grace`, or as long as a stop that is spread: hide the window first.
+/// Returns when the slowest peer has gone, after `grace` at the latest, or after a spread stop if one is under way.
+/// Hide the window first.
 fn leave(endpoint: &mut Endpoint, grace: Duration) -> io::Result<()> {
     for client in endpoint.clients().collect::<Vec<_>>() {
         endpoint.connections().client(client).disconnect();
     }
     for server in endpoint.servers().collect::<Vec<_>>() {
-        endpoint.connections().server(server).stop(grace); // `Stopped` follows, at the latest then
+        endpoint.connections().server(server).stop(grace); // `Stopped` follows within `grace`
     }
     let end = Instant::now() + grace;
     loop {
@@ -20,7 +21,8 @@ fn leave(endpoint: &mut Endpoint, grace: Duration) -> io::Result<()> {
         if is_stopped && (is_over || Instant::now() >= end) {
             return Ok(());
         }
-        let wait = end.checked_duration_since(Instant::now()); // after it, the stops have their own deadlines
+        // Afterwards only the deadlines of the stops wake the loop.
+        let wait = end.checked_duration_since(Instant::now());
         endpoint.poll(wait, handle)?;
     }
 }
