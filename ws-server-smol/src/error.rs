@@ -13,8 +13,8 @@ use ws_proto::{Closed, RespondError, SendError};
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum WebSocketError {
-    /// The WebSocket has ended. Its stream returns this once, if it did not end [normally](crate::WebSocket::next); its
-    /// sink, whenever it can no longer do what it is asked.
+    /// The WebSocket has ended. Its stream returns this once, unless the end was [normal](crate::WebSocket::next); its
+    /// sink returns this from each call that the end makes impossible.
     Closed(Box<Closed>),
     /// The message cannot be sent: the WebSocket is closing, say.
     Send(SendError),

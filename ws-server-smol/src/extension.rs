@@ -5,10 +5,11 @@ use crate::server::Server;
 use std::fmt;
 use ws_proto::{Closed, Event};
 
-/// Sees events on the open WebSockets of a [`Server`] before the application does, and may consume them: for a protocol
+/// Sees each event of an open WebSocket of a [`Server`] before the application does, and may consume it: for a protocol
 /// on top of messages (remote calls, say), a log, or access control.
 ///
-/// If it panics, and the panic is caught, it stays in place; the WebSocket whose event it was filtering ends with 1011.
+/// If it panics, and the panic is caught, it stays in place. The event that it was filtering is lost, and the WebSocket
+/// of that event ends with 1011.
 ///
 /// A server has at most one, set with [`Server::set_extension`]. The task that polls the connection calls it, one call
 /// at a time: a call on another thread waits. It may call the server, and drop its WebSockets: what it causes
@@ -19,7 +20,7 @@ use ws_proto::{Closed, Event};
 /// ```
 /// use ws_server_smol::{ConnectionId, Event, Extension, Server};
 ///
-/// /// Answers "?"; everything else goes to the application.
+/// /// Answers "?" itself; all other events go to the application.
 /// struct Help;
 ///
 /// impl Extension for Help {
@@ -53,7 +54,7 @@ pub trait Extension: Send {
         let _ = (server, id, closed);
     }
 
-    /// Called when the server begins to stop; its clients are still connected.
+    /// Called when the server begins to stop; its connections are still open.
     fn stopping(&mut self, server: &Server) {
         let _ = server;
     }
@@ -67,7 +68,7 @@ ws_proto::debug_is_display!(AlreadyExtended);
 
 impl fmt::Display for AlreadyExtended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the server already has an extension; compose the two into one")
+        f.write_str("the server already has an extension; combine both into one")
     }
 }
 

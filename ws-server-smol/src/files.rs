@@ -27,21 +27,21 @@ const CHUNK: u64 = 64 << 10;
 /// # Ok(()) }
 /// ```
 ///
-/// File reads block on every system, so files are opened and read on the threads of the crate `blocking`.
-/// [`Folder::new`] itself checks that the folder exists, so call it before you serve anything. It is
-/// better to [embed](crate::web::Assets) files that the program always needs.
+/// The standard library reads files only by blocking calls, so files are opened and read on the threads of the crate
+/// `blocking`. [`Folder::new`] itself checks that the folder exists, so call it before you serve anything.
+/// [Embed](crate::web::Assets) files that the program always needs.
 pub type Folder = web::Folder<Disk>;
 
 impl Responder {
     /// Answers a request with the file at its path in a folder: 200, a part (206) or 304; 404 if there is none, 405 for
     /// methods other than GET and HEAD, and a redirect for a folder without its trailing slash.
     ///
-    /// It waits until the whole file is queued; queued data is written while [`HttpConnection::next`] is polled. If the
-    /// file becomes shorter or unreadable, the connection ends, so the peer can detect the truncation; the same happens
-    /// if the future is dropped.
+    /// It waits until the whole file is queued; queued data is written while [`HttpConnection::next`] is polled. A file
+    /// that is truncated or becomes unreadable meanwhile ends the connection, so that the peer sees a truncated body;
+    /// so does dropping the future.
     ///
     /// # Errors
-    /// As [`Responder::respond`]; [`RespondError::BodyLength`] if the file became shorter or unreadable; and as
+    /// As [`Responder::respond`]; [`RespondError::BodyLength`] if the file was truncated or became unreadable; and as
     /// [`Body::send`](crate::Body::send) if the connection ended before all was queued.
     pub async fn respond_file(
         &self,
@@ -65,7 +65,7 @@ impl Responder {
                 return self.respond(request, plan.head.map(|()| Bytes::new()));
             }
             Ok(opened) => opened,
-            Err(answer) => return self.respond(request, *answer),
+            Err(response) => return self.respond(request, *response),
         };
         let mut left = plan.len();
         let body = self.respond_streaming(request, plan.head, Some(left))?;

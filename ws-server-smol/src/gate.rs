@@ -17,8 +17,8 @@ impl Gate {
         self.0.fetch_update(SeqCst, SeqCst, |now| (now >= HOLDER).then_some(now | wake_ups)).is_err()
     }
 
-    /// Holds all wake-ups back until the holder is dropped, which then passes those to `wake` that came meanwhile.
-    /// Declare it before the lock that it is for, and do not nest it.
+    /// Holds all wake-ups back until the holder is dropped, which then passes to `wake` those that came meanwhile.
+    /// Declare the holder before the lock that it is for, and do not nest holders.
     #[inline]
     pub(crate) fn hold<F: Fn(u32)>(&self, wake: F) -> Holder<'_, F> {
         self.0.fetch_add(HOLDER, SeqCst);

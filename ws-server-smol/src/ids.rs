@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-/// Identifies a connection for the lifetime of the process. It is never reused: once its connection is gone, it matches
-/// nothing.
+/// Identifies a connection for the lifetime of the process. An id is never reused: once its connection is gone, it
+/// matches nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(u64);
 

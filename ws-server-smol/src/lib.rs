@@ -13,9 +13,9 @@
 //!
 //! Polling a connection drives it: [`HttpConnection::next`] and [`WebSocket::next`] read, answer pings, keep
 //! deadlines and the heartbeat, and write what any task has queued. Nothing is spawned, and nothing happens without
-//! polling: a handler with another long wait (a database, say) does it beside `next`, in a separate task with a
-//! [`Sender`]. Output queued by [`Sender`], [`Responder`] and the methods of [`Server`] wakes the task that waits in
-//! `next`, which writes it.
+//! polling: a handler that must also wait for something else (a database, say) does so in a separate task with a
+//! [`Sender`], and goes on polling `next`. Output queued by [`Sender`], [`Responder`] and the methods of [`Server`]
+//! wakes the task that waits in `next`, which writes it.
 //!
 //! | | where connections run | handlers | use it for |
 //! |---|---|---|---|
@@ -31,11 +31,14 @@
 //!
 //! # Names
 //!
-//! The adapters use the same names for the same things: `id`, `peer_addr`, `local_addr`, `set_config`, `terminate`,
-//! `stats`, `topics`, `couple`. They differ where the design does: `ws-server-mio` calls this crate's [`Server`]
-//! `ServerHandle`, so [`Server::local_addr`] is the server's address and [`Server::local_addr_of`] a connection's; its
-//! events `AcceptFailed` and `Stopping` are hooks here, [`Server::on_accept_failed`] and [`Server::before_stop`], since
-//! no task needs to wait for a server's events.
+//! The adapters use the same names for the same things: `id`, `peer_addr`, `local_addr`, `terminate`, `stats`,
+//! `topics`, `couple`. They differ where the design does: `ws-server-mio` calls this crate's [`Server`] `ServerHandle`,
+//! so [`Server::local_addr`] is the server's address and [`Server::local_addr_of`] a connection's; its events
+//! `AcceptFailed` and `Stopping` are hooks here, [`Server::on_accept_failed`] and [`Server::before_stop`], since no
+//! task needs to wait for a server's events. [`Server::set_config`] takes effect at the next
+//! [`listen`](Server::listen), which checks it; there it takes effect at the next accepted connection, and returns
+//! `InvalidConfig`. [`Client::connect`] is `ClientHandle::reconnect` there, [`ClientEvent::Connected`] is `Open`, and
+//! the `compression()` and `tls()` of a [`WebSocket`] are in `negotiated(id)`.
 //!
 //! What this crate re-exports is documented where it is defined: its examples name `ws_host` or `ws_proto`. Write
 //! `ws_server_smol` instead, as in `use ws_server_smol::{Bind, ServerConfig}`.
@@ -45,7 +48,7 @@
 //! [`WebSocket::next`] returns `None` after an ordinary end: the peer closed with 1000, with 1001 or without a code, or
 //! answered our Close. Any other end is one error, the [`Closed`] that explains it: another code (1008, 1012, 4000), or
 //! no closing handshake. [`next_event`](WebSocket::next_event) emits the end as an event in either case, once and last.
-//! An [`Extension`] sees it first, even if the handler has dropped the WebSocket.
+//! An [`Extension`] sees the end first, even if the handler has dropped the WebSocket.
 //!
 //! A dropped WebSocket sends 1001 to the peer, if that is possible without waiting; [`WebSocket::close`] does a full
 //! closing handshake. [`Server::stop`] closes all connections with 1001 and waits until all are gone or its deadline
@@ -53,8 +56,8 @@
 //! not reconnect within one second.
 //!
 //! An expired deadline takes effect after one more read: a task that was not polled for a while does not declare a
-//! peer dead whose answer is already in the kernel. After the machine has slept, every peer with a heartbeat gets one
-//! Ping.
+//! peer dead whose Pong is already in the kernel. After the machine has slept, every open WebSocket with a heartbeat
+//! sends one Ping.
 //!
 //! # Cancellation
 //!
@@ -109,9 +112,9 @@
 //!
 //! - `async-io`, the helper thread of that crate, from the first socket or timer to the end of the process. It waits
 //!   for the kernel while no thread is in `block_on`, and wakes tasks; it runs none.
-//! - `blocking-…`, threads of that crate, for operations that block on every system: [`connect`] and [`Client`] look up
-//!   names there, at most 8 at a time, except addresses and `localhost`, and a [`Folder`] opens and reads its files
-//!   there. They start with the first name or file, and exit when idle.
+//! - `blocking-…`, threads of that crate, for blocking calls: [`connect`] and [`Client`] look up names there, at most 8
+//!   at a time, except addresses and `localhost`, and read the roots of the system for `wss://`; a [`Folder`] opens and
+//!   reads its files there. They start with the first such call, and exit when idle.
 //!
 //! There are no others. If that is one too many, `ws-server-mio` spawns no thread unless you opt in.
 //!
@@ -178,8 +181,8 @@
 //! ```
 //!
 //! A client trusts the roots of the system, which are read once for the process, on a thread of `blocking`. A server's
-//! handshake runs in the task of its connection.
-//! Errors name the remedy: `ConnectError::Tls` before a connection is open, [`Error::Tls`] in its `Closed`.
+//! handshake runs in the task of its connection. Most errors name the remedy: `ConnectError::Tls` before a connection is
+//! open, [`Error::Tls`] in its `Closed`.
 //!
 //! # Features
 //!

@@ -13,14 +13,14 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 impl Server {
-    /// Returns the next connection, or `None` if the server does not listen. Spawn a task for it: its HTTP makes
-    /// progress only while the [`HttpConnection`] is polled.
+    /// Returns the next connection, or `None` if the server does not listen. Spawn a task for it: a connection makes
+    /// progress only while it is polled.
     ///
     /// Several tasks may accept. Cancel-safe: unaccepted connections wait in the kernel.
     ///
-    /// A handler that closes awaits [`WebSocket::close`](crate::WebSocket::close) before it returns: unlike in
-    /// [`serve`](Self::serve), nothing else polls a WebSocket that is dropped, and what the socket does not take at once
-    /// is lost.
+    /// A handler that closes must await [`WebSocket::close`](crate::WebSocket::close) before it returns: unlike in
+    /// [`serve`](Self::serve), nothing else polls a WebSocket that is dropped, and what the socket does not take at
+    /// once is lost.
     ///
     /// ```
     /// # use ws_server_smol::{HttpConnection, Server};
@@ -45,8 +45,8 @@ impl Server {
     /// The return value of a handler is dropped: an error ends only its own connection. Log it in the handler to see
     /// it.
     ///
-    /// A handler that awaits something delays no other. A handler that computes does; to use several threads,
-    /// [`accept`](Self::accept) and spawn.
+    /// A handler that waits delays no other; one that computes does. To use several threads, [`accept`](Self::accept)
+    /// connections and spawn tasks.
     ///
     /// ```
     /// # use ws_server_smol::Server;

@@ -18,14 +18,14 @@ use std::time::{Duration, Instant};
 /// for about a millisecond and returns; in between, `notify` signals the loop that there is work.
 ///
 /// Sockets, protocol and handlers stay on the loop's thread. The helper thread of `async-io` waits for sockets and
-/// timers meanwhile, and usually calls `notify`, which makes the loop run a turn by any means that works from other
+/// timers meanwhile, and usually calls `notify`. This asks the loop to run a turn, by any means that works from other
 /// threads (a proxy event, a posted message, a repaint request), and must not wait for it.
 ///
 /// - `notify` is called once, and not again until a turn has ended with [`Turn::more`] false: a flood of wake-ups
 ///   becomes one notification.
-/// - After a turn with `more` the host soon runs another without a notification, at a lower priority than drawing: at
-///   the next frame, when idle, by a timer. Do not post it as an event that precedes painting.
-/// - The first turn needs no notification either.
+/// - After a turn with `more`, the host itself runs another one soon, at a lower priority than drawing: at the next
+///   frame, when idle, by a timer. Do not post it as an event that precedes painting.
+/// - Nor does the first turn need a notification.
 ///
 /// A turn ends when its budget is spent, and exceeds it by at most one step. With an executor, a step polls one task
 /// once; this crate's connections yield after half a millisecond or 64 KiB, read or inflated, or after one call of a

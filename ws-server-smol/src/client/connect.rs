@@ -28,9 +28,9 @@ use ws_proto::{ClientRequest, Closed, Config, Connection, Error, Event};
 /// Connects once.
 ///
 /// An address literal and `localhost` need no lookup. The system's resolver looks up any other name, and blocks for
-/// seconds if no name server answers: each name on a helper thread of the crate `blocking`, which exits when idle. At
-/// most 8 lookups run at a time, for all clients of the process together, and clients of the same name share one. A
-/// ninth name waits until one of the eight completes. A lookup that times out is [`ConnectError::Name`].
+/// seconds if no name server answers, so each name is looked up on a helper thread of the crate `blocking`, which exits
+/// when idle. At most 8 lookups run at a time, for all clients of the process together, and clients of the same name
+/// share one. A ninth name waits until one of the eight completes. A lookup that times out is [`ConnectError::Name`].
 ///
 /// Each address of a name, or of `localhost`, has a quarter of a second before the next is tried in parallel (RFC
 /// 8305); the first that accepts the connection is used. [`ClientConfig::handshake_timeout`] covers the lookup, the
@@ -55,8 +55,8 @@ use ws_proto::{ClientRequest, Closed, Config, Connection, Error, Event};
 ///
 /// # Errors
 /// [`ConnectError`]. If a server rejects the handshake, [`ConnectError::response`] has its response. An invalid target
-/// is [`ConnectError::Invalid`], including a `wss://` address without the feature `tls`; [`handshake()`] takes any
-/// stream.
+/// is [`ConnectError::Invalid`], and so is a `wss://` address without the feature `tls`; for other TLS, [`handshake()`]
+/// takes any stream.
 pub async fn connect<R>(request: R, config: ClientConfig) -> Result<WebSocket<Socket>, ConnectError>
 where
     R: TryInto<ClientRequest>,
@@ -101,7 +101,7 @@ pub async fn connect_with_names(
 /// ```
 ///
 /// # Errors
-/// [`ConnectError`], as of [`connect`].
+/// As [`connect`].
 pub async fn handshake<S, R>(stream: S, request: R, config: Arc<Config>) -> Result<WebSocket<S>, ConnectError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -287,7 +287,7 @@ where
     }
 }
 
-/// Returns `None` if the time was over first.
+/// Returns `None` if the time was over before the future completed.
 async fn within<T>(mut time: Timer, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     poll_fn(|cx| match future.as_mut().poll(cx) {

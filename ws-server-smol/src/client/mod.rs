@@ -38,14 +38,14 @@ use ws_proto::{ClientRequest, CloseCode, Closed, State};
 ///     }
 /// }
 /// // The policy has given up.
-/// if let Some(failure) = client.failure() {
-///     println!("{failure}");
+/// if let Some(error) = client.failure() {
+///     println!("{error}");
 /// }
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// How a connection ended decides what happens next: see [`Reconnect::is_final`](crate::Reconnect::is_final). If a
+/// The end of a connection decides what happens next: see [`Reconnect::is_final`](crate::Reconnect::is_final). If a
 /// connection is still open when the next is requested, it is closed first, with 1000, and the policy treats it as
 /// lost. Without a policy there is one connection.
 ///
@@ -104,7 +104,7 @@ pub enum ClientEvent<'a, S: AsyncRead + AsyncWrite + Unpin = Socket> {
     Reconnecting {
         /// The number of the next attempt since the last success.
         attempt: u32,
-        /// How long it waits.
+        /// The delay before it.
         delay: Duration,
     },
 }
@@ -138,9 +138,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// connector returns a stream to the request's host and port; everything else is as with [`Client::new`], including
     /// the reconnect policy.
     ///
-    /// `wss://` addresses are allowed: the connector must ensure that the stream is TLS to that host. The connect
-    /// timeout covers the connector, and the configuration's Unix socket is ignored. For a stream that is not `Send`,
-    /// use [`handshake`](crate::handshake()).
+    /// `wss://` addresses are allowed: the connector must ensure that the stream is TLS to that host.
+    /// [`ClientConfig::handshake_timeout`] covers the connector, and the configuration's Unix socket is ignored. For a
+    /// stream that is not `Send`, use [`handshake`](crate::handshake()).
     ///
     /// # Errors
     /// [`InvalidTarget::Request`]: the request is malformed. An error of the connector is
@@ -222,7 +222,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     ///             client.set_request(request.header("Authorization", &format!("Bearer {token}"))?)?;
     ///         }
     ///         ClientEvent::Connected(ws) => while ws.next().await.is_some() {},
-    ///         ClientEvent::ConnectFailed(failure) => println!("{failure}"),
+    ///         ClientEvent::ConnectFailed(error) => println!("{error}"),
     ///         ClientEvent::Reconnecting { delay, .. } => println!("again in {delay:?}"),
     ///         _ => {}
     ///     }
@@ -266,8 +266,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// [`connect`](Self::connect) starts again. To close with another code, close the [`WebSocket`](Self::websocket)
     /// itself.
     ///
-    /// A slow server may delay this as long as [`WebSocket::close`]. For a deadline of your own, put a timeout around
-    /// it, and drop the client or [`terminate`](crate::Sender::terminate) the connection when that has passed.
+    /// A slow server may delay this for as long as it may delay [`WebSocket::close`]. For a deadline of your own, put a
+    /// timeout around it, and drop the client or [`terminate`](crate::Sender::terminate) the connection when that has
+    /// passed.
     ///
     /// Cancel-safe; if dropped before it completes, the connection may be closing.
     pub async fn disconnect(&mut self) {
@@ -310,7 +311,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         current.or(self.closed.as_deref())
     }
 
-    /// Returns why the last attempt failed; `None` once one has succeeded since.
+    /// Returns the error of the last failed attempt; `None` once an attempt has succeeded since.
     pub fn failure(&self) -> Option<&ConnectError> {
         self.failure.as_ref()
     }
@@ -421,7 +422,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 }
 
-/// An attempt runs application code. If that panics, the attempt fails.
+/// Guards an attempt while it runs application code. If that panics, the attempt fails.
 struct AttemptGuard<'c, S: AsyncRead + AsyncWrite + Unpin>(&'c mut Client<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Drop for AttemptGuard<'_, S> {

@@ -20,27 +20,27 @@ const ROUNDS: u32 = 64;
 /// Forwards what each of two WebSockets receives to the other, until both are closed; returns what explains the end of
 /// each. Both are closed then, and neither result is `None`.
 ///
-/// Messages and fragments pass in order. Each side is read only while the other accepts output: a connection holds at
-/// most its high mark and one read, however slow its peer is. A side that is not read for this reason is
+/// Messages and fragments are relayed in order. Each leg is read only while the other accepts output: a connection
+/// holds at most its high mark and one read, however slow its peer is. A leg that is not read for this reason is
 /// [paused](crate::Sender::pause): if its peer resets the connection meanwhile, only the next write to it detects that,
-/// whereas `ws-server-mio` detects it at once. Pings and Pongs stay on their own side, and so does compression. When
-/// one side ends, the other is closed with the same code and reason: without a code if there was none, and if there was
-/// no Close at all, with 1001 towards a server and with 1011 towards a client. That includes a side that was closed
-/// here because its peer broke the protocol. [`Closed::relayed`] has the same rule for a relay written by hand.
+/// whereas `ws-server-mio` detects it at once. Pings, heartbeats and compression belong to each leg. When one leg ends,
+/// the other is closed with the same code and reason: without a code if there was none, and if there was no Close at
+/// all, with 1001 towards a server and with 1011 towards a client. That includes a leg that was closed here because its
+/// peer violated the protocol. [`Closed::relayed`] has the same rule for a relay written by hand.
 ///
 /// The application sees none of the events meanwhile; [`Server`](crate::Server) and its [`Extension`](crate::Extension)
-/// do, and an extension may consume a message, which is then not forwarded. Fragments pass individually if the side's
-/// [`Config::delivery`](crate::Config::delivery) says so, and as whole messages otherwise. Messages over 16 MiB need a
-/// larger [`Config::message_limit`](crate::Config::message_limit) on both sides, and
-/// [`Delivery::Chunked`](crate::Delivery::Chunked), so that they pass on while they arrive. If [`WebSocket::next`] was
-/// dropped while it was joining the fragments of a message, that message cannot be forwarded.
+/// do, and an extension may consume a message, which is then not relayed. Fragments are relayed individually if the
+/// leg's [`Config::delivery`](crate::Config::delivery) says so, and as whole messages otherwise. Messages over 16 MiB
+/// need a larger [`Config::message_limit`](crate::Config::message_limit) on both legs, and
+/// [`Delivery::Chunked`](crate::Delivery::Chunked), so that they are relayed as they arrive. If [`WebSocket::next`] was
+/// dropped while it was joining the fragments of a message, that message cannot be relayed.
 ///
-/// While the second side is still connecting, do not poll the first one: what its peer sends waits in the kernel, and
+/// While the second leg is still connecting, do not poll the first one: what its peer sends waits in the kernel, and
 /// nothing is lost. Only its heartbeat stops, so for a wait of minutes use
 /// `or(connecting, async { first.pause(); first.next().await … })`.
 ///
-/// Cancel-safe: if dropped, both stay as they are, and another call continues from there. By then, what one side
-/// received is queued on the other.
+/// Cancel-safe: if dropped, both stay as they are, and another call continues from there. Everything that one leg has
+/// received is then queued on the other.
 ///
 /// ```
 /// use ws_server_smol::{ClientConfig, HttpConnection, Incoming, connect, couple};
@@ -51,9 +51,9 @@ const ROUNDS: u32 = 64;
 ///         let mut upstream = connect("ws://127.0.0.1:8701/", ClientConfig::new()).await?;
 ///         let mut client = http.accept(upgrade).await?;
 ///         let (client, upstream) = couple(&mut client, &mut upstream).await;
-///         for (side, closed) in [("client", client), ("upstream", upstream)] {
+///         for (leg, closed) in [("client", client), ("upstream", upstream)] {
 ///             if let Some(closed) = closed {
-///                 println!("{side}: {closed}");
+///                 println!("{leg}: {closed}");
 ///             }
 ///         }
 ///         break;
@@ -76,7 +76,7 @@ where
             match (from_a, from_b) {
                 (Step::Done, Step::Done) => return Poll::Ready(()),
                 (Step::Progressed, _) | (_, Step::Progressed) => {}
-                // A write on one side may have made room for the other.
+                // A write on one leg may have made room for the other.
                 _ if apply_backpressure(&a.driver.shared, &b.driver.shared)
                     | apply_backpressure(&b.driver.shared, &a.driver.shared) => {}
                 _ => return Poll::Pending,
@@ -89,7 +89,7 @@ where
     (a.closed(), b.closed())
 }
 
-/// Releases our own pauses.
+/// Releases the pauses of this coupling.
 struct ResumeOnDrop([Arc<Shared>; 2]);
 
 impl Drop for ResumeOnDrop {
@@ -106,7 +106,7 @@ enum Step {
     Done,
 }
 
-/// Handles one event of a side.
+/// Handles one event of a leg.
 fn step<S>(from: &mut WebSocket<S>, to: &Shared, cx: &mut Context<'_>) -> Step
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -118,7 +118,7 @@ where
             Step::Progressed
         }
         Poll::Ready(None) => {
-            // It may have closed before the call; then the other side's last output is still to be written.
+            // It may have closed before the call; then the other leg's last output is still to be written.
             match from.closed() {
                 Some(closed) if close(to, closed) => Step::Progressed,
                 _ => Step::Done,
@@ -128,7 +128,7 @@ where
     }
 }
 
-/// Reads from a side only while the other accepts output; returns whether reading has resumed.
+/// Reads from a leg only while the other accepts output; returns whether reading has resumed.
 fn apply_backpressure(from: &Shared, to: &Shared) -> bool {
     if to.connection().is_congested() {
         from.pause(PauseOwner::Couple);
@@ -156,14 +156,14 @@ fn forward(event: Event<'static>, from: &Shared, to: &Shared) {
         _ => return,
     };
     match sent {
-        // The other side is about to end, which then closes this side.
+        // The other leg is about to end, which then closes this one.
         Ok(_) | Err(SendError::NotOpen) => {}
         // The application has left its own message unfinished there.
         Err(_) => _ = from.connection().close(clock::now(), CloseCode::INTERNAL_ERROR, ""),
     }
 }
 
-/// Returns whether it was open until now.
+/// Closes a leg because the other has ended; returns whether it was open until now.
 fn close(to: &Shared, closed: &Closed) -> bool {
     let mut connection = to.connection();
     let (code, reason) = closed.relayed(connection.is_client());

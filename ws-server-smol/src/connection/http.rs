@@ -114,7 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
             match event {
                 Event::Request(request) => return Some(Incoming::Request(request)),
                 Event::Upgrade(mut upgrade) => {
-                    // The call decides.
+                    // The caller decides whether to accept it; this only selects the subprotocol.
                     let _ = self.rule.decide(&mut upgrade);
                     return Some(Incoming::Upgrade(upgrade));
                 }
@@ -324,7 +324,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
         self.shared.peer
     }
 
-    /// Returns what TLS has agreed on; `None` without TLS of this crate, and once the connection is over.
+    /// Returns the result of the TLS handshake; `None` without TLS of this crate, and once the connection is over.
     pub fn tls(&self) -> Option<Arc<TlsInfo>> {
         self.shared.tls_info()
     }

@@ -69,7 +69,7 @@ pub struct WebSocket<S: AsyncRead + AsyncWrite + Unpin = Socket> {
     path: Option<Box<str>>,
     /// Fragments of a message being joined for [`next`](Self::next).
     joining: Option<Message<'static>>,
-    /// The sink knows of the end: this side closed, or a message was too late.
+    /// The sink has learned of the end: this side closed, or one message came too late.
     knows_end: bool,
     closed: Option<Box<Closed>>,
     membership: Option<Membership<S>>,
@@ -215,7 +215,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.driver.shared.peer
     }
 
-    /// Returns what TLS has agreed on; `None` without TLS of this crate, and once the connection is over.
+    /// Returns the result of the TLS handshake; `None` without TLS of this crate, and once the connection is over.
     pub fn tls(&self) -> Option<Arc<TlsInfo>> {
         self.driver.shared.tls_info()
     }
@@ -263,7 +263,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.driver.shared.connection().state()
     }
 
-    /// Returns how many bytes of output are pending.
+    /// Returns how many bytes of output are queued.
     pub fn queued(&self) -> usize {
         self.driver.shared.connection().queued()
     }

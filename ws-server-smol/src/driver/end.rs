@@ -14,14 +14,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(crate) fn end(&mut self, by_reset: bool) {
         self.shared.end(by_reset);
         if self.shared.connection().has_sent_all() {
-            self.announce_end();
+            self.close_stream();
         }
         self.stream = None;
         self.unread = None;
     }
 
-    /// Ends the stream as far as that is possible without waiting: TLS says so, by a close_notify.
-    fn announce_end(&mut self) {
+    /// Closes the stream as far as that is possible without waiting; TLS sends close_notify.
+    fn close_stream(&mut self) {
         if let Some(stream) = &mut self.stream {
             let _ = Pin::new(stream).poll_close(&mut Context::from_waker(Waker::noop()));
         }
@@ -86,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             write(stream, &mut self.output, &shared, &mut connection, &mut noop, now);
         }
         if connection.closing_initiator().is_some() && connection.outbox().is_empty() {
-            self.announce_end();
+            self.close_stream();
         }
         connection.abort(now, Error::Aborted);
         (self.unread, self.held) = (None, None);
@@ -111,7 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 }
 
-/// Whether the connection was cut off rather than closed: then there is no output worth waiting for.
+/// Whether the connection was lost or aborted rather than closed: then there is no output worth waiting for.
 fn is_lost(event: Option<&Event<'_>>) -> bool {
     let Some(Event::Closed(closed)) = event else { return false };
     matches!(

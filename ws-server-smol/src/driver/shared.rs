@@ -21,7 +21,7 @@ use ws_proto::{Connection, Moment, Request, RespondError, ResponseBody, TlsInfo,
 #[repr(u8)]
 pub(crate) enum PauseOwner {
     Application = 1,
-    /// A [`couple`](crate::couple) whose other side is congested.
+    /// A [`couple`](crate::couple) whose other leg is congested.
     Couple = 2,
 }
 
@@ -112,7 +112,8 @@ impl Shared {
         self.polls.fetch_add(1, Relaxed);
     }
 
-    /// Plaintext was read: before the first of it, the engine learns what TLS has agreed on, or that there is none.
+    /// Plaintext was read. Before the first of it, the engine gets the result of the TLS handshake, or learns that the
+    /// peer speaks without TLS.
     #[inline]
     pub(crate) fn note_tls(&self, connection: &mut Connection, now: Moment) {
         if connection.bytes_received() > 0 {
@@ -127,7 +128,7 @@ impl Shared {
         }
     }
 
-    /// What TLS has agreed on.
+    /// The result of the TLS handshake.
     pub(crate) fn tls_info(&self) -> Option<Arc<TlsInfo>> {
         self.socket().as_ref()?.tls()?.info()
     }

@@ -53,8 +53,8 @@ impl Responder {
     }
 }
 
-/// The body of a streaming response. Dropping it before [`finish`](Self::finish) ends the connection, and the peer can
-/// detect the truncation.
+/// The body of a streaming response. Dropping it before [`finish`](Self::finish) ends the connection, and the peer sees
+/// a truncated body.
 pub struct Body {
     shared: Arc<Shared>,
     /// `None` once the body has ended.

@@ -58,7 +58,7 @@ impl Sender {
     /// within [`Config::output_timeout`](crate::Config::output_timeout), and no task polls the WebSocket: its peer has
     /// stopped reading, or, over other streams, nothing writes. Nothing is queued then.
     pub async fn send<'m>(&self, outgoing: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
-        // Each attempt may move it.
+        // Each attempt moves a clone.
         let outgoing = outgoing.into().into_owned();
         self.shared
             .send_when_room((SendError::Full, SendError::NotPolled), || self.try_send(outgoing.clone()))
@@ -89,8 +89,9 @@ impl Sender {
         self.shared.resume(PauseOwner::Application);
     }
 
-    /// Begins the closing handshake. The owner of the WebSocket sees the end. How long a slow peer may delay it:
-    /// [`Config::close_timeout`](ws_proto::Config::close_timeout); [`terminate`](Self::terminate) ends it earlier.
+    /// Begins the closing handshake; the task that polls the WebSocket gets the end.
+    /// [`Config::close_timeout`](ws_proto::Config::close_timeout) says how long a slow peer may delay that;
+    /// [`terminate`](Self::terminate) ends it earlier.
     ///
     /// # Errors
     /// [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`]; [`SendError::NotOpen`] if it is already
@@ -132,7 +133,7 @@ impl Sender {
         self.state() == State::Open
     }
 
-    /// Returns how many bytes of output are pending.
+    /// Returns how many bytes of output are queued.
     pub fn queued(&self) -> usize {
         self.shared.connection().queued()
     }

@@ -16,13 +16,14 @@ use ws_proto::{CloseCode, Outgoing, Request, RespondError, SendError, Sent, Stat
 ///
 /// The id of a closed connection matches nothing, and is never reused.
 impl Server {
-    /// All WebSockets, open or closing, oldest first.
+    /// All WebSockets, open or closing, oldest first. Those still connecting are counted by [`count`](Self::count), and
+    /// not listed.
     pub fn ids(&self) -> Vec<ConnectionId> {
         let state = self.inner.state();
         state.members.iter().filter(|(_, member)| member.websocket).map(|(id, _)| *id).collect()
     }
 
-    /// Returns the number of WebSocket clients: connecting, open or closing.
+    /// Returns the number of WebSockets: connecting, open or closing.
     pub fn count(&self) -> usize {
         let state = self.inner.state();
         let upgrading = state.upgrading.iter().filter_map(|id| state.members.get(id));
@@ -58,19 +59,19 @@ impl Server {
         Some(Sender { shared: member.shared.clone() })
     }
 
-    /// Queues a message or a frame for one client.
+    /// Queues a message or a frame for one WebSocket.
     ///
     /// # Errors
-    /// As [`Sender::try_send`]; also [`SendError::NotOpen`] if there is no such client.
+    /// As [`Sender::try_send`]; also [`SendError::NotOpen`] if there is no such WebSocket.
     pub fn send<'m>(&self, id: ConnectionId, outgoing: impl Into<Outgoing<'m>>) -> Result<Sent, SendError> {
         self.sender(id).ok_or(SendError::NotOpen)?.try_send(outgoing)
     }
 
-    /// Begins the closing handshake with a client. How long a slow client may delay it:
-    /// [`Config::close_timeout`](ws_proto::Config::close_timeout); [`terminate`](Self::terminate) ends it earlier.
+    /// Begins the closing handshake of a WebSocket. [`Config::close_timeout`](ws_proto::Config::close_timeout) says how
+    /// long a slow peer may delay its end; [`terminate`](Self::terminate) ends it earlier.
     ///
     /// # Errors
-    /// As [`Sender::close`]; also [`SendError::NotOpen`] if there is no such client.
+    /// As [`Sender::close`]; also [`SendError::NotOpen`] if there is no such connection.
     pub fn close(&self, id: ConnectionId, code: CloseCode, reason: &str) -> Result<(), SendError> {
         let shared = self.shared(id).ok_or(SendError::NotOpen)?;
         shared.connection().close(clock::now(), code, reason)?;
@@ -93,7 +94,8 @@ impl Server {
         }
     }
 
-    /// Aborts a connection in any phase: it sends no Close frame, and queued output is lost.
+    /// Aborts a connection in any phase: it sends no Close frame, and queued output is lost. The id of a connection
+    /// that is gone is not an error.
     pub fn terminate(&self, id: ConnectionId) {
         let Some((shared, socket)) =
             self.inner.state().members.get(&id).map(|m| (m.shared.clone(), m.socket.clone()))
@@ -108,8 +110,8 @@ impl Server {
     /// Answers a request of a connection, or rejects an upgrade, from outside its handler.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`], [`RespondError::WrongRequest`], [`RespondError::Header`], [`RespondError::Status`];
-    /// also [`SendError::NotOpen`] if there is no such connection.
+    /// [`RespondError::NotOpen`], also if there is no such connection; [`RespondError::WrongRequest`],
+    /// [`RespondError::Header`], [`RespondError::Status`].
     pub fn respond(
         &self,
         id: ConnectionId,
@@ -124,7 +126,7 @@ impl Server {
         self.shared(id).map_or(State::Closed, |shared| shared.connection().state())
     }
 
-    /// Returns how many bytes of output are pending for a connection.
+    /// Returns how many bytes of output are queued for a connection.
     pub fn queued(&self, id: ConnectionId) -> usize {
         self.shared(id).map_or(0, |shared| shared.connection().queued())
     }

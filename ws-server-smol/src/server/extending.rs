@@ -7,7 +7,7 @@ use crate::server::slot::{Busy, Call, Nested};
 use ws_proto::Event;
 
 impl Server {
-    /// Passes an event through the extension. [`Nested`] if the extension itself polls the connection.
+    /// Passes an event through the extension. The error is [`Nested`] if the extension itself polls the connection.
     pub(super) fn filter(
         &self,
         id: ConnectionId,

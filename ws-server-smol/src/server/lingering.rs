@@ -1,4 +1,4 @@
-//! WebSockets that were dropped during a closing handshake. Whatever serves or stops the server polls them to their end.
+//! WebSockets that were dropped during a closing handshake: `serve`, or a stop, polls them to their end.
 
 use futures_core::Stream;
 use futures_util::stream::FuturesUnordered;
@@ -7,10 +7,10 @@ use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll};
 
-/// Polls one to its end.
+/// Polls one of them to its end.
 pub(super) type Finish = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Shared by those that poll them. They end with the last of those.
+/// The lingering WebSockets, shared by the tasks that poll them. They end at once when the last such task does.
 #[derive(Default)]
 pub(crate) struct Lingering {
     added: Mutex<Vec<Finish>>,
@@ -22,19 +22,19 @@ impl Lingering {
         self.added().push(finish);
     }
 
-    /// Polls those that are woken, and wakes this task once more of them are. Of several tasks that poll, the last is
-    /// woken, so one that gives up must wake the others.
+    /// Polls those that are woken, and wakes this task when more of them are. Only the task that polled last is woken,
+    /// so a task that gives up must wake the others.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) {
         let mut polled = match self.polled.try_lock() {
             Ok(polled) => polled,
             Err(TryLockError::Poisoned(error)) => error.into_inner(),
-            // Another task is at it.
+            // Another task is polling them.
             Err(TryLockError::WouldBlock) => return,
         };
         loop {
             polled.extend(mem::take(&mut *self.added()));
             while let Poll::Ready(Some(())) = Pin::new(&mut *polled).poll_next(cx) {}
-            // One that ends may cause another.
+            // The end of one may have added another.
             if self.added().is_empty() {
                 return;
             }

@@ -70,7 +70,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Membership<S> {
         }
     }
 
-    /// Passes an event through the extension to the application; an error if the extension itself polls the
+    /// Passes an event through the extension to the application. It is an error if the extension itself polls the
     /// connection.
     pub(crate) fn filter(&self, event: Event<'static>) -> Result<Option<Event<'static>>, Nested> {
         self.server.filter(self.id, event)
@@ -107,16 +107,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Membership<S> {
         self.server.notify_extension(Call::Closed(self.id, closed), Busy::Wait);
     }
 
-    /// The WebSocket is dropped before its end. If a stop is closing it in order, the stop polls it from now on: its
-    /// handler may have ended because sends fail after a Close, and what is queued before that is still to be written.
-    /// Otherwise it ends at once. This waits for no other thread.
+    /// The WebSocket is dropped before its end. During an orderly closing handshake, while `serve` or a stop runs, that
+    /// polls it from now on: its handler may have returned because sends fail after a Close, and what was queued before
+    /// is still to be written. Otherwise it ends at once. This waits for no other thread.
     pub(crate) fn dropped(driver: &mut Driver<S>, membership: &mut Option<Self>) {
-        let stop = membership.as_ref().filter(|_| driver.is_closing_in_order()).and_then(Self::stop);
-        if let Some(stop) = stop
+        let lingering =
+            membership.as_ref().filter(|_| driver.is_closing_in_order()).and_then(Self::lingering);
+        if let Some(lingering) = lingering
             && let Some(membership) = membership.take()
         {
             let (inner, finish) = (membership.server.inner.clone(), membership.finish);
-            stop.add(finish(driver.take(), membership));
+            lingering.add(finish(driver.take(), membership));
             inner.ended.notify(usize::MAX);
             return;
         }
@@ -127,11 +128,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Membership<S> {
         }
     }
 
-    fn stop(&self) -> Option<Arc<Lingering>> {
+    fn lingering(&self) -> Option<Arc<Lingering>> {
         self.server.inner.state().lingering.upgrade()
     }
 
-    /// Removes the connection from the server, unless that is already done or the stopping server has cut it.
+    /// Removes the connection from the server, unless that is already done, or the stopping server has aborted it.
     fn leave(&self) {
         let inner = &self.server.inner;
         let mut state = inner.state();
@@ -159,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Membership<S> {
     }
 }
 
-/// A WebSocket without a handler, whose messages nobody receives.
+/// A WebSocket that its handler has dropped: messages that still arrive are discarded.
 struct Dropped {
     driver: Driver<Socket>,
     membership: Option<Membership<Socket>>,

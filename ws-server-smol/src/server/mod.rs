@@ -132,7 +132,7 @@ struct State {
     stats: Stats,
     before_stop: Option<BeforeStop>,
     accept_failed: Option<AcceptFailed>,
-    /// Lives as long as anything polls it: a stop, or `serve`.
+    /// Exists as long as a stop or `serve` polls it.
     lingering: Weak<Lingering>,
 }
 
@@ -250,7 +250,7 @@ impl Server {
     }
 
     /// Listens: for the first time, again after [`stop`](Self::stop), or, on a running server, at the new address
-    /// instead of the old one; its clients stay.
+    /// instead of the old one; its connections stay.
     ///
     /// # Errors
     /// [`ListenError`] says what was tried, or which part of the configuration is invalid; nothing has changed, and you
@@ -320,14 +320,15 @@ impl Server {
         self.inner.state().config = config;
     }
 
-    /// Sets a hook for when the server begins to stop, after the extension and before any client gets a Close: all
-    /// clients are still connected. It replaces the previous hook.
+    /// Sets a hook that runs when the server begins to stop, after the extension and before any Close is sent: all
+    /// connections are still open. It replaces the previous hook.
     pub fn before_stop(&self, hook: impl FnMut(&Server) + Send + 'static) {
         let _previous = self.inner.state().before_stop.replace(Box::new(hook));
     }
 
-    /// Sets a hook for when a connection cannot be accepted, for lack of descriptors or memory, say. It is called once,
-    /// until one is accepted again; meanwhile accepting is retried ten times a second, and peers wait in the kernel.
+    /// Sets a hook that runs when a connection cannot be accepted, for lack of descriptors or memory, say. It runs
+    /// once, and not again until a connection has been accepted; meanwhile accepting is retried ten times a second, and
+    /// peers wait in the kernel.
     pub fn on_accept_failed(&self, hook: impl Fn(&io::Error) + Send + Sync + 'static) {
         let _previous = self.inner.state().accept_failed.replace(Arc::new(hook));
     }

@@ -78,7 +78,8 @@ impl Server {
     /// served as usual:
     ///
     /// - a WebSocket gets a Close with this code and reason, and messages that still arrive are delivered. Sends fail
-    ///   from then on; if its handler ends by that, this future, or [`serve`](Self::serve), writes what is queued;
+    ///   from then on; if its handler returns because of that, this future or [`serve`](Self::serve) writes what is
+    ///   queued;
     /// - an event stream (`text/event-stream`) ends; every other response completes, and so does a request that is
     ///   arriving; no further request is accepted.
     ///
@@ -91,8 +92,8 @@ impl Server {
     /// the code and reason stay those of the first call. If the future is dropped, the server is still stopping, and
     /// another call continues, or [`serve`](Self::serve); without either, WebSockets without a handler end at once.
     /// Await it before `main` returns: the end of the process ends everything. Afterwards [`listen`](Self::listen)
-    /// restarts it: call that once `serve`, or the loop around [`accept`](Self::accept), has ended, too, which may
-    /// otherwise miss that the server was stopped.
+    /// restarts the server: call it only after `serve`, or the loop around [`accept`](Self::accept), has ended, too;
+    /// otherwise that may not notice the stop, and continue.
     pub async fn stop_with(&self, stop: Stop) {
         if self.begin_stop(&stop) {
             let mut hooks = Hooks { server: self, before_stop: None };

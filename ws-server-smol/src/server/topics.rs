@@ -75,7 +75,8 @@ impl Topics<'_> {
         self.publish_with(topic, frame, SlowPeer::Close)
     }
 
-    /// As [`publish`](Self::publish), with a policy for slow peers. Peers for which the frame is kept are counted.
+    /// As [`publish`](Self::publish), with a policy for slow peers. The count includes peers for which the frame is
+    /// kept.
     pub fn publish_with(&self, topic: &str, frame: &Frame, slow: SlowPeer<'_>) -> usize {
         let subscribers = self.server.pick(|state| {
             let members = state.topics.subscribers(topic).filter_map(|id| state.members.get(&id));
@@ -107,13 +108,14 @@ impl Topics<'_> {
         self.server.inner.latest().set_key_limit(keys_per_peer);
     }
 
-    /// Sends a frame to these clients, and returns how many got it; clients that are not open are skipped. Otherwise as
-    /// [`Server::broadcast`].
+    /// Sends a frame to these WebSockets, and returns how many got it; those that are not open are skipped. Otherwise
+    /// as [`Server::broadcast`].
     pub fn send_to(&self, frame: &Frame, ids: impl IntoIterator<Item = ConnectionId>) -> usize {
         self.send_to_with(frame, SlowPeer::Close, ids)
     }
 
-    /// As [`send_to`](Self::send_to), with a policy for slow peers. Peers for which the frame is kept are counted.
+    /// As [`send_to`](Self::send_to), with a policy for slow peers. The count includes peers for which the frame is
+    /// kept.
     pub fn send_to_with(
         &self,
         frame: &Frame,
@@ -128,7 +130,8 @@ impl Topics<'_> {
         self.server.deliver(frame, slow, &some)
     }
 
-    /// As [`Server::broadcast_where`], with a policy for slow peers. Peers for which the frame is kept are counted.
+    /// As [`Server::broadcast_where`], with a policy for slow peers. The count includes peers for which the frame is
+    /// kept.
     pub fn broadcast_with(
         &self,
         frame: &Frame,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   servers ──poll_accept──▶ AsyncListener ─────────┐
-//!   connections ──read, write──▶ Socket ────────────┤──▶ async-io and std, or what a test has put in their place
+//!   connections ──read, write──▶ Socket ────────────┤──▶ async-io and std, or a test's replacement
 //!   clients ──look_up──▶ Resolver ──▶ its threads ──┘
 //! ```
 //!

@@ -1,4 +1,4 @@
-//! TLS that is not built in: there is none of it.
+//! Stands in for TLS when the feature is off: there is no value of its type.
 
 use crate::sys::stream::Stream;
 use std::io::{self, IoSlice};

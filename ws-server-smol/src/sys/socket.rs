@@ -22,7 +22,7 @@ use ws_host::socket::{SHORT_TRANSFER_IS_LAST, canonical, prepare, probe, reset_o
 /// A TCP or a Unix socket of `async-io`.
 ///
 /// Closing an `Async<TcpStream>` only flushes it: a peer that waits for the end of the stream would see it only when a
-/// deadline cuts the connection. Closing this type shuts down the write half (RFC 6455 §7.1.1).
+/// deadline aborts the connection. Closing this type shuts down the write half (RFC 6455 §7.1.1).
 #[derive(Debug)]
 pub struct Socket {
     handle: SocketHandle,
@@ -75,7 +75,7 @@ impl Socket {
         self.handle.local_addr()
     }
 
-    /// Speaks TLS from now on.
+    /// Starts TLS: from now on, reads and writes are of plaintext.
     #[cfg(feature = "tls-no-provider")]
     pub(crate) fn with_tls(mut self, tls: Tls) -> Self {
         self.handle.tls = Some(Arc::new(tls));

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// What the system has.
+/// A socket of the system.
 #[derive(Clone, Debug)]
 pub(crate) enum Stream {
     Tcp(Arc<Async<TcpStream>>),

@@ -23,7 +23,7 @@ impl Tls {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the handshake agreed on, once it is done.
+    /// The result of the handshake, once it is done.
     pub(crate) fn info(&self) -> Option<Arc<TlsInfo>> {
         self.layer().info().cloned()
     }
@@ -53,12 +53,12 @@ impl Tls {
         poll(self.layer().write(&mut Polled { stream, cx }, slices))
     }
 
-    /// Writes what waits encrypted.
+    /// Writes encrypted output that is not yet written.
     pub(crate) fn poll_flush(&self, stream: &Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         poll(self.layer().flush(&mut Polled { stream, cx }))
     }
 
-    /// Announces the end within TLS.
+    /// Sends close_notify.
     pub(crate) fn poll_close(&self, stream: &Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.layer().close();
         self.poll_flush(stream, cx)

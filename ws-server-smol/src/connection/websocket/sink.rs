@@ -35,14 +35,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
 /// [`WebSocketError::Closed`] once the end is known, [`SendError::NotOpen`] until then.
 ///
 /// # Relays
-/// Two `forward`s relay between two WebSockets, without close codes. When one side ends normally, with 1000, 1001 or no
+/// Two `forward`s relay between two WebSockets, without close codes. When one leg ends normally, with 1000, 1001 or no
 /// code, the other is closed with 1000, behind everything that was relayed. When it ends otherwise, `forward` returns
-/// that error and closes nothing: once dropped, the other side closes with 1001, if that is possible without waiting,
-/// and loses what is queued for it. `try_join` drops both at the first error, which is also the second message for a
-/// side that has left, and the next one for a side that a [stop](crate::Server::stop) is closing: the server writes
-/// what is queued for that, but nothing does for the other. Even after its Close is written, a client that is dropped
-/// with unread input may lose what has not reached its peer, since the system resets such a connection.
-/// [`couple`](crate::couple) waits for both ends, carries codes and reasons, and writes what is queued first.
+/// that error and closes nothing: once dropped, the other leg closes with 1001, if that is possible without waiting,
+/// and loses its queued output. `try_join` drops both at the first error. That may also be the second message for a leg
+/// that has left, or the next one for a leg that a [stop](crate::Server::stop) is closing: the server then writes the
+/// queued output of that leg, but nothing writes that of the other. Even after its Close is written, a client that is
+/// dropped with unread input may lose what has not reached its peer, since the system resets such a connection.
+/// [`couple`](crate::couple) waits for both ends, relays codes and reasons, and writes queued output first.
 ///
 /// While a message in fragments is unfinished, messages wait behind it; once more than the high mark does, the next one
 /// is [`SendError::Full`].
@@ -81,8 +81,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message<'static>> for WebSocket<S> 
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
-    /// Whether a message may have been in transit from the stream to the sink when the peer closed normally. There is at
-    /// most one: the next is an error.
+    /// Whether a message may have been in transit from the stream to the sink when the peer closed normally. There is
+    /// at most one: the next is an error.
     fn is_late(&mut self) -> bool {
         let by_peer = match self.end() {
             Some(closed) => is_ordinary(closed) && closed.initiator == Initiator::Remote,
