@@ -36,8 +36,8 @@ mod host {
                     _ => {}
                 }
             })?;
-            // The descriptor does not signal deadlines. While work is left it stays readable, and the loop comes
-            // back after it has checked its other sources.
+            // The descriptor does not signal deadlines. While work is left, it stays readable, and the loop returns
+            // here after it has checked its other sources.
             self.deadline.take().into_iter().for_each(|timer| self.calloop.remove(timer));
             if !turn.more
                 && let Some(timeout) = self.endpoint.next_timeout()

@@ -7,13 +7,13 @@
 //! cargo run --release -p ws-server-mio --features tls --example chat 8080 --tls
 //! ```
 //!
-//! With `--tls` it serves https and wss, with a certificate that it makes for this run. A browser warns of it; the
-//! example `client` accepts its key by the fingerprint that is printed.
+//! With `--tls` it serves https and wss, with a certificate that it makes for this run. Browsers warn about it; the
+//! example `client` of `ws-server-mio` accepts it with `--pin`, followed by the printed hash of its key.
 //!
 //! Open the printed address in two windows. It shows how one program answers plain HTTP and WebSocket
 //! upgrades side by side, rejects what it does not serve, broadcasts messages, shows presence, and
 //! keeps connections alive; and how a page reconnects automatically after a reload, a lost connection or a
-//! restarted server. It neither misses nor repeats messages sent meanwhile, as far as the server's
+//! restart of the server. It neither misses nor repeats messages sent meanwhile, as far as the server's
 //! history reaches: the last 100 messages. The room, which does no I/O, the HTTP responses and the page
 //! are in `tests/kit/src/chat`; the example `async_chat` of `ws-server-smol` shares them.
 //!
@@ -58,8 +58,8 @@ fn serve() -> Result<(), Box<dyn Error>> {
         }
     }
 
-    // The longest message is 4,000 characters, in UTF-8 and JSON. `frequent` keeps connections alive through
-    // proxies, and finds dead ones within a minute. A broadcast is compressed once.
+    // The longest message is 4,000 characters, in UTF-8 and JSON. `frequent` keeps connections alive through proxies,
+    // and detects dead ones within a minute. Each message is compressed once for all peers.
     let config = ServerConfig::new()
         .upgrade_paths(["/ws"])
         .subprotocols(["chat"])
@@ -94,8 +94,8 @@ fn with_tls(_: ServerConfig) -> Result<ServerConfig, Box<dyn Error>> {
     Err("for TLS, build it with --features tls".into())
 }
 
-/// Handles every event. A failed send or answer needs no handling: its connection is closing, and
-/// `Closed` follows; a page without an answer reconnects.
+/// Handles every event. A failed send or response needs no handling: its connection is closing, and
+/// `Closed` follows; a page without a response reconnects.
 fn handle(connections: &mut Connections, room: &mut Room<ConnectionId>, event: Event<'_>) {
     let (id, reply) = match event {
         Event::Request(id, request) => {

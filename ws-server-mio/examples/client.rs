@@ -58,8 +58,8 @@ fn hash(digits: &str) -> Result<[u8; 32], Box<dyn Error>> {
     Ok(bytes.ok_or("a hash has hexadecimal digits")?.try_into().map_err(|_| "a hash has 64 digits")?)
 }
 
-/// Reading a terminal blocks, so it has its own thread; it wakes the loop for each line. With many lines
-/// pending, it waits too.
+/// Reads lines from the terminal. That blocks, so it has a thread of its own, which wakes the loop for each line and
+/// waits while many lines are pending.
 fn read_lines(remote: Remote) -> Receiver<String> {
     let (sender, lines) = sync_channel(64);
     std::thread::spawn(move || {
@@ -102,9 +102,9 @@ impl Client {
             }
             Event::ConnectFailed { error, .. } => {
                 eprintln!("{error}");
-                if let Some(answer) = error.response() {
-                    let body = harmless(&String::from_utf8_lossy(answer.body()));
-                    eprintln!("{:?}\n{body}", answer.headers());
+                if let Some(response) = error.response() {
+                    let body = harmless(&String::from_utf8_lossy(response.body()));
+                    eprintln!("{:?}\n{body}", response.headers());
                 }
                 self.exit_if_idle(connections, false);
             }

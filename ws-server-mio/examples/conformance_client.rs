@@ -1,5 +1,5 @@
-//! A client for conformance suites such as Autobahn's, which listen: it requests the number of cases, connects
-//! for each and echoes until the suite ends the connection, and finally requests the reports.
+//! A client for conformance suites that listen, such as Autobahn's: it requests the number of cases, connects for
+//! each and echoes messages until the suite ends the connection, and finally requests the reports.
 //!
 //! `cargo run --release -p ws-server-mio --example conformance_client -- ws://127.0.0.1:9001`, followed by `deflate` to
 //! compress; with `--features tls`, `wss://…` followed by `--ca=FILE`
@@ -10,8 +10,8 @@ use ws_server_mio::{ClientConfig, ConnectionId, Connections, Deflate, Endpoint, 
 const AGENT: &str = "ws-server-mio";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let url = std::env::args().nth(1).ok_or("usage: conformance_client URL")?;
-    // The cases have messages of 16 MiB, and floods of pings.
+    let url = std::env::args().nth(1).ok_or("usage: conformance_client URL [deflate] [--ca=FILE]")?;
+    // The cases include messages of 16 MiB, and floods of pings.
     let mut config = ClientConfig::new()
         .message_limit(64 << 20)
         .outbox(64 << 10, 1 << 20, 80 << 20)
@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     suite.visit("/getCaseCount", |_, _, message| {
         count = message.as_text().and_then(|count| count.parse().ok());
     })?;
-    for case in 1..=count.ok_or("the suite did not report its number of cases")? {
+    for case in 1..=count.ok_or("the suite did not report how many cases it has")? {
         suite.visit(&format!("/runCase?case={case}&agent={AGENT}"), |connections, id, message| {
             if connections.send(id, message).is_err() {
                 connections.terminate(id); // it sends more than it reads

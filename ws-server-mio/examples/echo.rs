@@ -1,4 +1,4 @@
-//! Echoes every message; on the path `/broadcast`, each message goes to all clients on that path.
+//! Echoes every message; on the path `/broadcast`, each message goes to all connections on that path.
 //!
 //! `cargo run --release -p ws-server-mio --example echo -- 8700`, or `-- 8700 deflate` to compress, and with
 //! `--features tls`, `-- 8700 --tls` for `wss://`, with a certificate that it makes for this run
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .frame_rate(None);
     for word in std::env::args().skip(2) {
         match &*word {
-            // Benchmarks flood it and conformance suites test it; no rate limit fits both.
+            // Benchmarks flood it, and conformance suites test it, so no rate limit fits.
             "deflate" => config = config.deflate(Deflate::new().inflate_rate(None)),
             #[cfg(feature = "tls")]
             "--tls" => {

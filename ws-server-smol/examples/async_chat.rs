@@ -8,8 +8,8 @@
 //! cargo run --release -p ws-server-smol --features tls --example async_chat 8080 --tls
 //! ```
 //!
-//! With `--tls` it serves https and wss, with a certificate that it makes for this run. A browser warns of it; the
-//! example `client` accepts its key by the fingerprint that is printed.
+//! With `--tls` it serves https and wss, with a certificate that it makes for this run. Browsers warn about it; the
+//! example `client` of `ws-server-mio` accepts it with `--pin`, followed by the printed hash of its key.
 //!
 //! The room and the page are shared with that example. Here each connection is a future that borrows the room, and all
 //! of them run within [`Server::serve`]: no task is spawned, and nothing is locked.
@@ -27,7 +27,7 @@ use ws_server_smol::{
     ServerConfig, WebSocket, block_on,
 };
 
-/// The page and the server are incompatible; the page does not retry.
+/// The page and the server speak different protocols; the page does not retry.
 const NOT_UNDERSTOOD: u16 = 4000;
 
 fn main() -> ExitCode {

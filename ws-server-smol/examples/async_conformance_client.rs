@@ -1,8 +1,8 @@
 //! A client for conformance suites that listen, such as Autobahn's: it requests the number of cases, connects for each
 //! and echoes messages until the suite ends the connection, and finally requests the reports.
 //!
-//! `cargo run --release -p ws-server-smol --example async_conformance_client -- ws://127.0.0.1:9001`, with `deflate`
-//! after it to compress; with `--features tls`, `wss://…` followed by `--ca=FILE`
+//! `cargo run --release -p ws-server-smol --example async_conformance_client -- ws://127.0.0.1:9001`, followed by
+//! `deflate` to compress; with `--features tls`, `wss://…` followed by `--ca=FILE`
 
 use std::error::Error;
 use ws_server_smol::{ClientConfig, Deflate, connect};
@@ -10,7 +10,7 @@ use ws_server_smol::{ClientConfig, Deflate, connect};
 const AGENT: &str = "ws-server-smol";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let url = std::env::args().nth(1).ok_or("usage: async_conformance_client URL")?;
+    let url = std::env::args().nth(1).ok_or("usage: async_conformance_client URL [deflate] [--ca=FILE]")?;
     // The cases include messages of 16 MiB, and floods of pings.
     let mut config =
         ClientConfig::new().message_limit(64 << 20).outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);

@@ -1,4 +1,4 @@
-//! Echoes every message; on the path `/broadcast`, each message goes to all clients on that path.
+//! Echoes every message; on the path `/broadcast`, each message goes to all connections on that path.
 //!
 //! `cargo run --release -p ws-server-smol --example async_echo -- 8700`, or `-- 8700 deflate` to compress, and with
 //! `--features tls`, `-- 8700 --tls` for `wss://`, with a certificate that it makes for this run

@@ -75,7 +75,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
 /// The most bytes that may wait between a thread and the future.
 const CAPACITY: usize = 16 << 10;
 
-/// One direction: a thread that may block on one side, a future that must not on the other.
+/// One direction, between a thread that may block and a future that must not.
 #[derive(Default)]
 struct Lane {
     state: Mutex<State>,

@@ -1,4 +1,4 @@
-//! Hand-built frames: code independent of the engine checks what it reads and writes.
+//! Frames built and parsed independently of the engine, to check what it reads and writes.
 
 use bytes::Buf;
 use std::sync::Arc;

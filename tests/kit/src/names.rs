@@ -12,7 +12,7 @@ pub struct Names(Arc<(Mutex<State>, Condvar)>);
 
 #[derive(Default)]
 struct State {
-    /// Every lookup, in the order of their start.
+    /// Every lookup, in the order in which they began.
     begun: Vec<String>,
     released: BTreeMap<String, bool>,
     now: usize,
@@ -64,7 +64,7 @@ impl Names {
 }
 
 impl Drop for Names {
-    /// No thread outlives a failed test.
+    /// Releases the stuck names, so that no thread outlives a failed test.
     fn drop(&mut self) {
         if std::thread::panicking() {
             for k in 0..100 {

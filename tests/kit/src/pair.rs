@@ -129,7 +129,7 @@ pub struct Pair {
     pub server: End,
     /// The most bytes per read.
     pub chunk: usize,
-    /// Nothing reaches the other side, as when a cable is unplugged.
+    /// Nothing reaches the other end, as when a cable is unplugged.
     pub cut: bool,
     /// The server accepts upgrades automatically.
     pub accept: bool,
@@ -151,7 +151,7 @@ impl Pair {
         Self { now, client, server, chunk: usize::MAX, cut: false, accept: true }
     }
 
-    /// Open, after the handshake, with its events discarded.
+    /// A pair that is open after its handshake, with the events of that discarded.
     pub fn open_with(client: Config, server: Config) -> Self {
         let mut pair = Self::new(client, server);
         pair.drive();
@@ -239,7 +239,7 @@ fn write(now: Moment, from: &mut End, to: &mut End, cut: bool) -> bool {
     }
 }
 
-/// An open server connection alone, for a scripted peer.
+/// An open connection of a server, for a scripted peer.
 pub fn server(config: Config) -> (Connection, Moment) {
     let now = Moment::from_nanos(1 << 60);
     (Connection::upgraded(now, Arc::new(config), Role::Server), now)

@@ -35,22 +35,22 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frames::frame(true, first, payload)
 }
 
-/// What a peer's bytes pass on their way to and from its socket: TLS, say.
+/// A layer between a peer and its socket: TLS, say.
 pub trait Layer: Send {
-    /// Reads content. `Interrupted` if what came has none.
+    /// Reads content. The error is `Interrupted` if what was read has none.
     fn read(&mut self, stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Returns how much has left; the caller passes the rest again, first and unchanged. `WouldBlock` also if it waits for
-    /// a read.
+    /// Returns how much was written; the caller passes the rest again, first and unchanged. The error is `WouldBlock`
+    /// also while it waits for a read.
     fn write(&mut self, stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Whether content may pass: no handshake is to come.
+    /// Whether content may pass: the handshake is done, or there is none.
     fn is_ready(&self) -> bool {
         true
     }
 }
 
-/// Nothing: the bytes are those of the socket.
+/// No layer: the bytes are those of the socket.
 struct Plain;
 
 impl Layer for Plain {

@@ -28,11 +28,11 @@ pub struct Side<'a> {
     /// The pipe's rate in bytes a second.
     pub rate: Option<u64>,
     tokens: u64,
-    /// The bytes that the pipe holds.
+    /// The most bytes that the pipe holds.
     pub capacity: usize,
-    /// The other end learns of further room once there is this much of it.
+    /// The other end learns of new room once there is this much of it.
     pub step: usize,
-    /// The room that the other end knows of.
+    /// The room that the other end knows.
     room: usize,
     pub closed: Option<Closed>,
     pub most_queued: usize,

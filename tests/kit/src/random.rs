@@ -24,12 +24,12 @@ impl<const SALT: u64> Rng<SALT> {
         x ^ (x >> 31)
     }
 
-    /// Below `n`, which is not 0.
+    /// A number below `n`, which is not 0.
     pub fn below(&mut self, n: usize) -> usize {
         (self.next() % n as u64) as usize
     }
 
-    /// From `low` to `high`, both inclusive.
+    /// A number from `low` to `high`, both inclusive.
     pub fn within(&mut self, low: usize, high: usize) -> usize {
         low + self.below(high - low + 1)
     }

@@ -1,4 +1,4 @@
-//! Which seeds run, and what a seed found.
+//! Runs seeds, and reports those that fail.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -17,8 +17,8 @@ pub fn panic_message(cause: &(dyn Any + Send)) -> String {
     cause.downcast_ref::<String>().cloned().or(fixed).unwrap_or_default()
 }
 
-/// Each seed is a separate run, by default for `seeds` of them; returns how many there were. `SEED=7` runs that one, and
-/// asks it to trace; `SEEDS=100000` runs that many; `COUNT=1` runs all despite failures, and counts them by kind.
+/// Runs each of the first `seeds` seeds separately, and returns how many ran. `SEED=7` runs only that one, and traces
+/// it; `SEEDS=100000` runs that many; `COUNT=1` runs all despite failures, and counts the failures by kind.
 #[expect(clippy::print_stdout, reason = "the failures that were counted, on request")]
 pub fn run_each(seeds: u64, threads_per_core: u64, run: impl Fn(u64, bool) + Sync) -> u64 {
     if let Some(seed) = number("SEED") {
@@ -37,7 +37,7 @@ pub fn run_each(seeds: u64, threads_per_core: u64, run: impl Fn(u64, bool) + Syn
                     let Err(cause) = catch_unwind(AssertUnwindSafe(|| run(seed, false))) else { continue };
                     assert!(counts, "run it again with SEED={seed}");
                     let text = panic_message(&*cause);
-                    // The peer does not matter here.
+                    // Failures of one kind differ in their numbers.
                     let kind = text.lines().next().unwrap_or("").replace(|c: char| c.is_ascii_digit(), "");
                     failures.lock().unwrap().entry(kind).or_default().push(seed);
                 }

@@ -1,4 +1,4 @@
-//! The table "What it can do" of the README and of its translation; each adapter verifies its own column.
+//! The table "What it can do" of the README and of its translation; each adapter checks its own column.
 
 use std::collections::BTreeSet;
 use std::path::Path;

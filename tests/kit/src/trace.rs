@@ -225,8 +225,8 @@ impl Driven {
             "/stream" => {
                 let body =
                     self.connection.http().respond_streaming(now, request, http::Response::new(()), None)?;
-                for piece in ["one\n", "two\n", "three\n"] {
-                    self.connection.http().send_body(&body, piece)?;
+                for chunk in ["one\n", "two\n", "three\n"] {
+                    self.connection.http().send_body(&body, chunk)?;
                 }
                 return self.connection.http().finish_body(now, body);
             }
@@ -240,7 +240,7 @@ impl Driven {
         Buf::chunk(self.connection.outbox())
     }
 
-    /// The next action for the socket itself.
+    /// The next action on the socket itself.
     pub fn poll_io(&mut self) -> IoAction {
         self.connection.poll_io()
     }

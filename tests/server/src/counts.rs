@@ -14,7 +14,7 @@ pub struct Counts {
     pub ended: AtomicU64,
     /// Received messages.
     pub messages: AtomicU64,
-    /// The maximum of pending requests on one connection.
+    /// The most pending requests on one connection.
     pub max_pending: AtomicU64,
     /// How many failed accepts were reported.
     pub accept_failed: AtomicU64,

@@ -1,4 +1,4 @@
-//! Shared by the test servers and clients: options, answers, counts.
+//! What the test servers and clients share: options, responses, counts.
 //!
 //! Unlike the examples, they can be configured from outside, so tests need no deadlines of half a minute, and they
 //! report their own counts.

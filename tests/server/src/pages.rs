@@ -1,4 +1,4 @@
-//! A server's answers to plain HTTP, and the paths of its sockets.
+//! A server's responses to plain HTTP, and the paths of its sockets.
 
 use std::time::Duration;
 use ws_host::web::{self, Assets, Found, Routes};
@@ -8,7 +8,7 @@ use ws_server_mio::http::{Request, Response, StatusCode};
 
 /// `/ws` echoes; `/push` sends whenever there is room.
 pub const SOCKETS: [&str; 2] = ["/ws", "/push"];
-/// The delay of delayed answers.
+/// The delay of delayed responses.
 pub const LATER: Duration = Duration::from_millis(50);
 /// The chunks of `/stream`.
 pub const CHUNKS: [&str; 3] = ["one ", "two ", "three"];

@@ -8,8 +8,8 @@ pub fn pushed() -> Vec<u8> {
     vec![b'x'; 16 << 10]
 }
 
-/// Messages from 1 to `count`, each of which must be echoed in order, whole, and once. An echoed message is done,
-/// whatever happens to the connection; the next one sends all others again.
+/// Messages from 1 to `count`, each of which must be echoed in order, whole, and once. An echoed message is
+/// acknowledged, whatever happens to the connection then; the next connection sends all others again.
 pub struct Exchange {
     count: u64,
     size: usize,

@@ -1,4 +1,4 @@
-//! HTTP beside the socket: a page, a folder, JSON, a delayed answer, and a clock over server-sent events.
+//! Plain HTTP: a page, a folder, JSON, a delayed response, and a clock over server-sent events.
 //!
 //! `cargo run -p ws-server-mio --example http -- 8700 path/of/a/folder`
 
@@ -30,7 +30,7 @@ struct App {
     /// During development the page comes from the disk: reload to see changes.
     source: Option<Folder>,
     folder: Folder,
-    /// Requests with a delayed answer, and when it is due.
+    /// Requests with a delayed response, and when it is due.
     later: Vec<(Instant, ConnectionId, Request)>,
     /// The event streams of the clock.
     clocks: Vec<(ConnectionId, ResponseBody)>,
@@ -126,7 +126,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     loop {
         endpoint.poll(Some(Duration::from_millis(100)), |connections, event| {
             if let Event::Request(id, request) = event {
-                let _ = app.answer(connections, id, request); // a peer that has gone needs no answer
+                let _ = app.answer(connections, id, request); // a peer that has gone needs no response
             }
         })?;
         if start.elapsed().as_secs() > ticks {

@@ -137,11 +137,11 @@ pub(crate) async fn visit(url: &str, say: impl Fn(String)) -> Result<(), Box<dyn
                 };
                 future::or(talk(ws, &peer, functions), asks).await;
             }
-            ClientEvent::ConnectFailed(failure) => say(failure.to_string()),
+            ClientEvent::ConnectFailed(error) => say(error.to_string()),
             ClientEvent::Reconnecting { delay, .. } => say(format!("again in {delay:.1?}")),
             _ => {}
         }
     }
-    // The policy has given up, as the other side requested.
+    // The policy has given up: the end was final.
     Ok(())
 }

@@ -2,10 +2,10 @@
 
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
 
-/// A certificate that signs itself, for the names of this machine itself, and its key, in PEM.
+/// A self-signed certificate for the loopback names and addresses of this machine, and its key, in PEM.
 ///
 /// # Errors
-/// The system has no random numbers.
+/// If the system provides no random numbers.
 pub fn certificate() -> Result<[String; 2], rcgen::Error> {
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     let mut params = CertificateParams::new(names)?;

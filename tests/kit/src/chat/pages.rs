@@ -7,7 +7,7 @@ use ws_proto::handshake;
 
 const PAGE: &str = include_str!("page.html");
 
-/// Answers plain HTTP. HEAD is answered like GET; the connection omits the body.
+/// The response to a plain request. HEAD is answered like GET; the connection omits the body.
 pub fn answer(method: &Method, path: &str) -> Response<Bytes> {
     match path {
         "/" | "/ws" if !matches!(*method, Method::GET | Method::HEAD) => {

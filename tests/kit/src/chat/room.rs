@@ -10,9 +10,9 @@ const NAME_LIMIT: usize = 40;
 const TEXT_LIMIT: usize = 4_000;
 /// The page generates random session and message keys.
 const KEY_LIMIT: usize = 64;
-/// Messages kept for new members.
+/// How many messages are kept for new members.
 const HISTORY: usize = 100;
-/// People remembered. Present members are never forgotten.
+/// How many people are remembered. Present members are never forgotten.
 const MEMORY: usize = 1_000;
 
 /// A message from a page.
@@ -28,7 +28,7 @@ enum FromPage {
     Ping,
 }
 
-/// JSON to send in response, in this order.
+/// The JSON to send in response, in this order.
 #[derive(Debug, Default, PartialEq)]
 pub struct Reply {
     /// To the connection that caused it.
@@ -86,7 +86,7 @@ impl<C: Copy + Eq + Hash> Room<C> {
         self.members.contains_key(&connection)
     }
 
-    /// Handles a page's message. `Err` names the fault; the chat's own page never causes one.
+    /// Handles a page's message. The error says what is wrong with it; the chat's own page never causes one.
     pub fn receive(&mut self, connection: C, text: &str, now: u64) -> Result<Reply, &'static str> {
         match serde_json::from_str(text).map_err(|_| "not a message of this chat")? {
             FromPage::Hello { session, name, after } => self.hello(connection, session, &name, after),
@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(room.names(), ["Ada"]);
         assert_eq!(room.leave(1), Reply::default());
         assert_eq!(parsed(room.leave(2).all)["people"], json!([]));
-        assert_eq!(room.join(3, ADA, "Ada", 0)["you"], before["you"], "also after a while");
+        assert_eq!(room.join(3, ADA, "Ada", 0)["you"], before["you"], "even after an absence");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ws_proto::deflate::{Deflate, Direction, Terms};
 use ws_proto::{Config, Connection, Delivery, Event, Frame, Heartbeat, Moment, Opcode, Role};
 
-/// Successive decisions. Past the last byte, each is the first choice.
+/// Successive decisions, taken from bytes. Past the last byte, each is the first choice.
 pub struct Dice<'a>(pub(crate) &'a [u8]);
 
 impl Dice<'_> {

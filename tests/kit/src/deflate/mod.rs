@@ -29,7 +29,7 @@ pub fn config(deflate: Deflate) -> Config {
     Config::server().deflate(deflate)
 }
 
-/// An open connection that compresses by these terms.
+/// An open connection that compresses with these terms.
 pub fn open_by(role: Role, config: Config, ours: Direction, theirs: Direction) -> (Connection, Moment) {
     let now = Moment::from_nanos(1 << 60);
     let mut connection = Connection::upgraded(now, Arc::new(config), role);
@@ -85,7 +85,7 @@ impl Zip {
         let mut out: Vec<_> = parts.iter().map(|part| self.part(part, DeflateFlush::SyncFlush)).collect();
         let last = out.last_mut().unwrap();
         if last.is_empty() {
-            // There is nothing to flush twice.
+            // The compressor has nothing to flush twice.
             last.push(0);
         } else {
             assert_eq!(last.split_off(last.len() - TAIL.len()), TAIL);

@@ -1,4 +1,4 @@
-//! A `Connection`, watched by its owner after each call.
+//! A `Connection`, checked after each call.
 
 use super::Events;
 use bytes::Buf;
@@ -20,12 +20,12 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Of a new connection.
+    /// Watches a server's new connection.
     pub fn server(connection: &Connection) -> Self {
         Self::new(connection, Events::server())
     }
 
-    /// Of a new connection.
+    /// Watches a client's new connection.
     pub fn client(connection: &Connection) -> Self {
         Self::new(connection, Events::client())
     }
@@ -44,12 +44,12 @@ impl Engine {
         }
     }
 
-    /// When the owner's timer fires. It is set again only when the connection reports a change.
+    /// When the owner's timer fires. It is set again only when the connection reports a change of its deadline.
     pub fn timer(&self) -> Option<Moment> {
         self.timer
     }
 
-    /// The input used so far.
+    /// How much input was used so far.
     pub fn received(&self) -> u64 {
         self.received
     }
@@ -58,7 +58,8 @@ impl Engine {
         self.has_half_closed
     }
 
-    /// Input of this length was passed to it; `left` of it is unused. Precedes the record of its event.
+    /// Records that input of this length was passed to the connection, and that `left` of it is unused. Call it before
+    /// its event is recorded.
     pub fn handle_input(&mut self, connection: &Connection, len: usize, left: usize, has_event: bool) {
         self.received += (len - left) as u64;
         if !has_event {
@@ -66,12 +67,12 @@ impl Engine {
         }
     }
 
-    /// So much output was written.
+    /// Records that this much output was written.
     pub fn handle_written(&mut self, n: usize) {
         self.sent += n as u64;
     }
 
-    /// It returned an event.
+    /// Records an event that the connection returned.
     pub fn record(&mut self, event: &Event<'_>) {
         self.events.record(event);
         match event {
@@ -88,7 +89,7 @@ impl Engine {
         }
     }
 
-    /// To be called after each call into the connection, and after the record of its event.
+    /// Checks the connection. Call it after each call into the connection, once its event is recorded.
     pub fn check(&mut self, connection: &mut Connection) {
         let due = connection.poll_timeout();
         if connection.take_timeout_changed() {
@@ -112,13 +113,14 @@ impl Engine {
         self.was_congested |= connection.is_congested();
     }
 
-    /// To be called after its timeout was handled: the owner sets its timer again.
+    /// Records that the timeout was handled: the owner sets its timer again.
     pub fn handle_timeout(&mut self, connection: &mut Connection) {
         self.check(connection);
         self.timer = connection.poll_timeout();
     }
 
-    /// The deadlines up to now were handled. A timeout of zero may already be due again.
+    /// Asserts that no handled deadline is still due. Do not call it with a timeout of zero, which is due again at
+    /// once.
     pub fn must_be_handled(&self, now: Moment, connection: &Connection) {
         let due = connection.poll_timeout();
         assert!(
@@ -127,7 +129,7 @@ impl Engine {
         );
     }
 
-    /// Its next action on the transport, which agrees with its state and its output.
+    /// The next action on the transport, after a check that it agrees with the state and the output.
     pub fn poll_io(&mut self, connection: &mut Connection) -> IoAction {
         let next = connection.poll_io();
         let has_output = connection.outbox().has_remaining();
@@ -146,7 +148,7 @@ impl Engine {
         next
     }
 
-    /// The transport is closed: its end is reported, and no call has an effect.
+    /// Asserts, once the transport is closed, that the end is reported and that no call has an effect.
     pub fn must_be_over(&mut self, now: Moment, connection: &mut Connection) {
         assert_eq!(connection.state(), State::Closed, "it does not end: {connection:?}");
         self.events.must_be_over();

@@ -27,12 +27,12 @@ struct Limits {
 }
 
 impl Events {
-    /// Of a server's connection that begins with HTTP.
+    /// The events of a server's connection that begins with HTTP.
     pub fn server() -> Self {
         Self::new(true)
     }
 
-    /// Of a client's connection before its handshake.
+    /// The events of a client's connection before its handshake.
     pub fn client() -> Self {
         Self::new(false)
     }
@@ -49,14 +49,14 @@ impl Events {
         }
     }
 
-    /// Of a connection that is open from the start.
+    /// The connection is open from the start.
     #[must_use]
     pub fn upgraded(mut self) -> Self {
         (self.is_upgraded, self.is_open) = (true, true);
         self
     }
 
-    /// Checks the limits of this configuration, too.
+    /// Also checks the limits of this configuration.
     #[must_use]
     pub fn within(mut self, config: &Config) -> Self {
         self.limits = Some(Limits {
@@ -76,7 +76,7 @@ impl Events {
         self.is_server
     }
 
-    /// The WebSocket is or was open.
+    /// Whether the WebSocket is or was open.
     pub fn is_open(&self) -> bool {
         self.is_open
     }
@@ -86,7 +86,7 @@ impl Events {
         self.closed.as_deref()
     }
 
-    /// An event of the engine.
+    /// Records an event of the engine.
     pub fn record(&mut self, event: &Event<'_>) {
         match event {
             Event::Request(request) => self.request(request.body()),
@@ -128,12 +128,12 @@ impl Events {
     pub fn message(&mut self, message: &Message<'_>) {
         self.precedes_the_end("a message");
         assert!(self.is_open, "a message before `Open`");
-        assert!(self.partial.is_none(), "a message amid the chunks of another");
+        assert!(self.partial.is_none(), "a message between the chunks of another");
         let Some(limits) = &self.limits else { return };
         let len = message.as_bytes().len() as u64;
         assert!(len <= limits.message, "a message of {len} bytes");
         if let Delivery::Chunked { whole } = limits.delivery {
-            // The short length is the frame's, not that of its inflated content.
+            // `whole` limits the length of the frame, not that of its inflated content.
             assert!(len <= whole || limits.is_deflated, "a whole message of {len} bytes");
         }
     }
@@ -164,7 +164,7 @@ impl Events {
         assert!(self.is_open || self.is_server, "`Drained` before `Open`");
     }
 
-    /// The end was reported.
+    /// Records that the end was reported.
     pub fn close(&mut self, closed: &Closed) {
         assert!(self.closed.is_none(), "a second end: {closed}");
         assert_eq!(closed.was_open, self.is_open, "{closed}");
@@ -173,11 +173,11 @@ impl Events {
         }
         assert!(closed.sent.is_none_or(|code| code.is_sendable() || code.get() == 1005), "{closed}");
         let text = closed.to_string();
-        assert!(!text.is_empty() && !text.contains('\n'), "one line of a log: {text:?}");
+        assert!(!text.is_empty() && !text.contains('\n'), "not one line for a log: {text:?}");
         self.closed = Some(Box::new(closed.clone()));
     }
 
-    /// Nothing more happens: the end is reported, unless nothing ever was.
+    /// Asserts that the end is reported, unless no event ever was.
     pub fn must_be_over(&self) {
         let reports_all = self.limits.as_ref().is_some_and(|limits| limits.reports_all);
         let is_due = !self.is_server || self.is_upgraded || self.is_announced || reports_all;

@@ -1,5 +1,5 @@
-//! What a connection promises, for any peer, application and transport. It is driven by seeds or by the bytes of a
-//! fuzzer: nothing in it is random, and it allocates only for [`Events::closed`].
+//! What a connection promises, for any peer, application and transport. Seeds or the bytes of a fuzzer drive it:
+//! nothing in it is random, and it allocates only for [`Events::closed`].
 //!
 //! ```text
 //!   events:  (Request | Upgrade | Drained)* [Open (Message | Fragment* | Pong | Drained)*] [Closed]

@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                         println!("{closed}");
                     }
                 }
-                ClientEvent::ConnectFailed(failure) => println!("failed: {failure}"),
+                ClientEvent::ConnectFailed(error) => println!("failed: {error}"),
                 _ => {}
             }
         }

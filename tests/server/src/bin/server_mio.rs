@@ -96,7 +96,7 @@ impl App {
         connections.respond(id, request, response)
     }
 
-    /// Sends due answers; returns how long to wait for the rest.
+    /// Sends the responses that are due; returns how long to wait for the rest.
     fn answer_later(&mut self, endpoint: &mut Endpoint) -> Option<Duration> {
         self.never.clear();
         if self.later.is_empty() {
@@ -121,7 +121,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut app = App::default();
     let mut wait = None;
     loop {
-        // A closed connection needs no answer.
+        // A closed connection needs no response.
         endpoint.poll(wait, |connections, event| drop(app.handle(connections, event)))?;
         add(&app.counts.turns);
         wait = app.answer_later(&mut endpoint);

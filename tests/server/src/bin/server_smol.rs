@@ -40,7 +40,7 @@ impl App {
             let request = match or(async { Some(http.next().await) }, first_due(&later)).await {
                 Some(Some(Incoming::Request(request))) => request,
                 Some(Some(Incoming::Upgrade(upgrade))) if SOCKETS.contains(&upgrade.path()) => {
-                    // It opens after the answers to earlier requests.
+                    // It opens after the responses to earlier requests.
                     while !later.is_empty() {
                         first_due::<()>(&later).await;
                         answer_due(&http, &mut later)?;
@@ -61,7 +61,7 @@ impl App {
                 }
             };
             match self.pages.answer(&request) {
-                // Does not wait for the write: delayed answers are due meanwhile.
+                // Does not wait for the write: delayed responses are due meanwhile.
                 Answer::Now(response) => http.responder().respond(request, response)?,
                 Answer::Never => {}
                 Answer::Later => {

@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_are_set_apart() {
+    fn thousands_are_separated() {
         let all: Vec<String> = [0, 12, 123, 1234, 1234567].map(grouped).into();
         assert_eq!(all, ["0", "12", "123", "1,234", "1,234,567"]);
     }

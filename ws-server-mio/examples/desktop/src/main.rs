@@ -118,7 +118,7 @@ impl ApplicationHandler<Wake> for App {
 
     /// After the window's events, and before the loop waits for more, the server gets one
     /// short turn. No turn runs elsewhere, not even for [`Wake`], so that input and drawing come between
-    /// any two turns, however much the network brings.
+    /// any two turns, however much input the network brings.
     fn about_to_wait(&mut self, event_loop: &ActiveEventLoop) {
         let now = Instant::now();
         if self.meter.is_due(now) {
@@ -220,8 +220,8 @@ impl App {
         }
     }
 
-    /// Closes pages with 1001, so they reconnect when we restart. The loop ends when all have
-    /// answered, or after a short grace.
+    /// Closes pages with 1001, so that they reconnect after a restart. The loop ends when all have
+    /// answered, or after [`FAREWELL`].
     fn close(&mut self) {
         if let Some(view) = &mut self.view {
             view.hide();

@@ -4,11 +4,11 @@ use serde::Serialize;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// 60 a second.
+/// The time between two frames: 60 a second.
 pub(crate) const FRAME: Duration = Duration::from_nanos(1_000_000_000 / 60);
 /// How many gaps are shown.
 const GAPS: usize = 120;
-/// How many seconds a maximum is shown.
+/// For how many seconds a maximum is shown.
 const MEMORY: usize = 5;
 
 /// Measurements. Times are in microseconds.
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_time_is_no_gap() {
+    fn hidden_time_is_not_a_gap() {
         let start = Instant::now();
         let mut meter = Meter::new(start);
         meter.frame(start);

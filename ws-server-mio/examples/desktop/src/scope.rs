@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::f32::consts::{PI, TAU};
 
-/// Percent of the height.
+/// The range of the amplitude, in percent of the height.
 const AMPLITUDE: (f32, f32) = (0.0, 100.0);
-/// Waves in the width.
+/// The range of the frequency, in waves over the width.
 const FREQUENCY: (f32, f32) = (1.0, 12.0);
 /// Radians that the wave advances per frame: a full turn in two seconds.
 const STEP: f32 = TAU / 120.0;
@@ -43,7 +43,7 @@ struct Change {
 pub(crate) enum Kind {
     /// A page: it receives the state and may change it.
     Page,
-    /// One of many that only want every message echoed.
+    /// One of many whose messages are only echoed.
     Flood,
 }
 
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_glows_and_a_leaver_is_removed() {
+    fn a_client_glows_after_a_message_and_is_removed_when_it_leaves() {
         let mut scope = Scope::new();
         scope.join(1, Kind::Page);
         scope.join(2, Kind::Flood);

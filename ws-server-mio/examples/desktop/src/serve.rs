@@ -1,4 +1,4 @@
-//! The server's part: answers to requests and messages.
+//! The server's part: responses to requests, and messages.
 
 use crate::meter::Meter;
 use crate::scope::{Kind, Scope};
@@ -16,7 +16,7 @@ const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 
 pub(crate) const LIVE: &str = "/live";
 pub(crate) const FLOOD: &str = "/flood";
 
-/// Handles every event. A failed send or answer needs no handling: its connection is
+/// Handles every event. A failed send or response needs no handling: its connection is
 /// closing, and `Closed` follows.
 pub(crate) fn handle(
     connections: &mut Connections,
@@ -55,7 +55,7 @@ pub(crate) fn publish(connections: &mut Connections, scope: &Scope<ConnectionId>
     connections.topics().broadcast_with(&state, SlowPeer::Latest("state"), |_, id| scope.is_page(&id));
 }
 
-/// Plain HTTP. A HEAD is answered as a GET; the connection leaves the body out.
+/// The response to a plain request. HEAD is answered like GET; the connection omits the body.
 fn answer(request: &Request, scope: &Scope<ConnectionId>, meter: &Meter) -> Response<Bytes> {
     let path = request.uri().path();
     match path {

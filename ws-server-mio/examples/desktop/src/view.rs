@@ -58,7 +58,7 @@ impl View {
         Ok(())
     }
 
-    /// The mouse position on the wave: from 0 to 1 each way, and beyond when outside.
+    /// The mouse position on the wave: from 0 to 1 in each direction, and beyond that outside.
     pub(crate) fn on_wave(&self) -> (f32, f32) {
         let size = self.window.inner_size().to_logical::<f32>(self.window.scale_factor());
         let wave = wave_area(Area { x: 0.0, y: 0.0, w: size.width, h: size.height });

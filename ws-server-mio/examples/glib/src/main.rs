@@ -25,7 +25,7 @@ fn turn(host: &Rc<RefCell<Host>>) {
     let Ok(mut borrowed) = host.try_borrow_mut() else { return };
     let Host { endpoint, page, deadline, ticks } = &mut *borrowed;
     let turned = endpoint.poll(Some(Duration::ZERO), |connections, event| {
-        // A peer that has gone needs no answer.
+        // A peer that has gone needs no response.
         match event {
             Event::Request(id, request) if request.path() == "/" => {
                 let _ = connections.respond(id, request, web::html(page.clone()));
@@ -39,7 +39,7 @@ fn turn(host: &Rc<RefCell<Host>>) {
             _ => {}
         }
     });
-    // The descriptor does not signal deadlines. While work is left it stays readable, and the loop comes back when
+    // The descriptor does not signal deadlines. While work is left, it stays readable, and the loop returns here when
     // nothing more important is pending.
     deadline.take().into_iter().for_each(SourceId::remove);
     if !turned.expect("waiting works").more
