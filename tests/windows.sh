@@ -13,9 +13,9 @@ cannot_pass=(
     # A socket that should send a reset is shut down first: its peer reads an end, and the reset follows unnoticed.
     a_connecting_client_whose_partner_is_gone_is_disconnected
     a_reset_before_the_pause_is_noticed_too
-    a_stop_ends_event_streams_at_once_and_cuts_other_streams_visibly_at_the_deadline
+    a_stop_ends_event_streams_at_once_and_visibly_truncates_others_at_the_deadline
     a_truncated_answer_without_a_length_ends_in_a_reset
-    an_answer_delimited_by_eof_is_reset_when_cut
+    an_aborted_response_delimited_by_eof_is_reset
     reset_on_close_sends_a_reset
     row_12_an_error_says_which_connection_and_what_happened
     # Each event makes Wine look at every socket that is waited for: two thousand take minutes.

@@ -1,4 +1,4 @@
-//! Clients: connect, close, reconnect. Servers and clients share one endpoint and one thread.
+//! Clients connect, close and reconnect. Servers and clients share one endpoint and one thread.
 
 mod common;
 use common::clients::*;
@@ -138,11 +138,11 @@ fn names_are_looked_up_where_allowed() {
     let config = ServerConfig::new().allow_host("127.1");
     let mut rig = Both::with(bind, Options::default().resolve_names(), config);
     let port = rig.server_address().port();
-    // A name, to us; the system's resolver needs no query for it.
+    // To the client this is a name; the system's resolver needs no query for it.
     let client = rig.connections().connect(format!("ws://127.1:{port}/"), ClientConfig::new()).unwrap();
     assert_eq!(rig.connections().client(client).state(), ClientState::Connecting);
     rig.opened(client);
-    // It rejects this name without a query: a label has at most 63 letters.
+    // The resolver rejects this name without a query: a label has at most 63 letters.
     let name = format!("{}.invalid", "a".repeat(64));
     let client = rig.connections().connect(format!("ws://{name}/"), ClientConfig::new()).unwrap();
     match rig.failed(client) {
@@ -242,7 +242,7 @@ fn a_client_with_a_policy_reconnects_once_its_server_is_back() {
 }
 
 #[test]
-fn no_retry_codes_and_the_application_stop_reconnecting() {
+fn a_no_retry_code_or_the_application_ends_reconnecting() {
     let mut rig = Both::new();
     let url = rig.url("/");
     let config = || ClientConfig::default().reconnect(Reconnect::default());
@@ -309,7 +309,10 @@ fn a_client_removed_while_open_reports_its_close_and_its_id_is_unknown() {
     rig.connections().client(client).remove();
     assert_eq!(rig.connections().client(client).connection(), None);
     assert_eq!(rig.connections().client_of(id), None);
-    assert!(rig.connections().all().connections().any(|other| other == id), "until its end");
+    assert!(
+        rig.connections().all().connections().any(|other| other == id),
+        "its connection is listed until it ends"
+    );
     assert_eq!(rig.closed(id).code, CloseCode::NORMAL);
     assert!(!rig.connections().all().connections().any(|other| other == id));
     let other = rig.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
@@ -339,15 +342,15 @@ fn the_request_can_change_before_each_attempt() {
 
 #[test]
 #[cfg(not(feature = "tls-no-provider"))]
-fn without_tls_a_target_that_needs_it_is_an_error_at_once() {
+fn without_the_feature_tls_a_wss_target_is_an_error_at_once() {
     let mut rig = Both::new();
     let url = rig.url("/");
     let connections = rig.connections();
-    let refused = connections.connect("wss://127.0.0.1/", ClientConfig::new());
+    let rejected = connections.connect("wss://127.0.0.1/", ClientConfig::new());
     assert_eq!(refused, Err(InvalidTarget::TlsUnsupported));
     assert_eq!(rig.endpoint.clients().count(), 0);
     let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
-    let refused = rig.connections().client(client).set_request("wss://127.0.0.1/");
+    let rejected = rig.connections().client(client).set_request("wss://127.0.0.1/");
     assert_eq!(refused, Err(InvalidTarget::TlsUnsupported));
 }
 

@@ -92,7 +92,7 @@ fn scripted_server() -> (TcpListener, String) {
 }
 
 #[test]
-fn nothing_follows_the_request_until_a_valid_answer() {
+fn nothing_follows_the_request_before_a_valid_response() {
     for answer in [
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello",
@@ -129,7 +129,7 @@ fn nothing_follows_the_request_until_a_valid_answer() {
 }
 
 #[test]
-fn an_endless_answer_ends_at_a_limit_and_a_slow_answer_at_the_deadline() {
+fn an_endless_response_ends_at_a_limit_and_a_slow_one_at_the_deadline() {
     for (head, chunk) in [
         ("HTTP/1.1 101 Switching Protocols\r\n", "X: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n"),
         ("HTTP/1.1 ", "1"),
@@ -157,7 +157,7 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_answer_at_the_deadline() {
         }
         assert_eq!(read / (64 << 10), 0, "it read on");
     }
-    // A byte a second shows activity, but is not an answer.
+    // A byte a second shows activity, but is not a response.
     let mut rig = Both::new();
     let (listener, url) = scripted_server();
     let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
@@ -172,7 +172,7 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_answer_at_the_deadline() {
 }
 
 #[test]
-fn bytes_right_behind_the_answer_are_not_lost() {
+fn bytes_right_behind_the_response_are_not_lost() {
     let mut rig = Both::new();
     let (listener, url) = scripted_server();
     let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
@@ -190,7 +190,7 @@ fn bytes_right_behind_the_answer_are_not_lost() {
     assert!(!rig.closed(id).clean);
 }
 
-/// Both come from the system, fresh for each connection (RFC 6455 §10.3).
+/// Keys and masks come from the system's randomness, fresh for each connection (RFC 6455 §10.3).
 #[test]
 fn no_two_clients_share_a_key_or_a_mask() {
     let (mut keys, mut masks) = (HashSet::new(), HashSet::new());

@@ -1,4 +1,4 @@
-//! Clients whose application calls any method at any moment.
+//! Clients whose application calls any of their methods at any moment.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -13,7 +13,7 @@ use ws_server_mio::{
     Connections, Endpoint, Event, Options, ServerConfig, inspect,
 };
 
-/// Fails at once: no interface has this name.
+/// An address that fails at once: no interface has this name.
 const NOWHERE: &str = "ws://[fe80::1%25nowhere0]/";
 
 /// Retries without delay.
@@ -56,14 +56,14 @@ const CALLS: [Call; 8] = [
     Call::Terminate,
 ];
 
-/// An application that acts once at one moment, and records what was reported.
+/// An application that makes one call at one moment, and records what was reported.
 struct Story {
     moment: Moment,
     call: Call,
     url: String,
     client: ClientId,
     done: bool,
-    /// Closes still due: connections that have opened.
+    /// Connections that have opened, and whose close is not reported yet.
     open: HashSet<ConnectionId>,
     ended: HashSet<ConnectionId>,
     removed: HashSet<ClientId>,
@@ -92,7 +92,7 @@ impl Story {
                 (Moment::Opened, Some(id))
             }
             Event::Closed(id, closed) => {
-                assert!(closed.was_open, "an attempt is not a connection");
+                assert!(closed.was_open, "a failed attempt is reported as a close");
                 assert!(self.open.remove(&id) && self.ended.insert(id), "ended twice, or never opened");
                 (Moment::Closed, Some(id))
             }
@@ -265,7 +265,7 @@ fn immediate_retries_do_not_prolong_the_turn() {
 }
 
 #[test]
-fn a_client_retried_in_each_failure_does_not_starve_other_clients() {
+fn a_client_that_is_retried_at_each_failure_does_not_starve_other_clients() {
     let clock = Clock::default();
     let mut endpoint = Endpoint::with(clock.on(Options::default())).unwrap();
     let busy = endpoint.connections().connect(NOWHERE, at_once()).unwrap();
@@ -317,7 +317,7 @@ fn a_flood_does_not_stop_clients_from_failing_and_reconnecting() {
         });
         turn.unwrap();
     }
-    assert!(messages > 500, "{messages}: no flood");
+    assert!(messages > 500, "only {messages} messages: no flood");
     assert!(failures > 5, "{failures}");
 }
 

@@ -1,4 +1,4 @@
-//! Every reported connection ends once, and its peer learns why.
+//! Every reported connection ends once, and its peer gets the reason.
 
 mod common;
 use common::*;
@@ -16,8 +16,8 @@ fn a_closing_handshake_by_the_peer_is_clean_and_reported_once() {
     rig.end(&mut peer);
     assert_eq!(peer.ended, Some(Ok(())), "the server half-closes first");
     drop(peer);
-    rig.until("closed", |rig| rig.app.closed().len() == 1);
-    rig.until("gone", |rig| rig.endpoint.servers().count() == 1);
+    rig.until("the close", |rig| rig.app.closed().len() == 1);
+    rig.until("the removal", |rig| rig.endpoint.servers().count() == 1);
     let closed = rig.app.closed()[0];
     assert!(closed.clean && closed.was_open);
     assert_eq!((closed.code, closed.reason.as_str()), (CloseCode::from(4001), "bye"));
@@ -39,23 +39,23 @@ fn our_close_is_answered() {
     peer.send(&frame(CLOSE, b"\x03\xe8"));
     rig.end(&mut peer);
     drop(peer);
-    rig.until("closed", |rig| rig.app.closed().len() == 1);
+    rig.until("the close", |rig| rig.app.closed().len() == 1);
     assert!(rig.app.closed()[0].clean);
     assert_eq!(rig.app.count(|seen| matches!(seen, Seen::Text(_, text) if text == "last words")), 1);
 }
 
 #[test]
-fn a_peer_in_the_middle_of_a_mebibyte_still_sees_1009() {
+fn a_peer_that_is_still_sending_a_mebibyte_gets_1009() {
     let mut rig = Rig::new(ServerConfig::new().message_limit(1000));
     let (mut peer, _) = rig.open("/");
     peer.send(&frame(BINARY, &vec![7; 1 << 20]));
     let (first, payload) = rig.frame(&mut peer);
     assert_eq!((first, close_code(&payload)), (CLOSE, 1009));
-    rig.until("all sent", |_| peer.flush());
+    rig.until("the sent message", |_| peer.flush());
     rig.end(&mut peer);
-    assert_eq!(peer.ended, Some(Ok(())), "no reset eats the Close");
+    assert_eq!(peer.ended, Some(Ok(())), "a reset has discarded the Close");
     drop(peer);
-    rig.until("closed", |rig| rig.app.closed().len() == 1);
+    rig.until("the close", |rig| rig.app.closed().len() == 1);
     let closed = rig.app.closed()[0];
     assert!(matches!(closed.error, Some(Error::Protocol(ProtocolError::MessageTooBig { limit: 1000 }))));
     assert_eq!(closed.sent, Some(CloseCode::TOO_BIG));
@@ -66,7 +66,7 @@ fn a_vanished_peer_is_reported() {
     let mut rig = Rig::new(ServerConfig::new());
     let (peer, id) = rig.open("/");
     drop(peer);
-    rig.until("closed", |rig| rig.app.closed().len() == 1);
+    rig.until("the close", |rig| rig.app.closed().len() == 1);
     let closed = rig.app.closed()[0];
     assert_eq!(
         (closed.code, closed.clean, closed.initiator),
@@ -84,13 +84,13 @@ fn message_close_and_eof_together_lose_nothing() {
     let (mut peer, _) = rig.open("/");
     peer.send(&[frame(TEXT, b"one"), frame(CLOSE, b"\x03\xe8")].concat());
     drop(peer);
-    rig.until("closed", |rig| rig.app.closed().len() == 1);
+    rig.until("the close", |rig| rig.app.closed().len() == 1);
     assert_eq!(rig.app.count(|seen| matches!(seen, Seen::Text(..))), 1);
     assert!(rig.app.closed()[0].clean, "{}", rig.app.closed()[0]);
 }
 
 #[test]
-fn dropping_the_endpoint_notifies_open_clients() {
+fn dropping_the_endpoint_sends_1001() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     drop(rig);
@@ -105,7 +105,7 @@ fn dropping_the_endpoint_notifies_open_clients() {
 
 #[test]
 fn the_code_of_a_peer_that_closes_and_resets_during_a_send_is_kept() {
-    // The unread input: its Close alone, and with a message before it.
+    // The unread input is its Close alone, or a message and its Close.
     for before in [Vec::new(), frame(TEXT, b"bye")] {
         for resets in [true, false] {
             let mut rig = Rig::new(ServerConfig::new());

@@ -1,4 +1,4 @@
-//! No kind of a turn's work starves another, however little time a turn has. The system and the clock are fakes.
+//! No kind of work in a turn starves another, however little time a turn has. The system and the clock are fakes.
 #![cfg(feature = "deflate")]
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
@@ -25,12 +25,12 @@ use ws_server_mio::{
 enum Kind {
     /// A peer that gets more whenever its output is drained.
     Writes,
-    /// A client that retries in the report of its failure.
+    /// A client that is retried by the handler of its failure.
     Notices,
     /// A client that retries after a while.
     Clients,
     Jobs,
-    /// A server that stops, and is replaced.
+    /// A server that is stopped, and then replaced.
     Servers,
     Accepts,
     /// A peer that sends decompression bombs.
@@ -51,7 +51,7 @@ const KINDS: [Kind; 11] =
 /// The kinds whose source is a peer of the main server.
 const PEERS: [Kind; 5] = [Writes, Inflating, Reads, Files, Deadlines];
 
-/// How much was done of each kind.
+/// How many units of each kind of work were done.
 #[derive(Clone, Default)]
 struct Done(Arc<[AtomicUsize; KINDS.len()]>);
 
@@ -116,16 +116,17 @@ impl Socket for Fake {
     }
 }
 
-/// The system: listeners that are opened next, and sockets that are always ready.
+/// A system with sockets that are always ready.
 #[derive(Clone)]
 struct Fakes {
     done: Done,
     /// How many writes began with a heartbeat.
     pongs: Arc<AtomicUsize>,
-    /// What an attacker sends again and again.
+    /// What an attacker sends repeatedly.
     bomb: Arc<[u8]>,
     /// No socket is ready.
     quiet: Arc<AtomicBool>,
+    /// The listeners that are opened next, the last one first.
     listeners: Arc<Mutex<Vec<Peers>>>,
     tokens: Arc<Mutex<Vec<Token>>>,
 }
@@ -229,12 +230,13 @@ fn folder(name: &str) -> (PathBuf, Folder) {
     (path, folder)
 }
 
-/// Runs again and again.
+/// Sets a timer that sets itself again.
 fn rearm(connections: &mut Connections, done: Done) {
     done.add(Timers);
     let _ = connections.after(Duration::ZERO, move |connections| rearm(connections, done));
 }
 
+/// Queues a job that queues itself again.
 fn requeue(remote: Remote, done: Done) {
     let again = remote.clone();
     let job = move |_: &mut Connections| {
@@ -246,9 +248,9 @@ fn requeue(remote: Remote, done: Done) {
 
 /// How far the clock advances before each turn.
 const FRAME: Duration = Duration::from_millis(16);
-/// How often the clock is read in the unit of work that ends a turn, and after it.
+/// How many times the clock is read in the unit of work that ends a turn, and after it.
 const UNIT: u32 = 8;
-/// Nothing here may end by itself.
+/// No connection here may time out.
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// An endpoint with endless work of each kind.
@@ -270,7 +272,7 @@ struct Rig {
 impl Rig {
     /// Each reading of the clock takes some time. There are as many sources of each kind as `count` returns.
     fn new(budget: Duration, reading: Duration, count: impl Fn(Kind) -> usize) -> Self {
-        // Several shares.
+        // A bomb of several shares.
         Self::with_bombs(512 << 10, budget, reading, count)
     }
 
@@ -395,7 +397,7 @@ fn stop_another(connections: &mut Connections) {
     connections.server(server).stop(Duration::ZERO);
 }
 
-/// From no time at all to a few units of work in a turn.
+/// The time of a turn: from none at all to that of a few units of work.
 const BUDGETS: [Duration; 3] = [Duration::ZERO, Duration::from_micros(100), Duration::from_millis(1)];
 
 /// The time that a reading of the clock takes: ten are a millisecond.
@@ -433,12 +435,15 @@ fn a_server_stops_at_its_deadline_although_all_other_work_is_endless() {
         let late = (rig.clock.now() - start).saturating_sub(Duration::from_secs(1));
         assert!(late < 30 * FRAME, "it does not stop");
     }
-    assert!(rig.clock.now() - start >= Duration::from_secs(1), "peers that do not close get all that time");
+    assert!(
+        rig.clock.now() - start >= Duration::from_secs(1),
+        "peers that do not close did not get all that time"
+    );
 }
 
 #[test]
-fn a_handler_that_answers_each_drained_outbox_slowly_delays_no_heartbeat_of_its_peer() {
-    // The handler's time alone exceeds the turn's.
+fn a_slow_handler_that_refills_each_drained_outbox_delays_no_heartbeat_of_its_peer() {
+    // The handler alone takes longer than the turn may.
     let mut rig = Rig::new(Duration::ZERO, READING, |kind| usize::from(kind == Writes));
     (0..100).for_each(|_| rig.turn());
     for _ in 0..10 {
@@ -466,7 +471,7 @@ fn a_deadline_that_a_turn_did_not_reach_makes_another_turn_due() {
         }
         let more = rig.endpoint.poll(Some(Duration::ZERO), |_, _| {}).unwrap().more;
         if rig.done.all()[&Deadlines] == before {
-            assert!(more, "a heartbeat is due");
+            assert!(more, "a heartbeat is due, and no turn is");
             unreached += 1;
         }
     }
@@ -474,7 +479,7 @@ fn a_deadline_that_a_turn_did_not_reach_makes_another_turn_due() {
 }
 
 #[test]
-fn peers_are_read_although_bombs_that_take_a_turn_for_each_share_never_end() {
+fn peers_are_read_although_endless_bombs_take_a_turn_for_each_share() {
     let budget = Duration::ZERO;
     let count = |kind| if kind == Inflating { 20 } else { usize::from(kind == Reads) };
     let mut rig = Rig::with_bombs(8 << 20, budget, READING, count);

@@ -1,4 +1,4 @@
-//! How a server stops: the order of its Closes, their time, and what is cut. The clock is virtual.
+//! How a server stops: the order of its Closes, their time, and what is aborted. The clock is virtual.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod common;
@@ -14,7 +14,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn rig(config: ServerConfig) -> (Clock, Rig) {
     let clock = Clock::default();
-    // Nothing here may end by itself meanwhile.
+    // No connection here may time out meanwhile.
     let config = config.keep_alive(3600 * SECOND).answer_timeout(3600 * SECOND);
     let rig = Rig::with(clock.on(Options::default()), config);
     (clock, rig)
@@ -65,7 +65,7 @@ fn connections_are_closed_one_by_one_and_the_rest_are_still_served() {
     let stop =
         Stop::within(5 * SECOND).code(CloseCode::SERVICE_RESTART).reason("back soon").spread(10 * SECOND);
     rig.endpoint.connections().server(server).stop_with(stop);
-    rig.until("the announced stop", |rig| rig.app.count(|seen| matches!(seen, Seen::Stopping(_))) == 1);
+    rig.until("the stop to be announced", |rig| rig.app.count(|seen| matches!(seen, Seen::Stopping(_))) == 1);
     for closed in 0..8 {
         if closed > 0 {
             clock.pass(SECOND - Duration::from_millis(1));
@@ -77,7 +77,7 @@ fn connections_are_closed_one_by_one_and_the_rest_are_still_served() {
         payload.extend_from_slice(b"back soon");
         assert_eq!(rig.frame(&mut open[closed]), (CLOSE, payload.clone()));
         open[closed].send(&frame(CLOSE, &payload));
-        // The loop wakes automatically for the next one, and not before.
+        // The loop wakes itself for the next one, and not before.
         turns(&mut rig);
         assert_eq!(rig.endpoint.next_timeout(), Some(SECOND));
         for peer in &mut open[closed + 1..] {
@@ -182,7 +182,7 @@ fn the_spread_ends_early_when_the_last_peer_leaves() {
 }
 
 #[test]
-fn a_late_answer_goes_out_after_the_stop_with_connection_close() {
+fn a_late_response_is_sent_after_the_stop_with_connection_close() {
     let (clock, mut rig) = rig(ServerConfig::new());
     let address = rig.address();
     let (mut peer, id, request) = pending_request(&mut rig, &get(address, "/report"));
@@ -192,15 +192,15 @@ fn a_late_answer_goes_out_after_the_stop_with_connection_close() {
     turns(&mut rig);
     rig.endpoint.connections().respond(id, request, ok("all of it")).unwrap();
     rig.end(&mut peer);
-    let answer = String::from_utf8(std::mem::take(&mut peer.got)).unwrap().to_lowercase();
-    assert!(answer.contains("connection: close\r\n") && answer.ends_with("all of it"), "{answer}");
+    let response = String::from_utf8(std::mem::take(&mut peer.got)).unwrap().to_lowercase();
+    assert!(response.contains("connection: close\r\n") && response.ends_with("all of it"), "{response}");
     drop(peer);
     rig.until("the end", stopped);
     assert!(error_of(&rig).is_none(), "{:?}", error_of(&rig));
 }
 
 #[test]
-fn an_answer_after_the_deadline_is_rejected() {
+fn a_response_after_the_deadline_is_rejected() {
     let (clock, mut rig) = rig(ServerConfig::new());
     let address = rig.address();
     let (mut peer, id, request) = pending_request(&mut rig, &get(address, "/report"));
@@ -215,7 +215,7 @@ fn an_answer_after_the_deadline_is_rejected() {
 }
 
 #[test]
-fn a_download_continues_until_done_and_is_cut_at_the_deadline() {
+fn a_download_continues_until_done_and_is_aborted_at_the_deadline() {
     let size = 8 << 20;
     let folder = Temp::new("stopping");
     folder.write("large", &vec![7; size]);
@@ -234,7 +234,7 @@ fn a_download_continues_until_done_and_is_cut_at_the_deadline() {
         assert!(!stopped(&mut rig));
         if !ends {
             clock.pass(Duration::from_millis(1));
-            rig.until("the cut", stopped);
+            rig.until("the abort", stopped);
         }
         rig.end(&mut peer);
         let whole = peer.got.len() > size;
@@ -265,7 +265,7 @@ fn a_partial_request_is_still_read_and_answered() {
 }
 
 #[test]
-fn an_answer_delimited_by_eof_is_reset_when_cut() {
+fn an_aborted_response_delimited_by_eof_is_reset() {
     for length in [None, Some(100)] {
         let (clock, mut rig) = rig(ServerConfig::new());
         let address = rig.address();
@@ -282,7 +282,7 @@ fn an_answer_delimited_by_eof_is_reset_when_cut() {
         rig.until("the end", stopped);
         rig.end(&mut peer);
         let expected = if length.is_none() { Err(ErrorKind::ConnectionReset) } else { Ok(()) };
-        assert_eq!(peer.ended, Some(expected), "a length shows the cut");
+        assert_eq!(peer.ended, Some(expected), "with a length, no reset is needed");
         assert_eq!(rig.endpoint.connections().finish_body(id, body), Err(RespondError::NotOpen));
     }
 }

@@ -36,7 +36,7 @@ fn events_reach_a_page_as_they_happen() {
         peer.got.clear();
     }
     drop(peer);
-    rig.until("that the page has left", |rig| {
+    rig.until("the end of the stream that the page has left", |rig| {
         let sent = rig.endpoint.connections().send_body(id, &stream, sse::keep_alive());
         sent == Err(RespondError::NotOpen)
     });
@@ -92,10 +92,10 @@ fn a_slow_reader_gets_the_whole_stream() {
     let drained = |rig: &Rig| rig.app.count(|seen| matches!(seen, Seen::Drained(_)));
     let before = drained(&rig);
     for _ in 0..5 {
-        assert!(!rig.turn().more, "waiting makes no turn due");
+        assert!(!rig.turn().more, "a turn is due while the response waits");
     }
     assert_eq!(drained(&rig), before);
-    rig.until("that it has drained", |rig| {
+    rig.until("the drained outbox", |rig| {
         peer.read();
         drained(rig) > before
     });
@@ -142,7 +142,7 @@ fn a_server_that_stops_finishes_its_event_streams() {
 
 #[test]
 fn streams_of_vanished_peers_free_their_slots() {
-    // By EOF, by a reset, and with bytes behind the request.
+    // They vanish by EOF, by a reset, and after bytes behind the request.
     for (resets, more) in [(false, ""), (true, ""), (false, "GET /next HTTP/1.1\r\n")] {
         let mut rig = Rig::new(ServerConfig::new().max_connections(50));
         rig.app.hold = true;
@@ -160,7 +160,7 @@ fn streams_of_vanished_peers_free_their_slots() {
                 socket2::SockRef::from(&peer.stream).set_linger(Some(Duration::ZERO)).unwrap();
             }
         }
-        // Each slot was held by a vanished peer, and nothing more was sent to any of them.
+        // Each slot was held by a vanished peer, to which nothing more was sent.
         rig.until("all ends", |rig| rig.app.closed().len() == 50);
         assert!(rig.app.closed().iter().all(|closed| closed.error.is_some()));
         assert_eq!(rig.endpoint.connections().stats().open, 0);
@@ -172,7 +172,7 @@ fn streams_of_vanished_peers_free_their_slots() {
 }
 
 #[test]
-fn a_dropped_endpoint_cuts_an_answer_that_only_the_end_delimits_visibly() {
+fn dropping_the_endpoint_resets_an_unfinished_response_that_eof_would_end() {
     let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let address = rig.address();
@@ -187,7 +187,7 @@ fn a_dropped_endpoint_cuts_an_answer_that_only_the_end_delimits_visibly() {
     let body = rig.endpoint.connections().respond_streaming(id, request, head, None).unwrap();
     rig.endpoint.connections().send_body(id, &body, "a part").unwrap();
     let before = rig.endpoint.connections().stats().bytes_out;
-    rig.until("the part is written", |rig| rig.endpoint.connections().stats().bytes_out > before);
+    rig.until("the written part", |rig| rig.endpoint.connections().stats().bytes_out > before);
     drop(rig);
     assert_eq!(reading.join().unwrap().unwrap_err().kind(), ErrorKind::ConnectionReset);
     drop(body);

@@ -16,7 +16,7 @@ use ws_server_mio::{
     Heartbeat, Options, ServerConfig, ServerId, Stats,
 };
 
-/// Only ends a hang.
+/// Longer than any test takes, unless it hangs.
 const HANG: Duration = Duration::from_secs(60);
 
 struct Tls {
@@ -153,7 +153,7 @@ fn the_smallest_budget_loses_nothing() {
 }
 
 #[test]
-fn an_upgrade_shows_what_tls_has_agreed_on() {
+fn an_upgrade_shows_the_result_of_the_tls_handshake() {
     let tls = Tls::new();
     let mut rig = Rig::new(tls.server().decide_upgrades(true));
     let url = rig.url().replace("127.0.0.1", "localhost");
@@ -210,7 +210,7 @@ fn plain_and_tls_do_not_mix() {
 }
 
 #[test]
-fn a_client_without_tls_is_closed_or_served_by_the_mode() {
+fn the_mode_decides_whether_a_client_without_tls_is_served() {
     let tls = Tls::new();
     for (mode, expected) in
         [(TlsMode::Only, ""), (TlsMode::OrRedirect, "HTTP/1.1 308 "), (TlsMode::OrPlain, "HTTP/1.1 426 ")]
@@ -220,17 +220,17 @@ fn a_client_without_tls_is_closed_or_served_by_the_mode() {
         let client = std::thread::spawn(move || {
             let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
             socket.write_all(b"GET /a?b HTTP/1.1\r\nHost: localhost:1\r\nConnection: close\r\n\r\n").unwrap();
-            let mut answer = String::new();
-            let _ = socket.read_to_string(&mut answer);
-            answer
+            let mut response = String::new();
+            let _ = socket.read_to_string(&mut response);
+            response
         });
         while !client.is_finished() {
             rig.endpoint.poll(Some(Duration::from_millis(5)), |_, event| drop(event)).unwrap();
         }
-        let answer = client.join().unwrap();
+        let response = client.join().unwrap();
         assert!(
-            if expected.is_empty() { answer.is_empty() } else { answer.starts_with(expected) },
-            "{answer}"
+            if expected.is_empty() { response.is_empty() } else { response.starts_with(expected) },
+            "{response}"
         );
     }
 }
@@ -307,8 +307,8 @@ impl Rig {
 }
 
 #[test]
-fn an_answer_of_any_length_arrives_whole_although_its_reader_paused() {
-    // No timer visits the connection: only the kernel's readiness continues.
+fn a_response_of_any_length_arrives_whole_although_its_reader_paused() {
+    // No timer causes a visit to the connection: only readiness from the kernel continues it.
     let never = Duration::MAX;
     let tls = Tls::new();
     let config = tls.server().heartbeat(Heartbeat::off()).output_timeout(never).keep_alive(never);
@@ -381,7 +381,7 @@ fn only_an_answered_handshake_uses_the_budget() {
     }
     last.set_nonblocking(true).unwrap();
     assert!(last.peek(&mut [0]).unwrap() > 0, "it is answered");
-    // Each of these is.
+    // The others are answered, too, one in each turn.
     for peer in &mut peers {
         peer.write_all(&hello[7..]).unwrap();
         peer.set_nonblocking(true).unwrap();
@@ -391,12 +391,12 @@ fn only_an_answered_handshake_uses_the_budget() {
     while before < peers.len() {
         rig.endpoint.poll(Some(Duration::ZERO), |_, event| drop(event)).unwrap();
         let answered = peers.iter().filter(|peer| is_answered(peer)).count();
-        assert!(answered <= before + 1, "more than one in a turn");
+        assert!(answered <= before + 1, "more than one is answered in a turn");
         before = answered;
     }
 }
 
-/// A peer that opens a WebSocket, and answers nothing. Returns whether TLS announced the end.
+/// A peer that opens a WebSocket, and then sends nothing. Returns whether it got a close_notify.
 fn silent_peer(address: std::net::SocketAddr, pem: &str) -> bool {
     let client = TlsClient::roots_only(pem).unwrap();
     let mut stream = TlsStream::client(&client, "127.0.0.1").unwrap();
@@ -424,15 +424,15 @@ fn silent_peer(address: std::net::SocketAddr, pem: &str) -> bool {
 }
 
 #[test]
-fn tls_announces_each_end_but_a_cut() {
+fn close_notify_is_sent_at_every_end_except_an_abort() {
     let tls = Tls::new();
-    for (is_cut, is_dropped) in [(false, false), (true, false), (false, true)] {
+    for (is_aborted, is_dropped) in [(false, false), (true, false), (false, true)] {
         let mut rig = Rig::new(tls.server().close_timeout(Duration::from_millis(50)));
         let (address, pem) = (rig.address(), tls.pem.clone());
         let peer = std::thread::spawn(move || silent_peer(address, &pem));
         rig.until(|connections, event| match event {
             Event::Open(..) if is_dropped => Some(()),
-            Event::Open(id, _) if is_cut => {
+            Event::Open(id, _) if is_aborted => {
                 connections.terminate(id);
                 Some(())
             }
@@ -448,11 +448,11 @@ fn tls_announces_each_end_but_a_cut() {
             rig.ended();
         }
         drop(rig);
-        assert_eq!(peer.join().unwrap(), !is_cut);
+        assert_eq!(peer.join().unwrap(), !is_aborted);
     }
 }
 
-/// Connections that a server with a budget of one answer has accepted, and the first flight of a client.
+/// A server with a budget of one handshake, and connections that it has accepted.
 fn accepted(config: ServerConfig, options: Options, count: u64) -> (Rig, Vec<TcpStream>) {
     let mut rig = Rig::with(options.budget(Budget::server().handshakes(1)), config);
     let address = rig.address();

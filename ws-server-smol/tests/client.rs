@@ -93,7 +93,7 @@ fn an_invalid_target_fails_at_once() {
 
 #[test]
 #[cfg(not(feature = "tls-no-provider"))]
-fn without_tls_a_target_that_needs_it_is_an_error_at_once() {
+fn without_the_feature_tls_a_wss_target_is_an_error_at_once() {
     let unsupported = InvalidTarget::TlsUnsupported;
     run(async {
         let error = connect("wss://127.0.0.1/", ClientConfig::new()).await.unwrap_err();

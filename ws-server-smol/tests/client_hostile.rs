@@ -31,7 +31,7 @@ async fn handshake_error(stream: End, config: Config) -> Option<ConnectError> {
 const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
 
 #[test]
-fn nothing_follows_the_request_until_a_valid_answer() {
+fn nothing_follows_the_request_before_a_valid_response() {
     for answer in [
         &format!("{SWITCH}Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello"),
         &format!("{SWITCH}\r\nhello"),

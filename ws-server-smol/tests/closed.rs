@@ -1,4 +1,4 @@
-//! What is reported at the end, and what is read before it: codes, deadlines that have passed, and failed writes.
+//! What is reported at the end of a connection, and what is read before: codes, expired deadlines, and failed writes.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
@@ -24,7 +24,7 @@ fn server(stream: Socket, config: Config) -> WebSocket<Socket> {
     WebSocket::upgraded(stream, Arc::new(config), Role::Server)
 }
 
-/// How the stream of messages ends for the reader, and for the closing side.
+/// The code of the error with which the stream of messages ends: for the end that closes, and for the other.
 async fn ends(code: CloseCode, client_closes: bool) -> (Option<CloseCode>, Option<CloseCode>) {
     let (mut client, mut server) = open_pair().await;
     let (closer, other) = if client_closes { (&mut client, &mut server) } else { (&mut server, &mut client) };
@@ -41,7 +41,7 @@ async fn ends(code: CloseCode, client_closes: bool) -> (Option<CloseCode>, Optio
 }
 
 #[test]
-fn no_code_1000_and_1001_end_the_stream_and_other_codes_are_errors() {
+fn closes_with_1000_1001_or_no_code_end_the_stream_and_others_are_errors() {
     run(async {
         for client_closes in [true, false] {
             for code in [1005, 1000, 1001] {
@@ -52,7 +52,7 @@ fn no_code_1000_and_1001_end_the_stream_and_other_codes_are_errors() {
                 assert_eq!(
                     ends(code, client_closes).await,
                     (None, Some(code)),
-                    "only the other side gets an error"
+                    "only the other end gets an error"
                 );
             }
         }
@@ -82,7 +82,7 @@ fn a_pong_in_time_counts_however_late_it_is_read() {
     run(async {
         let (mut ws, mut peer) = pinged().await;
         peer.write_all(&[0x8a, 0x80, 0, 0, 0, 0]).await.unwrap();
-        // The thread computes, past the deadline.
+        // The thread is busy until after the deadline.
         thread::sleep(100 * MILLI);
         assert!(matches!(ws.next_event().await, Some(Event::Pong(_))));
     });
@@ -156,7 +156,7 @@ fn a_flood_postpones_no_deadline() {
         let (mut client, mut ws) = websockets(client.straight(), server.straight(), Config::client(), config);
         ws.start_close(CloseCode::NORMAL, "").unwrap();
         let flooding = async {
-            // It floods, and never answers.
+            // The peer floods, and never answers.
             loop {
                 if client.send(vec![7; 1_000]).await.is_err() {
                     return std::future::pending().await;
@@ -235,7 +235,7 @@ fn with_split_halves_deadlines_apply_after_reading() {
                 sink.feed(Message::Binary(vec![7; 10_000].into())).await.unwrap();
                 sink.flush().await
             };
-            // Whichever is woken first.
+            // Either half may be woken first.
             let (flushed, end) = future::zip(flushing, stream.next()).await;
             assert!(flushed.is_err());
             let end = end.unwrap().unwrap_err();

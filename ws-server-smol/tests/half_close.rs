@@ -24,7 +24,7 @@ fn client<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> WebSocket<S> {
     WebSocket::upgraded(stream, Arc::new(Config::client()), Role::Client { seed: [3; 32] })
 }
 
-/// Runs it over TCP, over a Unix socket, and over pipes that split writes or hold them back.
+/// Runs a test over TCP, over a Unix socket, and over pipes that split writes or hold them back.
 macro_rules! over_all {
     ($test:ident) => {
         run(async {
@@ -117,7 +117,7 @@ async fn the_peer_ends_without_a_close<S: AsyncRead + AsyncWrite + Unpin>(mut ra
     let sending = async {
         raw.write_all(&masked(0x81, b"last words")).await.unwrap();
         raw.close().await.unwrap();
-        // Its other half is open, and receives nothing more.
+        // The other half is open, and receives nothing more.
         let mut rest = Vec::new();
         let _ = raw.read_to_end(&mut rest).await;
         rest
@@ -149,7 +149,7 @@ async fn the_last_answer_arrives<S: AsyncRead + AsyncWrite + Unpin>(mut raw: S, 
         raw.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
         raw.flush().await.unwrap();
         let (mut reads, mut writes) = futures_lite::io::split(raw);
-        // Unexpected bytes follow: they are drained, because a reset would destroy the answer.
+        // Unexpected bytes follow: they are drained, because a reset would destroy the response.
         let chatter = async {
             writes.write_all(&[b'y'; 1000]).await.unwrap();
             writes.flush().await.unwrap();
@@ -170,7 +170,7 @@ fn the_last_response_of_an_http_connection_arrives_whole() {
     over_all!(the_last_answer_arrives);
 }
 
-/// Nothing more is expected of it then, and the stream may still hold the last write.
+/// After that response nothing more is expected of the connection, and the stream may still hold the last write.
 async fn the_peer_has_ended_its_half<S: AsyncRead + AsyncWrite + Unpin>(raw: S, stream: S) {
     let serves = async {
         let mut http = HttpConnection::new(stream, Arc::new(Config::server()));
@@ -269,7 +269,7 @@ async fn a_drop_sends_1001<S: AsyncRead + AsyncWrite + Unpin>(stream: S, mut raw
     drop(server(stream));
     let mut said = Vec::new();
     let _ = raw.read_to_end(&mut said).await;
-    // As far as possible without waiting.
+    // It is written as far as that is possible without waiting.
     assert!([0x88, 2, 0x03, 0xe9].starts_with(&said), "{said:?}");
 }
 
@@ -293,11 +293,11 @@ fn a_drop_while_closing_writes_the_last_bytes() {
         let mut http = HttpConnection::new(stream, Arc::new(Config::server()));
         raw.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
         let Some(Incoming::Request(request)) = http.next().await else { panic!("no request") };
-        http.responder().respond(request, http::Response::new(Bytes::from("the last answer"))).unwrap();
+        http.responder().respond(request, http::Response::new(Bytes::from("the last response"))).unwrap();
         drop(http);
         let mut said = Vec::new();
         raw.read_to_end(&mut said).await.unwrap();
-        assert!(said.ends_with(b"the last answer"), "{}", said.escape_ascii());
+        assert!(said.ends_with(b"the last response"), "{}", said.escape_ascii());
 
         let (stream, mut raw) = pair().await;
         let mut ws = server(stream);
@@ -322,7 +322,7 @@ async fn an_abort_ends_both<S: AsyncRead + AsyncWrite + Unpin>(stream: S, mut ra
     assert!(!sender.is_open());
     let end = ws.next().await.unwrap().unwrap_err();
     assert!(matches!(end.error, Some(Error::Aborted)), "{end}");
-    // The output ends somewhere; a socket may report that as a reset.
+    // The output is truncated somewhere; a socket may report that as a reset.
     let _ = raw.read_to_end(&mut Vec::new()).await;
 }
 

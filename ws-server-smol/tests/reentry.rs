@@ -1,4 +1,4 @@
-//! Application code that the crate calls or drops may use the crate itself: it never waits for its own caller.
+//! Application code that the crate calls or drops may use the crate itself, and never waits for its own caller.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -72,10 +72,10 @@ fn a_hook_that_owns_a_websocket_may_set_the_next_hook() {
     });
 }
 
-/// What was called, in order.
+/// The calls, in order.
 type Calls = Arc<Mutex<Vec<String>>>;
 
-/// In one of its callbacks, does something else once.
+/// An extension that does something else once, in one of its callbacks.
 struct Busy<F> {
     during: &'static str,
     act: Option<F>,
@@ -171,7 +171,7 @@ fn a_websocket_dropped_on_another_thread_never_waits_for_the_extension() {
 }
 
 #[test]
-fn a_websocket_that_an_extension_polls_itself_ends() {
+fn a_websocket_that_its_own_extension_polls_ends() {
     let polled = Arc::new(Mutex::new(None));
     let end = polled.clone();
     let calls = during("filter", move |mut other| {
@@ -181,7 +181,7 @@ fn a_websocket_that_an_extension_polls_itself_ends() {
     assert!(!polled.lock().unwrap().take().unwrap().clean);
 }
 
-/// Panics in the callbacks with these numbers.
+/// An extension that panics in the callbacks with these numbers.
 struct Fragile {
     victim: Option<WebSocket<Socket>>,
     calls: Arc<AtomicUsize>,
@@ -231,7 +231,7 @@ fn a_caught_panic_of_an_extension_skips_none_of_its_calls() {
     }
 }
 
-/// Notes whether two calls overlap.
+/// An extension that records whether two calls overlap.
 struct Alone(Arc<AtomicBool>, Arc<AtomicUsize>);
 
 impl Extension for Alone {
@@ -278,7 +278,7 @@ fn calls_from_several_threads_never_overlap_and_none_is_skipped() {
     });
 }
 
-/// A waker that does something, and counts.
+/// A waker that does something, and counts its calls.
 struct Act<F>(F, AtomicUsize);
 
 impl<F: Fn() + Send + Sync + 'static> Act<F> {

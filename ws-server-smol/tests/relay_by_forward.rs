@@ -41,7 +41,7 @@ async fn turns(n: usize) {
     }
 }
 
-/// What is received until the end, and the end.
+/// The messages received until the end, and the end.
 async fn received(ws: &mut WebSocket<End>) -> (Vec<usize>, Closed) {
     let mut sizes = Vec::new();
     while let Some(message) = ws.next().await {
@@ -93,7 +93,7 @@ fn a_try_join_relay_delivers_everything_before_an_ordinary_close() {
 }
 
 #[test]
-fn a_try_join_relay_of_two_sides_that_close_at_once_ends_in_order() {
+fn a_try_join_relay_of_two_legs_that_close_at_once_ends_in_order() {
     run(async {
         let Relay { mut client, a, b, mut upstream } = relay(64 << 10);
         client.start_close(CloseCode::NORMAL, "").unwrap();
@@ -111,7 +111,7 @@ fn a_try_join_relay_delivers_everything_although_one_message_comes_too_late() {
         let Relay { mut client, a, b, mut upstream } = relay(4 << 10);
         let sizes = [30_000; 3];
         let answers = async {
-            // It answers the first message, when the client has closed and been answered.
+            // Upstream answers the first message once the closing handshake of the client is done.
             turns(2000).await;
             upstream.try_send("late").unwrap();
             received(&mut upstream).await
@@ -124,7 +124,7 @@ fn a_try_join_relay_delivers_everything_although_one_message_comes_too_late() {
 }
 
 #[test]
-fn a_relay_reports_the_end_of_a_side_that_closed_with_an_error_code_and_drops_the_other() {
+fn a_relay_reports_the_end_of_a_leg_that_closed_with_an_error_code_and_drops_the_other() {
     for from_client in [true, false] {
         run(async {
             let Relay { client, a, b, upstream } = relay(64 << 10);
@@ -138,7 +138,7 @@ fn a_relay_reports_the_end_of_a_side_that_closed_with_an_error_code_and_drops_th
 }
 
 #[test]
-fn a_relay_reports_the_loss_of_a_side() {
+fn a_relay_reports_the_loss_of_a_leg() {
     run(async {
         let Relay { client, a, b, mut upstream } = relay(4 << 10);
         upstream.try_send(vec![0; 64 << 10]).unwrap();
@@ -153,7 +153,7 @@ fn a_relay_reports_the_loss_of_a_side() {
 }
 
 #[test]
-fn a_relay_waits_for_a_side_that_does_not_read_yet() {
+fn a_relay_waits_for_a_leg_that_does_not_read_yet() {
     run(async {
         let Relay { mut client, a, b, mut upstream } = relay(4 << 10);
         upstream.try_send(vec![0; 64 << 10]).unwrap();

@@ -234,11 +234,11 @@ fn over_a_limit_is_rejected_and_silent_connections_delay_others_only_briefly() {
         let mut third = tcp(at).await;
         {
             let mut accepting = pin!(server.accept());
-            let turned_away = async {
+            let rejected = async {
                 assert_eq!(third.read(&mut [0]).await.unwrap_or(0), 0);
             };
             assert!(future::poll_once(accepting.as_mut()).await.is_none());
-            turned_away.or(async { drop(accepting.await) }).await;
+            rejected.or(async { drop(accepting.await) }).await;
         }
         assert_eq!((server.rejected(), server.stats().rejected), (1, 1));
         assert_eq!(server.http_count(), 2);

@@ -1,4 +1,4 @@
-//! What the sink of a WebSocket returns once the WebSocket has ended, however it ended.
+//! What the sink of a WebSocket returns after each kind of end.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -19,7 +19,7 @@ fn pair(capacity: usize) -> Pair {
     websockets(client.straight(), server.straight(), Config::client(), Config::server())
 }
 
-/// A server whose peer is the other end of the pipe itself.
+/// A server whose peer is the raw other end of the pipe.
 fn server_over(stream: End, config: Config) -> WebSocket<End> {
     WebSocket::upgraded(stream.straight(), Arc::new(config), Role::Server)
 }
@@ -29,7 +29,7 @@ async fn drain(ws: &mut WebSocket<End>) {
     while ws.next().await.is_some() {}
 }
 
-/// Whether closing, flushing, and sending nothing through the sink succeed; each of them twice.
+/// Whether closing, flushing, and sending nothing through the sink succeed, each of them twice.
 async fn results(ws: &mut WebSocket<End>) -> Vec<Result<(), WebSocketError>> {
     let (mut sink, _stream) = ws.split();
     let mut results = Vec::new();
@@ -158,13 +158,13 @@ fn after_our_close_a_message_is_an_error_that_explains_the_end() {
             let error = ws.feed("late".into()).await.unwrap_err();
             assert!(error.closed().unwrap().clean, "{way:?}: {error}");
         }
-        // It is closing: nothing explains an end that has not come.
+        // It is closing: no end explains the error yet.
         let (mut ws, _peer) = pair(64 << 10);
         SinkExt::close(&mut ws).await.unwrap();
         let error = ws.feed("late".into()).await.unwrap_err();
         assert!(matches!(error, WebSocketError::Send(SendError::NotOpen)), "{error}");
         assert!(error.closed().is_none());
-        // So it is where another task or the server closes.
+        // The same holds if another task or the server closes.
         let (mut ws, mut peer) = pair(64 << 10);
         ws.sender().close(CloseCode::GOING_AWAY, "").unwrap();
         let error = ws.feed("late".into()).await.unwrap_err();
@@ -223,7 +223,7 @@ fn a_flush_whose_output_was_dropped_for_a_slow_peer_is_an_error() {
         let (mut peer, server) = pipe(4 << 10, 1);
         let impatient = Config::server().output_timeout(Duration::from_millis(100)).min_output_rate(u32::MAX);
         let mut ws = server_over(server, impatient);
-        // Frame by frame, so that most are not begun when the connection fails.
+        // The messages are sent frame by frame, so that most are not begun when the connection fails.
         for _ in 0..200 {
             ws.try_send(vec![0; 1 << 10]).unwrap();
         }

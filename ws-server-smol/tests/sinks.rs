@@ -37,7 +37,7 @@ fn a_message_larger_than_the_outbox_waits_until_it_is_empty() {
 }
 
 #[test]
-fn every_size_around_the_room_that_is_left_is_taken() {
+fn a_message_of_any_size_around_the_remaining_room_is_accepted() {
     run(async {
         // The pipe takes 4 KiB of the first message, and the rest of it waits.
         let (first, cap) = (6 << 10, 16 << 10);
@@ -104,7 +104,7 @@ fn messages_accepted_by_the_sink_count_as_queued_for_later_sends() {
     run(async {
         let (mut client, mut server) = fed().await;
         assert!(client.queued() > CAP);
-        // What other sends promise still holds: they queue nothing past the cap.
+        // The promise of other sends still holds: they queue nothing past the cap.
         assert_eq!(client.try_send("early"), Err(SendError::Full));
         assert_eq!(client.sender().try_send("early"), Err(SendError::Full));
         let sends = async {
@@ -183,7 +183,7 @@ fn a_sink_reports_full_behind_an_unfinished_message() {
         let (mut client, mut server) =
             websockets(client.straight(), server.straight(), small, Config::server());
         client.try_send(Frame::raw(Opcode::Text, false, "a").unwrap()).unwrap();
-        // Up to the high mark, and the one that exceeds it.
+        // It accepts messages up to the high mark, and the one that exceeds it.
         for _ in 0..2 {
             client.feed(Message::Binary(vec![0; 4 << 10].into())).await.unwrap();
         }

@@ -1,4 +1,4 @@
-//! How a server stops: its Closes and their order, what completes, and what is visibly cut.
+//! How a server stops: its Closes and their order, what completes, and what is visibly truncated.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
@@ -66,7 +66,7 @@ async fn rest(mut stream: Socket) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn clients_are_closed_one_after_another_and_served_until_then() {
+fn connections_are_closed_one_after_another_and_served_until_then() {
     let server = local();
     run(async {
         let script = async {
@@ -90,7 +90,7 @@ fn clients_are_closed_one_after_another_and_served_until_then() {
                 assert!(!server.is_running(), "no connection is accepted");
             };
             closing.or(stopping).await;
-            // Another call without a spread continues with the remaining clients: they get the same Close.
+            // Another call without a spread continues with the remaining connections: they get the same Close.
             let rest = async {
                 for ws in &mut clients[1..] {
                     let closed = ws.next().await.unwrap().unwrap_err();
@@ -108,7 +108,7 @@ fn clients_are_closed_one_after_another_and_served_until_then() {
 }
 
 #[test]
-fn of_two_stops_the_first_decides_code_and_reason() {
+fn the_first_of_two_stops_decides_code_and_reason() {
     let server = local();
     run(async {
         let script = async {
@@ -130,7 +130,7 @@ fn of_two_stops_the_first_decides_code_and_reason() {
 }
 
 #[test]
-fn the_deadline_counts_from_the_end_of_the_spread_and_cuts_the_rest() {
+fn the_deadline_counts_from_the_end_of_the_spread_and_aborts_the_rest() {
     let server = local();
     run(async {
         let (mut peer, ws) = connected(&server, ClientConfig::new()).await;
@@ -139,7 +139,7 @@ fn the_deadline_counts_from_the_end_of_the_spread_and_cuts_the_rest() {
         let stopping = server.stop_with(Stop::within(50 * MILLI).spread(100 * MILLI));
         let (_, end) = future::zip(stopping, polled.next()).await;
         assert!(begun.elapsed() >= 150 * MILLI);
-        // Its peer never answers; an unpolled connection is cut, too.
+        // Its peer never answers; an unpolled connection is aborted, too.
         let closed = end.unwrap().unwrap_err();
         assert!(matches!(closed.error, Some(Error::Stopped)), "{closed}");
         let closed = peer.next().await.unwrap().unwrap_err();
@@ -175,7 +175,7 @@ async fn request_file(stream: &mut Socket) {
     stream.write_all(b"GET /file.bin HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
 }
 
-/// A peer that has received the first thousand bytes of the answer.
+/// A peer that has received the first thousand bytes of the response.
 async fn begin_download(server: &Server) -> Socket {
     let mut peer = tcp(server).await;
     request_file(&mut peer).await;
@@ -183,7 +183,7 @@ async fn begin_download(server: &Server) -> Socket {
     peer
 }
 
-/// Serves the folder, and records how each answer ended.
+/// Serves the folder, and records how each response ended.
 async fn serve_files(server: &Server, folder: &Folder, results: &RefCell<Vec<Result<(), RespondError>>>) {
     server
         .serve(async |mut http| {
@@ -212,7 +212,7 @@ fn a_download_in_progress_completes_after_a_stop() {
 }
 
 #[test]
-fn a_download_that_the_deadline_cuts_is_an_error() {
+fn a_download_that_the_deadline_aborts_is_an_error() {
     let (server, temp) = (local(), Temp::new("cut", FILE));
     let (folder, results) = (Folder::new(&temp.0).unwrap(), RefCell::default());
     run(async {
@@ -228,7 +228,7 @@ fn a_download_that_the_deadline_cuts_is_an_error() {
 }
 
 #[test]
-fn a_file_that_shrinks_is_an_error_and_visibly_cut() {
+fn a_file_that_shrinks_is_an_error_and_visibly_truncated() {
     let (server, temp) = (local(), Temp::new("shorter", FILE));
     let (folder, results) = (Folder::new(&temp.0).unwrap(), RefCell::default());
     run(async {
@@ -245,7 +245,7 @@ fn a_file_that_shrinks_is_an_error_and_visibly_cut() {
 }
 
 #[test]
-fn a_late_answer_is_sent_within_the_deadline() {
+fn a_late_response_is_sent_within_the_deadline() {
     let server = local();
     run(async {
         let stopping = Cell::new(false);
@@ -283,7 +283,7 @@ fn a_late_answer_is_sent_within_the_deadline() {
     });
 }
 
-/// Answers without a length, and waits for the close; returns how a further chunk is rejected.
+/// Responds without a length, and waits for the close; returns the error of a further chunk.
 async fn stream(http: &mut HttpConnection<Socket>, kind: &str) -> RespondError {
     let Some(Incoming::Request(request)) = http.next().await else { panic!() };
     let head = http::Response::builder().header("content-type", kind).body(()).unwrap();
@@ -294,7 +294,7 @@ async fn stream(http: &mut HttpConnection<Socket>, kind: &str) -> RespondError {
 }
 
 #[test]
-fn a_stop_ends_event_streams_at_once_and_cuts_other_streams_visibly_at_the_deadline() {
+fn a_stop_ends_event_streams_at_once_and_visibly_truncates_others_at_the_deadline() {
     for (kind, version, whole) in [
         ("text/event-stream", "1.1", true),
         ("text/plain", "1.1", false),
@@ -305,8 +305,8 @@ fn a_stop_ends_event_streams_at_once_and_cuts_other_streams_visibly_at_the_deadl
         run(async {
             let serving = async {
                 let mut http = server.accept().await.unwrap();
-                let refused = stream(&mut http, kind).await;
-                assert_eq!(refused, RespondError::NotOpen, "{kind} {version}");
+                let rejected = stream(&mut http, kind).await;
+                assert_eq!(rejected, RespondError::NotOpen, "{kind} {version}");
             };
             let script = async {
                 let mut peer = tcp(&server).await;
@@ -323,7 +323,7 @@ fn a_stop_ends_event_streams_at_once_and_cuts_other_streams_visibly_at_the_deadl
                     ("1.1", true) => assert!(end.unwrap().ends_with(b"0\r\n\r\n")),
                     ("1.1", false) => assert!(end.is_none_or(|end| !end.ends_with(b"0\r\n\r\n"))),
                     (_, whole) => {
-                        assert_eq!(end.is_some(), whole, "{kind}: only a reset shows the cut")
+                        assert_eq!(end.is_some(), whole, "{kind}: only a reset shows the truncation")
                     }
                 }
             };
@@ -334,7 +334,7 @@ fn a_stop_ends_event_streams_at_once_and_cuts_other_streams_visibly_at_the_deadl
 
 const QUEUED: usize = 16;
 
-/// Queues more than the kernels hold, then echoes until a send fails, as one does during a stop.
+/// Queues more than the kernels hold, then echoes until a send fails, as sends do during a stop.
 async fn flood(http: HttpConnection<Socket>) {
     let Some(mut ws) = http.upgrade().await else { return };
     for _ in 0..QUEUED {
@@ -347,7 +347,7 @@ async fn flood(http: HttpConnection<Socket>) {
     }
 }
 
-/// How many messages arrive, and how the connection ends, if this is sent first.
+/// Sends a message, then returns how many arrive, and how the connection ends.
 async fn read_all(mut ws: WebSocket) -> (usize, ws_server_smol::Closed) {
     // It may be closing already.
     let _ = ws.try_send("hi");
@@ -386,7 +386,7 @@ fn with_handler(handler: impl AsyncFn(HttpConnection<Socket>), script: impl Asyn
 }
 
 #[test]
-fn a_stop_writes_what_is_queued_although_its_close_ends_the_handler() {
+fn a_stop_writes_queued_output_although_its_close_ends_the_handler() {
     flooded(async |server, client| {
         let (_, (messages, closed)) = future::zip(server.stop(LONG), read_all(client)).await;
         assert_eq!(messages, QUEUED);
@@ -396,7 +396,7 @@ fn a_stop_writes_what_is_queued_although_its_close_ends_the_handler() {
 }
 
 #[test]
-fn what_is_left_to_a_stop_whose_future_is_dropped_goes_to_the_next() {
+fn the_next_stop_takes_over_what_a_dropped_one_left() {
     flooded(async |server, mut client| {
         let first = async {
             let stop = async {
@@ -417,7 +417,7 @@ fn what_is_left_to_a_stop_whose_future_is_dropped_goes_to_the_next() {
 }
 
 #[test]
-fn the_deadline_of_a_stop_cuts_what_ended_handlers_left() {
+fn the_deadline_of_a_stop_aborts_what_ended_handlers_left() {
     flooded(async |server, mut client| {
         let sends_and_reads_nothing = async {
             client.send("hi").await.unwrap();
@@ -431,7 +431,7 @@ fn the_deadline_of_a_stop_cuts_what_ended_handlers_left() {
 }
 
 #[test]
-fn a_stop_whose_future_is_dropped_goes_on_while_the_server_is_served() {
+fn a_stop_whose_future_is_dropped_continues_in_serve() {
     flooded(async |server, mut client| {
         client.send("hi").await.unwrap();
         let timer = async {
@@ -445,7 +445,7 @@ fn a_stop_whose_future_is_dropped_goes_on_while_the_server_is_served() {
 }
 
 #[test]
-fn a_websocket_that_is_dropped_behind_its_close_is_written_while_the_server_is_served() {
+fn serve_writes_the_output_of_a_websocket_that_is_dropped_behind_its_close() {
     let closes = async |http: HttpConnection<Socket>| {
         let Some(mut ws) = http.upgrade().await else { return };
         for _ in 0..QUEUED {
@@ -462,7 +462,7 @@ fn a_websocket_that_is_dropped_behind_its_close_is_written_while_the_server_is_s
 }
 
 #[test]
-fn the_deadline_of_a_stop_whose_future_is_dropped_applies_while_the_server_is_served() {
+fn the_deadline_of_a_stop_whose_future_is_dropped_applies_in_serve() {
     flooded(async |server, mut client| {
         client.send("hi").await.unwrap();
         server.stop(MILLI * 300).or(async {}).await;

@@ -46,7 +46,7 @@ async fn echo(http: HttpConnection) {
     }
 }
 
-/// Serves while the client's part runs.
+/// Serves while the client's future runs.
 fn serve<T>(config: ServerConfig, client: impl AsyncFnOnce(&Server) -> T) -> T {
     let server = Server::bind(Bind::localhost(), config).unwrap();
     let serving = async {
@@ -80,7 +80,7 @@ fn messages_of_every_size_are_echoed_and_the_end_is_clean() {
 }
 
 #[test]
-fn a_request_shows_what_tls_has_agreed_on() {
+fn a_request_shows_the_result_of_the_tls_handshake() {
     let tls = Tls::new();
     let server = Server::bind(Bind::localhost(), tls.server()).unwrap();
     let serving = async {
@@ -146,7 +146,7 @@ fn plain_and_tls_do_not_mix() {
     });
 }
 
-/// What a raw client gets for some bytes.
+/// The response that a client gets for raw bytes.
 fn raw(port: u16, request: &'static str) -> String {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
     socket.write_all(request.as_bytes()).unwrap();
@@ -156,7 +156,7 @@ fn raw(port: u16, request: &'static str) -> String {
 }
 
 #[test]
-fn a_client_without_tls_is_closed_or_served_by_the_mode() {
+fn the_mode_decides_whether_a_client_without_tls_is_served() {
     let tls = Tls::new();
     let get = "GET /a?b HTTP/1.1\r\nHost: localhost:1\r\nConnection: close\r\n\r\n";
     for (mode, expected) in
@@ -262,7 +262,7 @@ fn a_close_waits_for_output_that_is_encrypted_and_not_yet_written() {
     }
 }
 
-/// A peer that opens a WebSocket, and answers nothing. Returns whether TLS announced the end.
+/// A peer that opens a WebSocket, and then sends nothing. Returns whether it got a close_notify.
 fn silent_peer(address: SocketAddr, pem: &str) -> bool {
     let client = TlsClient::roots_only(pem).unwrap();
     let mut stream = TlsStream::client(&client, "127.0.0.1").unwrap();
@@ -290,22 +290,22 @@ fn silent_peer(address: SocketAddr, pem: &str) -> bool {
 }
 
 #[test]
-fn tls_announces_each_end_but_a_cut() {
+fn close_notify_is_sent_at_every_end_except_an_abort() {
     let tls = Tls::new();
     let config = || tls.server().close_timeout(Duration::from_millis(50));
-    let announced = |handler: &dyn Fn(WebSocket) -> Pin<Box<dyn Future<Output = ()>>>| {
+    let is_notified = |handler: &dyn Fn(WebSocket) -> Pin<Box<dyn Future<Output = ()>>>| {
         let server = Server::bind(Bind::localhost(), config()).unwrap();
         let (address, pem) = (server.local_addr().unwrap(), tls.pem.clone());
         let peer = thread::spawn(move || silent_peer(address, &pem));
         block_on(async { handler(server.accept().await.unwrap().upgrade().await.unwrap()).await });
         peer.join().unwrap()
     };
-    assert!(announced(&|ws| Box::pin(async { drop(ws) })), "dropped");
+    assert!(is_notified(&|ws| Box::pin(async { drop(ws) })), "a drop");
     let unanswered = |mut ws: WebSocket| async move { drop(ws.close(CloseCode::NORMAL, "").await) };
-    assert!(announced(&|ws| Box::pin(unanswered(ws))), "an unanswered Close");
-    let terminated = |mut ws: WebSocket| async move {
+    assert!(is_notified(&|ws| Box::pin(unanswered(ws))), "an unanswered Close");
+    let aborted = |mut ws: WebSocket| async move {
         ws.sender().terminate();
         assert!(ws.next().await.is_some());
     };
-    assert!(!announced(&|ws| Box::pin(terminated(ws))), "terminated");
+    assert!(!is_notified(&|ws| Box::pin(aborted(ws))), "an abort");
 }

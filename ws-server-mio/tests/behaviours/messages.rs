@@ -29,7 +29,7 @@ fn row_07_whole_messages_arrive_as_text_or_binary() {
 }
 
 #[test]
-fn row_08_chunked_delivery_passes_fragments_on_and_unfragmented_messages_whole() {
+fn row_08_chunked_delivery_delivers_fragments_as_they_arrive_and_unfragmented_messages_whole() {
     let mut rig = Rig::new(ServerConfig::new().delivery(Delivery::Chunked { whole: 1 << 20 }));
     let (mut peer, id) = rig.open("/");
     in_three(&mut peer);
@@ -51,7 +51,7 @@ fn row_08_chunked_delivery_passes_fragments_on_and_unfragmented_messages_whole()
 }
 
 #[test]
-fn row_09_an_extension_is_set_once_sees_messages_first_and_may_keep_them() {
+fn row_09_an_extension_is_set_once_sees_messages_first_and_may_consume_them() {
     let mut rig = Rig::new(ServerConfig::new());
     let log = Log::default();
     rig.endpoint.connections().set_extension(Witness(log.clone())).unwrap();

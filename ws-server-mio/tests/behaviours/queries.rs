@@ -68,7 +68,7 @@ fn row_17_queries_by_id_report_this_connection_and_never_another() {
 }
 
 #[test]
-fn statistics_count_what_a_server_accepted_and_no_client_of_our_own() {
+fn statistics_count_what_a_server_accepted_and_no_clients_of_this_process() {
     let mut rig = Rig::new(ServerConfig::new());
     let url = rig.endpoint.connections().server(rig.server).url("/").unwrap();
     let client = rig.endpoint.connections().connect(&*url, ClientConfig::new().reconnect(None)).unwrap();
@@ -109,7 +109,7 @@ fn statistics_count_what_a_server_accepted_and_no_client_of_our_own() {
 }
 
 #[test]
-fn row_18_clients_count_from_their_upgrade_to_their_close() {
+fn row_18_connections_count_as_websockets_from_their_upgrade_to_their_close() {
     let mut rig = Rig::new(ServerConfig::new());
     let count = |rig: &mut Rig| rig.endpoint.connections().server(rig.server).count();
     let mut page = rig.peer();

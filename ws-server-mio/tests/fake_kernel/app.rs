@@ -1,4 +1,4 @@
-//! The application: it echoes, broadcasts, answers now and later, closes, and records everything.
+//! The application: it echoes, broadcasts, responds now and later, closes, and records everything.
 
 use super::behaviour::{Behaviour, refills};
 use super::bulk::Bulk;
@@ -23,7 +23,7 @@ pub(super) static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
     (0..400_000).map(|_| b'a' + rng.below(26) as u8).collect()
 });
 
-/// The content of a peer's nth message, or of the answer to its nth request.
+/// The content of a peer's nth message, or of the response to its nth request.
 pub(super) fn content(peer: usize, n: usize, len: usize) -> &'static [u8] {
     let from = (peer * 7919 + n * 131) % 100_000;
     &PATTERN[from..from + len]
@@ -49,7 +49,7 @@ impl Drop for Shelf {
 pub(super) enum Said {
     Echo(usize),
     News(usize),
-    /// Unrequested; of this length.
+    /// An unrequested message of this length.
     Bulk(usize),
 }
 
@@ -63,14 +63,14 @@ fn path(request: &Request) -> String {
 
 /// The record of one peer.
 pub(super) struct Record {
-    /// What was reported of its connection.
+    /// The events that were reported of its connection.
     pub(super) events: Events,
     pub(super) id: Option<ConnectionId>,
     /// The lengths of the messages that the peer sent.
     pub(super) lengths: Vec<usize>,
     pub(super) received: usize,
     pub(super) said: Vec<Said>,
-    /// The last value sent by `LatestByKey`.
+    /// The last value that `LatestByKey` sent.
     pub(super) latest: usize,
     /// The application closed or rejected it.
     pub(super) cut: bool,
@@ -81,7 +81,7 @@ pub(super) struct Record {
     pub(super) stopped: bool,
     /// The application has paused reading.
     pub(super) paused: bool,
-    /// It has done so before: a peer that must send meanwhile may give up.
+    /// It has paused reading before: a peer that must send meanwhile may give up.
     pub(super) has_paused: bool,
     /// How many of its requests were reported.
     pub(super) requests: usize,
@@ -89,7 +89,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Of a peer whose connection has these rules.
+    /// The record of a peer whose connection has these rules.
     pub(super) fn new(config: &Config) -> Self {
         Self {
             events: Events::server().within(config),
@@ -339,7 +339,7 @@ impl<'s> App<'s> {
         (!open.is_empty()).then(|| self.rng.pick(&open))
     }
 
-    /// Something unrequested.
+    /// Sends something unrequested.
     pub(super) fn act(&mut self, connections: &mut Connections) {
         match self.rng.below(100) {
             0..50 => self.send_news(connections),
@@ -397,7 +397,7 @@ impl<'s> App<'s> {
         assert!(reached <= listeners.len());
     }
 
-    /// A feed: something short for every peer, whatever the send returns.
+    /// Feeds every peer with something short, whatever the send returns.
     pub(super) fn feed(&mut self, connections: &mut Connections) {
         let open: Vec<_> = self.ids.iter().map(|(id, peer)| (*id, *peer)).collect();
         for (id, peer) in open {

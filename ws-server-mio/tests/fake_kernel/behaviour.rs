@@ -1,4 +1,4 @@
-//! How an application and its peers behave in a run: as users do, and worse.
+//! How an application and its peers behave in a run: as users do, or worse.
 
 use super::bulk::{Bulk, Until};
 use super::rng::Rng;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use ws_proto::Config;
 use ws_server_mio::{Delivery, Heartbeat};
 
-/// What they do besides echoing, closing and breaking; none of it by default.
+/// What they do besides echoing, closing and misbehaving; nothing by default.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Behaviour {
     /// Any of the variants below.
@@ -19,7 +19,7 @@ pub(super) struct Behaviour {
     pub(super) feed: bool,
     /// Event streams, endless logs, and peers that leave them.
     pub(super) streams: bool,
-    /// A stop amid answers, some of them late.
+    /// A stop while responses are pending, some of them late.
     pub(super) stops: bool,
     /// Peers that send a Close, and vanish.
     pub(super) farewells: bool,
@@ -84,10 +84,10 @@ impl Behaviour {
         config
     }
 
-    /// The heartbeat of the server: its interval, and how long an answer may take.
+    /// The heartbeat of the server: its interval, and its Pong timeout.
     pub(super) fn heartbeat(&self, rng: &mut Rng) -> Option<(Duration, Duration)> {
         let seconds = |interval, answer| Some((Duration::from_secs(interval), Duration::from_secs(answer)));
-        // A loop whose handlers take a second must not expect answers within a second.
+        // A loop whose handlers take a second must not expect Pongs within a second.
         let is_quick = self.feed && !self.slow;
         match rng.below(5) {
             0 if is_quick => seconds(1, 1),
@@ -121,7 +121,7 @@ pub(super) fn refills(rng: &mut Rng, most: usize) -> Bulk {
     Bulk::new(until, rng.pick(&[1000, 20_000]).min(most), usize::MAX)
 }
 
-/// The ping of a heartbeat.
+/// The heartbeat of these settings: its interval, and its Pong timeout.
 pub(super) fn ping(beat: Option<(Duration, Duration)>) -> Heartbeat {
     match beat {
         Some((interval, answer)) => Heartbeat::frequent().idle(interval).pong_timeout(answer),

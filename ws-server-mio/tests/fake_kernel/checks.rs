@@ -1,4 +1,4 @@
-//! Invariants of every event, and after every turn.
+//! Invariants that hold at every event and after every turn.
 
 use super::kernel::Kernel;
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ pub(super) fn record_event(events: &mut Events, event: &Event<'_>) {
         Event::Pong(..) => events.pong(),
         Event::Drained(_) => events.drained(),
         Event::Closed(_, closed) => events.close(closed),
-        event => panic!("{event:?} is not of a connection"),
+        event => panic!("{event:?} belongs to no connection"),
     }
 }
 
@@ -32,7 +32,7 @@ pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
     let sockets: BTreeMap<_, _> = kernel.tokens().collect();
     let overview = inspect::overview(connections);
     let (mut live_count, mut rest_count) = (0, 0);
-    // Of each server: sockets, HTTP, WebSockets, handshakes.
+    // For each server: sockets, HTTP connections, WebSockets, handshakes.
     let mut counts = vec![[0; 4]; inspect::servers(connections).len()];
     inspect::each_slot(connections, |live| {
         let slot = live.slot;
@@ -88,8 +88,8 @@ pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
     }
 }
 
-/// All connections together stay within the memory limit, apart from what each may always hold: its output below its
-/// high mark, and the message that crosses it.
+/// All connections together stay within the memory limit, apart from what each may always hold: its output below the
+/// high mark, and the message that crosses that mark.
 pub(super) fn holds_no_more_than(connections: &mut Connections, limit: usize) {
     let (mut held, mut most) = (0, limit);
     inspect::each_slot(connections, |live| {

@@ -9,12 +9,12 @@ use std::net::SocketAddr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DialOutcome {
     Up,
-    /// Known at once.
+    /// The outcome is known at once.
     Fails(ErrorKind),
-    /// Known later.
+    /// The outcome is known later.
     Refuses(ErrorKind),
     Silent,
-    /// No listener, and the port is the one that the system gave to the connecting socket.
+    /// The target has no listener, and the system has given its port to the connecting socket itself.
     SelfConnect,
 }
 
@@ -34,7 +34,7 @@ pub(super) const DIAL_OUTCOMES: [DialOutcome; 10] = [
 /// The local address of a connecting socket.
 const HERE: ([u8; 4], u16) = ([192, 0, 2, 200], 50_000);
 
-/// What the loop calls.
+/// The loop's calls.
 impl Inner {
     pub(super) fn dial(&mut self, target: Target) -> io::Result<usize> {
         self.calls += 1;

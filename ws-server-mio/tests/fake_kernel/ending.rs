@@ -7,10 +7,10 @@ use ws_proto::{CloseCode, Error, Moment, Timeout};
 use ws_server_mio::inspect;
 
 impl World<'_> {
-    /// Everything arrives and every peer reads, until nothing is left to do; no time passes.
+    /// Lets everything arrive and every peer read, until nothing is left to do; no time passes.
     pub(super) fn quiet(&mut self) {
         for round in 0.. {
-            assert!(round < 200_000, "it never ends");
+            assert!(round < 200_000, "the run never ends");
             let mut moved = false;
             for id in 0..self.peers.len() {
                 self.kernel.lock().progress(id, true);
@@ -30,7 +30,7 @@ impl World<'_> {
         }
     }
 
-    /// Time passes until the next deadline; returns whether there is one within that time.
+    /// Lets time pass until the next deadline; returns whether there is one within that time.
     pub(super) fn pass(&mut self, most: Duration) -> bool {
         let now = self.time.now();
         if self.app.has_later() && self.behaviour.users && self.later_at.is_none() {
@@ -73,7 +73,7 @@ impl World<'_> {
         }
         assert!(self.kernel.lock().listeners.iter().all(|listener| listener.backlog.is_empty()));
         for peer in self.peers.iter().filter(|peer| peer.health == Health::Good) {
-            assert!(peer.is_content(&self.app), "peer {} waits for something", peer.number);
+            assert!(peer.is_content(&self.app), "peer {} still waits for something", peer.number);
         }
     }
 
@@ -86,7 +86,7 @@ impl World<'_> {
         }
     }
 
-    /// Some clients close, then the server stops, and everything ends.
+    /// Some peers close, then the server stops, and everything ends.
     pub(super) fn part(&mut self) {
         let now = self.time.now();
         for peer in &mut self.peers {
@@ -125,14 +125,14 @@ impl World<'_> {
 
     /// Each correct peer that has left closed in order, after receiving everything.
     fn ends_are_in_order(&mut self) {
-        let turned_away = self.endpoint.connections().stats().rejected > 0;
-        let excused = self.hasty || turned_away || self.stop.is_some() || self.behaviour.memory.is_some();
+        let has_rejected = self.endpoint.connections().stats().rejected > 0;
+        let excused = self.hasty || has_rejected || self.stop.is_some() || self.behaviour.memory.is_some();
         for peer in self.peers.iter().filter(|peer| peer.health == Health::Good && peer.left) {
             let record = &self.app.records[peer.number];
             match &peer.kind {
                 Kind::WebSocket(socket) => {
                     let closed = socket.events.closed().unwrap();
-                    // A connection closed for want of memory gets its Close ahead of queued messages.
+                    // A connection that is closed at the memory limit gets its Close ahead of queued messages.
                     let overtakes = [CloseCode::TRY_AGAIN_LATER, CloseCode::TOO_BIG].contains(&closed.code);
                     if closed.clean && !overtakes {
                         assert_eq!(socket.got, record.said.len(), "peer {} lacks messages", peer.number);
@@ -166,7 +166,7 @@ impl World<'_> {
     pub(super) fn nothing_is_left(&mut self) {
         self.ends_are_in_order();
         if self.behaviour.users {
-            self.answers_are_whole_or_errors();
+            self.responses_are_whole_or_errors();
             self.codes_are_the_peers();
         }
         assert_eq!(self.endpoint.next_timeout(), None);

@@ -1,18 +1,18 @@
-//! A fake kernel: it does what a real kernel may but rarely does, and keeps what a real kernel promises.
+//! A fake kernel: it does what a real kernel may do but rarely does, and keeps what a real kernel promises.
 //!
 //! ```text
 //!  peer ── send ──▶ wire ── arrives, sooner or later ──▶ inbox ── read ──▶ the loop
 //!       ◀─ receive ─────────────────────────────────── outbox ◀─ write ──
 //! ```
 //!
-//! Promised, of a system with edge-triggered readiness (epoll, kqueue): whatever arrives after the last event was
+//! Promised by a system with edge-triggered readiness (epoll, kqueue): whatever arrives after the last event was
 //! fetched causes another one, and so does room after a write that was refused or cut short; an event shows the whole
-//! state at the time it is fetched; EOF and errors show as such in every event from then on. Of a system that must be
+//! state at the time it is fetched; EOF and errors show as such in every event from then on. By a system that must be
 //! armed (Windows, as mio has it): each kind of readiness is reported once, and again only after a read or a write has
 //! returned `WouldBlock`.
 //!
-//! Not promised: when anything arrives, in which order sockets are reported, that readiness still holds, that a call is
-//! not interrupted.
+//! Not promised: when anything arrives, in which order sockets are reported, that readiness still holds, and that a
+//! call is not interrupted.
 
 use super::dialling::DialOutcome;
 use super::rng::Rng;
@@ -40,7 +40,7 @@ pub(super) struct Inner {
     pub(super) armed_system: bool,
     /// Input before a reset can still be read, as on Linux.
     pub(super) reset_keeps: bool,
-    /// How often something goes wrong, in percent.
+    /// How often a call fails, in percent.
     pub(super) faults: usize,
     pub(super) no_descriptors: bool,
     /// It reports room and opens windows as Linux does.
@@ -91,7 +91,7 @@ impl Kernel {
     }
 }
 
-/// The loop's calls. A call may find that the world has moved on meanwhile.
+/// The loop's calls. The state of a socket may change just before any of them.
 impl Inner {
     fn call(&mut self, id: usize) -> io::Result<()> {
         self.calls += 1;
@@ -253,7 +253,7 @@ impl Inner {
 
 /// What the next wait fetches.
 impl Inner {
-    /// Whether it would fetch anything.
+    /// Whether the next wait would fetch anything.
     pub(super) fn has_events(&self) -> bool {
         self.woken
             || self.sockets.iter().any(|socket| self.event(socket).is_some())
@@ -282,7 +282,7 @@ impl Inner {
         self.event(&self.sockets[id]).is_none()
     }
 
-    /// What would be reported about it.
+    /// What would be reported about this socket.
     pub(super) fn level(&self, id: usize) -> Readiness {
         self.sockets[id].level(self.armed_system)
     }
@@ -336,7 +336,7 @@ impl Inner {
         !listener.backlog.is_empty() && !self.is_ready(listener)
     }
 
-    /// Time passes for one socket, or it all arrives.
+    /// Lets time pass for one socket, or lets everything arrive.
     pub(super) fn progress(&mut self, id: usize, all: bool) {
         self.sockets[id].progress(&mut self.rng, all, self.reset_keeps);
     }

@@ -76,10 +76,14 @@ fn a_failed_listener_is_not_retried_while_the_server_is_full() {
     script.serve(&mut endpoint, vec![failing, accepting], ServerConfig::default().max_handshakes(1));
     let turn = |endpoint: &mut Endpoint| endpoint.poll(Some(Duration::ZERO), |_, _| {}).unwrap();
     turn(&mut endpoint);
-    assert_eq!(endpoint.connections().stats().accepted, 1, "the other listener's");
+    assert_eq!(
+        endpoint.connections().stats().accepted,
+        1,
+        "only the other listener's connection is accepted"
+    );
     *clock.lock().unwrap() += Duration::from_millis(200);
     assert!(!turn(&mut endpoint).more);
-    assert!(endpoint.next_timeout().is_some_and(|wait| wait > Duration::from_secs(9)), "it does not spin");
+    assert!(endpoint.next_timeout().is_some_and(|wait| wait > Duration::from_secs(9)), "it spins");
     assert_eq!(accepts.load(Ordering::Relaxed), 1);
     // The silent peer timed out: there is room again.
     *clock.lock().unwrap() += Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! Time passes for connected peers: feeds, peers that die, leave and ask to stop, and a stop amid it all.
+//! Time passes for connected peers: feeds, peers that die, leave or ask for a stop, and a stop of the server meanwhile.
 
 use super::peer::{FAREWELL, Health, Kind, SLOW};
 use super::wire::Signal;
@@ -14,7 +14,7 @@ const SLACK: Duration = Duration::from_millis(1500);
 const SOON: Duration = Duration::from_millis(1200);
 
 impl World<'_> {
-    /// The network is fair, and time passes.
+    /// Lets time pass, with a fair network.
     pub(super) fn live(&mut self) {
         self.trace(|| "live".to_owned());
         self.be_fair();
@@ -121,7 +121,7 @@ impl World<'_> {
         }
     }
 
-    /// Requests whose answers are in flight at a stop.
+    /// Sends requests whose responses are in flight at a stop.
     pub(super) fn ask_amid(&mut self) {
         for peer in &mut self.peers {
             if let Kind::Http(replies) = &mut peer.kind
@@ -143,7 +143,7 @@ impl World<'_> {
         }
     }
 
-    /// Invariants at any time.
+    /// Checks invariants that hold at any time.
     pub(super) fn verify(&mut self) {
         let now = self.time.now();
         let mut states = BTreeMap::new();
@@ -180,7 +180,7 @@ impl World<'_> {
                     peer.number
                 );
                 let error = record.closed().is_none_or(|closed| closed.error.is_some());
-                assert!(error, "the stream of peer {} was cut without an error", peer.number);
+                assert!(error, "the stream of peer {} was truncated without an error", peer.number);
             }
             // A dead peer is noticed in time.
             let has_read = peer.last_read.replace(socket.bytes_read) != Some(socket.bytes_read);
@@ -202,8 +202,8 @@ impl World<'_> {
         }
     }
 
-    /// Each pending answer is whole, or its connection ended with an error.
-    pub(super) fn answers_are_whole_or_errors(&self) {
+    /// Each pending response is whole, or its connection ended with an error.
+    pub(super) fn responses_are_whole_or_errors(&self) {
         for peer in self.peers.iter().filter(|peer| peer.health == Health::Good) {
             let record = &self.app.records[peer.number];
             let Some(closed) = record.closed() else { continue };
@@ -214,12 +214,12 @@ impl World<'_> {
             };
             assert!(
                 is_whole || closed.error.is_some(),
-                "an answer to peer {} was cut: {closed}",
+                "a response to peer {} was truncated: {closed}",
                 peer.number
             );
             if let Kind::Stream(reader) = &peer.kind {
                 let ends = reader.is_event_stream || !is_whole;
-                assert!(ends, "what peer {} read was cut, and seems whole", peer.number);
+                assert!(ends, "what peer {} read was truncated, and seems whole", peer.number);
             }
         }
     }

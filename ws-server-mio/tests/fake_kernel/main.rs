@@ -1,5 +1,5 @@
-//! The loop over fake sockets, with answers that a system may but rarely gives.
-//! `ws_kit::oracle` verifies the events of each connection, `checks` the lists of the loop.
+//! The loop over a fake system, which does what real systems may do but rarely do. `ws_kit::oracle` checks the events
+//! of each connection, and `checks` the lists of the loop.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test fails
 #![allow(clippy::print_stdout)] // the trace of one run, on request
 
@@ -49,13 +49,13 @@ fn catching<T>(turn: impl FnOnce() -> T) -> Option<T> {
     }
 }
 
-/// Runs each seed, and says which one failed.
+/// Runs each seed; a failure names its seed.
 fn runs(seeds: u64, run: impl Fn(u64, bool) + Sync) {
     run_each(seeds, 1, run);
 }
 
 #[test]
-fn nothing_is_lost_forgotten_or_leaked_whatever_the_kernel_answers() {
+fn nothing_is_lost_forgotten_or_leaked_whatever_the_kernel_does() {
     let shelf = setting::shelf();
     runs(2000, |seed, trace| World::new(seed, &shelf, trace, Behaviour::default()).run());
 }
@@ -80,27 +80,27 @@ fn a_peer_is_read_however_much_is_sent_to_it() {
 }
 
 #[test]
-fn dead_peers_are_found_while_being_sent_to() {
+fn dead_peers_are_detected_while_output_is_sent_to_them() {
     users(100, |_| Behaviour { feed: true, ..Behaviour::default() });
 }
 
 #[test]
-fn a_stop_cuts_no_answer_silently() {
+fn a_stop_truncates_no_response_silently() {
     users(80, |_| Behaviour { stops: true, streams: true, ..Behaviour::default() });
 }
 
 #[test]
-fn a_peer_that_leaves_a_stream_is_noticed() {
+fn a_peer_that_leaves_a_stream_is_detected() {
     users(60, |_| Behaviour { streams: true, ..Behaviour::default() });
 }
 
 #[test]
-fn the_close_code_is_the_peers_whatever_breaks_later() {
+fn the_close_code_is_the_peers_whatever_fails_later() {
     users(100, |_| Behaviour { farewells: true, ..Behaviour::default() });
 }
 
 #[test]
-fn pausing_reads_loses_no_peer() {
+fn paused_reading_ends_no_connection() {
     users(100, |_| Behaviour { pauses: true, feed: true, ..Behaviour::default() });
 }
 

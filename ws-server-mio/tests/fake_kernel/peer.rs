@@ -14,9 +14,9 @@ use ws_proto::{CloseCode, Frame, IoAction, Moment, Opcode, State};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Health {
     Good,
-    /// It did something that ends a connection.
+    /// It has violated the protocol, which ends its connection.
     Broken,
-    /// Nothing arrives from it any more, not even EOF.
+    /// Nothing more arrives from it, not even EOF.
     Vanished,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Peer {
     reads_at: Option<Moment>,
     /// It sent a Close: the offset in its output where that ends.
     pub(super) farewell: Option<u64>,
-    /// It requested that the application stops: the offset in its output where that ends, and when it had arrived.
+    /// It requested that the application stop: the offset in its output where that ends, and when it had arrived.
     pub(super) asks_to_stop: Option<(u64, Option<Moment>)>,
     /// How much of its output was read, and when it was last alive, read or was paused.
     pub(super) last_read: Option<u64>,
@@ -55,7 +55,7 @@ pub(super) enum Kind {
     WebSocket(Box<WebSocket>),
     Http(Replies),
     Stream(Reader),
-    /// Bytes, without interest in the answer.
+    /// It sends bytes, and ignores what it gets.
     Raw(Vec<u8>),
 }
 
@@ -153,7 +153,7 @@ impl Peer {
         }
     }
 
-    /// It is done with its stream.
+    /// Leaves its stream.
     pub(super) fn leave_stream(&mut self, kernel: &Kernel, now: Moment, by_reset: bool) {
         let Kind::Stream(reader) = &mut self.kind else { return };
         if !reader.has_begun() || !reader.requests.is_empty() || reader.ended {
@@ -167,7 +167,7 @@ impl Peer {
         }
     }
 
-    /// It requests that the application stops sending.
+    /// Requests that the application stop sending.
     pub(super) fn ask_to_stop(&mut self, kernel: &Kernel, now: Moment) {
         let Kind::WebSocket(socket) = &mut self.kind else { return };
         if !socket.events.is_open() || self.left || self.asks_to_stop.is_some() {

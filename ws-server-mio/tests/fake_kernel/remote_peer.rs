@@ -4,7 +4,7 @@ use super::kernel::Inner;
 use super::wire::{Signal, Socket};
 use std::mem;
 
-/// What peers do.
+/// The peers' calls.
 impl Inner {
     pub(super) fn connect(&mut self, place: usize) -> usize {
         let id = self.sockets.len();

@@ -1,4 +1,4 @@
-//! An HTTP client: its requests, and whether the answers match.
+//! An HTTP client: its requests, and whether the responses match.
 
 use super::app::{FILE, content};
 use super::remote_peer::Received;
@@ -21,17 +21,17 @@ pub(super) struct Replies {
     /// What remains to be sent.
     pub(super) requests: Vec<u8>,
     pub(super) expected: VecDeque<ExpectedAnswer>,
-    /// How many answers arrived whole.
+    /// How many responses arrived whole.
     pub(super) whole: usize,
     pub(super) half_closes: bool,
-    /// It may half-close before everything is answered.
+    /// It may half-close before every request is answered.
     early: bool,
     bytes: Vec<u8>,
     /// It may be cut off for being slow, and was.
     hasty: bool,
     /// Handlers panic, and the application catches it.
     panics: bool,
-    /// The answers no longer matter.
+    /// The responses no longer matter.
     pub(super) given_up: bool,
     /// The server has ended the connection; whether by a reset.
     pub(super) ended: Option<bool>,
@@ -94,10 +94,10 @@ impl Replies {
             self.expected.pop_front();
             self.whole += 1;
         }
-        assert!(!self.expected.is_empty() || self.bytes.is_empty(), "an answer without a request");
+        assert!(!self.expected.is_empty() || self.bytes.is_empty(), "a response without a request");
     }
 
-    /// Takes one answer, if available, and checks it.
+    /// Takes one response, if available, and checks it.
     fn take(&mut self, request: ExpectedAnswer) -> bool {
         let Some(end) = self.bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4) else {
             return false;

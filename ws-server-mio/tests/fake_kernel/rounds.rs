@@ -14,7 +14,7 @@ const HANDSHAKE: &[u8] =
     b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 const VISIT: usize = 4096;
-/// Four fill a visit.
+/// The length of a message: four fill a visit.
 const LEN: usize = 1024;
 
 /// A server, its peers, and a clock that moves only when set.
@@ -48,14 +48,14 @@ impl Rig {
         rig
     }
 
-    /// Each peer has sent this many messages.
+    /// Lets each peer send this many messages.
     fn fill(&self, count: usize) {
         let message = frame(TEXT, &[b'x'; LEN - 8]);
         assert_eq!(message.len(), LEN);
         self.peers.iter().for_each(|peer| peer.0.lock().unwrap().bytes = message.repeat(count));
     }
 
-    /// A turn that echoes each message, which `on_message` sees.
+    /// Runs a turn that echoes each message, after `on_message`.
     fn turn(&mut self, mut on_message: impl FnMut(ConnectionId)) -> Turn {
         let turn = self.endpoint.poll(Some(Duration::ZERO), |connections, event| {
             if let Event::Message(id, Message::Text(text)) = event {
@@ -66,7 +66,7 @@ impl Rig {
         turn.unwrap()
     }
 
-    /// A turn with input, and the connections of its messages in order.
+    /// Runs a turn with input; also returns the connections of its messages, in order.
     fn turn_after_report(&mut self) -> (Turn, Vec<ConnectionId>) {
         let readable = Readiness { readable: true, writable: true, ..Readiness::default() };
         self.script.report(&mut self.endpoint, readable);

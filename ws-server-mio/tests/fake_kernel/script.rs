@@ -1,4 +1,4 @@
-//! A system with scripted answers: given listeners, and given readiness.
+//! A system with scripted results: given listeners, and given readiness.
 
 use mio::Token;
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ use ws_server_mio::inspect;
 use ws_server_mio::sys::{Accepted, Answer, Listener, Poller, Readiness, Socket, System, Wake};
 use ws_server_mio::{Bind, Endpoint, ListenError, Options, ServerConfig, ServerId};
 
-/// A listener's answer.
+/// The result of an accept.
 pub(super) type Accept = Box<dyn FnMut() -> io::Result<Accepted> + Send>;
 
 #[derive(Clone, Default)]
@@ -29,7 +29,7 @@ impl Script {
         Endpoint::with_system(options, self.clone()).unwrap()
     }
 
-    /// A server on listeners with these answers. A connection waits at each of them.
+    /// A server on listeners with these results. A connection waits at each of them.
     pub(super) fn serve(
         &self,
         endpoint: &mut Endpoint,

@@ -1,4 +1,4 @@
-//! Single answers of the system, scripted.
+//! Single results of the system, scripted.
 
 use super::script::{Accept, Script};
 use http::Response;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use ws_server_mio::sys::{Readiness, Socket};
 use ws_server_mio::{Connections, Endpoint, Event, Folder, Options, ServerConfig, ServerId};
 
-/// A socket with bytes to read and, behind them, an answer.
+/// A socket with bytes to read and, behind them, a result.
 #[derive(Clone, Default)]
 pub(super) struct Fake(pub(super) Arc<Mutex<State>>);
 
@@ -24,7 +24,7 @@ pub(super) struct State {
     full: bool,
     /// How often it was read.
     pub(super) reads: usize,
-    /// What writes were offered.
+    /// How many bytes each write was offered.
     pub(super) offered: Vec<usize>,
 }
 

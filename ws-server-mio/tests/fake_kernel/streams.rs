@@ -13,7 +13,7 @@ pub(super) struct Reader {
     pub(super) requests: Vec<u8>,
     pub(super) is_event_stream: bool,
     bytes: Vec<u8>,
-    /// When it left, and whether by a FIN.
+    /// When it left, and whether with a FIN.
     pub(super) left_at: Option<(Moment, bool)>,
     /// The server has ended the connection.
     pub(super) ended: bool,

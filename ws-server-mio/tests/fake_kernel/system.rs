@@ -10,7 +10,7 @@ use std::time::Duration;
 use ws_server_mio::sys::{Accepted, Answer, Listener, Poller, Readiness, Socket, System, WAKER, Wake};
 use ws_server_mio::{Bind, ListenError};
 
-/// A pending lookup, and the receiver of its answer.
+/// A pending lookup, and the callback for its result.
 pub(super) type Question = (String, Answer);
 
 pub(super) struct FakeSystem {

@@ -35,7 +35,7 @@ impl WebSocket {
         let seed = [rng.next() as u8; 32];
         let mut bulk = None;
         if behaviour.users {
-            // Some read regardless of what they have to send.
+            // Some peers read regardless of what they have to send.
             if rng.percent(75) {
                 config = behaviour.config(Config::client(), rng).handshake_timeout(hour).close_timeout(hour);
             }

@@ -53,7 +53,7 @@ pub(super) enum Signal {
     Arrived,
 }
 
-/// One connection, as the kernels on both sides have it.
+/// One connection, as the kernels on both sides see it.
 pub(super) struct Socket {
     pub(super) wire: Pipe,
     pub(super) inbox: Pipe,
@@ -122,7 +122,7 @@ pub(super) type Target = Option<SocketAddr>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Link {
     Up,
-    /// Not yet; its outcome.
+    /// It is not connected yet; this is the outcome.
     Begun(Fate),
     Failed,
 }
@@ -131,7 +131,7 @@ pub(super) enum Link {
 pub(super) enum Fate {
     Connects,
     Fails(io::ErrorKind),
-    /// No answer.
+    /// The target never answers.
     Silence,
 }
 
@@ -241,7 +241,7 @@ impl Socket {
         self.edge = true;
     }
 
-    /// What arrived, or left, unobserved.
+    /// Lets bytes and signals arrive, unobserved by the loop.
     pub(super) fn progress(&mut self, rng: &mut Rng, all: bool, keeps: bool) {
         if let Link::Begun(fate) = self.link {
             if !self.closed && (all || rng.percent(50)) {

@@ -17,7 +17,7 @@ use ws_proto::{Config, Moment, WallClock};
 use ws_server_mio::inspect;
 use ws_server_mio::{Bind, Budget, Endpoint, Options, ServerConfig, ServerId};
 
-/// Consecutive turns that do nothing although one was due.
+/// The most consecutive turns that do nothing although one was due.
 const SPINS: usize = 64;
 
 pub(super) struct World<'s> {
@@ -30,7 +30,7 @@ pub(super) struct World<'s> {
     rules: Config,
     pub(super) app: App<'s>,
     pub(super) peers: Vec<Peer>,
-    /// Deadlines are short enough to cut slow peers.
+    /// Deadlines are short enough to abort slow peers.
     pub(super) hasty: bool,
     pub(super) largest: usize,
     pub(super) spins: usize,
@@ -39,7 +39,7 @@ pub(super) struct World<'s> {
     pub(super) shelf: &'s Shelf,
     pub(super) trace: bool,
     pub(super) behaviour: Behaviour,
-    /// The heartbeat: its interval, and how long an answer may take.
+    /// The heartbeat: its interval, and its Pong timeout.
     pub(super) beat: Option<(Duration, Duration)>,
     /// When the next feed is due, and when the postponed work is.
     pub(super) feed_at: Option<Moment>,
@@ -119,7 +119,7 @@ impl<'s> World<'s> {
         }
     }
 
-    /// The whole run.
+    /// Runs everything.
     pub(super) fn run(&mut self) {
         let steps = self.rng.within(50, 250);
         for _ in 0..steps {
@@ -187,7 +187,7 @@ impl<'s> World<'s> {
         moved
     }
 
-    /// One random act.
+    /// Does one random act.
     fn step(&mut self) {
         match self.rng.below(100) {
             0..8 => self.add_peer(),
@@ -279,7 +279,7 @@ impl<'s> World<'s> {
         self.peers.push(peer);
     }
 
-    /// Some peer acts.
+    /// Lets some peer act.
     fn act(&mut self) {
         if self.peers.is_empty() {
             return self.add_peer();

@@ -12,14 +12,14 @@ use ws_server_mio::{ClientConfig, CloseCode, Frame};
 /// More than the kernel buffers if nothing reads.
 const MESSAGES: usize = 80;
 const SIZE: usize = 128 << 10;
-/// Only a hang lasts that long.
+/// Longer than any test takes, unless it hangs.
 const HANG: Duration = Duration::from_secs(60);
 
-/// What a peer has seen at the end: how many messages, and the code.
+/// What a peer has received by the end: the number of messages, and the close code.
 type End = (usize, CloseCode);
 
-/// Counts, on a thread of its own, the messages of the first connection until it ends. `begin` returns its URL, if it
-/// has one.
+/// Counts the messages of the first connection on a separate thread, until the connection ends. `begin` returns its
+/// URL, if it has one.
 fn count(begin: impl FnOnce(&mut Connections) -> Option<String> + Send + 'static) -> (String, Receiver<End>) {
     let (listening, url) = channel();
     let (ended, end) = channel();
@@ -41,7 +41,7 @@ fn count(begin: impl FnOnce(&mut Connections) -> Option<String> + Send + 'static
     (url.recv().unwrap(), end)
 }
 
-/// A server that counts what our client sends.
+/// A server that counts what the tested client sends.
 fn counting_server() -> (String, Receiver<End>) {
     count(|connections| {
         let server = connections.listen(Bind::localhost(), ServerConfig::new()).unwrap();
@@ -49,7 +49,7 @@ fn counting_server() -> (String, Receiver<End>) {
     })
 }
 
-/// A client that counts what our server sends.
+/// A client that counts what the tested server sends.
 fn counting_client(url: String) -> Receiver<End> {
     let (_, end) = count(move |connections| {
         connections.connect(&*url, ClientConfig::new().reconnect(None)).unwrap();

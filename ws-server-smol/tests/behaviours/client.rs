@@ -1,4 +1,4 @@
-//! Clients: they connect, close and reconnect, and their heartbeat.
+//! Clients connect, close, reconnect, and keep their heartbeat.
 
 use super::common::run;
 use super::peer::*;
@@ -43,7 +43,7 @@ fn row_21_a_client_reconnects_as_the_same_object_at_once_or_by_policy() {
         assert_eq!((client.state(), server.count()), (ClientState::Open, 1));
         assert!(!server.ids().contains(&first), "the server's end has another id");
 
-        // Close; reconnect; and once more while open: the same object, another connection, a new key.
+        // It closes and reconnects, once more while open: the same object, another connection, a new key.
         client.disconnect().await;
         assert_eq!(client.state(), ClientState::Idle);
         let closed = client.closed().unwrap();
@@ -56,7 +56,7 @@ fn row_21_a_client_reconnects_as_the_same_object_at_once_or_by_policy() {
         assert!(client.closed().unwrap().clean && first != second && second != third);
         until(|| server.count() == 1).await;
 
-        // By policy, when the server stops: each wait doubles, up to the longest, with random jitter.
+        // It reconnects by policy when the server stops: each wait doubles, up to the longest, with random jitter.
         let millisecond = Duration::from_millis(1);
         let policy = Reconnect::default().wait(20 * millisecond, 80 * millisecond);
         client.set_config(client_config().reconnect(policy));
@@ -113,7 +113,7 @@ impl Host {
         self.0.local_addr().unwrap()
     }
 
-    /// The next client, its handshake answered.
+    /// Accepts the next client, and answers its handshake.
     async fn accept(&self) -> Peer {
         let mut peer = host_of(got(|| self.0.accept().ok()).await.0);
         let head = peer.head().await;
@@ -148,7 +148,7 @@ fn row_22_a_clients_heartbeat_is_a_pong_or_a_ping_as_set_at_the_last_connect() {
     let host = Host::new();
     let url = format!("{}://{}/", scheme("ws"), host.address());
     run(async {
-        // By default an empty Pong, without an answer, repeatedly.
+        // By default it is an empty Pong, repeated, which needs no answer.
         let config = |heartbeat: Heartbeat| client_config().heartbeat(heartbeat);
         let mut client = Client::new(url.as_str(), config(Heartbeat::client().idle(SOON))).unwrap();
         let (ws, mut peer) = future::zip(client.connect(), host.accept()).await;

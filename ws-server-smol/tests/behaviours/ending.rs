@@ -1,4 +1,4 @@
-//! Closes: the connection, the report, and its time.
+//! Closes: of the connection, how they are reported, and when.
 
 use super::common::run;
 use super::peer::*;

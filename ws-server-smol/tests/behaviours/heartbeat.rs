@@ -11,7 +11,7 @@ use ws_server_smol::{Error, Timeout};
 fn row_20_a_heartbeat_goes_to_every_client_as_set_at_the_start_and_finds_dead_peers() {
     let (server, app) = (local(with_heartbeat(beating())), App::default());
     run(beside(&server, async |http| app.handle(http).await, async {
-        // An empty Ping, to every client, repeatedly. A peer that answers stays open, and its round-trip time is known.
+        // Every peer gets an empty Ping, repeatedly. A peer that answers stays open, and its latency is known.
         let (mut alive, id) = open(&server, "/").await;
         let (mut other, _) = open(&server, "/").await;
         for pongs in 1..=3 {
@@ -23,7 +23,7 @@ fn row_20_a_heartbeat_goes_to_every_client_as_set_at_the_start_and_finds_dead_pe
         }
         assert!(server.latency(id).is_some() && app.ends() == 0);
 
-        // A change takes effect at the next start: the running server keeps its own, also for new clients.
+        // A change takes effect at the next start: the running server keeps its own, for new connections, too.
         let pong = beating().kind(HeartbeatKind::Pong).payload("still here");
         server.set_config(with_heartbeat(pong));
         let (mut later, _) = open(&server, "/").await;
@@ -38,7 +38,7 @@ fn row_20_a_heartbeat_goes_to_every_client_as_set_at_the_start_and_finds_dead_pe
         drop(one_way);
         server.stop(LONG).await;
 
-        // Off: nothing arrives, while another server sends a hundred.
+        // If it is off, nothing arrives, while another server sends a hundred.
         server.set_config(with_heartbeat(Heartbeat::off()));
         server.listen(Bind::localhost()).unwrap();
         let (mut off, _) = open(&server, "/").await;
@@ -57,7 +57,7 @@ fn row_20_a_heartbeat_goes_to_every_client_as_set_at_the_start_and_finds_dead_pe
         drop(off);
         server.stop(LONG).await;
 
-        // A peer that does not answer is found and closed.
+        // A peer that does not answer is detected and closed.
         server.set_config(with_heartbeat(Heartbeat::server().idle(SOON).pong_timeout(DYING)));
         server.listen(Bind::localhost()).unwrap();
         let (mut dead, id) = open(&server, "/").await;

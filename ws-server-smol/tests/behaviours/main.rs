@@ -2,9 +2,9 @@
 //! over real sockets.
 //!
 //! Each is a script of what users do and see, run beside the server on one thread; the peers and their bytes are
-//! those of the same rows of `ws-server-mio`. No clock can be given here: intervals and deadlines are short, and the
-//! tests wait for their effects. The same rows of `ws-server-mio` and the tests of the engine prove their lengths, by
-//! given clocks.
+//! those of the same rows of `ws-server-mio`. The clock cannot be replaced here: intervals and deadlines are short, and
+//! the tests wait for their effects. The same rows of `ws-server-mio` and the tests of the engine prove their lengths,
+//! with virtual clocks.
 //!
 //! With `OVER_TLS=1` and the feature `tls`, all of it runs over TLS: `transport.rs` makes the configurations and peers.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
@@ -130,7 +130,7 @@ impl App {
     }
 }
 
-/// Opens requested WebSockets; other requests are greeted.
+/// Opens requested WebSockets, and answers other requests with a greeting.
 async fn opened(mut http: HttpConnection<Socket>) -> Option<WebSocket<Socket>> {
     loop {
         match http.next().await? {
@@ -191,7 +191,7 @@ impl Log {
     }
 }
 
-/// An extension that records all it sees, and keeps messages that begin with "!".
+/// An extension that records all that it sees, and consumes messages that begin with "!".
 struct Witness(Log);
 
 impl Extension for Witness {
@@ -214,7 +214,7 @@ impl Extension for Witness {
     }
 
     fn closed(&mut self, server: &Server, id: ConnectionId, _: &Closed) {
-        assert!(!server.ids().contains(&id), "it no longer counts as a client");
+        assert!(!server.ids().contains(&id), "it is no longer counted");
         self.0.note("extension: closed");
     }
 
@@ -223,7 +223,7 @@ impl Extension for Witness {
     }
 }
 
-/// A server with a frequent heartbeat, whose answers may take long.
+/// A frequent heartbeat, whose Pongs may take long.
 fn beating() -> ws_server_smol::Heartbeat {
     ws_server_smol::Heartbeat::server().idle(SOON).pong_timeout(LONG)
 }

@@ -38,7 +38,7 @@ fn row_07_whole_messages_arrive_as_text_or_binary() {
 }
 
 #[test]
-fn row_08_chunked_delivery_passes_fragments_on_and_unfragmented_messages_whole() {
+fn row_08_chunked_delivery_delivers_fragments_as_they_arrive_and_unfragmented_messages_whole() {
     let server = local(server_config().delivery(Delivery::Chunked { whole: 1 << 20 }));
     let app = App::default();
     run(beside(&server, async |http| app.handle(http).await, async {
@@ -61,7 +61,7 @@ fn row_08_chunked_delivery_passes_fragments_on_and_unfragmented_messages_whole()
 }
 
 #[test]
-fn row_09_an_extension_is_set_once_sees_messages_first_and_may_keep_them() {
+fn row_09_an_extension_is_set_once_sees_messages_first_and_may_consume_them() {
     let (server, app) = (local(server_config()), App::default());
     let log = app.log.clone();
     server.set_extension(Witness(log.clone())).unwrap();

@@ -29,7 +29,7 @@ fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pi
     run(beside(&server, handler, async {
         let (mut socket, _) = open(&server, "/socket").await;
 
-        // Three requests at once, none of which is answered yet; the socket works meanwhile.
+        // Three requests arrive at once, and none is answered yet; the WebSocket works meanwhile.
         hold.set(true);
         let mut browser = peer_of(address);
         let json = with_fields(
@@ -45,7 +45,7 @@ fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pi
         browser.read();
         assert!(browser.got.is_empty());
 
-        // Answers go out in the order of the requests, not in that of answering.
+        // Responses are sent in the order of the requests, whatever the order of answering.
         while let Some((responder, request)) = held.borrow_mut().pop() {
             let body = format!("{} {} {:?}", request.method(), request.path(), request.body());
             responder.respond(request, ok(body)).unwrap();
@@ -75,7 +75,7 @@ fn row_05_an_upgrade_shows_its_request_and_is_accepted_changed_rejected_or_close
         (peer, http, upgrade)
     };
     run(async {
-        // The request; a header and a subprotocol of the application's choice in the answer.
+        // The upgrade shows its request; the application adds a header and a subprotocol to the response.
         let (mut peer, http, mut upgrade) = ask().await;
         assert_eq!((upgrade.method(), upgrade.path()), (&http::Method::GET, "/room"));
         assert_eq!((upgrade.query(), upgrade.origin()), (Some("name=sun"), Some("https://app.example")));
@@ -91,14 +91,14 @@ fn row_05_an_upgrade_shows_its_request_and_is_accepted_changed_rejected_or_close
         assert!(head.contains("\r\nset-cookie: seat=3\r\n"), "{head}");
         assert!(head.contains("\r\nsec-websocket-protocol: chat\r\n"), "{head}");
 
-        // No change: it is accepted, and no subprotocol is chosen.
+        // It is accepted unchanged, and no subprotocol is chosen.
         let (mut peer, http, upgrade) = ask().await;
         let plain = http.accept(upgrade).await.unwrap();
         assert_eq!(plain.subprotocol(), None);
         let head = peer.head().await.to_lowercase();
         assert!(head.starts_with("http/1.1 101 ") && !head.contains("sec-websocket-protocol"), "{head}");
 
-        // Rejected with a status and a body, or closed without an answer.
+        // It is rejected with a status and a body, or closed without a response.
         let (mut peer, mut http, upgrade) = ask().await;
         let no = http::Response::builder().status(403).body(Bytes::from("members only")).unwrap();
         http.respond(upgrade, no).await.unwrap();
@@ -143,7 +143,7 @@ fn row_23_keys_are_generated_and_their_answers_derived_and_checked() {
     assert!(verify(&mine, &answer));
     assert!(!verify(&key([0; 16]), &answer) && !verify(&mine, "") && !verify(&mine, &mine));
 
-    // And a server answers the same.
+    // A server sends the same.
     let server = local(server_config());
     let mut peer = requesting_peer(&server, "/");
     let head = run(beside(&server, super::hello, peer.head()));

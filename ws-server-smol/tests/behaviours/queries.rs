@@ -18,7 +18,7 @@ fn row_17_queries_by_id_report_this_connection_and_never_another() {
         let mut ws = http.accept(upgrade).await.unwrap();
         peer.head().await;
 
-        // Open and ready to send, and the addresses of both ends.
+        // It is open and ready to send, and has the addresses of both ends.
         assert_eq!((server.state(id), ws.state()), (State::Open, State::Open));
         assert_eq!(server.queued(id), 0);
         assert_eq!(server.peer_addr(id), Some(peer.stream.local_addr().unwrap()));
@@ -80,7 +80,7 @@ fn row_17_queries_by_id_report_this_connection_and_never_another() {
 }
 
 #[test]
-fn statistics_count_what_a_server_accepted_and_no_client_of_our_own() {
+fn statistics_count_what_a_server_accepted_and_no_clients_of_this_process() {
     let server = local(server_config());
     run(async {
         let (client, ws) = future::zip(connect(server.url("/").unwrap(), client_config()), async {
@@ -106,7 +106,7 @@ fn statistics_count_what_a_server_accepted_and_no_client_of_our_own() {
 }
 
 #[test]
-fn row_18_clients_count_from_their_upgrade_to_their_close() {
+fn row_18_connections_count_as_websockets_from_their_upgrade_to_their_close() {
     let server = local(server_config());
     run(async {
         let mut page = peer_of(server.local_addr().unwrap());
@@ -117,9 +117,9 @@ fn row_18_clients_count_from_their_upgrade_to_their_close() {
             plain
         };
         let _plain = page.beside(request).await;
-        assert_eq!((server.count(), server.http_count()), (0, 1), "plain HTTP is not a client");
+        assert_eq!((server.count(), server.http_count()), (0, 1), "plain HTTP is counted separately");
 
-        // Connecting, open, closing.
+        // It counts while connecting, open and closing.
         let mut peer = requesting_peer(&server, "/");
         let (http, upgrade) = next_upgrade(&server, &mut peer).await;
         assert_eq!(server.count(), 1, "connecting");
@@ -134,7 +134,7 @@ fn row_18_clients_count_from_their_upgrade_to_their_close() {
         assert_eq!(peer.frame().await.0, CLOSE);
         assert_eq!(server.count(), 2, "closing");
 
-        // Not closed: when that is reported, it no longer counts.
+        // When its close is reported, it no longer counts.
         peer.send(&frame(CLOSE, &1000u16.to_be_bytes()));
         drop(peer);
         assert!(ws.next().await.is_none());

@@ -1,4 +1,4 @@
-//! Sending: to one, as a raw frame, to all.
+//! Sending to one connection, as a raw frame, and to all.
 
 use super::common::run;
 use super::peer::*;
@@ -46,13 +46,13 @@ fn row_14_raw_frames_are_sent_verbatim_and_rejected_where_they_would_break_the_p
         let raw = |opcode, fin, payload: &[u8]| Frame::raw(opcode, fin, payload.to_vec());
         let umlaut = "\u{f6}".as_bytes();
 
-        // In themselves: long or fragmented control frames, a text that is not UTF-8, a Close without its handshake.
+        // Invalid frames: long or fragmented control frames, a text that is not UTF-8, a Close without its handshake.
         assert_eq!(raw(Opcode::Ping, true, &[0; 126]), Err(SendError::ControlTooLong(126)));
         assert_eq!(raw(Opcode::Pong, false, b""), Err(SendError::FragmentOrder));
         assert_eq!(raw(Opcode::Text, true, &umlaut[..1]), Err(SendError::NotUtf8));
         assert_eq!(raw(Opcode::Close, true, b"\x03\xe8"), Err(SendError::CloseFrame));
 
-        // In context: a continuation of nothing, a new message inside another, half a character at the end.
+        // Invalid in context: a continuation without a message, a message inside another, half a character at the end.
         let send = |frame: Frame| server.send(id, &frame);
         assert_eq!(send(raw(Opcode::Continuation, true, b"").unwrap()), Err(SendError::FragmentOrder));
         assert_eq!(send(raw(Opcode::Text, false, &umlaut[..1]).unwrap()), Ok(Sent::Queued));
@@ -113,7 +113,7 @@ fn row_15_a_broadcast_goes_to_every_open_connection_and_no_other() {
         let mut pending = super::requesting_peer(&server, "/undecided");
         pending.beside(until(|| undecided.borrow().len() == 1)).await;
 
-        // One frame, encoded once, for all of them.
+        // One frame is encoded once for all of them.
         for news in [Frame::text("news"), Frame::binary(vec![7; 100_000])] {
             assert_eq!(server.broadcast(&news), 3);
             for (peer, _) in &mut open_ones {

@@ -1,4 +1,4 @@
-//! Servers: start, stop, one thread, addresses.
+//! Servers: how they start and stop, their one thread, and their addresses.
 
 use super::common::{once, run};
 use super::peer::*;
@@ -81,7 +81,7 @@ fn row_02_stop_calls_extension_and_application_sends_1001_within_a_deadline_and_
     let app = App::default();
     let log = app.log.clone();
     server.set_extension(Witness(log.clone())).unwrap();
-    // Before it stops, clients are open: a last message is still possible.
+    // When the stop begins, connections are open: a last message is still possible.
     server.before_stop({
         let log = log.clone();
         move |server| {
@@ -104,7 +104,7 @@ fn row_02_stop_calls_extension_and_application_sends_1001_within_a_deadline_and_
             assert_eq!((first, close_code(&payload)), (CLOSE, 1001));
         }
 
-        // A peer that answers closes at once, any other is cut at the earlier deadline, whichever call waits.
+        // A peer that answers closes at once; any other is aborted at the earlier deadline, whichever call waits.
         polite.send(&frame(CLOSE, &1001u16.to_be_bytes()));
         polite.end().await;
         drop(polite);

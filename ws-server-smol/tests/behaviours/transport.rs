@@ -17,7 +17,7 @@ static OVER_TLS: LazyLock<bool> = LazyLock::new(|| {
     is_on
 });
 
-/// A scheme as it is here: `ws` is `wss` over TLS.
+/// The scheme of this run: over TLS, `ws` becomes `wss`.
 pub(super) fn scheme(plain: &str) -> String {
     format!("{plain}{}", if *OVER_TLS { "s" } else { "" })
 }
@@ -40,7 +40,7 @@ pub(super) fn client_config() -> ClientConfig {
     ClientConfig::new()
 }
 
-/// A peer of a server. Over TLS its requests wait for its handshake, which its reads go on with.
+/// A peer of a server. Over TLS its requests wait for its handshake, which its reads continue.
 pub(super) fn peer_of(server: SocketAddr) -> Peer {
     #[cfg(feature = "tls")]
     if *OVER_TLS {

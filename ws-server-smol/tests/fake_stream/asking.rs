@@ -1,4 +1,4 @@
-//! Plain HTTP over it: pipelined requests, answered at once, later, streamed, or not at all.
+//! Plain HTTP over an unruly stream: pipelined requests that are answered at once, later, in chunks, or not at all.
 
 use crate::common::Random;
 use crate::common::pipe::End;
@@ -24,7 +24,7 @@ enum How {
     Dropped,
     /// Echoes the body of the request.
     Echo,
-    /// The same, in chunks.
+    /// Echoes the body in chunks.
     Chunked,
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
         );
     }
     let (reported, is_error) = end.get();
-    assert!(whole >= reported || is_error, "{whole} of {reported} answers are whole, without an error");
+    assert!(whole >= reported || is_error, "{whole} of {reported} responses are whole, without an error");
     run.total(|total| total.answers += whole);
 }
 
@@ -188,7 +188,7 @@ async fn ask(stream: End, planned: Vec<(How, usize)>, answers: Rc<RefCell<Vec<u8
             }
             let _ = writes.flush().await;
         }
-        // Its half is closed, and the answers still come.
+        // Its half is closed, and the responses still arrive.
         let _ = writes.close().await;
     };
     let read = async {
@@ -200,7 +200,7 @@ async fn ask(stream: End, planned: Vec<(How, usize)>, answers: Rc<RefCell<Vec<u8
     zip(write, read).await;
 }
 
-/// The first answer, and the bytes behind it; `None` if it is not whole.
+/// The first response, and the bytes behind it; `None` if it is not whole.
 fn parse(bytes: &[u8]) -> Option<(u16, Vec<u8>, &[u8])> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).unwrap().to_ascii_lowercase();

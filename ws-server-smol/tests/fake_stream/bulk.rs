@@ -57,7 +57,7 @@ struct Talk {
     lazy: usize,
     /// How many in ten events pause reading.
     pauses: usize,
-    /// The other side sends in its handlers, and may be late.
+    /// The other end sends in its handlers, and may be late.
     beside_handler: bool,
     random: Random,
 }
@@ -134,7 +134,7 @@ impl Talk {
         self.ledger[self.me].borrow_mut()
     }
 
-    /// Whether it was sent, as it must be, unless the other side may be late.
+    /// Whether it was sent, as it must be, unless the other end may be late.
     fn may_fail(&self, sent: Result<(), SendError>) -> bool {
         if !self.beside_handler {
             sent.clone().unwrap();
@@ -173,7 +173,7 @@ impl Talk {
         }
     }
 
-    /// Returns whether that was the last message from the other side.
+    /// Returns whether that was the last message from the other end.
     fn receive(&self, message: &Message<'_>) -> bool {
         self.events.borrow_mut().message(message);
         let mut other = self.ledger[1 - self.me].borrow_mut();

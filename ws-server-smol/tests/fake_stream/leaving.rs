@@ -105,7 +105,7 @@ pub(crate) fn a_stream(seed: u64, mut client: End, server: Unruly, run: &Run<'_>
     if run.healthy {
         let end = end.borrow();
         let closed = end.as_ref().unwrap();
-        assert!(closed.error.is_some(), "it was cut without an error: {closed}");
+        assert!(closed.error.is_some(), "it was truncated without an error: {closed}");
     }
     run.total(|total| total.answers += 1);
 }

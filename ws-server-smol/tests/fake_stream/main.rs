@@ -41,18 +41,18 @@ fn content_len(random: &mut Random, capacity: usize) -> usize {
     random.below(most.min(1 + 25 * capacity))
 }
 
-/// Of the outbox: the low mark, the high one, and the cap.
+/// The marks of the outbox: low, high, and the cap.
 const MARKS: [(usize, usize, usize); 3] =
     [(10, 100, 20_000), (1000, 10_000, 200_000), (64 << 10, 1 << 20, 16 << 20)];
 
-/// No test here depends on the time it takes.
+/// Timeouts that no run reaches.
 fn patient(config: Config) -> Config {
     let hour = Duration::from_secs(3600);
     let config = config.handshake_timeout(hour).keep_alive(hour).answer_timeout(hour).close_timeout(hour);
     config.output_timeout(hour).heartbeat(Heartbeat::off())
 }
 
-/// What happened in all runs together: proves that they cover something.
+/// Counts of what happened in all runs together, which prove that they cover something.
 #[derive(Debug, Default)]
 struct Total {
     runs: usize,
@@ -63,7 +63,7 @@ struct Total {
 
 struct Run<'t> {
     healthy: bool,
-    /// Of the pipe.
+    /// The capacity of the pipe.
     capacity: usize,
     total: &'t Mutex<Total>,
 }
@@ -142,7 +142,7 @@ async fn accept(stream: Unruly, config: Config) -> Option<WebSocket<Unruly>> {
     }
 }
 
-/// Runs each seed, and says which one failed; returns how many there were.
+/// Runs each seed; a failure names its seed. Returns how many ran.
 fn runs(seeds: u64, run: impl Fn(u64) + Sync) -> u64 {
     // Some runs wait for a timer.
     run_each(seeds, 4, |seed, _| run(seed))
@@ -171,11 +171,11 @@ fn a_last_message_sent_while_paused_is_received_before_the_close() {
 }
 
 #[test]
-fn the_close_code_is_the_peers_whatever_breaks_later() {
+fn the_close_code_is_the_peers_whatever_fails_later() {
     with_users(150, leaving::with_a_close);
 }
 
 #[test]
-fn a_peer_that_leaves_a_stream_is_noticed() {
+fn a_peer_that_leaves_a_stream_is_detected() {
     with_users(150, leaving::a_stream);
 }

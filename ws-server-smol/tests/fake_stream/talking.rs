@@ -1,4 +1,4 @@
-//! WebSockets over it: a client that sends numbered messages and receives their echoes, and unrequested news.
+//! WebSockets over an unruly stream: a client sends numbered messages, and receives their echoes and unrequested news.
 
 use crate::common::pipe::End;
 use crate::common::strict::Strict;
@@ -20,7 +20,7 @@ enum Said {
     News(usize),
 }
 
-/// What both sides have sent and received.
+/// What both ends have sent and received.
 #[derive(Default)]
 struct Ledger {
     /// The lengths of the messages that the client's connection has accepted.
@@ -41,7 +41,7 @@ struct Ledger {
 
 type Shared = Rc<RefCell<Ledger>>;
 
-/// Polls it a few times at most, and drops it, until it completes.
+/// Polls a future a few times at most, drops it, and tries again, until one completes.
 macro_rules! insist {
     ($random:expr, $future:expr) => {
         loop {
@@ -66,7 +66,7 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
     tasks.run();
 
     let ledger = ledger.borrow();
-    // A cut message is a prefix; an uncut one is whole.
+    // A truncated message is a prefix; any other is whole.
     assert!(ledger.received <= ledger.sent.len() && ledger.got <= ledger.said.len());
     if run.healthy && !ledger.cut {
         assert!(ledger.open);
@@ -261,7 +261,7 @@ impl Ledger {
     }
 }
 
-/// In one to three fragments, sometimes after a ping.
+/// Sends a message in one to three fragments, sometimes after a Ping.
 fn say(ws: &mut WebSocket<End>, data: &[u8], random: &mut Random) -> Result<(), SendError> {
     if random.below(5) == 0 {
         ws.sender().send_ping(b"there?")?;

@@ -1,4 +1,4 @@
-//! A stream that does what streams may but rarely do: returns spurious `Pending`, reads and writes less than it
+//! A stream that does what streams may do but rarely do: it returns spurious `Pending`, reads and writes less than it
 //! could, is interrupted, and fails permanently at some call. It also asserts that its user keeps the contract.
 
 use crate::common::Random;
@@ -8,10 +8,10 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Its fate after that many calls.
+/// How a stream fails, after a number of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// Nothing.
+    /// It does not fail.
     Healthy,
     /// Every call fails.
     Fails(usize, io::ErrorKind),
@@ -124,7 +124,7 @@ impl AsyncWrite for Unruly {
         Pin::new(&mut self.inner).poll_write(cx, data)
     }
 
-    /// Accepts from as many slices as it likes.
+    /// Accepts bytes from any number of slices.
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

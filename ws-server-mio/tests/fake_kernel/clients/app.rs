@@ -26,7 +26,7 @@ pub(super) enum Said {
 
 /// The record of one connection.
 pub(super) struct Record {
-    /// What was reported of it.
+    /// The events that were reported of it.
     pub(super) events: Events,
     pub(super) id: Option<ConnectionId>,
     pub(super) client: Option<ClientId>,

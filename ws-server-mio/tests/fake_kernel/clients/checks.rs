@@ -1,4 +1,4 @@
-//! Invariants of the clients after every turn.
+//! Invariants of the clients that hold after every turn.
 
 use super::app::App;
 use std::collections::BTreeMap;
@@ -85,7 +85,7 @@ pub(super) fn check(connections: &mut Connections, app: &App, now: Moment) {
     }
 }
 
-/// What a turn that began at this time, and left no work, must have done.
+/// Checks what a turn that began at this time, and left no work, must have done.
 pub(super) fn check_times(connections: &Connections, start: Moment) {
     if inspect::overview(connections).has_work {
         return;

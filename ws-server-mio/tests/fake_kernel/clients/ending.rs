@@ -6,10 +6,10 @@ use ws_server_mio::ClientState;
 use ws_server_mio::inspect;
 
 impl World {
-    /// Everything arrives and every host reads, until nothing is left to do; no time passes.
+    /// Lets everything arrive and every host read, until nothing is left to do; no time passes.
     fn quiet(&mut self) {
         for round in 0.. {
-            assert!(round < 100_000, "it never ends");
+            assert!(round < 100_000, "the run never ends");
             let mut moved = false;
             for id in 0..self.hosts.len() {
                 self.kernel.lock().progress(id, true);

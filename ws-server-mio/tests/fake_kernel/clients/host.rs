@@ -1,5 +1,5 @@
-//! The remote hosts: WebSocket servers that accept at once, later or never, and servers that send what no server
-//! should.
+//! The remote hosts: WebSocket servers that accept at once, later or never, and servers that send what no server should
+//! send.
 
 use super::app::{App, Said};
 use crate::app::content;
@@ -20,7 +20,7 @@ pub(super) struct Host {
     pub(super) socket: usize,
     pub(super) reads: bool,
     pub(super) pace: usize,
-    /// Nothing arrives from it any more, not even EOF.
+    /// Nothing more arrives from it, not even EOF.
     pub(super) vanished: bool,
     /// Its socket is closed.
     pub(super) left: bool,
@@ -30,7 +30,7 @@ pub(super) struct Host {
 
 pub(super) enum Kind {
     Server(Box<Server>),
-    /// Bytes, and then silence or EOF; an eager host sends them before the request.
+    /// It sends bytes, and then nothing or EOF; an eager host sends them before the request.
     Raw {
         bytes: Vec<u8>,
         end: End,
@@ -50,9 +50,9 @@ pub(super) struct Server {
     connection: Connection,
     events: Events,
     upgrade: Option<Upgrade>,
-    /// How many more polls before it answers.
+    /// After how many more polls it answers.
     patience: usize,
-    /// Its answer in place of 101.
+    /// Its response in place of 101.
     rejection: Option<Response<Bytes>>,
     received_count: usize,
     news: usize,
@@ -267,7 +267,7 @@ impl Server {
                 event => panic!("{event:?}"),
             }
         }
-        assert!(input.is_empty(), "a client sends data before the answer");
+        assert!(input.is_empty(), "a client sends data before the response");
     }
 
     fn message(&mut self, message: Message<'static>, socket: usize, app: &mut App) {

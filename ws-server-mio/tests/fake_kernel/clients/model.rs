@@ -25,9 +25,9 @@ pub(super) struct Known {
     pub(super) again: Option<bool>,
     /// Attempts that it abandoned, and whose report is pending.
     pub(super) cancelled: usize,
-    /// The last report is still the last event.
+    /// No event has followed the last report.
     pub(super) quiet: bool,
-    /// It was so at that report too: the present policy decided what followed.
+    /// That was so at the last report too: the present policy decided what followed.
     pub(super) by_policy: bool,
     /// Its request, and how many attempts had begun when that was set.
     pub(super) requests: Vec<(u32, usize)>,

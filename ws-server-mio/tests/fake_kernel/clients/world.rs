@@ -20,7 +20,7 @@ use ws_server_mio::inspect;
 use ws_server_mio::sys::Readiness;
 use ws_server_mio::{Budget, ClientState, Endpoint, Options};
 
-/// Consecutive turns that do nothing although one was due.
+/// The most consecutive turns that do nothing although one was due.
 const SPINS: usize = 64;
 
 pub(super) struct World {
@@ -33,7 +33,7 @@ pub(super) struct World {
     /// Pending name lookups.
     pub(super) questions: Receiver<Question>,
     lookups: Vec<Question>,
-    /// Anything may go wrong.
+    /// Any call may fail.
     pub(super) storm: bool,
     /// Turns run only when due.
     strict: bool,
@@ -82,7 +82,7 @@ impl World {
         }
     }
 
-    /// The whole run.
+    /// Runs everything.
     pub(super) fn run(&mut self) {
         let steps = self.rng.within(50, 250);
         for _ in 0..steps {
@@ -178,7 +178,7 @@ impl World {
         moved
     }
 
-    /// One random act.
+    /// Does one random act.
     fn step(&mut self) {
         match self.rng.below(100) {
             0..12 => self.act(),
@@ -280,7 +280,7 @@ impl World {
         true
     }
 
-    /// Some host acts.
+    /// Lets some host act.
     fn host_acts(&mut self) {
         let there: Vec<_> =
             (0..self.hosts.len()).filter(|id| self.hosts[*id].is_there(&self.kernel)).collect();
