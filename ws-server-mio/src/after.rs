@@ -1,7 +1,7 @@
 //! One-shot timers.
 
-use crate::alarms::{Timer, TooManyTimers};
 use crate::connection::Connections;
+use crate::timers::{Timer, TooManyTimers};
 use std::time::Duration;
 
 /// Timers.
@@ -47,18 +47,18 @@ impl Connections {
         job: impl FnOnce(&mut Connections) + Send + 'static,
     ) -> Result<Timer, TooManyTimers> {
         let at = self.now + duration;
-        self.alarms.set(at, Box::new(job))
+        self.timers.set(at, Box::new(job))
     }
 }
 
 impl Timer {
     /// Cancels the timer and drops its closure; returns whether it was pending.
     pub fn cancel(self, connections: &mut Connections) -> bool {
-        connections.alarms.waiting.remove(&self).is_some()
+        connections.timers.waiting.remove(&self).is_some()
     }
 
     /// Whether the timer is pending.
     pub fn is_set(self, connections: &Connections) -> bool {
-        connections.alarms.waiting.contains_key(&self)
+        connections.timers.waiting.contains_key(&self)
     }
 }

@@ -3,8 +3,8 @@
 
 use crate::client::list::{Client, Notice, Phase};
 use crate::connection::Connections;
+use crate::connection::deadlines::Deadlines;
 use crate::connection::slots::mark;
-use crate::connection::timers::Timers;
 use crate::ids::{ClientId, ConnectionId};
 use mio::Token;
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub struct Overview {
 /// An overview.
 pub fn overview(connections: &Connections) -> Overview {
     Overview {
-        has_work: connections.has_work() || connections.timers.has_work(),
+        has_work: connections.has_work() || connections.deadlines.has_work(),
         servers: connections.servers().count(),
         slots: connections.slots.len(),
         leftovers: connections.leftovers.len(),
@@ -91,7 +91,7 @@ pub struct SlotView<'c> {
     pub is_dirty: bool,
     flags: u16,
     armed: Option<u64>,
-    timers: &'c Timers,
+    deadlines: &'c Deadlines,
 }
 
 impl SlotView<'_> {
@@ -102,13 +102,13 @@ impl SlotView<'_> {
 
     /// Whether a timer fires at this time, or before.
     pub fn has_timer_by(&self, deadline: Moment) -> bool {
-        self.armed.is_some_and(|tick| tick <= self.timers.tick_of(deadline))
+        self.armed.is_some_and(|tick| tick <= self.deadlines.tick_of(deadline))
     }
 }
 
 /// Visits every connection.
 pub fn each_slot(connections: &mut Connections, mut visit: impl FnMut(SlotView<'_>)) {
-    let Connections { slots, clients, timers, readable, dirty, leftovers, .. } = connections;
+    let Connections { slots, clients, deadlines, readable, dirty, leftovers, .. } = connections;
     for (slot, live) in slots.iter_mut() {
         visit(SlotView {
             slot,
@@ -122,7 +122,7 @@ pub fn each_slot(connections: &mut Connections, mut visit: impl FnMut(SlotView<'
             flags: live.flags(),
             armed: live.is_armed().then(|| live.armed()),
             connection: &mut live.connection,
-            timers,
+            deadlines,
         });
     }
 }

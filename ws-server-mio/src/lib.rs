@@ -166,7 +166,6 @@
 //   sys: waiting, sockets, names              ids, event
 
 mod after;
-mod alarms;
 mod all;
 mod broadcast;
 mod client;
@@ -182,9 +181,9 @@ pub mod inspect;
 mod server;
 #[doc(hidden)]
 pub mod sys;
+mod timers;
 mod topics;
 
-pub use alarms::{Timer, TooManyTimers};
 pub use all::All;
 pub use client::handle::ClientHandle;
 pub use connection::Connections;
@@ -199,6 +198,7 @@ pub use extension::{AlreadyExtended, Extension};
 pub use files::Folder;
 pub use ids::{ClientId, ConnectionId, ServerId};
 pub use server::handle::ServerHandle;
+pub use timers::{Timer, TooManyTimers};
 pub use topics::Topics;
 
 pub use bytes::Bytes;

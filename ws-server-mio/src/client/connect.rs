@@ -137,7 +137,7 @@ impl Connections {
         live.mark(mark::CLIENT);
         // It is writable only once connected.
         live.clear(flag::WRITABLE);
-        arm(slot, &mut live, &mut self.timers);
+        arm(slot, &mut live, &mut self.deadlines);
         self.slots.put(live, target.address());
         self.clients.bind(slot, id);
         Ok(())

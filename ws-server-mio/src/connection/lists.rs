@@ -1,10 +1,10 @@
 //! The turn's lists that a connection is on, and the memory it borrows.
 
+use crate::connection::deadlines;
+use crate::connection::deadlines::Deadlines;
 use crate::connection::pool::Pool;
 use crate::connection::readable::Readable;
 use crate::connection::slots::{Slot, flag};
-use crate::connection::timers;
-use crate::connection::timers::Timers;
 use std::collections::VecDeque;
 
 /// Bytes that were read for a connection and not yet consumed.
@@ -32,15 +32,15 @@ pub(crate) fn detach_buffer(live: &mut Slot, pool: &mut Pool) {
 
 /// Puts a timer in the heap if the connection's deadline is earlier than the armed one.
 #[inline]
-pub(crate) fn arm(slot: u32, live: &mut Slot, timers: &mut Timers) {
+pub(crate) fn arm(slot: u32, live: &mut Slot, deadlines: &mut Deadlines) {
     if !live.connection.take_timeout_changed() && live.is_armed() {
         return;
     }
     let Some(deadline) = live.connection.poll_timeout() else { return };
-    let tick = timers.tick_of(deadline);
+    let tick = deadlines.tick_of(deadline);
     if tick < live.armed() {
         live.set_armed(tick);
-        timers.push(timers::Entry::new(tick, slot));
+        deadlines.push(deadlines::Entry::new(tick, slot));
     }
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn queue_deferred(slot: u32, live: &mut Slot, readable: &mut Readable
 }
 
 /// Expires deadlines as of the beginning of the turn: later input is not read yet.
-pub(crate) fn expire(live: &mut Slot, timers: &Timers) {
-    live.set_armed(timers::NEVER);
-    live.connection.handle_timeout(timers.now());
+pub(crate) fn expire(live: &mut Slot, deadlines: &Deadlines) {
+    live.set_armed(deadlines::NEVER);
+    live.connection.handle_timeout(deadlines.now());
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod couple;
 pub(crate) mod data;
+pub(crate) mod deadlines;
 pub(crate) mod io;
 pub(crate) mod lists;
 pub(crate) mod negotiated;
@@ -12,20 +13,18 @@ pub(crate) mod readable;
 pub(crate) mod relay;
 pub(crate) mod respond_file;
 pub(crate) mod slots;
-pub(crate) mod timers;
 pub(crate) mod upkeep;
 
-use crate::alarms::Alarms;
 use crate::client::list::Clients;
 use crate::client::resolver::Resolver;
 use crate::connection::couple::Couples;
 use crate::connection::data::Data;
+use crate::connection::deadlines::Deadlines;
 use crate::connection::lists::Leftover;
 use crate::connection::paths::Paths;
 use crate::connection::pool::Pool;
 use crate::connection::readable::Readable;
 use crate::connection::slots::{Slots, flag, mark};
-use crate::connection::timers::Timers;
 use crate::event::Event;
 use crate::extension;
 use crate::fanout::FanOut;
@@ -34,6 +33,7 @@ use crate::ids::{ConnectionId, ServerId};
 use crate::server::list::Servers;
 use crate::sys::Sys;
 use crate::sys::socket::CustomSockets;
+use crate::timers::Timers;
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -64,7 +64,7 @@ pub struct Connections {
     pub(crate) sys: Sys,
     /// Sockets that are not the system's.
     pub(crate) sockets: CustomSockets,
-    pub(crate) timers: Timers,
+    pub(crate) deadlines: Deadlines,
     /// The time when the clock was last read.
     pub(crate) now: Moment,
     /// Detects sleep, and sets the time of day of all servers.
@@ -84,7 +84,7 @@ pub struct Connections {
     pub(crate) couples: Couples,
     pub(crate) data: Data,
     pub(crate) paths: Paths,
-    pub(crate) alarms: Alarms<TimerJob>,
+    pub(crate) timers: Timers<TimerJob>,
     pub(crate) exit: bool,
     pub(crate) fanout: FanOut,
     /// Counts of the endpoint, and the bytes of connections that are gone.
@@ -394,7 +394,7 @@ impl Connections {
             resolver,
             sys,
             sockets: CustomSockets::default(),
-            timers: Timers::new(now),
+            deadlines: Deadlines::new(now),
             now,
             sleep,
             dirty: VecDeque::new(),
@@ -408,7 +408,7 @@ impl Connections {
             couples: Couples::default(),
             data: Data::default(),
             paths: Paths::default(),
-            alarms: Alarms::new(max_timers),
+            timers: Timers::new(max_timers),
             exit: false,
             fanout: FanOut::default(),
             totals: Stats::default(),

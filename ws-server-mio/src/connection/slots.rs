@@ -8,7 +8,7 @@
 //! room for one more. An entry that was emptied in a turn is reused in the next one at the earliest: stale
 //! references of the turn (a list entry, an event of the same batch) find nothing.
 
-use crate::connection::timers;
+use crate::connection::deadlines;
 use crate::ids::{ConnectionId, ServerIndex};
 use mio::net::TcpStream;
 use std::collections::HashMap;
@@ -133,7 +133,7 @@ impl Slot {
         self.marks &= !marks;
     }
 
-    /// The tick for which a timer is in the heap; [`timers::NEVER`] without one.
+    /// The tick for which a timer is in the heap; [`deadlines::NEVER`] without one.
     #[inline]
     pub(crate) fn armed(&self) -> u64 {
         u64::from(self.armed_high) << 32 | u64::from(self.armed_low)
@@ -165,7 +165,7 @@ const CHUNK_BITS: u32 = 8;
 const CHUNK: usize = 1 << CHUNK_BITS;
 
 /// The most connections at a time: a timer has 24 bits for the slot.
-const MAX_SLOTS: u32 = 1 << timers::SLOT_BITS;
+const MAX_SLOTS: u32 = 1 << deadlines::SLOT_BITS;
 
 /// The connections of one endpoint.
 #[derive(Default)]

@@ -4,7 +4,7 @@ use crate::connection::couple::Leg;
 use crate::connection::io::find_reset;
 use crate::connection::lists::{Leftover, arm, attach_buffer, detach_buffer, expire, mark_dirty, queue_read};
 use crate::connection::slots::{Slots, flag, mark};
-use crate::connection::{Connections, timers};
+use crate::connection::{Connections, deadlines};
 use crate::event::Event;
 use crate::ids::{ClientId, ConnectionId};
 use crate::sys::poller::Readiness;
@@ -65,7 +65,7 @@ impl Connections {
     }
 
     /// Whether the heap's entry is the connection's current one.
-    pub(crate) fn is_armed(slots: &Slots, entry: timers::Entry) -> bool {
+    pub(crate) fn is_armed(slots: &Slots, entry: deadlines::Entry) -> bool {
         slots.at(entry.slot()).is_some_and(|live| live.armed() == entry.tick())
     }
 
@@ -226,7 +226,7 @@ impl Connections {
             || self.stopped
             || self.servers.has_work(self.now)
             || self.clients.has_work(self.now)
-            || self.alarms.has_work(self.now)
+            || self.timers.has_work(self.now)
     }
 
     /// A connection has sent a request: its handshake is no longer in progress.
@@ -252,11 +252,11 @@ impl Connections {
 
     /// The machine slept: heartbeats are due now.
     pub(crate) fn on_resume(&mut self) {
-        let Self { slots, pool, timers, dirty, now, .. } = self;
+        let Self { slots, pool, deadlines, dirty, now, .. } = self;
         for (slot, live) in slots.iter_mut() {
             attach_buffer(live, pool);
             live.connection.handle_resume(*now);
-            arm(slot, live, timers);
+            arm(slot, live, deadlines);
             mark_dirty(slot, live, dirty);
         }
         self.resume_clients();
@@ -264,13 +264,13 @@ impl Connections {
 
     /// Puts a connection on every list that it may belong on.
     pub(crate) fn relist(&mut self, slot: u32) {
-        let Self { slots, dirty, readable, timers, .. } = self;
+        let Self { slots, dirty, readable, deadlines, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
         queue_read(slot, live, readable);
         // Its deadline would have been checked after the aborted visit.
         if live.is_marked(mark::OVERDUE) && !live.has(flag::QUEUED) {
             live.unmark(mark::OVERDUE);
-            expire(live, timers);
+            expire(live, deadlines);
         }
         mark_dirty(slot, live, dirty);
     }

@@ -156,16 +156,16 @@ impl Endpoint {
             return Some(Duration::ZERO);
         }
         let now = self.clock.now();
-        let timer = self.connections.timers.wait_from(now);
+        let timer = self.connections.deadlines.wait_from(now);
         timer.into_iter().chain(self.next_deadline_in(now)).min()
     }
 
     /// The time until a server, a client or an application timer needs a turn.
     #[inline]
     fn next_deadline_in(&self, now: Moment) -> Option<Duration> {
-        let Connections { servers, clients, alarms, .. } = &self.connections;
+        let Connections { servers, clients, timers, .. } = &self.connections;
         let (server, client) = (servers.wait_from(now), clients.wait_from(now));
-        server.into_iter().chain(client).chain(alarms.wait_from(now)).min()
+        server.into_iter().chain(client).chain(timers.wait_from(now)).min()
     }
 
     /// The servers that listen or are stopping.

@@ -103,7 +103,7 @@ impl Endpoint {
     fn read_clock(&mut self) -> Moment {
         let now = self.clock.now();
         self.connections.now = now;
-        self.connections.timers.set_now(now);
+        self.connections.deadlines.set_now(now);
         now
     }
 
@@ -119,7 +119,7 @@ impl Endpoint {
             false => {
                 // As of the last turn's beginning, so that `run` reads no clock for it. A timer is late by at most
                 // that turn's duration.
-                let timer = self.connections.timers.wait();
+                let timer = self.connections.deadlines.wait();
                 let own = timer.into_iter().chain(self.next_deadline_in(self.connections.now));
                 own.chain(timeout).chain(self.idle_timeout()).min()
             }
@@ -132,7 +132,7 @@ impl Endpoint {
         let instant = self.clock.instant();
         let start = self.clock.moment(instant);
         self.connections.now = start;
-        self.connections.timers.set_now(start);
+        self.connections.deadlines.set_now(start);
         self.compare_clocks(instant);
         for _ in 0..WAITS {
             self.waiting.each(|token, readiness| match token {
@@ -186,7 +186,7 @@ impl Endpoint {
         let (events, stopped) = (turn.events, turn.stopped);
         drop(turn);
         let more = self.has_work()
-            || self.connections.timers.has_work()
+            || self.connections.deadlines.has_work()
             || self.waiting.set_idle(|| self.next_timeout());
         if more && self.nested.get() {
             self.remote.wake()?;

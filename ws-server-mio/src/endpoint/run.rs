@@ -56,10 +56,10 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         self.step_clients();
         // All else has had its turn.
         self.run_further_rounds();
-        let Connections { slots, timers, servers, .. } = &mut *self.connections;
+        let Connections { slots, deadlines, servers, .. } = &mut *self.connections;
         servers.settle();
         slots.free_removed();
-        timers.clean(slots.len(), |entry| Connections::is_armed(slots, entry));
+        deadlines.clean(slots.len(), |entry| Connections::is_armed(slots, entry));
         *self.first = if self.is_over() { self.next } else { Work::FIRST };
         self.finished = true;
     }
@@ -78,8 +78,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
         self.read();
         self.send_files();
+        self.run_deadlines();
         self.run_timers();
-        self.run_alarms();
     }
 
     /// Whether a unit of this kind may start now. If the time runs out in it, the next turn begins with the next kind.
@@ -114,11 +114,11 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     }
 
     /// Runs timers of the application.
-    fn run_alarms(&mut self) {
-        let count = self.connections.alarms.count();
-        while self.connections.alarms.has_work(self.connections.now)
+    fn run_timers(&mut self) {
+        let count = self.connections.timers.count();
+        while self.connections.timers.has_work(self.connections.now)
             && self.may(Work::Timers)
-            && let Some(job) = self.connections.alarms.take_due(self.connections.now, count)
+            && let Some(job) = self.connections.timers.take_due(self.connections.now, count)
         {
             job(self.connections);
             self.check_clock();
@@ -225,7 +225,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                 return self.connections.postpone(slot);
             }
         }
-        let Connections { slots, sockets, pool, timers, dirty, readable, files, now, .. } =
+        let Connections { slots, sockets, pool, deadlines, dirty, readable, files, now, .. } =
             &mut *self.connections;
         let Some(live) = slots.at_mut(slot) else { return };
         if files.waits_for(slot) && takes_chunk(&mut live.connection) {
@@ -263,7 +263,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             }
             _ => detach_buffer(live, pool),
         }
-        arm(slot, live, timers);
+        arm(slot, live, deadlines);
         queue_read(slot, live, readable);
         if wrote {
             self.check_clock();
@@ -325,13 +325,13 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
 
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// Checks the deadlines of connections.
-    pub(crate) fn run_timers(&mut self) {
-        let tick = self.connections.timers.tick();
-        while let Some(entry) = self.connections.timers.first()
+    pub(crate) fn run_deadlines(&mut self) {
+        let tick = self.connections.deadlines.tick();
+        while let Some(entry) = self.connections.deadlines.first()
             && entry.tick() <= tick
             && self.may(Work::Deadlines)
         {
-            self.connections.timers.pop();
+            self.connections.deadlines.pop();
             if !Connections::is_armed(&self.connections.slots, entry) {
                 continue;
             }
@@ -345,7 +345,7 @@ impl Connections {
     /// Expires a connection whose deadline has passed. If it has unread bytes, it is visited first, but only once, so
     /// that no flood postpones it forever.
     fn timer_fired(&mut self, slot: u32) {
-        let Self { slots, readable, dirty, timers, .. } = self;
+        let Self { slots, readable, dirty, deadlines, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
         queue_read(slot, live, readable);
         // A TLS handshake beyond the budget may wait for long.
@@ -353,7 +353,7 @@ impl Connections {
         if live.has(flag::QUEUED) && !waits {
             return live.mark(mark::OVERDUE);
         }
-        expire(live, timers);
+        expire(live, deadlines);
         mark_dirty(slot, live, dirty);
     }
 
@@ -361,9 +361,9 @@ impl Connections {
     /// each of its events delays neither its reading nor its deadlines.
     #[cold]
     fn postpone(&mut self, slot: u32) {
-        let Self { slots, readable, dirty, timers, .. } = self;
+        let Self { slots, readable, dirty, deadlines, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
-        arm(slot, live, timers);
+        arm(slot, live, deadlines);
         queue_read(slot, live, readable);
         mark_dirty(slot, live, dirty);
     }

@@ -45,11 +45,12 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             self.handshakes = self.handshakes.saturating_sub(1);
         }
         let (limit, has_time) = (self.write_limit(), !self.is_over());
-        let Connections { slots, sockets, pool, dirty, readable, timers, now, .. } = &mut *self.connections;
+        let Connections { slots, sockets, pool, dirty, readable, deadlines, now, .. } =
+            &mut *self.connections;
         let Some(live) = slots.at_mut(slot) else { return };
         if live.is_marked(mark::OVERDUE) {
             live.unmark(mark::OVERDUE);
-            expire(live, timers);
+            expire(live, deadlines);
         }
         mark_dirty(slot, live, dirty);
         let early = live.connection.queued() >= WRITE_EARLY && live.has(flag::WRITABLE) && has_time;

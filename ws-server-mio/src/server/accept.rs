@@ -58,7 +58,7 @@ impl Connections {
         let stream = self.sockets.keep(slot, socket);
         let mut live = Slot::new(connection, stream, index);
         live.set(flag::HTTP | flag::NEW);
-        arm(slot, &mut live, &mut self.timers);
+        arm(slot, &mut live, &mut self.deadlines);
         self.slots.put(live, peer);
         true
     }

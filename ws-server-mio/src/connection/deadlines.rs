@@ -33,7 +33,7 @@ impl Entry {
     }
 }
 
-pub(crate) struct Timers {
+pub(crate) struct Deadlines {
     start: Moment,
     now: Moment,
     /// The current time in milliseconds since the start, rounded down.
@@ -41,7 +41,7 @@ pub(crate) struct Timers {
     heap: BinaryHeap<Reverse<Entry>>,
 }
 
-impl Timers {
+impl Deadlines {
     pub(crate) fn new(start: Moment) -> Self {
         Self { start, now: start, tick: 0, heap: BinaryHeap::new() }
     }
@@ -114,15 +114,15 @@ mod tests {
     #[test]
     fn ticks_are_never_early() {
         let start = Moment::default();
-        let mut timers = Timers::new(start);
+        let mut deadlines = Deadlines::new(start);
         let deadline = start + Duration::from_micros(1500);
-        assert_eq!(timers.tick_of(deadline), 2);
-        timers.set_now(deadline);
-        assert_eq!(timers.tick(), 1);
-        timers.push(Entry::new(2, 0));
-        assert_eq!(timers.wait(), Some(Duration::from_millis(1)));
-        assert_eq!(timers.wait_from(deadline), Some(Duration::from_micros(500)));
-        assert_eq!(timers.wait_from(start + Duration::from_secs(1)), Some(Duration::ZERO));
+        assert_eq!(deadlines.tick_of(deadline), 2);
+        deadlines.set_now(deadline);
+        assert_eq!(deadlines.tick(), 1);
+        deadlines.push(Entry::new(2, 0));
+        assert_eq!(deadlines.wait(), Some(Duration::from_millis(1)));
+        assert_eq!(deadlines.wait_from(deadline), Some(Duration::from_micros(500)));
+        assert_eq!(deadlines.wait_from(start + Duration::from_secs(1)), Some(Duration::ZERO));
     }
 
     #[test]
@@ -134,12 +134,12 @@ mod tests {
 
     #[test]
     fn stale_entries_are_cleaned_when_they_outnumber_the_live() {
-        let mut timers = Timers::new(Moment::default());
+        let mut deadlines = Deadlines::new(Moment::default());
         for tick in 0..1000 {
-            timers.push(Entry::new(tick, 7));
+            deadlines.push(Entry::new(tick, 7));
         }
-        timers.clean(1, |entry: Entry| entry.tick() == 999);
-        assert_eq!(timers.heap.len(), 1);
-        assert_eq!(timers.first(), Some(Entry::new(999, 7)));
+        deadlines.clean(1, |entry: Entry| entry.tick() == 999);
+        assert_eq!(deadlines.heap.len(), 1);
+        assert_eq!(deadlines.first(), Some(Entry::new(999, 7)));
     }
 }

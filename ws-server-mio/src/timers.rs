@@ -40,14 +40,14 @@ ws_proto::debug_is_display!(TooManyTimers);
 impl std::error::Error for TooManyTimers {}
 
 /// The timers of an endpoint, the next one first.
-pub(crate) struct Alarms<J> {
+pub(crate) struct Timers<J> {
     pub(crate) waiting: BTreeMap<Timer, J>,
     limit: usize,
     /// How many timers were ever set.
     count: u64,
 }
 
-impl<J> Alarms<J> {
+impl<J> Timers<J> {
     pub(crate) fn new(limit: usize) -> Self {
         Self { waiting: BTreeMap::new(), limit, count: 0 }
     }
