@@ -95,14 +95,14 @@ impl ServerHandle<'_> {
 
     /// Stops the server: it accepts no more connections, and the port is free.
     ///
-    /// From the next turn on it emits [`Event::Stopping`](crate::Event::Stopping), while the clients are still
+    /// From the next turn on it emits [`Event::Stopping`](crate::Event::Stopping), while the connections are still
     /// open; closes each with 1001; delivers what they still send, and `Closed` for each; and emits
-    /// [`Event::Stopped`](crate::Event::Stopped) when all are gone or the deadline has cut the rest.
+    /// [`Event::Stopped`](crate::Event::Stopped) when all are gone, or the deadline has aborted the rest.
     ///
     /// HTTP connections take no further request. Event streams (`text/event-stream`) end at once; every other response,
-    /// even one given later, and every request still arriving run to their end. A connection cut at the deadline
-    /// is truncated for the peer, and its `Closed` has the error [`Error::Stopped`](ws_proto::Error::Stopped). Only
-    /// this deadline limits the wait for clients that read pending output slowly; without it they may delay a close for
+    /// even one given later, and every request still arriving run to their end. A connection aborted at the
+    /// deadline is truncated for the peer, and its `Closed` has the error [`Error::Stopped`](ws_proto::Error::Stopped). Only
+    /// this deadline limits the wait for peers that read pending output slowly; without it they may delay a close for
     /// hours: [`Config::close_timeout`](ws_proto::Config::close_timeout).
     ///
     /// Stopping twice is harmless: the earlier deadline holds. Listening again is possible at any time.
