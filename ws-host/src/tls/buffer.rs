@@ -1,5 +1,6 @@
 //! Bytes that were appended and not yet consumed.
 
+use std::boxed::Box;
 use std::vec::Vec;
 
 /// The smallest allocation.
@@ -8,7 +9,11 @@ const STEP: usize = 4 << 10;
 /// A buffer to whose end bytes are appended, and whose content is consumed from the front. Its memory is initialized
 /// once, so a reused buffer needs no zeroing.
 #[derive(Debug, Default)]
-pub(super) struct Buffer {
+pub(super) struct Buffer(Option<Box<Memory>>);
+
+/// Behind a pointer, since most connections are idle, and hold none.
+#[derive(Debug, Default)]
+struct Memory {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
@@ -16,43 +21,46 @@ pub(super) struct Buffer {
 
 impl Buffer {
     pub(super) fn len(&self) -> usize {
-        self.end - self.start
+        self.content().len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.start == self.end
+        self.content().is_empty()
     }
 
     /// How much memory it holds.
     pub(super) fn capacity(&self) -> usize {
-        self.bytes.capacity()
+        self.0.as_ref().map_or(0, |memory| memory.bytes.capacity())
     }
 
     pub(super) fn content(&self) -> &[u8] {
-        &self.bytes[self.start..self.end]
+        self.0.as_ref().map_or(&[], |memory| &memory.bytes[memory.start..memory.end])
     }
 
     pub(super) fn content_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.start..self.end]
+        self.0.as_mut().map_or(&mut [], |memory| &mut memory.bytes[memory.start..memory.end])
     }
 
     /// Room for at least `least` bytes; [`fill`](Self::fill) appends what was written there.
     pub(super) fn room(&mut self, least: usize) -> &mut [u8] {
-        if self.is_empty() {
-            (self.start, self.end) = (0, 0);
+        let Memory { bytes, start, end } = &mut **self.0.get_or_insert_default();
+        if *start == *end {
+            (*start, *end) = (0, 0);
         }
-        if self.bytes.len() - self.end < least && self.start > 0 {
-            self.bytes.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
+        if bytes.len() - *end < least && *start > 0 {
+            bytes.copy_within(*start..*end, 0);
+            (*start, *end) = (0, *end - *start);
         }
-        if self.bytes.len() - self.end < least {
-            self.bytes.resize((self.end + least).next_multiple_of(STEP), 0);
+        if bytes.len() - *end < least {
+            bytes.resize((*end + least).next_multiple_of(STEP), 0);
         }
-        &mut self.bytes[self.end..]
+        &mut bytes[*end..]
     }
 
     pub(super) fn fill(&mut self, n: usize) {
-        self.end = (self.end + n).min(self.bytes.len());
+        if let Some(Memory { bytes, end, .. }) = self.0.as_deref_mut() {
+            *end = (*end + n).min(bytes.len());
+        }
     }
 
     pub(super) fn append(&mut self, bytes: &[u8]) {
@@ -61,7 +69,9 @@ impl Buffer {
     }
 
     pub(super) fn consume(&mut self, n: usize) {
-        self.start = (self.start + n).min(self.end);
+        if let Some(Memory { start, end, .. }) = self.0.as_deref_mut() {
+            *start = (*start + n).min(*end);
+        }
     }
 }
 

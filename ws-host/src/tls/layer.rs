@@ -3,7 +3,6 @@
 use super::client::TlsClient;
 use super::mode::{Route, ServerTls};
 use super::stream::{Opened, TlsStream};
-use std::boxed::Box;
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
 use ws_proto::{Config, TlsError, TlsInfo};
@@ -21,7 +20,7 @@ pub struct TlsLayer(State);
 enum State {
     /// A server's: the first byte decides.
     Awaiting(ServerTls),
-    Tls(Box<Tls>),
+    Tls(Tls),
     /// The peer does not speak TLS, which the mode allows, or redirects by this configuration.
     Plain(Option<Arc<Config>>),
 }
@@ -29,10 +28,8 @@ enum State {
 #[derive(Debug)]
 struct Tls {
     stream: TlsStream,
-    info: Option<Arc<TlsInfo>>,
     /// How much of the plaintext that the caller still holds is encrypted already, in records not yet wholly written.
     sealed: usize,
-    flights: u32,
 }
 
 impl TlsLayer {
@@ -127,12 +124,12 @@ impl TlsLayer {
     /// How many flights of the handshake it has sent in answer to the peer. Each costs a signature or a key exchange;
     /// everything else is cheap.
     pub fn flights(&self) -> u32 {
-        self.tls().map_or(0, |tls| tls.flights)
+        self.tls().map_or(0, |tls| tls.stream.flights())
     }
 
     /// The result of the TLS handshake, once it is done.
     pub fn info(&self) -> Option<&Arc<TlsInfo>> {
-        self.tls()?.info.as_ref()
+        self.tls()?.stream.info()
     }
 
     /// The configuration that redirects the peer, which does not speak TLS.
@@ -153,7 +150,7 @@ impl TlsLayer {
 
 impl State {
     fn tls(stream: TlsStream) -> Self {
-        Self::Tls(Box::new(Tls { stream, info: None, sealed: 0, flights: 0 }))
+        Self::Tls(Tls { stream, sealed: 0 })
     }
 }
 
@@ -171,16 +168,9 @@ impl Tls {
 
     /// Decrypts records until there is plaintext, or the end. `None` if the socket must be read first.
     fn open(&mut self, socket: &mut impl Write, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        let waiting = self.stream.output().len();
         let opened = self.stream.open();
-        if self.info.is_none() && self.stream.output().len() > waiting {
-            self.flights += 1;
-        }
         // A flight of the handshake, or the alert before an error.
         let written = self.write_output(socket);
-        if self.info.is_none() && !self.stream.is_handshaking() {
-            self.info = Some(Arc::new(self.stream.info()));
-        }
         match opened.map_err(failed)? {
             Opened::Plaintext => {
                 let plain = self.stream.plaintext();

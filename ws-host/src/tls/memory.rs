@@ -2,7 +2,9 @@
 
 use super::buffer::Buffer;
 use std::cell::RefCell;
+use std::sync::{Arc, Weak};
 use std::vec::Vec;
+use ws_proto::TlsInfo;
 
 /// How many buffers a thread keeps.
 const KEPT: usize = 16;
@@ -12,6 +14,7 @@ const LARGEST: usize = 128 << 10;
 std::thread_local! {
     static POOL: RefCell<Vec<Buffer>> = const { RefCell::new(Vec::new()) };
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static LAST: RefCell<Weak<TlsInfo>> = const { RefCell::new(Weak::new()) };
 }
 
 /// Gives a buffer without memory that of the pool.
@@ -47,4 +50,15 @@ pub(super) fn with_scratch<T>(run: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     let result = run(&mut scratch);
     let _ = SCRATCH.try_with(|kept| kept.replace(scratch));
     result
+}
+
+/// Shares this with the session before, if it is the same: most clients of a server agree on the same.
+pub(super) fn share(info: TlsInfo) -> Arc<TlsInfo> {
+    let last = LAST.try_with(|last| last.borrow().upgrade()).ok().flatten();
+    if let Some(last) = last.filter(|last| **last == info) {
+        return last;
+    }
+    let info = Arc::new(info);
+    let _ = LAST.try_with(|last| last.replace(Arc::downgrade(&info)));
+    info
 }

@@ -15,6 +15,7 @@
 use super::buffer::Buffer;
 use super::client::TlsClient;
 use super::error::session_error;
+use super::memory;
 use super::server::TlsServer;
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::{ClientHello, ResolvesServerCert, UnbufferedServerConnection};
@@ -36,12 +37,16 @@ const OVERHEAD: usize = 64;
 pub(super) struct Session {
     side: Side,
     has_identity: bool,
-    /// Server: the name that the client asked for.
+    /// Server: the name that the client asks for, during the handshake.
     requested: Option<Arc<OnceLock<Box<str>>>>,
+    /// The result of the TLS handshake, once it is done.
+    info: Option<Arc<TlsInfo>>,
+    /// How many flights of the handshake it has sent in answer to the peer.
+    flights: u32,
     has_received: bool,
     peer_closed: bool,
     is_closed: bool,
-    failed: Option<TlsError>,
+    failed: Option<Box<TlsError>>,
 }
 
 enum Side {
@@ -92,6 +97,8 @@ impl Session {
             side,
             has_identity,
             requested: None,
+            info: None,
+            flights: 0,
             has_received: false,
             peer_closed: false,
             is_closed: false,
@@ -108,8 +115,27 @@ impl Session {
         plain: &mut Buffer,
         out: &mut Buffer,
     ) -> Result<(usize, bool), TlsError> {
+        if self.info.is_some() {
+            return self.receive_records(cipher, plain, out);
+        }
+        let (is_answer, waiting) = (!cipher.is_empty(), out.len());
+        let received = self.receive_records(cipher, plain, out);
+        self.flights += u32::from(is_answer && out.len() > waiting);
+        if !self.is_handshaking() {
+            self.info = Some(memory::share(self.result()));
+            self.requested = None;
+        }
+        received
+    }
+
+    fn receive_records(
+        &mut self,
+        cipher: &mut [u8],
+        plain: &mut Buffer,
+        out: &mut Buffer,
+    ) -> Result<(usize, bool), TlsError> {
         if let Some(error) = &self.failed {
-            return Err(error.clone());
+            return Err((**error).clone());
         }
         if !self.has_received && !cipher.is_empty() {
             self.has_received = true;
@@ -254,14 +280,14 @@ impl Session {
                 }
             }
         });
-        self.failed.get_or_insert(error).clone()
+        (**self.failed.get_or_insert_with(|| Box::new(error))).clone()
     }
 
     /// Handles the end of the stream: an error during the handshake; otherwise returns whether the peer has sent
     /// close_notify.
     pub(super) fn end(&mut self) -> Result<bool, TlsError> {
         if let Some(error) = &self.failed {
-            return Err(error.clone());
+            return Err((**error).clone());
         }
         if self.is_handshaking() { Err(TlsError::Truncated) } else { Ok(self.peer_closed) }
     }
@@ -278,8 +304,17 @@ impl Session {
         matches!(self.side, Side::Client(_))
     }
 
-    /// The result of the TLS handshake.
-    pub(super) fn info(&self) -> TlsInfo {
+    /// How many flights of the handshake it has sent in answer to the peer.
+    pub(super) fn flights(&self) -> u32 {
+        self.flights
+    }
+
+    /// The result of the TLS handshake, once it is done.
+    pub(super) fn info(&self) -> Option<&Arc<TlsInfo>> {
+        self.info.as_ref()
+    }
+
+    fn result(&self) -> TlsInfo {
         on!(&self.side, conn => {
             let mut info = TlsInfo::new(match conn.protocol_version() {
                 Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls12,

@@ -6,6 +6,7 @@ use super::memory;
 use super::mode::ServerTls;
 use super::session::{RECORD, Session};
 use core::fmt;
+use std::sync::Arc;
 use std::vec::Vec;
 use ws_proto::{TlsError, TlsInfo};
 
@@ -237,8 +238,13 @@ impl TlsStream {
         self.cipher.capacity() + self.plain.capacity() + self.output.capacity()
     }
 
-    /// The result of the TLS handshake; complete once it is finished.
-    pub fn info(&self) -> TlsInfo {
+    /// How many flights of the handshake it has sent in answer to the peer.
+    pub(super) fn flights(&self) -> u32 {
+        self.session.flights()
+    }
+
+    /// The result of the TLS handshake, once it is done.
+    pub fn info(&self) -> Option<&Arc<TlsInfo>> {
         self.session.info()
     }
 }

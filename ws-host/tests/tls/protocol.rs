@@ -80,7 +80,7 @@ fn both_versions_are_spoken_and_both_resume() {
         for resumed in [false, true] {
             let mut pair = Pair::of(&client, &server);
             assert_eq!(pair.run(), (Ok(()), Ok(())));
-            for info in [pair.client.info(), pair.server.info()] {
+            for info in [pair.client.info().unwrap(), pair.server.info().unwrap()] {
                 assert_eq!((info.version, info.is_resumed), (expected, resumed));
             }
             assert_eq!(pair.send(To::Server, &[b"up"]).0, b"up");
