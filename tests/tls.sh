@@ -11,6 +11,6 @@ if [ "${1:-}" = all ]; then
     cargo test "${with[@]}" --lib --examples --test '[!f]*' --test 'f[!a]*' --test 'fa[!k]*'
     cargo test "${with[@]}" --doc
 else
-    cargo test "${with[@]}" --lib --test tls
+    cargo test "${with[@]}" --lib --test tls --test tls_memory
 fi
 OVER_TLS=1 cargo test --locked -p ws-server-smol --features tls --test behaviours

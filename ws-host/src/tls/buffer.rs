@@ -20,6 +20,11 @@ struct Memory {
 }
 
 impl Buffer {
+    /// These bytes, in no more memory than they need.
+    pub(super) fn exact(bytes: &[u8]) -> Self {
+        Self(Some(Box::new(Memory { bytes: bytes.to_vec(), start: 0, end: bytes.len() })))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.content().len()
     }

@@ -159,9 +159,10 @@ impl Tls {
         if let Some(n) = self.open(socket, buffer)? {
             return Ok(n);
         }
-        match socket.read(self.stream.room())? {
-            0 => return self.stream.end().map(|_| 0).map_err(failed),
-            n => self.stream.filled(n),
+        let read = socket.read(self.stream.room());
+        self.stream.filled(*read.as_ref().unwrap_or(&0));
+        if read? == 0 {
+            return self.stream.end().map(|_| 0).map_err(failed);
         }
         self.open(socket, buffer)?.ok_or_else(|| io::ErrorKind::Interrupted.into())
     }

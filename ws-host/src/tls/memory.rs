@@ -10,6 +10,8 @@ use ws_proto::TlsInfo;
 const KEPT: usize = 16;
 /// The largest buffer that is kept.
 const LARGEST: usize = 128 << 10;
+/// The longest beginning of a record that waits in memory of its own size.
+const BEGINNING: usize = 1 << 10;
 
 std::thread_local! {
     static POOL: RefCell<Vec<Buffer>> = const { RefCell::new(Vec::new()) };
@@ -17,14 +19,27 @@ std::thread_local! {
     static LAST: RefCell<Weak<TlsInfo>> = const { RefCell::new(Weak::new()) };
 }
 
-/// Gives a buffer without memory that of the pool.
+/// Gives a buffer without memory, or with little, that of the pool.
 pub(super) fn attach(buffer: &mut Buffer) {
-    if buffer.capacity() == 0
+    if buffer.capacity() <= BEGINNING
         // A thread that is exiting no longer has a pool.
-        && let Some(pooled) = POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten()
+        && let Some(mut pooled) = POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten()
     {
+        pooled.append(buffer.content());
         *buffer = pooled;
     }
+}
+
+/// Takes the memory of a buffer back whose content, if any, waits for more: a peer that stops within a record shall not
+/// keep the memory of a whole one.
+pub(super) fn detach_waiting(buffer: &mut Buffer) {
+    if !buffer.is_empty() && buffer.len() <= BEGINNING && buffer.capacity() > BEGINNING {
+        let beginning = Buffer::exact(buffer.content());
+        let mut emptied = core::mem::replace(buffer, beginning);
+        emptied.consume(emptied.len());
+        return detach(&mut emptied);
+    }
+    detach(buffer);
 }
 
 /// Takes the memory of an empty buffer back.

@@ -83,9 +83,12 @@ impl TlsStream {
         &mut self.cipher.room(LONGEST)[..LONGEST]
     }
 
-    /// The socket has put this many bytes into the [`room`](Self::room).
+    /// The socket has put this many bytes into the [`room`](Self::room). 0, also after a failed read, gives it back.
     pub fn filled(&mut self, n: usize) {
         self.cipher.fill(n);
+        if n == 0 {
+            memory::detach_waiting(&mut self.cipher);
+        }
     }
 
     /// Appends a copy of bytes that were read elsewhere.
@@ -105,11 +108,16 @@ impl TlsStream {
         memory::attach(&mut self.output);
         let opened = self.open_next();
         if opened != Ok(Opened::Plaintext) {
-            memory::detach(&mut self.cipher);
-            memory::detach(&mut self.plain);
-            memory::detach(&mut self.output);
+            self.detach();
         }
         opened
+    }
+
+    /// Returns the memory of what is empty.
+    fn detach(&mut self) {
+        memory::detach(&mut self.cipher);
+        memory::detach(&mut self.plain);
+        memory::detach(&mut self.output);
     }
 
     fn open_next(&mut self) -> Result<Opened, TlsError> {
@@ -147,6 +155,10 @@ impl TlsStream {
     /// Removes this much from the front of the [`plaintext`](Self::plaintext).
     pub fn consume(&mut self, n: usize) {
         self.plain.consume(n);
+        // Otherwise the next record needs the memory at once.
+        if !self.has_input() {
+            self.detach();
+        }
     }
 
     /// Encrypts these slices as one stream, in records of up to 16 KiB that may span several slices. Returns how many
@@ -211,7 +223,9 @@ impl TlsStream {
 
     /// Appends our close_notify to the output, as its last record. During the handshake it does nothing.
     pub fn close(&mut self) {
+        memory::attach(&mut self.output);
         self.session.close(&mut self.cipher.content_mut()[..self.pending], &mut self.output);
+        memory::detach(&mut self.output);
     }
 
     /// The socket has reported the end of the stream. Returns whether the peer had sent close_notify; an end without it

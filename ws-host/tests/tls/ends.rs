@@ -117,3 +117,24 @@ fn what_an_unfinished_handshake_keeps_is_bounded() {
     assert!(pair.server.held() < 200_000);
     assert_eq!(drain(&mut pair.client), Ok(vec![]));
 }
+
+#[test]
+fn the_beginning_of_a_record_waits_in_memory_of_its_own_size() {
+    let mut pair = Pair::open();
+    let message = vec![7; 5000];
+    assert_eq!(pair.client.seal([&*message]).unwrap(), message.len());
+    let wire = pair.take(To::Client);
+    let mut plain = Vec::new();
+    for part in wire.chunks(900) {
+        pair.server.room()[..part.len()].copy_from_slice(part);
+        pair.server.filled(part.len());
+        plain.extend(drain(&mut pair.server).unwrap());
+        let first = part == &wire[..900];
+        // The socket has no more.
+        pair.server.room();
+        pair.server.filled(0);
+        assert!(!first || pair.server.held() <= 900, "{}", pair.server.held());
+    }
+    assert_eq!(plain, message);
+    assert_eq!(pair.server.held(), 0);
+}
