@@ -85,7 +85,7 @@ pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
     if clients + 64 > descriptors {
         return Err(format!("this process may have {descriptors} descriptors; see `ulimit -Hn`").into());
     }
-    let server = Server::start(&["serve-idle", "default"])?;
+    let server = Server::start(&["serve-idle", "mio", "default"])?;
     system::pin(0);
     let mut endpoint = Endpoint::with(Options::server())?;
     let mut app = App {

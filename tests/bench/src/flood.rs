@@ -7,8 +7,10 @@
 //! ```
 
 use crate::peer::{BINARY, KEY, Peer, append};
-use crate::system;
+use crate::visits::{self, Visits};
+use crate::{system, tls};
 use mio::{Events, Interest, Poll, Token, Waker};
+use rustls::ClientConfig;
 use std::error::Error;
 use std::io::{self, BufRead, BufReader, Lines, Write};
 use std::net::SocketAddr;
@@ -24,9 +26,10 @@ const UNANSWERED: u64 = 256 << 10;
 /// A peer with this much unwritten pauses.
 const WRITE_AT_ONCE: usize = 16 << 10;
 /// After this long without any echo, missing ones are lost.
-const LOST_AFTER: Duration = Duration::from_secs(10);
+pub const LOST_AFTER: Duration = Duration::from_secs(10);
 
-const GO: u8 = 1;
+pub const IDLE: u8 = 0;
+pub const GO: u8 = 1;
 const STOP: u8 = 2;
 
 /// The result of one client.
@@ -61,9 +64,16 @@ pub struct Flood {
 }
 
 impl Flood {
-    pub fn start(server: SocketAddr, clients: usize, size: usize) -> io::Result<Self> {
+    /// With the certificate of the server, they speak TLS, and [visitors](visits) come and go beside them.
+    pub fn start(
+        server: SocketAddr,
+        clients: usize,
+        size: usize,
+        certificate: Option<&str>,
+    ) -> io::Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["flood", &server.to_string(), &clients.to_string(), &size.to_string()])
+            .args(certificate)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -105,6 +115,10 @@ impl Flood {
     pub fn tallies(printed: &[String]) -> Vec<Tally> {
         printed.iter().filter_map(|line| Tally::parse(line)).collect()
     }
+
+    pub fn visits(printed: &[String]) -> Option<Visits> {
+        printed.iter().find_map(|line| Visits::parse(line))
+    }
 }
 
 impl Drop for Flood {
@@ -125,8 +139,13 @@ struct Client {
 }
 
 impl Client {
-    fn connect(server: SocketAddr, index: usize, size: usize) -> io::Result<Self> {
-        let mut peer = Peer::connect(server, index)?;
+    fn connect(
+        server: SocketAddr,
+        index: usize,
+        size: usize,
+        tls: Option<&Arc<ClientConfig>>,
+    ) -> io::Result<Self> {
+        let mut peer = Peer::connect(server, index, tls)?;
         peer.send_handshake(server)?;
         // The number of the message, the number of the client, and filler.
         let mut payload = vec![b'.'; size.max(16)];
@@ -171,15 +190,22 @@ impl Client {
     }
 }
 
-/// The peers' process: `ADDRESS CLIENTS SIZE`.
+/// The peers' process: `ADDRESS CLIENTS SIZE [CERTIFICATE]`.
 pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
-    let [server, clients, size] = arguments else { return Err("flood ADDRESS CLIENTS SIZE".into()) };
+    let [server, clients, size, certificate @ ..] = arguments else {
+        return Err("flood ADDRESS CLIENTS SIZE [CERTIFICATE]".into());
+    };
     let (server, size): (SocketAddr, usize) = (server.parse()?, size.parse()?);
+    let tls = certificate.first().map(|certificate| tls::trusting(certificate)).transpose()?;
     system::pin(1);
     let mut poll = Poll::new()?;
     let phase = follow_orders(Waker::new(poll.registry(), Token(usize::MAX))?);
+    let visits = tls.clone().map(|tls| {
+        let phase = phase.clone();
+        thread::spawn(move || visits::run(server, &tls, &phase))
+    });
     let mut clients = (0..clients.parse()?)
-        .map(|index| Client::connect(server, index, size))
+        .map(|index| Client::connect(server, index, size, tls.as_ref()))
         .collect::<io::Result<Vec<_>>>()?;
     for (index, client) in clients.iter_mut().enumerate() {
         let both = Interest::READABLE | Interest::WRITABLE;
@@ -213,6 +239,9 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         }
         let answered = |client: &Client| client.tally.answered >= client.tally.sent;
         if phase == STOP && (silent || clients.iter().all(answered)) {
+            if let Some(visits) = visits {
+                println!("{}", visits.join().map_err(|_| "a panic")??.line());
+            }
             clients.iter().for_each(|client| println!("{}", client.tally.line()));
             println!("done");
             return Ok(());
@@ -222,7 +251,7 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
 
 /// Follows the parent's orders, and exits when the parent has exited.
 fn follow_orders(waker: Waker) -> Arc<AtomicU8> {
-    let phase = Arc::new(AtomicU8::new(0));
+    let phase = Arc::new(AtomicU8::new(IDLE));
     let stored = phase.clone();
     thread::spawn(move || {
         for order in io::stdin().lines().map_while(Result::ok) {

@@ -3,6 +3,8 @@
 use crate::flood::{Flood, Tally};
 use crate::system::{self, Stolen};
 use crate::table::Table;
+use crate::tls;
+use crate::visits::Visits;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::error::Error;
 use std::hint::spin_loop;
@@ -10,6 +12,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use ws_server_mio::tls::TlsServer;
 use ws_server_mio::{Bind, Budget, Connections, Endpoint, Event, Options, ServerConfig};
 
 const FRAME: Duration = Duration::from_nanos(1_000_000_000 / 60);
@@ -164,7 +167,13 @@ fn cases() -> Vec<Case> {
 }
 
 /// Exact counts, whatever the machine does.
-fn faults(tallies: &[Tally], clients: usize, rejected: u64, late: u64) -> Vec<String> {
+fn faults(
+    tallies: &[Tally],
+    visits: Option<Visits>,
+    clients: usize,
+    rejected: u64,
+    late: u64,
+) -> Vec<String> {
     let mut faults = Vec::new();
     let mut count = |what: &str, n: u64| {
         if n > 0 {
@@ -177,6 +186,7 @@ fn faults(tallies: &[Tally], clients: usize, rejected: u64, late: u64) -> Vec<St
     count("silent clients", (clients - tallies.len()) as u64);
     count("clients not served", tallies.iter().filter(|tally| tally.served == 0).count() as u64);
     count("events after the budget", late);
+    count("visits unfinished", visits.map_or(0, |visits| visits.begun - visits.finished));
     faults
 }
 
@@ -192,7 +202,7 @@ fn millis(durations: &mut [Duration]) -> String {
     format!("{} {} {}", cell(50), cell(99), cell(100))
 }
 
-pub fn run(quick: bool, work: u64) -> Result<(), Box<dyn Error>> {
+pub fn run(quick: bool, work: u64, with_tls: bool) -> Result<(), Box<dyn Error>> {
     system::pin(0);
     system::raise_descriptors();
     let time = Duration::from_secs(if quick { 1 } else { 5 });
@@ -214,7 +224,9 @@ pub fn run(quick: bool, work: u64) -> Result<(), Box<dyn Error>> {
         "share min/max",
         "lost",
         "late events",
+        "visits/s begun served",
     ]);
+    let certificate = if with_tls { Some(tls::certificate()?) } else { None };
     let mut faults_of = Vec::new();
     for &(clients, size) in floods {
         for case in cases().into_iter().take(if quick { 1 } else { usize::MAX }) {
@@ -223,10 +235,15 @@ pub fn run(quick: bool, work: u64) -> Result<(), Box<dyn Error>> {
             let time_budget = case.budget.get_time();
             let mut endpoint =
                 Endpoint::with(Options::server().budget(case.budget).clock(move || clock.read()))?;
-            let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new())?;
+            let mut config = ServerConfig::new();
+            if let Some([chain, key]) = &certificate {
+                config = config.tls(TlsServer::from_pem(chain, key)?);
+            }
+            let server = endpoint.connections().listen(Bind::localhost(), config)?;
             let address = endpoint.connections().server(server).local_addr().ok_or("no address")?;
             let mut app = App { work: Duration::from_micros(work), time: time_budget, ..App::default() };
-            let mut flood = Flood::start(address, clients, size)?;
+            let trusted = certificate.as_ref().map(|[chain, _]| chain.as_str());
+            let mut flood = Flood::start(address, clients, size, trusted)?;
             // Opening and draining are not measured.
             let turn = |app: &mut App, endpoint: &mut Endpoint| {
                 let wait = Some(Duration::from_millis(1));
@@ -239,7 +256,7 @@ pub fn run(quick: bool, work: u64) -> Result<(), Box<dyn Error>> {
             let (messages, late) = (app.messages, app.late);
             flood.send("stop")?;
             let printed = flood.until("done", || turn(&mut app, &mut endpoint))?;
-            let tallies = Flood::tallies(&printed);
+            let (tallies, visits) = (Flood::tallies(&printed), Flood::visits(&printed));
             let served = || tallies.iter().map(|tally| tally.served);
             let (least, most) = (served().min().unwrap_or(0), served().max().unwrap_or(0));
             let (due, on_time) = (run.late.len(), Run::on_time(&run.late));
@@ -261,10 +278,16 @@ pub fn run(quick: bool, work: u64) -> Result<(), Box<dyn Error>> {
                 format!("{:.2}", least as f64 / most as f64),
                 lost(&tallies).to_string(),
                 time_budget.map_or("-".to_owned(), |_| late.to_string()),
+                visits.map_or("-".to_owned(), |visits| {
+                    let second = |n: u64| n as f64 / run.elapsed.as_secs_f64();
+                    format!("{:.0} {:.0}", second(visits.begun), second(visits.served))
+                }),
             ]);
             let row = format!("{clients} clients, {size} bytes, {}", case.name);
             faults_of.extend(
-                faults(&tallies, clients, app.rejected, late).iter().map(|fault| format!("{row}: {fault}")),
+                faults(&tallies, visits, clients, app.rejected, late)
+                    .iter()
+                    .map(|fault| format!("{row}: {fault}")),
             );
         }
     }

@@ -3,14 +3,19 @@
 use crate::peer::{BINARY, Peer, append};
 use crate::system;
 use crate::table::Table;
+use crate::tls;
 use mio::{Events, Interest, Poll, Token};
 use rustix::process::Pid;
+use rustls::ClientConfig;
 use std::error::Error;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use ws_server_mio::tls::TlsServer;
 use ws_server_mio::{Bind, Endpoint, Event, Heartbeat, Options, ServerConfig};
+use ws_server_smol::Server as SmolServer;
 
 const CLIENTS: u64 = 10_000;
 /// Connections in flight at a time: a listener's backlog is short.
@@ -23,15 +28,20 @@ const HANDSHAKES: Duration = Duration::from_secs(11);
 /// Only a hang takes this long.
 const HANG: Duration = Duration::from_secs(60);
 
-/// The server's process, with the heartbeat of this name. It prints its address, and serves until killed.
+/// The server's process: `mio|smol default|frequent|tls [CHAIN KEY]`. It prints its address, and serves until killed.
 pub fn serve(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     system::raise_descriptors();
-    let config = match arguments {
-        [preset] if preset == "frequent" => ServerConfig::new().heartbeat(Heartbeat::frequent()),
-        _ => ServerConfig::new(),
+    let [adapter, preset, pem @ ..] = arguments else { return Err("serve-idle ADAPTER PRESET".into()) };
+    let config = ServerConfig::new().max_connections(usize::MAX);
+    let config = match (preset.as_str(), pem) {
+        ("frequent", []) => config.heartbeat(Heartbeat::frequent()),
+        ("tls", [chain, key]) => config.tls(TlsServer::from_pem(chain, key)?),
+        _ => config,
     };
+    if adapter == "smol" {
+        return serve_async(config);
+    }
     let mut endpoint = Endpoint::with(Options::server())?;
-    let config = config.max_connections(usize::MAX);
     let server = endpoint.connections().listen(Bind::localhost(), config)?;
     println!("{}", endpoint.connections().server(server).local_addr().ok_or("no address")?);
     endpoint.run(|connections, event| {
@@ -39,6 +49,21 @@ pub fn serve(arguments: &[String]) -> Result<(), Box<dyn Error>> {
             drop(connections.send(id, message))
         }
     })?;
+    Ok(())
+}
+
+fn serve_async(config: ServerConfig) -> Result<(), Box<dyn Error>> {
+    let server = SmolServer::bind(Bind::localhost(), config)?;
+    println!("{}", server.local_addr().ok_or("no address")?);
+    let echo = async |http: ws_server_smol::HttpConnection| {
+        let Some(mut ws) = http.upgrade().await else { return };
+        while let Some(Ok(message)) = ws.next().await {
+            if ws.send(message).await.is_err() {
+                return;
+            }
+        }
+    };
+    ws_server_smol::block_on(server.serve(echo));
     Ok(())
 }
 
@@ -76,19 +101,20 @@ struct Crowd {
     /// Echoed bytes.
     echoed: usize,
     raw: bool,
+    tls: Option<Arc<ClientConfig>>,
 }
 
 impl Crowd {
-    fn new(raw: bool) -> io::Result<Self> {
+    fn new(raw: bool, tls: Option<Arc<ClientConfig>>) -> io::Result<Self> {
         let (poll, events) = (Poll::new()?, Events::with_capacity(1024));
-        Ok(Self { poll, events, peers: Vec::new(), buffer: vec![0; 64 << 10], echoed: 0, raw })
+        Ok(Self { poll, events, peers: Vec::new(), buffer: vec![0; 64 << 10], echoed: 0, raw, tls })
     }
 
     fn open(&mut self, server: SocketAddr, count: usize) -> io::Result<()> {
         while self.peers.len() < count {
             let from = self.peers.len();
             for index in from..count.min(from + AT_A_TIME) {
-                let mut peer = Peer::connect(server, index)?;
+                let mut peer = Peer::connect(server, index, self.tls.as_ref())?;
                 let both = Interest::READABLE | Interest::WRITABLE;
                 self.poll.registry().register(&mut peer.stream, Token(index), both)?;
                 match self.raw {
@@ -139,7 +165,7 @@ impl Crowd {
     }
 
     fn turn(&mut self, wait: Duration) -> io::Result<()> {
-        let Self { poll, events, peers, buffer, echoed, raw } = self;
+        let Self { poll, events, peers, buffer, echoed, raw, .. } = self;
         poll.poll(events, Some(wait))?;
         for event in &*events {
             let Some(peer) = peers.get_mut(event.token().0) else { continue };
@@ -162,12 +188,22 @@ struct Case {
     name: &'static str,
     server: &'static [&'static str],
     raw: bool,
+    tls: bool,
 }
 
-const CASES: [Case; 3] = [
-    Case { name: "floor: TCP on mio", server: &["serve-floor"], raw: true },
-    Case { name: "WebSocket", server: &["serve-idle", "default"], raw: false },
-    Case { name: "WebSocket, frequent heartbeat", server: &["serve-idle", "frequent"], raw: false },
+impl Case {
+    const fn new(name: &'static str, server: &'static [&'static str]) -> Self {
+        Self { name, server, raw: false, tls: false }
+    }
+}
+
+const CASES: [Case; 6] = [
+    Case { raw: true, ..Case::new("floor: TCP on mio", &["serve-floor"]) },
+    Case::new("mio", &["serve-idle", "mio", "default"]),
+    Case::new("mio, frequent heartbeat", &["serve-idle", "mio", "frequent"]),
+    Case { tls: true, ..Case::new("mio, TLS", &["serve-idle", "mio", "tls"]) },
+    Case::new("smol", &["serve-idle", "smol", "default"]),
+    Case { tls: true, ..Case::new("smol, TLS", &["serve-idle", "smol", "tls"]) },
 ];
 
 pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
@@ -187,9 +223,15 @@ pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
         "CPU µs/s idle",
         "connect CPU µs",
     ]);
+    let [chain, key] = tls::certificate()?;
+    let trusting = tls::trusting(&chain)?;
     for case in CASES {
-        let server = Server::start(case.server)?;
-        let mut crowd = Crowd::new(case.raw)?;
+        let mut arguments = case.server.to_vec();
+        if case.tls {
+            arguments.extend([chain.as_str(), key.as_str()]);
+        }
+        let server = Server::start(&arguments)?;
+        let mut crowd = Crowd::new(case.raw, case.tls.then(|| trusting.clone()))?;
         // The first connection pays the one-time costs.
         crowd.open(server.address, 1)?;
         crowd.idle(SETTLE)?;

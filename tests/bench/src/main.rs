@@ -8,14 +8,16 @@ mod idle;
 mod peer;
 mod system;
 mod table;
+mod tls;
+mod visits;
 
 use std::error::Error;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-ws-bench frames [--quick] [--work MICROS]   frames on time while peers flood
-ws-bench idle [--quick] [--clients N]       memory and CPU of idle connections
-ws-bench clients [--quick] [--clients N]    connecting, keeping and using clients of ours";
+ws-bench frames [--quick] [--work MICROS] [--tls]   frames on time while peers flood
+ws-bench idle [--quick] [--clients N]               memory and CPU of idle connections
+ws-bench clients [--quick] [--clients N]            connecting, keeping and using clients of ours";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -30,14 +32,15 @@ fn main() -> ExitCode {
 
 fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let Some(command) = arguments.first() else { return Err(USAGE.into()) };
-    let quick = arguments.iter().any(|argument| argument == "--quick");
+    let has = |name: &str| arguments.iter().any(|argument| argument == name);
+    let quick = has("--quick");
     let number = |name: &str| -> Result<Option<u64>, Box<dyn Error>> {
         let Some(at) = arguments.iter().position(|argument| argument == name) else { return Ok(None) };
         let value = arguments.get(at + 1).ok_or_else(|| format!("{name} needs a number"))?;
         Ok(Some(value.parse()?))
     };
     match command.as_str() {
-        "frames" => frames::run(quick, number("--work")?.unwrap_or(0)),
+        "frames" => frames::run(quick, number("--work")?.unwrap_or(0), has("--tls")),
         "idle" => idle::run(quick, number("--clients")?),
         "clients" => clients::run(quick, number("--clients")?),
         // The processes that the commands above start.

@@ -2,13 +2,16 @@
 //! check itself.
 
 use mio::net::TcpStream;
+use rustls::{ClientConfig, ClientConnection};
 use socket2::{Domain, Socket, Type};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 /// This many connections come from one address: ports are scarce, and other programs use them too.
 const PER_ADDRESS: usize = 2_000;
 pub const BINARY: u8 = 0x82;
+pub const CLOSE: u8 = 0x88;
 pub const PING: u8 = 0x89;
 pub const PONG: u8 = 0x8a;
 /// Any non-zero key will do.
@@ -17,6 +20,7 @@ pub const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 /// One non-blocking connection.
 pub struct Peer {
     pub stream: TcpStream,
+    tls: Option<Box<ClientConnection>>,
     /// Received bytes that do not form a whole frame yet.
     inbox: Vec<u8>,
     outbox: Vec<u8>,
@@ -26,7 +30,7 @@ pub struct Peer {
 
 impl Peer {
     /// The `index`th connection to this server.
-    pub fn connect(server: SocketAddr, index: usize) -> io::Result<Self> {
+    pub fn connect(server: SocketAddr, index: usize, tls: Option<&Arc<ClientConfig>>) -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         let from = Ipv4Addr::from(0x7f00_0002 + (index / PER_ADDRESS) as u32);
         socket.set_reuse_address(true)?;
@@ -35,7 +39,12 @@ impl Peer {
         socket.set_tcp_nodelay(true)?;
         socket.set_nonblocking(true)?;
         let stream = TcpStream::from_std(socket.into());
-        Ok(Self { stream, inbox: Vec::new(), outbox: Vec::new(), open: false })
+        let session = |tls: &Arc<ClientConfig>| {
+            let name = "localhost".try_into().map_err(io::Error::other)?;
+            ClientConnection::new(tls.clone(), name).map(Box::new).map_err(io::Error::other)
+        };
+        let tls = tls.map(session).transpose()?;
+        Ok(Self { stream, tls, inbox: Vec::new(), outbox: Vec::new(), open: false })
     }
 
     /// Requests a WebSocket.
@@ -58,8 +67,8 @@ impl Peer {
     /// Writes what the socket accepts.
     pub fn flush(&mut self) -> io::Result<()> {
         let mut sent = 0;
-        while sent < self.outbox.len() {
-            match self.stream.write(&self.outbox[sent..]) {
+        while sent < self.outbox.len() || self.tls.as_ref().is_some_and(|tls| tls.wants_write()) {
+            match self.write(sent) {
                 Ok(n) => sent += n,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
@@ -72,10 +81,41 @@ impl Peer {
         Ok(())
     }
 
+    /// Writes the outbox from this offset; with TLS, what is encrypted already precedes it. Returns how much was taken.
+    fn write(&mut self, from: usize) -> io::Result<usize> {
+        match &mut self.tls {
+            None => self.stream.write(&self.outbox[from..]),
+            Some(tls) if tls.wants_write() => tls.write_tls(&mut self.stream).map(|_| 0),
+            Some(tls) if tls.is_handshaking() => Err(ErrorKind::WouldBlock.into()),
+            Some(tls) => tls.writer().write(&self.outbox[from..]),
+        }
+    }
+
+    /// Reads what is available, decrypted.
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(tls) = &mut self.tls else { return self.stream.read(buffer) };
+        loop {
+            match tls.reader().read(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+            let was_handshaking = tls.is_handshaking();
+            if tls.read_tls(&mut self.stream)? == 0 {
+                return Ok(0);
+            }
+            tls.process_new_packets().map_err(io::Error::other)?;
+            if was_handshaking {
+                // Its answer, and what waits for it.
+                self.flush()?;
+                return self.receive(buffer);
+            }
+        }
+    }
+
     /// Reads available input, into `buffer` first, and passes on each frame: its first byte and its payload.
     pub fn read(&mut self, buffer: &mut [u8], mut frame: impl FnMut(u8, &[u8])) -> io::Result<()> {
         loop {
-            let n = match self.stream.read(buffer) {
+            let n = match self.receive(buffer) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(n) => n,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
