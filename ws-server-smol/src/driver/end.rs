@@ -59,9 +59,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             return Poll::Ready(());
         }
         clock::set(&mut self.timer, deadline);
-        let mut io = Context::from_waker(&self.waker);
+        let mut io = Context::from_waker(&self.shared.waker);
         if Pin::new(&mut self.timer).poll(&mut io).is_ready() {
-            self.waker.wake_by_ref();
+            self.shared.waker.wake_by_ref();
         }
         Poll::Pending
     }

@@ -34,7 +34,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use ws_proto::Moment;
 use ws_proto::{Connection, Event, Fragment, IoAction, SendError, State};
@@ -62,8 +62,6 @@ pub(crate) struct Driver<S> {
     /// `None` once the connection is over.
     stream: Option<S>,
     pub(crate) shared: Arc<Shared>,
-    /// The waker for the stream and the timer.
-    waker: Waker,
     unread: Option<Unread>,
     output: Output,
     timer: Timer,
@@ -107,7 +105,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let shared = Arc::new(Shared::new(connection, socket, peer, sleep.clone()));
         Self {
             stream: Some(stream),
-            waker: Waker::from(shared.wakers.clone()),
             shared,
             unread: None,
             output: Output::Flushed,
@@ -129,7 +126,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Self {
             stream: self.stream.take(),
             shared: self.shared.clone(),
-            waker: self.waker.clone(),
             unread: self.unread.take(),
             timer: std::mem::replace(&mut self.timer, Timer::never()),
             pending_close: self.pending_close.take(),
@@ -173,7 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             if self.slice.is_over(now, || self.unread.is_some() && !connection.is_paused()) {
                 // Write before other tasks run, while the data is in cache.
                 if let Some(stream) = &mut self.stream {
-                    let mut io = Context::from_waker(&self.waker);
+                    let mut io = Context::from_waker(&self.shared.waker);
                     write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
                     self.notify_room(&connection);
                 }
@@ -192,7 +188,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 return Poll::Ready(event);
             }
             let Some(stream) = &mut self.stream else { return Poll::Ready(connection.poll_event(now)) };
-            let mut io = Context::from_waker(&self.waker);
+            let mut io = Context::from_waker(&self.shared.waker);
             let mut progressed = write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
             match connection.poll_io() {
                 IoAction::Drop | IoAction::Reset => {
@@ -281,7 +277,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             let now = clock::now();
             let paused = connection.is_paused();
             let queued = connection.queued();
-            let mut io = Context::from_waker(&self.waker);
+            let mut io = Context::from_waker(&self.shared.waker);
             write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
             self.sent += queued.saturating_sub(connection.queued());
             self.notify_room(&connection);
@@ -329,7 +325,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             // The deadline itself has passed; do not wait for it any longer.
             self.deadline = None;
             clock::set(&mut self.timer, Some(until));
-            let mut io = Context::from_waker(&self.waker);
+            let mut io = Context::from_waker(&self.shared.waker);
             if Pin::new(&mut self.timer).poll(&mut io).is_pending() {
                 return Poll::Pending;
             }
@@ -399,7 +395,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Returns whether the read changed anything.
     fn read(&mut self, connection: &mut Connection, now: Moment) -> bool {
         let Some(stream) = &mut self.stream else { return false };
-        let mut io = Context::from_waker(&self.waker);
+        let mut io = Context::from_waker(&self.shared.waker);
         let mut buffer = Buffer::take();
         match Pin::new(stream).poll_read(&mut io, buffer.bytes()) {
             Poll::Pending => return false,
@@ -426,7 +422,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             clock::set(&mut self.timer, deadline);
         }
         let Some(deadline) = deadline else { return false };
-        let mut io = Context::from_waker(&self.waker);
+        let mut io = Context::from_waker(&self.shared.waker);
         deadline <= now || Pin::new(&mut self.timer).poll(&mut io).is_ready()
     }
 

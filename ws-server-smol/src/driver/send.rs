@@ -5,7 +5,7 @@ use crate::driver::output::{Output, write};
 use crate::driver::shared::Shared;
 use event_listener::listener;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Waker};
+use std::task::Context;
 use std::time::Instant;
 use ws_proto::{Sent, State};
 
@@ -63,8 +63,7 @@ impl Shared {
         let _held = self.wakers.hold();
         let mut connection = self.connection();
         let Some(socket) = &mut *self.socket() else { return false };
-        let waker = Waker::from(self.wakers.clone());
-        let mut io = Context::from_waker(&waker);
+        let mut io = Context::from_waker(&self.waker);
         let mut output = Output::Flushed;
         let progressed = write(socket, &mut output, self, &mut connection, &mut io, clock::now());
         if output == Output::Written {

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Wake;
+use std::task::{Wake, Waker};
 use std::time::Instant;
 use ws_host::server::Stats;
 use ws_proto::{Connection, Moment, Request, RespondError, ResponseBody, TlsInfo, Transport};
@@ -37,6 +37,10 @@ pub(crate) struct Shared {
     pub(crate) peer: Option<SocketAddr>,
     sleep: Arc<Sleep>,
     pub(crate) wakers: Arc<Wakers>,
+    /// `wakers`, with which the stream and its timer are polled. Only clones of one waker are sure to be equal
+    /// ([`Waker::will_wake`]), and a reactor wakes the waker that another one replaces: with two, the driver and a
+    /// sender would wake each other without end.
+    pub(super) waker: Waker,
     /// Messages received and sent. Both are counted under the connection's lock.
     messages: [AtomicUsize; 2],
     /// How often the owner has polled the connection.
@@ -56,6 +60,7 @@ impl Shared {
         peer: Option<SocketAddr>,
         sleep: Arc<Sleep>,
     ) -> Self {
+        let wakers = Arc::<Wakers>::default();
         Self {
             id: ConnectionId::next(),
             connection: Mutex::new(connection),
@@ -63,7 +68,8 @@ impl Shared {
             socket: Mutex::new(socket),
             peer,
             sleep,
-            wakers: Arc::default(),
+            waker: Waker::from(wakers.clone()),
+            wakers,
             messages: Default::default(),
             polls: AtomicU32::new(0),
             pause_owners: AtomicU8::new(0),
