@@ -128,6 +128,14 @@ impl Session {
         received
     }
 
+    /// Whether the first bytes are a method or a status line, and so no TLS record.
+    fn is_http(&self, bytes: &[u8]) -> bool {
+        match &self.side {
+            Side::Server(_) => bytes[0].is_ascii_uppercase(),
+            Side::Client(_) => bytes.iter().zip(b"HTTP/").all(|(a, b)| a == b),
+        }
+    }
+
     fn receive_records(
         &mut self,
         cipher: &mut [u8],
@@ -139,7 +147,7 @@ impl Session {
         }
         if !self.has_received && !cipher.is_empty() {
             self.has_received = true;
-            if is_http(cipher) {
+            if self.is_http(cipher) {
                 return Err(self.fail(out, TlsError::PlainHttp));
             }
         }
@@ -391,9 +399,4 @@ fn append_sized(
             Err(_) => return false,
         }
     }
-}
-
-/// Whether the first bytes are a method or a status line, and so no TLS record.
-fn is_http(bytes: &[u8]) -> bool {
-    bytes[0].is_ascii_uppercase()
 }

@@ -54,15 +54,25 @@ fn eof_is_truncated_in_the_handshake_and_unannounced_later() {
 
 #[test]
 fn plain_http_is_named_and_gets_no_alert() {
-    for text in ["GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n\r\n", "P"] {
+    let request = [(To::Server, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), (To::Server, "P")];
+    let response = [(To::Client, "HTTP/1.1 400 Bad Request\r\n\r\n"), (To::Client, "H")];
+    for (to, text) in request.into_iter().chain(response) {
         let mut pair = Pair::new();
         pair.take(To::Client);
-        for to in [To::Server, To::Client] {
-            for _ in 0..2 {
-                assert_eq!(pair.deliver(to, text.as_bytes()), Err(TlsError::PlainHttp));
-            }
-            assert!(pair.side(to).output().is_empty());
+        for _ in 0..2 {
+            assert_eq!(pair.deliver(to, text.as_bytes()), Err(TlsError::PlainHttp));
         }
+        assert!(pair.side(to).output().is_empty());
+    }
+}
+
+#[test]
+fn a_server_that_speaks_neither_tls_nor_http_is_not_called_an_http_server() {
+    for greeting in ["SSH-2.0-OpenSSH_9.2\r\n", "HELLO\r\n", "+OK\r\n"] {
+        let mut pair = Pair::new();
+        pair.take(To::Server);
+        let error = pair.deliver(To::Client, greeting.as_bytes()).unwrap_err();
+        assert!(matches!(error, TlsError::Protocol(_)), "{greeting:?}: {error}");
     }
 }
 
