@@ -377,6 +377,23 @@ fn after_a_second_the_least_active_are_closed_largest_first() {
 }
 
 #[test]
+fn without_any_time_to_close_the_least_active_are_still_offered_their_close() {
+    let memory = Memory::new(100_000);
+    let (mut server, now) = open(Role::Server, config(&memory).close_timeout(Duration::ZERO));
+    queue(&mut server, 101_000);
+    server.handle_written(now, 0);
+    let mut at = now;
+    while server.state() == State::Open {
+        at = server.poll_timeout().unwrap();
+        assert!(at <= now + 10 * SECOND, "it is over the limit");
+        server.handle_timeout(at);
+    }
+    assert_eq!((server.state(), memory.held() < 101_000), (State::Closing, true));
+    let output = take_output(&mut server, at);
+    assert_eq!(close_code(&output[..]), Some(1013));
+}
+
+#[test]
 fn slow_connections_relative_to_their_memory_are_closed_first() {
     let memory = Memory::new(70_000);
     let mut crowd = Crowd::new();

@@ -6,7 +6,8 @@ use std::time::Duration;
 use ws_kit::frames::*;
 use ws_kit::pair::{Pair, is_text};
 use ws_proto::{
-    ClientRequest, Config, Connection, Error, Event, Heartbeat, HeartbeatKind, Moment, Role, State, Timeout,
+    ClientRequest, CloseCode, Config, Connection, Error, Event, Heartbeat, HeartbeatKind, IoAction, Moment,
+    Role, State, Timeout,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -195,6 +196,25 @@ fn a_reader_at_the_minimum_rate_stays_and_a_slower_one_is_closed_with_1013() {
 }
 
 #[test]
+fn without_any_time_to_close_a_slow_reader_is_still_offered_its_close() {
+    let config = Config::server().heartbeat(Heartbeat::off()).close_timeout(Duration::ZERO);
+    let (mut server, now) = open(Role::Server, config);
+    server.send(vec![0; 1 << 20]).unwrap();
+    server.handle_written(now, 0);
+    let due = now + 30 * SECOND;
+    server.handle_written(due - SECOND, 1);
+    server.handle_timeout(due);
+    // The adapter writes before it handles the next deadline.
+    assert_eq!((server.state(), server.poll_io()), (State::Closing, IoAction::Write));
+    let output = take_output(&mut server, due);
+    assert_eq!(close_code(&output[output.len() - (2 + 2 + "too slow".len())..]), Some(1013));
+    assert_eq!(server.poll_timeout(), Some(due));
+    server.handle_timeout(due);
+    let Some(Event::Closed(closed)) = poll(&mut server, due).pop() else { panic!("no end") };
+    assert_eq!((closed.sent, server.poll_timeout()), (Some(CloseCode::TRY_AGAIN_LATER), None));
+}
+
+#[test]
 fn a_stalled_peer_is_detected_one_timeout_after_the_last_byte_it_took() {
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
     server.send(vec![0; 1 << 20]).unwrap();
@@ -226,7 +246,7 @@ fn traffic_does_not_move_the_deadline_and_firing_early_is_harmless() {
     server.handle_timeout(now + 25 * SECOND);
     assert_eq!(server.queued(), 0, "it was not idle");
     assert_eq!(server.poll_timeout(), Some(now + 24 * SECOND + 25 * SECOND));
-    server.close(now + 26 * SECOND, ws_proto::CloseCode::NORMAL, "").unwrap();
+    server.close(now + 26 * SECOND, CloseCode::NORMAL, "").unwrap();
     assert!(server.take_timeout_changed(), "the closing deadline is earlier");
 }
 

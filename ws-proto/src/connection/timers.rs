@@ -38,20 +38,38 @@ impl Connection {
         core::mem::take(&mut self.timeout_changed)
     }
 
+    /// Whether a deadline limits how long pending output may take: write before it is
+    /// [handled](Self::handle_timeout). For adapters, exempt from semver.
+    #[doc(hidden)]
+    pub fn is_output_limited(&self) -> bool {
+        let is_ending = matches!(self.stage, Stage::Closing(_) | Stage::Draining(_));
+        (is_ending || self.is_stalled()) && !self.outbox.is_empty()
+    }
+
     /// Handles what is due, and rearms the deadline. Harmless when early.
+    ///
+    /// An owner that was busy reads and writes first, once, as far as the socket allows without waiting: the answer may
+    /// have arrived, and the peer may take what is pending.
     pub fn handle_timeout(&mut self, now: Moment) {
         if now < self.deadline || self.deadline == Moment::NEVER {
             return;
         }
         self.act(now);
-        // The closing timeout may be zero. An open connection is read before its deadline is checked again.
-        if now >= self.deadline && matches!(self.stage, Stage::Closing(_) | Stage::Draining(_)) {
+        // The closing timeout may be zero. An open connection is read before its deadline is checked again, and pending
+        // output is written.
+        let is_ending = matches!(self.stage, Stage::Closing(_) | Stage::Draining(_));
+        if now >= self.deadline && is_ending && self.outbox.is_empty() {
             self.act(now);
         }
     }
 
     fn act(&mut self, now: Moment) {
+        let was_open = self.stage.is_open();
         self.check_memory(now);
+        if was_open && !self.stage.is_open() {
+            // Its Close is written before its time is judged.
+            return;
+        }
         if self.output_due().is_some_and(|due| now >= due) && self.check_output(now) {
             return;
         }
