@@ -2,10 +2,13 @@
 
 use crate::connection::deadlines;
 use crate::connection::deadlines::Deadlines;
+use crate::connection::io::write;
 use crate::connection::pool::Pool;
 use crate::connection::readable::Readable;
 use crate::connection::slots::{Slot, flag};
+use crate::sys::socket::CustomSockets;
 use std::collections::VecDeque;
+use ws_proto::Moment;
 
 /// Bytes that were read for a connection and not yet consumed.
 pub(crate) struct Leftover {
@@ -76,8 +79,19 @@ pub(crate) fn queue_deferred(slot: u32, live: &mut Slot, readable: &mut Readable
     }
 }
 
-/// Expires deadlines as of the beginning of the turn: later input is not read yet.
-pub(crate) fn expire(live: &mut Slot, deadlines: &Deadlines) {
+/// Expires deadlines as of the beginning of the turn: later input is not read yet. Output that one of them limits is
+/// written first, as far as the kernel takes it: the turns may have had no time for it before.
+pub(crate) fn expire(
+    slot: u32,
+    live: &mut Slot,
+    sockets: &CustomSockets,
+    deadlines: &Deadlines,
+    now: Moment,
+    limit: usize,
+) {
+    if live.connection.is_output_limited() {
+        write(slot, live, sockets, now, limit);
+    }
     live.set_armed(deadlines::NEVER);
     live.connection.handle_timeout(deadlines.now());
 }

@@ -262,15 +262,15 @@ impl Connections {
         self.resume_clients();
     }
 
-    /// Puts a connection on every list that it may belong on.
-    pub(crate) fn relist(&mut self, slot: u32) {
-        let Self { slots, dirty, readable, deadlines, .. } = self;
+    /// Puts a connection on every list that it may belong on. One write takes at most `limit` bytes.
+    pub(crate) fn relist(&mut self, slot: u32, limit: usize) {
+        let Self { slots, sockets, dirty, readable, deadlines, now, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
         queue_read(slot, live, readable);
         // Its deadline would have been checked after the aborted visit.
         if live.is_marked(mark::OVERDUE) && !live.has(flag::QUEUED) {
             live.unmark(mark::OVERDUE);
-            expire(live, deadlines);
+            expire(slot, live, sockets, deadlines, *now, limit);
         }
         mark_dirty(slot, live, dirty);
     }

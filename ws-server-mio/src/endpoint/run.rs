@@ -19,8 +19,8 @@
 //! again; then it reads and writes in rounds, until nothing is left. If the time runs out, the next turn begins its
 //! pass with another kind: [`work`](crate::endpoint::work).
 //!
-//! A deadline has no effect before pending input is read: a loop that was busy elsewhere may find the awaited input and
-//! the expired deadline at once.
+//! A deadline has no effect before pending input is read, and pending output is written as far as the kernel takes it:
+//! a loop that was busy elsewhere may find the awaited input, or room for its Close, and the expired deadline at once.
 
 use crate::client::list::{Notice, Phase};
 use crate::connection::Connections;
@@ -269,7 +269,9 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             self.check_clock();
         }
     }
+}
 
+impl<H> TurnRun<'_, H> {
     /// How many bytes one write may take: a socket may accept megabytes at once.
     pub(crate) fn write_limit(&self) -> usize {
         match self.end {
@@ -335,7 +337,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             if !Connections::is_armed(&self.connections.slots, entry) {
                 continue;
             }
-            self.connections.timer_fired(entry.slot());
+            let limit = self.write_limit();
+            self.connections.timer_fired(entry.slot(), limit);
             self.check_clock();
         }
     }
@@ -344,8 +347,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
 impl Connections {
     /// Expires a connection whose deadline has passed. If it has unread bytes, it is visited first, but only once, so
     /// that no flood postpones it forever.
-    fn timer_fired(&mut self, slot: u32) {
-        let Self { slots, readable, dirty, deadlines, .. } = self;
+    fn timer_fired(&mut self, slot: u32, limit: usize) {
+        let Self { slots, sockets, readable, dirty, deadlines, now, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
         queue_read(slot, live, readable);
         // A TLS handshake beyond the budget may wait for long.
@@ -353,7 +356,7 @@ impl Connections {
         if live.has(flag::QUEUED) && !waits {
             return live.mark(mark::OVERDUE);
         }
-        expire(live, deadlines);
+        expire(slot, live, sockets, deadlines, *now, limit);
         mark_dirty(slot, live, dirty);
     }
 

@@ -205,7 +205,7 @@ impl<H> TurnRun<'_, H> {
         *self.first = self.next;
         self.connections.stopped |= self.stopped;
         if let Some(slot) = self.current {
-            self.connections.relist(slot);
+            self.connections.relist(slot, self.write_limit());
         }
         self.connections.end_legs();
         self.connections.end_idle_legs();
