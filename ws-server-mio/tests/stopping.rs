@@ -286,3 +286,107 @@ fn an_aborted_response_delimited_by_eof_is_reset() {
         assert_eq!(rig.endpoint.connections().finish_body(id, body), Err(RespondError::NotOpen));
     }
 }
+
+/// Four peers, and a stop without any grace.
+fn stopped_at_once(code: CloseCode, reason: &str, clock: &Clock, rig: &mut Rig) -> Vec<Peer> {
+    let open: Vec<_> = (0..4).map(|_| rig.open("/").0).collect();
+    let server = rig.server;
+    let stop = Stop::within(SECOND).code(code).reason(reason);
+    rig.endpoint.connections().server(server).stop_with(stop);
+    // The loop is busy elsewhere.
+    clock.pass(SECOND);
+    open
+}
+
+#[test]
+fn a_deadline_that_has_passed_by_the_first_turn_still_sends_each_close() {
+    let (clock, mut rig) = rig(ServerConfig::new());
+    let mut open = stopped_at_once(CloseCode::SERVICE_RESTART, "back soon", &clock, &mut rig);
+    rig.until("the end", stopped);
+    for closed in rig.app.closed() {
+        assert!(matches!(closed.error, Some(Error::Stopped)) && !closed.clean, "{closed}");
+        assert_eq!((closed.sent, closed.code), (Some(CloseCode::SERVICE_RESTART), CloseCode::ABNORMAL));
+    }
+    assert_eq!(rig.app.closed().len(), 4);
+    for peer in &mut open {
+        let (first, payload) = rig.frame(peer);
+        assert_eq!((first, close_code(&payload), &payload[2..]), (CLOSE, 1012, &b"back soon"[..]));
+        rig.end(peer);
+        assert_eq!((peer.ended, peer.got.len()), (Some(Ok(())), 0));
+    }
+}
+
+#[test]
+fn a_stop_without_grace_sends_what_is_queued_and_then_its_close() {
+    let (_, mut rig) = rig(ServerConfig::new());
+    let (mut peer, id) = rig.open("/");
+    let server = rig.server;
+    rig.app.also = Some(Box::new(move |connections, event| {
+        if let ws_server_mio::Event::Stopping(_) = event {
+            connections.send(id, "the last message").unwrap();
+        }
+    }));
+    let connections = rig.endpoint.connections();
+    connections.send(id, "one").unwrap();
+    connections.server(server).stop(Duration::ZERO);
+    rig.until("the end", stopped);
+    for expected in [&b"one"[..], b"the last message"] {
+        assert_eq!(rig.frame(&mut peer), (TEXT, expected.to_vec()));
+    }
+    let (first, payload) = rig.frame(&mut peer);
+    assert_eq!((first, close_code(&payload)), (CLOSE, 1001));
+}
+
+#[test]
+fn connections_whose_turn_in_a_spread_had_not_come_get_their_close_at_the_deadline() {
+    let (clock, mut rig) = rig(ServerConfig::new());
+    let mut open: Vec<_> = (0..4).map(|_| rig.open("/").0).collect();
+    let server = rig.server;
+    let stop = Stop::within(SECOND).code(CloseCode::SERVICE_RESTART).spread(10 * SECOND);
+    rig.endpoint.connections().server(server).stop_with(stop);
+    turns(&mut rig);
+    assert!(open[0].take_frame().is_some() && open[1].take_frame().is_none());
+    clock.pass(11 * SECOND);
+    rig.until("the end", stopped);
+    for peer in &mut open[1..] {
+        let (first, payload) = rig.frame(peer);
+        assert_eq!((first, close_code(&payload)), (CLOSE, 1012));
+    }
+    assert!(rig.app.closed().iter().all(|closed| closed.sent == Some(CloseCode::SERVICE_RESTART)));
+}
+
+#[test]
+fn what_arrived_before_the_deadline_counts_however_late_the_turn() {
+    let (clock, mut rig) = rig(ServerConfig::new());
+    let (mut closing, _) = rig.open("/");
+    let server = rig.server;
+    rig.endpoint.connections().server(server).stop(SECOND);
+    let (_, payload) = rig.frame(&mut closing);
+    closing.send(&[frame(TEXT, b"last words"), frame(CLOSE, &payload)].concat());
+    clock.pass(SECOND);
+    rig.until("the end", stopped);
+    assert_eq!(rig.app.count(|seen| matches!(seen, Seen::Text(_, text) if text == "last words")), 1);
+    assert!(rig.app.closed()[0].clean, "{}", rig.app.closed()[0]);
+}
+
+#[test]
+fn a_stop_without_grace_breaks_no_frame_and_aborts_http() {
+    let (_, mut rig) = rig(ServerConfig::new().outbox(1 << 20, 32 << 20, 64 << 20));
+    let address = rig.address();
+    let (mut slow, id) = rig.open("/");
+    let (mut page, _, request) = pending_request(&mut rig, &get(address, "/report"));
+    // More than the kernels hold.
+    rig.endpoint.connections().send(id, vec![7; 30 << 20]).unwrap();
+    let server = rig.server;
+    rig.endpoint.connections().server(server).stop(Duration::ZERO);
+    rig.until("the end", stopped);
+    drop(request);
+    let closed = rig.app.closed();
+    let [of_page, of_slow] = if closed[0].was_open { [closed[1], closed[0]] } else { [closed[0], closed[1]] };
+    assert!(matches!(of_page.error, Some(Error::Stopped)), "{of_page}");
+    assert!(matches!(of_slow.error, Some(Error::Stopped)) && of_slow.sent.is_none(), "{of_slow}");
+    rig.end(&mut page);
+    assert!(page.got.is_empty(), "{:?}", page.got);
+    rig.end(&mut slow);
+    assert!(slow.got[10..].iter().all(|byte| *byte == 7), "nothing follows the half of a frame");
+}

@@ -396,8 +396,9 @@ fn only_an_answered_handshake_uses_the_budget() {
     }
 }
 
-/// A peer that opens a WebSocket, and then sends nothing. Returns whether it got a close_notify.
-fn silent_peer(address: std::net::SocketAddr, pem: &str) -> bool {
+/// A peer that opens a WebSocket, and then sends nothing. Returns what it received, and whether a close_notify came.
+fn silent_peer(address: std::net::SocketAddr, pem: &str) -> (Vec<u8>, bool) {
+    let mut received = Vec::new();
     let client = TlsClient::roots_only(pem).unwrap();
     let mut stream = TlsStream::client(&client, "127.0.0.1").unwrap();
     let mut socket = TcpStream::connect(address).unwrap();
@@ -407,20 +408,44 @@ fn silent_peer(address: std::net::SocketAddr, pem: &str) -> bool {
         stream.written(stream.output().len());
         match stream.open().unwrap() {
             Opened::Plaintext => {
+                received.extend_from_slice(stream.plaintext());
                 let n = stream.plaintext().len();
                 stream.consume(n);
             }
-            Opened::Closed => return true,
+            Opened::Closed => return (received, true),
             Opened::Starved if !stream.is_handshaking() && !has_requested => {
                 has_requested = true;
                 assert_eq!(stream.seal([UPGRADE]).unwrap(), UPGRADE.len());
             }
             Opened::Starved => match socket.read(stream.room()) {
                 Ok(n) if n > 0 => stream.filled(n),
-                _ => return false,
+                _ => return (received, false),
             },
         }
     }
+}
+
+#[test]
+fn a_stop_without_grace_sends_each_close_and_a_close_notify() {
+    let tls = Tls::new();
+    let mut rig = Rig::new(tls.server());
+    let (address, pem, server) = (rig.address(), tls.pem.clone(), rig.server);
+    let peer = std::thread::spawn(move || silent_peer(address, &pem));
+    rig.until(|connections, event| match event {
+        Event::Open(id, _) => {
+            connections.send(id, "the last message").unwrap();
+            connections.server(server).stop(Duration::ZERO);
+            None
+        }
+        Event::Closed(_, closed) => {
+            assert!(matches!(closed.error, Some(ws_server_mio::Error::Stopped)), "{closed}");
+            assert_eq!(closed.sent, Some(CloseCode::GOING_AWAY));
+            Some(())
+        }
+        _ => None,
+    });
+    let (received, is_notified) = peer.join().unwrap();
+    assert!(received.ends_with(b"\x81\x10the last message\x88\x02\x03\xe9") && is_notified);
 }
 
 #[test]
@@ -448,7 +473,7 @@ fn close_notify_is_sent_at_every_end_except_an_abort() {
             rig.ended();
         }
         drop(rig);
-        assert_eq!(peer.join().unwrap(), !is_aborted);
+        assert_eq!(peer.join().unwrap().1, !is_aborted);
     }
 }
 

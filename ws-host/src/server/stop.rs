@@ -27,7 +27,8 @@ pub struct Stop {
 
 impl Stop {
     /// Closes all at once with 1001, and cuts the rest at this deadline, counted from the end of the
-    /// [spread](Self::spread): at once with zero, and never with a time beyond the clock's range.
+    /// [spread](Self::spread): never with a time beyond the clock's range, and at once with zero. Even then, each
+    /// WebSocket gets its Close, if it can be written without waiting.
     pub fn within(deadline: Duration) -> Self {
         Self { deadline, code: CloseCode::GOING_AWAY, reason: String::new(), spread: Duration::ZERO }
     }

@@ -9,6 +9,10 @@ use ws_proto::{Connection, Moment};
 /// The most slices of one write.
 const SLICES: usize = 64;
 
+/// A kernel with room takes at least this much of what is offered: no less than a TLS record, or than [`SLICES`] of
+/// shared payloads.
+const MUCH: u64 = 16 << 10;
+
 /// Writes once, if possible; returns whether it tried.
 pub(crate) fn write(slot: u32, live: &mut Slot, sockets: &CustomSockets, now: Moment, limit: usize) -> bool {
     if !live.has(flag::WRITABLE) {
@@ -52,6 +56,27 @@ pub(crate) fn flush(slot: u32, live: &mut Slot, sockets: &CustomSockets, now: Mo
         Err(error) => live.connection.write_failed(now, error.into()),
     }
     true
+}
+
+/// Writes a last time, once, before a connection is aborted or dropped. Returns whether the kernel took so much that it
+/// may take more.
+pub(crate) fn write_last(
+    slot: u32,
+    live: &mut Slot,
+    sockets: &CustomSockets,
+    now: Moment,
+    limit: usize,
+) -> bool {
+    let before = live.connection.bytes_sent();
+    write(slot, live, sockets, now, limit);
+    if !live.connection.outbox().is_empty() {
+        return live.connection.bytes_sent() - before >= MUCH;
+    }
+    if live.stream.is_none() && live.connection.closing_initiator().is_some() {
+        // TLS sends close_notify.
+        let _ = sockets.socket(slot, &live.stream).shutdown();
+    }
+    false
 }
 
 /// Checks whether the peer has reset a connection that is not being read, where no read would report it.

@@ -22,6 +22,8 @@ const SHARES_IN_A_ROW: u32 = 1024;
 #[derive(Default)]
 pub(crate) struct Readable {
     ready: VecDeque<u32>,
+    /// How many passes over that list have begun.
+    pub(crate) passes: u64,
     /// Those that used up their share. Last in, first out: each continues until it is done, or has inflated much.
     light: VecDeque<u32>,
     heavy: VecDeque<u32>,

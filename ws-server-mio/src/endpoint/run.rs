@@ -134,9 +134,13 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
         for index in 0..self.connections.servers.end() {
             while self.may(Work::Servers) {
-                let Connections { servers, slots, now, .. } = &mut *self.connections;
-                let owner = |slot| slots.at(slot).map(|live: &Slot| live.server);
-                match servers.step(index, *now, slots.end(), owner) {
+                let limit = self.write_limit();
+                let Connections { servers, slots, readable, now, .. } = &mut *self.connections;
+                let owner = |slot| {
+                    let live: Option<&Slot> = slots.at(slot);
+                    live.filter(|live| live.connection.state() != State::Closed).map(|live| live.server)
+                };
+                match servers.step(index, *now, slots.end(), readable, owner) {
                     Step::Nothing => break,
                     Step::Stopping(server) => self.emit(Event::Stopping(server)),
                     Step::Close(slot) => {
@@ -144,7 +148,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                         self.check_clock();
                     }
                     Step::Abort(slot) => {
-                        self.connections.abort_stopped(slot);
+                        self.connections.abort_stopped(slot, limit);
                         self.check_clock();
                     }
                     Step::Stopped(server) => {

@@ -169,10 +169,13 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         {
             self.visit_deferred(slot);
         }
-        for _ in 0..self.connections.readable.ready() {
+        let ready = self.connections.readable.ready();
+        for place in 0..ready {
             if !self.may(Work::Reads) {
                 break;
             }
+            // The pass has begun.
+            self.connections.readable.passes += u64::from(place == 0);
             let Some(slot) = self.connections.readable.next_ready() else { break };
             self.visit(slot);
         }

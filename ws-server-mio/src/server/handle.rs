@@ -100,10 +100,21 @@ impl ServerHandle<'_> {
     /// [`Event::Stopped`](crate::Event::Stopped) when all are gone, or the deadline has aborted the rest.
     ///
     /// HTTP connections take no further request. Event streams (`text/event-stream`) end at once; every other response,
-    /// even one given later, and every request still arriving run to their end. A connection aborted at the
-    /// deadline is truncated for the peer, and its `Closed` has the error [`Error::Stopped`](ws_proto::Error::Stopped). Only
-    /// this deadline limits the wait for peers that read pending output slowly; without it they may delay a close for
-    /// hours: [`Config::close_timeout`](ws_proto::Config::close_timeout).
+    /// even one given later, and every request still arriving run to their end. Only this deadline limits the wait for
+    /// peers that read pending output slowly; without it they may delay a close for hours:
+    /// [`Config::close_timeout`](ws_proto::Config::close_timeout).
+    ///
+    /// # The deadline
+    ///
+    /// What has arrived by then is still read, as far as one turn has time for it. Then each connection that is left
+    /// gets what it takes without waiting, a WebSocket its Close last, and is aborted: a response may be truncated, and
+    /// `Closed` has the error [`Error::Stopped`](ws_proto::Error::Stopped), and in [`sent`](crate::Closed::sent) the
+    /// code of a Close that was written. So even `stop(Duration::ZERO)`, or a loop that was busy until the deadline,
+    /// sends 1001 to each peer that reads; HTTP connections are sent nothing new.
+    ///
+    /// With a [time budget](crate::Budget::time), this takes as many turns as it needs: the clock is read after each
+    /// connection, and after each write of some 64 KiB to one. Without a budget, one turn aborts them all: that costs
+    /// a write and a close for each, and at most the copying of all queued output.
     ///
     /// Stopping twice is harmless: the earlier deadline holds. Listening again is possible at any time.
     pub fn stop(&mut self, deadline: Duration) {
@@ -112,7 +123,8 @@ impl ServerHandle<'_> {
 
     /// As [`stop`](Self::stop), with another code and a reason, spread over time: connections are closed one after the
     /// other, plain HTTP included, so an event stream ends when its turn comes; until then each is served as usual. A
-    /// thousand clients then do not reconnect in the same second. The deadline counts from the end of the spread.
+    /// thousand clients then do not reconnect in the same second. The deadline counts from the end of the spread; the
+    /// connections whose turn has not come by then get their Close at the deadline.
     ///
     /// ```
     /// # use ws_server_mio::{Connections, ServerId};

@@ -1,12 +1,17 @@
 //! The list of servers, and how one stops.
 //!
 //! ```text
-//!  listen ──▶ Serving ──stop──▶ Announced ──▶ Closing ──▶ Waiting ──deadline──▶ Ending ──▶ gone
-//!             accepts           emits         closes      until all            aborts      emits
-//!                               Stopping      each, over  are gone ──────────▶ the rest    Stopped
-//!                                             the spread
+//!  listen ──▶ Serving ──stop──▶ Announced ──▶ Closing ──▶ Waiting ──deadline──▶ Overdue ──▶ Ending ──▶ gone
+//!             accepts           emits         closes      until all            reads       aborts     emits
+//!                               Stopping      each, over  are gone ─┐          what had    the rest   Stopped
+//!                                             the spread            │          arrived                 ▲
+//!                                                                   └──────────────────────────────────┘
 //! ```
+//!
+//! The deadline takes effect like any other: after reading what had arrived, and after writing what the peers take at
+//! once. So a stop without any grace still sends its Close. A flood delays it no longer than one turn reads.
 
+use crate::connection::readable::Readable;
 use crate::ids::{NO_SERVER, ServerId, ServerIndex};
 use crate::sys::listener::Acceptor;
 use mio::Token;
@@ -31,7 +36,11 @@ enum Phase {
         closed: usize,
     },
     Waiting,
-    /// The deadline passed; connections in slots from `cursor` on are not aborted yet.
+    /// The deadline passed. First, what has arrived is read: in one pass, of which there were so many before.
+    Overdue {
+        passes: u64,
+    },
+    /// Connections in slots from `cursor` on are not aborted yet.
     Ending {
         cursor: u32,
     },
@@ -83,7 +92,7 @@ pub(crate) enum Step {
     Stopping(ServerId),
     /// Close this connection because the server goes away.
     Close(u32),
-    /// Abort this connection.
+    /// Write to this connection a last time, and abort it unless it takes much: then it is the next again.
     Abort(u32),
     /// Emit `Stopped`; the server is removed.
     Stopped(ServerId),
@@ -172,7 +181,7 @@ impl Server {
                 stopping.next_at(closed).into_iter().chain(stopping.deadline).min()
             }
             Phase::Announced | Phase::Waiting => stopping.deadline,
-            Phase::Serving | Phase::Ending { .. } => None,
+            Phase::Serving | Phase::Overdue { .. } | Phase::Ending { .. } => None,
         }
     }
 
@@ -306,7 +315,7 @@ impl Servers {
             Phase::Waiting => server.admission.connections() == 0 || server.is_over(now),
             // Aborted connections go through the dirty list.
             Phase::Ending { cursor } => server.admission.connections() == 0 || cursor < u32::MAX,
-            Phase::Announced => true,
+            Phase::Announced | Phase::Overdue { .. } => true,
         })
     }
 
@@ -344,12 +353,13 @@ impl Servers {
         }
     }
 
-    /// The next step of a stopping server. `owner` maps a slot to its server.
+    /// The next step of a stopping server. `owner` maps a slot to its server, unless its connection is over.
     pub(crate) fn step(
         &mut self,
         index: ServerIndex,
         now: Moment,
         end: u32,
+        readable: &Readable,
         owner: impl Fn(u32) -> Option<ServerIndex>,
     ) -> Step {
         let id = self.id_at(index);
@@ -381,11 +391,17 @@ impl Servers {
                     if !server.is_over(now) {
                         return Step::Nothing;
                     }
+                    server.phase = Phase::Overdue { passes: readable.passes };
+                }
+                Phase::Overdue { passes } if server.admission.connections() > 0 => {
+                    if readable.passes == passes && readable.ready() > 0 {
+                        return Step::Nothing;
+                    }
                     server.phase = Phase::Ending { cursor: 0 };
                 }
                 Phase::Ending { cursor } if server.admission.connections() > 0 => match next(cursor) {
                     Some(slot) => {
-                        server.phase = Phase::Ending { cursor: slot + 1 };
+                        server.phase = Phase::Ending { cursor: slot };
                         return Step::Abort(slot);
                     }
                     None => {
@@ -393,7 +409,7 @@ impl Servers {
                         return Step::Nothing;
                     }
                 },
-                Phase::Waiting | Phase::Ending { .. } => {
+                Phase::Waiting | Phase::Overdue { .. } | Phase::Ending { .. } => {
                     self.list[usize::from(index)] = None;
                     return Step::Stopped(id);
                 }

@@ -6,6 +6,8 @@ pub(crate) mod list;
 pub(crate) mod upgrades;
 
 use crate::connection::Connections;
+use crate::connection::io::write_last;
+use crate::connection::lists::{attach_buffer, detach_buffer, mark_dirty};
 use crate::connection::slots::flag;
 use crate::ids::{ConnectionId, ServerId};
 use crate::server::list::{Listener, Server, Servers};
@@ -134,12 +136,24 @@ impl Connections {
         self.mark_dirty(slot);
     }
 
-    /// Aborts a connection that missed the deadline.
-    pub(crate) fn abort_stopped(&mut self, slot: u32) {
-        if let Some(live) = self.slots.at_mut(slot) {
-            live.connection.abort(self.now, Error::Stopped);
-            self.mark_dirty(slot);
+    /// Aborts a connection that missed the deadline. What it takes without waiting still leaves, the Close of an open
+    /// WebSocket last: one write for each call, and while it takes much, it waits for the next call.
+    pub(crate) fn abort_stopped(&mut self, slot: u32, limit: usize) {
+        let Self { slots, servers, sockets, pool, dirty, now, .. } = self;
+        let Some(live) = slots.at_mut(slot) else { return };
+        if live.connection.state() == State::Open
+            && let Some(stopping) = servers.at(live.server).and_then(|server| server.stopping.as_ref())
+        {
+            attach_buffer(live, pool);
+            // Its code and reason can be sent.
+            let _ = live.connection.go_away(*now, stopping.stop.get_code(), stopping.stop.get_reason());
         }
+        if write_last(slot, live, sockets, *now, limit) {
+            return;
+        }
+        detach_buffer(live, pool);
+        live.connection.abort(*now, Error::Stopped);
+        mark_dirty(slot, live, dirty);
     }
 
     /// The connection counts as a WebSocket from now on.

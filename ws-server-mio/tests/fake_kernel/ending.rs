@@ -4,7 +4,7 @@ use super::peer::{Health, Kind, Peer};
 use super::world::World;
 use std::time::Duration;
 use ws_proto::{CloseCode, Error, Moment, Timeout};
-use ws_server_mio::inspect;
+use ws_server_mio::{Closed, inspect};
 
 impl World<'_> {
     /// Lets everything arrive and every peer read, until nothing is left to do; no time passes.
@@ -163,8 +163,31 @@ impl World<'_> {
         }
     }
 
+    /// A WebSocket that the deadline of the stop has aborted got all that was queued, and its Close, if it took output.
+    fn closes_are_sent(&self) {
+        let kernel = self.kernel.lock();
+        for peer in &self.peers {
+            let (record, socket) = (&self.app.records[peer.number], &kernel.sockets[peer.socket]);
+            let is_aborted =
+                |closed: &&Closed| closed.was_open && matches!(closed.error, Some(Error::Stopped));
+            let (Some(closed), Kind::WebSocket(far)) = (record.closed().filter(is_aborted), &peer.kind)
+            else {
+                continue;
+            };
+            assert!(closed.sent.is_some() || socket.refused, "peer {} got no Close: {closed}", peer.number);
+            // A reset may destroy it on its way.
+            let (Some(sent), false) = (closed.sent, socket.aborted) else { continue };
+            if peer.health == Health::Good && !far.closes {
+                let there = far.events.closed().unwrap();
+                assert_eq!(there.code, sent, "peer {}: {there}", peer.number);
+                assert!(record.cut || far.got == record.said.len(), "peer {} lacks messages", peer.number);
+            }
+        }
+    }
+
     pub(super) fn nothing_is_left(&mut self) {
         self.ends_are_in_order();
+        self.closes_are_sent();
         if self.behaviour.users {
             self.responses_are_whole_or_errors();
             self.codes_are_the_peers();

@@ -13,6 +13,7 @@ mod ending;
 mod kernel;
 mod listeners;
 mod living;
+mod overdue;
 mod peer;
 mod remote_peer;
 mod replies;

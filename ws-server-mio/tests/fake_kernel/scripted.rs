@@ -11,6 +11,11 @@ use std::time::Duration;
 use ws_server_mio::sys::{Readiness, Socket};
 use ws_server_mio::{Connections, Endpoint, Event, Folder, Options, ServerConfig, ServerId};
 
+/// A request for a WebSocket.
+pub(super) const HANDSHAKE: &[u8] =
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+      Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
 /// A socket with bytes to read and, behind them, a result.
 #[derive(Clone, Default)]
 pub(super) struct Fake(pub(super) Arc<Mutex<State>>);
@@ -21,11 +26,13 @@ pub(super) struct State {
     pub(super) bytes: Vec<u8>,
     error: Option<io::ErrorKind>,
     /// It accepts no output.
-    full: bool,
+    pub(super) full: bool,
     /// How often it was read.
     pub(super) reads: usize,
     /// How many bytes each write was offered.
     pub(super) offered: Vec<usize>,
+    /// What it accepted.
+    pub(super) written: Vec<u8>,
 }
 
 impl Socket for Fake {
@@ -49,7 +56,11 @@ impl Socket for Fake {
         let offered = slices.iter().map(|slice| slice.len()).sum();
         let mut state = self.0.lock().unwrap();
         state.offered.push(offered);
-        if state.full { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(offered) }
+        if state.full {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        slices.iter().for_each(|slice| state.written.extend_from_slice(slice));
+        Ok(offered)
     }
 
     fn shutdown(&self) -> io::Result<()> {
@@ -78,7 +89,7 @@ pub(super) fn serve(
     script.serve(endpoint, listeners.into_iter().map(accepting).collect(), config)
 }
 
-fn turn(endpoint: &mut Endpoint, handler: impl FnMut(&mut Connections, Event<'_>)) {
+pub(super) fn turn(endpoint: &mut Endpoint, handler: impl FnMut(&mut Connections, Event<'_>)) {
     endpoint.poll(Some(Duration::ZERO), handler).unwrap();
 }
 
@@ -192,9 +203,7 @@ fn a_reset_is_noticed_without_reads() {
     let script = Script::default();
     let mut endpoint = script.endpoint(Options::default());
     let fake = Fake::default();
-    let handshake = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    fake.0.lock().unwrap().bytes = handshake.to_vec();
+    fake.0.lock().unwrap().bytes = HANDSHAKE.to_vec();
     serve(
         &script,
         &mut endpoint,

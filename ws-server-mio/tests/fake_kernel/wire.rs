@@ -73,6 +73,8 @@ pub(super) struct Socket {
     pub(super) eof_reported: bool,
     /// The loop has dropped it.
     pub(super) closed: bool,
+    /// The last write was refused, or cut short.
+    pub(super) refused: bool,
     /// Not orderly: the peer receives a RST.
     pub(super) aborted: bool,
     /// That reset reached the peer: bytes behind it are lost.
@@ -158,6 +160,7 @@ impl Socket {
             accepted: false,
             eof_reported: false,
             closed: false,
+            refused: false,
             aborted: false,
             cut: false,
             peer_closed: false,
