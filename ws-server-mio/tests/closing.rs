@@ -104,6 +104,37 @@ fn dropping_the_endpoint_sends_1001() {
 }
 
 #[test]
+fn dropping_the_endpoint_writes_a_close_that_is_still_queued() {
+    let mut rig = Rig::new(ServerConfig::new());
+    let (mut peer, id) = rig.open("/");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let client = rig.endpoint.connections().connect(&*url, ws_server_mio::ClientConfig::new()).unwrap();
+    let mut far = Peer::new(listener.accept().unwrap().0);
+    let head = rig.head(&mut far);
+    let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
+    let switch = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+    let accept = format!("Sec-WebSocket-Accept: {}\r\n\r\n", ws_server_mio::handshake::accept_key(key));
+    far.send(&[switch, &*accept].concat().into_bytes());
+    rig.until("the open client", |rig| rig.app.open_ids().len() == 2);
+    // No turn follows.
+    let connections = rig.endpoint.connections();
+    connections.close(id, CloseCode::from(4000), "enough").unwrap();
+    connections.client(client).disconnect();
+    drop(rig);
+    for (peer, code) in [(&mut peer, 4000), (&mut far, 1000)] {
+        let mut frame = None;
+        while frame.is_none() {
+            assert_eq!(peer.ended, None);
+            frame = peer.take_frame();
+        }
+        let (first, payload) = frame.unwrap();
+        // The client's is masked.
+        assert_eq!((first, close_code(&payload)), (CLOSE, code));
+    }
+}
+
+#[test]
 fn the_code_of_a_peer_that_closes_and_resets_during_a_send_is_kept() {
     // The unread input is its Close alone, or a message and its Close.
     for before in [Vec::new(), frame(TEXT, b"bye")] {

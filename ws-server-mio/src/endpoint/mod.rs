@@ -12,7 +12,7 @@ pub(crate) mod work;
 
 use crate::client::resolver::Resolver;
 use crate::connection::Connections;
-use crate::connection::io::write;
+use crate::connection::io::write_last;
 use crate::connection::slots::{flag, mark};
 use crate::endpoint::options::{Budget, Clock, Options, WallClock};
 use crate::endpoint::poller::Waiting;
@@ -41,8 +41,8 @@ const IDLE_AFTER: Duration = Duration::from_millis(100);
 /// priority below drawing) and when [`Endpoint::next_timeout`] has passed; when [`Endpoint::watch`] wakes it; or
 /// simply once a frame. See [`embedding`](crate::embedding).
 ///
-/// Dropping it closes the WebSockets of servers with 1001, and those of clients with 1000, if that can be written
-/// without waiting. For a graceful shutdown, stop the servers and run until they have stopped.
+/// Dropping it writes what is queued, and closes the WebSockets of servers with 1001, and those of clients with 1000,
+/// if that can be written without waiting. For a graceful shutdown, stop the servers and run until they have stopped.
 pub struct Endpoint {
     pub(crate) waiting: Waiting,
     /// The bytes that were just read from a connection: events borrow from them.
@@ -303,16 +303,13 @@ impl Drop for Endpoint {
         for (slot, live) in slots.iter_mut() {
             let is_client = live.is_marked(mark::CLIENT);
             let code = if is_client { CloseCode::NORMAL } else { CloseCode::GOING_AWAY };
-            if is_client || live.has(flag::WEBSOCKET) {
-                if live.connection.close(now, code, "").is_ok() {
-                    write(slot, live, sockets, now, usize::MAX);
-                }
-                let is_written = live.connection.outbox().is_empty();
-                if live.stream.is_none() && is_written && live.connection.closing_initiator().is_some() {
-                    // TLS sends close_notify.
-                    let _ = sockets.socket(slot, &live.stream).shutdown();
-                }
-            } else {
+            let is_websocket = is_client || live.has(flag::WEBSOCKET);
+            if is_websocket {
+                // If it is closing already, its Close may still be queued.
+                let _ = live.connection.close(now, code, "");
+            }
+            while write_last(slot, live, sockets, now, usize::MAX) {}
+            if !is_websocket {
                 live.connection.abort(now, Error::Aborted);
                 if live.connection.poll_io() == IoAction::Reset {
                     // A FIN would make a truncated response look complete.

@@ -15,6 +15,7 @@ fn leave(endpoint: &mut Endpoint, grace: Duration) -> io::Result<()> {
         endpoint.connections().server(server).stop(grace); // `Stopped` follows within `grace`
     }
     let end = Instant::now() + grace;
+    endpoint.poll(Some(Duration::ZERO), handle)?; // even without any grace, what can be sent at once is
     loop {
         let is_stopped = endpoint.servers().next().is_none();
         let is_over = endpoint.connections().all().connections().next().is_none(); // of clients, too

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use ws_kit::peer::{Peer, handshake};
-use ws_server_mio::{ClientConfig, CloseCode, Frame};
+use ws_server_mio::{ClientConfig, CloseCode, ConnectionId, Frame};
 
 /// More than the kernel buffers if nothing reads.
 const MESSAGES: usize = 80;
@@ -44,7 +44,9 @@ fn count(begin: impl FnOnce(&mut Connections) -> Option<String> + Send + 'static
 /// A server that counts what the tested client sends.
 fn counting_server() -> (String, Receiver<End>) {
     count(|connections| {
-        let server = connections.listen(Bind::localhost(), ServerConfig::new()).unwrap();
+        // Once it has the Close, it need not wait for the end of the stream.
+        let config = ServerConfig::new().close_timeout(Duration::from_millis(10));
+        let server = connections.listen(Bind::localhost(), config).unwrap();
         connections.server(server).url("/")
     })
 }
@@ -58,8 +60,8 @@ fn counting_client(url: String) -> Receiver<End> {
     end
 }
 
-/// Polls until that many connections are open, and queues messages on each.
-fn queue(endpoint: &mut Endpoint, connections: usize) {
+/// Polls until that many connections are open.
+fn open(endpoint: &mut Endpoint, connections: usize) -> Vec<ConnectionId> {
     let mut open = Vec::new();
     while open.len() < connections {
         endpoint
@@ -70,8 +72,13 @@ fn queue(endpoint: &mut Endpoint, connections: usize) {
             })
             .unwrap();
     }
+    open
+}
+
+/// Queues messages on each of so many connections, once they are open.
+fn queue(endpoint: &mut Endpoint, connections: usize) {
     let message = Frame::binary(vec![7; SIZE]);
-    for id in open {
+    for id in open(endpoint, connections) {
         for _ in 0..MESSAGES {
             endpoint.connections().send(id, &message).unwrap();
         }
@@ -112,6 +119,30 @@ fn leaving_delivers_the_queued_output_of_clients_and_of_servers() {
         for (end, code) in [(of_client, CloseCode::NORMAL), (of_server, CloseCode::GOING_AWAY)] {
             if let Some(end) = end {
                 assert_eq!(end.recv_timeout(HANG).unwrap(), (MESSAGES, code));
+            }
+        }
+    }
+}
+
+#[test]
+fn leaving_without_any_grace_sends_each_close() {
+    for (has_client, has_server) in [(true, false), (false, true), (true, true)] {
+        let mut endpoint = Endpoint::with(Options::ui()).unwrap();
+        let of_client = has_client.then(|| {
+            let (url, end) = counting_server();
+            endpoint.connections().connect(&*url, ClientConfig::new()).unwrap();
+            end
+        });
+        let of_server = has_server.then(|| {
+            let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
+            counting_client(endpoint.connections().server(server).url("/").unwrap())
+        });
+        open(&mut endpoint, usize::from(has_client) + usize::from(has_server));
+        leave(&mut endpoint, Duration::ZERO).unwrap();
+        // The loop does not return, and nothing is dropped.
+        for (end, code) in [(of_client, CloseCode::NORMAL), (of_server, CloseCode::GOING_AWAY)] {
+            if let Some(end) = end {
+                assert_eq!(end.recv_timeout(HANG).unwrap(), (0, code));
             }
         }
     }
