@@ -37,6 +37,30 @@ pub(crate) async fn until(event: impl Future<Output = ()>, deadline: Option<Inst
     .await;
 }
 
+/// When to check something again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// At this instant; `None` is never.
+    At(Option<Instant>),
+    /// Once other tasks have run.
+    Soon,
+}
+
+/// Waits for an event, or until the check is due.
+pub(crate) async fn until_check(event: impl Future<Output = ()>, check: Check) {
+    match check {
+        Check::At(deadline) => until(event, deadline).await,
+        Check::Soon => {
+            let (mut event, mut yielding) = (pin!(event), pin!(yield_now()));
+            poll_fn(|cx| {
+                let is_over = yielding.as_mut().poll(cx).is_ready();
+                if event.as_mut().poll(cx).is_ready() || is_over { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        }
+    }
+}
+
 /// Yields to other tasks.
 pub(crate) async fn yield_now() {
     let mut yielded = false;

@@ -55,9 +55,9 @@
 //! passes; [`Server::stop_with`] sets code and reason, and spreads the Closes over time, so that a thousand clients do
 //! not reconnect within one second.
 //!
-//! An expired deadline takes effect after one more read: a task that was not polled for a while does not declare a
-//! peer dead whose Pong is already in the kernel. After the machine has slept, every open WebSocket with a heartbeat
-//! sends one Ping.
+//! An expired deadline takes effect after one more read and one more write: a task that was not polled for a while does
+//! not declare a peer dead whose Pong is already in the kernel, and a stop without any grace still sends its Close.
+//! After the machine has slept, every open WebSocket with a heartbeat sends one Ping.
 //!
 //! # Cancellation
 //!

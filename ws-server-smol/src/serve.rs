@@ -1,6 +1,6 @@
 //! How the application takes a server's connections: one at a time, or all with one handler.
 
-use crate::clock::until;
+use crate::clock::{Check, until_check};
 use crate::connection::http::HttpConnection;
 use crate::server::Server;
 use crate::server::accept::Admitted;
@@ -71,10 +71,11 @@ impl Server {
         let mut handlers = pin!(FuturesUnordered::new());
         let mut accepting = pin!(self.accept());
         let mut listening = true;
+        let mut rounds = 0;
         loop {
             listener!(lingering.event() => ended);
             // A stop whose future was dropped continues.
-            let next_check = self.drive_stop().flatten();
+            let next_check = self.drive_stop(&mut rounds).unwrap_or(Check::At(None));
             let mut is_done = false;
             let turn = poll_fn(|cx| {
                 lingering.poll(cx);
@@ -99,7 +100,7 @@ impl Server {
                 }
                 Pin::new(&mut ended).poll(cx)
             });
-            until(turn, next_check).await;
+            until_check(turn, next_check).await;
             if is_done {
                 return;
             }

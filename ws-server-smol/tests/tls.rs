@@ -262,8 +262,9 @@ fn a_close_waits_for_output_that_is_encrypted_and_not_yet_written() {
     }
 }
 
-/// A peer that opens a WebSocket, and then sends nothing. Returns whether it got a close_notify.
-fn silent_peer(address: SocketAddr, pem: &str) -> bool {
+/// A peer that opens a WebSocket, and then sends nothing. Returns what it received, and whether a close_notify came.
+fn silent_peer(address: SocketAddr, pem: &str) -> (Vec<u8>, bool) {
+    let mut received = Vec::new();
     let client = TlsClient::roots_only(pem).unwrap();
     let mut stream = TlsStream::client(&client, "127.0.0.1").unwrap();
     let mut socket = TcpStream::connect(address).unwrap();
@@ -273,20 +274,40 @@ fn silent_peer(address: SocketAddr, pem: &str) -> bool {
         stream.written(stream.output().len());
         match stream.open().unwrap() {
             Opened::Plaintext => {
+                received.extend_from_slice(stream.plaintext());
                 let n = stream.plaintext().len();
                 stream.consume(n);
             }
-            Opened::Closed => return true,
+            Opened::Closed => return (received, true),
             Opened::Starved if !stream.is_handshaking() && !has_requested => {
                 has_requested = true;
                 assert_eq!(stream.seal([UPGRADE]).unwrap(), UPGRADE.len());
             }
             Opened::Starved => match socket.read(stream.room()) {
                 Ok(n) if n > 0 => stream.filled(n),
-                _ => return false,
+                _ => return (received, false),
             },
         }
     }
+}
+
+#[test]
+fn a_stop_without_grace_sends_each_close_and_a_close_notify() {
+    let tls = Tls::new();
+    let server = Server::bind(Bind::localhost(), tls.server()).unwrap();
+    let (address, pem) = (server.local_addr().unwrap(), tls.pem.clone());
+    let peer = thread::spawn(move || silent_peer(address, &pem));
+    let closed = block_on(async {
+        // Nothing polls it.
+        let mut ws = server.accept().await.unwrap().upgrade().await.unwrap();
+        ws.try_send("the last message").unwrap();
+        server.stop(Duration::ZERO).await;
+        ws.next().await.unwrap().unwrap_err()
+    });
+    assert!(matches!(closed.error, Some(ws_server_smol::Error::Stopped)), "{closed}");
+    assert_eq!(closed.sent, Some(CloseCode::GOING_AWAY));
+    let (received, is_notified) = peer.join().unwrap();
+    assert!(received.ends_with(b"\x81\x10the last message\x88\x02\x03\xe9") && is_notified);
 }
 
 #[test]
@@ -298,7 +319,7 @@ fn close_notify_is_sent_at_every_end_except_an_abort() {
         let (address, pem) = (server.local_addr().unwrap(), tls.pem.clone());
         let peer = thread::spawn(move || silent_peer(address, &pem));
         block_on(async { handler(server.accept().await.unwrap().upgrade().await.unwrap()).await });
-        peer.join().unwrap()
+        peer.join().unwrap().1
     };
     assert!(is_notified(&|ws| Box::pin(async { drop(ws) })), "a drop");
     let unanswered = |mut ws: WebSocket| async move { drop(ws.close(CloseCode::NORMAL, "").await) };

@@ -2,7 +2,9 @@
 
 use crate::clock;
 use crate::driver::output::{Output, write};
+use crate::driver::shared::Shared;
 use crate::driver::{Driver, PendingClose};
+use crate::sys::socket::SocketHandle;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::future::Future;
 use std::pin::Pin;
@@ -108,6 +110,46 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         drop(connection);
         self.end(by_reset);
         closed
+    }
+}
+
+impl Shared {
+    /// Aborts the connection at the deadline of a stop, whether or not a task polls it. What the socket takes without
+    /// waiting still leaves, the Close of an open WebSocket last. Returns how many bytes it took.
+    pub(crate) fn abort_stopped(
+        &self,
+        mut socket: SocketHandle,
+        now: Moment,
+        code: CloseCode,
+        reason: &str,
+    ) -> u64 {
+        let held = self.wakers.hold();
+        let mut connection = self.connection();
+        let before = connection.bytes_sent();
+        if connection.state() == State::Open {
+            // Its code and reason can be sent.
+            let _ = connection.go_away(now, code, reason);
+        }
+        let mut io = Context::from_waker(&self.waker);
+        write(&mut socket, &mut Output::Flushed, self, &mut connection, &mut io, now);
+        if socket.tls().is_some()
+            && connection.closing_initiator().is_some()
+            && connection.outbox().is_empty()
+        {
+            // TLS sends close_notify.
+            let _ = Pin::new(&mut socket).poll_close(&mut io);
+        }
+        connection.abort(now, Error::Stopped);
+        // A FIN would make a truncated response look complete.
+        match connection.poll_io() {
+            IoAction::Reset => socket.reset_on_close(),
+            _ => socket.shut_down(),
+        }
+        let written = connection.bytes_sent() - before;
+        drop(connection);
+        drop(held);
+        self.wake();
+        written
     }
 }
 

@@ -3,14 +3,14 @@
 //! ```text
 //!  Serving ──stop──▶ the extension, then the application ──▶ the clients, one by one
 //!           accepts no more, the port is free                                   │
-//!                                Idle ◀── until all are gone; the deadline cuts the rest
+//!           Idle ◀── until all are gone ◀── the deadline, once all tasks ran, aborts the rest
 //! ```
 
-use crate::clock::{self, until};
+use crate::clock::{self, Check, until_check};
 use crate::server::lingering::Lingering;
 use crate::server::slot::{Busy, Call};
 use crate::server::stopping::Stopping;
-use crate::server::{BeforeStop, Inner, Phase, Server};
+use crate::server::{BeforeStop, Inner, Member, Phase, Server};
 use event_listener::{Event, listener};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -19,7 +19,14 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::{Duration, Instant};
 use ws_host::server::Stop;
-use ws_proto::{Error, IoAction};
+
+/// How often other tasks run between the deadline and its effect. In between, an executor notices which sockets are
+/// readable.
+const ROUNDS: u8 = 2;
+/// Then they run after so many connections were aborted, …
+const BURST: u32 = 16;
+/// … or so many bytes written to them.
+const BYTES: u64 = 64 << 10;
 
 /// The hooks that run before the clients get a Close. If one panics, the stop continues with the next call.
 struct Hooks<'s> {
@@ -84,9 +91,15 @@ impl Server {
     ///   arriving; no further request is accepted.
     ///
     /// It waits until all are gone, and at the deadline, which counts from the end of the spread, aborts the rest, even
-    /// if no task polls them. An aborted connection ends with [`Error::Stopped`]; an unfinished response is an error to
-    /// its handler. Only this deadline limits the wait for clients that read pending output slowly; without it they may
-    /// delay a close for hours: [`Config::close_timeout`](ws_proto::Config::close_timeout).
+    /// if no task polls them. An aborted connection ends with [`Error::Stopped`](crate::Error::Stopped); an unfinished
+    /// response is an error to its handler. Only this deadline limits the wait for clients that read pending output
+    /// slowly; without it they may delay a close for hours:
+    /// [`Config::close_timeout`](ws_proto::Config::close_timeout).
+    ///
+    /// At the deadline, other tasks run twice, so that connections that are polled read what has arrived. Then each
+    /// connection that is left gets what it takes without waiting, a WebSocket its Close last, even if its turn in the
+    /// spread had not come: so even `stop(Duration::ZERO)` sends 1001 to each client that reads. If it was written,
+    /// [`Closed::sent`](crate::Closed::sent) has its code. After every 16 of them, or 64 KiB, other tasks run again.
     ///
     /// Stopping twice is harmless: both calls wait, the earlier deadline and the earlier end of the spread apply, and
     /// the code and reason stay those of the first call. If the future is dropped, the server is still stopping, and
@@ -103,15 +116,15 @@ impl Server {
                 hook(self);
             }
         }
-        let lingering = self.linger();
+        let (lingering, mut rounds) = (self.linger(), 0);
         loop {
             listener!(self.inner.ended => ended);
-            let Some(next_check) = self.drive_stop() else { return };
+            let Some(next_check) = self.drive_stop(&mut rounds) else { return };
             let turn = poll_fn(|cx| {
                 lingering.poll(cx);
                 Pin::new(&mut ended).poll(cx)
             });
-            until(turn, next_check).await;
+            until_check(turn, next_check).await;
         }
     }
 
@@ -162,9 +175,11 @@ impl Server {
     }
 
     /// Closes the connections that are due, and aborts the rest at the deadline. Returns when to check again, while the
-    /// server is still stopping.
-    pub(crate) fn drive_stop(&self) -> Option<Option<Instant>> {
+    /// server is still stopping. `rounds` is how often other tasks have run since the deadline, as far as this caller
+    /// knows; it begins with 0.
+    pub(crate) fn drive_stop(&self, rounds: &mut u8) -> Option<Check> {
         let now = Instant::now();
+        let past_rounds = std::mem::take(rounds);
         self.inner.sleep.check(now);
         let mut state = self.inner.state();
         let Phase::Stopping(stopping) = &mut state.phase else { return None };
@@ -179,28 +194,50 @@ impl Server {
             let _ = shared.connection().go_away(moment, code, &reason);
             shared.wake();
         }
-        let mut state = self.inner.state();
-        if !state.members.is_empty() && deadline.is_none_or(|deadline| now < deadline) {
-            return Some(deadline.into_iter().chain(next).min());
+        let state = self.inner.state();
+        let is_over = state.members.is_empty();
+        if !is_over && deadline.is_none_or(|deadline| now < deadline) {
+            return Some(Check::At(deadline.into_iter().chain(next).min()));
         }
-        state.phase = Phase::Idle;
-        let ids: Vec<_> = state.members.keys().copied().collect();
-        let remaining: Vec<_> = ids.into_iter().filter_map(|id| state.remove(id)).collect();
+        if !is_over && past_rounds < ROUNDS {
+            // What has arrived by then is read first, where a task polls.
+            let all: Vec<_> = state.members.values().map(|member| member.shared.clone()).collect();
+            drop(state);
+            all.iter().for_each(|shared| shared.wakers.wake_driver());
+            *rounds = past_rounds + 1;
+            return Some(Check::Soon);
+        }
         drop(state);
-        for member in remaining {
+        let mut written = 0;
+        for _ in 0..BURST {
+            let Some(member) = self.take_overdue(now) else { break };
             self.inner.latest().forget(member.shared.id);
-            let mut connection = member.shared.connection();
-            connection.abort(moment, Error::Stopped);
-            // A FIN would make a truncated response look complete.
-            if connection.poll_io() == IoAction::Reset {
-                member.socket.reset_on_close()
-            } else {
-                member.socket.shut_down()
+            written += member.shared.abort_stopped(member.socket, moment, code, &reason);
+            if written >= BYTES {
+                break;
             }
-            drop(connection);
-            member.shared.wake();
         }
+        let mut state = self.inner.state();
+        // Another task may have finished this stop, and listened again.
+        if let Phase::Stopping(_) = state.phase {
+            if !state.members.is_empty() {
+                *rounds = past_rounds;
+                return Some(Check::Soon);
+            }
+            state.phase = Phase::Idle;
+        }
+        drop(state);
         self.inner.ended.notify(usize::MAX);
         None
+    }
+
+    /// Removes the oldest connection of a stop whose deadline has passed.
+    fn take_overdue(&self, now: Instant) -> Option<Member> {
+        let mut state = self.inner.state();
+        let id = match &state.phase {
+            Phase::Stopping(stopping) if stopping.is_overdue(now) => *state.members.keys().next()?,
+            _ => return None,
+        };
+        state.remove(id)
     }
 }

@@ -42,6 +42,10 @@ impl Stopping {
         }
     }
 
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
     /// Returns the connections that are due, and when the next one is.
     pub(super) fn due(&mut self, now: Instant) -> (Vec<ConnectionId>, Option<Instant>) {
         let closed = self.stop.due(self.count, now.saturating_duration_since(self.since));
