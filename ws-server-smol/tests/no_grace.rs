@@ -194,3 +194,37 @@ fn a_stop_without_grace_breaks_no_frame_and_aborts_http() {
         drop(request);
     });
 }
+
+#[test]
+fn a_send_that_waited_for_its_thread_rather_than_for_room_is_sent() {
+    let timeout = 500 * MILLI;
+    let config = ServerConfig::new().outbox(1 << 10, 64 << 10, 64 << 20).output_timeout(timeout);
+    let server = Server::bind(Bind::localhost(), config).unwrap();
+    run(async {
+        // Nothing polls the server's end.
+        let (mut client, ours) = connected(&server, ClientConfig::new()).await;
+        let sender = ours.sender();
+        let mut sending;
+        loop {
+            sending = Box::pin(sender.send(vec![7; 64 << 10]));
+            let mut queued = usize::MAX;
+            let mut polled = once(sending.as_mut()).await;
+            while polled.is_pending() && sender.queued() != queued {
+                queued = sender.queued();
+                polled = once(sending.as_mut()).await;
+            }
+            if polled.is_pending() {
+                break;
+            }
+        }
+        // The kernel is full. Now the client reads what is there, while the sending task waits for this thread.
+        let nothing_comes = async {
+            async_io::Timer::after(50 * MILLI).await;
+            None
+        };
+        let mut nothing_comes = pin!(nothing_comes);
+        while future::or(client.next(), nothing_comes.as_mut()).await.is_some() {}
+        thread::sleep(timeout + 100 * MILLI);
+        assert_eq!(sending.await, Ok(()));
+    });
+}

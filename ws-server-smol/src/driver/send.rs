@@ -23,6 +23,7 @@ impl Shared {
         let mut polls = self.polls.load(Relaxed);
         let mut deadline = self.output_deadline();
         let waiting = self.wakers.register_room();
+        let mut is_late = false;
         loop {
             listener!(waiting.event() => room);
             if self.has_room() {
@@ -37,13 +38,17 @@ impl Shared {
                 yield_now().await;
                 continue;
             }
+            if is_late {
+                return Err(not_polled);
+            }
             self.wakers.wake_writers();
             until(room, deadline).await;
             let polls_now = self.polls.load(Relaxed);
             if polls_now != polls {
                 (polls, deadline) = (polls_now, self.output_deadline());
-            } else if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                return Err(not_polled);
+            } else {
+                // There may be room all the same, if this task had to wait for its thread.
+                is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
             }
         }
     }
