@@ -77,7 +77,7 @@ step full 'faults' 'python ip' tests/faults/run.sh
 step full 'browser' 'python node chromium' tests/browser/run.sh
 step full 'interop matrix' 'rustfmt clippy python node curl chromium' tests/matrix/run.sh --quick
 step full 'desktop' 'rustfmt clippy chromium window' tests/desktop/run.sh
-step full 'benchmarks' 'rustfmt clippy' tests/bench/run.sh
+step full 'benchmarks' 'rustfmt clippy c++' tests/bench/run.sh
 # Steps that only matter before a release.
 step named 'public API' '' tests/api.sh
 step named 'TLS, all tests' 'c++' tests/tls.sh all

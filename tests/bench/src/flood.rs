@@ -7,7 +7,6 @@
 //! ```
 
 use crate::peer::{BINARY, KEY, Peer, append};
-use crate::system;
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::error::Error;
 use std::io::{self, BufRead, BufReader, Lines, Write};
@@ -18,6 +17,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
+use ws_bench::system;
 
 /// How many bytes of a client may be unanswered: always more than a turn can do, and soon drained at the end.
 const UNANSWERED: u64 = 256 << 10;

@@ -1,7 +1,6 @@
 //! The cost of idle connections: resident memory, and CPU.
 
 use crate::peer::{BINARY, Peer, append};
-use crate::system;
 use crate::table::Table;
 use mio::{Events, Interest, Poll, Token};
 use rustix::process::Pid;
@@ -10,6 +9,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use ws_bench::system;
 use ws_server_mio::{Bind, Endpoint, Event, Heartbeat, Options, ServerConfig};
 
 const CLIENTS: u64 = 10_000;
