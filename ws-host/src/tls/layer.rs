@@ -81,6 +81,11 @@ impl TlsLayer {
         }
     }
 
+    /// How many bytes it holds besides the session.
+    pub fn held(&self) -> usize {
+        self.tls().map_or(0, |tls| tls.stream.held())
+    }
+
     /// Writes plaintext, and returns how much of it the socket has taken. More may be encrypted and not yet written:
     /// pass it again, first and unchanged, with a further call, or [`flush`](Self::flush). So the caller still counts
     /// it as pending, for all its limits and deadlines.
@@ -162,9 +167,10 @@ impl Tls {
         if let Some(n) = self.open(socket, buffer)? {
             return Ok(n);
         }
-        match socket.read(self.stream.room())? {
-            0 => return self.stream.end().map(|_| 0).map_err(failed),
-            n => self.stream.filled(n),
+        let read = socket.read(self.stream.room());
+        self.stream.filled(*read.as_ref().unwrap_or(&0));
+        if read? == 0 {
+            return self.stream.end().map(|_| 0).map_err(failed);
         }
         self.open(socket, buffer)?.ok_or_else(|| io::ErrorKind::Interrupted.into())
     }

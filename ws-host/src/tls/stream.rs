@@ -82,9 +82,11 @@ impl TlsStream {
         &mut self.cipher.room(LONGEST)[..LONGEST]
     }
 
-    /// The socket has put this many bytes into the [`room`](Self::room).
+    /// The socket has put this many bytes into the [`room`](Self::room). Call it with 0 if it had none: the room is
+    /// memory of the thread, and returns there.
     pub fn filled(&mut self, n: usize) {
         self.cipher.fill(n);
+        memory::detach(&mut self.cipher);
     }
 
     /// Appends a copy of bytes that were read elsewhere.
@@ -103,11 +105,9 @@ impl TlsStream {
         memory::attach(&mut self.plain);
         memory::attach(&mut self.output);
         let opened = self.open_next();
-        if opened != Ok(Opened::Plaintext) {
-            memory::detach(&mut self.cipher);
-            memory::detach(&mut self.plain);
-            memory::detach(&mut self.output);
-        }
+        memory::detach(&mut self.cipher);
+        memory::detach(&mut self.plain);
+        memory::detach(&mut self.output);
         opened
     }
 
@@ -146,6 +146,7 @@ impl TlsStream {
     /// Removes this much from the front of the [`plaintext`](Self::plaintext).
     pub fn consume(&mut self, n: usize) {
         self.plain.consume(n);
+        memory::detach(&mut self.plain);
     }
 
     /// Encrypts these slices as one stream, in records of up to 16 KiB that may span several slices. Returns how many
