@@ -1,12 +1,12 @@
 //! Many of our clients on one endpoint: the cost of connecting, keeping and using them.
 
 use crate::idle::{SETTLE, Server};
-use crate::system;
 use crate::table::Table;
 use rustix::process::getpid;
 use std::error::Error;
 use std::io;
 use std::time::{Duration, Instant};
+use ws_bench::system;
 use ws_server_mio::{ClientConfig, Connections, Endpoint, Event, Options};
 
 const CLIENTS: u64 = 1_000;

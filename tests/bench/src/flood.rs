@@ -7,8 +7,8 @@
 //! ```
 
 use crate::peer::{BINARY, KEY, Peer, append};
+use crate::tls;
 use crate::visits::{self, Visits};
-use crate::{system, tls};
 use mio::{Events, Interest, Poll, Token, Waker};
 use rustls::ClientConfig;
 use std::error::Error;
@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
+use ws_bench::system;
 
 /// How many bytes of a client may be unanswered: always more than a turn can do, and soon drained at the end.
 const UNANSWERED: u64 = 256 << 10;

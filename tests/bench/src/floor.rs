@@ -46,7 +46,7 @@ impl Connection {
 
 /// The server's process. It prints its address, and serves until killed.
 pub fn serve() -> Result<(), Box<dyn Error>> {
-    crate::system::raise_descriptors();
+    ws_bench::system::raise_descriptors();
     let mut poll = Poll::new()?;
     let mut listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;

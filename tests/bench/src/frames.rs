@@ -1,7 +1,6 @@
 //! A window's frames painted in time, while peers flood the endpoint in the same thread.
 
 use crate::flood::{Flood, Tally};
-use crate::system::{self, Stolen};
 use crate::table::Table;
 use crate::tls;
 use crate::visits::Visits;
@@ -12,6 +11,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use ws_bench::system::{self, Stolen};
 use ws_server_mio::tls::TlsServer;
 use ws_server_mio::{Bind, Budget, Connections, Endpoint, Event, Options, ServerConfig};
 
@@ -104,7 +104,7 @@ impl Run {
 /// The loop of a window: painting has priority, then turns of the endpoint, then waiting.
 fn frames(endpoint: &mut Endpoint, app: &mut App, readings: &Readings, time: Duration) -> io::Result<Run> {
     let mut run = Run::default();
-    let stolen = Stolen::new();
+    let stolen = Stolen::of_this_thread();
     let start = Instant::now();
     let mut due = start + FRAME;
     let mut before = (start, stolen.time());

@@ -1,7 +1,6 @@
 //! The cost of idle connections: resident memory, and CPU.
 
 use crate::peer::{BINARY, Peer, append};
-use crate::system;
 use crate::table::Table;
 use crate::tls;
 use mio::{Events, Interest, Poll, Token};
@@ -13,6 +12,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use ws_bench::system;
 use ws_server_mio::tls::TlsServer;
 use ws_server_mio::{Bind, Endpoint, Event, Heartbeat, Options, ServerConfig};
 use ws_server_smol::Server as SmolServer;

@@ -6,7 +6,6 @@ mod floor;
 mod frames;
 mod idle;
 mod peer;
-mod system;
 mod table;
 mod tls;
 mod visits;

@@ -7,11 +7,15 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
-/// Pins this process to the first (0) or the second (1) of its cores, if it has that many.
+/// The first (0) or the second (1) of this process's cores, if it has that many.
+pub fn core(which: usize) -> Option<usize> {
+    let all = sched_getaffinity(None).ok()?;
+    (0..CpuSet::MAX_CPU).filter(|core| all.is_set(*core)).nth(which)
+}
+
+/// Pins this process to that core, if there is one.
 pub fn pin(which: usize) {
-    let Ok(all) = sched_getaffinity(None) else { return };
-    let mut cores = (0..CpuSet::MAX_CPU).filter(|core| all.is_set(*core));
-    if let Some(core) = cores.nth(which) {
+    if let Some(core) = core(which) {
         let mut one = CpuSet::new();
         one.set(core);
         // Unpinned it is less steady, but works.
@@ -34,7 +38,7 @@ pub fn raise_descriptors() -> u64 {
 pub struct Stolen(Option<File>);
 
 impl Stolen {
-    pub fn new() -> Self {
+    pub fn of_this_thread() -> Self {
         Self(File::open("/proc/thread-self/schedstat").ok())
     }
 
@@ -48,11 +52,16 @@ impl Stolen {
     }
 }
 
-/// The CPU time of another process, of its first thread.
+/// The CPU time of another process: of the threads that it has now.
 pub fn process_time(pid: Pid) -> io::Result<Duration> {
-    let text = fs::read_to_string(format!("/proc/{}/schedstat", pid.as_raw_nonzero()))?;
-    let nanos = text.split_whitespace().next().and_then(|nanos| nanos.parse().ok());
-    Ok(Duration::from_nanos(nanos.ok_or(io::ErrorKind::InvalidData)?))
+    let mut time = Duration::ZERO;
+    for thread in fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()))? {
+        // A thread may have ended meanwhile.
+        let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+        let nanos = text.split_whitespace().next().and_then(|nanos| nanos.parse().ok());
+        time += Duration::from_nanos(nanos.ok_or(io::ErrorKind::InvalidData)?);
+    }
+    Ok(time)
 }
 
 /// The resident bytes of another process.

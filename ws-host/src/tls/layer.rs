@@ -78,6 +78,11 @@ impl TlsLayer {
         }
     }
 
+    /// How many bytes it holds besides the session.
+    pub fn held(&self) -> usize {
+        self.tls().map_or(0, |tls| tls.stream.held())
+    }
+
     /// Writes plaintext, and returns how much of it the socket has taken. More may be encrypted and not yet written:
     /// pass it again, first and unchanged, with a further call, or [`flush`](Self::flush). So the caller still counts
     /// it as pending, for all its limits and deadlines.

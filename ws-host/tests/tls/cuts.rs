@@ -1,6 +1,6 @@
 //! What arrives is the same however the bytes are cut.
 
-use crate::kit::{Pair, To, drain, trusting};
+use crate::kit::{Pair, To, drain, stream, trusting};
 use std::io::{self, Read, Write};
 use ws_host::tls::{Opened, ServerTls, TlsLayer, TlsMode, TlsStream, TlsVersion};
 use ws_proto::Config;
@@ -181,27 +181,45 @@ impl Write for Narrow {
     }
 }
 
-#[test]
-fn a_write_counts_only_what_has_left_for_the_socket() {
+/// A client's layer after its handshake, its peer, and what lies between them.
+fn open_layer() -> (TlsLayer, TlsStream, Narrow) {
     let (client, server) = trusting();
     let mut layer = TlsLayer::client(&client, "localhost").unwrap();
-    let mut peer = TlsStream::server(&ServerTls::new(server, TlsMode::Only, &Config::server())).unwrap();
+    let mut peer = stream(&server);
     let mut socket = Narrow { room: usize::MAX, sent: Vec::new() };
     layer.flush(&mut socket).unwrap();
-    while layer.is_handshaking() {
+    loop {
         peer.push(&std::mem::take(&mut socket.sent));
         assert_eq!(drain(&mut peer), Ok(vec![]));
         let flight = peer.output().to_vec();
         peer.written(flight.len());
-        let mut socket = Both { input: &flight, output: &mut socket };
-        while let Err(error) = layer.read(&mut socket, &mut [0; 1]) {
-            if error.kind() == io::ErrorKind::WouldBlock {
-                break;
-            }
+        if flight.is_empty() {
+            return (layer, peer, socket);
         }
+        let mut socket = Both { input: &flight, output: &mut socket };
+        while layer.read(&mut socket, &mut [0; 1]).unwrap_err().kind() != io::ErrorKind::WouldBlock {}
     }
-    peer.push(&std::mem::take(&mut socket.sent));
-    assert_eq!(drain(&mut peer), Ok(vec![]));
+}
+
+#[test]
+fn an_idle_layer_holds_only_its_session() {
+    let (mut layer, mut peer, mut socket) = open_layer();
+    assert_eq!(layer.held(), 0, "after a read that found nothing");
+    for text in [&[1; 100][..], &[2; 16_384]] {
+        peer.seal([text]).unwrap();
+        let wire = peer.output().to_vec();
+        peer.written(wire.len());
+        let mut socket = Both { input: &wire, output: &mut socket };
+        assert_eq!(layer.read(&mut socket, &mut [0; 16_384]).unwrap(), text.len());
+        assert_eq!(layer.held(), 0, "after a read that found {} bytes", text.len());
+    }
+    assert_eq!(layer.write(&mut socket, &[io::IoSlice::new(b"all of it")]).unwrap(), 9);
+    assert_eq!(layer.held(), 0, "after a write");
+}
+
+#[test]
+fn a_write_counts_only_what_has_left_for_the_socket() {
+    let (mut layer, mut peer, mut socket) = open_layer();
     let text: Vec<u8> = (0..300_000).map(|n| (n % 251) as u8).collect();
     let (mut taken, mut received) = (0, Vec::new());
     for round in 0.. {

@@ -1,0 +1,3 @@
+//! What the benchmarks share with the comparison in `peers`.
+
+pub mod system;
