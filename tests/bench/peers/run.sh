@@ -9,5 +9,6 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$here/../../../target}
 if command -v npm >/dev/null && [ ! -d "$here/node_modules" ]; then
     npm install --silent --no-package-lock --prefix "$here" || echo 'npm install failed: no servers in Node.js' >&2
 fi
+cargo clippy --quiet --locked --release --manifest-path "$here/Cargo.toml" --all-targets -- -D warnings
 cargo build --quiet --locked --release --manifest-path "$here/Cargo.toml"
 exec "$CARGO_TARGET_DIR/release/ws-peers" "$@"
