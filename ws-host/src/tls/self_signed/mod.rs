@@ -141,7 +141,9 @@ impl SelfSigned {
             }
         }
         let identity = self.identity(&store, &ca, &names, now)?;
-        Ok((identity, LocalCa::new(ca, store.certificate_path(), &self.app, is_new)))
+        let host_names = names.iter().filter_map(names::host_name).collect();
+        let (app, path) = (self.app.clone(), store.certificate_path());
+        Ok((identity, LocalCa::new(ca, app, host_names, path, is_new)))
     }
 
     fn chosen_names(&self) -> Result<Vec<Name>, InvalidTls> {
@@ -241,6 +243,7 @@ pub struct LocalCa {
 
 struct Shared {
     app: String,
+    host_names: Vec<String>,
     name: String,
     pem: String,
     der: Vec<u8>,
@@ -250,10 +253,10 @@ struct Shared {
 }
 
 impl LocalCa {
-    fn new(ca: Ca, path: PathBuf, app: &str, is_new: bool) -> Self {
+    fn new(ca: Ca, app: String, host_names: Vec<String>, path: PathBuf, is_new: bool) -> Self {
         let fingerprint = hex(&Sha256::digest(&ca.der), ":");
-        let (app, name, der) = (app.to_owned(), ca.facts.common_name, ca.der.to_vec());
-        Self { shared: Arc::new(Shared { app, name, pem: ca.pem, der, fingerprint, path, is_new }) }
+        let (name, pem, der) = (ca.facts.common_name, ca.pem, ca.der.to_vec());
+        Self { shared: Arc::new(Shared { app, host_names, name, pem, der, fingerprint, path, is_new }) }
     }
 
     /// Its name, as systems list it: the application, the machine, the date and four digits of its own.
@@ -264,6 +267,12 @@ impl LocalCa {
     /// The name of the application.
     pub fn app(&self) -> &str {
         &self.shared.app
+    }
+
+    /// The host names of the certificate that it has issued, except `localhost`: for
+    /// [`ServerConfig::allow_host`](crate::server::ServerConfig::allow_host), without which requests for them get 421.
+    pub fn host_names(&self) -> &[String] {
+        &self.shared.host_names
     }
 
     /// Its certificate in PEM, for [`TlsClient::add_roots`](super::TlsClient::add_roots) and for users to import.

@@ -126,6 +126,14 @@ fn contains(range: IpAddr, prefix: u8, ip: IpAddr) -> bool {
     different.checked_shr(bits - u32::from(prefix)).unwrap_or(0) == 0
 }
 
+/// The name, if it is that of a host other than `localhost`.
+pub(super) fn host_name(name: &Name) -> Option<String> {
+    match name {
+        ServerName::DnsName(name) if name.as_ref() != "localhost" => Some(name.as_ref().to_owned()),
+        _ => None,
+    }
+}
+
 /// The entry of a certificate.
 pub(super) fn alternative(name: &Name) -> Option<SanType> {
     match name {

@@ -165,6 +165,7 @@ fn clients_that_trust_the_ca_connect_by_each_name_and_no_other() {
     let place = Place::new("clients");
     let settings = place.settings().lan().name("nas.lan").address([100, 64, 0, 1]);
     let (identity, ca) = settings.load_at(SystemTime::now(), &machine()).unwrap();
+    assert_eq!(ca.host_names(), ["nas.lan", "desktop-1.local", "desktop-1"]);
     for name in [
         "localhost",
         "127.0.0.1",
