@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 with=(--locked -p ws-host -p ws-server-mio -p ws-server-smol
-    --features ws-host/tls,ws-server-mio/tls,ws-server-smol/tls)
+    --features ws-host/tls-self-signed,ws-server-mio/tls-self-signed,ws-server-smol/tls-self-signed)
 if [ "${1:-}" = all ]; then
     # Except `fake_kernel` and `fake_stream`: the fakes have no TLS, and take a third of the time.
     cargo test "${with[@]}" --lib --examples --test '[!f]*' --test 'f[!a]*' --test 'fa[!k]*'
@@ -13,4 +13,4 @@ if [ "${1:-}" = all ]; then
 else
     cargo test "${with[@]}" --lib --test tls --test tls_memory
 fi
-OVER_TLS=1 cargo test --locked -p ws-server-smol --features tls --test behaviours
+OVER_TLS=1 cargo test --locked -p ws-server-smol --features tls-self-signed --test behaviours

@@ -8,6 +8,7 @@ export function launch(options = {}) {
     ...options,
     executablePath: EXECUTABLE,
     args: [
+      ...(options.args ?? []),
       '--no-sandbox', // the tests may run as root
       '--disable-gpu',
       '--disable-quic',

@@ -109,9 +109,11 @@ class Server(Program):
         self.authority = f"localhost:{self.port}"
 
 
-def server(adapter, kind="p256", origin=None):
-    """The test server, with TLS unless `kind` is None; it echoes on `/ws`, also for pages of another `origin`."""
-    options = "frame_rate=off" + (f" tls={chain(kind)},{key(kind)}" if kind else "")
+def server(adapter, kind="p256", origin=None, local_ca=None):
+    """The test server, with TLS unless `kind` is None, or with a local CA in this folder; it echoes on `/ws`, also for
+    pages of another `origin`."""
+    tls = f" local_ca={local_ca}" if local_ca else f" tls={chain(kind)},{key(kind)}" if kind else ""
+    options = "frame_rate=off" + tls
     options += f" origin={origin}" if origin else ""
     return Server(BIN / f"server_{adapter}", OPTIONS=options)
 

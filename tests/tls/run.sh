@@ -21,9 +21,9 @@ command -v certutil >/dev/null || packages+=(libnss3-tools)
 manifest=$here/../server/Cargo.toml
 cargo clippy --quiet --locked --release --manifest-path "$manifest" --features tls --all-targets -- -D warnings
 cargo build --quiet --locked --release --manifest-path "$manifest" --features tls
-# As the step TLS compiles the libraries.
 cargo build --quiet --locked --manifest-path "$root/Cargo.toml" -p ws-host -p ws-server-mio -p ws-server-smol \
-    --features ws-host/tls,ws-server-mio/tls,ws-server-smol/tls --example chat --example async_chat --example client
+    --features ws-host/tls-self-signed,ws-server-mio/tls-self-signed,ws-server-smol/tls-self-signed \
+    --example chat --example async_chat --example client
 
 CERTIFICATES=$(mktemp -d)
 trap 'rm -rf "$CERTIFICATES"' EXIT
@@ -32,6 +32,6 @@ export CLIENT_BIN=$EXAMPLES/client
 "$here/certificates.sh" "$CERTIFICATES"
 ADAPTER=mio "$python" "$here/servers.py"
 ADAPTER=smol "$python" "$here/servers.py"
-for part in clients proxies browser; do
+for part in clients proxies browser local_ca; do
     "$python" "$here/$part.py"
 done

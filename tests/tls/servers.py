@@ -156,6 +156,10 @@ def chat():
             _, output = client.get()
         own = CERTIFICATES / f"chat-{ADAPTER}.pem"
         own.write_text(re.search(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", output, re.S)[0])
+        # From yesterday, and for 397 days.
+        for days, status in ((395, 0), (397, 1)):
+            command = ["openssl", "x509", "-in", own, "-noout", "-checkend", str(days * 24 * 60 * 60)]
+            equal(subprocess.run(command, stdout=subprocess.DEVNULL).returncode, status)
         url = f"https://127.0.0.1:{ours.port}"
         passes([TESTS / "interop" / "curl.sh"], HTTP_URL=url, CURL_CA_BUNDLE=str(own))
         equal(curl(f"{url}/", root=ROOT)[0], 60)

@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 use std::time::Instant;
+#[cfg(feature = "tls-self-signed")]
+use std::time::SystemTime;
 use ws_proto::Clock;
 
 /// A [`Clock`] that counts from the first call in this process.
@@ -21,4 +23,10 @@ use ws_proto::Clock;
 pub fn of_process() -> Clock {
     static CLOCK: LazyLock<Clock> = LazyLock::new(|| Clock::new(Instant::now()));
     *CLOCK
+}
+
+/// The time of day, for the validity of certificates.
+#[cfg(feature = "tls-self-signed")]
+pub(crate) fn time_of_day() -> SystemTime {
+    SystemTime::now()
 }

@@ -5,10 +5,13 @@
 //! cargo run --release -p ws-server-mio --example chat 8080         # on this one
 //! cargo run --release -p ws-server-mio --example chat 8080 --lan   # and for the whole network
 //! cargo run --release -p ws-server-mio --features tls --example chat 8080 --tls
+//! cargo run --release -p ws-server-mio --features tls-self-signed --example chat 8080 --tls --lan
 //! ```
 //!
 //! With `--tls` it serves https and wss, with a certificate that it makes for this run. Browsers warn about it; the
-//! example `client` of `ws-server-mio` accepts it with `--pin`, followed by the printed hash of its key.
+//! example `client` of `ws-server-mio` accepts it with `--pin`, followed by the printed hash of its key. With `--lan`
+//! too, a local CA issues the certificate: scan the printed code with a phone, import the CA as the page says, once, and
+//! no browser warns any more. The page is served without TLS, on the next port.
 //!
 //! Open the printed address in two windows. It shows how one program answers plain HTTP and WebSocket
 //! upgrades side by side, rejects what it does not serve, broadcasts messages, shows presence, and
@@ -28,10 +31,14 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::SystemTime;
 use ws_kit::chat::{Room, pages};
+use ws_server_mio::http::Response;
 use ws_server_mio::{
-    Bind, CloseCode, ConnectionId, Connections, Deflate, Endpoint, Event, Frame, Heartbeat, Message,
-    ServerConfig,
+    Bind, Bytes, CloseCode, ConnectionId, Connections, Deflate, Endpoint, Event, Frame, Heartbeat, Message,
+    Request, ServerConfig,
 };
+
+/// Answers plain requests.
+type Pages = Box<dyn Fn(&Request) -> Response<Bytes>>;
 
 /// The page and the server speak different protocols; the page does not retry.
 const NOT_UNDERSTOOD: u16 = 4000;
@@ -47,12 +54,11 @@ fn main() -> ExitCode {
 }
 
 fn serve() -> Result<(), Box<dyn Error>> {
-    let mut bind = Bind::localhost();
     let mut port = 0; // the system chooses a free one
-    let mut is_tls = false;
+    let (mut is_lan, mut is_tls) = (false, false);
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
-            "--lan" => bind = Bind::lan(),
+            "--lan" => is_lan = true,
             "--tls" => is_tls = true,
             number => port = number.parse().map_err(|_| "usage: chat [PORT] [--lan] [--tls]")?,
         }
@@ -66,16 +72,56 @@ fn serve() -> Result<(), Box<dyn Error>> {
         .message_limit(64 << 10)
         .heartbeat(Heartbeat::frequent())
         .deflate(Deflate::chat());
-    let config = if is_tls { with_tls(config)? } else { config };
     let mut endpoint = Endpoint::new()?;
-    let server = endpoint.connections().listen(bind.port(port), config)?;
-    if let Some(url) = endpoint.connections().server(server).http_url("/") {
-        println!("chat: {url}");
-        std::io::stdout().flush()?;
-    }
+    let connections = endpoint.connections();
+    let pages = if is_lan && is_tls {
+        listen_with_local_ca(connections, port, config)?
+    } else {
+        let bind = if is_lan { Bind::lan() } else { Bind::localhost() };
+        let config = if is_tls { with_tls(config)? } else { config };
+        let server = connections.listen(bind.port(port), config)?;
+        println!("chat: {}", connections.server(server).http_url("/").unwrap_or_default());
+        Box::new(|request: &Request| pages::answer(request.method(), request.path()))
+    };
+    std::io::stdout().flush()?;
 
     let mut room = Room::new(milliseconds());
-    Ok(endpoint.run(|connections, event| handle(connections, &mut room, event))?)
+    Ok(endpoint.run(|connections, event| handle(connections, &mut room, &pages, event))?)
+}
+
+/// Listens with a certificate of a local CA, and without TLS on the next port, for the page that tells how to trust it.
+#[cfg(feature = "tls-self-signed")]
+fn listen_with_local_ca(
+    connections: &mut Connections,
+    port: u16,
+    config: ServerConfig,
+) -> Result<Pages, Box<dyn Error>> {
+    use ws_server_mio::tls::{SelfSigned, TlsServer, TrustPage};
+    use ws_server_mio::web;
+    let (tls, ca) = TlsServer::self_signed(&SelfSigned::new("ws chat").lan())?;
+    let config = ca.host_names().iter().fold(config.tls(tls), |config, name| config.allow_host(name));
+    let chat = connections.listen(Bind::lan().port(port), config)?;
+    let next = if port == 0 { 0 } else { port.wrapping_add(1) };
+    let no_sockets = ServerConfig::new().upgrade_paths(None::<String>);
+    let trust = connections.listen(Bind::lan().port(next), no_sockets)?;
+    let mut url = |server| {
+        let server = connections.server(server);
+        server.lan_http_url("/").or_else(|| server.http_url("/")).unwrap_or_default()
+    };
+    let (chat, trust) = (url(chat), url(trust));
+    println!("chat: {chat}\nto trust it, once on each device: {trust}\nSHA-256: {}", ca.fingerprint());
+    println!("{}", ws_kit::chat::qr_code(&trust)?);
+
+    let page = TrustPage::new(&ca).link(chat);
+    Ok(Box::new(move |request| match request.tls() {
+        Some(_) => pages::answer(request.method(), request.path()),
+        None => page.respond(request).unwrap_or_else(web::not_found),
+    }))
+}
+
+#[cfg(not(feature = "tls-self-signed"))]
+fn listen_with_local_ca(_: &mut Connections, _: u16, _: ServerConfig) -> Result<Pages, Box<dyn Error>> {
+    Err("for TLS on the network, build it with --features tls-self-signed".into())
 }
 
 /// Makes a certificate for this run.
@@ -96,10 +142,10 @@ fn with_tls(_: ServerConfig) -> Result<ServerConfig, Box<dyn Error>> {
 
 /// Handles every event. A failed send or response needs no handling: its connection is closing, and
 /// `Closed` follows; a page without a response reconnects.
-fn handle(connections: &mut Connections, room: &mut Room<ConnectionId>, event: Event<'_>) {
+fn handle(connections: &mut Connections, room: &mut Room<ConnectionId>, pages: &Pages, event: Event<'_>) {
     let (id, reply) = match event {
         Event::Request(id, request) => {
-            let response = pages::answer(request.method(), request.uri().path());
+            let response = pages(&request);
             let _ = connections.respond(id, request, response);
             return;
         }

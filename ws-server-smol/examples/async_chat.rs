@@ -6,10 +6,13 @@
 //! cargo run --release -p ws-server-smol --example async_chat 8080         # on this one
 //! cargo run --release -p ws-server-smol --example async_chat 8080 --lan   # and for the whole network
 //! cargo run --release -p ws-server-smol --features tls --example async_chat 8080 --tls
+//! cargo run --release -p ws-server-smol --features tls-self-signed --example async_chat 8080 --tls --lan
 //! ```
 //!
 //! With `--tls` it serves https and wss, with a certificate that it makes for this run. Browsers warn about it; the
-//! example `client` of `ws-server-mio` accepts it with `--pin`, followed by the printed hash of its key.
+//! example `client` of `ws-server-mio` accepts it with `--pin`, followed by the printed hash of its key. With `--lan`
+//! too, a local CA issues the certificate: scan the printed code with a phone, import the CA as the page says, once, and
+//! no browser warns any more. The page is served without TLS, on the next port.
 //!
 //! The room and the page are shared with that example. Here each connection is a future that borrows the room, and all
 //! of them run within [`Server::serve`]: no task is spawned, and nothing is locked.
@@ -22,9 +25,10 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::SystemTime;
 use ws_kit::chat::{Reply, Room, pages};
+use ws_server_smol::http::Response;
 use ws_server_smol::{
-    Bind, CloseCode, ConnectionId, Deflate, Frame, Heartbeat, HttpConnection, Message, Request, Server,
-    ServerConfig, WebSocket, block_on,
+    Bind, Bytes, CloseCode, ConnectionId, Deflate, Frame, Heartbeat, HttpConnection, Message, Request,
+    Server, ServerConfig, WebSocket, block_on,
 };
 
 /// The page and the server speak different protocols; the page does not retry.
@@ -41,12 +45,11 @@ fn main() -> ExitCode {
 }
 
 fn serve() -> Result<(), Box<dyn Error>> {
-    let mut bind = Bind::localhost();
     let mut port = 0; // the system chooses a free one
-    let mut is_tls = false;
+    let (mut is_lan, mut is_tls) = (false, false);
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
-            "--lan" => bind = Bind::lan(),
+            "--lan" => is_lan = true,
             "--tls" => is_tls = true,
             number => port = number.parse().map_err(|_| "usage: async_chat [PORT] [--lan] [--tls]")?,
         }
@@ -56,17 +59,60 @@ fn serve() -> Result<(), Box<dyn Error>> {
     // and detects dead ones within a minute. Each message is compressed once for all peers.
     let config =
         ServerConfig::new().message_limit(64 << 10).heartbeat(Heartbeat::frequent()).deflate(Deflate::chat());
-    let config = if is_tls { with_tls(config)? } else { config };
-    let server = Server::bind(bind.port(port), config.upgrade_paths(["/ws"]).subprotocols(["chat"]))?;
-    if let Some(url) = server.http_url("/") {
-        println!("chat: {url}");
-        std::io::stdout().flush()?;
-    }
+    let config = config.upgrade_paths(["/ws"]).subprotocols(["chat"]);
+    let (server, trust) = if is_lan && is_tls {
+        bind_with_local_ca(port, config)?
+    } else {
+        let bind = if is_lan { Bind::lan() } else { Bind::localhost() };
+        let server = Server::bind(bind.port(port), if is_tls { with_tls(config)? } else { config })?;
+        println!("chat: {}", server.http_url("/").unwrap_or_default());
+        (server, None)
+    };
+    std::io::stdout().flush()?;
 
     let chat = Chat { server: server.clone(), room: RefCell::new(Room::new(milliseconds())) };
     // An error ends only its own connection.
-    block_on(server.serve(async |http| chat.connection(http).await));
+    let chats = server.serve(async |http| chat.connection(http).await);
+    block_on(async {
+        match trust {
+            None => chats.await,
+            Some((server, respond)) => {
+                let page = async |request: &Request| respond(request);
+                let pages = server.serve(async |http| drop(http.upgrade_or(page).await));
+                futures_lite::future::zip(chats, pages).await;
+            }
+        }
+    });
     Ok(())
+}
+
+/// A server for plain requests, and its responses.
+type Pages = (Server, Box<dyn Fn(&Request) -> Response<Bytes>>);
+
+/// A server with a certificate of a local CA, and one without TLS on the next port, for the page that tells how to trust
+/// it.
+#[cfg(feature = "tls-self-signed")]
+fn bind_with_local_ca(port: u16, config: ServerConfig) -> Result<(Server, Option<Pages>), Box<dyn Error>> {
+    use ws_server_smol::tls::{SelfSigned, TlsServer, TrustPage};
+    use ws_server_smol::web;
+    let (tls, ca) = TlsServer::self_signed(&SelfSigned::new("ws chat").lan())?;
+    let config = ca.host_names().iter().fold(config.tls(tls), |config, name| config.allow_host(name));
+    let chat = Server::bind(Bind::lan().port(port), config)?;
+    let next = if port == 0 { 0 } else { port.wrapping_add(1) };
+    let no_sockets = ServerConfig::new().upgrade_paths(None::<String>);
+    let trust = Server::bind(Bind::lan().port(next), no_sockets)?;
+    let url = |server: &Server| server.lan_http_url("/").or_else(|| server.http_url("/")).unwrap_or_default();
+    println!("chat: {}\nto trust it, once on each device: {}", url(&chat), url(&trust));
+    println!("SHA-256: {}\n{}", ca.fingerprint(), ws_kit::chat::qr_code(&url(&trust))?);
+
+    let page = TrustPage::new(&ca).link(url(&chat));
+    let respond = move |request: &Request| page.respond(request).unwrap_or_else(web::not_found);
+    Ok((chat, Some((trust, Box::new(respond)))))
+}
+
+#[cfg(not(feature = "tls-self-signed"))]
+fn bind_with_local_ca(_: u16, _: ServerConfig) -> Result<(Server, Option<Pages>), Box<dyn Error>> {
+    Err("for TLS on the network, build it with --features tls-self-signed".into())
 }
 
 /// Makes a certificate for this run.

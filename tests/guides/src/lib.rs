@@ -11,6 +11,7 @@ macro_rules! compile {
 }
 
 compile! {
+    Certificates = "certificates.md",
     Design = "design.md",
     FromDesktopScripting = "from-desktop-scripting.md",
     FromNodeWs = "from-node-ws.md",

@@ -27,6 +27,11 @@ pub fn server() -> Result<(Bind, ServerConfig), Box<dyn Error>> {
                 let (chain, key) = value.split_once(',').ok_or("tls=CHAIN,KEY")?;
                 config = config.tls(ws_host::tls::TlsServer::from_files(chain, key)?);
             }
+            #[cfg(feature = "tls")]
+            "local_ca" => {
+                let certificates = ws_host::tls::SelfSigned::new("test").folder(value);
+                config = config.tls(ws_host::tls::TlsServer::self_signed(&certificates)?.0);
+            }
             _ => {
                 let settings = connection(config.get_connection().clone(), name, value)?;
                 config = config.connection(settings);

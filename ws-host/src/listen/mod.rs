@@ -9,7 +9,6 @@
 
 mod accept;
 mod bind;
-mod lan;
 mod listener;
 #[cfg(unix)]
 mod socket_file;

@@ -1,6 +1,6 @@
 //! The URLs of a server, for this machine and for the local network.
 
-use super::lan::lan_address;
+use crate::lan::lan_address;
 use core::fmt::Write;
 use core::net::SocketAddr;
 

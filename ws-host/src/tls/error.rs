@@ -56,14 +56,19 @@ fn certificate_error(error: &CertificateError) -> TlsError {
     }
 }
 
-/// Explains a common mistake, of which webpki reports only the name of its error.
+/// Explains common mistakes, of which webpki reports only the name of its error.
 fn reason(error: &str) -> String {
-    match error.contains("CaUsedAsEndEntity") {
-        true => "it is a CA certificate (CA:TRUE, which `openssl req -x509` sets); issue one with \
-                 basicConstraints=critical,CA:FALSE, or pin its key"
-            .to_owned(),
-        false => error.to_owned(),
-    }
+    let known = match error {
+        _ if error.contains("CaUsedAsEndEntity") => {
+            "it is a CA certificate (CA:TRUE, which `openssl req -x509` sets); issue one with \
+             basicConstraints=critical,CA:FALSE, or pin its key"
+        }
+        _ if error.contains("NameConstraintViolation") => {
+            "its issuer must not certify one of its names (RFC 5280 §4.2.1.10); leave that name out"
+        }
+        other => other,
+    };
+    known.to_owned()
 }
 
 /// Removes the type from `DnsName("localhost")` and `IpAddress(127.0.0.1)`, as webpki writes them, and the control
@@ -118,6 +123,31 @@ pub enum InvalidTls {
     Name(String),
     /// Neither feature brings cryptography, and the application passed none.
     NoProvider,
+    /// A file of a local CA could not be written.
+    Unwritable {
+        /// Its path.
+        path: PathBuf,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// The user has no folder for a local CA.
+    NoFolder,
+    /// The files of a local CA are unusable.
+    UnusableCa {
+        /// Their folder.
+        folder: PathBuf,
+        /// What is wrong with them.
+        why: String,
+    },
+    /// A local CA permits no certificate for this name: its names were fixed when it was made.
+    NotPermitted {
+        /// The name or the address.
+        name: String,
+        /// The folder of the CA.
+        folder: PathBuf,
+    },
+    /// A single label could be a top-level domain, for all of which a local CA would be trusted.
+    TopLevel(String),
 }
 
 ws_proto::debug_is_display!(InvalidTls);
@@ -135,6 +165,32 @@ impl fmt::Display for InvalidTls {
             Self::NoProvider => f.write_str(
                 "there is no cryptography: enable the feature tls or tls-aws-lc-rs, or pass a provider",
             ),
+            Self::Unwritable { path, error } => {
+                write!(
+                    f,
+                    "cannot write {}: {error}; SelfSigned::folder selects another folder",
+                    path.display()
+                )
+            }
+            Self::NoFolder => f.write_str(
+                "this user has no home folder; set the folder of the local CA with SelfSigned::folder",
+            ),
+            Self::UnusableCa { folder, why } => write!(
+                f,
+                "the local CA in {} is unusable: {why}; move that folder away, restart, and import the new CA",
+                folder.display()
+            ),
+            Self::NotPermitted { name, folder } => write!(
+                f,
+                "the local CA in {} was made without {name} and cannot certify it; move that folder away, restart, \
+                 and import the new CA",
+                folder.display()
+            ),
+            Self::TopLevel(name) => write!(
+                f,
+                "{name:?} could be a top-level domain, so no local CA may certify it; use a name with a dot, such as \
+                 {name}.local"
+            ),
         }
     }
 }
@@ -142,7 +198,7 @@ impl fmt::Display for InvalidTls {
 impl std::error::Error for InvalidTls {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::File { error, .. } => Some(error),
+            Self::File { error, .. } | Self::Unwritable { error, .. } => Some(error),
             _ => None,
         }
     }
@@ -162,6 +218,13 @@ impl From<rustls::Error> for InvalidTls {
             rustls::Error::NoCertificatesPresented => Self::NoCertificate,
             other => Self::Malformed(other.to_string()),
         }
+    }
+}
+
+#[cfg(feature = "tls-self-signed")]
+impl From<rcgen::Error> for InvalidTls {
+    fn from(error: rcgen::Error) -> Self {
+        Self::Malformed(error.to_string())
     }
 }
 

@@ -7,6 +7,9 @@
 //! [rustls](https://docs.rs/rustls) implements the protocol, TLS 1.3 and 1.2, with the cryptography of ring or AWS-LC,
 //! by feature, or of any [`CryptoProvider`](rustls::crypto::CryptoProvider) that the application passes. The default
 //! provider of the process is never used, so that no other crate of a program decides about it.
+//!
+//! With the feature `tls-self-signed`, `SelfSigned` makes certificates for this machine and its network, and `TrustPage`
+//! tells users how to import the CA that issues them.
 
 mod buffer;
 mod client;
@@ -18,6 +21,8 @@ mod mode;
 mod pem;
 mod pin;
 mod provider;
+#[cfg(feature = "tls-self-signed")]
+mod self_signed;
 mod server;
 mod session;
 mod stream;
@@ -29,6 +34,9 @@ pub use layer::TlsLayer;
 pub use mode::{ServerTls, TlsMode};
 /// For configurations of its own types, and for providers.
 pub use rustls;
+#[cfg(feature = "tls-self-signed")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls-self-signed")))]
+pub use self_signed::{LocalCa, SelfSigned, TrustPage, trust_page};
 pub use server::{ClientCertificates, TlsServer};
 pub use stream::{Opened, TlsStream};
 pub use ws_proto::{TlsAlert, TlsError, TlsInfo, TlsVersion};

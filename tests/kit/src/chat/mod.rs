@@ -4,8 +4,12 @@
 #[cfg(feature = "chat-tls")]
 mod certificate;
 pub mod pages;
+#[cfg(feature = "chat-qr")]
+mod qr;
 mod room;
 
 #[cfg(feature = "chat-tls")]
 pub use certificate::certificate;
+#[cfg(feature = "chat-qr")]
+pub use qr::qr_code;
 pub use room::{Reply, Room};

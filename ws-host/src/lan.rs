@@ -8,8 +8,14 @@ use std::net::UdpSocket;
 ///
 /// It queries the system's route to an unassigned address (RFC 5737, RFC 3849): it sends no packet, looks up no
 /// name, and does not wait.
-pub(super) fn lan_address(address: SocketAddr) -> Option<SocketAddr> {
+pub(crate) fn lan_address(address: SocketAddr) -> Option<SocketAddr> {
     lan_address_with(address, own_ip)
+}
+
+/// This machine's address on its default route, for a server on every interface.
+#[cfg(feature = "tls-self-signed")]
+pub(crate) fn lan_ip() -> Option<IpAddr> {
+    lan_address((Ipv6Addr::UNSPECIFIED, 0).into()).map(|address| address.ip())
 }
 
 /// This machine's address on the route to another, for a socket bound to `from`: where a server on every interface
