@@ -16,9 +16,9 @@ use ::http::{HeaderMap, Response, StatusCode, Version};
 use core::mem;
 
 /// The longest status line; servers write a few dozen bytes.
-const STATUS_LINE: usize = 8192;
+pub(super) const STATUS_LINE: usize = 8192;
 /// The most interim responses that are skipped.
-const INTERIM: u8 = 16;
+pub(super) const INTERIM: u8 = 16;
 
 #[derive(Debug)]
 pub(crate) struct ClientHttp {
@@ -181,7 +181,7 @@ impl Reading {
 }
 
 /// `HTTP/1.1 101 Switching Protocols` (RFC 9112 §4); some servers omit the space before an empty reason.
-fn status_line(line: &[u8]) -> Option<(Version, StatusCode)> {
+pub(super) fn status_line(line: &[u8]) -> Option<(Version, StatusCode)> {
     let version = match line.get(..8)? {
         b"HTTP/1.0" => Version::HTTP_10,
         [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Version::HTTP_11,
