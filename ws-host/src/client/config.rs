@@ -1,18 +1,23 @@
 //! Configuration of clients, and their errors: shared by all adapters.
 
 use super::Reconnect;
+use crate::layer::{ConnectStep, Layer};
+use crate::proxy::{Proxy, ProxyLayer, ProxyServer};
 use crate::settings::connection_settings;
 #[cfg(feature = "tls-no-provider")]
-use crate::tls::TlsClient;
+use crate::tls::{TlsClient, TlsLayer};
 use core::convert::Infallible;
 use core::fmt;
 use core::net::SocketAddr;
+use std::boxed::Box;
 use std::io;
 #[cfg(unix)]
 use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
 use std::vec::Vec;
-use ws_proto::{Closed, Config, Error, Heartbeat, InvalidRequest, ResponseError, TlsError};
+use ws_proto::{
+    ClientRequest, Closed, Config, Error, Heartbeat, InvalidRequest, ProxyError, ResponseError, TlsError,
+};
 
 /// A client's configuration: the rules of its connection, and when it reconnects. By default it connects once.
 ///
@@ -32,6 +37,7 @@ pub struct ClientConfig {
     #[cfg(unix)]
     unix: Option<PathBuf>,
     forgets: bool,
+    proxy: Option<Proxy>,
     #[cfg(feature = "tls-no-provider")]
     tls: TlsClient,
 }
@@ -47,6 +53,7 @@ impl ClientConfig {
             #[cfg(unix)]
             unix: None,
             forgets: false,
+            proxy: None,
             #[cfg(feature = "tls-no-provider")]
             tls: TlsClient::system(),
         }
@@ -101,6 +108,58 @@ impl ClientConfig {
     #[cfg(feature = "tls-no-provider")]
     pub fn get_tls(&self) -> &TlsClient {
         &self.tls
+    }
+
+    /// Connects through a proxy, or through one of several; `None` connects directly. None; the environment is not read
+    /// unless you pass [`Proxy::from_env`]. The proxy looks up the server's name. It is ignored for a
+    /// [Unix socket](Self::unix), and for a stream that the application has opened itself.
+    #[must_use]
+    pub fn proxy(mut self, proxy: impl Into<Option<Proxy>>) -> Self {
+        self.proxy = proxy.into();
+        self
+    }
+
+    /// The proxies that it connects through.
+    pub fn get_proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
+    }
+
+    /// The proxy that it connects to for this request, or `None` if it connects directly.
+    pub fn proxy_for(&self, request: &ClientRequest) -> Option<&ProxyServer> {
+        #[cfg(unix)]
+        if self.unix.is_some() {
+            return None;
+        }
+        self.proxy.as_ref()?.server(request)
+    }
+
+    /// What is between the socket of this request and its connection: a tunnel, TLS, both, or nothing.
+    ///
+    /// # Errors
+    /// [`Error::Proxy`] and [`Error::Tls`]: nothing was sent.
+    pub fn layer(&self, request: &ClientRequest, rules: &Config) -> Result<Option<Layer>, Error> {
+        let proxy = self.proxy_for(request);
+        let proxy = proxy.map(|proxy| ProxyLayer::new(proxy, request, rules)).transpose()?;
+        let layer = None;
+        #[cfg(feature = "tls-no-provider")]
+        let layer = if request.is_tls() {
+            Some(Layer::from(TlsLayer::client(&self.tls, request.host())?))
+        } else {
+            layer
+        };
+        Ok(match proxy {
+            Some(proxy) => Some(layer.unwrap_or_else(Layer::default).through(proxy)),
+            None => layer,
+        })
+    }
+
+    /// The TLS configurations that this request needs and that have not read the roots of the system yet: call
+    /// [`TlsClient::prepare`] on a thread that may wait.
+    #[cfg(feature = "tls-no-provider")]
+    pub fn unprepared(&self, request: &ClientRequest) -> Vec<TlsClient> {
+        let proxy = self.proxy_for(request).filter(|proxy| proxy.is_tls()).map(ProxyServer::tls);
+        let server = request.is_tls().then_some(&self.tls);
+        proxy.into_iter().chain(server).filter(|tls| !tls.is_prepared()).cloned().collect()
     }
 
     /// Connects to the Unix socket at this path. The URL still determines the request: `ws://localhost/chat`.
@@ -237,7 +296,19 @@ pub enum ConnectError {
     TimedOut {
         /// The addresses tried.
         tried: Vec<SocketAddr>,
+        /// What it waited for at the end.
+        step: ConnectStep,
     },
+    /// The proxy could not be connected to.
+    ProxyUnreachable {
+        /// Its URL, without the credentials.
+        proxy: String,
+        /// The failure: [`Name`](Self::Name), [`Zone`](Self::Zone), [`Unreachable`](Self::Unreachable) or
+        /// [`TimedOut`](Self::TimedOut).
+        error: Box<ConnectError>,
+    },
+    /// The proxy was connected to, but opened no tunnel.
+    Proxy(ProxyError),
     /// TLS failed.
     Tls(TlsError),
     /// The server's answer does not open a WebSocket. [`ResponseError::Rejected`] holds the whole answer.
@@ -264,12 +335,31 @@ impl ConnectError {
         Self::Name { host: host.into(), error }
     }
 
-    /// Converts the end of a connection that was never open.
-    pub fn of(closed: &Closed, tried: Vec<SocketAddr>) -> Self {
+    /// As it is, or within [`ProxyUnreachable`](Self::ProxyUnreachable) if it is about the connection to this proxy.
+    #[must_use]
+    pub fn at(self, proxy: Option<&ProxyServer>) -> Self {
+        let is_of_connecting = matches!(
+            self,
+            Self::Name { .. }
+                | Self::Zone { .. }
+                | Self::Unreachable { .. }
+                | Self::TimedOut { step: ConnectStep::Connect, .. }
+        );
+        match proxy.filter(|_| is_of_connecting) {
+            Some(proxy) => Self::ProxyUnreachable { proxy: proxy.to_string(), error: Box::new(self) },
+            None => self,
+        }
+    }
+
+    /// Converts the end of a connection that was never open, in this step.
+    pub fn of(closed: &Closed, tried: Vec<SocketAddr>, step: ConnectStep) -> Self {
         match &closed.error {
             Some(Error::Response(error)) => Self::Handshake(error.clone()),
             Some(Error::Tls(error)) => Self::Tls(error.clone()),
-            Some(Error::Timeout(_)) => Self::TimedOut { tried },
+            Some(Error::Proxy(error)) => Self::Proxy(error.clone()),
+            // The kernel reports some resets without a read.
+            Some(Error::Io(kind)) if step == ConnectStep::Proxy => Self::Proxy(ProxyError::Io(*kind)),
+            Some(Error::Timeout(_)) => Self::TimedOut { tried, step },
             Some(error @ (Error::Io(_) | Error::Stopped)) => Self::Lost(error.clone()),
             _ => Self::Lost(Error::Aborted),
         }
@@ -309,7 +399,9 @@ impl fmt::Display for ConnectError {
             #[cfg(unix)]
             Self::Unix { path, error } => write!(f, "cannot connect to {}: {error}", path.display()),
             Self::Unreachable { tried, error } => write!(f, "cannot connect{}: {error}", Tried(tried)),
-            Self::TimedOut { tried } => write!(f, "connecting{} took too long", Tried(tried)),
+            Self::TimedOut { tried, step } => write!(f, "connecting{} took too long: {step}", Tried(tried)),
+            Self::ProxyUnreachable { proxy, error } => write!(f, "the proxy {proxy} is unreachable: {error}"),
+            Self::Proxy(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
             Self::Handshake(error) => error.fmt(f),
             Self::Lost(cause) => write!(f, "the connection was lost during the handshake: {cause}"),
@@ -328,6 +420,8 @@ impl std::error::Error for ConnectError {
             Self::Unix { error, .. } => Some(error),
             Self::Invalid(error) => Some(error),
             Self::Tls(error) => Some(error),
+            Self::Proxy(error) => Some(error),
+            Self::ProxyUnreachable { error, .. } => Some(&**error),
             Self::Handshake(error) => Some(error),
             _ => None,
         }

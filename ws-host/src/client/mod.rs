@@ -15,6 +15,7 @@ mod reconnect;
 mod retry;
 mod zones;
 
+pub use crate::layer::ConnectStep;
 pub use addresses::{addresses, addresses_with, interleaved, needs_resolver};
 pub use config::{ClientConfig, ClientState, ConnectError, InvalidTarget};
 pub use lookups::{Lookups, MAX_LOOKUPS};

@@ -4,6 +4,7 @@ use crate::clock;
 use crate::driver::sleep::Sleep;
 use crate::driver::wakers::Wakers;
 use crate::ids::ConnectionId;
+use crate::sys::layered::Layers;
 use crate::sys::socket::SocketHandle;
 use bytes::Bytes;
 use http::Response;
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 use std::time::Instant;
+use ws_host::client::ConnectStep;
 use ws_host::server::Stats;
 use ws_proto::{Connection, Moment, Request, RespondError, ResponseBody, TlsInfo, Transport};
 
@@ -64,7 +66,7 @@ impl Shared {
         Self {
             id: ConnectionId::next(),
             connection: Mutex::new(connection),
-            holds_output: socket.as_ref().is_some_and(|socket| socket.tls().is_some()),
+            holds_output: socket.as_ref().and_then(SocketHandle::layers).is_some_and(Layers::holds_output),
             socket: Mutex::new(socket),
             peer,
             sleep,
@@ -126,17 +128,23 @@ impl Shared {
             return;
         }
         let socket = self.socket();
-        let Some(tls) = socket.as_ref().and_then(SocketHandle::tls) else { return };
-        if let Some(info) = tls.info() {
+        let Some(layers) = socket.as_ref().and_then(SocketHandle::layers) else { return };
+        if let Some(info) = layers.info() {
             connection.http().set_tls(info);
-        } else if let Some(config) = tls.redirect() {
+        } else if let Some(config) = layers.redirect() {
             *connection = Connection::server(now, config, Transport::default());
         }
     }
 
     /// The result of the TLS handshake.
     pub(crate) fn tls_info(&self) -> Option<Arc<TlsInfo>> {
-        self.socket().as_ref()?.tls()?.info()
+        self.socket().as_ref()?.layers()?.info()
+    }
+
+    /// What a connection attempt over the stream waits for.
+    pub(crate) fn step(&self) -> ConnectStep {
+        let socket = self.socket();
+        socket.as_ref().and_then(SocketHandle::layers).map_or(ConnectStep::Handshake, Layers::step)
     }
 
     pub(crate) fn set_write_failed(&self) {
