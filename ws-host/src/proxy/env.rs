@@ -11,18 +11,54 @@ const FOR_WS: [&str; 5] = ["ws_proxy", "WS_PROXY", "http_proxy", "all_proxy", "A
 const FOR_WSS: [&str; 6] = ["wss_proxy", "WSS_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 const EXCEPTIONS: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
-pub(super) fn read() -> Result<Proxy, InvalidProxy> {
-    from_variables(|name| std::env::var_os(name))
-}
+impl Proxy {
+    /// The proxies of the environment, by the rules of curl. It reads these variables, of which the first that is
+    /// neither missing nor empty counts:
+    ///
+    /// | for | variables |
+    /// |---|---|
+    /// | `ws://` | `ws_proxy`, `WS_PROXY`, `http_proxy`, `all_proxy`, `ALL_PROXY` |
+    /// | `wss://` | `wss_proxy`, `WSS_PROXY`, `https_proxy`, `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY` |
+    /// | [exceptions](Self::no_proxy) | `no_proxy`, `NO_PROXY` |
+    ///
+    /// `HTTP_PROXY` is never read: in a CGI program, whoever sends the request sets it with the field `Proxy`. There is
+    /// no exception for `localhost` unless `no_proxy` has it.
+    ///
+    /// # Errors
+    /// [`InvalidProxy::Variable`].
+    pub fn from_env() -> Result<Self, InvalidProxy> {
+        Self::from_variables(|name| std::env::var_os(name))
+    }
 
-pub(super) fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Result<Proxy, InvalidProxy> {
-    let server = |names: &[&'static str]| {
-        let Some((name, value)) = first(names, &variable)? else { return Ok(None) };
-        ProxyServer::new(&value).map(Some).map_err(|error| invalid(name, error))
-    };
-    let exceptions = first(&EXCEPTIONS, &variable)?;
-    let no_proxy = exceptions.map(|(_, list)| NoProxy::new(&list)).unwrap_or_default();
-    Ok(Proxy::of(server(&FOR_WS)?, server(&FOR_WSS)?, no_proxy))
+    /// As [`from_env`](Self::from_env), with the variables that this function returns.
+    ///
+    /// # Errors
+    /// As [`from_env`](Self::from_env).
+    ///
+    /// ```
+    /// use ws_host::proxy::Proxy;
+    /// use ws_proto::ClientRequest;
+    ///
+    /// let proxy = Proxy::from_variables(|name| match name {
+    ///     "https_proxy" => Some("http://proxy.example:3128".into()),
+    ///     "no_proxy" => Some("example.org".into()),
+    ///     _ => None,
+    /// })?;
+    /// let server = |url| proxy.server(&ClientRequest::new(url).unwrap()).map(ToString::to_string);
+    /// assert_eq!(server("wss://example.net/").as_deref(), Some("http://proxy.example:3128"));
+    /// assert_eq!(server("wss://www.example.org/"), None);
+    /// assert_eq!(server("ws://example.net/"), None);
+    /// # Ok::<(), ws_host::proxy::InvalidProxy>(())
+    /// ```
+    pub fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, InvalidProxy> {
+        let server = |names: &[&'static str]| {
+            let Some((name, value)) = first(names, &variable)? else { return Ok(None) };
+            ProxyServer::new(&value).map(Some).map_err(|error| invalid(name, error))
+        };
+        let exceptions = first(&EXCEPTIONS, &variable)?;
+        let no_proxy = exceptions.map(|(_, list)| NoProxy::new(&list)).unwrap_or_default();
+        Ok(Self::of(server(&FOR_WS)?, server(&FOR_WSS)?, no_proxy))
+    }
 }
 
 /// The first of these variables that is neither missing nor empty.
@@ -49,7 +85,7 @@ mod tests {
     use ws_proto::ClientRequest;
 
     fn environment(variables: &[(&str, &str)]) -> Result<Proxy, InvalidProxy> {
-        from_variables(|name| {
+        Proxy::from_variables(|name| {
             let found = variables.iter().find(|(variable, _)| *variable == name);
             found.map(|(_, value)| OsString::from(value))
         })
@@ -110,6 +146,6 @@ mod tests {
     fn a_value_that_is_not_text_is_an_error() {
         use std::os::unix::ffi::OsStringExt;
         let value = |_: &str| Some(OsString::from_vec(vec![0xff]));
-        assert!(matches!(from_variables(value), Err(InvalidProxy::Variable { .. })));
+        assert!(matches!(Proxy::from_variables(value), Err(InvalidProxy::Variable { .. })));
     }
 }

@@ -1,6 +1,5 @@
 //! Which proxy a client uses for which server.
 
-use super::env;
 use super::no_proxy::NoProxy;
 use super::{InvalidProxy, ProxyServer};
 #[cfg(feature = "tls-no-provider")]
@@ -11,7 +10,7 @@ use std::sync::Arc;
 use ws_proto::ClientRequest;
 
 /// The proxy of a client, or several: for `ws://` and `wss://` addresses, with exceptions. None is used unless it is
-/// set, and the environment is read only by [`from_env`](Self::from_env).
+/// set, and the environment is read only by [`from_env`](Proxy::from_env).
 ///
 /// ```
 /// use ws_host::client::ClientConfig;
@@ -49,50 +48,6 @@ impl Proxy {
     pub fn new(url: &str) -> Result<Self, InvalidProxy> {
         let server = ProxyServer::new(url)?;
         Ok(Self::of(Some(server.clone()), Some(server), NoProxy::default()))
-    }
-
-    /// The proxies of the environment, by the rules of curl. It reads these variables, of which the first that is
-    /// neither missing nor empty counts:
-    ///
-    /// | for | variables |
-    /// |---|---|
-    /// | `ws://` | `ws_proxy`, `WS_PROXY`, `http_proxy`, `all_proxy`, `ALL_PROXY` |
-    /// | `wss://` | `wss_proxy`, `WSS_PROXY`, `https_proxy`, `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY` |
-    /// | [exceptions](Self::no_proxy) | `no_proxy`, `NO_PROXY` |
-    ///
-    /// `HTTP_PROXY` is never read: in a CGI program, whoever sends the request sets it with the field `Proxy`. There is
-    /// no exception for `localhost` unless `no_proxy` has it.
-    ///
-    /// # Errors
-    /// [`InvalidProxy::Variable`].
-    pub fn from_env() -> Result<Self, InvalidProxy> {
-        env::read()
-    }
-
-    /// As [`from_env`](Self::from_env), with the variables that this function returns.
-    ///
-    /// # Errors
-    /// As [`from_env`](Self::from_env).
-    ///
-    /// ```
-    /// use ws_host::proxy::Proxy;
-    /// use ws_proto::ClientRequest;
-    ///
-    /// let proxy = Proxy::from_variables(|name| match name {
-    ///     "https_proxy" => Some("http://proxy.example:3128".into()),
-    ///     "no_proxy" => Some("example.org".into()),
-    ///     _ => None,
-    /// })?;
-    /// let server = |url| proxy.server(&ClientRequest::new(url).unwrap()).map(ToString::to_string);
-    /// assert_eq!(server("wss://example.net/").as_deref(), Some("http://proxy.example:3128"));
-    /// assert_eq!(server("wss://www.example.org/"), None);
-    /// assert_eq!(server("ws://example.net/"), None);
-    /// # Ok::<(), ws_host::proxy::InvalidProxy>(())
-    /// ```
-    pub fn from_variables(
-        variable: impl Fn(&str) -> Option<std::ffi::OsString>,
-    ) -> Result<Self, InvalidProxy> {
-        env::from_variables(variable)
     }
 
     pub(super) fn of(ws: Option<ProxyServer>, wss: Option<ProxyServer>, no_proxy: NoProxy) -> Self {

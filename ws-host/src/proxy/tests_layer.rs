@@ -108,8 +108,11 @@ fn write(layer: &mut Layer, socket: &mut Socket, mut data: &[u8]) {
     }
 }
 
-/// What a proxy sends, and what it got, for each kind.
-const DIALOGUES: [(&str, &[(&[u8], &[u8])]); 3] = [
+/// What the client sends, and what the proxy answers.
+type Line = (&'static [u8], &'static [u8]);
+
+/// The dialogue with each kind of proxy.
+const DIALOGUES: [(&str, &[Line]); 3] = [
     (
         "http://proxy",
         &[(b"CONNECT a.example:80 HTTP/1.1\r\nHost: a.example:80\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n")],

@@ -285,11 +285,16 @@ async fn open<S>(mut driver: Driver<S>, tried: Vec<SocketAddr>) -> Result<WebSoc
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let layers = driver.shared.layers();
     loop {
         match poll_fn(|cx| driver.poll_event(cx)).await {
             Some(Event::Open(head)) => return Ok(WebSocket::new(driver, head, None)),
             Some(Event::Closed(closed)) => {
-                let failure = ConnectError::of(&closed, tried, driver.shared.step());
+                let failure = ConnectError::of(
+                    &closed,
+                    tried,
+                    layers.map_or(ConnectStep::Handshake, |layers| layers.step()),
+                );
                 return Err(Failed { failure, closed: Some(closed) });
             }
             Some(_) => {}

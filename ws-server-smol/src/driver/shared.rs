@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 use std::time::Instant;
-use ws_host::client::ConnectStep;
 use ws_host::server::Stats;
 use ws_proto::{Connection, Moment, Request, RespondError, ResponseBody, TlsInfo, Transport};
 
@@ -141,10 +140,9 @@ impl Shared {
         self.socket().as_ref()?.layers()?.info()
     }
 
-    /// What a connection attempt over the stream waits for.
-    pub(crate) fn step(&self) -> ConnectStep {
-        let socket = self.socket();
-        socket.as_ref().and_then(SocketHandle::layers).map_or(ConnectStep::Handshake, Layers::step)
+    /// The layers of the stream, until the connection is over.
+    pub(crate) fn layers(&self) -> Option<Arc<Layers>> {
+        self.socket().as_ref()?.share_layers()
     }
 
     pub(crate) fn set_write_failed(&self) {

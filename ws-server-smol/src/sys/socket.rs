@@ -102,6 +102,11 @@ impl SocketHandle {
         self.layers.as_deref()
     }
 
+    /// The same, to be asked after the connection is over.
+    pub(crate) fn share_layers(&self) -> Option<Arc<Layers>> {
+        self.layers.clone()
+    }
+
     /// As [`Socket::local_addr`].
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         match &self.stream {
