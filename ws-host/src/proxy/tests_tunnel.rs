@@ -110,6 +110,7 @@ fn every_other_answer_is_an_error_of_its_own() {
             "HTTP/1.1 407 No\r\nproxy-authenticate: Negotiate, NTLM\r\nproxy-authenticate: Negotiate\r\n\r\n",
             required("Negotiate, NTLM"),
         ),
+        ("HTTP/1.1 401 Unauthorized\r\n\r\n", required("")),
         ("HTTP/1.1 403 Forbidden by rule\r\n\r\n", rejected(403, "Forbidden by rule")),
         ("HTTP/1.1 503\r\n\r\n", rejected(503, "")),
         ("HTTP/1.1 302 Found\r\nLocation: http://portal/\r\n\r\n", rejected(302, "Found")),

@@ -12,7 +12,7 @@ use http::StatusCode;
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProxyError {
-    /// The proxy requires a user name and a password (407, or no acceptable method of SOCKS), and none were sent.
+    /// The proxy requires a user name and a password (407 or 401, or no acceptable method of SOCKS), and none were sent.
     AuthenticationRequired {
         /// The schemes that an HTTP proxy offers, such as `Basic, Negotiate`; empty if it names none.
         offered: Box<str>,

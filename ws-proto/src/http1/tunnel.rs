@@ -53,7 +53,8 @@ impl ConnectAnswer {
             if status.is_success() {
                 return Ok(true);
             }
-            if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            // 401 would come from the server, but no tunnel leads there yet: tinyproxy rejects wrong credentials with it.
+            if matches!(status, StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED) {
                 let offered = schemes(&headers);
                 return Err(match authorized {
                     true => ProxyError::CredentialsRejected { offered },
