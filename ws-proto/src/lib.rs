@@ -184,7 +184,7 @@ pub use error::{
 };
 pub use event::{Closed, Event, Fragment, Initiator, Message, Pong};
 pub use frame::{Frame, Opcode};
-pub use handshake::{ClientRequest, InvalidRequest, Request, Upgrade};
+pub use handshake::{ClientRequest, InvalidRequest, Redirect, RedirectError, Redirects, Request, Upgrade};
 pub use http1::ResponseBody;
 #[doc(hidden)]
 pub use http1::tunnel::ConnectAnswer;

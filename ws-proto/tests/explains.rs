@@ -153,6 +153,7 @@ fn send_errors_explain_themselves() {
     assert_explains(&InvalidRequest::Url("it has a fragment"), "it has a fragment");
     assert_explains(&InvalidRequest::Header("Host".into()), "\"Host\"");
     assert_explains(&InvalidRequest::Subprotocol("a b".into()), "\"a b\"");
+    assert_explains(&InvalidRequest::Credentials("the user name has a colon"), "a colon");
     for (error, names) in [
         (PathError::Malformed, "percent-encoded"),
         (PathError::Unsafe, "out of its folder"),

@@ -9,7 +9,7 @@ use crate::deflate::{self, Terms};
 use crate::error::RequestError;
 use crate::error::ResponseError::{self, *};
 use crate::fields::{has_element, parse_length, single};
-use crate::handshake::{self, ClientRequest};
+use crate::handshake::{self, ClientRequest, Redirects};
 use crate::outbox::Outbox;
 use ::http::header;
 use ::http::{HeaderMap, Response, StatusCode, Version};
@@ -25,6 +25,8 @@ pub(crate) struct ClientHttp {
     key: String,
     subprotocols: Vec<String>,
     interim: u8,
+    /// Those that led to the request.
+    redirects: Option<Box<Redirects>>,
     reading: Reading,
 }
 
@@ -69,7 +71,9 @@ impl ClientHttp {
         }
         put_all(bytes, request.headers());
         bytes.extend_from_slice(b"\r\n");
-        Self { key, subprotocols, interim: 0, reading: Reading::start() }
+        let redirects = Some(request.redirects()).filter(|redirects| !redirects.is_empty());
+        let redirects = redirects.map(|redirects| Box::new(Redirects(redirects.to_vec())));
+        Self { key, subprotocols, interim: 0, redirects, reading: Reading::start() }
     }
 
     /// Consumes input up to the end of the answer; what follows a 101 stays in it. Returns the result once, with the
@@ -118,6 +122,9 @@ impl ClientHttp {
                     *response.status_mut() = status;
                     *response.version_mut() = version;
                     *response.headers_mut() = headers;
+                    if let Some(redirects) = &self.redirects {
+                        response.extensions_mut().insert(Redirects::clone(redirects));
+                    }
                     if status == StatusCode::SWITCHING_PROTOCOLS {
                         let terms = self.check(config, &response)?;
                         return Ok(Some((response, terms)));

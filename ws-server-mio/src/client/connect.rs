@@ -25,7 +25,6 @@ impl Connections {
     /// Begins an attempt.
     pub(crate) fn begin(&mut self, index: u32) {
         let now = self.now;
-        let Some(id) = self.clients.id_at(index) else { return };
         let Some(client) = self.clients.at_mut(index) else { return };
         client.attempts = client.attempts.wrapping_add(1);
         client.intent = Intent::Policy;
@@ -35,10 +34,17 @@ impl Connections {
             rules: client.rules.clone(),
             config: client.config.clone(),
         };
+        self.pursue(index, attempt);
+    }
+
+    /// Connects for an attempt: its first request, or the one after a redirect.
+    fn pursue(&mut self, index: u32, attempt: Attempt) {
         #[cfg(unix)]
-        if let Some(path) = client.config.get_unix().map(std::path::Path::to_owned) {
+        if let Some(path) = attempt.config.get_unix().map(std::path::Path::to_owned) {
             return self.connect_to_path(index, attempt, path);
         }
+        let Some(id) = self.clients.id_at(index) else { return };
+        let Some(client) = self.clients.at_mut(index) else { return };
         let attempts = client.attempts;
         let waits_for_roots = self.waits_for_roots(&attempt);
         match addresses(attempt.address()) {
@@ -259,7 +265,9 @@ impl Connections {
                 self.schedule_next(id.index, Some(closed));
                 true
             }
+            Event::Closed(_, closed) if self.follow_redirect(id.index, slot, closed) => false,
             Event::Closed(_, closed) => {
+                let Some(client) = self.clients.get_mut(id) else { return true };
                 let is_connecting = self.slots.at(slot).is_some_and(|live| live.has(flag::CONNECTING));
                 let step = if is_connecting { ConnectStep::Connect } else { self.sockets.step(slot) };
                 let failure = match &mut client.phase {
@@ -275,6 +283,22 @@ impl Connections {
             }
             _ => true,
         }
+    }
+
+    /// Follows the redirect with which an attempt's connection ended, if it did; or fails, if that is not allowed.
+    fn follow_redirect(&mut self, index: u32, slot: u32, closed: &Closed) -> bool {
+        let Some(client) = self.clients.at_mut(index) else { return false };
+        let Phase::Connecting(race) = &mut client.phase else { return false };
+        let attempt = &race.attempt;
+        let Some(next) = attempt.config.redirected(&attempt.request, closed) else { return false };
+        race.slots.retain(|other| *other != slot);
+        let attempt = attempt.clone();
+        match next.map(|request| self.check_request(&request, &attempt.config).map(|()| request)) {
+            Ok(Ok(request)) => self.pursue(index, Attempt { request, ..attempt }),
+            Ok(Err(invalid)) => self.fail(index, invalid.into(), Some(closed)),
+            Err(error) => self.fail(index, ConnectError::Redirect(error), Some(closed)),
+        }
+        true
     }
 
     /// An attempt failed.

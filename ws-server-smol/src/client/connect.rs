@@ -161,7 +161,25 @@ impl Attempt {
         }
     }
 
-    pub(crate) async fn run(self) -> Result<Opened<Socket>, Failed> {
+    /// Connects, and follows redirects, within one deadline.
+    pub(crate) async fn run(mut self) -> Result<Opened<Socket>, Failed> {
+        loop {
+            let failed = match self.connect().await {
+                Ok(opened) => return Ok(opened),
+                Err(failed) => failed,
+            };
+            let next =
+                failed.closed.as_ref().and_then(|closed| self.config.redirected(&self.request, closed));
+            match next.map(|next| next.map(checked)) {
+                None => return Err(failed),
+                Some(Ok(Ok(request))) => self.request = request,
+                Some(Ok(Err(invalid))) => return Err(Failed { failure: invalid.into(), ..failed }),
+                Some(Err(error)) => return Err(Failed { failure: ConnectError::Redirect(error), ..failed }),
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Opened<Socket>, Failed> {
         #[cfg(feature = "tls-no-provider")]
         self.prepare_tls().await?;
         let addresses = self.addresses().await.map_err(|failure| failure.at(self.proxy()))?;
@@ -174,10 +192,11 @@ impl Attempt {
         let stream = match self.config.layer(&self.request, &self.rules) {
             Ok(Some(layer)) => stream.with_layers(Layers::new(layer)),
             Ok(None) => stream,
-            Err(error) => return Err(self.rejected(error)),
+            Err(error) => return Err(rejected(error)),
         };
         // The connection enforces the remaining time itself.
-        let connection = Connection::client(clock::moment(self.since), self.rules, self.request, seed);
+        let (rules, request) = (self.rules.clone(), self.request.clone());
+        let connection = Connection::client(clock::moment(self.since), rules, request, seed);
         let (socket, peer) = (Some(stream.handle()), stream.peer_addr());
         let driver =
             Driver::with(stream, connection, DriverOptions { socket, peer, ..DriverOptions::default() });
@@ -223,14 +242,6 @@ impl Attempt {
         self.proxy().map_or(&self.request, ProxyServer::address)
     }
 
-    /// The end of a connection that cannot begin.
-    fn rejected(&self, error: Error) -> Failed {
-        let mut closed = Closed::default();
-        closed.error = Some(error);
-        let failure = ConnectError::of(&closed, Vec::new(), ConnectStep::Connect);
-        Failed { failure, closed: Some(Box::new(closed)) }
-    }
-
     fn deadline(&self) -> Timer {
         deadline(self.since, &self.rules)
     }
@@ -254,6 +265,14 @@ fn unreachable(tried: Vec<SocketAddr>, error: io::Error) -> ConnectError {
 
 fn timed_out(tried: Vec<SocketAddr>) -> ConnectError {
     ConnectError::TimedOut { tried, step: ConnectStep::Connect }
+}
+
+/// The end of a connection that cannot begin.
+fn rejected(error: Error) -> Failed {
+    let mut closed = Closed::default();
+    closed.error = Some(error);
+    let failure = ConnectError::of(&closed, Vec::new(), ConnectStep::Connect);
+    Failed { failure, closed: Some(Box::new(closed)) }
 }
 
 /// Makes one attempt, over a stream from the application.
