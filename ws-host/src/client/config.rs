@@ -110,7 +110,8 @@ impl ClientConfig {
 
     /// Connects through a proxy, or through one of several; `None` connects directly. None; the environment is not read
     /// unless you pass [`Proxy::from_env`]. The proxy looks up the server's name. It is ignored for a
-    /// [Unix socket](Self::unix), and for a stream that the application has opened itself.
+    /// [Unix socket](Self::unix), and for a stream that the application has opened itself. The peer address of a
+    /// connection is then the proxy's.
     #[must_use]
     pub fn proxy(mut self, proxy: impl Into<Option<Proxy>>) -> Self {
         self.proxy = proxy.into();
