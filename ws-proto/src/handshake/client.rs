@@ -84,7 +84,7 @@ impl ClientRequest {
         }
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         if authority.contains('@') {
-            return Err(Url("it has a user name; use basic_auth instead"));
+            return Err(Url("it has a user name, which basic_auth sends instead"));
         }
         let malformed = match authority {
             _ if !authority.is_ascii() => Url("its host is not ASCII; use Punycode"),
