@@ -51,6 +51,7 @@ step fast 'documentation' '' env RUSTDOCFLAGS='-D warnings' cargo doc --locked -
 step fast 'tests' '' cargo test --locked --workspace
 step full 'TLS' 'c++' tests/tls.sh
 step full 'TLS peers' 'rustfmt clippy c++ python node curl openssl chromium' tests/tls/run.sh
+step full 'proxies' 'clippy c++ python openssl' tests/proxies/run.sh
 step full 'examples' '' cargo build --locked --release --workspace --examples
 step full 'by hand' '' cargo run --locked --release --example by_hand
 step fast 'purity' '' tests/purity.sh

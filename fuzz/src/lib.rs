@@ -9,6 +9,7 @@
 //!  split.rs   split: the same bytes, cut arbitrarily
 //!  pair.rs, end.rs   pair: two ends over an arbitrary pipe
 //!  head.rs    http_head: heads and bodies, compared with httparse
+//!  proxy.rs   proxy: answers of a proxy
 //!  compressed.rs   deflate, extensions: compressed messages, and their negotiation
 //!
 //!  watch.rs   the promises of one connection (`ws_kit::oracle`), and its memory
@@ -26,6 +27,7 @@ mod input;
 
 mod output;
 mod pair;
+mod proxy;
 pub mod seeds;
 mod seen;
 mod setup;
@@ -37,6 +39,7 @@ pub use crate::bytes::{client_bytes, server_bytes};
 pub use compressed::{deflate, extensions};
 pub use head::http_head;
 pub use pair::pair;
+pub use proxy::proxy;
 pub use seen::Seen;
 pub use split::split;
 
@@ -52,6 +55,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("http_head", http_head),
     ("deflate", deflate),
     ("extensions", extensions),
+    ("proxy", proxy),
 ];
 
 /// Runs a target over the files given as arguments, without libFuzzer.

@@ -8,6 +8,7 @@ use ws_proto::{Config, Connection, Moment};
 
 mod frames;
 mod messages;
+mod proxies;
 mod schedules;
 
 /// An input with a descriptive name.
@@ -34,6 +35,9 @@ pub fn all() -> Vec<Seed> {
     }
     for (name, offers) in messages::EXTENSIONS {
         add("extensions", name, b"\x1f\x1f", offers.as_bytes());
+    }
+    for (name, kind, answer) in proxies::ANSWERS {
+        add("proxy", name, &[kind, 3], answer);
     }
     for (name, which, step) in [("exchanged", 0, 37), ("exchanged_otherwise", 0, 101), ("garbage", 1, 59)] {
         let decisions: Vec<u8> = (1..200).map(|n: u8| n.wrapping_mul(step)).collect();

@@ -114,3 +114,8 @@ fn agreed_terms_match_the_offer() {
 fn accepted_http_is_parsed_alike_by_httparse() {
     run("http_head");
 }
+
+#[test]
+fn answers_of_a_proxy_mean_the_same_however_they_are_cut() {
+    run("proxy");
+}

@@ -64,9 +64,9 @@ fn head_seeds_reach_requests_upgrades_and_answers() {
 }
 
 #[test]
-fn compression_seeds_pass() {
+fn seeds_of_compression_and_of_proxies_pass() {
     // The targets assert what they reach.
-    for target in ["deflate", "extensions"] {
+    for target in ["deflate", "extensions", "proxy"] {
         assert!(!files(target).is_empty());
         run(target);
     }

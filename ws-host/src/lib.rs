@@ -24,6 +24,8 @@
 //! | [`topics`] | subscriptions by topic, and policies for slow peers |
 //! | [`web`] | routes, files and event streams beside the socket |
 //! | [`clock`] | the shared clock of a process |
+//! | [`proxy`] | the proxy of a client: HTTP CONNECT, SOCKS5, the environment |
+//! | [`layer`] | a tunnel, TLS or both between a socket and the engine |
 //! | `tls` | TLS between a socket and the engine, with the feature `tls` |
 //! | [`sleep`] | detecting that the machine slept |
 //!
@@ -41,7 +43,9 @@
 pub mod client;
 pub mod clock;
 mod lan;
+pub mod layer;
 pub mod listen;
+pub mod proxy;
 pub mod server;
 mod settings;
 pub mod sleep;

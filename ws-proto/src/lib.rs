@@ -179,12 +179,15 @@ pub use connection::{Connection, IoAction, PlainHttp, Role, Sent, Shares, State}
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;
 pub use error::{
-    Error, ProtocolError, RequestError, RespondError, ResponseError, SendError, Timeout, TlsAlert, TlsError,
+    Error, ProtocolError, ProxyError, RequestError, RespondError, ResponseError, SendError, SocksReply,
+    Timeout, TlsAlert, TlsError,
 };
 pub use event::{Closed, Event, Fragment, Initiator, Message, Pong};
 pub use frame::{Frame, Opcode};
-pub use handshake::{ClientRequest, InvalidRequest, Request, Upgrade};
+pub use handshake::{ClientRequest, InvalidRequest, Redirect, RedirectError, Redirects, Request, Upgrade};
 pub use http1::ResponseBody;
+#[doc(hidden)]
+pub use http1::tunnel::ConnectAnswer;
 pub use memory::Memory;
 pub use moment::{Clock, Moment};
 pub use outbox::{Outbox, OutboxBuffer, Unsent};

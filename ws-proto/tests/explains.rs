@@ -5,14 +5,15 @@ use core::net::SocketAddr;
 use http::{Response, StatusCode};
 use std::error::Error as _;
 use std::io;
-use ws_host::client::{ConnectError, InvalidTarget};
+use ws_host::client::{ConnectError, ConnectStep, InvalidTarget};
 use ws_host::listen::ListenError;
 use ws_host::topics::TopicError;
 use ws_host::web::PathError;
 use ws_proto::InvalidAccess;
 use ws_proto::InvalidRequest;
 use ws_proto::{
-    CloseCode, Error, ProtocolError, RequestError, RespondError, ResponseError, SendError, Timeout,
+    CloseCode, Error, ProtocolError, ProxyError, RequestError, RespondError, ResponseError, SendError,
+    SocksReply, Timeout, TlsError,
 };
 
 /// Asserts that an error is one sentence that contains `names`.
@@ -152,6 +153,7 @@ fn send_errors_explain_themselves() {
     assert_explains(&InvalidRequest::Url("it has a fragment"), "it has a fragment");
     assert_explains(&InvalidRequest::Header("Host".into()), "\"Host\"");
     assert_explains(&InvalidRequest::Subprotocol("a b".into()), "\"a b\"");
+    assert_explains(&InvalidRequest::Credentials("the user name has a colon"), "a colon");
     for (error, names) in [
         (PathError::Malformed, "percent-encoded"),
         (PathError::Unsafe, "out of its folder"),
@@ -253,7 +255,20 @@ fn connect_errors_explain_themselves() {
             "connect to /run/a.sock: ",
             true,
         ),
-        (ConnectError::TimedOut { tried: vec![at(3)] }, "to 192.0.2.1:3 took too long", false),
+        (
+            ConnectError::TimedOut { tried: vec![at(3)], step: ConnectStep::Proxy },
+            "to 192.0.2.1:3 took too long: the proxy has not opened the tunnel",
+            false,
+        ),
+        (
+            ConnectError::ProxyUnreachable {
+                proxy: "http://proxy.example:3128".into(),
+                error: Box::new(ConnectError::Unreachable { tried: vec![at(1)], error: refused() }),
+            },
+            "http://proxy.example:3128 is unreachable: cannot connect to 192.0.2.1:1",
+            true,
+        ),
+        (ConnectError::Proxy(ProxyError::TlsRequired), "https://", true),
         (ConnectError::Handshake(ResponseError::HeadTooLarge), "too large", true),
         (ConnectError::Lost(Error::Aborted), "during the handshake", false),
         (ConnectError::Cancelled, "cancelled", false),
@@ -261,6 +276,33 @@ fn connect_errors_explain_themselves() {
     for (reason, names, has_source) in reasons {
         assert_explains(&reason, names);
         assert_eq!(reason.source().is_some(), has_source, "{reason}");
+    }
+}
+
+#[test]
+fn proxy_errors_name_the_remedy_or_what_happened() {
+    let required = |offered: &str| ProxyError::AuthenticationRequired { offered: offered.into() };
+    for (error, names) in [
+        (required("Basic"), "credentials, or in its URL"),
+        (required("Negotiate, NTLM"), "it offers only Negotiate, NTLM"),
+        (ProxyError::CredentialsRejected { offered: "".into() }, "rejected the user name or the password"),
+        (
+            ProxyError::Rejected { status: StatusCode::FORBIDDEN, reason: "by\u{1b}rule".into() },
+            "answered 403 \"by\\u{1b}rule\"",
+        ),
+        (ProxyError::Socks(SocksReply(5)), "nothing may listen on its port"),
+        (ProxyError::HeadTooLarge, "too large"),
+        (ProxyError::Malformed("the status line"), "the status line; the scheme or the port of its URL"),
+        (ProxyError::TlsRequired, "begin its URL with https://"),
+        (ProxyError::Eof, "ended the connection before the tunnel was open"),
+        (
+            ProxyError::Io(io::ErrorKind::ConnectionReset),
+            "the connection to the proxy failed: connection reset",
+        ),
+        (ProxyError::Tls(TlsError::NotTrusted), "the proxy's TLS failed: no trusted root"),
+        (ProxyError::Target("why"), "cannot be asked for this server: why"),
+    ] {
+        assert_explains(&error, names);
     }
 }
 

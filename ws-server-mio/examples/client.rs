@@ -14,11 +14,11 @@ use ws_server_mio::Initiator;
 use ws_server_mio::tls::TlsClient;
 use ws_server_mio::{
     ClientConfig, ClientId, ClientRequest, ClientState, CloseCode, Connections, Endpoint, Event, Heartbeat,
-    Message, Options, Reconnect, Remote, Sent,
+    Message, Options, Proxy, Reconnect, Remote, Sent,
 };
 
 const USAGE: &str = "usage: client URL [--header 'Name: value']... [--subprotocol NAME]... [--origin ORIGIN] \
-                     [--unix PATH] [--once] [--ca FILE | --pin HASH]";
+                     [--unix PATH] [--proxy URL|env] [--once] [--ca FILE | --pin HASH]";
 
 fn arguments(
     mut args: impl Iterator<Item = String>,
@@ -39,6 +39,10 @@ fn arguments(
             "--origin" => request = request.origin(&value()?)?,
             #[cfg(unix)]
             "--unix" => config = config.unix(value()?),
+            "--proxy" => {
+                let url = value()?;
+                config = config.proxy(if url == "env" { Proxy::from_env()? } else { Proxy::new(&url)? });
+            }
             "--once" => config = config.reconnect(None),
             #[cfg(feature = "tls")]
             "--ca" => config = config.tls(TlsClient::roots_only(std::fs::read(value()?)?)?),

@@ -204,8 +204,9 @@ pub use topics::Topics;
 
 pub use bytes::Bytes;
 pub use http;
-pub use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget, Reconnect};
+pub use ws_host::client::{ClientConfig, ClientState, ConnectError, ConnectStep, InvalidTarget, Reconnect};
 pub use ws_host::listen::{Bind, ListenError, Listener};
+pub use ws_host::proxy::{InvalidProxy, Proxy};
 pub use ws_host::server::{InvalidConfig, ServerConfig, Stats, Stop};
 #[cfg(feature = "tls-no-provider")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
@@ -217,8 +218,9 @@ pub use ws_proto::handshake;
 pub use ws_proto::{
     Access, ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Error, Fragment, Frame, HeadRule,
     Heartbeat, HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory, Message, Opcode, Outgoing,
-    Pong, ProtocolError, Request, RequestError, RequestHead, RespondError, ResponseBody, ResponseError,
-    SendError, Sent, State, Timeout, TlsAlert, TlsError, TlsInfo, TlsVersion, Transport, Upgrade, WallClock,
+    Pong, ProtocolError, ProxyError, Redirect, RedirectError, Redirects, Request, RequestError, RequestHead,
+    RespondError, ResponseBody, ResponseError, SendError, Sent, SocksReply, State, Timeout, TlsAlert,
+    TlsError, TlsInfo, TlsVersion, Transport, Upgrade, WallClock,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Deflate, deflate};

@@ -165,7 +165,7 @@ fn one_deadline_covers_the_whole_attempt() {
     assert_eq!(rig.connections().client(client).state(), ClientState::Connecting);
     rig.clock.pass(Duration::from_millis(1));
     match rig.failed(client) {
-        ConnectError::TimedOut { tried } => assert_eq!(tried, [address]),
+        ConnectError::TimedOut { tried, .. } => assert_eq!(tried, [address]),
         other => panic!("{other:?}"),
     }
     assert_eq!(rig.sockets(), 0);

@@ -233,8 +233,9 @@ pub use server::topics::Topics;
 pub use server::{listen_on_fakes, server_with_clocks};
 pub use sys::socket::Socket;
 pub use ui::{Turn, UiDriver};
-pub use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget, Reconnect};
+pub use ws_host::client::{ClientConfig, ClientState, ConnectError, ConnectStep, InvalidTarget, Reconnect};
 pub use ws_host::listen::{Bind, ListenError, Listener};
+pub use ws_host::proxy::{InvalidProxy, Proxy};
 pub use ws_host::server::{InvalidConfig, ServerConfig, Stats, Stop};
 #[cfg(feature = "tls-no-provider")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
@@ -246,9 +247,9 @@ pub use ws_proto::handshake;
 pub use ws_proto::{
     Access, ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Error, Event, Fragment, Frame,
     HeadRule, Heartbeat, HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory, Message, Opcode,
-    Outgoing, Pong, ProtocolError, Request, RequestError, RequestHead, RespondError, ResponseBody,
-    ResponseError, Role, SendError, Sent, State, Timeout, TlsAlert, TlsError, TlsInfo, TlsVersion, Transport,
-    Upgrade, WallClock,
+    Outgoing, Pong, ProtocolError, ProxyError, Redirect, RedirectError, Redirects, Request, RequestError,
+    RequestHead, RespondError, ResponseBody, ResponseError, Role, SendError, Sent, SocksReply, State,
+    Timeout, TlsAlert, TlsError, TlsInfo, TlsVersion, Transport, Upgrade, WallClock,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Deflate, deflate};

@@ -163,7 +163,7 @@ fn one_deadline_covers_the_whole_attempt() {
         let start = Instant::now();
         let config = ClientConfig::new().handshake_timeout(time);
         match connect(format!("ws://{address}/"), config).await.unwrap_err() {
-            ConnectError::TimedOut { tried } => assert_eq!(tried, [address]),
+            ConnectError::TimedOut { tried, .. } => assert_eq!(tried, [address]),
             other => panic!("{other:?}"),
         }
         assert!(start.elapsed() >= time);

@@ -101,7 +101,7 @@ fn a_connector_has_the_connect_timeout() {
         let never = |_: ClientRequest| future::pending::<io::Result<End>>();
         let mut client = Client::with_connector(URL, config, never).unwrap();
         let failure = client.connect().await.unwrap_err();
-        assert!(matches!(&failure, ConnectError::TimedOut { tried } if tried.is_empty()), "{failure}");
+        assert!(matches!(&failure, ConnectError::TimedOut { tried, .. } if tried.is_empty()), "{failure}");
     });
 }
 

@@ -9,6 +9,7 @@
 //!  trace.rs       a recorded connection, and its application
 //!  names.rs       a resolver that answers on demand
 //!  peer.rs        a scripted remote peer for a server's sockets; ports.rs: exclusive ports
+//!  proxy.rs       a scripted proxy for a client's sockets
 //!  random.rs      reproducible randomness; seeds.rs: which seeds run
 //!  modules.rs     which modules of a crate use which
 //!  table.rs       the README's table; each adapter verifies its column
@@ -30,6 +31,7 @@ pub mod pair;
 pub mod peer;
 pub mod pipes;
 pub mod ports;
+pub mod proxy;
 pub mod random;
 pub mod seeds;
 pub mod table;

@@ -166,6 +166,10 @@ fn use_in(statement: &str) -> Option<(&str, bool, &str)> {
     })?;
     let line = statement[..at].rfind('\n').map_or(0, |end| end + 1);
     let lends = statement[line..at].trim_start().starts_with("pub");
+    // A text may have the word behind a semicolon.
+    if statement[at..].contains('"') {
+        return None;
+    }
     Some((&statement[..line], lends, &statement[at + "use ".len()..]))
 }
 

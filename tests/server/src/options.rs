@@ -5,6 +5,7 @@ use std::error::Error;
 use std::time::Duration;
 use ws_host::client::ClientConfig;
 use ws_host::listen::Bind;
+use ws_host::proxy::Proxy;
 use ws_host::server::ServerConfig;
 use ws_host::token::Token;
 use ws_proto::{Config, Cors, Heartbeat};
@@ -48,6 +49,15 @@ pub fn client() -> Result<ClientConfig, Box<dyn Error>> {
         match name {
             #[cfg(feature = "tls")]
             "ca" => config = config.tls(ws_host::tls::TlsClient::roots_only(std::fs::read(value)?)?),
+            // `env` is the proxy of the environment; `proxy_ca` follows it.
+            "proxy" if value == "env" => config = config.proxy(Proxy::from_env()?),
+            "proxy" => config = config.proxy(Proxy::new(value)?),
+            #[cfg(feature = "tls")]
+            "proxy_ca" => {
+                let tls = ws_host::tls::TlsClient::roots_only(std::fs::read(value)?)?;
+                let proxy = config.get_proxy().cloned().ok_or("proxy_ca without proxy")?;
+                config = config.proxy(proxy.tls(tls));
+            }
             _ => {
                 let settings = connection(config.get_connection().clone(), name, value)?;
                 config = config.connection(settings);

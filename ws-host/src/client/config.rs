@@ -1,18 +1,19 @@
-//! Configuration of clients, and their errors: shared by all adapters.
+//! Configuration of clients: shared by all adapters.
 
 use super::Reconnect;
+use crate::layer::Layer;
+use crate::proxy::{Proxy, ProxyLayer, ProxyServer};
 use crate::settings::connection_settings;
 #[cfg(feature = "tls-no-provider")]
-use crate::tls::TlsClient;
-use core::convert::Infallible;
-use core::fmt;
-use core::net::SocketAddr;
-use std::io;
+use crate::tls::{TlsClient, TlsLayer};
 #[cfg(unix)]
 use std::path::{Path, PathBuf};
-use std::string::{String, ToString};
+#[cfg(feature = "tls-no-provider")]
 use std::vec::Vec;
-use ws_proto::{Closed, Config, Error, Heartbeat, InvalidRequest, ResponseError, TlsError};
+use ws_proto::{ClientRequest, Closed, Config, Error, Heartbeat, RedirectError, ResponseError};
+
+/// The most redirects in a row that are followed, whatever was set.
+const MOST_REDIRECTS: u8 = 5;
 
 /// A client's configuration: the rules of its connection, and when it reconnects. By default it connects once.
 ///
@@ -32,6 +33,8 @@ pub struct ClientConfig {
     #[cfg(unix)]
     unix: Option<PathBuf>,
     forgets: bool,
+    proxy: Option<Proxy>,
+    redirects: u8,
     #[cfg(feature = "tls-no-provider")]
     tls: TlsClient,
 }
@@ -47,6 +50,8 @@ impl ClientConfig {
             #[cfg(unix)]
             unix: None,
             forgets: false,
+            proxy: None,
+            redirects: 0,
             #[cfg(feature = "tls-no-provider")]
             tls: TlsClient::system(),
         }
@@ -103,6 +108,98 @@ impl ClientConfig {
         &self.tls
     }
 
+    /// Connects through a proxy, or through one of several; `None` connects directly. None; the environment is not read
+    /// unless you pass [`Proxy::from_env`]. The proxy looks up the server's name. It is ignored for a
+    /// [Unix socket](Self::unix), and for a stream that the application has opened itself. The peer address of a
+    /// connection is then the proxy's.
+    #[must_use]
+    pub fn proxy(mut self, proxy: impl Into<Option<Proxy>>) -> Self {
+        self.proxy = proxy.into();
+        self
+    }
+
+    /// The proxies that it connects through.
+    pub fn get_proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
+    }
+
+    /// Sets how many redirects in a row it follows (301, 302, 303, 307, 308), clamped to 5; all of an attempt share one
+    /// deadline. None is followed from `wss://` to `ws://`, and credentials stay with their origin:
+    /// [`ClientRequest::redirect`]. The answer lists those that were followed:
+    /// [`Redirects`](ws_proto::Redirects). The next attempt begins at the original address. It is ignored for a stream
+    /// that the application has opened itself. 0.
+    #[must_use]
+    pub fn follow_redirects(mut self, limit: u8) -> Self {
+        self.redirects = limit.min(MOST_REDIRECTS);
+        self
+    }
+
+    /// How many redirects in a row it follows.
+    pub fn get_follow_redirects(&self) -> u8 {
+        self.redirects
+    }
+
+    /// The request that follows the redirect with which this request ended. `None` if it did not, or if none is
+    /// followed: the rejection stands as it is.
+    ///
+    /// # Errors
+    /// [`RedirectError`]: the attempt has failed.
+    pub fn redirected(
+        &self,
+        request: &ClientRequest,
+        closed: &Closed,
+    ) -> Option<Result<ClientRequest, RedirectError>> {
+        let Some(Error::Response(ResponseError::Rejected(response))) = &closed.error else { return None };
+        let (status, limit) = (response.status(), self.redirects);
+        let location = response.headers().get(::http::header::LOCATION)?;
+        if limit == 0 || !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+            return None;
+        }
+        if request.redirects().len() >= usize::from(limit) {
+            return Some(Err(RedirectError::TooMany { limit }));
+        }
+        let location = location.to_str().map_err(|_| RedirectError::Location("it is not ASCII"));
+        Some(location.and_then(|location| request.redirect(status, location)))
+    }
+
+    /// The proxy that it connects to for this request, or `None` if it connects directly.
+    pub fn proxy_for(&self, request: &ClientRequest) -> Option<&ProxyServer> {
+        #[cfg(unix)]
+        if self.unix.is_some() {
+            return None;
+        }
+        self.proxy.as_ref()?.server(request)
+    }
+
+    /// What is between the socket of this request and its connection: a tunnel, TLS, both, or nothing.
+    ///
+    /// # Errors
+    /// [`Error::Proxy`] and [`Error::Tls`]: nothing was sent.
+    pub fn layer(&self, request: &ClientRequest, rules: &Config) -> Result<Option<Layer>, Error> {
+        let proxy = self.proxy_for(request);
+        let proxy = proxy.map(|proxy| ProxyLayer::new(proxy, request, rules)).transpose()?;
+        let layer = None;
+        #[cfg(feature = "tls-no-provider")]
+        let layer = if request.is_tls() {
+            Some(Layer::from(TlsLayer::client(&self.tls, request.host())?))
+        } else {
+            layer
+        };
+        Ok(match proxy {
+            Some(proxy) => Some(layer.unwrap_or_else(Layer::default).through(proxy)),
+            None => layer,
+        })
+    }
+
+    /// The TLS configurations that this request needs and that have not read the roots of the system yet: call
+    /// [`TlsClient::prepare`] on a thread that may wait.
+    #[cfg(feature = "tls-no-provider")]
+    pub fn unprepared(&self, request: &ClientRequest) -> Vec<TlsClient> {
+        let proxy = self.proxy_for(request).filter(|proxy| proxy.is_tls()).map(ProxyServer::tls);
+        let server = request.is_tls().then_some(&self.tls);
+        proxy.into_iter().chain(server).filter(|tls| !tls.is_prepared()).cloned().collect()
+    }
+
     /// Connects to the Unix socket at this path. The URL still determines the request: `ws://localhost/chat`.
     #[cfg(unix)]
     #[must_use]
@@ -137,205 +234,4 @@ pub enum ClientState {
     Closing,
     /// It waits for its next attempt.
     Waiting,
-}
-
-/// A target that cannot be tried. Nothing was started.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum InvalidTarget {
-    /// The request is malformed.
-    Request(InvalidRequest),
-    /// The address is `wss://`, and TLS is not built in: the feature `tls` is off. Nothing is sent in the clear instead.
-    TlsUnsupported,
-    /// The host is a name, and lookups are disabled: with `ws-server-mio`, they are opt-in.
-    NoResolver {
-        /// The name.
-        host: String,
-    },
-    /// There is no such client: it was removed.
-    NoClient,
-}
-
-ws_proto::debug_is_display!(InvalidTarget);
-
-impl fmt::Display for InvalidTarget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Request(error) => error.fmt(f),
-            Self::TlsUnsupported => {
-                f.write_str("cannot connect to a wss:// address without TLS: enable the feature tls")
-            }
-            Self::NoResolver { host } => write!(
-                f,
-                "cannot look up the name {host:?}: allow threads for that with Options::resolve_names, \
-                 or connect to an address"
-            ),
-            Self::NoClient => f.write_str("the client was removed"),
-        }
-    }
-}
-
-impl std::error::Error for InvalidTarget {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Request(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-impl From<InvalidRequest> for InvalidTarget {
-    fn from(error: InvalidRequest) -> Self {
-        Self::Request(error)
-    }
-}
-
-impl From<Infallible> for InvalidTarget {
-    fn from(never: Infallible) -> Self {
-        match never {}
-    }
-}
-
-/// Why an attempt to connect failed.
-#[non_exhaustive]
-pub enum ConnectError {
-    /// It cannot be tried. Only from functions that connect in one call.
-    Invalid(InvalidTarget),
-    /// The name could not be looked up: the system returned an error, or did not answer within
-    /// [`ClientConfig::handshake_timeout`] ([`io::ErrorKind::TimedOut`]).
-    Name {
-        /// The name.
-        host: String,
-        /// The system's error.
-        error: io::Error,
-    },
-    /// The zone of a link-local address names no network interface of this machine, or the system has no names for
-    /// them that can be looked up; a number always works.
-    Zone {
-        /// The zone.
-        zone: String,
-        /// The system's error.
-        error: io::Error,
-    },
-    /// Connecting to the Unix socket failed: because it has no listener, for example.
-    #[cfg(unix)]
-    Unix {
-        /// Its path.
-        path: PathBuf,
-        /// The system's error.
-        error: io::Error,
-    },
-    /// No address accepted the connection.
-    Unreachable {
-        /// The addresses tried, in this order.
-        tried: Vec<SocketAddr>,
-        /// The system's error for the last one.
-        error: io::Error,
-    },
-    /// The connection and the handshake, including the name lookup before them, exceeded
-    /// [`ClientConfig::handshake_timeout`]. If the name alone took that long, this is [`Name`](Self::Name).
-    TimedOut {
-        /// The addresses tried.
-        tried: Vec<SocketAddr>,
-    },
-    /// TLS failed.
-    Tls(TlsError),
-    /// The server's answer does not open a WebSocket. [`ResponseError::Rejected`] holds the whole answer.
-    Handshake(ResponseError),
-    /// The connection was lost during the handshake.
-    Lost(Error),
-    /// The application cancelled the attempt.
-    Cancelled,
-}
-
-impl ConnectError {
-    /// The name could not be looked up. The error is copied: several clients may have waited for the answer.
-    pub fn name(host: impl Into<String>, error: &io::Error) -> Self {
-        let error = match error.raw_os_error() {
-            Some(code) => io::Error::from_raw_os_error(code),
-            None => io::Error::new(error.kind(), error.to_string()),
-        };
-        Self::Name { host: host.into(), error }
-    }
-
-    /// The name was not looked up within [`ClientConfig::handshake_timeout`].
-    pub fn name_timed_out(host: impl Into<String>) -> Self {
-        let error = io::Error::new(io::ErrorKind::TimedOut, "no answer within the handshake timeout");
-        Self::Name { host: host.into(), error }
-    }
-
-    /// Converts the end of a connection that was never open.
-    pub fn of(closed: &Closed, tried: Vec<SocketAddr>) -> Self {
-        match &closed.error {
-            Some(Error::Response(error)) => Self::Handshake(error.clone()),
-            Some(Error::Tls(error)) => Self::Tls(error.clone()),
-            Some(Error::Timeout(_)) => Self::TimedOut { tried },
-            Some(error @ (Error::Io(_) | Error::Stopped)) => Self::Lost(error.clone()),
-            _ => Self::Lost(Error::Aborted),
-        }
-    }
-
-    /// The server's answer, if it rejected the handshake.
-    pub fn response(&self) -> Option<&::http::Response<bytes::Bytes>> {
-        match self {
-            Self::Handshake(ResponseError::Rejected(response)) => Some(response),
-            _ => None,
-        }
-    }
-}
-
-/// A list of addresses.
-struct Tried<'a>(&'a [SocketAddr]);
-
-impl fmt::Display for Tried<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (k, address) in self.0.iter().enumerate() {
-            write!(f, "{}{address}", if k == 0 { " to " } else { ", " })?;
-        }
-        Ok(())
-    }
-}
-
-ws_proto::debug_is_display!(ConnectError);
-
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Invalid(error) => error.fmt(f),
-            Self::Name { host, error } => write!(f, "cannot look up {host:?}: {error}"),
-            Self::Zone { zone, error } => {
-                write!(f, "cannot find the network interface {zone:?}: {error}; its number works too")
-            }
-            #[cfg(unix)]
-            Self::Unix { path, error } => write!(f, "cannot connect to {}: {error}", path.display()),
-            Self::Unreachable { tried, error } => write!(f, "cannot connect{}: {error}", Tried(tried)),
-            Self::TimedOut { tried } => write!(f, "connecting{} took too long", Tried(tried)),
-            Self::Tls(error) => error.fmt(f),
-            Self::Handshake(error) => error.fmt(f),
-            Self::Lost(cause) => write!(f, "the connection was lost during the handshake: {cause}"),
-            Self::Cancelled => f.write_str("the application cancelled the attempt"),
-        }
-    }
-}
-
-impl std::error::Error for ConnectError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Name { error, .. } | Self::Zone { error, .. } | Self::Unreachable { error, .. } => {
-                Some(error)
-            }
-            #[cfg(unix)]
-            Self::Unix { error, .. } => Some(error),
-            Self::Invalid(error) => Some(error),
-            Self::Tls(error) => Some(error),
-            Self::Handshake(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-impl From<InvalidTarget> for ConnectError {
-    fn from(error: InvalidTarget) -> Self {
-        Self::Invalid(error)
-    }
 }

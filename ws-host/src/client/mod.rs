@@ -9,14 +9,17 @@
 
 mod addresses;
 mod config;
+mod error;
 mod lookups;
 mod race;
 mod reconnect;
 mod retry;
 mod zones;
 
+pub use crate::layer::ConnectStep;
 pub use addresses::{addresses, addresses_with, interleaved, needs_resolver};
-pub use config::{ClientConfig, ClientState, ConnectError, InvalidTarget};
+pub use config::{ClientConfig, ClientState};
+pub use error::{ConnectError, InvalidTarget};
 pub use lookups::{Lookups, MAX_LOOKUPS};
 pub use race::{NEXT_ADDRESS_AFTER, Race, RaceStep};
 pub use reconnect::{Backoff, Reconnect, retry_after};

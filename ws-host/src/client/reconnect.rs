@@ -19,7 +19,7 @@ use ::http::header;
 use core::time::Duration;
 use ws_proto::CloseCode;
 use ws_proto::{Closed, Initiator};
-use ws_proto::{Error, ResponseError, Timeout, TlsAlert, TlsError};
+use ws_proto::{Error, ProxyError, ResponseError, SocksReply, Timeout, TlsAlert, TlsError};
 
 const SHORTEST: Duration = Duration::from_millis(1);
 /// The longest `Retry-After` that is honoured.
@@ -140,6 +140,7 @@ impl Reconnect {
     ///
     /// It is final when the application closed or aborted the connection itself, whether or not the peer answered;
     /// when the peer closed it with a [no-retry code](Self::no_retry_code), regardless of later failures;
+    /// when a proxy rejected us for a reason that another attempt does not change, such as missing credentials;
     /// when TLS failed for a reason that another attempt does not change, such as an untrusted certificate;
     /// and when a server rejected the handshake with a status that a retry will not change: a redirect, or 4xx, except
     /// for [some](Self::retry_status).
@@ -153,13 +154,31 @@ impl Reconnect {
                 true
             }
             Some(Error::Tls(error)) => is_final_tls(error),
+            Some(Error::Proxy(error)) => self.is_final_proxy(error),
             Some(Error::Response(ResponseError::Rejected(response))) => {
-                let status = response.status();
-                (status.is_redirection() || status.is_client_error())
-                    && !self.retry_statuses.contains(&status)
+                self.is_final_status(response.status())
             }
             // The peer's code decides, regardless of later failures (RFC 6455 §7.1.5).
             _ => self.no_retry_codes.contains(&closed.code),
+        }
+    }
+
+    fn is_final_status(&self, status: StatusCode) -> bool {
+        (status.is_redirection() || status.is_client_error()) && !self.retry_statuses.contains(&status)
+    }
+
+    /// A proxy may be restarted, or reach the server later; its rules and its users do not change by themselves.
+    fn is_final_proxy(&self, error: &ProxyError) -> bool {
+        match error {
+            ProxyError::AuthenticationRequired { .. }
+            | ProxyError::CredentialsRejected { .. }
+            | ProxyError::TlsRequired
+            | ProxyError::Target(_) => true,
+            ProxyError::Rejected { status, .. } => self.is_final_status(*status),
+            // Not allowed, and what the proxy does not support.
+            ProxyError::Socks(SocksReply(reply)) => matches!(reply, 2 | 7 | 8),
+            ProxyError::Tls(error) => is_final_tls(error),
+            _ => false,
         }
     }
 }
@@ -335,6 +354,46 @@ mod tests {
             assert_eq!(policy.is_final(&end), is_final, "{end}");
         }
         assert!(!policy.retry_status(StatusCode::UNAUTHORIZED).is_final(&rejected(401, "0")));
+    }
+
+    #[test]
+    fn rejections_of_a_proxy_are_final_and_its_failures_are_not() {
+        let policy = Reconnect::default();
+        let status = |status| ProxyError::Rejected {
+            status: StatusCode::from_u16(status).unwrap(),
+            reason: "".into(),
+        };
+        let offered = || "Basic".into();
+        for (error, is_final) in [
+            (ProxyError::AuthenticationRequired { offered: offered() }, true),
+            (ProxyError::CredentialsRejected { offered: offered() }, true),
+            (ProxyError::TlsRequired, true),
+            (ProxyError::Target("no"), true),
+            (status(302), true),
+            (status(403), true),
+            (status(429), false),
+            (status(502), false),
+            (status(503), false),
+            (status(504), false),
+            (ProxyError::Socks(SocksReply(1)), false),
+            (ProxyError::Socks(SocksReply(2)), true),
+            (ProxyError::Socks(SocksReply(3)), false),
+            (ProxyError::Socks(SocksReply(4)), false),
+            (ProxyError::Socks(SocksReply(5)), false),
+            (ProxyError::Socks(SocksReply(6)), false),
+            (ProxyError::Socks(SocksReply(7)), true),
+            (ProxyError::Socks(SocksReply(8)), true),
+            (ProxyError::Socks(SocksReply(9)), false),
+            (ProxyError::HeadTooLarge, false),
+            (ProxyError::Malformed("x"), false),
+            (ProxyError::Eof, false),
+            (ProxyError::Io(std::io::ErrorKind::ConnectionReset), false),
+            (ProxyError::Tls(TlsError::NotTrusted), true),
+            (ProxyError::Tls(TlsError::Truncated), false),
+        ] {
+            let end = closed(1006, Initiator::Local, Some(error.into()));
+            assert_eq!(policy.is_final(&end), is_final, "{end}");
+        }
     }
 
     #[test]

@@ -7,4 +7,5 @@ mod cuts;
 mod ends;
 mod kit;
 mod protocol;
+mod proxies;
 mod trust;

@@ -5,6 +5,7 @@
 
 mod http;
 mod protocol;
+mod proxy;
 mod respond;
 mod send;
 mod tls;
@@ -12,6 +13,7 @@ mod tls;
 pub use self::http::{RequestError, ResponseError};
 use core::fmt;
 pub use protocol::ProtocolError;
+pub use proxy::{ProxyError, SocksReply};
 pub use respond::RespondError;
 pub use send::SendError;
 pub use tls::{TlsAlert, TlsError};
@@ -55,6 +57,8 @@ pub enum Error {
     Io(std::io::ErrorKind),
     /// TLS beneath the connection failed.
     Tls(TlsError),
+    /// Client: the proxy beneath the connection opened no tunnel.
+    Proxy(ProxyError),
     /// The application ended the connection at once, without a closing handshake.
     Aborted,
     /// The server stopped, and its deadline passed before the connection was done.
@@ -83,6 +87,7 @@ impl fmt::Display for Error {
             Self::Unfinished => f.write_str("the application did not finish its response"),
             Self::Io(kind) => write!(f, "the transport failed: {kind}"),
             Self::Tls(e) => e.fmt(f),
+            Self::Proxy(e) => e.fmt(f),
             Self::Aborted => f.write_str("the application aborted the connection"),
             Self::Stopped => f.write_str("the server stopped before the connection was done"),
             Self::Memory { held, limit } => write!(
@@ -101,6 +106,7 @@ impl std::error::Error for Error {
             Self::Request(e) => Some(e),
             Self::Response(e) => Some(e),
             Self::Tls(e) => Some(e),
+            Self::Proxy(e) => Some(e),
             _ => None,
         }
     }
@@ -130,11 +136,21 @@ impl From<TlsError> for Error {
     }
 }
 
-/// An error of a TLS stream keeps its [`TlsError`].
+impl From<ProxyError> for Error {
+    fn from(e: ProxyError) -> Self {
+        Self::Proxy(e)
+    }
+}
+
+/// An error of a TLS stream keeps its [`TlsError`], and that of a tunnel its [`ProxyError`].
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
-        tls.map_or(Self::Io(error.kind()), |error| Self::Tls(error.clone()))
+        let inner = error.get_ref();
+        if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<TlsError>()) {
+            return Self::Tls(tls.clone());
+        }
+        let proxy = inner.and_then(|inner| inner.downcast_ref::<ProxyError>());
+        proxy.map_or(Self::Io(error.kind()), |error| Self::Proxy(error.clone()))
     }
 }
 

@@ -2,6 +2,8 @@
 
 pub(crate) mod extensions;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
 
@@ -66,6 +68,31 @@ pub fn hide_secret(name: &HeaderName, value: &mut HeaderValue) {
     if is_secret || has_query(value.as_bytes()) {
         value.set_sensitive(true);
     }
+}
+
+/// The credentials of the scheme Basic, in UTF-8 (RFC 7617 §2), as a value that `Debug` hides.
+///
+/// # Errors
+/// What is wrong: the user name may have no colon, and neither may have control characters.
+///
+/// ```
+/// use ws_proto::fields::basic_credentials;
+///
+/// let value = basic_credentials("Aladdin", "open sesame")?;
+/// assert_eq!(value, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+/// # Ok::<(), &'static str>(())
+/// ```
+pub fn basic_credentials(user: &str, password: &str) -> Result<HeaderValue, &'static str> {
+    if user.contains(':') {
+        return Err("the user name has a colon, which Basic authentication cannot send");
+    }
+    if user.chars().chain(password.chars()).any(char::is_control) {
+        return Err("the user name or the password has a control character");
+    }
+    let text = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+    let mut value = HeaderValue::try_from(text).map_err(|_| "they are too long")?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// Fields about the connection or the handshake, which only the engine writes.

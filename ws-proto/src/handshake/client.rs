@@ -1,7 +1,8 @@
 //! The client's half of the opening handshake.
 
+use super::redirect::Redirect;
 use crate::access::authority::{Authority, Zone, without_zone};
-use crate::fields::{hide_secret, is_connection_header, is_token};
+use crate::fields::{basic_credentials, hide_secret, is_connection_header, is_token};
 use ::http::HeaderMap;
 use ::http::header::{self, HeaderName, HeaderValue};
 use ::http::uri::PathAndQuery;
@@ -19,6 +20,8 @@ pub enum InvalidRequest {
     Header(String),
     /// A subprotocol that is not a token, or that is repeated (RFC 6455 §4.1).
     Subprotocol(String),
+    /// A user name or a password that Basic authentication cannot send, and why (RFC 7617 §2).
+    Credentials(&'static str),
 }
 
 crate::debug_is_display!(InvalidRequest);
@@ -29,6 +32,7 @@ impl fmt::Display for InvalidRequest {
             Self::Url(what) => write!(f, "not a WebSocket address: {what}"),
             Self::Header(name) => write!(f, "the request may not set the header {name:?}"),
             Self::Subprotocol(name) => write!(f, "the subprotocol {name:?} is not a token, or is repeated"),
+            Self::Credentials(why) => write!(f, "the credentials cannot be sent: {why}"),
         }
     }
 }
@@ -56,11 +60,12 @@ pub struct ClientRequest {
     target: PathAndQuery,
     subprotocols: Vec<String>,
     headers: HeaderMap,
+    redirects: Vec<Redirect>,
 }
 
 impl ClientRequest {
     /// A request for a `ws://` or `wss://` address (§3): host, optional port, path and query. It may have no fragment,
-    /// and no user name, which would not be sent. Write names beyond ASCII in Punycode.
+    /// and no user name: use [`basic_auth`](Self::basic_auth). Write names beyond ASCII in Punycode.
     ///
     /// A link-local address (fe80::/10) accepts a zone, the number or the name of a network interface, as RFC 6874
     /// writes it: `ws://[fe80::1%25eth0]:9000/`, `ws://[fe80::1%252]/`. The bare form that terminals show is accepted
@@ -79,7 +84,7 @@ impl ClientRequest {
         }
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         if authority.contains('@') {
-            return Err(Url("it has a user name; send an Authorization header instead"));
+            return Err(Url("it has a user name, which basic_auth sends instead"));
         }
         let malformed = match authority {
             _ if !authority.is_ascii() => Url("its host is not ASCII; use Punycode"),
@@ -97,7 +102,14 @@ impl ClientRequest {
         }
         let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
         let target = PathAndQuery::try_from(target).map_err(|_| Url("its path must be percent-encoded"))?;
-        Ok(Self { tls, authority, target, subprotocols: Vec::new(), headers: HeaderMap::new() })
+        Ok(Self {
+            tls,
+            authority,
+            target,
+            subprotocols: Vec::new(),
+            headers: HeaderMap::new(),
+            redirects: Vec::new(),
+        })
     }
 
     /// Adds a header field. The engine writes `Host` and the fields of the handshake, and rejects them here.
@@ -114,6 +126,25 @@ impl ClientRequest {
             HeaderValue::from_str(stripped.as_deref().unwrap_or(value)).map_err(|_| rejected())?;
         hide_secret(&header, &mut value);
         self.headers.append(header, value);
+        Ok(self)
+    }
+
+    /// Sends a user name and a password, by the scheme Basic in UTF-8 (RFC 7617), in place of any other `Authorization`.
+    /// Without TLS everyone on the way can read them. `Debug` shows neither.
+    ///
+    /// # Errors
+    /// [`InvalidRequest::Credentials`]: the user name has a colon, or either has a control character.
+    ///
+    /// ```
+    /// use ws_proto::ClientRequest;
+    ///
+    /// let request = ClientRequest::new("wss://app.example/")?.basic_auth("ann", "secret")?;
+    /// assert!(!format!("{request:?}").contains("YW5uOnNlY3JldA"));
+    /// # Ok::<(), ws_proto::InvalidRequest>(())
+    /// ```
+    pub fn basic_auth(mut self, user: &str, password: &str) -> Result<Self, InvalidRequest> {
+        let value = basic_credentials(user, password).map_err(InvalidRequest::Credentials)?;
+        self.headers.insert(header::AUTHORIZATION, value);
         Ok(self)
     }
 
@@ -164,6 +195,33 @@ impl ClientRequest {
     /// The offered subprotocols.
     pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
         self.subprotocols.iter().map(String::as_str)
+    }
+
+    /// The redirects that led to this request.
+    pub fn redirects(&self) -> &[Redirect] {
+        &self.redirects
+    }
+
+    /// This request, to the address of another one. A zone is known only here, so it stays on its host.
+    pub(super) fn retarget(mut self, to: Self, keeps_zone: bool, redirects: Vec<Redirect>) -> Self {
+        let zone = self.authority.zone.take().filter(|_| keeps_zone);
+        (self.tls, self.authority, self.target) = (to.tls, to.authority, to.target);
+        self.authority.zone = self.authority.zone.or(zone);
+        self.redirects = redirects;
+        self
+    }
+
+    /// Removes the other header fields.
+    pub(super) fn keep_headers(&mut self, keeps: impl Fn(&HeaderName, &HeaderValue) -> bool) {
+        let headers = core::mem::take(&mut self.headers);
+        let mut last = None;
+        for (name, value) in headers {
+            // A name is given with its first value only.
+            last = name.or(last);
+            if let Some(name) = last.as_ref().filter(|name| keeps(name, &value)) {
+                self.headers.append(name.clone(), value);
+            }
+        }
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {
@@ -331,6 +389,28 @@ mod tests {
         }
         assert!(request.clone().origin("http://x\r\n").is_err());
         assert!(request.header("Cookie", "a=b").is_ok());
+    }
+
+    #[test]
+    fn basic_credentials_are_sent_once_in_utf_8_and_are_not_shown() {
+        let request =
+            ClientRequest::new("ws://localhost").unwrap().header("Authorization", "Bearer x").unwrap();
+        for (user, password, sent) in [
+            ("Aladdin", "open sesame", "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+            ("test", "123\u{a3}", "dGVzdDoxMjPCow=="),
+            ("a", "b:c", "YTpiOmM="),
+            ("", "", "Og=="),
+        ] {
+            let request = request.clone().basic_auth(user, password).unwrap();
+            let values: Vec<_> = request.headers().get_all(header::AUTHORIZATION).iter().collect();
+            assert_eq!(values, [format!("Basic {sent}").as_str()]);
+            let shown = format!("{request:?}");
+            assert!(!shown.contains(sent) && !shown.contains("sesame"), "{shown}");
+        }
+        for (user, password) in [("a:b", "c"), ("a\n", "c"), ("a", "b\u{7f}"), ("a\u{85}", "c")] {
+            let error = request.clone().basic_auth(user, password).unwrap_err();
+            assert!(matches!(error, InvalidRequest::Credentials(_)), "{error}");
+        }
     }
 
     #[test]

@@ -8,7 +8,9 @@ mod answer;
 pub(crate) mod check;
 mod client;
 mod debug;
+mod follow;
 mod key;
+pub(crate) mod redirect;
 pub(crate) mod reject;
 mod request;
 #[cfg(test)]
@@ -19,6 +21,7 @@ pub use crate::access::authority::Zone;
 pub use answer::{Answer, Opening, Rejection, answer, answer_over};
 pub use client::{ClientRequest, InvalidRequest};
 pub use key::{accept_key, is_valid_key, key, verify};
+pub use redirect::{Redirect, RedirectError, Redirects};
 pub use reject::upgrade_required;
 pub use request::Request;
 pub(crate) use request::Token;

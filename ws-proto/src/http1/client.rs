@@ -9,22 +9,24 @@ use crate::deflate::{self, Terms};
 use crate::error::RequestError;
 use crate::error::ResponseError::{self, *};
 use crate::fields::{has_element, parse_length, single};
-use crate::handshake::{self, ClientRequest};
+use crate::handshake::{self, ClientRequest, Redirects};
 use crate::outbox::Outbox;
 use ::http::header;
 use ::http::{HeaderMap, Response, StatusCode, Version};
 use core::mem;
 
 /// The longest status line; servers write a few dozen bytes.
-const STATUS_LINE: usize = 8192;
+pub(super) const STATUS_LINE: usize = 8192;
 /// The most interim responses that are skipped.
-const INTERIM: u8 = 16;
+pub(super) const INTERIM: u8 = 16;
 
 #[derive(Debug)]
 pub(crate) struct ClientHttp {
     key: String,
     subprotocols: Vec<String>,
     interim: u8,
+    /// Those that led to the request.
+    redirects: Option<Box<Redirects>>,
     reading: Reading,
 }
 
@@ -69,7 +71,9 @@ impl ClientHttp {
         }
         put_all(bytes, request.headers());
         bytes.extend_from_slice(b"\r\n");
-        Self { key, subprotocols, interim: 0, reading: Reading::start() }
+        let redirects = Some(request.redirects()).filter(|redirects| !redirects.is_empty());
+        let redirects = redirects.map(|redirects| Box::new(Redirects(redirects.to_vec())));
+        Self { key, subprotocols, interim: 0, redirects, reading: Reading::start() }
     }
 
     /// Consumes input up to the end of the answer; what follows a 101 stays in it. Returns the result once, with the
@@ -118,6 +122,9 @@ impl ClientHttp {
                     *response.status_mut() = status;
                     *response.version_mut() = version;
                     *response.headers_mut() = headers;
+                    if let Some(redirects) = &self.redirects {
+                        response.extensions_mut().insert(Redirects::clone(redirects));
+                    }
                     if status == StatusCode::SWITCHING_PROTOCOLS {
                         let terms = self.check(config, &response)?;
                         return Ok(Some((response, terms)));
@@ -181,7 +188,7 @@ impl Reading {
 }
 
 /// `HTTP/1.1 101 Switching Protocols` (RFC 9112 §4); some servers omit the space before an empty reason.
-fn status_line(line: &[u8]) -> Option<(Version, StatusCode)> {
+pub(super) fn status_line(line: &[u8]) -> Option<(Version, StatusCode)> {
     let version = match line.get(..8)? {
         b"HTTP/1.0" => Version::HTTP_10,
         [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Version::HTTP_11,

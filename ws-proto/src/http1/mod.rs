@@ -15,6 +15,7 @@
 //!  stopping.rs  the server's last answers
 //!  answering.rs the application's answers, and the order of the output
 //!  client.rs    the client's request and the server's answer
+//!  tunnel.rs    a proxy's answer to CONNECT
 //! ```
 
 mod ahead;
@@ -30,6 +31,7 @@ mod response;
 mod server;
 mod stopping;
 mod stream;
+pub(crate) mod tunnel;
 
 #[cfg(test)]
 mod tests_ahead;

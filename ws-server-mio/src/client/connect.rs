@@ -7,44 +7,52 @@ use crate::connection::slots::{Slot, flag, mark};
 use crate::event::Event;
 use crate::ids::NO_SERVER;
 use crate::sys::Sys;
+use crate::sys::layered::LayeredSocket;
 use crate::sys::poller::Readiness;
 use crate::sys::socket::Target;
-#[cfg(feature = "tls-no-provider")]
-use crate::sys::tls::TlsSocket;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
-use ws_host::client::ConnectError;
 use ws_host::client::NEXT_ADDRESS_AFTER;
 use ws_host::client::addresses;
 use ws_host::client::retry_after;
+use ws_host::client::{ConnectError, ConnectStep};
 use ws_host::socket::check_connected;
-#[cfg(feature = "tls-no-provider")]
-use ws_host::tls::TlsLayer;
 use ws_proto::{Closed, Connection};
 
 impl Connections {
     /// Begins an attempt.
     pub(crate) fn begin(&mut self, index: u32) {
         let now = self.now;
-        let Some(id) = self.clients.id_at(index) else { return };
         let Some(client) = self.clients.at_mut(index) else { return };
         client.attempts = client.attempts.wrapping_add(1);
         client.intent = Intent::Policy;
-        let attempt = Attempt { since: now, request: client.request.clone(), rules: client.rules.clone() };
+        let attempt = Attempt {
+            since: now,
+            request: client.request.clone(),
+            rules: client.rules.clone(),
+            config: client.config.clone(),
+        };
+        self.pursue(index, attempt);
+    }
+
+    /// Connects for an attempt: its first request, or the one after a redirect.
+    fn pursue(&mut self, index: u32, attempt: Attempt) {
         #[cfg(unix)]
-        if let Some(path) = client.config.get_unix().map(std::path::Path::to_owned) {
+        if let Some(path) = attempt.config.get_unix().map(std::path::Path::to_owned) {
             return self.connect_to_path(index, attempt, path);
         }
+        let Some(id) = self.clients.id_at(index) else { return };
+        let Some(client) = self.clients.at_mut(index) else { return };
         let attempts = client.attempts;
-        let waits_for_roots = self.waits_for_roots(index, &attempt);
-        match addresses(&attempt.request) {
+        let waits_for_roots = self.waits_for_roots(&attempt);
+        match addresses(attempt.address()) {
             Ok(Some(addresses)) if !waits_for_roots => return self.race(index, attempt, addresses),
             Ok(_) => {}
-            Err(failure) => return self.fail(index, failure, None),
+            Err(failure) => return self.fail(index, failure.at(attempt.proxy()), None),
         }
-        let host = attempt.request.host().to_owned();
+        let host = attempt.address().host().to_owned();
         let Some(client) = self.clients.at_mut(index) else { return };
         client.phase = Phase::Resolving(attempt);
         self.clients.arm(index, None);
@@ -54,19 +62,18 @@ impl Connections {
     /// Whether the attempt must wait for a lookup thread to read the roots of the system. If there are no such threads,
     /// the roots are read on this thread when TLS begins.
     #[cfg(feature = "tls-no-provider")]
-    fn waits_for_roots(&mut self, index: u32, attempt: &Attempt) -> bool {
-        let Some(client) = self.clients.at_mut(index) else { return false };
-        let tls = client.config.get_tls();
-        if !attempt.request.is_tls() || tls.is_prepared() {
+    fn waits_for_roots(&mut self, attempt: &Attempt) -> bool {
+        let unprepared = attempt.config.unprepared(&attempt.request);
+        if unprepared.is_empty() {
             return false;
         }
         let Some(resolver) = &mut self.resolver else { return false };
-        resolver.unprepared = Some(tls.clone());
+        resolver.unprepared.extend(unprepared);
         true
     }
 
     #[cfg(not(feature = "tls-no-provider"))]
-    fn waits_for_roots(&self, _: u32, _: &Attempt) -> bool {
+    fn waits_for_roots(&self, _: &Attempt) -> bool {
         false
     }
 
@@ -107,7 +114,8 @@ impl Connections {
         if race.slots.is_empty() {
             let tried = std::mem::take(&mut race.tried);
             let error = race.error.take().unwrap_or_else(|| io::ErrorKind::NotFound.into());
-            self.fail(index, ConnectError::Unreachable { tried, error }, None);
+            let failure = ConnectError::Unreachable { tried, error }.at(race.attempt.proxy());
+            self.fail(index, failure, None);
         }
     }
 
@@ -128,7 +136,7 @@ impl Connections {
         self.sys.register(&mut socket, slot)?;
         let Some(client) = self.clients.at_mut(index) else { return Ok(()) };
         let Phase::Connecting(race) = &mut client.phase else { return Ok(()) };
-        let Attempt { since, request, rules } = race.attempt.clone();
+        let Attempt { since, request, rules, .. } = race.attempt.clone();
         let mut connection = Connection::client(since, rules, request, seed);
         connection.shares().begin();
         race.slots.push(slot);
@@ -171,8 +179,7 @@ impl Connections {
                 }
                 mark_dirty(slot, live, dirty);
                 self.race_won(slot);
-                #[cfg(feature = "tls-no-provider")]
-                self.begin_tls(slot);
+                self.begin_layers(slot);
             }
             // Still connecting, after a stale event of an earlier socket; the real edge follows.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
@@ -204,20 +211,20 @@ impl Connections {
         self.clients.arm(id.index, None);
     }
 
-    /// Starts TLS on the winner, for a `wss://` address.
-    #[cfg(feature = "tls-no-provider")]
-    fn begin_tls(&mut self, slot: u32) {
+    /// Starts the tunnel through a proxy, and TLS for a `wss://` address, on the winner.
+    fn begin_layers(&mut self, slot: u32) {
         let Self { clients, slots, sockets, now, .. } = self;
         let Some(client) = clients.of_slot(slot).and_then(|id| clients.get(id)) else { return };
         let Phase::Connecting(race) = &client.phase else { return };
-        if !race.attempt.request.is_tls() {
-            return;
-        }
-        let layer = TlsLayer::client(client.config.get_tls(), race.attempt.request.host());
+        let Attempt { request, rules, config, .. } = &race.attempt;
+        let layer = config.layer(request, rules);
         let Some(live) = slots.at_mut(slot) else { return };
         match layer {
-            Ok(layer) => sockets.wrap(slot, &mut live.stream, |inner| Box::new(TlsSocket::new(inner, layer))),
-            Err(error) => live.connection.abort(*now, error.into()),
+            Ok(Some(layer)) => {
+                sockets.wrap(slot, &mut live.stream, |inner| Box::new(LayeredSocket::new(inner, layer)));
+            }
+            Ok(None) => {}
+            Err(error) => live.connection.abort(*now, error),
         }
     }
 
@@ -226,7 +233,8 @@ impl Connections {
         let Some(client) = self.clients.at_mut(index) else { return };
         match &client.phase {
             Phase::Resolving(attempt) => {
-                let failure = ConnectError::name_timed_out(attempt.request.host());
+                let failure = ConnectError::name_timed_out(attempt.address().host());
+                let failure = failure.at(attempt.proxy());
                 self.fail(index, failure, None);
             }
             Phase::Connecting(_) => self.try_next(index),
@@ -257,20 +265,40 @@ impl Connections {
                 self.schedule_next(id.index, Some(closed));
                 true
             }
+            Event::Closed(_, closed) if self.follow_redirect(id.index, slot, closed) => false,
             Event::Closed(_, closed) => {
-                let tried = match &mut client.phase {
+                let Some(client) = self.clients.get_mut(id) else { return true };
+                let is_connecting = self.slots.at(slot).is_some_and(|live| live.has(flag::CONNECTING));
+                let step = if is_connecting { ConnectStep::Connect } else { self.sockets.step(slot) };
+                let failure = match &mut client.phase {
                     Phase::Connecting(race) => {
                         race.slots.retain(|other| *other != slot);
-                        std::mem::take(&mut race.tried)
+                        let tried = std::mem::take(&mut race.tried);
+                        ConnectError::of(closed, tried, step).at(race.attempt.proxy())
                     }
-                    _ => Vec::new(),
+                    _ => ConnectError::of(closed, Vec::new(), step),
                 };
-                let failure = ConnectError::of(closed, tried);
                 self.fail(id.index, failure, Some(closed));
                 false
             }
             _ => true,
         }
+    }
+
+    /// Follows the redirect with which an attempt's connection ended, if it did; or fails, if that is not allowed.
+    fn follow_redirect(&mut self, index: u32, slot: u32, closed: &Closed) -> bool {
+        let Some(client) = self.clients.at_mut(index) else { return false };
+        let Phase::Connecting(race) = &mut client.phase else { return false };
+        let attempt = &race.attempt;
+        let Some(next) = attempt.config.redirected(&attempt.request, closed) else { return false };
+        race.slots.retain(|other| *other != slot);
+        let attempt = attempt.clone();
+        match next.map(|request| self.check_request(&request, &attempt.config).map(|()| request)) {
+            Ok(Ok(request)) => self.pursue(index, Attempt { request, ..attempt }),
+            Ok(Err(invalid)) => self.fail(index, invalid.into(), Some(closed)),
+            Err(error) => self.fail(index, ConnectError::Redirect(error), Some(closed)),
+        }
+        true
     }
 
     /// An attempt failed.

@@ -141,7 +141,7 @@ impl ClientHandle<'_> {
         self.connections.check_request(&at.request, &config)?;
         if let Some(at) = self.connections.clients.get_mut(id) {
             at.rules = Arc::new(config.connection_config());
-            at.config = config;
+            at.config = Arc::new(config);
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use ws_host::client::Backoff;
 use ws_host::client::{ClientConfig, ConnectError};
+use ws_host::proxy::ProxyServer;
 use ws_proto::Moment;
 use ws_proto::{ClientRequest, Config};
 
@@ -43,6 +44,18 @@ pub(crate) struct Attempt {
     pub(crate) since: Moment,
     pub(crate) request: ClientRequest,
     pub(crate) rules: Arc<Config>,
+    pub(crate) config: Arc<ClientConfig>,
+}
+
+impl Attempt {
+    pub(crate) fn proxy(&self) -> Option<&ProxyServer> {
+        self.config.proxy_for(&self.request)
+    }
+
+    /// What is connected to: the proxy, or the server of the request.
+    pub(crate) fn address(&self) -> &ClientRequest {
+        self.proxy().map_or(&self.request, ProxyServer::address)
+    }
 }
 
 /// A race of several addresses in parallel; the first to accept wins.
@@ -75,7 +88,7 @@ pub(crate) enum Intent {
 pub(crate) struct Client {
     generation: u32,
     pub(crate) request: ClientRequest,
-    pub(crate) config: ClientConfig,
+    pub(crate) config: Arc<ClientConfig>,
     pub(crate) rules: Arc<Config>,
     pub(crate) backoff: Backoff,
     pub(crate) phase: Phase,
@@ -95,7 +108,7 @@ impl Client {
             generation: 0,
             request,
             rules: Arc::new(config.connection_config()),
-            config,
+            config: Arc::new(config),
             backoff: Backoff::default(),
             phase: Phase::Idle,
             intent: Intent::Policy,

@@ -10,6 +10,7 @@ use crate::client::list::{Client, Phase};
 use crate::connection::Connections;
 use crate::ids::{ClientId, ConnectionId};
 use ws_host::client::{ClientConfig, ClientState, InvalidTarget, needs_resolver};
+use ws_host::proxy::ProxyServer;
 use ws_proto::{ClientRequest, CloseCode, State};
 
 /// Clients.
@@ -106,9 +107,11 @@ impl Connections {
         if request.is_tls() && cfg!(not(feature = "tls-no-provider")) {
             return Err(InvalidTarget::TlsUnsupported);
         }
-        let by_name = !has_path(config) && needs_resolver(request);
+        // A proxy looks up the server's name, but its own is looked up here.
+        let address = config.proxy_for(request).map_or(request, ProxyServer::address);
+        let by_name = !has_path(config) && needs_resolver(address);
         if by_name && self.resolver.is_none() {
-            return Err(InvalidTarget::NoResolver { host: request.host().to_owned() });
+            return Err(InvalidTarget::NoResolver { host: address.host().to_owned() });
         }
         Ok(())
     }

@@ -32,7 +32,7 @@ impl Connections {
         let Some(id) = self.clients.id_at(index) else { return };
         let Some(client) = self.clients.get(id) else { return };
         if let (Phase::Resolving(attempt), Some(resolver)) = (&client.phase, &mut self.resolver) {
-            resolver.names.cancel(attempt.request.host(), &(id, client.attempts));
+            resolver.names.cancel(attempt.address().host(), &(id, client.attempts));
         }
     }
 
@@ -50,10 +50,7 @@ impl Connections {
         {
             let answer = (resolver.answer)(host.clone());
             #[cfg(feature = "tls-no-provider")]
-            let answer = match resolver.unprepared.take() {
-                Some(tls) => prepared(tls, answer),
-                None => answer,
-            };
+            let answer = prepared(std::mem::take(&mut resolver.unprepared), answer);
             if let Err(error) = self.sys.look_up(&host, answer) {
                 let waiters = resolver.names.finish(&host);
                 self.resume_waiters(&host, waiters, Err(error));
@@ -66,17 +63,20 @@ impl Connections {
         for (id, attempts) in waiters {
             let client = self.clients.get(id).filter(|client| client.attempts == attempts);
             let Some(Phase::Resolving(attempt)) = client.map(|client| &client.phase) else { continue };
-            if let Ok(Some(addresses)) = addresses(&attempt.request) {
+            if let Ok(Some(addresses)) = addresses(attempt.address()) {
                 // The host is an address: the client waited only for the roots of the system.
                 self.race(id.index, attempt.clone(), addresses);
                 continue;
             }
             match &answer {
                 Ok(addresses) => {
-                    let addresses = interleaved(addresses.iter().copied(), attempt.request.port());
+                    let addresses = interleaved(addresses.iter().copied(), attempt.address().port());
                     self.race(id.index, attempt.clone(), addresses);
                 }
-                Err(error) => self.fail(id.index, ConnectError::name(host, error), None),
+                Err(error) => {
+                    let failure = ConnectError::name(host, error).at(attempt.proxy());
+                    self.fail(id.index, failure, None);
+                }
             }
         }
     }
@@ -84,9 +84,14 @@ impl Connections {
 
 /// Reads the roots of the system on the thread of the lookup. If there are none, the attempt fails with that error.
 #[cfg(feature = "tls-no-provider")]
-fn prepared(tls: TlsClient, answer: Answer) -> Answer {
+fn prepared(unprepared: Vec<TlsClient>, answer: Answer) -> Answer {
+    if unprepared.is_empty() {
+        return answer;
+    }
     Box::new(move |addresses| {
-        let _ = tls.prepare();
+        for tls in &unprepared {
+            let _ = tls.prepare();
+        }
         answer(addresses);
     })
 }

@@ -22,7 +22,7 @@ pub(crate) struct Resolver {
     pub(crate) answer: Box<dyn Fn(String) -> Answer + Send>,
     /// The TLS of a client that waits for the roots of the system: the next lookup reads them on its thread.
     #[cfg(feature = "tls-no-provider")]
-    pub(crate) unprepared: Option<TlsClient>,
+    pub(crate) unprepared: Vec<TlsClient>,
 }
 
 impl Resolver {
@@ -31,7 +31,7 @@ impl Resolver {
             names: Lookups::new(MAX_LOOKUPS),
             answer,
             #[cfg(feature = "tls-no-provider")]
-            unprepared: None,
+            unprepared: Vec::new(),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::connection::lists::arm;
 use crate::connection::slots::{Slot, flag};
 use crate::ids::ServerIndex;
 #[cfg(feature = "tls-no-provider")]
-use crate::sys::{socket::NewSocket, tls::TlsSocket};
+use crate::sys::{layered::LayeredSocket, socket::NewSocket};
 use std::io;
 use ws_host::listen::AfterFailure;
 #[cfg(feature = "tls-no-provider")]
@@ -52,7 +52,9 @@ impl Connections {
         connection.shares().begin();
         #[cfg(feature = "tls-no-provider")]
         let socket = match &server.tls {
-            Some(tls) => NewSocket::Other(Box::new(TlsSocket::new(socket, TlsLayer::server(tls.clone())))),
+            Some(tls) => {
+                NewSocket::Other(Box::new(LayeredSocket::new(socket, TlsLayer::server(tls.clone()))))
+            }
             None => socket,
         };
         let stream = self.sockets.keep(slot, socket);

@@ -11,12 +11,11 @@
 //! inspects the state with [`inspect`](crate::inspect). Semantic versioning covers neither. Time is replaced by
 //! [`Options::clock`](crate::Options::clock).
 
+pub(crate) mod layered;
 pub(crate) mod listener;
 pub(crate) mod names;
 pub(crate) mod poller;
 pub(crate) mod socket;
-#[cfg(feature = "tls-no-provider")]
-pub(crate) mod tls;
 
 #[cfg(all(test, feature = "tls"))]
 mod tests_tls;

@@ -8,6 +8,7 @@ use std::net::{Shutdown, SocketAddr};
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use ws_host::layer::ConnectStep;
 use ws_host::socket::{SHORT_TRANSFER_IS_LAST, prepare, probe, reset_on_close};
 use ws_proto::{Config, TlsInfo};
 
@@ -53,9 +54,14 @@ pub trait Socket: Send {
     /// Makes closing it send a reset.
     fn reset_on_close(&self) {}
 
-    /// Whether a TLS handshake is not finished.
+    /// Whether a TLS handshake is not finished, or the tunnel through a proxy not open.
     fn is_handshaking(&self) -> bool {
         false
+    }
+
+    /// What a connection attempt over it waits for.
+    fn step(&self) -> ConnectStep {
+        ConnectStep::Handshake
     }
 
     /// How many times it has answered its peer within the TLS handshake.
@@ -167,8 +173,7 @@ impl CustomSockets {
         }
     }
 
-    /// Starts TLS on the socket of a slot.
-    #[cfg(feature = "tls-no-provider")]
+    /// Starts layers on the socket of a slot.
     pub(crate) fn wrap(
         &mut self,
         slot: u32,
@@ -199,7 +204,13 @@ impl CustomSockets {
         self.0.get(&slot).map_or(Ok(()), |socket| socket.flush())
     }
 
-    /// Whether a socket that is stored here is in its TLS handshake.
+    /// What a connection attempt over the socket of a slot waits for, once that is connected.
+    #[cold]
+    pub(crate) fn step(&self, slot: u32) -> ConnectStep {
+        self.0.get(&slot).map_or(ConnectStep::Handshake, |socket| socket.step())
+    }
+
+    /// Whether a socket that is stored here is in its TLS handshake, or its proxy has not opened the tunnel.
     #[cold]
     pub(crate) fn is_handshaking(&self, slot: u32) -> bool {
         self.0.get(&slot).is_some_and(|socket| socket.is_handshaking())

@@ -1,8 +1,8 @@
 //! Two TLS sockets over a kernel whose reads and writes are short, or would block, at random.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
+use crate::sys::layered::LayeredSocket;
 use crate::sys::socket::{NewSocket, Socket};
-use crate::sys::tls::TlsSocket;
 use mio::Token;
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -83,7 +83,7 @@ impl Socket for Fake {
 
 /// One side: what it still has to send, and what it has received.
 struct Side {
-    socket: TlsSocket,
+    socket: LayeredSocket,
     to_send: VecDeque<u8>,
     received: Vec<u8>,
     has_shut_down: bool,
@@ -144,7 +144,7 @@ fn short_reads_and_writes_lose_no_byte_and_no_end() {
         let inner = |k: usize| NewSocket::Other(Box::new(fake(k)));
         let layers = [TlsLayer::client(&client, "localhost").unwrap(), TlsLayer::server(tls.clone())];
         let mut k = 0..2;
-        let sockets = layers.map(|layer| TlsSocket::new(inner(k.next().unwrap()), layer));
+        let sockets = layers.map(|layer| LayeredSocket::new(inner(k.next().unwrap()), layer));
         let texts = [0, 1].map(|k| {
             let len = random.random(60_000);
             (0..len).map(|n| (n * 31 + k) as u8).collect::<Vec<u8>>()

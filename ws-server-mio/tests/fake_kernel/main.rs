@@ -15,6 +15,7 @@ mod listeners;
 mod living;
 mod overdue;
 mod peer;
+mod proxies;
 mod remote_peer;
 mod replies;
 mod rng;

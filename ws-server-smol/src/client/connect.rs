@@ -4,10 +4,9 @@ use crate::client::race::Sockets;
 use crate::clock;
 use crate::connection::websocket::WebSocket;
 use crate::driver::{Driver, DriverOptions};
+use crate::sys::layered::Layers;
 use crate::sys::names::Resolver;
 use crate::sys::socket::Socket;
-#[cfg(feature = "tls-no-provider")]
-use crate::sys::tls::Tls;
 use async_io::Timer;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::collections::VecDeque;
@@ -20,9 +19,8 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
-use ws_host::client::{ClientConfig, ConnectError, InvalidTarget, Race, addresses, interleaved};
-#[cfg(feature = "tls-no-provider")]
-use ws_host::tls::{TlsClient, TlsLayer};
+use ws_host::client::{ClientConfig, ConnectError, ConnectStep, InvalidTarget, Race, addresses, interleaved};
+use ws_host::proxy::ProxyServer;
 use ws_proto::{ClientRequest, Closed, Config, Connection, Error, Event};
 
 /// Connects once.
@@ -147,11 +145,8 @@ impl From<ConnectError> for Failed {
 pub(crate) struct Attempt {
     request: ClientRequest,
     rules: Arc<Config>,
-    #[cfg(unix)]
-    unix: Option<std::path::PathBuf>,
+    config: ClientConfig,
     names: Arc<Resolver>,
-    #[cfg(feature = "tls-no-provider")]
-    tls: TlsClient,
     since: Instant,
 }
 
@@ -160,27 +155,48 @@ impl Attempt {
         Self {
             request,
             rules: Arc::new(config.connection_config()),
-            #[cfg(unix)]
-            unix: config.get_unix().map(std::path::Path::to_owned),
+            config: config.clone(),
             names: Resolver::system(),
-            #[cfg(feature = "tls-no-provider")]
-            tls: config.get_tls().clone(),
             since: Instant::now(),
         }
     }
 
-    pub(crate) async fn run(self) -> Result<Opened<Socket>, Failed> {
+    /// Connects, and follows redirects, within one deadline.
+    pub(crate) async fn run(mut self) -> Result<Opened<Socket>, Failed> {
+        loop {
+            let failed = match self.connect().await {
+                Ok(opened) => return Ok(opened),
+                Err(failed) => failed,
+            };
+            let next =
+                failed.closed.as_ref().and_then(|closed| self.config.redirected(&self.request, closed));
+            match next.map(|next| next.map(checked)) {
+                None => return Err(failed),
+                Some(Ok(Ok(request))) => self.request = request,
+                Some(Ok(Err(invalid))) => return Err(Failed { failure: invalid.into(), ..failed }),
+                Some(Err(error)) => return Err(Failed { failure: ConnectError::Redirect(error), ..failed }),
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Opened<Socket>, Failed> {
         #[cfg(feature = "tls-no-provider")]
         self.prepare_tls().await?;
-        let mut race = Race::new(self.addresses().await?);
+        let addresses = self.addresses().await.map_err(|failure| failure.at(self.proxy()))?;
+        let mut race = Race::new(addresses);
         let Some(connected) = within(self.deadline(), self.connected(&mut race)).await else {
-            return Err(ConnectError::TimedOut { tried: race.take_tried() }.into());
+            return Err(timed_out(race.take_tried()).at(self.proxy()).into());
         };
-        let (stream, seed) = (connected?, seed().map_err(|error| unreachable(race.take_tried(), error))?);
-        #[cfg(feature = "tls-no-provider")]
-        let stream = self.with_tls(stream)?;
+        let stream = connected.map_err(|failure| failure.at(self.proxy()))?;
+        let seed = seed().map_err(|error| unreachable(race.take_tried(), error))?;
+        let stream = match self.config.layer(&self.request, &self.rules) {
+            Ok(Some(layer)) => stream.with_layers(Layers::new(layer)),
+            Ok(None) => stream,
+            Err(error) => return Err(rejected(error)),
+        };
         // The connection enforces the remaining time itself.
-        let connection = Connection::client(clock::moment(self.since), self.rules, self.request, seed);
+        let (rules, request) = (self.rules.clone(), self.request.clone());
+        let connection = Connection::client(clock::moment(self.since), rules, request, seed);
         let (socket, peer) = (Some(stream.handle()), stream.peer_addr());
         let driver =
             Driver::with(stream, connection, DriverOptions { socket, peer, ..DriverOptions::default() });
@@ -191,38 +207,39 @@ impl Attempt {
     /// Returns the addresses to connect to; none for a Unix socket.
     async fn addresses(&self) -> Result<VecDeque<SocketAddr>, ConnectError> {
         #[cfg(unix)]
-        if self.unix.is_some() {
+        if self.config.get_unix().is_some() {
             return Ok(VecDeque::new());
         }
-        if let Some(addresses) = addresses(&self.request)? {
+        let address = self.address();
+        if let Some(addresses) = addresses(address)? {
             return Ok(addresses);
         }
-        let host = self.request.host();
+        let host = address.host();
         let answer = within(self.deadline(), self.names.clone().look_up(host)).await;
         let addresses = answer.unwrap_or_else(|| Err(ConnectError::name_timed_out(host)))?;
-        Ok(interleaved(addresses, self.request.port()))
+        Ok(interleaved(addresses, address.port()))
     }
 
     /// Reads the roots of the system on a thread that may wait, once for the process.
     #[cfg(feature = "tls-no-provider")]
     async fn prepare_tls(&self) -> Result<(), ConnectError> {
-        if !self.request.is_tls() || self.tls.is_prepared() {
-            return Ok(());
+        for tls in self.config.unprepared(&self.request) {
+            let Some(prepared) = within(self.deadline(), blocking::unblock(move || tls.prepare())).await
+            else {
+                return Err(timed_out(Vec::new()));
+            };
+            prepared.map_err(|error| ConnectError::Tls(error.into()))?;
         }
-        let tls = self.tls.clone();
-        let Some(prepared) = within(self.deadline(), blocking::unblock(move || tls.prepare())).await else {
-            return Err(ConnectError::TimedOut { tried: Vec::new() });
-        };
-        prepared.map_err(|error| ConnectError::Tls(error.into()))
+        Ok(())
     }
 
-    #[cfg(feature = "tls-no-provider")]
-    fn with_tls(&self, socket: Socket) -> Result<Socket, ConnectError> {
-        if !self.request.is_tls() {
-            return Ok(socket);
-        }
-        let layer = TlsLayer::client(&self.tls, self.request.host()).map_err(ConnectError::Tls)?;
-        Ok(socket.with_tls(Tls::new(layer)))
+    fn proxy(&self) -> Option<&ProxyServer> {
+        self.config.proxy_for(&self.request)
+    }
+
+    /// What is connected to: the proxy, or the server of the request.
+    fn address(&self) -> &ClientRequest {
+        self.proxy().map_or(&self.request, ProxyServer::address)
     }
 
     fn deadline(&self) -> Timer {
@@ -231,11 +248,11 @@ impl Attempt {
 
     async fn connected(&self, race: &mut Race) -> Result<Socket, ConnectError> {
         #[cfg(unix)]
-        if let Some(path) = &self.unix {
+        if let Some(path) = self.config.get_unix() {
             let stream = async_io::Async::<UnixStream>::connect(path).await;
             return stream
                 .map(Socket::from)
-                .map_err(|error| ConnectError::Unix { path: path.clone(), error });
+                .map_err(|error| ConnectError::Unix { path: path.to_owned(), error });
         }
         let mut sockets = Sockets::new();
         poll_fn(|cx| sockets.poll(race, cx)).await
@@ -244,6 +261,18 @@ impl Attempt {
 
 fn unreachable(tried: Vec<SocketAddr>, error: io::Error) -> ConnectError {
     ConnectError::Unreachable { tried, error }
+}
+
+fn timed_out(tried: Vec<SocketAddr>) -> ConnectError {
+    ConnectError::TimedOut { tried, step: ConnectStep::Connect }
+}
+
+/// The end of a connection that cannot begin.
+fn rejected(error: Error) -> Failed {
+    let mut closed = Closed::default();
+    closed.error = Some(error);
+    let failure = ConnectError::of(&closed, Vec::new(), ConnectStep::Connect);
+    Failed { failure, closed: Some(Box::new(closed)) }
 }
 
 /// Makes one attempt, over a stream from the application.
@@ -258,7 +287,7 @@ where
     let since = Instant::now();
     let unreachable = |error| unreachable(Vec::new(), error);
     let Some(stream) = within(deadline(since, &rules), stream).await else {
-        return Err(ConnectError::TimedOut { tried: Vec::new() }.into());
+        return Err(timed_out(Vec::new()).into());
     };
     let stream = stream.map_err(unreachable)?;
     let connection = Connection::client(clock::moment(since), rules, request, seed().map_err(unreachable)?);
@@ -275,11 +304,17 @@ async fn open<S>(mut driver: Driver<S>, tried: Vec<SocketAddr>) -> Result<WebSoc
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let layers = driver.shared.layers();
     loop {
         match poll_fn(|cx| driver.poll_event(cx)).await {
             Some(Event::Open(head)) => return Ok(WebSocket::new(driver, head, None)),
             Some(Event::Closed(closed)) => {
-                return Err(Failed { failure: ConnectError::of(&closed, tried), closed: Some(closed) });
+                let failure = ConnectError::of(
+                    &closed,
+                    tried,
+                    layers.map_or(ConnectStep::Handshake, |layers| layers.step()),
+                );
+                return Err(Failed { failure, closed: Some(closed) });
             }
             Some(_) => {}
             None => return Err(ConnectError::Lost(Error::Aborted).into()),

@@ -134,13 +134,14 @@ impl Client {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
-    /// Creates a client over streams from the application: through a proxy, with TLS, in memory. For each attempt the
+    /// Creates a client over streams from the application: with other TLS, through other tunnels than those of
+    /// [`ClientConfig::proxy`], in memory. For each attempt the
     /// connector returns a stream to the request's host and port; everything else is as with [`Client::new`], including
     /// the reconnect policy.
     ///
     /// `wss://` addresses are allowed: the connector must ensure that the stream is TLS to that host.
-    /// [`ClientConfig::handshake_timeout`] covers the connector, and the configuration's Unix socket is ignored. For a
-    /// stream that is not `Send`, use [`handshake`](crate::handshake()).
+    /// [`ClientConfig::handshake_timeout`] covers the connector. The configuration's Unix socket and proxy are ignored, and
+    /// no redirect is followed. For a stream that is not `Send`, use [`handshake`](crate::handshake()).
     ///
     /// # Errors
     /// [`InvalidTarget::Request`]: the request is malformed. An error of the connector is
@@ -154,9 +155,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
     /// let connector = async |request: ClientRequest| {
     ///     println!("to {}:{}", request.host(), request.port());
-    ///     let proxy = Async::<TcpStream>::connect(([127, 0, 0, 1], 1080)).await?;
-    ///     // Here, ask the proxy for that host, and start TLS.
-    ///     Ok(Socket::from(proxy))
+    ///     let tunnel = Async::<TcpStream>::connect(([127, 0, 0, 1], 1080)).await?;
+    ///     // Here, ask for that host, and start TLS.
+    ///     Ok(Socket::from(tunnel))
     /// };
     /// let mut client = Client::with_connector("wss://app.example/live", ClientConfig::default(), connector)?;
     /// while let Some(ws) = client.next_connection().await {

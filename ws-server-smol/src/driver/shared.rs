@@ -4,6 +4,7 @@ use crate::clock;
 use crate::driver::sleep::Sleep;
 use crate::driver::wakers::Wakers;
 use crate::ids::ConnectionId;
+use crate::sys::layered::Layers;
 use crate::sys::socket::SocketHandle;
 use bytes::Bytes;
 use http::Response;
@@ -64,7 +65,7 @@ impl Shared {
         Self {
             id: ConnectionId::next(),
             connection: Mutex::new(connection),
-            holds_output: socket.as_ref().is_some_and(|socket| socket.tls().is_some()),
+            holds_output: socket.as_ref().and_then(SocketHandle::layers).is_some_and(Layers::holds_output),
             socket: Mutex::new(socket),
             peer,
             sleep,
@@ -126,17 +127,22 @@ impl Shared {
             return;
         }
         let socket = self.socket();
-        let Some(tls) = socket.as_ref().and_then(SocketHandle::tls) else { return };
-        if let Some(info) = tls.info() {
+        let Some(layers) = socket.as_ref().and_then(SocketHandle::layers) else { return };
+        if let Some(info) = layers.info() {
             connection.http().set_tls(info);
-        } else if let Some(config) = tls.redirect() {
+        } else if let Some(config) = layers.redirect() {
             *connection = Connection::server(now, config, Transport::default());
         }
     }
 
     /// The result of the TLS handshake.
     pub(crate) fn tls_info(&self) -> Option<Arc<TlsInfo>> {
-        self.socket().as_ref()?.tls()?.info()
+        self.socket().as_ref()?.layers()?.info()
+    }
+
+    /// The layers of the stream, until the connection is over.
+    pub(crate) fn layers(&self) -> Option<Arc<Layers>> {
+        self.socket().as_ref()?.share_layers()
     }
 
     pub(crate) fn set_write_failed(&self) {

@@ -4,9 +4,9 @@ use crate::clock::{self, until, yield_now};
 use crate::driver::{Driver, DriverOptions};
 use crate::server::membership::Membership;
 use crate::server::{Member, Phase, Run, Server, State};
-use crate::sys::socket::Socket;
 #[cfg(feature = "tls-no-provider")]
-use crate::sys::tls::Tls;
+use crate::sys::layered::Layers;
+use crate::sys::socket::Socket;
 use event_listener::listener;
 use std::io;
 use std::task::{Context, Poll, Waker};
@@ -104,7 +104,7 @@ impl Server {
         }
         #[cfg(feature = "tls-no-provider")]
         let socket = match &run.tls {
-            Some(tls) => socket.with_tls(Tls::new(TlsLayer::server(tls.clone()))),
+            Some(tls) => socket.with_layers(Layers::new(TlsLayer::server(tls.clone()))),
             None => socket,
         };
         let connection = Connection::server(clock::moment(now), run.config.clone(), run.transport);

@@ -12,16 +12,11 @@
 //! [`server_with_clocks`](crate::server_with_clocks) and [`WebSocket::set_clocks`](crate::WebSocket::set_clocks). All
 //! of this is exempt from semantic versioning.
 
+pub(crate) mod layered;
 pub(crate) mod listener;
 pub(crate) mod names;
-#[cfg(not(feature = "tls-no-provider"))]
-pub(crate) mod no_tls;
 pub(crate) mod socket;
 pub(crate) mod stream;
-#[cfg(feature = "tls-no-provider")]
-pub(crate) mod tls;
-#[cfg(not(feature = "tls-no-provider"))]
-pub(crate) use no_tls as tls;
 
 pub use listener::Accept;
 pub use names::Resolver;

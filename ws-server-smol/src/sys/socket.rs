@@ -1,7 +1,7 @@
 //! TCP and Unix sockets that shut down their write half on close.
 
+use crate::sys::layered::Layers;
 use crate::sys::stream::{Stream, with};
-use crate::sys::tls::Tls;
 use async_io::Async;
 use atomic_waker::AtomicWaker;
 use futures_io::{AsyncRead, AsyncWrite};
@@ -56,7 +56,7 @@ impl Wake for Readable {
 #[derive(Clone, Debug)]
 pub(crate) struct SocketHandle {
     stream: Stream,
-    tls: Option<Arc<Tls>>,
+    layers: Option<Arc<Layers>>,
 }
 
 impl Socket {
@@ -75,10 +75,9 @@ impl Socket {
         self.handle.local_addr()
     }
 
-    /// Starts TLS: from now on, reads and writes are of plaintext.
-    #[cfg(feature = "tls-no-provider")]
-    pub(crate) fn with_tls(mut self, tls: Tls) -> Self {
-        self.handle.tls = Some(Arc::new(tls));
+    /// Starts layers: from now on, reads and writes are of what is within.
+    pub(crate) fn with_layers(mut self, layers: Layers) -> Self {
+        self.handle.layers = Some(Arc::new(layers));
         self
     }
 
@@ -98,9 +97,14 @@ impl Socket {
 }
 
 impl SocketHandle {
-    /// The TLS of the connection, if it has any.
-    pub(crate) fn tls(&self) -> Option<&Tls> {
-        self.tls.as_deref()
+    /// The layers of the connection, if it has any.
+    pub(crate) fn layers(&self) -> Option<&Layers> {
+        self.layers.as_deref()
+    }
+
+    /// The same, to be asked after the connection is over.
+    pub(crate) fn share_layers(&self) -> Option<Arc<Layers>> {
+        self.layers.clone()
     }
 
     /// As [`Socket::local_addr`].
@@ -136,7 +140,7 @@ impl SocketHandle {
 
 impl From<Stream> for Socket {
     fn from(stream: Stream) -> Self {
-        let handle = SocketHandle { stream, tls: None };
+        let handle = SocketHandle { stream, layers: None };
         Self { handle, drained: false, readable: Arc::default() }
     }
 }
@@ -183,9 +187,9 @@ impl AsyncRead for Socket {
             ready!(self.poll_readable(cx))?;
             self.drained = false;
         }
-        let SocketHandle { stream, tls } = &self.handle;
-        if let Some(tls) = tls {
-            return tls.poll_read(stream, cx, buffer);
+        let SocketHandle { stream, layers } = &self.handle;
+        if let Some(layers) = layers {
+            return layers.poll_read(stream, cx, buffer);
         }
         let read = ready!(stream.poll_read(cx, buffer));
         self.drained = SHORT_TRANSFER_IS_LAST && matches!(read, Ok(n) if 0 < n && n < buffer.len());
@@ -228,8 +232,8 @@ impl AsyncWrite for Socket {
 
 impl AsyncWrite for SocketHandle {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        match &self.tls {
-            Some(tls) => tls.poll_write(&self.stream, cx, &[IoSlice::new(data)]),
+        match &self.layers {
+            Some(layers) => layers.poll_write(&self.stream, cx, &[IoSlice::new(data)]),
             None => with!(self.stream, stream => Pin::new(&mut &**stream).poll_write(cx, data)),
         }
     }
@@ -239,22 +243,22 @@ impl AsyncWrite for SocketHandle {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &self.tls {
-            Some(tls) => tls.poll_write(&self.stream, cx, slices),
+        match &self.layers {
+            Some(layers) => layers.poll_write(&self.stream, cx, slices),
             None => self.stream.poll_write_vectored(cx, slices),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &self.tls {
-            Some(tls) => tls.poll_flush(&self.stream, cx),
+        match &self.layers {
+            Some(layers) => layers.poll_flush(&self.stream, cx),
             None => Poll::Ready(Ok(())),
         }
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(tls) = &self.tls {
-            ready!(tls.poll_close(&self.stream, cx))?;
+        if let Some(layers) = &self.layers {
+            ready!(layers.poll_close(&self.stream, cx))?;
         }
         Poll::Ready(with!(self.stream, stream => stream.get_ref().shutdown(Shutdown::Write)))
     }

@@ -1,7 +1,7 @@
-//! A socket that speaks TLS: to the loop, it reads and writes plaintext.
+//! A socket with layers: TLS, a tunnel through a proxy, or both. To the loop, it reads and writes what is within.
 //!
-//! A short read does not mean that it is drained: only `WouldBlock` says that neither the kernel nor the session has
-//! more. So ciphertext held by the session neither stalls an edge-triggered loop nor makes it spin.
+//! A short read does not mean that it is drained: only `WouldBlock` says that neither the kernel nor a layer has more.
+//! So ciphertext held by a session neither stalls an edge-triggered loop nor makes it spin.
 
 use crate::sys::socket::{NewSocket, Socket, SocketRef};
 use mio::Token;
@@ -9,25 +9,25 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use ws_host::tls::TlsLayer;
+use ws_host::layer::{ConnectStep, Layer};
 use ws_proto::{Config, TlsInfo};
 
-pub(crate) struct TlsSocket {
+pub(crate) struct LayeredSocket {
     inner: NewSocket,
-    layer: RefCell<TlsLayer>,
+    layer: RefCell<Layer>,
     /// The sending half is to be shut down once the encrypted output is written.
     is_closing: Cell<bool>,
 }
 
-impl TlsSocket {
-    pub(crate) fn new(inner: NewSocket, layer: TlsLayer) -> Self {
-        Self { inner, layer: RefCell::new(layer), is_closing: Cell::new(false) }
+impl LayeredSocket {
+    pub(crate) fn new(inner: NewSocket, layer: impl Into<Layer>) -> Self {
+        Self { inner, layer: RefCell::new(layer.into()), is_closing: Cell::new(false) }
     }
 }
 
-impl Socket for TlsSocket {
+impl Socket for LayeredSocket {
     fn register(&mut self, _: Token) -> io::Result<()> {
-        // The socket beneath is registered before TLS begins.
+        // The socket beneath is registered before the layers begin.
         Ok(())
     }
 
@@ -40,7 +40,7 @@ impl Socket for TlsSocket {
     }
 
     fn holds_output(&self) -> bool {
-        true
+        self.layer.borrow().holds_output()
     }
 
     fn flush(&self) -> io::Result<()> {
@@ -48,7 +48,7 @@ impl Socket for TlsSocket {
         if self.is_closing.take() { self.inner.as_ref().shutdown() } else { Ok(()) }
     }
 
-    /// Sends close_notify, then shuts down the sending half, now or once the kernel has taken the rest.
+    /// Sends close_notify if it speaks TLS, then shuts down the sending half, now or once the kernel has taken the rest.
     fn shutdown(&self) -> io::Result<()> {
         self.layer.borrow_mut().close();
         self.is_closing.set(true);
@@ -72,6 +72,10 @@ impl Socket for TlsSocket {
 
     fn is_handshaking(&self) -> bool {
         self.layer.borrow().is_handshaking()
+    }
+
+    fn step(&self) -> ConnectStep {
+        self.layer.borrow().step()
     }
 
     fn flights(&self) -> u32 {

@@ -1,29 +1,39 @@
-//! TLS between a socket and its connection.
+//! What is between a socket and its connection: TLS, a tunnel through a proxy, or both.
 //!
-//! The reader and the senders of a connection share the session. They use it while the connection is locked, so its own
+//! The reader and the senders of a connection share it. They use it while the connection is locked, so its own
 //! lock is never waited for.
 
 use crate::sys::stream::Stream;
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use ws_host::tls::TlsLayer;
+use ws_host::layer::{ConnectStep, Layer};
 use ws_proto::{Config, TlsInfo};
 
-/// The TLS of one connection.
+/// The layers of one connection.
 #[derive(Debug)]
-pub(crate) struct Tls(Mutex<TlsLayer>);
+pub(crate) struct Layers(Mutex<Layer>);
 
-impl Tls {
-    pub(crate) fn new(layer: TlsLayer) -> Self {
-        Self(Mutex::new(layer))
+impl Layers {
+    pub(crate) fn new(layer: impl Into<Layer>) -> Self {
+        Self(Mutex::new(layer.into()))
     }
 
-    fn layer(&self) -> MutexGuard<'_, TlsLayer> {
+    fn layer(&self) -> MutexGuard<'_, Layer> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The result of the handshake, once it is done.
+    /// Whether they may hold a copy of what they did not take.
+    pub(crate) fn holds_output(&self) -> bool {
+        self.layer().holds_output()
+    }
+
+    /// What a connection attempt waits for.
+    pub(crate) fn step(&self) -> ConnectStep {
+        self.layer().step()
+    }
+
+    /// The result of the TLS handshake, once it is done.
     pub(crate) fn info(&self) -> Option<Arc<TlsInfo>> {
         self.layer().info().cloned()
     }
@@ -33,7 +43,7 @@ impl Tls {
         self.layer().redirect().cloned()
     }
 
-    /// Reads plaintext.
+    /// Reads what is within.
     pub(crate) fn poll_read(
         &self,
         stream: &Stream,
@@ -43,7 +53,7 @@ impl Tls {
         poll(self.layer().read(&mut Polled { stream, cx }, buffer))
     }
 
-    /// Writes plaintext.
+    /// Writes what is within.
     pub(crate) fn poll_write(
         &self,
         stream: &Stream,
@@ -53,12 +63,12 @@ impl Tls {
         poll(self.layer().write(&mut Polled { stream, cx }, slices))
     }
 
-    /// Writes encrypted output that is not yet written.
+    /// Writes what they hold.
     pub(crate) fn poll_flush(&self, stream: &Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         poll(self.layer().flush(&mut Polled { stream, cx }))
     }
 
-    /// Sends close_notify.
+    /// Sends close_notify if they speak TLS.
     pub(crate) fn poll_close(&self, stream: &Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.layer().close();
         self.poll_flush(stream, cx)

@@ -1,0 +1,224 @@
+//! What is between a socket and its connection: a tunnel through a proxy, TLS, or TLS within a tunnel.
+//!
+//! ```text
+//!  Connection ◀──▶ TLS with the server ◀──▶ tunnel ◀──▶ TLS with the proxy ◀──▶ socket
+//! ```
+
+use crate::proxy::ProxyLayer;
+#[cfg(feature = "tls-no-provider")]
+use crate::tls::TlsLayer;
+use core::fmt;
+use std::boxed::Box;
+use std::io::{self, IoSlice, Read, Write};
+use std::sync::Arc;
+use ws_proto::{Config, TlsInfo};
+
+/// The layers of one connection over a socket, which the caller passes to each call. The socket must not block; where
+/// it returns [`WouldBlock`](io::ErrorKind::WouldBlock), so do these methods, and the caller waits for the socket as if
+/// it had called it itself.
+#[derive(Debug, Default)]
+pub struct Layer {
+    proxy: Option<Box<ProxyLayer>>,
+    #[cfg(feature = "tls-no-provider")]
+    tls: Option<TlsLayer>,
+    is_closing: bool,
+}
+
+/// What a connection attempt waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectStep {
+    /// The connection to the server, or to its proxy.
+    Connect,
+    /// The proxy: TLS with it, or its tunnel.
+    Proxy,
+    /// The TLS handshake with the server.
+    Tls,
+    /// The server's answer to the opening handshake.
+    Handshake,
+}
+
+impl fmt::Display for ConnectStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "no address has accepted the connection",
+            Self::Proxy => "the proxy has not opened the tunnel",
+            Self::Tls => "the TLS handshake is not finished",
+            Self::Handshake => "the server has not answered the handshake",
+        })
+    }
+}
+
+impl Layer {
+    /// With a tunnel through a proxy beneath.
+    #[must_use]
+    pub fn through(mut self, proxy: ProxyLayer) -> Self {
+        self.proxy = Some(Box::new(proxy));
+        self
+    }
+
+    /// Reads what the peer sent, and writes our side of what the layers negotiate. Only `WouldBlock` means that neither
+    /// the socket nor a layer has more; 0 is the end. It reads the socket at most once: for bytes of the layers
+    /// themselves it returns [`Interrupted`](io::ErrorKind::Interrupted).
+    ///
+    /// # Errors
+    /// The socket's, or a failure of a layer.
+    pub fn read(&mut self, socket: &mut (impl Read + Write), buffer: &mut [u8]) -> io::Result<usize> {
+        #[cfg(feature = "tls-no-provider")]
+        if let Some(tls) = &mut self.tls {
+            return match &mut self.proxy {
+                Some(proxy) => tls.read(&mut Over { proxy, socket }, buffer),
+                None => tls.read(socket, buffer),
+            };
+        }
+        match &mut self.proxy {
+            Some(proxy) => proxy.read(socket, buffer),
+            None => socket.read(buffer),
+        }
+    }
+
+    /// Writes, and returns how much the socket has taken. If it [holds output](Self::holds_output), pass what was not
+    /// taken again, first and unchanged, with a further call, or [`flush`](Self::flush).
+    ///
+    /// # Errors
+    /// The socket's, or a failure of a layer. While it [is opening](Self::is_handshaking) it returns `WouldBlock` too,
+    /// until reading has completed that.
+    pub fn write(&mut self, socket: &mut impl Write, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        #[cfg(feature = "tls-no-provider")]
+        if let Some(tls) = &mut self.tls {
+            return match &mut self.proxy {
+                Some(proxy) => tls.write(&mut Over { proxy, socket }, slices),
+                None => tls.write(socket, slices),
+            };
+        }
+        match &mut self.proxy {
+            Some(proxy) => proxy.write(socket, slices),
+            None => socket.write_vectored(slices),
+        }
+    }
+
+    /// Writes what the layers hold.
+    ///
+    /// # Errors
+    /// The socket's, or a failure of a layer; `WouldBlock` only if the socket would block.
+    pub fn flush(&mut self, socket: &mut impl Write) -> io::Result<()> {
+        if let Some(proxy) = &mut self.proxy {
+            proxy.flush(socket)?;
+            if proxy.is_opening() {
+                return Ok(());
+            }
+        }
+        #[cfg(feature = "tls-no-provider")]
+        if let Some(tls) = &mut self.tls {
+            match &mut self.proxy {
+                Some(proxy) => tls.flush(&mut Over { proxy, socket })?,
+                None => tls.flush(socket)?,
+            }
+        }
+        match &mut self.proxy {
+            Some(proxy) if self.is_closing => {
+                proxy.close();
+                proxy.flush(socket)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Queues the close_notify of each TLS: [flush](Self::flush) them before you shut the socket down.
+    pub fn close(&mut self) {
+        self.is_closing = true;
+        #[cfg(feature = "tls-no-provider")]
+        if let Some(tls) = &mut self.tls {
+            tls.close();
+        }
+    }
+
+    /// Whether a tunnel or TLS is not open: nothing of the connection is sent yet.
+    pub fn is_handshaking(&self) -> bool {
+        self.step() != ConnectStep::Handshake
+    }
+
+    /// What a connection attempt over it waits for.
+    pub fn step(&self) -> ConnectStep {
+        match &self.proxy {
+            Some(proxy) if proxy.is_opening() => return ConnectStep::Proxy,
+            _ => {}
+        }
+        #[cfg(feature = "tls-no-provider")]
+        if self.tls.as_ref().is_some_and(TlsLayer::is_handshaking) {
+            return ConnectStep::Tls;
+        }
+        ConnectStep::Handshake
+    }
+
+    /// How many flights of TLS handshakes it has sent in answer to the peer. Each costs a signature or a key exchange;
+    /// everything else is cheap.
+    pub fn flights(&self) -> u32 {
+        let flights = self.proxy.as_ref().map_or(0, |proxy| proxy.flights());
+        #[cfg(feature = "tls-no-provider")]
+        let flights = flights + self.tls.as_ref().map_or(0, TlsLayer::flights);
+        flights
+    }
+
+    /// Whether it may hold a copy of what it did not take.
+    pub fn holds_output(&self) -> bool {
+        let holds_output = self.proxy.as_ref().is_some_and(|proxy| proxy.holds_output());
+        #[cfg(feature = "tls-no-provider")]
+        let holds_output = holds_output || self.tls.is_some();
+        holds_output
+    }
+
+    /// The result of the TLS handshake with the peer, once it is done.
+    pub fn info(&self) -> Option<&Arc<TlsInfo>> {
+        #[cfg(feature = "tls-no-provider")]
+        let info = self.tls.as_ref().and_then(TlsLayer::info);
+        #[cfg(not(feature = "tls-no-provider"))]
+        let info = None;
+        info
+    }
+
+    /// The configuration that redirects the peer, which does not speak TLS.
+    pub fn redirect(&self) -> Option<&Arc<Config>> {
+        #[cfg(feature = "tls-no-provider")]
+        let redirect = self.tls.as_ref().and_then(TlsLayer::redirect);
+        #[cfg(not(feature = "tls-no-provider"))]
+        let redirect = None;
+        redirect
+    }
+}
+
+#[cfg(feature = "tls-no-provider")]
+impl From<TlsLayer> for Layer {
+    fn from(tls: TlsLayer) -> Self {
+        Self { proxy: None, tls: Some(tls), is_closing: false }
+    }
+}
+
+/// The tunnel, as TLS with the server sees it.
+#[cfg(feature = "tls-no-provider")]
+struct Over<'l, S> {
+    proxy: &'l mut ProxyLayer,
+    socket: &'l mut S,
+}
+
+#[cfg(feature = "tls-no-provider")]
+impl<S: Read + Write> Read for Over<'_, S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.proxy.read(self.socket, buffer)
+    }
+}
+
+#[cfg(feature = "tls-no-provider")]
+impl<S: Write> Write for Over<'_, S> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.proxy.write(self.socket, &[IoSlice::new(data)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.proxy.write(self.socket, slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.proxy.flush(self.socket)
+    }
+}

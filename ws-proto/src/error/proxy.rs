@@ -1,0 +1,122 @@
+//! Why a proxy opened no tunnel.
+
+use super::TlsError;
+use alloc::boxed::Box;
+use core::fmt;
+use http::StatusCode;
+
+/// Why a proxy opened no tunnel to the server. The engine itself has no proxies: the owner of the socket reports this to
+/// [`Connection::abort`](crate::Connection::abort), and the application finds it in [`Error::Proxy`](crate::Error::Proxy).
+///
+/// Where the user can act, the sentence says how.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProxyError {
+    /// The proxy requires a user name and a password (407 or 401, or no acceptable method of SOCKS), and none were sent.
+    AuthenticationRequired {
+        /// The schemes that an HTTP proxy offers, such as `Basic, Negotiate`; empty if it names none.
+        offered: Box<str>,
+    },
+    /// The proxy rejected the user name or the password, or accepts them only in another way.
+    CredentialsRejected {
+        /// The schemes that an HTTP proxy offers; empty if it names none.
+        offered: Box<str>,
+    },
+    /// An HTTP proxy answered with a status that opens no tunnel.
+    Rejected {
+        /// The status.
+        status: StatusCode,
+        /// The proxy's reason phrase, cut after 128 bytes.
+        reason: Box<str>,
+    },
+    /// A SOCKS proxy replied that it could not connect.
+    Socks(SocksReply),
+    /// The head of the proxy's answer is over the limit, in bytes or in header fields.
+    HeadTooLarge,
+    /// The proxy's answer breaks the grammar of HTTP/1.1 or SOCKS5, in the named part.
+    Malformed(&'static str),
+    /// The proxy speaks TLS, but its URL begins with `http://`.
+    TlsRequired,
+    /// The proxy ended the connection before the tunnel was open.
+    Eof,
+    /// Reading from the proxy or writing to it failed before the tunnel was open.
+    Io(std::io::ErrorKind),
+    /// TLS with the proxy itself failed.
+    Tls(TlsError),
+    /// The proxy cannot be asked for this target. Nothing was sent.
+    Target(&'static str),
+}
+
+/// The reply of a SOCKS5 proxy (RFC 1928 §6).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SocksReply(pub u8);
+
+crate::debug_is_display!(ProxyError, SocksReply);
+
+impl fmt::Display for SocksReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            1 => "the proxy failed",
+            2 => "the rules of the proxy do not allow this server",
+            3 => "the proxy cannot reach the network of the server",
+            4 => "the proxy cannot reach the server; its name may be unknown there",
+            5 => "the server refused the proxy's connection; nothing may listen on its port",
+            6 => "the server is too many hops away from the proxy",
+            7 => "the proxy does not support CONNECT",
+            8 => "the proxy does not support this kind of address",
+            other => return write!(f, "the proxy failed with the unassigned reply {other}"),
+        })
+    }
+}
+
+impl fmt::Display for ProxyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AuthenticationRequired { offered } => {
+                f.write_str(
+                    "the proxy requires a user name and a password; set them with credentials, or in its URL, \
+                     http://user:password@host:port",
+                )?;
+                offers(f, offered)
+            }
+            Self::CredentialsRejected { offered } => {
+                f.write_str("the proxy rejected the user name or the password")?;
+                offers(f, offered)
+            }
+            Self::Rejected { status, reason } => {
+                write!(f, "the proxy answered {}", status.as_u16())?;
+                if reason.is_empty() { Ok(()) } else { write!(f, " {reason:?}") }
+            }
+            Self::Socks(reply) => reply.fmt(f),
+            Self::HeadTooLarge => f.write_str("the head of the proxy's answer is too large"),
+            Self::Malformed(what) => {
+                write!(f, "malformed answer of the proxy: {what}; the scheme or the port of its URL may be wrong")
+            }
+            Self::TlsRequired => f.write_str("the proxy speaks TLS; begin its URL with https://"),
+            Self::Eof => f.write_str(
+                "the proxy ended the connection before the tunnel was open; the scheme or the port of its URL may be wrong",
+            ),
+            Self::Io(kind) => write!(f, "the connection to the proxy failed: {kind}"),
+            Self::Tls(error) => write!(f, "the proxy's TLS failed: {error}"),
+            Self::Target(why) => write!(f, "the proxy cannot be asked for this server: {why}"),
+        }
+    }
+}
+
+/// The schemes that the proxy offers, if ours is not among them.
+fn offers(f: &mut fmt::Formatter<'_>, offered: &str) -> fmt::Result {
+    let has_basic = offered.split(", ").any(|scheme| scheme.eq_ignore_ascii_case("basic"));
+    if offered.is_empty() || has_basic {
+        return Ok(());
+    }
+    write!(f, "; it offers only {offered}, but Basic is supported alone")
+}
+
+impl std::error::Error for ProxyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Tls(error) => Some(error),
+            _ => None,
+        }
+    }
+}
