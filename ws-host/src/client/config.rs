@@ -178,17 +178,22 @@ impl ClientConfig {
     pub fn layer(&self, request: &ClientRequest, rules: &Config) -> Result<Option<Layer>, Error> {
         let proxy = self.proxy_for(request);
         let proxy = proxy.map(|proxy| ProxyLayer::new(proxy, request, rules)).transpose()?;
-        let layer = None;
-        #[cfg(feature = "tls-no-provider")]
-        let layer = if request.is_tls() {
-            Some(Layer::from(TlsLayer::client(&self.tls, request.host())?))
-        } else {
-            layer
-        };
+        let layer = self.tls_layer(request)?;
         Ok(match proxy {
             Some(proxy) => Some(layer.unwrap_or_else(Layer::default).through(proxy)),
             None => layer,
         })
+    }
+
+    #[cfg(feature = "tls-no-provider")]
+    fn tls_layer(&self, request: &ClientRequest) -> Result<Option<Layer>, Error> {
+        let layer = request.is_tls().then(|| TlsLayer::client(&self.tls, request.host())).transpose()?;
+        Ok(layer.map(Layer::from))
+    }
+
+    #[cfg(not(feature = "tls-no-provider"))]
+    fn tls_layer(&self, _: &ClientRequest) -> Result<Option<Layer>, Error> {
+        Ok(None)
     }
 
     /// The TLS configurations that this request needs and that have not read the roots of the system yet: call

@@ -132,11 +132,11 @@ impl Shared {
         }
         let mut io = Context::from_waker(&self.waker);
         write(&mut socket, &mut Output::Flushed, self, &mut connection, &mut io, now);
-        if socket.tls().is_some()
+        if socket.layers().is_some()
             && connection.closing_initiator().is_some()
             && connection.outbox().is_empty()
         {
-            // TLS sends close_notify.
+            // TLS, if that is one of them, sends close_notify.
             let _ = Pin::new(&mut socket).poll_close(&mut io);
         }
         connection.abort(now, Error::Stopped);
