@@ -181,7 +181,7 @@ pub use deflate::Deflate;
 pub use error::{
     Error, ProtocolError, RequestError, RespondError, ResponseError, SendError, Timeout, TlsAlert, TlsError,
 };
-pub use event::{Closed, Event, Fragment, Initiator, Message, Pong};
+pub use event::{Closed, Event, Fragment, Initiator, Message, Pong, RequestBody};
 pub use frame::{Frame, Opcode};
 pub use handshake::{ClientRequest, InvalidRequest, Request, Upgrade};
 pub use http1::ResponseBody;

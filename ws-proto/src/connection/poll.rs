@@ -51,6 +51,9 @@ impl Connection {
         if let Some(opened) = self.report_open() {
             return Some(opened);
         }
+        if let Some(cut) = self.take_cut() {
+            return Some(Event::Body(cut));
+        }
         match &self.stage {
             Stage::Done { .. } => self.report_closed(),
             _ => mem::take(&mut self.backpressure.drained).then_some(Event::Drained),

@@ -33,7 +33,7 @@ use super::{Connection, close_body};
 use crate::close_code::CloseCode;
 use crate::deflate::{PerMessage, Terms};
 use crate::error::{Error, ProtocolError, Timeout};
-use crate::event::{Event, Initiator};
+use crate::event::{Event, Initiator, RequestBody};
 use crate::frame::Opcode;
 use crate::frame::decode::Decoder;
 use crate::http1::{ClientHttp, ServerHttp};
@@ -128,6 +128,12 @@ impl Connection {
                 None
             }
         }
+    }
+
+    /// Reports that a body was cut off by the end of the connection.
+    pub(super) fn take_cut(&mut self) -> Option<RequestBody<'static>> {
+        let cut = self.stage.ending_mut()?.cut.take()?;
+        Some(RequestBody::Incomplete(cut))
     }
 
     /// Reports the end, once.
@@ -356,12 +362,16 @@ impl Connection {
     /// Starts the ending of a connection in this stage; also returns what inflates its messages.
     fn begin_ending(
         &self,
-        stage: Stage,
+        mut stage: Stage,
         initiator: Initiator,
         closes: Closes,
         error: Option<Error>,
     ) -> (Ending, Option<Box<PerMessage>>) {
         let was_open = stage.is_open();
+        let cut = match &mut stage {
+            Stage::Http(http) => http.end_cut(error.as_ref()),
+            _ => None,
+        };
         let is_reported = match &stage {
             Stage::Http(http) => http.has_emitted() || self.config.report_all_closes,
             _ => true,
@@ -372,7 +382,7 @@ impl Connection {
             _ => (None, None),
         };
         let was_paused = self.input.held.has(Held::PAUSED);
-        (Ending { initiator, closes, error, was_open, is_reported, was_paused, opened }, compression)
+        (Ending { initiator, closes, error, was_open, is_reported, was_paused, opened, cut }, compression)
     }
 
     fn enter_closing(&mut self, closing: Closing) {
