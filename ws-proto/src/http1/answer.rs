@@ -50,7 +50,9 @@ impl Answer {
     /// When the answer is due; for a streaming one, when to check whether it was dropped.
     pub(super) fn deadline(&self, config: &Config) -> Option<Moment> {
         match self {
-            Self::Awaited { since, is_upgrade: true, .. } => since.as_ref()?.checked_add(config.handshake_timeout),
+            Self::Awaited { since, is_upgrade: true, .. } => {
+                since.as_ref()?.checked_add(config.handshake_timeout)
+            }
             Self::Awaited { since, .. } => since.as_ref()?.checked_add(config.answer_timeout),
             // With a timeout of zero, one check would be due right after the other.
             Self::Streamed(streamed) => {

@@ -73,11 +73,7 @@ impl Deframer {
     }
 
     /// Consumes input up to the end of the next bytes of the body. It may have `room` more bytes.
-    pub(super) fn next<'i>(
-        &mut self,
-        room: u64,
-        input: &mut &'i mut [u8],
-    ) -> Result<Part<'i>, RequestError> {
+    pub(super) fn next<'i>(&mut self, room: u64, input: &mut &'i mut [u8]) -> Result<Part<'i>, RequestError> {
         match self {
             Self::Length(0) => Ok(Part::End),
             Self::Length(_) if room == 0 => Err(BodyTooLarge),

@@ -2,8 +2,8 @@
 
 use super::Io;
 use super::reading::Reading;
-use super::streaming::STREAM_PERIOD;
 use super::server::ServerHttp;
+use super::streaming::STREAM_PERIOD;
 use crate::config::Config;
 use crate::error::{Error, RequestError, Timeout};
 use crate::moment::Moment;

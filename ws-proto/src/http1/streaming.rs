@@ -176,9 +176,7 @@ impl ServerHttp {
 
     /// Whether a part of this request's body is still to be reported.
     pub(crate) fn is_receiving(&self, request: &Request) -> bool {
-        let is_this = |pending: &Pending| {
-            matches!(&pending.answer, Answer::Awaited { token, .. } if Arc::ptr_eq(token, request.token()))
-        };
+        let is_this = |pending: &Pending| matches!(&pending.answer, Answer::Awaited { token, .. } if Arc::ptr_eq(token, request.token()));
         self.cut.is_some() || self.awaits_stream() && self.queue.back().is_some_and(is_this)
     }
 }

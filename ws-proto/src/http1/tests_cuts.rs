@@ -1,9 +1,9 @@
 //! For all input, in any split: the same events, the same output, and no panic.
 
 use super::tests_server::{GET, Rig, UPGRADE};
+use super::tests_streaming::streaming;
 use super::{ClientHttp, Incoming};
 use crate::access::cors::Cors;
-use super::tests_streaming::streaming;
 use crate::config::Config;
 use crate::event::RequestBody;
 use crate::handshake::ClientRequest;

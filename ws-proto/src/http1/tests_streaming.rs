@@ -74,9 +74,10 @@ fn incomplete(rig: &mut Rig, bytes: &str) -> Error {
 
 #[test]
 fn a_request_precedes_its_streaming_body() {
-    for (lines, bytes, len) in
-        [("Content-Length: 5\r\n", "hello", Some(5)), (CHUNKED, "2\r\nhe\r\n3;x\r\nllo\r\n0\r\nT: u\r\n\r\n", None)]
-    {
+    for (lines, bytes, len) in [
+        ("Content-Length: 5\r\n", "hello", Some(5)),
+        (CHUNKED, "2\r\nhe\r\n3;x\r\nllo\r\n0\r\nT: u\r\n\r\n", None),
+    ] {
         let mut rig = rig();
         let request = rig.request(put(lines));
         assert!(request.is_streaming() && request.body().is_empty());
@@ -344,7 +345,10 @@ fn assert_cut(connection: &mut Connection, is_cause: impl Fn(&Error) -> bool) {
         }
     }
     let closed = connection.poll_event(now);
-    assert!(matches!(&closed, Some(Event::Closed(c)) if c.error.as_ref().is_some_and(&is_cause)), "{closed:?}");
+    assert!(
+        matches!(&closed, Some(Event::Closed(c)) if c.error.as_ref().is_some_and(&is_cause)),
+        "{closed:?}"
+    );
     assert!(connection.poll_event(now).is_none());
 }
 

@@ -89,7 +89,7 @@ async fn serve(stream: Unruly, config: Config, planned: Vec<(How, usize)>, mut r
         };
         match incoming {
             Some(Some(Incoming::Request(request))) => {
-                events.request(request.body());
+                events.request(&request);
                 let (how, len) = planned[n];
                 assert_eq!(request.path(), format!("/{n}"));
                 if matches!(how, How::Echo | How::Chunked) {
