@@ -216,8 +216,9 @@ pub use ws_proto::handshake;
 pub use ws_proto::{
     Access, ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Error, Fragment, Frame, HeadRule,
     Heartbeat, HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory, Message, Opcode, Outgoing,
-    Pong, ProtocolError, Request, RequestError, RequestHead, RespondError, ResponseBody, ResponseError,
-    SendError, Sent, State, Timeout, TlsAlert, TlsError, TlsInfo, TlsVersion, Transport, Upgrade, WallClock,
+    Pong, ProtocolError, Request, RequestBody, RequestError, RequestHead, RespondError, ResponseBody,
+    ResponseError, SendError, Sent, State, Timeout, TlsAlert, TlsError, TlsInfo, TlsVersion, Transport,
+    Upgrade, WallClock,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Deflate, deflate};

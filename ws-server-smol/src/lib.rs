@@ -216,6 +216,7 @@ pub use bytes::Bytes;
 pub use client::connect::connect_with_names;
 pub use client::connect::{connect, handshake};
 pub use client::{Client, ClientEvent};
+pub use connection::body::BodyReader;
 pub use connection::couple::couple;
 pub use connection::http::{HttpConnection, Incoming};
 pub use connection::websocket::WebSocket;
@@ -245,9 +246,9 @@ pub use ws_proto::handshake;
 pub use ws_proto::{
     Access, ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Error, Event, Fragment, Frame,
     HeadRule, Heartbeat, HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory, Message, Opcode,
-    Outgoing, Pong, ProtocolError, Request, RequestError, RequestHead, RespondError, ResponseBody,
-    ResponseError, Role, SendError, Sent, State, Timeout, TlsAlert, TlsError, TlsInfo, TlsVersion, Transport,
-    Upgrade, WallClock,
+    Outgoing, Pong, ProtocolError, Request, RequestBody, RequestError, RequestHead, RespondError,
+    ResponseBody, ResponseError, Role, SendError, Sent, State, Timeout, TlsAlert, TlsError, TlsInfo,
+    TlsVersion, Transport, Upgrade, WallClock,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Deflate, deflate};

@@ -135,9 +135,10 @@ pub(crate) fn check(
     let is_upgrade = is_11
         && has_element(&headers, &header::CONNECTION, "upgrade")
         && has_element(&headers, &header::UPGRADE, "websocket");
+    // The application never sees a preflight.
+    let may_be_preflight = method == Method::OPTIONS && config.cors.is_set();
     let stream_limit = match &config.head_rule {
-        // Preflights never reach the application.
-        Some(rule) if !is_upgrade && !(method == Method::OPTIONS && config.cors.is_set()) => {
+        Some(rule) if !is_upgrade && !may_be_preflight => {
             rule.stream_body(&RequestHead::of(&method, &target, &headers))
         }
         _ => None,

@@ -53,6 +53,12 @@ impl Request {
         &self.token
     }
 
+    /// Distinguishes the requests of a connection that are not answered. For adapters, exempt from semver.
+    #[doc(hidden)]
+    pub fn id(&self) -> usize {
+        Arc::as_ptr(&self.token).addr()
+    }
+
     /// The request as a type of the `http` crate.
     pub fn http(&self) -> &::http::Request<Bytes> {
         &self.request

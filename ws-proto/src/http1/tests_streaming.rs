@@ -306,7 +306,7 @@ fn the_time_of_the_application_is_not_the_peers() {
 fn the_time_for_the_answer_begins_with_the_end_of_the_body() {
     let mut rig = rig();
     let _request = rig.request(put("Content-Length: 5\r\n"));
-    rig.now = rig.now + Duration::from_secs(600);
+    rig.now += Duration::from_secs(600);
     assert_eq!(complete(&mut rig, "hello"), b"hello");
     assert_eq!(rig.time_out(), Duration::from_secs(60));
     assert_eq!(rig.statuses(), [503]);
