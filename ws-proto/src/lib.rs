@@ -103,7 +103,8 @@
 //! # Plain HTTP
 //!
 //! A request without an upgrade is an [`Event::Request`]; answer it now, later or as a [streaming
-//! response](PlainHttp::respond_streaming). Routes, files and event streams are in the crate `ws-host`.
+//! response](PlainHttp::respond_streaming). Its body is in it, or follows as [`Event::Body`] where the server's [rule for
+//! heads](HeadRule::stream_body) says so. Routes, files and event streams are in the crate `ws-host`.
 //!
 //! # Flow
 //!

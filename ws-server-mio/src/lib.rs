@@ -81,6 +81,9 @@
 //! [`Connections::respond_streaming`]; with a file of a [`Folder`], [`Connections::respond_file`]. Routes, embedded
 //! files and event streams are in [`web`]. The example `http` has one of each.
 //!
+//! On the paths of [`ServerConfig::stream_bodies`], the body of a request follows as it arrives, of any size:
+//! [`Event::Body`]. The example `drop` receives files so, and sends them.
+//!
 //! # Compression
 //!
 //! [`ServerConfig::deflate`] and [`ClientConfig::deflate`] compress messages with every peer that agrees; a broadcast

@@ -43,6 +43,11 @@
 //! What this crate re-exports is documented where it is defined: its examples name `ws_host` or `ws_proto`. Write
 //! `ws_server_smol` instead, as in `use ws_server_smol::{Bind, ServerConfig}`.
 //!
+//! # Uploads
+//!
+//! On the paths of [`ServerConfig::stream_bodies`], a request comes before its body, which [`HttpConnection::body`] reads
+//! as it arrives, of any size. The example `async_drop` receives files so, and sends them.
+//!
 //! # Closing
 //!
 //! [`WebSocket::next`] returns `None` after an ordinary end: the peer closed with 1000, with 1001 or without a code, or
