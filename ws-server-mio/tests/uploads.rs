@@ -1,4 +1,5 @@
 //! Streaming request bodies over real sockets.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use common::*;

@@ -427,8 +427,10 @@ fn uploads_are_stored_and_a_cut_one_is_not() -> Result<()> {
     let path = folder.to_str().ok_or("a path")?;
     let program = Program::start_with(env!("CARGO_BIN_EXE_uploads"), &[path])?;
     let head = |name: &str, length: usize| {
-        format!("PUT {name} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n")
-            .into_bytes()
+        format!(
+            "PUT {name} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        )
+        .into_bytes()
     };
     let film = vec![b'x'; 3_000_000];
     let answer = send(&program, &[head("/files/film", film.len()), film.clone()].concat())?;
@@ -455,9 +457,11 @@ fn forms_are_parsed_as_they_arrive() -> Result<()> {
     let field = |name: &str, text: &str| {
         format!("--edge\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n")
     };
-    let body = [field("title", "a film"), field("film", &"x".repeat(3_000_000)), "--edge--\r\n".to_owned()].concat();
+    let body =
+        [field("title", "a film"), field("film", &"x".repeat(3_000_000)), "--edge--\r\n".to_owned()].concat();
     let kind = "Content-Type: multipart/form-data; boundary=edge\r\nConnection: close\r\n";
-    let head = format!("POST /form HTTP/1.1\r\nHost: localhost\r\n{kind}Content-Length: {}\r\n\r\n", body.len());
+    let head =
+        format!("POST /form HTTP/1.1\r\nHost: localhost\r\n{kind}Content-Length: {}\r\n\r\n", body.len());
     let answer = send(&program, (head + &body).as_bytes())?;
     assert!(answer.ends_with("title: 6 bytes\nfilm: 3000000 bytes\n"), "{answer}");
     Ok(())
