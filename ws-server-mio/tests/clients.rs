@@ -347,11 +347,11 @@ fn without_the_feature_tls_a_wss_target_is_an_error_at_once() {
     let url = rig.url("/");
     let connections = rig.connections();
     let rejected = connections.connect("wss://127.0.0.1/", ClientConfig::new());
-    assert_eq!(refused, Err(InvalidTarget::TlsUnsupported));
+    assert_eq!(rejected, Err(InvalidTarget::TlsUnsupported));
     assert_eq!(rig.endpoint.clients().count(), 0);
     let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
     let rejected = rig.connections().client(client).set_request("wss://127.0.0.1/");
-    assert_eq!(refused, Err(InvalidTarget::TlsUnsupported));
+    assert_eq!(rejected, Err(InvalidTarget::TlsUnsupported));
 }
 
 #[test]
