@@ -33,7 +33,7 @@ use super::{Connection, close_body};
 use crate::close_code::CloseCode;
 use crate::deflate::{PerMessage, Terms};
 use crate::error::{Error, ProtocolError, Timeout};
-use crate::event::{Event, Initiator, RequestBody};
+use crate::event::{Event, Initiator};
 use crate::frame::Opcode;
 use crate::frame::decode::Decoder;
 use crate::http1::{ClientHttp, ServerHttp};
@@ -128,12 +128,6 @@ impl Connection {
                 None
             }
         }
-    }
-
-    /// Reports that a body was cut off by the end of the connection.
-    pub(super) fn take_cut(&mut self) -> Option<RequestBody<'static>> {
-        let cut = self.stage.ending_mut()?.cut.take()?;
-        Some(RequestBody::Incomplete(cut))
     }
 
     /// Reports the end, once.

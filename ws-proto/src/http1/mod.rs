@@ -65,6 +65,8 @@ mod tests_stream;
 #[cfg(test)]
 mod tests_streaming;
 #[cfg(test)]
+mod tests_streaming_ends;
+#[cfg(test)]
 mod tests_turns;
 
 use crate::config::Config;

@@ -9,7 +9,7 @@ type Uploads = HashMap<ConnectionId, (Request, Upload)>;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::args().nth(1).unwrap_or_else(|| ".".to_owned());
     let mut endpoint = Endpoint::new()?;
-    let config = ServerConfig::new().stream_bodies("/files/", 100 << 30); // up to 100 GiB
+    let config = ServerConfig::new().upgrade_paths(["/ws"]).stream_bodies("/files/", 100 << 30); // up to 100 GiB
     let server = endpoint.connections().listen(Bind::localhost(), config)?;
     println!("{}", endpoint.connections().server(server).url("/").unwrap_or_default());
     let mut uploads = Uploads::new();

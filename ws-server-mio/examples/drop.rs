@@ -87,7 +87,7 @@ fn serve() -> Result<(), Box<dyn Error>> {
             .get("/*", To::Page)
             .get("/files/:name", To::Download)
             .put("/files/:name", To::Upload),
-        page: Assets::new().add("/index.html", include_str!("page.html")),
+        page: Assets::new().add("/index.html", ws_kit::drop::PAGE),
         path,
         folder,
         uploads: HashMap::new(),
