@@ -73,6 +73,7 @@ step full 'both ways at once' 'rustfmt clippy python node' tests/duplex/run.sh
 step full 'guides' 'rustfmt clippy node' tests/guides/run.sh
 step full 'embedding' 'rustfmt clippy python glib' tests/embedding/run.sh
 step full 'HTTP' python tests/http/run.sh
+step full 'uploads' 'python node curl chromium' tests/uploads/run.sh
 step full 'hostile' python tests/hostile/run.sh
 step full 'faults' 'python ip' tests/faults/run.sh
 step full 'browser' 'python node chromium' tests/browser/run.sh

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use ws_proto::{
     ClientRequest, CloseCode, Config, Connection, Error, Event, IoAction, Message, Moment, Request,
-    ResponseBody, Role, State, Upgrade,
+    RequestBody, ResponseBody, Role, State, Upgrade,
 };
 
 /// Feeds arbitrary bytes to a server.
@@ -61,6 +61,7 @@ fn run(data: &[u8], base: Config, make: impl FnOnce(Moment, Arc<Config>, bool) -
         taken: Taken::default(),
         methods: Vec::new(),
         requests: Vec::new(),
+        receiving: None,
         upgrades: Vec::new(),
         bodies: Vec::new(),
         echoes: setup.echoes,
@@ -102,6 +103,8 @@ struct Run<'a> {
     /// The methods of the requests, in order.
     methods: Vec<Method>,
     requests: Vec<Request>,
+    /// The request whose body is arriving.
+    receiving: Option<Request>,
     upgrades: Vec<Upgrade>,
     bodies: Vec<ResponseBody>,
     echoes: bool,
@@ -158,7 +161,17 @@ impl Run<'_> {
             Event::Request(request) => {
                 self.methods.push(request.method().clone());
                 let choice = self.script.next();
-                self.answer(request, choice);
+                // Half of the streaming ones are answered before their body has arrived.
+                match request.is_streaming() && choice & 8 == 0 {
+                    true => self.receiving = Some(request),
+                    false => self.answer(request, choice),
+                }
+            }
+            Event::Body(RequestBody::Complete) => {
+                if let Some(request) = self.receiving.take() {
+                    let choice = self.script.next();
+                    self.answer(request, choice);
+                }
             }
             Event::Upgrade(upgrade) => {
                 self.methods.push(upgrade.method().clone());

@@ -1,7 +1,7 @@
 //! `http_head`: every HTTP/1.1 message that the engine accepts, `httparse` parses identically.
 //!
 //! ```text
-//!   role (1) | bytes from the peer …
+//!   role, and whether bodies are streaming (1) | bytes from the peer …
 //! ```
 //!
 //! The converse does not hold: the engine deliberately rejects much that is ambiguous.
@@ -9,11 +9,11 @@
 use crate::bytes::request;
 use crate::input::Input;
 use crate::seen::Seen;
-use crate::setup::{SEED, answer, lenient};
+use crate::setup::{SEED, Streaming, answer, lenient};
 use crate::watch::Watched;
 use http::{HeaderMap, Response, Uri, Version};
 use std::sync::Arc;
-use ws_proto::{Config, Connection, Error, Event, Moment, ResponseError};
+use ws_proto::{Config, Connection, Error, Event, Moment, RequestBody, ResponseError};
 
 /// More fields than the engine accepts.
 const FIELDS: usize = 128;
@@ -21,14 +21,17 @@ const FIELDS: usize = 128;
 /// Heads and bodies, compared with another parser.
 pub fn http_head(data: &[u8]) -> Seen {
     let mut input = Input::new(data);
-    let is_server = input.byte() & 1 == 0;
+    let role = input.byte();
     let now = Moment::default();
-    if is_server { requests(now, input.rest()) } else { responses(now, input.rest()) }
+    if role & 1 == 0 { requests(now, input.rest(), role & 2 != 0) } else { responses(now, input.rest()) }
 }
 
-/// Consecutive requests, each answered immediately.
-fn requests(now: Moment, bytes: &[u8]) -> Seen {
-    let config = Arc::new(lenient(Config::server()));
+/// Consecutive requests, each answered when it is whole.
+fn requests(now: Moment, bytes: &[u8], is_streaming: bool) -> Seen {
+    let config = lenient(Config::server());
+    let config =
+        Arc::new(if is_streaming { config.head_rule(Arc::new(Streaming(u64::MAX))) } else { config });
+    let (mut receiving, mut content) = (None, Vec::new());
     let mut watched = Watched::server(Connection::server(now, config, Default::default()));
     let mut left = bytes.to_vec();
     let mut input = &mut left[..];
@@ -36,8 +39,21 @@ fn requests(now: Moment, bytes: &[u8]) -> Seen {
     while let Some(event) = watched.handle_input(now, &mut input) {
         let next = bytes.len() - input.len();
         let message = &bytes[at..next];
-        at = next;
         match event {
+            Event::Request(request) if request.is_streaming() => {
+                receiving = Some(request);
+                continue;
+            }
+            Event::Body(RequestBody::Data(data)) => {
+                content.extend_from_slice(&data);
+                continue;
+            }
+            Event::Body(RequestBody::Complete) => {
+                let Some(request) = receiving.take() else { panic!("the end of no body") };
+                check_request(message, request.http(), &content);
+                content.clear();
+                watched.act(|c| drop(c.respond(now, request, answer("received"))));
+            }
             Event::Request(request) => {
                 check_request(message, request.http(), request.body());
                 watched.act(|c| drop(c.respond(now, request, answer("received"))));
@@ -49,6 +65,7 @@ fn requests(now: Moment, bytes: &[u8]) -> Seen {
             }
             other => watched.forget(other),
         }
+        at = next;
     }
     watched.seen
 }

@@ -32,6 +32,14 @@ pub fn all() -> Vec<Seed> {
         add("http_head", name, b"\0", &wire);
         add("server_bytes", name, &head(HTTP, &[]), &wire);
         add("split", name, &[&[SERVER][..], &head(HTTP, b"\0\x10")].concat(), &wire);
+        if name.starts_with("a_body") || name == "a_chunk_that_lies" {
+            let name = format!("{name}_streaming");
+            add("http_head", &name, b"\x02", &wire);
+            add("server_bytes", &name, &head(STREAMING, &[]), &wire);
+            // Answered before their bodies.
+            add("server_bytes", &format!("{name}_rejected"), &head(STREAMING, &[8]), &wire);
+            add("split", &name, &[&[SERVER][..], &head(STREAMING, b"\0\x03")].concat(), &wire);
+        }
     }
     for (name, offers) in messages::EXTENSIONS {
         add("extensions", name, b"\x1f\x1f", offers.as_bytes());
@@ -89,6 +97,8 @@ const COMPRESSED: u8 = 2;
 type Setup = [u8; 4];
 /// The defaults, from the first byte of HTTP.
 const HTTP: Setup = [0, 0, 0, 0];
+/// The same, with bodies that stream.
+const STREAMING: Setup = [0, 0, 0, 0x20];
 /// The defaults, already open.
 const OPEN: Setup = [0, 0, 0x80, 0];
 

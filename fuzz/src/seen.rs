@@ -7,7 +7,8 @@ use ws_proto::Event;
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seen(u16);
 
-const NAMES: [&str; 8] = ["Request", "Upgrade", "Open", "Message", "Fragment", "Pong", "Drained", "Closed"];
+const NAMES: [&str; 9] =
+    ["Request", "Upgrade", "Open", "Message", "Fragment", "Pong", "Drained", "Closed", "Body"];
 
 impl Seen {
     pub(crate) fn record(&mut self, event: &Event<'_>) {
@@ -19,6 +20,7 @@ impl Seen {
             Event::Fragment(_) => 4,
             Event::Pong(_) => 5,
             Event::Drained => 6,
+            Event::Body(_) => 8,
             _ => 7,
         };
         self.0 |= 1 << kind;

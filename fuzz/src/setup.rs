@@ -2,8 +2,11 @@
 
 use crate::input::{Input, pick};
 use bytes::Bytes;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use ws_proto::{Access, Config, Delivery, Heartbeat, HeartbeatKind, Role, WallClock};
+use ws_proto::{
+    Access, Config, Delivery, HeadRule, Heartbeat, HeartbeatKind, RequestError, RequestHead, Role, WallClock,
+};
 
 /// The seed of a client's masking keys, and so of its `Sec-WebSocket-Key`: the same in every run.
 pub(crate) const SEED: [u8; 32] = *b"the same key in each of the runs";
@@ -71,12 +74,29 @@ impl Setup {
         if rest & 0x10 != 0 {
             config = config.drain_limit(100);
         }
+        if rest & 0x20 != 0 {
+            config = config.head_rule(Arc::new(Streaming(pick(http, 2, [u64::MAX, 0, 10, 1000]))));
+        }
         Self {
             config,
             is_upgraded: times & 0x80 != 0,
             end: pick(rest, 0, [End::Eof, End::Silence, End::Reset, End::Closes]),
             echoes: rest & 4 == 0,
         }
+    }
+}
+
+/// All bodies are streaming, up to this many bytes.
+#[derive(Debug)]
+pub(crate) struct Streaming(pub(crate) u64);
+
+impl HeadRule for Streaming {
+    fn check(&self, _: &RequestHead<'_>) -> Result<(), RequestError> {
+        Ok(())
+    }
+
+    fn stream_body(&self, _: &RequestHead<'_>) -> Option<u64> {
+        Some(self.0)
     }
 }
 

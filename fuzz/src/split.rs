@@ -12,7 +12,7 @@ use crate::watch::{Sample, Watched, sample};
 use bytes::Bytes;
 use std::sync::Arc;
 use ws_proto::deflate::{Direction, Terms};
-use ws_proto::{Config, Connection, Deflate, Event, Heartbeat, Moment, Role};
+use ws_proto::{Config, Connection, Deflate, Event, Heartbeat, Moment, Request, RequestBody, Role};
 
 /// Compares the same bytes uncut and cut.
 pub fn split(data: &[u8]) -> Seen {
@@ -69,6 +69,8 @@ enum Observed {
         sample: Sample,
         is_whole: bool,
     },
+    /// Adjacent data of a body, joined.
+    Body(Vec<u8>),
     Other(String),
 }
 
@@ -77,6 +79,8 @@ struct Outcome {
     events: Vec<Observed>,
     output: Vec<u8>,
     seen: Seen,
+    /// The request whose body is arriving.
+    receiving: Option<Request>,
 }
 
 impl Outcome {
@@ -146,6 +150,28 @@ impl Outcome {
                     }
                     _ => Observed::Delivery { sample: (is_text, data), is_whole },
                 }
+            }
+            Event::Request(request) if request.is_streaming() && request.query().is_none() => {
+                let observed = format!("{:?}", request.http());
+                self.receiving = Some(request);
+                Observed::Other(observed)
+            }
+            Event::Body(RequestBody::Data(data)) => {
+                let more = data.into_owned();
+                match self.events.last_mut() {
+                    Some(Observed::Body(data)) => {
+                        data.extend(more);
+                        return;
+                    }
+                    _ => Observed::Body(more),
+                }
+            }
+            Event::Body(RequestBody::Complete) => {
+                if let Some(request) = self.receiving.take() {
+                    watched.given += 8;
+                    watched.act(|c| drop(c.respond(now, request, answer("received"))));
+                }
+                Observed::Other("complete".to_owned())
             }
             Event::Request(request) => {
                 let observed = format!("{:?}", request.http());

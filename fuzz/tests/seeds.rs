@@ -36,7 +36,7 @@ fn kinds(seen: Seen) -> BTreeSet<&'static str> {
 
 #[test]
 fn server_seeds_reach_every_event() {
-    let all = ["Request", "Upgrade", "Open", "Message", "Fragment", "Pong", "Drained", "Closed"];
+    let all = ["Request", "Upgrade", "Open", "Message", "Fragment", "Pong", "Drained", "Closed", "Body"];
     assert_eq!(kinds(run("server_bytes")), BTreeSet::from(all));
 }
 
@@ -48,7 +48,7 @@ fn client_seeds_reach_every_client_event() {
 
 #[test]
 fn split_seeds_reach_every_event_without_a_slow_reader() {
-    let all = ["Request", "Upgrade", "Open", "Message", "Fragment", "Closed"];
+    let all = ["Request", "Upgrade", "Open", "Message", "Fragment", "Closed", "Body"];
     assert_eq!(kinds(run("split")), BTreeSet::from(all));
 }
 
@@ -60,7 +60,10 @@ fn pair_seeds_reach_every_websocket_event() {
 
 #[test]
 fn head_seeds_reach_requests_upgrades_and_answers() {
-    assert_eq!(kinds(run("http_head")), BTreeSet::from(["Request", "Upgrade", "Open", "Message", "Closed"]));
+    assert_eq!(
+        kinds(run("http_head")),
+        BTreeSet::from(["Request", "Body", "Upgrade", "Open", "Message", "Closed"])
+    );
 }
 
 #[test]

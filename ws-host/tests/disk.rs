@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::Read;
 use std::path::PathBuf;
-use ws_host::web::{Disk, Files, Folder, Kind};
+use ws_host::web::{Disk, Files, Folder, Kind, Upload};
 
 /// A folder with one page, removed when the test ends.
 struct Temp(PathBuf);
@@ -61,4 +61,43 @@ fn a_zone_is_the_number_of_its_interface_and_an_unknown_zone_an_error() {
     let found = addresses("lo").unwrap().unwrap();
     assert!(matches!(found[0], std::net::SocketAddr::V6(v6) if v6.scope_id() > 0), "{found:?}");
     assert!(addresses("nosuch0").is_err_and(|error| error.to_string().contains("\"nosuch0\"")));
+}
+
+#[test]
+fn an_upload_gets_its_name_when_it_is_whole_and_overwrites_nothing() {
+    let temp = Temp::new("upload");
+    fs::write(temp.0.join("film.mp4"), "first").unwrap();
+    let mut upload = Upload::create(&temp.0, "film.mp4").unwrap();
+    let mut other = Upload::create(&temp.0, "/elsewhere/film.mp4").unwrap();
+    upload.write(b"sec").unwrap();
+    other.write(b"third").unwrap();
+    upload.write(b"ond").unwrap();
+    assert_eq!((upload.name(), upload.len()), ("film.mp4", 6));
+    let names = || -> Vec<_> {
+        let entries =
+            fs::read_dir(&temp.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        entries.filter(|name| name.contains("film")).collect()
+    };
+    assert_eq!(names().iter().filter(|name| name.starts_with('.') && name.ends_with(".part")).count(), 2);
+    assert_eq!(upload.finish().unwrap(), temp.0.join("film (1).mp4"));
+    assert_eq!(other.finish().unwrap(), temp.0.join("film (2).mp4"));
+    for (name, text) in [("film.mp4", "first"), ("film (1).mp4", "second"), ("film (2).mp4", "third")] {
+        assert_eq!(fs::read_to_string(temp.0.join(name)).unwrap(), text);
+    }
+    assert_eq!(names().len(), 3);
+}
+
+#[test]
+fn an_upload_that_is_dropped_leaves_nothing_behind() {
+    let temp = Temp::new("cut");
+    let before = fs::read_dir(&temp.0).unwrap().count();
+    let mut upload = Upload::create(&temp.0, "film.mp4").unwrap();
+    upload.write(b"half").unwrap();
+    drop(upload);
+    assert_eq!(fs::read_dir(&temp.0).unwrap().count(), before);
+    // The folder is gone meanwhile.
+    let upload = Upload::create(temp.0.join("sub"), "film.mp4").unwrap();
+    fs::remove_dir_all(temp.0.join("sub")).unwrap();
+    assert!(upload.finish().is_err());
+    assert!(Upload::create(temp.0.join("sub"), "film.mp4").is_err());
 }

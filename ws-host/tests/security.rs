@@ -187,7 +187,10 @@ fn every_limit_is_in_the_table() {
                 "memory",
             ][..],
         ),
-        (format!("{:#?}", ServerConfig::default()), &["connection", "token", "upgrades", "tls", "tls_mode"]),
+        (
+            format!("{:#?}", ServerConfig::default()),
+            &["connection", "token", "upgrades", "streamed", "tls", "tls_mode"],
+        ),
     ] {
         let fields = debug.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": "));
         let fields: Vec<_> = fields.map(|(name, _)| name).filter(|name| !name.starts_with(' ')).collect();

@@ -17,6 +17,9 @@ pub enum Event<'a> {
     /// [`Connection::respond`](crate::Connection::respond), or as a streaming response with
     /// [`PlainHttp::respond_streaming`](crate::PlainHttp::respond_streaming); a dropped request is answered 503.
     Request(Request),
+    /// Server: the next part of the body of the last [`Request`](Self::Request), which is
+    /// [streaming](Request::is_streaming).
+    Body(RequestBody<'a>),
     /// Server: a valid opening handshake. Answer it with [`Connection::accept`](crate::Connection::accept), or reject
     /// it with [`Connection::respond`](crate::Connection::respond); a dropped one is answered 503. After a rejection or
     /// a drop, the connection ends with that answer.
@@ -41,6 +44,7 @@ impl Event<'_> {
     pub fn into_owned(self) -> Event<'static> {
         match self {
             Event::Request(x) => Event::Request(x),
+            Event::Body(x) => Event::Body(x.into_owned()),
             Event::Upgrade(x) => Event::Upgrade(x),
             Event::Open(x) => Event::Open(x),
             Event::Message(x) => Event::Message(x.into_owned()),
@@ -48,6 +52,39 @@ impl Event<'_> {
             Event::Pong(x) => Event::Pong(x),
             Event::Drained => Event::Drained,
             Event::Closed(x) => Event::Closed(x),
+        }
+    }
+}
+
+/// A part of the body of a [streaming](Request::is_streaming) request: any number of [`Data`](Self::Data), and then the
+/// end, [`Complete`](Self::Complete) or [`Incomplete`](Self::Incomplete).
+///
+/// An answer to the request, or dropping it, ends its body early: no further part follows. If the body was not received
+/// up to its end, that answer is the last one of the connection (RFC 9112 §9.3), unless at most 64 KiB of a declared
+/// length are missing.
+///
+/// The connection keeps nothing of the body. To slow its peer down, [pause](crate::Connection::pause) the connection.
+/// While it is read, the peer must send 30 KiB in each 30 s, or the rest. A client that waits for `100 Continue`
+/// (RFC 9110 §10.1.1) gets it with the first call for input or events after the one that emitted the request, unless the
+/// request is answered by then, or the connection paused.
+#[derive(Clone, Debug)]
+pub enum RequestBody<'a> {
+    /// The next bytes, at least one. How many at a time, the transport and the client decide.
+    Data(Cow<'a, [u8]>),
+    /// The body is whole. The [time for the answer](crate::Config::answer_timeout) starts now.
+    Complete,
+    /// The rest does not arrive, for this reason: the peer left, was too slow, or broke a rule; the application or the
+    /// server ended the connection. The request cannot be answered, and [`Event::Closed`] follows.
+    Incomplete(Box<Error>),
+}
+
+impl RequestBody<'_> {
+    /// The same part, owning its data.
+    pub fn into_owned(self) -> RequestBody<'static> {
+        match self {
+            RequestBody::Data(data) => RequestBody::Data(Cow::Owned(data.into_owned())),
+            RequestBody::Complete => RequestBody::Complete,
+            RequestBody::Incomplete(error) => RequestBody::Incomplete(error),
         }
     }
 }

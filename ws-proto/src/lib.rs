@@ -103,7 +103,8 @@
 //! # Plain HTTP
 //!
 //! A request without an upgrade is an [`Event::Request`]; answer it now, later or as a [streaming
-//! response](PlainHttp::respond_streaming). Routes, files and event streams are in the crate `ws-host`.
+//! response](PlainHttp::respond_streaming). Its body is in it, or follows as [`Event::Body`] where the server's [rule for
+//! heads](HeadRule::stream_body) says so. Routes, files and event streams are in the crate `ws-host`.
 //!
 //! # Flow
 //!
@@ -182,7 +183,7 @@ pub use error::{
     Error, ProtocolError, ProxyError, RequestError, RespondError, ResponseError, SendError, SocksReply,
     Timeout, TlsAlert, TlsError,
 };
-pub use event::{Closed, Event, Fragment, Initiator, Message, Pong};
+pub use event::{Closed, Event, Fragment, Initiator, Message, Pong, RequestBody};
 pub use frame::{Frame, Opcode};
 pub use handshake::{ClientRequest, InvalidRequest, Redirect, RedirectError, Redirects, Request, Upgrade};
 pub use http1::ResponseBody;

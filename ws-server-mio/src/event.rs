@@ -4,7 +4,7 @@ use crate::ids::{ClientId, ConnectionId, ServerId};
 use std::io;
 use std::time::Duration;
 use ws_host::client::ConnectError;
-use ws_proto::{Closed, Fragment, Message, Pong, Request, Upgrade};
+use ws_proto::{Closed, Fragment, Message, Pong, Request, RequestBody, Upgrade};
 
 /// An event: on a connection, on a server, on a client, or of the endpoint.
 ///
@@ -12,8 +12,8 @@ use ws_proto::{Closed, Fragment, Message, Pong, Request, Upgrade};
 /// the outbox, [`into_owned`](Self::into_owned) keeps it. A connection emits its events in this order:
 ///
 /// ```text
-///  server:  (Request | Drained)* [Upgrade] [Open ─▶ (Message | Fragment | Pong | Drained)*] Closed
-///  client:                                 Open ─▶ (Message | Fragment | Pong | Drained)*  Closed
+///  server:  (Request | Body | Drained)* [Upgrade] [Open ─▶ (Message | Fragment | Pong | Drained)*] Closed
+///  client:                                        Open ─▶ (Message | Fragment | Pong | Drained)*  Closed
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
@@ -25,6 +25,13 @@ pub enum Event<'a> {
     /// and dropped later is answered 503 when the turn next visits its connection, at the latest after the
     /// [`answer_timeout`](crate::ServerConfig::answer_timeout).
     Request(ConnectionId, Request),
+    /// A server received the next part of the body of the last [`Request`](Self::Request) of this connection, which is
+    /// [streaming](Request::is_streaming): data, or the end. Answering or dropping the request ends its body. To receive
+    /// it more slowly, [`pause`](crate::Connections::pause) the connection.
+    ///
+    /// A client that waits for `100 Continue` gets it after the handler's call for the request, if the request is not
+    /// answered and the connection not paused by then.
+    Body(ConnectionId, RequestBody<'a>),
     /// A server received a valid opening handshake, and
     /// [`decide_upgrades`](crate::ServerConfig::decide_upgrades) is set; otherwise it is accepted automatically, and
     /// [`Open`](Self::Open) comes next. Answer it with [`accept`](crate::Connections::accept), or reject it with
@@ -104,6 +111,7 @@ impl<'a> Event<'a> {
             Engine::Message(message) => Event::Message(id, message),
             Engine::Fragment(fragment) => Event::Fragment(id, fragment),
             Engine::Request(request) => Event::Request(id, request),
+            Engine::Body(body) => Event::Body(id, body),
             Engine::Upgrade(upgrade) => Event::Upgrade(id, upgrade),
             Engine::Open(response) => Event::Open(id, response),
             Engine::Pong(pong) => Event::Pong(id, pong),
@@ -118,6 +126,7 @@ impl<'a> Event<'a> {
     pub fn connection(&self) -> Option<ConnectionId> {
         match self {
             Event::Request(id, _)
+            | Event::Body(id, _)
             | Event::Upgrade(id, _)
             | Event::Open(id, _)
             | Event::Message(id, _)
@@ -138,6 +147,7 @@ impl<'a> Event<'a> {
     pub fn into_owned(self) -> Event<'static> {
         match self {
             Event::Request(id, request) => Event::Request(id, request),
+            Event::Body(id, body) => Event::Body(id, body.into_owned()),
             Event::Upgrade(id, upgrade) => Event::Upgrade(id, upgrade),
             Event::Open(id, response) => Event::Open(id, response),
             Event::Message(id, message) => Event::Message(id, message.into_owned()),

@@ -109,19 +109,21 @@ impl Connections {
 }
 
 impl Connections {
-    /// Ends a WebSocket at once, with 1011 if that can be written without waiting. Plain HTTP continues: a dropped
-    /// request is answered 503.
+    /// Ends a WebSocket at once, with 1011 if that can be written without waiting, and a request whose body is arriving.
+    /// Other plain HTTP continues: a dropped request is answered 503.
     #[cold]
-    fn end_now(&mut self, id: ConnectionId) {
+    fn end_now(&mut self, id: ConnectionId, is_body: bool) {
         let Self { slots, sockets, dirty, now, .. } = self;
         let Some(live) = slots.get_mut(id) else { return };
         if matches!(live.connection.state(), State::Open | State::Closing) {
             // A closing connection sends no second Close.
             let _ = live.connection.close(*now, CloseCode::INTERNAL_ERROR, "");
             write(id.slot, live, sockets, *now, usize::MAX);
-            live.connection.abort(*now, Error::Aborted);
-            mark_dirty(id.slot, live, dirty);
+        } else if !is_body {
+            return;
         }
+        live.connection.abort(*now, Error::Aborted);
+        mark_dirty(id.slot, live, dirty);
     }
 }
 
@@ -133,7 +135,8 @@ struct Call<'c, 'a> {
     /// Taken when this is dropped.
     extension: Option<Box<dyn Extension + Send>>,
     observed: Option<Event<'a>>,
-    filtered: Option<ConnectionId>,
+    /// The connection whose event is being filtered, and whether that is part of a body.
+    filtered: Option<(ConnectionId, bool)>,
 }
 
 impl<'c, 'a> Call<'c, 'a> {
@@ -145,7 +148,7 @@ impl<'c, 'a> Call<'c, 'a> {
         let extension = self.extension.as_mut()?;
         match event.connection() {
             Some(id) if !matches!(event, Event::Closed(..)) => {
-                self.filtered = Some(id);
+                self.filtered = Some((id, matches!(event, Event::Body(..))));
                 let rest = extension.filter(self.connections, event);
                 self.filtered = None;
                 rest
@@ -166,8 +169,8 @@ impl Drop for Call<'_, '_> {
         if let Some(event) = self.observed.take() {
             self.connections.pending_events.push_back(event.into_owned());
         }
-        if let Some(id) = self.filtered {
-            self.connections.end_now(id);
+        if let Some((id, is_body)) = self.filtered {
+            self.connections.end_now(id, is_body);
         }
     }
 }

@@ -81,6 +81,9 @@
 //! [`Connections::respond_streaming`]; with a file of a [`Folder`], [`Connections::respond_file`]. Routes, embedded
 //! files and event streams are in [`web`]. The example `http` has one of each.
 //!
+//! On the paths of [`ServerConfig::stream_bodies`], the body of a request follows as it arrives, of any size:
+//! [`Event::Body`]. The example `drop` receives files so, and sends them.
+//!
 //! # Compression
 //!
 //! [`ServerConfig::deflate`] and [`ClientConfig::deflate`] compress messages with every peer that agrees; a broadcast
@@ -218,9 +221,9 @@ pub use ws_proto::handshake;
 pub use ws_proto::{
     Access, ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Error, Fragment, Frame, HeadRule,
     Heartbeat, HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory, Message, Opcode, Outgoing,
-    Pong, ProtocolError, ProxyError, Redirect, RedirectError, Redirects, Request, RequestError, RequestHead,
-    RespondError, ResponseBody, ResponseError, SendError, Sent, SocksReply, State, Timeout, TlsAlert,
-    TlsError, TlsInfo, TlsVersion, Transport, Upgrade, WallClock,
+    Pong, ProtocolError, ProxyError, Redirect, RedirectError, Redirects, Request, RequestBody, RequestError,
+    RequestHead, RespondError, ResponseBody, ResponseError, SendError, Sent, SocksReply, State, Timeout,
+    TlsAlert, TlsError, TlsInfo, TlsVersion, Transport, Upgrade, WallClock,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Deflate, deflate};

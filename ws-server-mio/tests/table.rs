@@ -53,6 +53,8 @@ fn names() -> BTreeSet<String> {
         "Budget": |budget: Budget| budget.get_time();
         "Turn": |turn: Turn| turn.more;
         "Event::Request": |event: Event<'_>| matches!(event, Event::Request(..));
+        "Event::Body": |event: Event<'_>| matches!(event, Event::Body(..));
+        "ServerConfig::stream_bodies": |config: ServerConfig| config.stream_bodies("/", 1);
         "Connections::respond": |c: C<'_>, id: Id, r: Request| c.respond(id, r, http::Response::default());
         "Connections::respond_streaming":
             |c: C<'_>, id: Id, r: Request| c.respond_streaming(id, r, http::Response::new(()), None);

@@ -43,6 +43,11 @@
 //! What this crate re-exports is documented where it is defined: its examples name `ws_host` or `ws_proto`. Write
 //! `ws_server_smol` instead, as in `use ws_server_smol::{Bind, ServerConfig}`.
 //!
+//! # Uploads
+//!
+//! On the paths of [`ServerConfig::stream_bodies`], a request comes before its body, which [`HttpConnection::body`] reads
+//! as it arrives, of any size. The example `async_drop` receives files so, and sends them.
+//!
 //! # Closing
 //!
 //! [`WebSocket::next`] returns `None` after an ordinary end: the peer closed with 1000, with 1001 or without a code, or
@@ -217,6 +222,7 @@ pub use bytes::Bytes;
 pub use client::connect::connect_with_names;
 pub use client::connect::{connect, handshake};
 pub use client::{Client, ClientEvent};
+pub use connection::body::BodyReader;
 pub use connection::couple::couple;
 pub use connection::http::{HttpConnection, Incoming};
 pub use connection::websocket::WebSocket;
@@ -247,9 +253,9 @@ pub use ws_proto::handshake;
 pub use ws_proto::{
     Access, ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Error, Event, Fragment, Frame,
     HeadRule, Heartbeat, HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory, Message, Opcode,
-    Outgoing, Pong, ProtocolError, ProxyError, Redirect, RedirectError, Redirects, Request, RequestError,
-    RequestHead, RespondError, ResponseBody, ResponseError, Role, SendError, Sent, SocksReply, State,
-    Timeout, TlsAlert, TlsError, TlsInfo, TlsVersion, Transport, Upgrade, WallClock,
+    Outgoing, Pong, ProtocolError, ProxyError, Redirect, RedirectError, Redirects, Request, RequestBody,
+    RequestError, RequestHead, RespondError, ResponseBody, ResponseError, Role, SendError, Sent, SocksReply,
+    State, Timeout, TlsAlert, TlsError, TlsInfo, TlsVersion, Transport, Upgrade, WallClock,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Deflate, deflate};

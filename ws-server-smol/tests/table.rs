@@ -58,6 +58,8 @@ fn names() -> BTreeSet<String> {
         "UiDriver::turn": |ui: &mut UiDriver<'_>| ui.turn(NOW);
         "Turn": |turn: Turn| turn.more;
         "Incoming::Request": |incoming: Incoming| matches!(incoming, Incoming::Request(_));
+        "HttpConnection::body": |a: Http<'_>, r: &Request| drop(a.body(r));
+        "BodyReader": |mut body: BodyReader<'_>| drop(body.next());
         "HttpConnection::respond": |a: Http<'_>, r: Request| drop(a.respond(r, http::Response::default()));
         "HttpConnection::respond_streaming": |a: Http<'_>, r: Request| a.respond_streaming(r, http::Response::new(()), None);
         "HttpConnection::respond_file": |a: Http<'_>, r: Request, f: &Folder| drop(a.respond_file(r, f));

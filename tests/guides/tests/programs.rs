@@ -409,3 +409,60 @@ fn nothing_is_served_behind_a_handshake_that_axum_rejects() -> Result<()> {
     );
     Ok(())
 }
+
+/// Sends a request, and returns the whole response.
+fn send(program: &Program, request: &[u8]) -> Result<String> {
+    let mut stream = TcpStream::connect(program.address())?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.write_all(request)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+#[test]
+fn uploads_are_stored_and_a_cut_one_is_not() -> Result<()> {
+    let folder = std::env::temp_dir().join(format!("guides-uploads-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let path = folder.to_str().ok_or("a path")?;
+    let program = Program::start_with(env!("CARGO_BIN_EXE_uploads"), &[path])?;
+    let head = |name: &str, length: usize| {
+        format!(
+            "PUT {name} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        )
+        .into_bytes()
+    };
+    let film = vec![b'x'; 3_000_000];
+    let answer = send(&program, &[head("/files/film", film.len()), film.clone()].concat())?;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("stored as"), "{answer}");
+    assert_eq!(std::fs::read(folder.join("film"))?, film);
+    let mut cut = TcpStream::connect(program.address())?;
+    cut.write_all(&[head("/files/cut", 1000), b"half".to_vec()].concat())?;
+    drop(cut);
+    assert!(send(&program, &head("/elsewhere", 0))?.starts_with("HTTP/1.1 404 "));
+    assert!(send(&program, &head("/files/..%2f", 5_000_000))?.starts_with("HTTP/1.1 400 "));
+    let names = || std::fs::read_dir(&folder).map(Iterator::count);
+    for _ in 0..6000 {
+        if names()? == 1 {
+            return Ok(std::fs::remove_dir_all(&folder)?);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Err("the cut file stays".into())
+}
+
+#[test]
+fn forms_are_parsed_as_they_arrive() -> Result<()> {
+    let program = program!("forms")?;
+    let field = |name: &str, text: &str| {
+        format!("--edge\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n")
+    };
+    let body =
+        [field("title", "a film"), field("film", &"x".repeat(3_000_000)), "--edge--\r\n".to_owned()].concat();
+    let kind = "Content-Type: multipart/form-data; boundary=edge\r\nConnection: close\r\n";
+    let head =
+        format!("POST /form HTTP/1.1\r\nHost: localhost\r\n{kind}Content-Length: {}\r\n\r\n", body.len());
+    let answer = send(&program, (head + &body).as_bytes())?;
+    assert!(answer.ends_with("title: 6 bytes\nfilm: 3000000 bytes\n"), "{answer}");
+    Ok(())
+}

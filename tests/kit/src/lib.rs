@@ -14,6 +14,7 @@
 //!  modules.rs     which modules of a crate use which
 //!  table.rs       the README's table; each adapter verifies its column
 //!  chat/          the room and the page of both chat examples
+//!  drop/          the page of both drop examples
 //!  deflate/       compressing peers; from_bytes.rs: tests driven entirely by input bytes
 //! ```
 #![allow(missing_docs, missing_debug_implementations)] // the names suffice
@@ -23,6 +24,8 @@
 pub mod chat;
 #[cfg(feature = "deflate")]
 pub mod deflate;
+#[cfg(feature = "chat")]
+pub mod drop;
 pub mod frames;
 pub mod modules;
 pub mod names;

@@ -164,6 +164,10 @@ fn use_in(statement: &str) -> Option<(&str, bool, &str)> {
         let line = statement[..*at].rsplit('\n').next().unwrap().trim();
         line.is_empty() || line == "pub" || line.starts_with("pub(") && line.ends_with(')')
     })?;
+    // Text may contain the word, and a semicolon before it.
+    if statement[at..].contains('"') {
+        return None;
+    }
     let line = statement[..at].rfind('\n').map_or(0, |end| end + 1);
     let lends = statement[line..at].trim_start().starts_with("pub");
     // A text may have the word behind a semicolon.

@@ -2,6 +2,7 @@
 
 use super::head_rule::ServerRule;
 use super::invalid::{self, InvalidConfig};
+use super::streaming::StreamedPaths;
 use super::upgrades::{UpgradeRule, Upgrades};
 use crate::settings::{connection_settings, forwarded};
 #[cfg(feature = "tls-no-provider")]
@@ -37,6 +38,7 @@ pub struct ServerConfig {
     memory_limit: Option<usize>,
     token: Option<Token>,
     upgrades: Upgrades,
+    streamed: StreamedPaths,
     #[cfg(feature = "tls-no-provider")]
     tls: Option<TlsServer>,
     #[cfg(feature = "tls-no-provider")]
@@ -107,6 +109,7 @@ impl ServerConfig {
             memory_limit: Some(1 << 30),
             token: None,
             upgrades: Upgrades::default(),
+            streamed: StreamedPaths::default(),
             #[cfg(feature = "tls-no-provider")]
             tls: None,
             #[cfg(feature = "tls-no-provider")]
@@ -163,7 +166,6 @@ impl ServerConfig {
     /// ```
     #[must_use]
     pub fn upgrade_paths(mut self, paths: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let rooted = |path: String| if path.starts_with('/') { path } else { ["/", &path].concat() };
         self.upgrades.paths = Some(paths.into_iter().map(|path| rooted(path.into())).collect());
         self
     }
@@ -185,6 +187,25 @@ impl ServerConfig {
     #[must_use]
     pub fn subprotocols(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.upgrades.subprotocols = names.into_iter().map(Into::into).collect::<Vec<_>>();
+        self
+    }
+
+    /// Has the bodies of requests for this path emitted as they arrive, up to this many bytes; a longer one is answered
+    /// 413. Such a request is emitted with its head, before the client sends the body, and nothing of the body is kept:
+    /// uploads of any size take no memory. A path that ends with a slash includes all below it; of several, the longest
+    /// counts. GET, HEAD and OPTIONS are exempt. By default none: each body is collected, up to
+    /// [`body_limit`](Self::body_limit).
+    ///
+    /// For other choices, by a header say, [`HeadRule::stream_body`](ws_proto::HeadRule::stream_body).
+    ///
+    /// ```
+    /// use ws_host::server::ServerConfig;
+    ///
+    /// let config = ServerConfig::new().stream_bodies("/files/", 100 << 30); // 100 GiB
+    /// ```
+    #[must_use]
+    pub fn stream_bodies(mut self, path: impl Into<String>, limit: u64) -> Self {
+        self.streamed.add(rooted(path.into()), limit);
         self
     }
 
@@ -269,11 +290,16 @@ impl ServerConfig {
             Some(limit) if config.get_memory().is_none() => config.memory(Memory::new(limit)),
             _ => config,
         };
-        if self.token.is_none() && self.upgrades.paths.is_none() {
+        if self.token.is_none() && self.upgrades.paths.is_none() && self.streamed.is_empty() {
             return config;
         }
         let further = config.get_head_rule().cloned();
-        let rule = ServerRule { token: self.token_rule(address), upgrades: self.upgrade_rule(), further };
+        let rule = ServerRule {
+            token: self.token_rule(address),
+            upgrades: self.upgrade_rule(),
+            streamed: self.streamed.clone(),
+            further,
+        };
         config.head_rule(Arc::new(rule))
     }
 
@@ -314,8 +340,14 @@ impl ServerConfig {
     /// [`InvalidConfig`]: the first invalid part.
     pub fn check(&self) -> Result<(), InvalidConfig> {
         self.connection.check_access()?;
-        invalid::check(self.upgrades.paths.as_deref().unwrap_or_default(), &self.upgrades.subprotocols)
+        let paths = self.upgrades.paths.as_deref().unwrap_or_default();
+        invalid::check(paths, self.streamed.paths(), &self.upgrades.subprotocols)
     }
+}
+
+/// A path as clients send it.
+fn rooted(path: String) -> String {
+    if path.starts_with('/') { path } else { ["/", &path].concat() }
 }
 
 impl Default for ServerConfig {

@@ -1,5 +1,6 @@
-//! The rule of a server for the heads of requests: its token, and the paths of its WebSockets.
+//! The rule of a server for the heads of requests: its token, the paths of its WebSockets, and those of its uploads.
 
+use super::streaming::StreamedPaths;
 use super::upgrades::UpgradeRule;
 use crate::token::TokenRule;
 use http::HeaderMap;
@@ -11,6 +12,7 @@ use ws_proto::{HeadRule, RequestError, RequestHead};
 pub(super) struct ServerRule {
     pub(super) token: Option<TokenRule>,
     pub(super) upgrades: UpgradeRule,
+    pub(super) streamed: StreamedPaths,
     /// The rule that the application has set for connections.
     pub(super) further: Option<Arc<dyn HeadRule>>,
 }
@@ -29,6 +31,11 @@ impl HeadRule for ServerRule {
             return Err(RequestError::UpgradePath(head.path().to_owned()));
         }
         Ok(())
+    }
+
+    fn stream_body(&self, head: &RequestHead<'_>) -> Option<u64> {
+        let further = || self.further.as_ref().and_then(|rule| rule.stream_body(head));
+        self.streamed.limit(head).or_else(further)
     }
 
     fn complete(&self, head: &RequestHead<'_>, response: &mut HeaderMap) {

@@ -14,6 +14,8 @@ pub enum InvalidConfig {
     /// A value of [`ServerConfig::upgrade_paths`](super::ServerConfig::upgrade_paths) that is not a path a client
     /// sends.
     UpgradePath(String),
+    /// A path of [`ServerConfig::stream_bodies`](super::ServerConfig::stream_bodies) that no client sends.
+    StreamedPath(String),
     /// A value of [`ServerConfig::subprotocols`](super::ServerConfig::subprotocols) that is not a name a client
     /// offers.
     Subprotocol(String),
@@ -28,6 +30,9 @@ impl fmt::Display for InvalidConfig {
             Self::UpgradePath(path) => {
                 write!(f, "{path:?} is not a path for upgrade_paths: {}", about_path(path))
             }
+            Self::StreamedPath(path) => {
+                write!(f, "{path:?} is not a path for stream_bodies: {}", about_path(path))
+            }
             Self::Subprotocol(name) => {
                 write!(f, "{name:?} is not a subprotocol: a name is a token, such as chat.v2 (RFC 6455 §4.1)")
             }
@@ -39,7 +44,7 @@ impl core::error::Error for InvalidConfig {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Access(error) => Some(error),
-            Self::UpgradePath(_) | Self::Subprotocol(_) => None,
+            Self::UpgradePath(_) | Self::StreamedPath(_) | Self::Subprotocol(_) => None,
         }
     }
 }
@@ -51,9 +56,16 @@ impl From<InvalidAccess> for InvalidConfig {
 }
 
 /// Finds the first value that no client can send.
-pub(super) fn check(paths: &[String], subprotocols: &[String]) -> Result<(), InvalidConfig> {
+pub(super) fn check<'a>(
+    paths: &[String],
+    mut streamed: impl Iterator<Item = &'a str>,
+    subprotocols: &[String],
+) -> Result<(), InvalidConfig> {
     if let Some(path) = paths.iter().find(|path| !is_path(path)) {
         return Err(InvalidConfig::UpgradePath(path.clone()));
+    }
+    if let Some(path) = streamed.find(|path| !is_path(path)) {
+        return Err(InvalidConfig::StreamedPath(path.to_owned()));
     }
     match subprotocols.iter().find(|name| !fields::is_token(name.as_bytes())) {
         Some(name) => Err(InvalidConfig::Subprotocol(name.clone())),
@@ -72,7 +84,8 @@ fn about_path(path: &str) -> &'static str {
         _ if path.contains("://") => "give only the path, without scheme and host",
         _ if path.contains(['?', '#']) => "give only the path, without query and fragment",
         _ if path.contains(['*', '{']) => {
-            "it takes whole paths, no patterns; without upgrade_paths, every path accepts upgrades"
+            "it takes whole paths, no patterns; without upgrade_paths, every path accepts upgrades, and for \
+             stream_bodies a path that ends with a slash includes all below it"
         }
         _ => "percent-encode spaces and non-ASCII characters, as clients do",
     }
@@ -99,6 +112,9 @@ mod tests {
         ] {
             let error = ServerConfig::new().upgrade_paths(["/ws", path]).check().unwrap_err();
             assert!(matches!(&error, InvalidConfig::UpgradePath(_)), "{path}: {error}");
+            assert!(error.to_string().contains(remedy), "{path}: {error}");
+            let error = ServerConfig::new().stream_bodies(path, 1).check().unwrap_err();
+            assert!(matches!(&error, InvalidConfig::StreamedPath(_)), "{path}: {error}");
             assert!(error.to_string().contains(remedy), "{path}: {error}");
         }
     }

@@ -6,6 +6,7 @@ mod head_rule;
 mod invalid;
 mod stats;
 mod stop;
+mod streaming;
 mod upgrades;
 
 pub use admission::Admission;

@@ -1,7 +1,7 @@
 //! A small web server's decisions, as data: which route, which file, which part of it, which header fields.
 //!
 //! All of it is optional: an application may answer [`Event::Request`](ws_proto::Event::Request) itself. Only [`Disk`]
-//! does I/O, and each part works without the others:
+//! and [`Upload`] do I/O, and each part works without the others:
 //!
 //! ```text
 //!  request ─▶ Routes::find ─▶ a value of yours ─▶ text, html, json, redirect, error_page ─▶ respond
@@ -54,6 +54,7 @@ mod range;
 mod response;
 mod routes;
 pub mod sse;
+mod upload;
 
 #[cfg(test)]
 mod tests_assets;
@@ -84,3 +85,4 @@ pub use response::{
 };
 pub use routes::{Found, Params, Routes};
 pub use sse::ServerSentEvent;
+pub use upload::Upload;

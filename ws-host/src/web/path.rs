@@ -136,7 +136,7 @@ pub(super) fn decode(text: &str) -> Option<Cow<'_, str>> {
 }
 
 /// Whether a name denotes one and the same file on every system. [`clean`] explains each rule.
-fn is_safe(name: &str) -> bool {
+pub(super) fn is_safe(name: &str) -> bool {
     let is_forbidden = |c: char| matches!(c, '/' | '\\' | ':') || c.is_control();
     let name = visible(name);
     !(name.is_empty()

@@ -36,6 +36,15 @@ pub trait HeadRule: fmt::Debug + Send + Sync {
     /// [`Closed`](crate::Event::Closed) has it as its error.
     fn check(&self, head: &RequestHead<'_>) -> Result<(), RequestError>;
 
+    /// Has the body of an admitted request emitted [as it arrives](crate::RequestBody), and returns the most bytes that it
+    /// may have; a longer one is answered 413. `None` collects the body before the request is emitted, up to
+    /// [`body_limit`](crate::Config::body_limit). Asked before [`check`](Self::check), for everything but upgrades and
+    /// the preflights of [`Cors`](crate::Cors). By default, `None`.
+    fn stream_body(&self, head: &RequestHead<'_>) -> Option<u64> {
+        let _ = head;
+        None
+    }
+
     /// Adds header fields to the application's answer to an admitted request, such as a cookie; also to the 101 of an
     /// upgrade. By default, none.
     fn complete(&self, head: &RequestHead<'_>, response: &mut HeaderMap) {
@@ -57,6 +66,11 @@ impl<'r> RequestHead<'r> {
     pub fn new<B>(request: &'r Request<B>, is_upgrade: bool) -> Self {
         let (method, target, headers) = (request.method(), request.uri(), request.headers());
         Self { method, target, headers, is_upgrade }
+    }
+
+    /// The head of a plain request.
+    pub(crate) fn of(method: &'r Method, target: &'r Uri, headers: &'r HeaderMap) -> Self {
+        Self { method, target, headers, is_upgrade: false }
     }
 
     /// The method.

@@ -143,7 +143,7 @@ settings! {
     /// Limits the request target, in bytes (414). 8 KiB.
     target_limit, get_target_limit: bytes: usize;
 
-    /// Limits an HTTP body, in bytes (413); for a client, how much of a rejection's body is kept. 1 MiB, client
+    /// Limits an HTTP body, in bytes (413), unless it [streams](HeadRule::stream_body); for a client, how much of a rejection's body is kept. 1 MiB, client
     /// 16 KiB.
     body_limit, get_body_limit: bytes: usize;
 

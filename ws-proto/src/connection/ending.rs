@@ -24,6 +24,8 @@ pub(super) struct Ending {
     pub(super) was_paused: bool,
     /// The connection opened, not yet reported to the application.
     pub(super) opened: Option<Box<::http::Response<()>>>,
+    /// Why the body of a streaming request was cut off, not yet reported to the application.
+    pub(super) cut: Option<Box<Error>>,
 }
 
 /// The Close frames of both sides.

@@ -69,7 +69,7 @@ impl Connection {
     }
 
     /// Handles input in the HTTP stage, kept input first.
-    pub(super) fn receive_http(&mut self, now: Moment, input: &mut &mut [u8]) -> Option<Event<'static>> {
+    pub(super) fn receive_http<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let held = self.holds_requests();
         let (http, mut io) = self.stage_http(now)?;
         let incoming = http.handle_input(&mut io, held, input);
@@ -77,6 +77,7 @@ impl Connection {
         incoming.map(|incoming| match incoming {
             Incoming::Request(request) => Event::Request(request),
             Incoming::Upgrade(upgrade) => Event::Upgrade(upgrade),
+            Incoming::Body(body) => Event::Body(body),
         })
     }
 

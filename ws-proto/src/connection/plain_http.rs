@@ -3,6 +3,7 @@
 use super::{Connection, Sent, Stage};
 use crate::access::tls::TlsInfo;
 use crate::error::RespondError;
+use crate::event::RequestBody;
 use crate::handshake::Request;
 use crate::http1::ResponseBody;
 use crate::moment::Moment;
@@ -161,6 +162,22 @@ impl PlainHttp<'_> {
         let result = http.finish_body(&mut io, body);
         connection.settle_http(now);
         result
+    }
+
+    /// Whether a part of this request's body is still to be reported: data, or its end. `false` for a request that is not
+    /// [streaming](Request::is_streaming), and after its answer.
+    pub fn is_receiving_body(&mut self, request: &Request) -> bool {
+        match &mut self.connection.stage {
+            Stage::Http(http) => http.is_receiving(request),
+            stage => stage.ending_mut().is_some_and(|ending| ending.cut.is_some()),
+        }
+    }
+
+    /// The end of a body that the end of the connection cut off, if that is not yet reported. For adapters that report
+    /// the end of the connection later, exempt from semver.
+    #[doc(hidden)]
+    pub fn take_cut_body(&mut self) -> Option<RequestBody<'static>> {
+        self.connection.take_cut()
     }
 
     /// Whether an upgrade is undecided, or accepted and waiting for the answers to earlier requests.

@@ -3,7 +3,7 @@
 use super::backpressure::{Held, LastEvent};
 use super::{Connection, IoAction, Stage};
 use crate::error::Error;
-use crate::event::Event;
+use crate::event::{Event, RequestBody};
 use crate::moment::Moment;
 use core::mem;
 
@@ -51,10 +51,19 @@ impl Connection {
         if let Some(opened) = self.report_open() {
             return Some(opened);
         }
+        if let Some(cut) = self.take_cut() {
+            return Some(Event::Body(cut));
+        }
         match &self.stage {
             Stage::Done { .. } => self.report_closed(),
             _ => mem::take(&mut self.backpressure.drained).then_some(Event::Drained),
         }
+    }
+
+    /// Reports that a body was cut off by the end of the connection.
+    pub(super) fn take_cut(&mut self) -> Option<RequestBody<'static>> {
+        let cut = self.stage.ending_mut()?.cut.take()?;
+        Some(RequestBody::Incomplete(cut))
     }
 
     /// The transport's next step. Reading and writing are independent: a transport that can do both at once reads

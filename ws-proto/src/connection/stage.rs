@@ -356,12 +356,16 @@ impl Connection {
     /// Starts the ending of a connection in this stage; also returns what inflates its messages.
     fn begin_ending(
         &self,
-        stage: Stage,
+        mut stage: Stage,
         initiator: Initiator,
         closes: Closes,
         error: Option<Error>,
     ) -> (Ending, Option<Box<PerMessage>>) {
         let was_open = stage.is_open();
+        let cut = match &mut stage {
+            Stage::Http(http) => http.end_cut(error.as_ref()),
+            _ => None,
+        };
         let is_reported = match &stage {
             Stage::Http(http) => http.has_emitted() || self.config.report_all_closes,
             _ => true,
@@ -372,7 +376,7 @@ impl Connection {
             _ => (None, None),
         };
         let was_paused = self.input.held.has(Held::PAUSED);
-        (Ending { initiator, closes, error, was_open, is_reported, was_paused, opened }, compression)
+        (Ending { initiator, closes, error, was_open, is_reported, was_paused, opened, cut }, compression)
     }
 
     fn enter_closing(&mut self, closing: Closing) {

@@ -82,7 +82,9 @@ impl fmt::Display for RequestError {
             Self::Malformed(what) => write!(f, "malformed request: {what}"),
             Self::TargetTooLong => f.write_str("the request target is too long"),
             Self::HeadTooLarge => f.write_str("the request head is too large"),
-            Self::BodyTooLarge => f.write_str("the request body is too large"),
+            Self::BodyTooLarge => f.write_str(
+                "the request body is too large; the server limits it with body_limit or stream_bodies",
+            ),
             Self::VersionNotSupported => {
                 f.write_str("only HTTP/1.1 is supported, and HTTP/1.0 for requests without an upgrade")
             }

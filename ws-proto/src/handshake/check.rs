@@ -117,6 +117,8 @@ pub(crate) struct Checked {
     pub(crate) keep_alive: bool,
     pub(crate) expects_continue: bool,
     pub(crate) is_upgrade: bool,
+    /// The body is emitted as it arrives, and may have this many bytes.
+    pub(crate) stream_limit: Option<u64>,
 }
 
 /// Checks a head as a whole.
@@ -130,15 +132,24 @@ pub(crate) fn check(
     let is_11 = version == Version::HTTP_11;
     let host = check_host(&target, &mut headers, is_11, transport)?;
     let framing = check_framing(&headers, is_11)?;
-    if matches!(framing, Framing::Length(length) if length > config.body_limit as u64) {
+    let is_upgrade = is_11
+        && has_element(&headers, &header::CONNECTION, "upgrade")
+        && has_element(&headers, &header::UPGRADE, "websocket");
+    // The application never sees a preflight.
+    let may_be_preflight = method == Method::OPTIONS && config.cors.is_set();
+    let stream_limit = match &config.head_rule {
+        Some(rule) if !is_upgrade && !may_be_preflight => {
+            rule.stream_body(&RequestHead::of(&method, &target, &headers))
+        }
+        _ => None,
+    };
+    let body_limit = stream_limit.unwrap_or(config.body_limit as u64);
+    if matches!(framing, Framing::Length(length) if length > body_limit) {
         return Err(BodyTooLarge);
     }
     if let Some(host) = &host {
         config.access.check_host(host, transport)?;
     }
-    let is_upgrade = is_11
-        && has_element(&headers, &header::CONNECTION, "upgrade")
-        && has_element(&headers, &header::UPGRADE, "websocket");
     let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&method);
     // Only programs may omit the name, over a Unix socket; no page may act through them, by any method.
     let is_nameless = host.as_ref().is_some_and(Authority::is_empty);
@@ -177,7 +188,7 @@ pub(crate) fn check(
     {
         rule.check(&RequestHead::new(&request, is_upgrade))?;
     }
-    Ok(Checked { request, framing, keep_alive, expects_continue, is_upgrade })
+    Ok(Checked { request, framing, keep_alive, expects_continue, is_upgrade, stream_limit })
 }
 
 /// Whether this is a preflight as browsers send it. With a body, it could hold memory without permission.

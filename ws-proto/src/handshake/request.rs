@@ -1,7 +1,9 @@
 //! The requests of a server, except opening handshakes.
 
 use crate::access::tls::TlsInfo;
+use crate::fields::parse_length;
 use ::http::Uri;
+use ::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use bytes::Bytes;
 use core::ops::Deref;
 use std::sync::Arc;
@@ -10,7 +12,8 @@ use std::sync::Arc;
 /// application still has this one.
 pub(crate) type Token = Arc<()>;
 
-/// An HTTP request with its whole body. Derefs to [`Request`](::http::Request) of the `http` crate.
+/// An HTTP request, with its whole body unless that is [streaming](Self::is_streaming). Derefs to
+/// [`Request`](::http::Request) of the `http` crate.
 ///
 /// Answer it with [`Connection::respond`](crate::Connection::respond), now or later.
 ///
@@ -20,6 +23,7 @@ pub(crate) type Token = Arc<()>;
 pub struct Request {
     request: Box<::http::Request<Bytes>>,
     token: Token,
+    is_streaming: bool,
 }
 
 /// A request without a connection, for testing code that handles requests. No connection accepts an answer to it.
@@ -37,11 +41,22 @@ impl From<::http::Request<Bytes>> for Request {
 
 impl Request {
     pub(crate) fn new(request: ::http::Request<Bytes>, token: Token) -> Self {
-        Self { request: Box::new(request), token }
+        Self { request: Box::new(request), token, is_streaming: false }
+    }
+
+    /// Without its body, which follows.
+    pub(crate) fn streaming(request: ::http::Request<()>, token: Token) -> Self {
+        Self { request: Box::new(request.map(|()| Bytes::new())), token, is_streaming: true }
     }
 
     pub(crate) fn token(&self) -> &Token {
         &self.token
+    }
+
+    /// Distinguishes the requests of a connection that are not answered. For adapters, exempt from semver.
+    #[doc(hidden)]
+    pub fn id(&self) -> usize {
+        Arc::as_ptr(&self.token).addr()
     }
 
     /// The request as a type of the `http` crate.
@@ -62,6 +77,26 @@ impl Request {
     /// The part of the target after the question mark, as sent.
     pub fn query(&self) -> Option<&str> {
         self.request.uri().query()
+    }
+
+    /// Whether the body follows as [`Event::Body`](crate::Event::Body), up to its end, which is reported also for an empty
+    /// one; then [`body`](::http::Request::body) is empty. Which requests stream, the server's rule for heads
+    /// [says](crate::HeadRule::stream_body).
+    pub fn is_streaming(&self) -> bool {
+        self.is_streaming
+    }
+
+    /// The length of the body in bytes: declared by the client if it is [streaming](Self::is_streaming), and `None` if it
+    /// declares none, as in the chunked transfer coding.
+    pub fn body_len(&self) -> Option<u64> {
+        if !self.is_streaming {
+            return Some(self.request.body().len() as u64);
+        }
+        let headers = self.request.headers();
+        match headers.get(CONTENT_LENGTH) {
+            Some(length) => parse_length(length.as_bytes()),
+            None => (!headers.contains_key(TRANSFER_ENCODING)).then_some(0),
+        }
     }
 
     /// The result of the TLS handshake, if the server itself speaks TLS.

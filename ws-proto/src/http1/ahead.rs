@@ -70,6 +70,7 @@ impl ServerHttp {
         let has_begun = self.queue.get(at).is_some_and(
             |pending| matches!(&pending.answer, Answer::Streamed(streamed) if streamed.has_begun()),
         );
+        self.cut_stream(&Error::Abandoned);
         self.queue.truncate(at);
         self.has_discarded = true;
         self.reading = Reading::Stopped;
@@ -88,14 +89,18 @@ impl ServerHttp {
     /// frames of a WebSocket that ended before it began.
     pub(super) fn end_input(&mut self) {
         let is_parsed = self.ahead.is_empty() || matches!(self.reading, Reading::Upgrade);
+        let is_parsed = is_parsed && !self.is_stream_at_end();
         if !self.peer_ended || !is_parsed || self.ending.is_some() {
             return;
         }
         let is_cut_off = match &self.reading {
             Reading::Head { head, .. } => head.has_begun(),
-            Reading::Body(_) | Reading::Upgrade => true,
+            Reading::Stream(_) if self.is_discarding() => false,
+            Reading::Body(_) | Reading::Stream(_) | Reading::Upgrade => true,
             Reading::Opened | Reading::Stopped => return,
         };
+        self.cut_stream(&Error::Eof);
+        self.take_stream_pending();
         self.reading = Reading::Stopped;
         self.cause = is_cut_off.then_some(Error::Eof);
         if self.queue.is_empty() {
@@ -108,7 +113,7 @@ impl ServerHttp {
         let reading = match &self.reading {
             Reading::Head { head, .. } => head.len(),
             Reading::Body(reader) => reader.body.len(),
-            Reading::Upgrade | Reading::Opened | Reading::Stopped => 0,
+            Reading::Stream(_) | Reading::Upgrade | Reading::Opened | Reading::Stopped => 0,
         };
         let answers = self.queue.iter().map(|pending| match &pending.answer {
             Answer::Ready(response) => response.body().len(),

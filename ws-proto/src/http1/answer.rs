@@ -28,7 +28,8 @@ pub(super) struct Pending {
 pub(super) enum Answer {
     Awaited {
         token: Token,
-        since: Moment,
+        /// When the whole request had arrived.
+        since: Option<Moment>,
         is_upgrade: bool,
     },
     Ready(Response<Bytes>),
@@ -49,8 +50,10 @@ impl Answer {
     /// When the answer is due; for a streaming one, when to check whether it was dropped.
     pub(super) fn deadline(&self, config: &Config) -> Option<Moment> {
         match self {
-            Self::Awaited { since, is_upgrade: true, .. } => since.checked_add(config.handshake_timeout),
-            Self::Awaited { since, .. } => since.checked_add(config.answer_timeout),
+            Self::Awaited { since, is_upgrade: true, .. } => {
+                since.as_ref()?.checked_add(config.handshake_timeout)
+            }
+            Self::Awaited { since, .. } => since.as_ref()?.checked_add(config.answer_timeout),
             // With a timeout of zero, one check would be due right after the other.
             Self::Streamed(streamed) => {
                 streamed.checked.checked_add(config.answer_timeout.max(MIN_CHECK_INTERVAL))

@@ -193,19 +193,28 @@ impl ServerHttp {
 
     /// A fault of the peer, answered in its turn after the valid requests.
     pub(super) fn fail(&mut self, io: &mut Io<'_>, error: RequestError, cause: Error) {
-        let shape = Shape { is_head: self.is_head, is_10: false, keep_alive: false };
-        let grant = mem::take(&mut self.grant).of_fault(&error);
-        self.queue.push_back(Pending {
-            shape,
-            grant,
-            answer: Answer::Fault { response: reject::error(&error), cause },
-        });
+        if self.is_discarding() {
+            // The request is answered.
+            return self.end_stream(Some(cause));
+        }
+        self.cut_stream(&cause);
+        let (shape, grant) = match self.take_stream_pending() {
+            Some(Pending { shape, grant, .. }) => (Shape { keep_alive: false, ..shape }, grant),
+            None => {
+                let shape = Shape { is_head: self.is_head, is_10: false, keep_alive: false };
+                (shape, mem::take(&mut self.grant))
+            }
+        };
+        let grant = grant.of_fault(&error);
+        let answer = Answer::Fault { response: reject::error(&error), cause };
+        self.queue.push_back(Pending { shape, grant, answer });
         self.reading = Reading::Stopped;
         self.flush(io);
     }
 
     /// Writes the answers whose turn it is.
     pub(super) fn flush(&mut self, io: &mut Io<'_>) {
+        self.settle_stream();
         let date = io.config.wall_clock.as_ref().and_then(WallClock::get);
         let mut answered = false;
         while let Some(mut pending) = self.queue.pop_front() {
@@ -271,6 +280,7 @@ impl ServerHttp {
 
     /// The current answer is the last one.
     fn stop(&mut self) {
+        self.cut_stream(&Error::Unfinished);
         self.has_discarded |= !self.queue.is_empty();
         self.queue.clear();
         self.stop_reading();
@@ -279,6 +289,7 @@ impl ServerHttp {
     /// The answer at this place in the queue is the last one and ends with the connection: requests after it are not
     /// answered, and the application must be notified at once.
     fn end_behind(&mut self, at: usize) {
+        self.cut_stream(&Error::Unfinished);
         self.has_discarded |= self.queue.len() > at + 1;
         self.queue.truncate(at + 1);
         self.stop_reading();

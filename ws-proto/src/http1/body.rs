@@ -10,15 +10,16 @@ const EXTENSION_LIMIT: usize = 4096;
 /// The most bytes and fields of trailers, which are read and discarded.
 const TRAILERS: Limits = Limits { bytes: 8192, fields: 64, first_line: 0, reads_on: false };
 
-/// A body in progress. It grows with what arrives, never with what is only declared.
+/// A body in progress that is collected. It grows with what arrives, never with what is only declared.
 #[derive(Debug)]
 pub(super) struct Body {
     data: Vec<u8>,
-    framing: Framing,
+    deframer: Deframer,
 }
 
+/// Finds the end of a body, and its bytes in the input.
 #[derive(Debug)]
-enum Framing {
+pub(super) enum Deframer {
     /// Bytes left.
     Length(u64),
     Chunked {
@@ -28,9 +29,20 @@ enum Framing {
     UntilEnd,
 }
 
+/// What the next bytes of the input are.
+#[derive(Debug)]
+pub(super) enum Part<'i> {
+    /// Bytes of the body.
+    Data(&'i mut [u8]),
+    /// The body is whole.
+    End,
+    /// The input is used up.
+    Pending,
+}
+
 /// The position of the next byte in the chunked framing (RFC 9112 §7.1).
 #[derive(Debug)]
-enum Chunk {
+pub(super) enum Chunk {
     Size { value: u32, digits: u8 },
     Extension { size: u32 },
     SizeLf { size: u32 },
@@ -42,17 +54,44 @@ enum Chunk {
 
 const SIZE: Chunk = Chunk::Size { value: 0, digits: 0 };
 
-impl Body {
-    pub(super) fn length(length: u64) -> Self {
-        Self { data: Vec::new(), framing: Framing::Length(length) }
-    }
-
+impl Deframer {
     pub(super) fn chunked() -> Self {
-        Self { data: Vec::new(), framing: Framing::Chunked { step: SIZE, extensions: 0 } }
+        Self::Chunked { step: SIZE, extensions: 0 }
     }
 
-    pub(super) fn until_end() -> Self {
-        Self { data: Vec::new(), framing: Framing::UntilEnd }
+    /// Whether the body is whole, whatever the input.
+    pub(super) fn is_at_end(&self) -> bool {
+        matches!(self, Self::Length(0))
+    }
+
+    /// How many bytes of the body are missing, if that is known.
+    pub(super) fn left(&self) -> Option<u64> {
+        match self {
+            Self::Length(left) => Some(*left),
+            Self::Chunked { .. } | Self::UntilEnd => None,
+        }
+    }
+
+    /// Consumes input up to the end of the next bytes of the body. It may have `room` more bytes.
+    pub(super) fn next<'i>(&mut self, room: u64, input: &mut &'i mut [u8]) -> Result<Part<'i>, RequestError> {
+        match self {
+            Self::Length(0) => Ok(Part::End),
+            Self::Length(_) if room == 0 => Err(BodyTooLarge),
+            Self::Length(left) => {
+                let data = take(input, room.min(*left));
+                *left -= data.len() as u64;
+                Ok(part(data))
+            }
+            Self::UntilEnd if room == 0 && !input.is_empty() => Err(BodyTooLarge),
+            Self::UntilEnd => Ok(part(take(input, room))),
+            Self::Chunked { step, extensions } => next_of_chunks(step, extensions, room, input),
+        }
+    }
+}
+
+impl Body {
+    pub(super) fn new(deframer: Deframer) -> Self {
+        Self { data: Vec::new(), deframer }
     }
 
     /// Bytes received.
@@ -67,58 +106,55 @@ impl Body {
 
     /// Consumes input up to the end of the body; `true` when it is whole.
     pub(super) fn receive(&mut self, limit: usize, input: &mut &mut [u8]) -> Result<bool, RequestError> {
-        let room = limit.saturating_sub(self.data.len());
-        match &mut self.framing {
-            Framing::Length(left) => {
-                let wanted = usize::try_from(*left).unwrap_or(usize::MAX);
-                *left -= append(&mut self.data, input, wanted.min(room)) as u64;
-                match *left {
-                    0 => Ok(true),
-                    _ if self.data.len() >= limit => Err(BodyTooLarge),
-                    _ => Ok(false),
-                }
+        loop {
+            let room = limit.saturating_sub(self.data.len());
+            match self.deframer.next(room as u64, input)? {
+                Part::Data(data) => self.data.extend_from_slice(data),
+                Part::End => return Ok(true),
+                Part::Pending => return Ok(false),
             }
-            Framing::UntilEnd => {
-                append(&mut self.data, input, room);
-                if input.is_empty() { Ok(false) } else { Err(BodyTooLarge) }
-            }
-            Framing::Chunked { step, extensions } => chunks(step, extensions, &mut self.data, limit, input),
         }
     }
 }
 
-/// Moves up to `most` bytes of the input to `data`, and returns how many.
-fn append(data: &mut Vec<u8>, input: &mut &mut [u8], most: usize) -> usize {
-    let n = input.len().min(most);
+/// Takes up to `most` bytes of the input.
+fn take<'i>(input: &mut &'i mut [u8], most: u64) -> &'i mut [u8] {
+    let n = usize::try_from(most).map_or(input.len(), |most| input.len().min(most));
     let (taken, rest) = mem::take(input).split_at_mut(n);
-    data.extend_from_slice(taken);
     *input = rest;
-    n
+    taken
 }
 
-fn chunks(
+fn part(data: &mut [u8]) -> Part<'_> {
+    if data.is_empty() { Part::Pending } else { Part::Data(data) }
+}
+
+fn next_of_chunks<'i>(
     step: &mut Chunk,
     extensions: &mut usize,
-    data: &mut Vec<u8>,
-    limit: usize,
-    input: &mut &mut [u8],
-) -> Result<bool, RequestError> {
+    room: u64,
+    input: &mut &'i mut [u8],
+) -> Result<Part<'i>, RequestError> {
     loop {
         match step {
             Chunk::Data { left } => {
-                *left -= append(data, input, *left as usize) as u32;
-                if *left > 0 {
-                    return Ok(false);
+                let data = take(input, u64::from(*left));
+                *left -= data.len() as u32;
+                if *left == 0 {
+                    *step = Chunk::DataCr;
                 }
-                *step = Chunk::DataCr;
+                return Ok(part(data));
             }
-            Chunk::Trailers(head) => return Ok(head.receive(TRAILERS, input, |_| Ok(()))?.is_some()),
+            Chunk::Trailers(head) => {
+                let is_whole = head.receive(TRAILERS, input, |_| Ok(()))?.is_some();
+                return Ok(if is_whole { Part::End } else { Part::Pending });
+            }
             _ => {
-                let Some((byte, rest)) = mem::take(input).split_first_mut() else { return Ok(false) };
+                let Some((byte, rest)) = mem::take(input).split_first_mut() else { return Ok(Part::Pending) };
                 *input = rest;
                 *step = next(step, *byte, extensions)?;
                 if let Chunk::Data { left } = step
-                    && *left as usize > limit.saturating_sub(data.len())
+                    && u64::from(*left) > room
                 {
                     return Err(BodyTooLarge);
                 }
@@ -161,7 +197,7 @@ mod tests {
 
     /// Parses these bytes as a chunked body; returns it and the rest of the bytes.
     fn chunked(bytes: &[u8], limit: usize) -> Result<Option<(Bytes, Vec<u8>)>, RequestError> {
-        let mut body = Body::chunked();
+        let mut body = Body::new(Deframer::chunked());
         let mut bytes = bytes.to_vec();
         let mut input = &mut bytes[..];
         let done = body.receive(limit, &mut input)?;
@@ -234,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_declared_length_allocates_nothing() {
-        let mut body = Body::length(1 << 20);
+        let mut body = Body::new(Deframer::Length(1 << 20));
         assert!(!body.receive(1 << 20, &mut &mut b"0123456789".to_vec()[..]).unwrap());
         assert!(body.data.capacity() < 64);
     }

@@ -1,7 +1,7 @@
 //! The client's HTTP stage: one request, one answer (RFC 6455 §4.1).
 
 use super::Opened;
-use super::body::Body;
+use super::body::{Body, Deframer};
 use super::head::{Head, Limits};
 use super::response::{put, put_all};
 use crate::config::Config;
@@ -139,7 +139,7 @@ impl ClientHttp {
                     }
                     match body(&response)? {
                         Some(body) => self.reading = Reading::Body { response, body },
-                        None => return Err(rejected(response, Body::length(0))),
+                        None => return Err(rejected(response, Body::new(Deframer::Length(0)))),
                     }
                 }
                 Reading::Body { body, .. } => {
@@ -211,13 +211,13 @@ fn body(response: &Response<()>) -> Result<Option<Body>, ResponseError> {
     if headers.contains_key(header::TRANSFER_ENCODING) {
         let coding = single(headers, &header::TRANSFER_ENCODING);
         let is_chunked = matches!(coding, Ok(Some(coding)) if coding.eq_ignore_ascii_case(b"chunked"));
-        return Ok(Some(if is_chunked { Body::chunked() } else { Body::until_end() }));
+        return Ok(Some(Body::new(if is_chunked { Deframer::chunked() } else { Deframer::UntilEnd })));
     }
     match single(headers, &header::CONTENT_LENGTH) {
-        Ok(None) => Ok(Some(Body::until_end())),
+        Ok(None) => Ok(Some(Body::new(Deframer::UntilEnd))),
         Ok(Some(length)) => match parse_length(length) {
             Some(0) => Ok(None),
-            Some(length) => Ok(Some(Body::length(length))),
+            Some(length) => Ok(Some(Body::new(Deframer::Length(length)))),
             None => Err(Malformed("the Content-Length field")),
         },
         Err(()) => Err(Malformed("several Content-Length fields")),

@@ -3,6 +3,7 @@
 use super::Io;
 use super::reading::Reading;
 use super::server::ServerHttp;
+use super::streaming::STREAM_PERIOD;
 use crate::config::Config;
 use crate::error::{Error, RequestError, Timeout};
 use crate::moment::Moment;
@@ -43,6 +44,13 @@ impl ServerHttp {
                 Timeout::Handshake
             }
             Reading::Body(_) => Timeout::Body,
+            Reading::Stream(reader) => {
+                if reader.begin_period() {
+                    self.since = io.now;
+                    return;
+                }
+                Timeout::Body
+            }
             _ => Timeout::Handshake,
         };
         self.fail(io, RequestError::TooSlow, Error::Timeout(timeout));
@@ -71,6 +79,8 @@ impl ServerHttp {
             Reading::Body(reader) => {
                 BODY_GRACE + Duration::from_millis(reader.body.len() as u64 * 1000 / BODY_RATE)
             }
+            Reading::Stream(reader) if reader.continue_due || reader.emitted.is_some() => return None,
+            Reading::Stream(_) => STREAM_PERIOD,
             Reading::Upgrade | Reading::Opened | Reading::Stopped => return None,
         };
         self.since.checked_add(time)

@@ -6,6 +6,7 @@
 //!  body.rs      bodies by length, in chunks, until the end
 //!  answer.rs    a request that waits for its answer
 //!  stream.rs    a streaming response
+//!  streaming.rs a streaming request
 //!  response.rs  responses → bytes
 //!  server.rs    the server's states: keep-alive, pipelining, deadlines
 //!  reading.rs   what is being read
@@ -31,6 +32,7 @@ mod response;
 mod server;
 mod stopping;
 mod stream;
+mod streaming;
 pub(crate) mod tunnel;
 
 #[cfg(test)]
@@ -62,6 +64,10 @@ mod tests_preflight;
 mod tests_server;
 #[cfg(test)]
 mod tests_stream;
+#[cfg(test)]
+mod tests_streaming;
+#[cfg(test)]
+mod tests_streaming_ends;
 #[cfg(test)]
 mod tests_turns;
 

@@ -4,6 +4,7 @@
 //!            ┌──────────── keep-alive ◀───────────────┐
 //!            ▼                                        │
 //!  ─▶ Head ──▶ Body ──▶ Request ───▶ queue ──▶ answers, in the order of the requests ──▶ Ending
+//!       ├───▶ Request ──▶ Stream ──────┤                │
 //!       │                              ▲                │
 //!       ├───▶ Upgrade (nothing is read) ┤                └─▶ 101: a WebSocket
 //!       │       └─ rejected ─▶ Stopped ─┤
@@ -13,10 +14,11 @@
 //! Reading and answering are independent; the queue between them keeps the order.
 
 use super::answer::{Answer, Pending};
-use super::body::Body;
+use super::body::{Body, Deframer};
 use super::head::{Head, Limits};
 use super::reading::Reader;
 pub(super) use super::reading::Reading;
+use super::reading::StreamReader;
 use super::response::Shape;
 use super::{Io, Opened};
 use crate::access::cors::Grant;
@@ -24,6 +26,7 @@ use crate::access::tls::TlsInfo;
 use crate::access::transport::Transport;
 use crate::config::Config;
 use crate::error::{Error, RequestError};
+use crate::event::RequestBody;
 use crate::handshake::check::{self, Checked, Framing, METHOD_LIMIT, RequestLine};
 use crate::handshake::{Request, Token, Upgrade};
 use crate::moment::Moment;
@@ -47,9 +50,20 @@ fn limits(config: &Config) -> Limits {
 
 /// What the application must answer.
 #[derive(Debug)]
-pub(crate) enum Incoming {
+pub(crate) enum Incoming<'a> {
     Request(Request),
     Upgrade(Upgrade),
+    Body(RequestBody<'a>),
+}
+
+impl Incoming<'_> {
+    pub(super) fn into_owned(self) -> Incoming<'static> {
+        match self {
+            Incoming::Request(request) => Incoming::Request(request),
+            Incoming::Upgrade(upgrade) => Incoming::Upgrade(upgrade),
+            Incoming::Body(body) => Incoming::Body(body.into_owned()),
+        }
+    }
 }
 
 /// Nothing more is read or answered: flush, half-close, drain.
@@ -86,6 +100,8 @@ pub(crate) struct ServerHttp {
     /// The cause of the end, once the last answer is sent.
     pub(super) cause: Option<Error>,
     pub(super) ending: Option<Ending>,
+    /// Why the body of a streaming request was cut off, not yet reported to the application.
+    pub(super) cut: Option<Box<Error>>,
     /// It is the turn of a body whose sender waits for room.
     pub(super) room_due: bool,
     has_emitted: bool,
@@ -120,6 +136,7 @@ impl ServerHttp {
             opened: None,
             cause: None,
             ending: None,
+            cut: None,
             room_due: false,
             has_emitted: false,
             peer_ended: false,
@@ -142,28 +159,30 @@ impl ServerHttp {
 
     /// Consumes input up to the next event, kept input first. `None` when it is used up, when paused, or when ending;
     /// unused bytes stay with the caller. While `held`, no request is emitted.
-    pub(crate) fn handle_input(
+    pub(crate) fn handle_input<'a>(
         &mut self,
         io: &mut Io<'_>,
         held: bool,
-        input: &mut &mut [u8],
-    ) -> Option<Incoming> {
+        input: &mut &'a mut [u8],
+    ) -> Option<Incoming<'a>> {
+        self.end_handling(io.now);
         self.sweep(io);
-        let incoming = self.parse(io, held, input);
+        self.send_continue(io, held);
+        let incoming = if self.cut.is_none() { self.parse(io, held, input) } else { None };
         if incoming.is_none() {
             self.end_input();
         }
-        incoming
+        incoming.or_else(|| self.take_cut().map(Incoming::Body))
     }
 
     /// Parses kept input, and then new input, as far as nothing holds requests back; during an answer without a length
     /// the rest is kept.
-    fn parse(&mut self, io: &mut Io<'_>, held: bool, input: &mut &mut [u8]) -> Option<Incoming> {
+    fn parse<'a>(&mut self, io: &mut Io<'_>, held: bool, input: &mut &'a mut [u8]) -> Option<Incoming<'a>> {
         while !held && !self.is_held_back(io.config) {
             let result = if !self.ahead.is_empty() {
                 let mut ahead = mem::take(&mut self.ahead);
                 let mut kept = &mut ahead[..];
-                let result = self.read(io, &mut kept);
+                let result = self.read(io, &mut kept).map(|incoming| incoming.map(Incoming::into_owned));
                 let left = kept.len();
                 let used = ahead.len() - left;
                 ahead.advance(used);
@@ -171,7 +190,7 @@ impl ServerHttp {
                     self.ahead = ahead;
                 }
                 result
-            } else if !input.is_empty() {
+            } else if !input.is_empty() || self.is_stream_at_end() {
                 self.read(io, input)
             } else {
                 return None;
@@ -243,10 +262,12 @@ impl ServerHttp {
     fn is_held_back(&self, config: &Config) -> bool {
         let is_behind_stream = match &self.reading {
             Reading::Head { head, .. } => head.is_empty() && self.is_streaming(),
-            Reading::Body(_) => false,
+            Reading::Body(_) | Reading::Stream(_) => false,
             Reading::Upgrade | Reading::Opened | Reading::Stopped => return true,
         };
-        is_behind_stream || self.queue.len() >= config.pipeline_limit.max(1)
+        // The request whose body is arriving is in the queue already.
+        let others = self.queue.len() - usize::from(self.awaits_stream());
+        is_behind_stream || others >= config.pipeline_limit.max(1)
     }
 
     /// Whether an upgrade is undecided, or accepted and waiting for its turn.
@@ -254,7 +275,7 @@ impl ServerHttp {
         matches!(self.reading, Reading::Upgrade)
     }
 
-    /// Whether the body of a request is arriving.
+    /// Whether the body of a request is being collected.
     pub(crate) fn is_inside_body(&self) -> bool {
         matches!(self.reading, Reading::Body(_))
     }
@@ -286,7 +307,11 @@ impl ServerHttp {
 
     // --- reading
 
-    fn read(&mut self, io: &mut Io<'_>, input: &mut &mut [u8]) -> Result<Option<Incoming>, RequestError> {
+    fn read<'a>(
+        &mut self,
+        io: &mut Io<'_>,
+        input: &mut &'a mut [u8],
+    ) -> Result<Option<Incoming<'a>>, RequestError> {
         match &mut self.reading {
             Reading::Head { head, line } => {
                 if head.is_empty() && self.served > 0 {
@@ -328,6 +353,7 @@ impl ServerHttp {
                 let shape = reader.shape;
                 Ok(self.emit(io, request, shape))
             }
+            Reading::Stream(_) => self.read_stream(io, input),
             Reading::Upgrade | Reading::Opened | Reading::Stopped => Ok(None),
         }
     }
@@ -342,21 +368,37 @@ impl ServerHttp {
     }
 
     /// Continues after a head.
-    fn begin(&mut self, io: &mut Io<'_>, checked: Checked) -> Option<Incoming> {
-        let Checked { request, framing, keep_alive, expects_continue, is_upgrade } = checked;
+    fn begin(&mut self, io: &mut Io<'_>, checked: Checked) -> Option<Incoming<'static>> {
+        let Checked { request, framing, keep_alive, expects_continue, is_upgrade, stream_limit } = checked;
         let shape = Shape { is_head: self.is_head, is_10: request.version() == Version::HTTP_10, keep_alive };
         if is_upgrade {
-            let token = self.enqueue(io.now, shape, true);
+            let token = self.enqueue(Some(io.now), shape, true);
             self.reading = Reading::Upgrade;
             return Some(Incoming::Upgrade(Upgrade::new(request, token).complete(io.config)));
         }
-        let body = match framing {
-            Framing::Length(0) => {
-                return self.emit(io, request.map(|()| Bytes::new()), shape);
-            }
-            Framing::Length(length) => Body::length(length),
-            Framing::Chunked => Body::chunked(),
+        let deframer = match framing {
+            Framing::Length(length) => Deframer::Length(length),
+            Framing::Chunked => Deframer::chunked(),
         };
+        if let Some(room) = stream_limit {
+            let token = self.enqueue(None, shape, false);
+            self.since = io.now;
+            self.reading = Reading::Stream(Box::new(StreamReader {
+                // No client waits to send nothing.
+                continue_due: expects_continue && !deframer.is_at_end(),
+                deframer,
+                keep_alive,
+                room,
+                received: 0,
+                emitted: Some(io.now),
+                is_discarded: false,
+            }));
+            return Some(Incoming::Request(Request::streaming(request, token)));
+        }
+        if deframer.is_at_end() {
+            return self.emit(io, request.map(|()| Bytes::new()), shape);
+        }
+        let body = Body::new(deframer);
         // The client would attribute an early 100 to an earlier request.
         let continue_due = expects_continue && !self.queue.is_empty();
         if expects_continue && !continue_due {
@@ -368,19 +410,24 @@ impl ServerHttp {
     }
 
     /// A request is complete: emit it, unless it is a preflight.
-    fn emit(&mut self, io: &mut Io<'_>, request: ::http::Request<Bytes>, shape: Shape) -> Option<Incoming> {
+    fn emit(
+        &mut self,
+        io: &mut Io<'_>,
+        request: ::http::Request<Bytes>,
+        shape: Shape,
+    ) -> Option<Incoming<'static>> {
         if let Some(response) = self.preflight(io.config, &request) {
             self.answer_preflight(io, response, shape);
             return None;
         }
-        let token = self.enqueue(io.now, shape, false);
+        let token = self.enqueue(Some(io.now), shape, false);
         self.await_request(io.now, shape.keep_alive);
         Some(Incoming::Request(Request::new(request, token)))
     }
 
-    fn enqueue(&mut self, now: Moment, shape: Shape, is_upgrade: bool) -> Token {
+    fn enqueue(&mut self, since: Option<Moment>, shape: Shape, is_upgrade: bool) -> Token {
         let token = Token::default();
-        let answer = Answer::Awaited { token: token.clone(), since: now, is_upgrade };
+        let answer = Answer::Awaited { token: token.clone(), since, is_upgrade };
         let grant = mem::take(&mut self.grant);
         self.queue.push_back(Pending { shape, grant, answer });
         token

@@ -21,6 +21,8 @@ impl ServerHttp {
             Reading::Head { head, .. } if head.has_begun() => {}
             Reading::Head { .. } | Reading::Upgrade => self.stop_reading(),
             Reading::Body(reader) => reader.shape.keep_alive = false,
+            Reading::Stream(reader) if reader.is_discarded => self.stop_reading(),
+            Reading::Stream(reader) => reader.keep_alive = false,
             Reading::Opened | Reading::Stopped => {}
         }
         for pending in &mut self.queue {

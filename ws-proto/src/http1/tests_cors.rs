@@ -62,6 +62,7 @@ fn own(config: Config, request: &str) -> String {
     match rig.feed(request) {
         Some(Incoming::Request(request)) => drop(request),
         Some(Incoming::Upgrade(upgrade)) => drop(upgrade),
+        Some(Incoming::Body(body)) => panic!("{body:?}"),
         None if rig.http.deadline(&rig.config, &rig.out).is_some() => drop(rig.time_out()),
         None => {}
     }

@@ -1,9 +1,11 @@
 //! For all input, in any split: the same events, the same output, and no panic.
 
 use super::tests_server::{GET, Rig, UPGRADE};
+use super::tests_streaming::streaming;
 use super::{ClientHttp, Incoming};
 use crate::access::cors::Cors;
 use crate::config::Config;
+use crate::event::RequestBody;
 use crate::handshake::ClientRequest;
 use crate::outbox::Outbox;
 use ::http::Response;
@@ -15,6 +17,8 @@ use proptest::prelude::*;
 fn run(bytes: &[u8], sizes: &[usize], config: &Config) -> (Vec<String>, Vec<u8>, Vec<u8>) {
     let mut rig = Rig::with(config.clone());
     let mut events = Vec::new();
+    let mut streaming = None;
+    let mut received = Vec::new();
     let mut output = Vec::new();
     let mut left = bytes;
     let mut sizes = sizes.iter().copied().cycle();
@@ -24,6 +28,18 @@ fn run(bytes: &[u8], sizes: &[usize], config: &Config) -> (Vec<String>, Vec<u8>,
         let mut incoming = rig.feed(part);
         while let Some(event) = incoming {
             match event {
+                Incoming::Request(request) if request.is_streaming() && request.query().is_none() => {
+                    events.push(format!("{:?}", request.http()));
+                    streaming = Some(request);
+                }
+                Incoming::Body(RequestBody::Data(data)) => received.extend_from_slice(&data),
+                Incoming::Body(end) => {
+                    events.push(format!("{end:?} after {}", received.len()));
+                    received.clear();
+                    if let (Some(request), RequestBody::Complete) = (streaming.take(), end) {
+                        rig.respond(request, Response::new(Bytes::from("stored"))).unwrap();
+                    }
+                }
                 Incoming::Request(request) => {
                     events.push(format!("{:?}", request.http()));
                     let body = Bytes::from(format!("{} {}", request.method(), request.body().len()));
@@ -66,6 +82,18 @@ fn conversation() -> impl Strategy<Value = Vec<u8>> {
             let mut body = "PUT /?x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned();
             for n in chunks {
                 body += &format!("{n:x};e=f\r\n{}\r\n", "c".repeat(n));
+            }
+            body + "0\r\nTrailer: x\r\n\r\n"
+        }),
+        4 => (0..3000_usize, 0..3_usize).prop_map(|(n, how)| {
+            let (query, expect) = [("", ""), ("?refuse", ""), ("", "Expect: 100-continue\r\n")][how];
+            let length = format!("Content-Length: {n}");
+            format!("PUT /files/a{query} HTTP/1.1\r\nHost: localhost\r\n{expect}{length}\r\n\r\n{}", "d".repeat(n))
+        }),
+        4 => proptest::collection::vec(1..300_usize, 0..9).prop_map(|chunks| {
+            let mut body = "PUT /files/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned();
+            for n in chunks {
+                body += &format!("{n:x}\r\n{}\r\n", "c".repeat(n));
             }
             body + "0\r\nTrailer: x\r\n\r\n"
         }),
@@ -119,7 +147,7 @@ proptest! {
 
     #[test]
     fn server_result_is_independent_of_cuts(bytes in conversation(), sizes in sizes()) {
-        let mut config = Config::server();
+        let mut config = streaming(2000);
         config.body_limit = 2000;
         let whole = run(&bytes, &[], &config);
         let cut = run(&bytes, &sizes, &config);

@@ -27,7 +27,7 @@ fn parsed(text: &str) -> Request<()> {
 }
 
 /// The engine's own answer: the status of its rejection, or `None` if the application must answer.
-fn own(config: &Config, text: &str) -> (Option<Incoming>, String) {
+fn own(config: &Config, text: &str) -> (Option<Incoming<'static>>, String) {
     let mut rig = Rig::with(config.clone());
     let incoming = rig.feed(text);
     (incoming, rig.output())

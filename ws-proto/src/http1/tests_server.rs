@@ -46,12 +46,12 @@ impl Rig {
         }
     }
 
-    pub(super) fn feed(&mut self, bytes: impl AsRef<[u8]>) -> Option<Incoming> {
+    pub(super) fn feed(&mut self, bytes: impl AsRef<[u8]>) -> Option<Incoming<'static>> {
         self.rest.extend_from_slice(bytes.as_ref());
         let mut all = std::mem::take(&mut self.rest);
         let mut input = &mut all[..];
         let mut io = Io { now: self.now, config: &self.config, out: &mut self.out };
-        let incoming = self.http.handle_input(&mut io, false, &mut input);
+        let incoming = self.http.handle_input(&mut io, false, &mut input).map(Incoming::into_owned);
         self.rest = input.to_vec();
         incoming
     }

@@ -5,6 +5,7 @@ use super::bulk::Bulk;
 use super::checks::record_event;
 use super::rng::Rng;
 use super::setting::Time;
+use super::uploads::Upload;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use std::collections::BTreeMap;
@@ -86,6 +87,8 @@ pub(super) struct Record {
     /// How many of its requests were reported.
     pub(super) requests: usize,
     pub(super) stream: Option<(ConnectionId, ResponseBody)>,
+    /// The body that is arriving.
+    pub(super) upload: Option<Upload>,
 }
 
 impl Record {
@@ -106,6 +109,7 @@ impl Record {
             has_paused: false,
             requests: 0,
             stream: None,
+            upload: None,
         }
     }
 
@@ -118,10 +122,11 @@ impl Record {
     }
 }
 
-enum Later {
+pub(super) enum Later {
     Upgrade(ConnectionId, Upgrade),
     Request(ConnectionId, Request, Response<Bytes>),
     Body(ConnectionId, ResponseBody, &'static [u8]),
+    Resume(ConnectionId),
 }
 
 pub(super) struct App<'s> {
@@ -135,7 +140,7 @@ pub(super) struct App<'s> {
     pub(super) stopped: bool,
     pub(super) failures: usize,
     pub(super) slept: usize,
-    later: Vec<Later>,
+    pub(super) later: Vec<Later>,
     /// Bodies that wait for `Drained`: at the cap, or already over the mark.
     parked: Vec<Later>,
     polite: bool,
@@ -231,6 +236,7 @@ impl<'s> App<'s> {
         record_event(&mut self.record(id).events, &event);
         match event {
             Event::Request(_, request) => self.request(connections, id, request),
+            Event::Body(_, part) => self.receive(connections, id, part),
             Event::Upgrade(_, upgrade) => match self.rng.below(100) {
                 0..75 => connections.accept(id, upgrade).unwrap(),
                 75..95 => self.later.push(Later::Upgrade(id, upgrade)),
@@ -302,6 +308,7 @@ impl<'s> App<'s> {
             "later" => self.later.push(Later::Request(id, request, Response::new(Bytes::from_static(body)))),
             "file" => connections.respond_file(id, request, &self.shelf.folder).unwrap(),
             "drop" => drop(request),
+            "upload" => self.records[peer].upload = Some(Upload::new(request, body)),
             "events" | "log" => self.begin_stream(connections, id, request, kind == "events"),
             _ => {
                 let length = (kind == "sized").then_some(len as u64);
@@ -424,6 +431,7 @@ impl<'s> App<'s> {
             // The peer may be gone by now.
             Later::Upgrade(id, upgrade) => drop(connections.accept(id, upgrade)),
             Later::Request(id, request, response) => drop(connections.respond(id, request, response)),
+            Later::Resume(id) => connections.resume(id),
             Later::Body(id, body, []) => drop(connections.finish_body(id, body)),
             Later::Body(id, body, left) => {
                 let (chunk, rest) = left.split_at(self.rng.within(1, left.len()));

@@ -14,7 +14,8 @@ const BESIDE: usize = 200_000;
 /// Reports an event of a connection to its oracle.
 pub(super) fn record_event(events: &mut Events, event: &Event<'_>) {
     match event {
-        Event::Request(_, request) => events.request(request.http().body()),
+        Event::Request(_, request) => events.request(request),
+        Event::Body(_, body) => events.body(body),
         Event::Upgrade(..) => events.upgrade(),
         Event::Open(..) => events.open(),
         Event::Message(_, message) => events.message(message),

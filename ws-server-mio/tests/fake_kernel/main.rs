@@ -25,6 +25,7 @@ mod scripted;
 mod setting;
 mod streams;
 mod system;
+mod uploads;
 mod web_socket;
 mod wire;
 mod world;

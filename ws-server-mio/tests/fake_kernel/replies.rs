@@ -3,6 +3,7 @@
 use super::app::{FILE, content};
 use super::remote_peer::Received;
 use super::rng::Rng;
+use super::uploads;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -57,10 +58,15 @@ impl Replies {
     }
 
     pub(super) fn ask(&mut self, rng: &mut Rng, most: usize) {
-        let kind = rng.pick(&["now", "now", "later", "stream", "sized", "file", "drop"]);
+        let kind = rng.pick(&["now", "now", "later", "stream", "sized", "file", "drop", "upload", "upload"]);
         let (n, len) = (self.request, rng.pick(&[0, 1, 10, 500, 3000, 20_000]).min(most));
         self.request += 1;
         self.expected.push_back(ExpectedAnswer { kind, n, len });
+        if kind == "upload" {
+            let chunk = if rng.percent(50) { Some(rng.pick(&[1000, 7, 9000])) } else { None };
+            let path = format!("/upload/{}/{n}/{len}", self.peer);
+            return self.requests.extend(uploads::encode(&path, content(self.peer, n, len), chunk));
+        }
         let body = if rng.percent(30) { content(self.peer, n, len) } else { b"" };
         let (method, path) = match kind {
             "file" => ("GET", format!("/file/{FILE}?{}/{n}/{len}", self.peer)),

@@ -11,7 +11,9 @@ use super::rng::Rng;
 use super::setting::{Time, config};
 use super::streams::Reader;
 use super::system::FakeSystem;
+use super::uploads::UploadRule;
 use super::web_socket::WebSocket;
+use std::sync::Arc;
 use std::time::Duration;
 use ws_proto::{Config, Moment, WallClock};
 use ws_server_mio::inspect;
@@ -68,13 +70,14 @@ impl<'s> World<'s> {
         let mut endpoint = Endpoint::with_system(options, system).unwrap();
         let hasty = rng.percent(20) && !behaviour.users;
         let (mut beat, mut half_close) = (None, true);
+        let base = Config::server().head_rule(Arc::new(UploadRule));
         let config = match behaviour.users {
-            false => config(Config::server(), &mut rng, hasty),
+            false => config(base, &mut rng, hasty),
             true => {
                 beat = behaviour.heartbeat(&mut rng);
                 half_close = rng.percent(20);
                 kernel.lock().linux = rng.percent(70);
-                let config = behaviour.config(Config::server(), &mut rng);
+                let config = behaviour.config(base, &mut rng);
                 config.heartbeat(ping(beat)).half_close(half_close)
             }
         };

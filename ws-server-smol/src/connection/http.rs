@@ -1,6 +1,7 @@
 //! The HTTP phase of a connection: requests, until one of them becomes a WebSocket.
 
 use crate::clock;
+use crate::connection::streaming::Streaming;
 use crate::connection::websocket::WebSocket;
 use crate::driver::Driver;
 use crate::driver::shared::Shared;
@@ -24,7 +25,8 @@ use ws_proto::{
 #[derive(Debug)]
 pub enum Incoming {
     /// A request without an upgrade. Answer it, now or later, with [`HttpConnection::respond`]; if dropped, it gets
-    /// 503, also on the path of a WebSocket.
+    /// 503, also on the path of a WebSocket. If its body is [streaming](Request::is_streaming), [`HttpConnection::body`]
+    /// reads it first.
     Request(Request),
     /// A valid opening handshake. [`HttpConnection::accept`] opens the WebSocket; [`HttpConnection::respond`] rejects
     /// it, and ends the connection.
@@ -62,6 +64,8 @@ pub struct HttpConnection<S: AsyncRead + AsyncWrite + Unpin = Socket> {
     rule: UpgradeRule,
     closed: Option<Box<Closed>>,
     membership: Option<Membership<S>>,
+    /// The last request whose body is or was streaming.
+    pub(crate) streaming: Option<Box<Streaming>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
@@ -89,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
 
     pub(crate) fn of(driver: Driver<S>, membership: Option<Membership<S>>, rule: UpgradeRule) -> Self {
         let shared = driver.shared.clone();
-        Self { driver: Some(driver), shared, rule, closed: None, membership }
+        Self { driver: Some(driver), shared, rule, closed: None, membership, streaming: None }
     }
 
     /// Returns what the client requests next; `None` when the connection has ended. Malformed requests are answered
@@ -101,10 +105,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
             let driver = self.driver.as_mut()?;
             let event = match poll_fn(|cx| driver.poll_event(cx)).await? {
                 Event::Closed(closed) => {
-                    self.closed = Some(closed);
-                    self.driver = None;
-                    self.membership = None;
+                    self.end(Some(closed));
                     return None;
+                }
+                Event::Body(part) => {
+                    if let Some(streaming) = &mut self.streaming {
+                        streaming.discard(part);
+                    }
+                    continue;
                 }
                 event => event,
             };
@@ -112,7 +120,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
                 membership.request_received(matches!(event, Event::Upgrade(_)));
             }
             match event {
-                Event::Request(request) => return Some(Incoming::Request(request)),
+                Event::Request(request) => {
+                    self.streaming = request.is_streaming().then(|| Box::new(Streaming::new(&request)));
+                    return Some(Incoming::Request(request));
+                }
                 Event::Upgrade(mut upgrade) => {
                     // The caller decides whether to accept it; this only selects the subprotocol.
                     let _ = self.rule.decide(&mut upgrade);
@@ -121,6 +132,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
                 _ => {}
             }
         }
+    }
+
+    /// The connection is over.
+    pub(crate) fn end(&mut self, closed: Option<Box<Closed>>) {
+        self.closed = closed.or(self.closed.take());
+        self.driver = None;
+        self.membership = None;
     }
 
     /// Answers a request, or rejects an upgrade, and waits until the response is written. A rejection is the last

@@ -22,6 +22,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         self.unread = None;
     }
 
+    /// As [`end`](Self::end); returns the first event that is due.
+    pub(super) fn end_with_report(&mut self, by_reset: bool) -> Option<Event<'static>> {
+        self.end(by_reset);
+        let PendingClose { cut, event, .. } = *self.pending_close.take()?;
+        let Some(cut) = cut else { return event };
+        self.held = event.map(Box::new);
+        Some(Event::Body(cut))
+    }
+
     /// Closes the stream as far as that is possible without waiting; TLS sends close_notify.
     fn close_stream(&mut self) {
         if let Some(stream) = &mut self.stream {
@@ -46,8 +55,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     fn pending_close(&mut self, connection: &mut Connection, now: Moment) -> &PendingClose {
         self.pending_close.get_or_insert_with(|| {
             let deadline = now.checked_add(connection.config().get_close_timeout());
+            let cut = connection.http().take_cut_body();
             // A write may have ended it.
-            Box::new(PendingClose { event: connection.poll_event(now), deadline })
+            Box::new(PendingClose { cut, event: connection.poll_event(now), deadline })
         })
     }
 

@@ -37,7 +37,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use ws_proto::Moment;
-use ws_proto::{Connection, Event, Fragment, IoAction, SendError, State};
+use ws_proto::{Connection, Event, Fragment, IoAction, RequestBody, SendError, State};
 
 /// How long the task that waits for events has to handle a deadline before the task that only waits for output does.
 const DRIVER_GRACE: Duration = Duration::from_millis(20);
@@ -53,6 +53,8 @@ struct Unread {
 /// What explains the end, if not reported yet, and the deadline for reporting it.
 #[derive(Debug)]
 struct PendingClose {
+    /// The end of a body that the end of the connection cut off: it is reported first.
+    cut: Option<RequestBody<'static>>,
     event: Option<Event<'static>>,
     deadline: Option<Moment>,
 }
@@ -196,11 +198,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                         self.slice.end();
                         return Poll::Pending;
                     }
-                    let event = self.pending_close.take().and_then(|pending| pending.event);
                     let by_reset = connection.poll_io() == IoAction::Reset;
                     drop(connection);
-                    self.end(by_reset);
-                    return Poll::Ready(event);
+                    return Poll::Ready(self.end_with_report(by_reset));
                 }
                 IoAction::Shutdown => {
                     self.output = Output::Closing;
@@ -439,5 +439,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
 /// Returns the next event, except for the end, which waits for the stream.
 fn next_before_close(connection: &mut Connection, now: Moment) -> Option<Event<'static>> {
-    if connection.state() == State::Closed { None } else { connection.poll_event(now) }
+    match connection.state() {
+        State::Closed => connection.http().take_cut_body().map(Event::Body),
+        _ => connection.poll_event(now),
+    }
 }

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use ws_kit::oracle::Events;
 use ws_server_smol::{Body, HttpConnection, Incoming};
-use ws_server_smol::{Config, Request, RespondError};
+use ws_server_smol::{Config, HeadRule, Request, RequestError, RequestHead, RespondError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum How {
@@ -26,10 +26,36 @@ enum How {
     Echo,
     /// Echoes the body in chunks.
     Chunked,
+    /// The same, read as it arrives, of a length or in chunks.
+    Streaming,
+    StreamingChunked,
 }
 
-const WAYS: [How; 7] =
-    [How::Now, How::Later, How::Delivery, How::Sized, How::Dropped, How::Echo, How::Chunked];
+const WAYS: [How; 9] = [
+    How::Now,
+    How::Later,
+    How::Delivery,
+    How::Sized,
+    How::Dropped,
+    How::Echo,
+    How::Chunked,
+    How::Streaming,
+    How::StreamingChunked,
+];
+
+/// Bodies of PUT are streaming.
+#[derive(Debug)]
+struct Puts;
+
+impl HeadRule for Puts {
+    fn check(&self, _: &RequestHead<'_>) -> Result<(), RequestError> {
+        Ok(())
+    }
+
+    fn stream_body(&self, head: &RequestHead<'_>) -> Option<u64> {
+        (head.method() == http::Method::PUT).then_some(u64::MAX)
+    }
+}
 
 /// A request still to be answered.
 enum Held {
@@ -47,6 +73,7 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
     let marks = random.pick(&MARKS);
     // The client half-closes right after the request.
     let config = patient(Config::server()).outbox(marks.0, marks.1, marks.2).half_close(true);
+    let config = config.head_rule(Arc::new(Puts));
     let mut tasks = Strict::with_timers(seed, TIMERS);
     tasks.spawn("server", serve(server, config, planned.clone(), Random::new(seed + 1), end.clone()));
     tasks.spawn("client", ask(client, planned.clone(), answers.clone(), Random::new(seed + 2)));
@@ -89,11 +116,18 @@ async fn serve(stream: Unruly, config: Config, planned: Vec<(How, usize)>, mut r
         };
         match incoming {
             Some(Some(Incoming::Request(request))) => {
-                events.request(request.body());
+                events.request(&request);
                 let (how, len) = planned[n];
                 assert_eq!(request.path(), format!("/{n}"));
                 if matches!(how, How::Echo | How::Chunked) {
                     assert_eq!(&request.body()[..], content(n, len));
+                }
+                if matches!(how, How::Streaming | How::StreamingChunked) {
+                    match receive(&mut http, &request, &mut random).await {
+                        Some(body) => assert_eq!(body, content(n, len)),
+                        // The connection is over.
+                        None => continue,
+                    }
                 }
                 begin(&mut http, request, how, n, len, &mut held, &mut random).await;
                 n += 1;
@@ -113,6 +147,38 @@ async fn serve(stream: Unruly, config: Config, planned: Vec<(How, usize)>, mut r
     events.must_be_over();
     end.set((n, http.closed().is_some_and(|closed| closed.error.is_some())));
     assert!(http.next().await.is_none());
+}
+
+/// The whole body, as a stream or as an `AsyncRead`, by readers that are dropped in between.
+async fn receive(
+    http: &mut HttpConnection<Unruly>,
+    request: &Request,
+    random: &mut Random,
+) -> Option<Vec<u8>> {
+    assert!(request.is_streaming());
+    let mut body = Vec::new();
+    let mut buffer = [0; 100];
+    loop {
+        let mut reader = http.body(request);
+        match random.below(4) {
+            0 => match reader.next().await {
+                Some(chunk) => body.extend_from_slice(&chunk.ok()?),
+                None => return Some(body),
+            },
+            1 => match poll_once(reader.next()).await {
+                Some(Some(chunk)) => body.extend_from_slice(&chunk.ok()?),
+                Some(None) => return Some(body),
+                None => {}
+            },
+            _ => {
+                let len = 1 + random.below(buffer.len());
+                match reader.read(&mut buffer[..len]).await.ok()? {
+                    0 => return Some(body),
+                    n => body.extend_from_slice(&buffer[..n]),
+                }
+            }
+        }
+    }
 }
 
 async fn begin(
@@ -164,12 +230,14 @@ async fn ask(stream: End, planned: Vec<(How, usize)>, answers: Rc<RefCell<Vec<u8
         let start = format!("/{n} HTTP/1.1\r\nHost: localhost\r\n");
         let body = content(n, *len);
         match how {
-            How::Echo => {
-                requests.extend(format!("POST {start}Content-Length: {len}\r\n\r\n").as_bytes());
+            How::Echo | How::Streaming => {
+                let method = if *how == How::Echo { "POST" } else { "PUT" };
+                requests.extend(format!("{method} {start}Content-Length: {len}\r\n\r\n").as_bytes());
                 requests.extend(body);
             }
-            How::Chunked => {
-                requests.extend(format!("POST {start}Transfer-Encoding: chunked\r\n\r\n").as_bytes());
+            How::Chunked | How::StreamingChunked => {
+                let method = if *how == How::Chunked { "POST" } else { "PUT" };
+                requests.extend(format!("{method} {start}Transfer-Encoding: chunked\r\n\r\n").as_bytes());
                 for chunk in body.chunks(1 + random.below(1000)) {
                     requests.extend(format!("{:x}\r\n", chunk.len()).as_bytes());
                     requests.extend(chunk);

@@ -68,7 +68,7 @@ pub(crate) fn a_stream(seed: u64, mut client: End, server: Unruly, run: &Run<'_>
         let (mut bodies, mut events) = (Vec::new(), Events::server());
         while let Some(incoming) = http.next().await {
             let Incoming::Request(request) = incoming else { panic!("{incoming:?}") };
-            events.request(request.body());
+            events.request(&request);
             let head =
                 http::Response::builder().header("content-type", "text/event-stream").body(()).unwrap();
             let body = http.respond_streaming(request, head, None).unwrap();

@@ -28,7 +28,7 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
         while let Some(incoming) = http.next().await {
             match incoming {
                 Incoming::Request(request) => {
-                    events.request(request.body());
+                    events.request(&request);
                     drop(http.respond(request, http::Response::default()).await);
                 }
                 Incoming::Upgrade(upgrade) => {

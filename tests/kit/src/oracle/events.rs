@@ -1,6 +1,9 @@
 //! The grammar of one connection's events.
 
-use ws_proto::{Closed, Config, Delivery, Event, Fragment, Message};
+use std::sync::Arc;
+use ws_proto::{
+    Closed, Config, Delivery, Event, Fragment, HeadRule, Message, Request, RequestBody, RequestHead,
+};
 
 /// What a connection has reported.
 #[derive(Debug)]
@@ -12,6 +15,10 @@ pub struct Events {
     is_open: bool,
     /// The message being received in chunks: whether it is text, and its length so far.
     partial: Option<(bool, u64)>,
+    /// The streaming body that has not ended: its length so far. If its request is answered, it may stay so.
+    stream: Option<u64>,
+    /// The limit of a streaming body.
+    stream_limit: Option<u64>,
     /// An event preceded the end.
     is_announced: bool,
     closed: Option<Box<Closed>>,
@@ -21,6 +28,7 @@ pub struct Events {
 struct Limits {
     message: u64,
     body: usize,
+    rule: Option<Arc<dyn HeadRule>>,
     delivery: Delivery,
     is_deflated: bool,
     reports_all: bool,
@@ -44,6 +52,8 @@ impl Events {
             limits: None,
             is_open: false,
             partial: None,
+            stream: None,
+            stream_limit: None,
             is_announced: false,
             closed: None,
         }
@@ -62,6 +72,7 @@ impl Events {
         self.limits = Some(Limits {
             message: config.get_message_limit(),
             body: config.get_body_limit(),
+            rule: config.get_head_rule().cloned(),
             delivery: config.get_delivery(),
             #[cfg(feature = "deflate")]
             is_deflated: config.get_deflate().is_some(),
@@ -89,7 +100,8 @@ impl Events {
     /// Records an event of the engine.
     pub fn record(&mut self, event: &Event<'_>) {
         match event {
-            Event::Request(request) => self.request(request.body()),
+            Event::Request(request) => self.request(request),
+            Event::Body(body) => self.body(body),
             Event::Upgrade(_) => self.upgrade(),
             Event::Open(_) => self.open(),
             Event::Message(message) => self.message(message),
@@ -106,12 +118,37 @@ impl Events {
         self.is_announced = true;
     }
 
-    pub fn request(&mut self, body: &[u8]) {
+    pub fn request(&mut self, request: &Request) {
         self.precedes_the_end("a request");
         assert!(self.is_server && !self.is_open, "an unexpected request");
+        let body = request.body();
+        self.stream = request.is_streaming().then_some(0);
         if let Some(limits) = &self.limits {
             assert!(body.len() <= limits.body, "a body of {} bytes", body.len());
+            let rule = limits.rule.as_ref();
+            self.stream_limit = rule.and_then(|rule| rule.stream_body(&RequestHead::new(request, false)));
+            assert!(self.stream.is_none() || self.stream_limit.is_some(), "a body that should not stream");
         }
+        assert!(self.stream.is_none() || body.is_empty(), "a streaming body in its request");
+    }
+
+    /// A part of the last request's body.
+    pub fn body(&mut self, body: &RequestBody<'_>) {
+        self.precedes_the_end("a body");
+        let Some(len) = self.stream.take() else {
+            panic!("{body:?} of no streaming request, or after its end")
+        };
+        if let RequestBody::Data(data) = body {
+            assert!(!data.is_empty(), "no data");
+            let len = len + data.len() as u64;
+            assert!(self.stream_limit.is_none_or(|limit| len <= limit), "a streaming body of {len} bytes");
+            self.stream = Some(len);
+        }
+    }
+
+    /// The answer to the last request began, or it was dropped: its body ends.
+    pub fn answered(&mut self) {
+        self.stream = None;
     }
 
     pub fn upgrade(&mut self) {

@@ -2,7 +2,7 @@
 //! nothing in it is random, and it allocates only for [`Events::closed`].
 //!
 //! ```text
-//!   events:  (Request | Upgrade | Drained)* [Open (Message | Fragment* | Pong | Drained)*] [Closed]
+//!   events:  (Request Body* | Upgrade | Drained)* [Open (Message | Fragment* | Pong | Drained)*] [Closed]
 //!   states:  Connecting ─▶ Open ─▶ Closing ─▶ Closed      (some are skipped, none recurs)
 //!
 //!   Events   the grammar of what is reported; the events of an adapter are reported to it one by one
