@@ -132,7 +132,7 @@ impl Shared {
         }
         let mut io = Context::from_waker(&self.waker);
         write(&mut socket, &mut Output::Flushed, self, &mut connection, &mut io, now);
-        if socket.tls().is_some()
+        if socket.layers().is_some()
             && connection.closing_initiator().is_some()
             && connection.outbox().is_empty()
         {
