@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use ws_host::server::Stats;
 
 /// Counts that never decrease.
 #[derive(Debug, Default)]
@@ -25,9 +26,10 @@ pub fn add(count: &AtomicU64) {
 }
 
 impl Counts {
-    /// Formats one line per count; `open` and `accepted` come from the server.
-    pub fn page(&self, open: usize, accepted: u64) -> String {
-        let mut page = format!("open {open}\naccepted {accepted}\n");
+    /// Formats one line per count, those of the server included.
+    pub fn page(&self, server: &Stats) -> String {
+        let Stats { open, accepted, tls_failed, .. } = server;
+        let mut page = format!("open {open}\naccepted {accepted}\ntls_failed {tls_failed}\n");
         for (name, count) in [
             ("turns", &self.turns),
             ("opened", &self.opened),

@@ -88,10 +88,7 @@ impl App {
                 }
                 return connections.finish_body(id, body);
             }
-            Answer::Counts => {
-                let stats = connections.stats();
-                web::text(self.counts.page(stats.open, stats.accepted))
-            }
+            Answer::Counts => web::text(self.counts.page(&connections.stats())),
         };
         connections.respond(id, request, response)
     }

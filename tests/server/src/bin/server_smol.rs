@@ -76,8 +76,7 @@ impl App {
                     body.finish()?;
                 }
                 Answer::Counts => {
-                    let stats = self.server.stats();
-                    let page = self.counts.page(stats.open, stats.accepted);
+                    let page = self.counts.page(&self.server.stats());
                     http.responder().respond(request, web::text(page))?;
                 }
             }
