@@ -7,7 +7,8 @@ import ssl
 import subprocess
 
 from programs import (
-    CERTIFICATES, EXAMPLES, GUARD, KINDS, OTHER, PEER, ROOT, TESTS, Server, SClient, contains, curl, fails, passes, server,
+    CERTIFICATES, EXAMPLES, GUARD, KINDS, OTHER, PEER, ROOT, TESTS, Server, SClient, contains, curl, fails, passes,
+    server,
 )  # fmt: skip
 from check import SIZES, check as checked, equal, finish, text_of  # noqa: E402
 from websockets.asyncio.client import connect  # noqa: E402

@@ -5,8 +5,9 @@
 //! tls-peer 1.2|1.3 server CHAIN KEY      prints its URL, and the outcome of each connection
 //! ```
 //!
-//! The server talks as conformance suites do: on `/getCaseCount` it sends the number of its cases; on `/runCase?case=N` it
-//! sends messages, which the client must echo, and closes. On any other path it echoes until the client closes.
+//! The server talks as conformance suites do: on `/getCaseCount` it sends the number of its cases; on
+//! `/runCase?case=N` it sends messages, which the client must echo, and closes. On any other path it echoes until the
+//! client closes.
 
 use futures_util::{SinkExt, StreamExt};
 use rustls::pki_types::pem::PemObject;
