@@ -2,10 +2,13 @@
 
 import asyncio
 import hashlib
+import re
 import ssl
 import subprocess
 
-from programs import BIN, KINDS, OTHER, ROOT, TESTS, Program, SServer, chain, contains, key, passes
+from programs import (
+    BIN, EXAMPLES, KINDS, OTHER, PEER, ROOT, TESTS, Program, SServer, chain, contains, fails, key, passes,
+)  # fmt: skip
 from check import check as checked, equal, finish  # noqa: E402
 from command_line import Client  # noqa: E402
 from websockets.asyncio.server import serve  # noqa: E402
@@ -92,6 +95,23 @@ def counted(adapter, url):
         equal(client.end()[0], 0)
 
 
+def tungstenite(adapter, version):
+    """It is a suite for a client that echoes, and echoes to one that counts and closes."""
+    echoes = EXAMPLES / {"mio": "conformance_client", "smol": "async_conformance_client"}[adapter]
+    with Program(PEER, version, "server", chain(), key()) as server:
+        url = server.wait_for(rb"(wss://localhost:\d+)/\n")[1].decode()
+        passes([echoes, url, f"--ca={ROOT}"])
+        server.wait_for(rb"/updateReports[^\n]*\n")
+        cases = re.findall(rb"case (\d+): echoed, and closed\n", server.output)
+        equal([int(case) for case in cases], list(range(1, 10)))
+        counted(adapter, f"{url}/")
+        server.wait_for(rb"echoed 500, closed by the client: 1000 done\n")
+        assert b"failed" not in server.output, server.output
+        for arguments in ([f"--ca={OTHER}"], []):
+            fails([echoes, url, *arguments], "trust")
+            server.wait_for(rb"failed: [^\n]*UnknownCA\n")
+
+
 async def websockets(adapter, version, compression):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(chain(), key())
@@ -133,6 +153,8 @@ for option in ("--tls-min-v1.3", "--tls-max-v1.2"):
     check(f"ws from npm, {option}: all checks of interop/ws_server.mjs", passes, command, **environment)
 for adapter in ("mio", "smol"):
     for version in VERSIONS:
+        name = f"tokio-tungstenite, {version}: ws-server-{adapter}, which fails without the root"
+        check(name, tungstenite, adapter, version)
         for compression in (None, "deflate"):
             name = f"websockets from PyPI, {version}, {'with' if compression else 'without'} compression: ws-server-{adapter}"
             check(name, lambda: asyncio.run(websockets(adapter, version, compression)))

@@ -13,6 +13,7 @@ sys.path.insert(0, str(TESTS / "interop"))
 
 GUARD = 60  # seconds until something counts as hung
 BIN = Path(os.environ["BIN"])  # the programs of tests/server
+PEER = BIN / "tls-peer"  # tokio-tungstenite, in both roles
 EXAMPLES = Path(os.environ["EXAMPLES"])
 CERTIFICATES = Path(os.environ["CERTIFICATES"])
 ROOT, OTHER = str(CERTIFICATES / "root.pem"), str(CERTIFICATES / "other.pem")
@@ -211,6 +212,13 @@ def suite(command, **environment):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     return done.returncode, done.stdout
+
+
+def fails(command, reason, **environment):
+    """A program exits with 1, and prints this."""
+    status, output = suite(command, **environment)
+    contains(output, reason)
+    assert status == 1, f"status {status}: {output}"
 
 
 def passes(command, **environment):

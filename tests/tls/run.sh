@@ -19,11 +19,15 @@ command -v certutil >/dev/null || packages+=(libnss3-tools)
 "$here/../install.sh" "${packages[@]}"
 
 manifest=$here/../server/Cargo.toml
-cargo clippy --quiet --locked --release --manifest-path "$manifest" --features tls --all-targets -- -D warnings
-cargo build --quiet --locked --release --manifest-path "$manifest" --features tls
+options=(--quiet --locked --release --manifest-path "$manifest" --workspace --features test-server/tls)
+cargo fmt --check --manifest-path "$here/peer/Cargo.toml"
+cargo clippy "${options[@]}" --all-targets -- -D warnings
+cargo build "${options[@]}"
+# As the step TLS compiles the libraries.
 cargo build --quiet --locked --manifest-path "$root/Cargo.toml" -p ws-host -p ws-server-mio -p ws-server-smol \
     --features ws-host/tls-self-signed,ws-server-mio/tls-self-signed,ws-server-smol/tls-self-signed \
-    --example chat --example async_chat --example client
+    --example chat --example async_chat --example client \
+    --example conformance_client --example async_conformance_client
 
 CERTIFICATES=$(mktemp -d)
 trap 'rm -rf "$CERTIFICATES"' EXIT

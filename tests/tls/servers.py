@@ -7,7 +7,8 @@ import ssl
 import subprocess
 
 from programs import (
-    BIN, CERTIFICATES, EXAMPLES, GUARD, KINDS, OTHER, ROOT, TESTS, Server, SClient, contains, curl, passes, server, suite,
+    CERTIFICATES, EXAMPLES, GUARD, KINDS, OTHER, PEER, ROOT, TESTS, Server, SClient, contains, curl, fails, passes,
+    server,
 )  # fmt: skip
 from check import SIZES, check as checked, equal, finish, text_of  # noqa: E402
 from websockets.asyncio.client import connect  # noqa: E402
@@ -110,12 +111,6 @@ def without_tls(port):
     assert status in (52, 56), f"status {status}: {report}"  # an empty answer, or a reset
 
 
-def fails(command, reason, **environment):
-    status, output = suite(command, **environment)
-    contains(output, reason)
-    equal(status, 1)
-
-
 # With asyncio: a socket that two threads read and write at once, as in `websockets.sync`, may lose a write under TLS 1.3
 # in CPython 3.11, whatever the server is.
 async def websockets(port, version, compression):
@@ -147,6 +142,18 @@ async def rejected(port, reason, root=ROOT, origin=None):
         contains(str(error), reason)
     else:
         raise AssertionError("it was connected")
+
+
+def failures(url):
+    """How many connections have ended because TLS failed."""
+    return int(re.search(rb"tls_failed (\d+)\n", curl(f"{url}/counts")[1])[1])
+
+
+def distrusted(url, command):
+    """The client fails, and so does the server's end."""
+    before = failures(url)
+    fails(command, "InvalidCertificate(UnknownIssuer)")
+    assert any(failures(url) == before + 1 for _ in range(500)), f"{failures(url)} failures, {before} before"
 
 
 def chat():
@@ -204,6 +211,12 @@ def checks(ours):
         for compression in (None, "deflate"):
             name = f"websockets from PyPI, {version}, {'with' if compression else 'without'} compression"
             check(name, lambda: asyncio.run(websockets(port, version, compression)))
+    peer = [PEER, "1.3", "client", f"{urls['WS_URL']}/ws"]
+    for version in VERSIONS:
+        name = f"tokio-tungstenite, {version}: echoes of all sizes, a ping, and closes from either side"
+        check(name, passes, [PEER, version, *peer[2:], ROOT])
+    for arguments, what in (([], "without the root"), ([OTHER], "with another root")):
+        check(f"tokio-tungstenite {what}: the certificate is not trusted", distrusted, url, [*peer, *arguments])
     name = "websockets from PyPI, from a page of another origin: 403"
     check(name, lambda: asyncio.run(rejected(port, "403", origin="https://elsewhere.test")))
     for root, what in ((None, "without the root"), (OTHER, "with another root")):

@@ -1,5 +1,5 @@
-//! Over TLS, a message allocates nothing beyond itself and what rustls does, and an idle connection holds nothing but its
-//! session and its task.
+//! Over TLS, a message allocates nothing beyond itself and what rustls does, and an idle connection holds nothing but
+//! its session and its task.
 #![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 

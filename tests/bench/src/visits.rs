@@ -1,5 +1,5 @@
-//! Clients beside the flood that come and go: each makes a full TLS handshake, opens a WebSocket, gets a message echoed,
-//! and closes.
+//! Clients beside the flood that come and go: each makes a full TLS handshake, opens a WebSocket, gets a message
+//! echoed, and closes.
 
 use crate::flood::{GO, IDLE, LOST_AFTER};
 use crate::peer::{BINARY, CLOSE, Peer, append};

@@ -26,9 +26,9 @@ pub fn add(count: &AtomicU64) {
 }
 
 impl Counts {
-    /// Formats one line per count; the first three come from the server.
-    pub fn page(&self, stats: Stats) -> String {
-        let Stats { open, accepted, tls_failed, .. } = stats;
+    /// Formats one line per count, those of the server included.
+    pub fn page(&self, server: &Stats) -> String {
+        let Stats { open, accepted, tls_failed, .. } = server;
         let mut page = format!("open {open}\naccepted {accepted}\ntls_failed {tls_failed}\n");
         for (name, count) in [
             ("turns", &self.turns),

@@ -88,9 +88,7 @@ impl App {
                 }
                 return connections.finish_body(id, body);
             }
-            Answer::Counts => {
-                web::text(self.counts.page(connections.stats()))
-            }
+            Answer::Counts => web::text(self.counts.page(&connections.stats())),
         };
         connections.respond(id, request, response)
     }

@@ -76,7 +76,7 @@ impl App {
                     body.finish()?;
                 }
                 Answer::Counts => {
-                    let page = self.counts.page(self.server.stats());
+                    let page = self.counts.page(&self.server.stats());
                     http.responder().respond(request, web::text(page))?;
                 }
             }
