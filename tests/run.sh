@@ -8,6 +8,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
+# Whole-program optimization takes minutes and proves nothing more.
+export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 # Each of these shrinks or changes some test.
 unset SEED SEEDS FIRST PROPTEST_CASES PROPTEST_RNG_SEED WS_URL OVER_TLS
 # Lists checks that this machine does not allow.
@@ -54,6 +56,7 @@ step full 'TLS peers' 'rustfmt clippy c++ python node curl openssl chromium' tes
 step full 'proxies' 'clippy c++ python openssl' tests/proxies/run.sh
 step full 'examples' '' cargo build --locked --release --workspace --examples
 step full 'by hand' '' cargo run --locked --release --example by_hand
+step full 'optimized' '' cargo test --locked --release -p ws-server-smol --test sends
 step fast 'purity' '' tests/purity.sh
 step full 'fuzz' 'rustfmt clippy c++' fuzz/run.sh
 step full 'conformance' python tests/conformance/run.sh
