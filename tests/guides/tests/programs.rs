@@ -466,3 +466,25 @@ fn forms_are_parsed_as_they_arrive() -> Result<()> {
     assert!(answer.ends_with("title: 6 bytes\nfilm: 3000000 bytes\n"), "{answer}");
     Ok(())
 }
+
+#[test]
+fn a_client_asks_the_proxy_for_the_server_and_reports_a_407() -> Result<()> {
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("http://ann:secret@{}", proxy.local_addr()?);
+    let mut client =
+        Command::new(env!("CARGO_BIN_EXE_through_proxy")).arg(url).stdout(Stdio::piped()).spawn()?;
+    let (mut stream, _) = proxy.accept()?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    let mut head = String::new();
+    let mut lines = BufReader::new(stream.try_clone()?);
+    while lines.read_line(&mut head)? > 2 {}
+    assert!(head.starts_with("CONNECT 127.0.0.1:8700 HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains("Basic YW5uOnNlY3JldA=="), "{head}");
+    stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")?;
+    let mut line = String::new();
+    BufReader::new(client.stdout.take().ok_or("no output")?).read_line(&mut line)?;
+    client.kill()?;
+    client.wait()?;
+    assert_eq!(line.trim_end(), "the proxy rejected the user name or the password");
+    Ok(())
+}

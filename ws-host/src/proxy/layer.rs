@@ -79,8 +79,8 @@ impl ProxyLayer {
         Ok(left)
     }
 
-    /// Writes into the tunnel, as [`TlsLayer::write`](crate::tls::TlsLayer::write): where the proxy speaks TLS, pass what
-    /// was not taken again, first and unchanged.
+    /// Writes into the tunnel. Where the proxy speaks TLS, more may be encrypted than is written: pass what was not taken
+    /// again, first and unchanged.
     ///
     /// # Errors
     /// The socket's, or a failure of the proxy. Until the tunnel is open it returns `WouldBlock` too.
@@ -132,7 +132,7 @@ impl ProxyLayer {
         }
     }
 
-    /// As [`TlsLayer::flights`](crate::tls::TlsLayer::flights), of the TLS with the proxy.
+    /// How many times TLS with the proxy has answered it within the handshake.
     pub fn flights(&self) -> u32 {
         #[cfg(feature = "tls-no-provider")]
         if let Some(tls) = &self.tls {
