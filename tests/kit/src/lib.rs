@@ -15,6 +15,7 @@
 //!  table.rs       the README's table; each adapter verifies its column
 //!  chat/          the room and the page of both chat examples
 //!  deflate/       compressing peers; from_bytes.rs: tests driven entirely by input bytes
+//!  tls/           certificates; a peer that speaks TLS, independently of our own layer; the orders of its ends
 //! ```
 #![allow(missing_docs, missing_debug_implementations)] // the names suffice
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test fails
@@ -35,4 +36,6 @@ pub mod proxy;
 pub mod random;
 pub mod seeds;
 pub mod table;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod trace;

@@ -22,36 +22,6 @@ fn a_handshake_and_messages_pass_in_cuts_of_every_size() {
 }
 
 #[test]
-fn every_cut_of_each_flight_leads_to_the_same_end() {
-    // The first flight of the client in two parts, at each place.
-    let len = Pair::new().client.output().len();
-    for at in 1..len {
-        let mut pair = Pair::new();
-        let flight = pair.take(To::Client);
-        assert_eq!(pair.deliver(To::Server, &flight[..at]), Ok(vec![]));
-        assert!(pair.server.output().is_empty(), "it waits for the rest");
-        assert_eq!(pair.deliver(To::Server, &flight[at..]), Ok(vec![]));
-        assert_eq!(pair.run(), (Ok(()), Ok(())));
-    }
-    // The server's first flight.
-    let answer = |pair: &mut Pair| {
-        let flight = pair.take(To::Client);
-        pair.deliver(To::Server, &flight).unwrap();
-        pair.take(To::Server)
-    };
-    let len = answer(&mut Pair::new()).len();
-    for at in 1..len - 8 {
-        // The length of a signature varies by some bytes.
-        let mut pair = Pair::new();
-        let flight = answer(&mut pair);
-        pair.deliver(To::Client, &flight[..at]).unwrap();
-        pair.deliver(To::Client, &flight[at..]).unwrap();
-        assert_eq!(pair.run(), (Ok(()), Ok(())));
-        assert!(!pair.client.is_handshaking() && !pair.server.is_handshaking());
-    }
-}
-
-#[test]
 fn small_slices_become_one_record_and_large_ones_as_few_as_possible() {
     let mut pair = Pair::open();
     for (slices, records) in [

@@ -2,9 +2,9 @@
 #![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod certificates;
 mod cuts;
 mod ends;
+mod flights;
 mod kit;
 mod protocol;
 mod proxies;
