@@ -1,6 +1,7 @@
 //! Each flight of each kind of session, cut at each of its bytes.
 
 use crate::kit::{Pair, To};
+use TlsVersion::{Tls12, Tls13};
 use std::sync::Arc;
 use ws_host::tls::rustls::crypto::CryptoProvider;
 use ws_host::tls::rustls::crypto::ring::{default_provider, kx_group};
@@ -22,7 +23,7 @@ impl Kind {
         let authority = Authority::of_fixed_length("test root");
         let identity = |[chain, key]: [String; 2]| Identity::from_pem(chain, key).unwrap();
         let mut cryptography = default_provider();
-        cryptography.cipher_suites.retain(|suite| suite.tls13().is_some() == (version == TlsVersion::Tls13));
+        cryptography.cipher_suites.retain(|suite| suite.tls13().is_some() == (version == Tls13));
         let of_server = identity(authority.issue(&["localhost"], |_| {}));
         let mut server = TlsServer::with_provider(Arc::new(cryptography), of_server).unwrap();
         let mut client = TlsClient::roots_only(authority.pem()).unwrap();
@@ -35,7 +36,7 @@ impl Kind {
 
     /// The server asks for another key exchange than the client guesses (RFC 8446 §4.1.4).
     fn retried() -> Self {
-        let kind = Self::of(TlsVersion::Tls13, false);
+        let kind = Self::of(Tls13, false);
         let kx_groups = vec![kx_group::SECP384R1, kx_group::X25519];
         let guess = CryptoProvider { kx_groups, ..default_provider() };
         let ours = CryptoProvider { kx_groups: vec![kx_group::X25519], ..default_provider() };
@@ -105,8 +106,6 @@ impl Kind {
         }
     }
 }
-
-use TlsVersion::{Tls12, Tls13};
 
 #[test]
 fn tls_1_3_may_be_cut_at_each_byte() {

@@ -6,6 +6,7 @@ mod cuts;
 mod ends;
 mod flights;
 mod kit;
+mod layer;
 mod protocol;
 mod proxies;
 mod trust;
