@@ -16,6 +16,7 @@
 //!  chat/          the room and the page of both chat examples
 //!  drop/          the page of both drop examples
 //!  deflate/       compressing peers; from_bytes.rs: tests driven entirely by input bytes
+//!  tls/           certificates; a peer that speaks TLS, independently of our own layer; the orders of its ends
 //! ```
 #![allow(missing_docs, missing_debug_implementations)] // the names suffice
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test fails
@@ -38,4 +39,6 @@ pub mod proxy;
 pub mod random;
 pub mod seeds;
 pub mod table;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod trace;

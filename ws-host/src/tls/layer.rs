@@ -30,6 +30,10 @@ struct Tls {
     stream: TlsStream,
     /// How much of the plaintext that the caller still holds is encrypted already, in records not yet wholly written.
     sealed: usize,
+    /// How writing has failed. What the peer sent before that may still be read.
+    write_failure: Option<io::ErrorKind>,
+    /// The caller knows of that failure.
+    is_reported: bool,
 }
 
 impl TlsLayer {
@@ -105,9 +109,18 @@ impl TlsLayer {
     /// The socket's.
     pub fn flush(&mut self, socket: &mut impl Write) -> io::Result<()> {
         match &mut self.0 {
-            State::Tls(tls) => tls.write_output(socket),
+            State::Tls(tls) => tls.flush(socket),
             State::Awaiting(_) | State::Plain(_) => Ok(()),
         }
+    }
+
+    /// Whether to call [`flush`](Self::flush): encrypted output is not yet written, or a read failed to write it, which
+    /// flushing reports.
+    pub fn needs_flush(&self) -> bool {
+        self.tls().is_some_and(|tls| match tls.write_failure {
+            None => !tls.stream.output().is_empty(),
+            Some(_) => !tls.is_reported,
+        })
     }
 
     /// Queues our close_notify: [flush](Self::flush) it before you shut the socket down.
@@ -155,7 +168,7 @@ impl TlsLayer {
 
 impl State {
     fn tls(stream: TlsStream) -> Self {
-        Self::Tls(Tls { stream, sealed: 0 })
+        Self::Tls(Tls { stream, sealed: 0, write_failure: None, is_reported: false })
     }
 }
 
@@ -166,8 +179,20 @@ impl Tls {
         }
         let read = socket.read(self.stream.room());
         self.stream.filled(*read.as_ref().unwrap_or(&0));
-        if read? == 0 {
-            return self.stream.end().map(|_| 0).map_err(failed);
+        match read {
+            Ok(0) => {
+                // The failed write has taken the error of the socket.
+                self.report_failure()?;
+                return self.stream.end().map(|_| 0).map_err(failed);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                if ![io::ErrorKind::Interrupted, io::ErrorKind::WouldBlock].contains(&error.kind()) {
+                    // Nothing can be written either, not even a close_notify.
+                    (self.write_failure, self.is_reported) = (Some(error.kind()), true);
+                }
+                return Err(error);
+            }
         }
         self.open(socket, buffer)?.ok_or_else(|| io::ErrorKind::Interrupted.into())
     }
@@ -175,8 +200,8 @@ impl Tls {
     /// Decrypts records until there is plaintext, or the end. `None` if the socket must be read first.
     fn open(&mut self, socket: &mut impl Write, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         let opened = self.stream.open();
-        // A flight of the handshake, or the alert before an error.
-        let written = self.write_output(socket);
+        // A flight of the handshake, or the alert before an error. A failure is reported once everything is read.
+        let _ = self.write_output(socket);
         match opened.map_err(failed)? {
             Opened::Plaintext => {
                 let plain = self.stream.plaintext();
@@ -186,7 +211,7 @@ impl Tls {
                 Ok(Some(n))
             }
             Opened::Closed => Ok(Some(0)),
-            Opened::Starved => unless_blocked(written).map(|()| None),
+            Opened::Starved => Ok(None),
         }
     }
 
@@ -204,20 +229,47 @@ impl Tls {
         match written {
             _ if taken > 0 => Ok(taken),
             Ok(()) => Err(io::ErrorKind::WouldBlock.into()),
-            Err(error) => Err(error),
+            Err(error) => {
+                self.is_reported = self.write_failure.is_some();
+                Err(error)
+            }
         }
     }
 
+    fn flush(&mut self, socket: &mut impl Write) -> io::Result<()> {
+        let flushed = self.write_output(socket);
+        self.is_reported = self.write_failure.is_some();
+        flushed
+    }
+
     fn write_output(&mut self, socket: &mut impl Write) -> io::Result<()> {
+        if let Some(kind) = self.write_failure {
+            return Err(kind.into());
+        }
         while !self.stream.output().is_empty() {
-            match socket.write(self.stream.output()) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => self.stream.written(n),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            let error = match socket.write(self.stream.output()) {
+                Ok(0) => io::ErrorKind::WriteZero.into(),
+                Ok(n) => {
+                    self.stream.written(n);
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => error,
+            };
+            if error.kind() != io::ErrorKind::WouldBlock {
+                self.write_failure = Some(error.kind());
             }
+            return Err(error);
         }
         Ok(())
+    }
+
+    /// Reports, once, that a read could not write what it had to.
+    fn report_failure(&mut self) -> io::Result<()> {
+        match self.write_failure {
+            Some(kind) if !core::mem::replace(&mut self.is_reported, true) => Err(kind.into()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -228,14 +280,6 @@ fn after<'s>(mut skipped: usize, slices: &'s [IoSlice<'_>]) -> impl Iterator<Ite
         skipped -= before.len();
         rest
     })
-}
-
-/// Passes on any error except that the socket would block.
-fn unless_blocked(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-        result => result,
-    }
 }
 
 fn failed(error: TlsError) -> io::Error {

@@ -1,9 +1,7 @@
 //! What arrives is the same however the bytes are cut.
 
-use crate::kit::{Pair, To, drain, stream, trusting};
-use std::io::{self, Read, Write};
-use ws_host::tls::{Opened, ServerTls, TlsLayer, TlsMode, TlsStream, TlsVersion};
-use ws_proto::Config;
+use crate::kit::{Pair, To, drain};
+use ws_host::tls::{Opened, TlsVersion};
 
 #[test]
 fn a_handshake_and_messages_pass_in_cuts_of_every_size() {
@@ -18,36 +16,6 @@ fn a_handshake_and_messages_pass_in_cuts_of_every_size() {
         assert_eq!(pair.server.info().unwrap().version, TlsVersion::Tls13);
         assert_eq!(pair.server.info().unwrap().server_name.as_deref(), Some("localhost"));
         assert_eq!(pair.client.info().unwrap().peer_certificates.len(), 1);
-    }
-}
-
-#[test]
-fn every_cut_of_each_flight_leads_to_the_same_end() {
-    // The first flight of the client in two parts, at each place.
-    let len = Pair::new().client.output().len();
-    for at in 1..len {
-        let mut pair = Pair::new();
-        let flight = pair.take(To::Client);
-        assert_eq!(pair.deliver(To::Server, &flight[..at]), Ok(vec![]));
-        assert!(pair.server.output().is_empty(), "it waits for the rest");
-        assert_eq!(pair.deliver(To::Server, &flight[at..]), Ok(vec![]));
-        assert_eq!(pair.run(), (Ok(()), Ok(())));
-    }
-    // The server's first flight.
-    let answer = |pair: &mut Pair| {
-        let flight = pair.take(To::Client);
-        pair.deliver(To::Server, &flight).unwrap();
-        pair.take(To::Server)
-    };
-    let len = answer(&mut Pair::new()).len();
-    for at in 1..len - 8 {
-        // The length of a signature varies by some bytes.
-        let mut pair = Pair::new();
-        let flight = answer(&mut pair);
-        pair.deliver(To::Client, &flight[..at]).unwrap();
-        pair.deliver(To::Client, &flight[at..]).unwrap();
-        assert_eq!(pair.run(), (Ok(()), Ok(())));
-        assert!(!pair.client.is_handshaking() && !pair.server.is_handshaking());
     }
 }
 
@@ -119,146 +87,4 @@ fn an_idle_stream_holds_only_its_session() {
     }
     assert_eq!(pair.send(To::Client, &[b"again"]).0, b"again");
     assert_eq!(drain(&mut pair.client), Ok(vec![]));
-}
-
-/// A socket with this input; it counts its reads.
-struct Counted<'i> {
-    input: &'i [u8],
-    reads: usize,
-}
-
-impl Read for Counted<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.reads += 1;
-        let n = 1.min(self.input.len());
-        buffer[..n].copy_from_slice(&self.input[..n]);
-        self.input = &self.input[n..];
-        if n == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(n) }
-    }
-}
-
-impl Write for Counted<'_> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        Ok(data.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-#[test]
-fn a_read_without_plaintext_returns_after_one_read_of_the_socket() {
-    let (client, server) = trusting();
-    let hello = TlsStream::client(&client, "localhost").unwrap().output().to_vec();
-    let mut layer = TlsLayer::server(ServerTls::new(server, TlsMode::Only, &Config::server()));
-    let mut socket = Counted { input: &hello, reads: 0 };
-    // The first byte is read apart, and the second with it.
-    for n in 0..hello.len() - 1 {
-        let error = layer.read(&mut socket, &mut [0; 1]).unwrap_err();
-        assert_eq!((error.kind(), socket.reads), (io::ErrorKind::Interrupted, n + 2));
-    }
-    let error = layer.read(&mut socket, &mut [0; 1]).unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-}
-
-/// A socket that takes this much.
-struct Narrow {
-    room: usize,
-    sent: Vec<u8>,
-}
-
-impl Write for Narrow {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let n = data.len().min(self.room);
-        self.room -= n;
-        self.sent.extend_from_slice(&data[..n]);
-        if n == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(n) }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A client's layer after its handshake, its peer, and what lies between them.
-fn open_layer() -> (TlsLayer, TlsStream, Narrow) {
-    let (client, server) = trusting();
-    let mut layer = TlsLayer::client(&client, "localhost").unwrap();
-    let mut peer = stream(&server);
-    let mut socket = Narrow { room: usize::MAX, sent: Vec::new() };
-    layer.flush(&mut socket).unwrap();
-    loop {
-        peer.push(&std::mem::take(&mut socket.sent));
-        assert_eq!(drain(&mut peer), Ok(vec![]));
-        let flight = peer.output().to_vec();
-        peer.written(flight.len());
-        if flight.is_empty() {
-            return (layer, peer, socket);
-        }
-        let mut socket = Both { input: &flight, output: &mut socket };
-        while layer.read(&mut socket, &mut [0; 1]).unwrap_err().kind() != io::ErrorKind::WouldBlock {}
-    }
-}
-
-#[test]
-fn an_idle_layer_holds_only_its_session() {
-    let (mut layer, mut peer, mut socket) = open_layer();
-    assert_eq!(layer.held(), 0, "after a read that found nothing");
-    for text in [&[1; 100][..], &[2; 16_384]] {
-        peer.seal([text]).unwrap();
-        let wire = peer.output().to_vec();
-        peer.written(wire.len());
-        let mut socket = Both { input: &wire, output: &mut socket };
-        assert_eq!(layer.read(&mut socket, &mut [0; 16_384]).unwrap(), text.len());
-        assert_eq!(layer.held(), 0, "after a read that found {} bytes", text.len());
-    }
-    assert_eq!(layer.write(&mut socket, &[io::IoSlice::new(b"all of it")]).unwrap(), 9);
-    assert_eq!(layer.held(), 0, "after a write");
-}
-
-#[test]
-fn a_write_counts_only_what_has_left_for_the_socket() {
-    let (mut layer, mut peer, mut socket) = open_layer();
-    let text: Vec<u8> = (0..300_000).map(|n| (n % 251) as u8).collect();
-    let (mut taken, mut received) = (0, Vec::new());
-    for round in 0.. {
-        if taken == text.len() {
-            break;
-        }
-        socket.room = [1, 20_000, 7, 5000, 70_000][round % 5];
-        let slices = text[taken..].chunks(40_000).map(io::IoSlice::new).collect::<Vec<_>>();
-        match layer.write(&mut socket, &slices) {
-            Ok(n) => taken += n,
-            Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
-        }
-        peer.push(&std::mem::take(&mut socket.sent));
-        received.extend(drain(&mut peer).unwrap());
-        // Of one record, a part may have left.
-        assert!(taken < received.len() + 16_384, "{taken} of {}", received.len());
-    }
-    assert!(received == text);
-    assert_eq!(layer.flush(&mut socket).map_err(|error| error.kind()), Ok(()));
-}
-
-/// Reads from one place and writes to another.
-struct Both<'b> {
-    input: &'b [u8],
-    output: &'b mut Narrow,
-}
-
-impl Read for Both<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.input.is_empty() { Err(io::ErrorKind::WouldBlock.into()) } else { self.input.read(buffer) }
-    }
-}
-
-impl Write for Both<'_> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.output.write(data)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

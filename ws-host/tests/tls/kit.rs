@@ -1,7 +1,7 @@
 //! Two sides joined by a pipe that delivers bytes in cuts of any size.
 
-use crate::certificates::Authority;
-use ws_host::tls::{Opened, ServerTls, TlsClient, TlsError, TlsMode, TlsServer, TlsStream};
+use ws_host::tls::{Identity, Opened, ServerTls, TlsClient, TlsError, TlsMode, TlsServer, TlsStream};
+use ws_kit::tls::Authority;
 use ws_proto::Config;
 
 /// A client and a server.
@@ -125,10 +125,16 @@ pub(crate) fn count_records(mut wire: &[u8]) -> usize {
     count
 }
 
+/// What an authority issues for a server with these names.
+pub(crate) fn identity(authority: &Authority, names: &[&str]) -> Identity {
+    let [chain, key] = authority.issue(names, |_| {});
+    Identity::from_pem(chain, key).unwrap()
+}
+
 /// A client that trusts the server.
 pub(crate) fn trusting() -> (TlsClient, TlsServer) {
     let authority = Authority::new("test root");
-    let server = TlsServer::new(authority.identity(&["localhost"])).unwrap();
+    let server = TlsServer::new(identity(&authority, &["localhost"])).unwrap();
     (TlsClient::roots_only(authority.pem()).unwrap(), server)
 }
 

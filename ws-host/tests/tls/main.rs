@@ -2,10 +2,11 @@
 #![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod certificates;
 mod cuts;
 mod ends;
+mod flights;
 mod kit;
+mod layer;
 mod protocol;
 mod proxies;
 mod trust;

@@ -1,42 +1,27 @@
 //! Versions, protocols, key updates and split messages, with rustls' buffered connections as peers.
 
-use crate::certificates::Authority;
-use crate::kit::{Pair, To, count_records, drain, stream, trusting};
-use std::io::{Read, Write};
+use crate::kit::{Pair, To, count_records, drain, identity, stream, trusting};
 use std::sync::Arc;
-use ws_host::tls::rustls::crypto::ring::default_provider;
-use ws_host::tls::rustls::{self, ClientConnection, RootCertStore, SupportedProtocolVersion, version};
+use ws_host::tls::rustls::{ClientConfig, version};
 use ws_host::tls::{TlsAlert, TlsClient, TlsError, TlsServer, TlsStream, TlsVersion};
-
-/// A configuration of rustls that trusts this authority.
-fn rustls_client(authority: &Authority, version: &'static SupportedProtocolVersion) -> rustls::ClientConfig {
-    use ws_host::tls::rustls::pki_types::{CertificateDer, pem::PemObject};
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
-    rustls::ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_protocol_versions(&[version])
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth()
-}
+use ws_kit::tls::{Authority, Peer, client_config, server_config};
 
 /// A client of rustls, and our server.
 struct Foreign {
-    client: ClientConnection,
+    client: Peer,
     server: TlsStream,
+    received: Vec<u8>,
 }
 
 impl Foreign {
-    fn new(config: rustls::ClientConfig, authority: &Authority) -> Self {
-        let server = TlsServer::new(authority.identity(&["localhost"])).unwrap();
-        let name = "localhost".try_into().unwrap();
-        let client = ClientConnection::new(Arc::new(config), name).unwrap();
-        Self { client, server: stream(&server) }
+    fn new(config: ClientConfig, authority: &Authority) -> Self {
+        let server = TlsServer::new(identity(authority, &["localhost"])).unwrap();
+        Self { client: Peer::client(config), server: stream(&server), received: Vec::new() }
     }
 
     fn open() -> Self {
         let authority = Authority::new("ours");
-        let mut foreign = Self::new(rustls_client(&authority, &version::TLS13), &authority);
+        let mut foreign = Self::new(client_config(&authority.pem(), &[&version::TLS13]), &authority);
         assert_eq!(foreign.run(), (None, None));
         foreign
     }
@@ -45,10 +30,7 @@ impl Foreign {
     fn run(&mut self) -> (Option<String>, Option<TlsError>) {
         let (mut of_client, mut of_server) = (None, None);
         loop {
-            let mut to_server = Vec::new();
-            while self.client.wants_write() {
-                self.client.write_tls(&mut to_server).unwrap();
-            }
+            let to_server = self.client.take_output();
             let to_client = self.server.output().to_vec();
             self.server.written(to_client.len());
             if to_server.is_empty() && to_client.is_empty() {
@@ -56,27 +38,22 @@ impl Foreign {
             }
             self.server.push(&to_server);
             of_server = of_server.or(drain(&mut self.server).err());
-            let mut rest = &to_client[..];
-            while !rest.is_empty() && of_client.is_none() {
-                self.client.read_tls(&mut rest).unwrap();
-                of_client = self.client.process_new_packets().err().map(|error| error.to_string());
+            if of_client.is_none() {
+                match self.client.receive(&to_client) {
+                    Ok(plain) => self.received.extend_from_slice(&plain),
+                    Err(error) => of_client = Some(error.to_string()),
+                }
             }
         }
-    }
-
-    fn received(&mut self) -> Vec<u8> {
-        let mut text = [0; 1000];
-        let n = self.client.reader().read(&mut text).unwrap();
-        text[..n].to_vec()
     }
 }
 
 #[test]
 fn both_versions_are_spoken_and_both_resume() {
     let authority = Authority::new("ours");
-    let server = TlsServer::new(authority.identity(&["localhost"])).unwrap();
+    let server = TlsServer::new(identity(&authority, &["localhost"])).unwrap();
     for (version, expected) in [(&version::TLS12, TlsVersion::Tls12), (&version::TLS13, TlsVersion::Tls13)] {
-        let client = TlsClient::from(Arc::new(rustls_client(&authority, version)));
+        let client = TlsClient::from(Arc::new(client_config(&authority.pem(), &[version])));
         for resumed in [false, true] {
             let mut pair = Pair::of(&client, &server);
             assert_eq!(pair.run(), (Ok(()), Ok(())));
@@ -93,7 +70,7 @@ fn both_versions_are_spoken_and_both_resume() {
 fn a_peer_without_http_1_1_is_rejected_and_one_without_alpn_is_not() {
     let authority = Authority::new("ours");
     let offers = |protocols: &[&str]| {
-        let mut config = rustls_client(&authority, &version::TLS13);
+        let mut config = client_config(&authority.pem(), &[&version::TLS13]);
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         Foreign::new(config, &authority).run().1
     };
@@ -103,7 +80,7 @@ fn a_peer_without_http_1_1_is_rejected_and_one_without_alpn_is_not() {
     assert_eq!(offers(&[]), None);
     // The client reports it too.
     let (_, server) = trusting();
-    let mut config = rustls_client(&authority, &version::TLS13);
+    let mut config = client_config(&authority.pem(), &[&version::TLS13]);
     config.alpn_protocols = vec![b"h2".to_vec()];
     let mut pair = Pair::of(&TlsClient::from(Arc::new(config)), &server);
     assert_eq!(pair.run(), (Err(TlsError::NoCommonProtocol), Err(TlsError::NoCommonProtocol)));
@@ -113,14 +90,14 @@ fn a_peer_without_http_1_1_is_rejected_and_one_without_alpn_is_not() {
 fn a_key_update_is_answered_with_the_next_output() {
     let mut foreign = Foreign::open();
     for round in 0..100_u8 {
-        foreign.client.refresh_traffic_keys().unwrap();
-        foreign.client.writer().write_all(&[round; 10]).unwrap();
+        foreign.client.connection.refresh_traffic_keys().unwrap();
+        foreign.client.send(&[round; 10]);
         assert_eq!(foreign.run(), (None, None));
         assert!(foreign.server.output().is_empty(), "no amplification");
         foreign.server.seal([&[round; 20][..]]).unwrap();
         assert_eq!(count_records(foreign.server.output()), 2, "the answer, and the text");
         assert_eq!(foreign.run(), (None, None));
-        assert_eq!(foreign.received(), [round; 20]);
+        assert_eq!(std::mem::take(&mut foreign.received), [round; 20]);
     }
 }
 
@@ -128,10 +105,8 @@ fn a_key_update_is_answered_with_the_next_output() {
 fn a_flood_of_key_updates_ends_the_session() {
     let mut foreign = Foreign::open();
     let error = loop {
-        foreign.client.refresh_traffic_keys().unwrap();
-        let mut wire = Vec::new();
-        foreign.client.write_tls(&mut wire).unwrap();
-        foreign.server.push(&wire);
+        foreign.client.connection.refresh_traffic_keys().unwrap();
+        foreign.server.push(&foreign.client.take_output());
         if let Err(error) = drain(&mut foreign.server) {
             break error;
         }
@@ -169,6 +144,33 @@ fn a_hello_in_many_records_is_accepted_and_output_meanwhile_waits() {
 }
 
 #[test]
+fn the_hello_of_either_side_may_be_split_over_two_records_anywhere() {
+    for to in [To::Server, To::Client] {
+        let mut at = 1;
+        loop {
+            let mut pair = Pair::new();
+            let mut flight = pair.take(To::Client);
+            if to == To::Client {
+                pair.deliver(To::Server, &flight).unwrap();
+                flight = pair.take(To::Server);
+            }
+            let len = usize::from(u16::from_be_bytes([flight[3], flight[4]]));
+            if at == len {
+                break;
+            }
+            let (hello, rest) = flight.split_at(5 + len);
+            let two = [split(&hello[..5 + at], at), split(&[&hello[..5], &hello[5 + at..]].concat(), len)];
+            for part in [&two[0], &two[1], rest] {
+                assert_eq!(pair.deliver(to, part), Ok(vec![]), "split at {at}");
+            }
+            assert_eq!(pair.run(), (Ok(()), Ok(())), "split at {at}");
+            at += 1;
+        }
+        assert!(at > 80);
+    }
+}
+
+#[test]
 fn a_fault_inside_a_split_message_causes_one_alert() {
     let mut pair = Pair::new();
     let flight = pair.take(To::Client);
@@ -183,20 +185,11 @@ fn a_fault_inside_a_split_message_causes_one_alert() {
 #[test]
 fn no_common_version_is_an_error_on_both_sides() {
     let authority = Authority::new("ours");
-    let identity = authority.identity(&["localhost"]);
-    let only = |version: &'static SupportedProtocolVersion| {
-        let key = Arc::new(rustls::server::ResolvesServerCertUsingSni::new());
-        let _ = &identity;
-        let config = rustls::ServerConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_protocol_versions(&[version])
-            .unwrap()
-            .with_no_client_auth()
-            .with_cert_resolver(key);
-        TlsServer::from(Arc::new(config))
-    };
+    let certificate = authority.issue(&["localhost"], |_| {});
     for (ours, theirs) in [(&version::TLS12, &version::TLS13), (&version::TLS13, &version::TLS12)] {
-        let client = TlsClient::from(Arc::new(rustls_client(&authority, ours)));
-        let (client, server) = Pair::of(&client, &only(theirs)).run();
-        assert_eq!((client, server), (Err(TlsError::NoCommonVersion), Err(TlsError::NoCommonVersion)));
+        let client = TlsClient::from(Arc::new(client_config(&authority.pem(), &[ours])));
+        let server = TlsServer::from(Arc::new(server_config(&certificate, &[theirs])));
+        let errors = Pair::of(&client, &server).run();
+        assert_eq!(errors, (Err(TlsError::NoCommonVersion), Err(TlsError::NoCommonVersion)));
     }
 }

@@ -1,8 +1,8 @@
 //! Which certificates each side trusts, and the errors for all others.
 
-use crate::certificates::*;
-use crate::kit::{Pair, To, trusting};
+use crate::kit::{Pair, To, identity, trusting};
 use ws_host::tls::{ClientCertificates, Identity, InvalidTls, TlsAlert, TlsClient, TlsError, TlsServer};
+use ws_kit::tls::{Authority, expired, for_clients, not_yet_valid, self_signed};
 
 /// The errors of both sides for a client and a server.
 fn errors(client: &TlsClient, server: &TlsServer) -> [Option<TlsError>; 2] {
@@ -31,7 +31,7 @@ fn each_bad_certificate_has_its_own_sentence() {
         (ours.issue(&local, not_yet_valid), TlsError::NotYetValid, "clock"),
         (other.issue(&local, |_| {}), TlsError::NotTrusted, "add_roots"),
         (same_name.issue(&local, |_| {}), TlsError::NotTrusted, "pin"),
-        (self_signed(&local), TlsError::NotTrusted, "add_roots"),
+        (self_signed(&local, |_| {}), TlsError::NotTrusted, "add_roots"),
         (ours.issue(&local, for_clients), TlsError::WrongPurpose, "serverAuth"),
     ];
     for (pem, expected, remedy) in cases {
@@ -57,7 +57,7 @@ fn each_bad_certificate_has_its_own_sentence() {
 fn an_address_needs_its_own_name_in_the_certificate() {
     let authority = Authority::new("ours");
     let client = TlsClient::roots_only(authority.pem()).unwrap();
-    let server = TlsServer::new(authority.identity(&["127.0.0.1", "::1", "localhost"])).unwrap();
+    let server = TlsServer::new(identity(&authority, &["127.0.0.1", "::1", "localhost"])).unwrap();
     for (host, sni) in [("127.0.0.1", None), ("[::1]", None), ("::1", None), ("localhost", Some("localhost"))]
     {
         let mut pair = Pair::of(&client, &server);
@@ -75,14 +75,14 @@ fn an_address_needs_its_own_name_in_the_certificate() {
 fn another_name_is_expected_where_it_is_set() {
     let authority = Authority::new("ours");
     let client = TlsClient::roots_only(authority.pem()).unwrap();
-    let server = TlsServer::new(authority.identity(&["device.example"])).unwrap();
+    let server = TlsServer::new(identity(&authority, &["device.example"])).unwrap();
     assert!(matches!(errors(&client, &server)[0], Some(TlsError::WrongName { .. })));
     assert_eq!(errors(&client.server_name("device.example").unwrap(), &server), [None, None]);
 }
 
 #[test]
 fn a_pin_trusts_one_key_whatever_the_certificate_says() {
-    let [chain, key] = self_signed(&["another name"]);
+    let [chain, key] = self_signed(&["another name"], |_| {});
     let server = TlsServer::from_pem(&chain, &key).unwrap();
     let pin = Identity::from_pem(&chain, &key).unwrap().key_sha256().unwrap();
     assert_eq!(errors(&TlsClient::system().pin(pin), &server), [None, None]);
@@ -97,16 +97,16 @@ fn a_pin_trusts_one_key_whatever_the_certificate_says() {
 fn client_certificates_are_required_or_optional() {
     let (authority, other) = (Authority::new("ours"), Authority::new("other"));
     let server = |rule| {
-        let server = TlsServer::new(authority.identity(&["localhost"])).unwrap();
+        let server = TlsServer::new(identity(&authority, &["localhost"])).unwrap();
         server.client_certificates(authority.pem(), rule).unwrap()
     };
     let anonymous = TlsClient::roots_only(authority.pem()).unwrap();
-    let identity = |authority: &Authority| {
+    let of_client = |authority: &Authority| {
         let [chain, key] = authority.issue(&["someone"], for_clients);
         Identity::from_pem(chain, key).unwrap()
     };
-    let known = anonymous.clone().identity(identity(&authority));
-    let foreign = anonymous.clone().identity(identity(&other));
+    let known = anonymous.clone().identity(of_client(&authority));
+    let foreign = anonymous.clone().identity(of_client(&other));
     let (required, optional) = (server(ClientCertificates::Required), server(ClientCertificates::Optional));
 
     for server in [&required, &optional] {
@@ -130,7 +130,7 @@ fn client_certificates_are_required_or_optional() {
 #[test]
 fn a_resolver_selects_by_name_and_rejects_others() {
     let authority = Authority::new("ours");
-    let (one, two) = (authority.identity(&["one.example"]), authority.identity(&["two.example"]));
+    let (one, two) = (identity(&authority, &["one.example"]), identity(&authority, &["two.example"]));
     let server = TlsServer::resolver(move |name| match name {
         Some("one.example") => Some(one.clone()),
         Some("two.example") => Some(two.clone()),
@@ -146,11 +146,11 @@ fn a_resolver_selects_by_name_and_rejects_others() {
 #[test]
 fn a_reload_affects_only_new_handshakes_and_invalidates_tickets() {
     let (old, new) = (Authority::new("old"), Authority::new("new"));
-    let server = TlsServer::new(old.identity(&["localhost"])).unwrap();
+    let server = TlsServer::new(identity(&old, &["localhost"])).unwrap();
     let client = TlsClient::roots_only(old.pem()).unwrap();
     let mut before = Pair::of(&client, &server);
     assert_eq!(before.run(), (Ok(()), Ok(())));
-    server.clone().reload(new.identity(&["localhost"])).unwrap();
+    server.clone().reload(identity(&new, &["localhost"])).unwrap();
     assert_eq!(before.send(To::Client, &[b"still open"]).0, b"still open");
     assert_eq!(errors(&client, &server)[0], Some(TlsError::NotTrusted), "an old ticket is not accepted");
     assert_eq!(errors(&client.add_roots(new.pem()).unwrap(), &server), [None, None]);
@@ -170,17 +170,17 @@ fn sessions_are_resumed_within_one_configuration_only() {
     assert!(resumed(&client, &server));
     assert!(resumed(&client.clone(), &server.clone()));
     let authority = Authority::new("ours");
-    let identity = authority.identity(&["localhost"]);
     let client = TlsClient::roots_only(authority.pem()).unwrap();
-    let servers = [(); 2].map(|()| TlsServer::new(identity.clone()).unwrap());
+    let certificate = identity(&authority, &["localhost"]);
+    let servers = [(); 2].map(|()| TlsServer::new(certificate.clone()).unwrap());
     assert!(!resumed(&client, &servers[0]));
     assert!(!resumed(&client, &servers[1]), "the ticket of another server is ignored");
 }
 
 #[test]
 fn faults_of_a_configuration_are_named() {
-    let [chain, key] = self_signed(&["localhost"]);
-    let [_, other_key] = self_signed(&["localhost"]);
+    let [chain, key] = self_signed(&["localhost"], |_| {});
+    let [_, other_key] = self_signed(&["localhost"], |_| {});
     let error = |result: Result<Identity, InvalidTls>| result.unwrap_err();
     assert!(matches!(error(Identity::from_pem(&key, &key)), InvalidTls::NoCertificate));
     assert!(matches!(error(Identity::from_pem(&chain, &chain)), InvalidTls::NoKey));

@@ -1,0 +1,9 @@
+//! TLS for the tests of those who speak it.
+
+mod certificates;
+pub mod ends;
+mod peer;
+
+pub use certificates::{Authority, expired, for_clients, not_yet_valid, self_signed};
+pub use peer::{Peer, client_config, server_config};
+pub use rustls;
