@@ -83,6 +83,8 @@ pub struct SlotView<'c> {
     pub is_client: bool,
     /// The engine's part.
     pub connection: &'c mut Connection,
+    /// A TLS handshake is not finished.
+    pub is_handshaking: bool,
     /// It has leftover bytes.
     pub has_leftover: bool,
     /// It is queued to be read.
@@ -108,7 +110,7 @@ impl SlotView<'_> {
 
 /// Visits every connection.
 pub fn each_slot(connections: &mut Connections, mut visit: impl FnMut(SlotView<'_>)) {
-    let Connections { slots, clients, deadlines, readable, dirty, leftovers, .. } = connections;
+    let Connections { slots, clients, deadlines, readable, dirty, leftovers, sockets, .. } = connections;
     for (slot, live) in slots.iter_mut() {
         visit(SlotView {
             slot,
@@ -116,6 +118,7 @@ pub fn each_slot(connections: &mut Connections, mut visit: impl FnMut(SlotView<'
             server: usize::from(live.server),
             client: clients.of_slot(slot),
             is_client: live.is_marked(mark::CLIENT),
+            is_handshaking: sockets.is_handshaking(slot),
             has_leftover: leftovers.contains_key(&slot),
             is_queued: readable.contains(slot),
             is_dirty: dirty.contains(&slot),

@@ -16,6 +16,9 @@ const MUCH: u64 = 16 << 10;
 /// Writes once, if possible; returns whether it tried.
 pub(crate) fn write(slot: u32, live: &mut Slot, sockets: &CustomSockets, now: Moment, limit: usize) -> bool {
     if !live.has(flag::WRITABLE) {
+        if live.is_marked(mark::REFUSED) && !live.connection.outbox().is_empty() {
+            note_refused(slot, live, sockets, now);
+        }
         return false;
     }
     // Queued bytes may belong to a body whose turn has not come, and a TLS handshake precedes them.
@@ -37,23 +40,32 @@ pub(crate) fn write(slot: u32, live: &mut Slot, sockets: &CustomSockets, now: Mo
                 // Nothing was sent: the output timeout begins.
                 live.connection.handle_written(now, 0);
             }
-            Err(error) => {
-                live.connection.write_failed(now, error.into());
-                // What the peer sent before that may be unread, whether or not an edge has signalled it.
-                live.set(flag::READABLE);
-            }
+            Err(error) => write_failed(live, error, now),
         }
         return true;
+    }
+}
+
+/// There is output behind what TLS has to write by itself, and the kernel takes neither: the output timeout begins.
+#[cold]
+fn note_refused(slot: u32, live: &mut Slot, sockets: &CustomSockets, now: Moment) {
+    if !sockets.is_handshaking(slot) {
+        live.unmark(mark::REFUSED);
+        live.connection.handle_written(now, 0);
     }
 }
 
 /// Writes what a socket with a buffer of its own holds; returns whether some is left, or writing failed.
 #[cold]
 pub(crate) fn flush(slot: u32, live: &mut Slot, sockets: &CustomSockets, now: Moment) -> bool {
+    live.unmark(mark::REFUSED);
     match sockets.flush(slot) {
         Ok(()) => return false,
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => live.clear(flag::WRITABLE),
-        Err(error) => live.connection.write_failed(now, error.into()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            live.clear(flag::WRITABLE);
+            live.mark(mark::REFUSED);
+        }
+        Err(error) => write_failed(live, error, now),
     }
     true
 }
@@ -77,6 +89,12 @@ pub(crate) fn write_last(
         let _ = sockets.socket(slot, &live.stream).shutdown();
     }
     false
+}
+
+fn write_failed(live: &mut Slot, error: io::Error, now: Moment) {
+    live.connection.write_failed(now, error.into());
+    // What the peer sent before that may be unread, whether or not an edge has signalled it.
+    live.set(flag::READABLE);
 }
 
 /// Checks whether the peer has reset a connection that is not being read, where no read would report it.

@@ -64,6 +64,8 @@ pub(crate) mod mark {
     pub(crate) const ACCEPTED: u8 = 1 << 5;
     /// It is a client's: we connected.
     pub(crate) const CLIENT: u8 = 1 << 6;
+    /// The kernel has refused what TLS had to write by itself.
+    pub(crate) const REFUSED: u8 = 1 << 7;
 }
 
 /// A connection, and the loop's state of it: 24 bytes in addition to the engine's.

@@ -239,8 +239,12 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         if next == IoAction::Shutdown {
             // It fails if the peer has reset the connection; the next read reports that.
             let _ = sockets.socket(slot, &live.stream).shutdown();
-            if live.stream.is_none() {
-                flush(slot, live, sockets, *now);
+            let has_failed = live.stream.is_none()
+                && flush(slot, live, sockets, *now)
+                && live.connection.state() == State::Closed;
+            if has_failed {
+                // Writing the last of TLS has ended it, which is reported first.
+                return self.connections.postpone(slot);
             }
             next = live.connection.poll_io();
         }

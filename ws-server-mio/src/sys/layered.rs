@@ -2,6 +2,9 @@
 //!
 //! A short read does not mean that it is drained: only `WouldBlock` says that neither the kernel nor a layer has more.
 //! So ciphertext held by a session neither stalls an edge-triggered loop nor makes it spin.
+//!
+//! A read may have output to write, but does not retry a write that the kernel has refused. On Windows, that would ask
+//! for all readiness anew: EOF would be reported, read and reported again until the peer takes the output.
 
 use crate::sys::socket::{NewSocket, Socket, SocketRef};
 use mio::Token;
@@ -15,13 +18,24 @@ use ws_proto::{Config, TlsInfo};
 pub(crate) struct LayeredSocket {
     inner: NewSocket,
     layer: RefCell<Layer>,
+    /// The kernel takes no output until the loop writes or flushes, which it does when there is room.
+    is_blocked: Cell<bool>,
     /// The sending half is to be shut down once the encrypted output is written.
     is_closing: Cell<bool>,
 }
 
 impl LayeredSocket {
     pub(crate) fn new(inner: NewSocket, layer: impl Into<Layer>) -> Self {
-        Self { inner, layer: RefCell::new(layer.into()), is_closing: Cell::new(false) }
+        Self {
+            inner,
+            layer: RefCell::new(layer.into()),
+            is_blocked: Cell::new(false),
+            is_closing: Cell::new(false),
+        }
+    }
+
+    fn beneath(&self) -> Beneath<'_> {
+        Beneath { socket: self.inner.as_ref(), is_blocked: &self.is_blocked }
     }
 }
 
@@ -32,11 +46,12 @@ impl Socket for LayeredSocket {
     }
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.layer.borrow_mut().read(&mut self.inner.as_ref(), buffer)
+        self.layer.borrow_mut().read(&mut self.beneath(), buffer)
     }
 
     fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.layer.borrow_mut().write(&mut self.inner.as_ref(), slices)
+        self.is_blocked.set(false);
+        self.layer.borrow_mut().write(&mut self.beneath(), slices)
     }
 
     fn holds_output(&self) -> bool {
@@ -44,7 +59,8 @@ impl Socket for LayeredSocket {
     }
 
     fn flush(&self) -> io::Result<()> {
-        self.layer.borrow_mut().flush(&mut self.inner.as_ref())?;
+        self.is_blocked.set(false);
+        self.layer.borrow_mut().flush(&mut self.beneath())?;
         if self.is_closing.take() { self.inner.as_ref().shutdown() } else { Ok(()) }
     }
 
@@ -99,19 +115,30 @@ impl Socket for LayeredSocket {
     }
 }
 
-impl Read for SocketRef<'_> {
+/// The socket beneath.
+struct Beneath<'s> {
+    socket: SocketRef<'s>,
+    is_blocked: &'s Cell<bool>,
+}
+
+impl Read for Beneath<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        SocketRef::read(*self, buffer)
+        self.socket.read(buffer)
     }
 }
 
-impl Write for SocketRef<'_> {
+impl Write for Beneath<'_> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        SocketRef::write(*self, buffer)
+        self.write_vectored(&[IoSlice::new(buffer)])
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        SocketRef::write_vectored(*self, slices)
+        if self.is_blocked.get() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let written = self.socket.write_vectored(slices);
+        self.is_blocked.set(matches!(&written, Err(error) if error.kind() == io::ErrorKind::WouldBlock));
+        written
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -7,8 +7,9 @@ use mio::Token;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use ws_host::tls::{Identity, ServerTls, TlsClient, TlsLayer, TlsMode, TlsServer};
+use ws_host::tls::{Identity, ServerTls, TlsClient, TlsLayer, TlsMode, TlsServer, TlsStream};
 use ws_proto::Config;
 
 /// What one side sent and the other has not read.
@@ -171,4 +172,57 @@ fn short_reads_and_writes_lose_no_byte_and_no_end() {
             assert!(sides[k].socket.tls().is_some());
         }
     }
+}
+
+/// A kernel that takes nothing, and counts what it is asked.
+#[derive(Default)]
+struct Full {
+    input: Mutex<Vec<u8>>,
+    writes: Arc<AtomicUsize>,
+}
+
+impl Socket for Full {
+    fn register(&mut self, _: Token) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut input = self.input.lock().unwrap();
+        let n = input.len().min(buffer.len());
+        buffer[..n].copy_from_slice(&input[..n]);
+        input.drain(..n);
+        if n == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(n) }
+    }
+
+    fn write(&self, _: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.writes.fetch_add(1, Relaxed);
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn shutdown(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn take_error(&self) -> io::Result<Option<io::Error>> {
+        Ok(None)
+    }
+}
+
+#[test]
+fn a_read_does_not_retry_a_write_that_the_kernel_refused() {
+    let [pem, key] = ws_kit::chat::certificate().unwrap();
+    let identity = Identity::from_pem(&pem, key).unwrap();
+    let tls = ServerTls::new(TlsServer::new(identity).unwrap(), TlsMode::Only, &Config::server());
+    let client = TlsClient::roots_only(pem).unwrap();
+    let hello = TlsStream::client(&client, "localhost").unwrap().output().to_vec();
+    let full = Full { input: Mutex::new(hello), ..Full::default() };
+    let writes = full.writes.clone();
+    let socket = TlsSocket::new(NewSocket::Other(Box::new(full)), TlsLayer::server(tls));
+    for _ in 0..10 {
+        assert_eq!(socket.read(&mut [0; 1000]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+    assert_eq!(writes.load(Relaxed), 1, "the answer");
+    // The loop knows when there is room.
+    assert_eq!(socket.flush().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    assert_eq!(writes.load(Relaxed), 2);
 }
