@@ -1,6 +1,7 @@
 //! How an application and its peers behave in a run: as users do, or worse.
 
 use super::bulk::{Bulk, Until};
+use super::layer::Layers;
 use super::rng::Rng;
 use std::time::Duration;
 use ws_proto::Config;
@@ -33,6 +34,8 @@ pub(super) struct Behaviour {
     pub(super) extremes: bool,
     /// A limit on the memory of all connections together.
     pub(super) memory: Option<usize>,
+    /// What all speak through.
+    pub(super) layers: Option<Layers>,
 }
 
 impl Behaviour {
@@ -52,6 +55,7 @@ impl Behaviour {
             panics: false,
             extremes: false,
             memory: None,
+            layers: None,
         }
     }
 

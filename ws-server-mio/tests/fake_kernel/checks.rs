@@ -54,11 +54,12 @@ pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
         let may_read = live.has(flag::READABLE | flag::LEFTOVER) && !live.connection.is_paused();
         let waits = may_read || live.connection.shares().is_used();
         assert!(!waits || live.has(flag::QUEUED), "slot {slot} is readable but on no list");
-        let is_written = live.connection.outbox().is_empty();
+        // Output waits for a handshake beneath.
+        let is_written = live.connection.outbox().is_empty() || live.is_handshaking;
         assert!(is_written || !live.has(flag::WRITABLE), "slot {slot} is writable but on no list");
         if kernel.is_reported(id) {
             let level = kernel.level(id);
-            let readable = level.readable && !kernel.sockets[id].eof_reported;
+            let readable = level.readable && !kernel.sockets[id].is_read();
             assert!(live.has(flag::READABLE) || !readable, "slot {slot}: readable input is forgotten");
             assert!(live.has(flag::WRITABLE) || !level.writable, "slot {slot}: room for output is forgotten");
         }

@@ -155,6 +155,10 @@ impl Inner {
         let Self { rng, faults, .. } = self;
         let socket = &mut self.sockets[id];
         assert!(!socket.closed && socket.link == Link::Up);
+        if socket.writes_left == Some(0) && socket.reset != Signal::Arrived {
+            (socket.reset, socket.error, socket.edge) = (Signal::Arrived, true, true);
+        }
+        socket.writes_left = socket.writes_left.map(|left| left.saturating_sub(1));
         if socket.reset == Signal::Arrived {
             let was_reported = !mem::take(&mut socket.error);
             let kind = if was_reported { io::ErrorKind::BrokenPipe } else { socket.kind };

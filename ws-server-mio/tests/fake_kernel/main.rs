@@ -10,7 +10,10 @@ mod checks;
 mod clients;
 mod dialling;
 mod ending;
+#[cfg(feature = "tls")]
+mod ends;
 mod kernel;
+mod layer;
 mod listeners;
 mod living;
 mod overdue;
@@ -25,6 +28,8 @@ mod scripted;
 mod setting;
 mod streams;
 mod system;
+#[cfg(feature = "tls")]
+mod tls;
 mod uploads;
 mod web_socket;
 mod wire;

@@ -29,14 +29,33 @@ impl Inner {
             socket.aborted |= !bytes.is_empty();
             return bytes.len();
         }
+        if socket.layer.is_some() {
+            return self.send_through(id, bytes);
+        }
         let n = bytes.len().min(200_000usize.saturating_sub(socket.wire.len()));
         socket.wire.push(&bytes[..n]);
         socket.bytes_sent += n as u64;
         n
     }
 
+    /// Sends what the layer of the peer has encoded, or nothing after its end.
+    pub(super) fn transmit(&mut self, id: usize, bytes: &[u8]) {
+        let socket = &mut self.sockets[id];
+        if socket.fin == Signal::No && socket.reset == Signal::No && !socket.peer_closed {
+            socket.aborted |= socket.closed && !bytes.is_empty();
+            socket.wire.push(bytes);
+            socket.bytes_sent += bytes.len() as u64;
+        }
+    }
+
     /// The peer half-closes.
     pub(super) fn fin(&mut self, id: usize) {
+        self.announce(id);
+        self.end(id);
+    }
+
+    /// The same without a word of its layer.
+    pub(super) fn end(&mut self, id: usize) {
         let socket = &mut self.sockets[id];
         if socket.fin == Signal::No && socket.reset == Signal::No {
             socket.fin = Signal::OnItsWay;
@@ -79,6 +98,11 @@ impl Inner {
 
     /// The peer reads.
     pub(super) fn receive(&mut self, id: usize, most: usize) -> Received {
+        let received = self.receive_wire(id, most);
+        self.receive_through(id, received)
+    }
+
+    fn receive_wire(&mut self, id: usize, most: usize) -> Received {
         let Self { rng, sockets, .. } = self;
         let socket = &mut sockets[id];
         if socket.closed && !socket.wire.is_empty() {

@@ -1,5 +1,6 @@
 //! What is in flight between a peer and the loop.
 
+use super::layer::Layer;
 use super::rng::Rng;
 use mio::Token;
 use std::io;
@@ -79,6 +80,8 @@ pub(super) struct Socket {
     pub(super) aborted: bool,
     /// That reset reached the peer: bytes behind it are lost.
     pub(super) cut: bool,
+    /// After so many more writes its reset arrives.
+    pub(super) writes_left: Option<usize>,
     /// The peer has closed its socket, and answers output with RST.
     pub(super) peer_closed: bool,
     pub(super) token: Option<Token>,
@@ -97,6 +100,12 @@ pub(super) struct Socket {
     pub(super) bytes_sent: u64,
     /// How many of them were readable when the reset arrived.
     pub(super) reached: u64,
+    /// What its peer speaks through.
+    pub(super) layer: Option<Box<dyn Layer>>,
+    /// The peer has read an end that the loop had not announced.
+    pub(super) is_truncated: bool,
+    /// How much the peer had sent when its layer announced the end. The loop need not read on.
+    pub(super) announced_at: Option<u64>,
     /// It behaves as Linux does.
     pub(super) linux: Option<Linux>,
 }
@@ -163,6 +172,7 @@ impl Socket {
             refused: false,
             aborted: false,
             cut: false,
+            writes_left: None,
             peer_closed: false,
             token: None,
             edge: false,
@@ -175,6 +185,9 @@ impl Socket {
             kind: io::ErrorKind::ConnectionReset,
             bytes_sent: 0,
             reached: 0,
+            layer: None,
+            is_truncated: false,
+            announced_at: None,
             linux: None,
         }
     }
@@ -209,6 +222,11 @@ impl Socket {
             at_peer.push(self.outbox.take(n));
         }
         at_peer.take(at_peer.len().min(most))
+    }
+
+    /// Whether the loop has read to an end.
+    pub(super) fn is_read(&self) -> bool {
+        self.eof_reported || self.announced_at.is_some_and(|at| self.bytes_read >= at)
     }
 
     /// Whether the peer has anything left to read.

@@ -93,6 +93,9 @@ impl<'s> World<'s> {
         if let Some(limit) = behaviour.memory {
             config = config.memory_limit(Some(limit));
         }
+        if let Some(layers) = &behaviour.layers {
+            config = (layers.of_servers)(config);
+        }
         let places = rng.within(1, 2);
         kernel.lock().prepare_listeners(places);
         let server = endpoint.connections().listen(Bind::localhost(), config).unwrap();
@@ -147,8 +150,15 @@ impl<'s> World<'s> {
         self.kernel.lock().has_events() || self.endpoint.next_timeout() == Some(Duration::ZERO)
     }
 
+    /// Grows with all that a turn may do. What a layer has decoded is read without a call of the kernel.
+    fn progress(&mut self) -> (u64, u64, u64) {
+        let mut bytes = 0;
+        inspect::each_slot(self.endpoint.connections(), |live| bytes += live.connection.bytes_received());
+        (self.kernel.lock().calls, self.app.events, bytes)
+    }
+
     pub(super) fn turn(&mut self) {
-        let before = (self.kernel.lock().calls, self.app.events);
+        let before = self.progress();
         self.trace(|| "turn".to_owned());
         let app = &mut self.app;
         let trace = self.trace;
@@ -170,7 +180,7 @@ impl<'s> World<'s> {
         if let Some(limit) = self.behaviour.memory {
             holds_no_more_than(self.endpoint.connections(), limit);
         }
-        let did = before != (self.kernel.lock().calls, self.app.events) || !reported.is_empty();
+        let did = before != self.progress() || !reported.is_empty();
         self.spins = if did { 0 } else { self.spins + 1 };
         assert!(self.spins < SPINS, "turns are due, and do nothing");
     }
@@ -274,6 +284,11 @@ impl<'s> World<'s> {
                 Kind::Raw(self.rng.pick(&heads).to_vec())
             }
         };
+        if let (Some(layers), false) = (&self.behaviour.layers, matches!(kind, Kind::Raw(_)))
+            && !self.rng.percent(layers.without)
+        {
+            self.kernel.lock().wrap(socket, (layers.of_peers)());
+        }
         self.app.records.push(Record::new(&self.rules));
         let mut peer = Peer::new(number, socket, &mut self.rng, kind);
         if self.behaviour.refill || self.behaviour.memory.is_some() {

@@ -4,6 +4,6 @@ mod certificates;
 pub mod ends;
 mod peer;
 
-pub use certificates::{Authority, expired, for_clients, not_yet_valid, self_signed};
-pub use peer::{Peer, client_config, server_config};
+pub use certificates::{Authority, expired, for_clients, not_yet_valid, numbered, self_signed};
+pub use peer::{Peer, VERSIONS, client_config, server_config};
 pub use rustls;

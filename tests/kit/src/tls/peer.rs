@@ -3,14 +3,18 @@
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::version::{TLS12, TLS13};
 use rustls::{
-    ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection,
+    ALL_VERSIONS, ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection,
     SupportedProtocolVersion,
 };
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
 
-/// A client that trusts this root, in PEM, and speaks these versions: [`ALL_VERSIONS`](rustls::ALL_VERSIONS), say.
+/// Both versions, and each alone.
+pub static VERSIONS: [&[&SupportedProtocolVersion]; 3] = [ALL_VERSIONS, &[&TLS13], &[&TLS12]];
+
+/// A client that trusts this root, in PEM, and speaks these versions.
 pub fn client_config(root: &str, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(root.as_bytes()).unwrap()).unwrap();

@@ -4,6 +4,7 @@ use super::model::{Known, pool};
 use crate::app::content;
 use crate::checks::record_event;
 use crate::kernel::Kernel;
+use crate::layer::Layers;
 use crate::rng::Rng;
 use mio::Token;
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 use ws_kit::oracle::Events;
-use ws_proto::{Error, ResponseError};
+use ws_proto::{Error, ResponseError, TlsError};
 use ws_server_mio::inspect;
 use ws_server_mio::{
     ClientId, ClientState, Closed, ConnectError, ConnectionId, Connections, Event, Message, State,
@@ -57,6 +58,7 @@ pub(super) struct App {
     pub(super) hasty: bool,
     /// Whether to print a trace.
     pub(super) trace: bool,
+    pub(super) layers: Option<Layers>,
     /// The totals of all clients.
     pub(super) opens: usize,
     pub(super) failures: usize,
@@ -64,7 +66,7 @@ pub(super) struct App {
 }
 
 impl App {
-    pub(super) fn new(rng: Rng, kernel: Kernel, hasty: bool, trace: bool) -> Self {
+    pub(super) fn new(rng: Rng, kernel: Kernel, hasty: bool, trace: bool, layers: Option<Layers>) -> Self {
         let mut app = Self {
             rng,
             kernel,
@@ -76,6 +78,7 @@ impl App {
             wild: 0,
             hasty,
             trace,
+            layers,
             opens: 0,
             failures: 0,
             reconnects: 0,
@@ -143,6 +146,8 @@ impl App {
             let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
             known.retry_after = Duration::from_secs(after.and_then(|text| text.parse().ok()).unwrap_or(0));
         }
+        // A server without TLS will not learn it by itself.
+        is_final |= matches!(error, ConnectError::Tls(TlsError::PlainHttp));
         let all_reported = unreported(connections, client) == 0;
         known.by_policy = std::mem::replace(&mut known.quiet, all_reported);
         if !known.by_policy {

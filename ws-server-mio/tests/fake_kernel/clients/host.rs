@@ -193,7 +193,7 @@ impl Host {
         if connection.poll_timeout().is_some_and(|at| at <= now) {
             connection.handle_timeout(now);
         }
-        while !self.ended && !connection.outbox().is_empty() {
+        while !self.ended && !connection.outbox().is_empty() && kernel.lock().takes(self.socket) {
             let n = kernel.lock().send(self.socket, connection.outbox().chunk());
             connection.handle_written(now, n);
             if n == 0 {

@@ -7,8 +7,10 @@ mod host;
 mod model;
 mod world;
 
+pub(super) use world::World;
+
 /// Each seed is a separate run, as with servers.
 #[test]
 fn every_attempt_ends_once_whatever_the_network_does() {
-    super::runs(250, |seed, trace| world::World::new(seed, trace).run());
+    super::runs(250, |seed, trace| World::new(seed, trace, None).run());
 }

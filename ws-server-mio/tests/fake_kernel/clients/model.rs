@@ -74,12 +74,13 @@ impl App {
                 let address = self.rng.pick(&pool);
                 (address.to_string(), vec![address])
             }
-            4..7 => ("localhost".to_owned(), localhost()),
-            7..9 => ("many.test".to_owned(), named("many.test")),
-            _ => ("few.test".to_owned(), named("few.test")),
+            4..7 => ("localhost:80".to_owned(), localhost()),
+            7..9 => ("many.test:80".to_owned(), named("many.test")),
+            _ => ("few.test:80".to_owned(), named("few.test")),
         };
         self.leads.push(leads);
-        (number, format!("ws://{host}/{number}"))
+        let scheme = if self.layers.is_some() { "wss" } else { "ws" };
+        (number, format!("{scheme}://{host}/{number}"))
     }
 
     fn config(&mut self) -> ClientConfig {
@@ -106,7 +107,10 @@ impl App {
         if rng.percent(10) {
             config = config.unix("/nowhere");
         }
-        config
+        match &self.layers {
+            Some(layers) => (layers.of_clients)(config),
+            None => config,
+        }
     }
 
     pub(super) fn connect(&mut self, connections: &mut Connections) {

@@ -6,6 +6,7 @@ use super::host::{Host, Kind};
 use super::model::{localhost, named, pool};
 use crate::dialling::DIAL_OUTCOMES;
 use crate::kernel::Kernel;
+use crate::layer::Layers;
 use crate::rng::Rng;
 use crate::setting::Time;
 use crate::system::{FakeSystem, Question};
@@ -23,7 +24,7 @@ use ws_server_mio::{Budget, ClientState, Endpoint, Options};
 /// The most consecutive turns that do nothing although one was due.
 const SPINS: usize = 64;
 
-pub(super) struct World {
+pub(in super::super) struct World {
     pub(super) rng: Rng,
     pub(super) kernel: Kernel,
     pub(super) time: Time,
@@ -42,6 +43,8 @@ pub(super) struct World {
     panics: bool,
     spins: usize,
     trace: bool,
+    /// What all speak through.
+    layers: Option<Layers>,
 }
 
 pub(super) fn lock(app: &Mutex<App>) -> MutexGuard<'_, App> {
@@ -49,7 +52,7 @@ pub(super) fn lock(app: &Mutex<App>) -> MutexGuard<'_, App> {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, trace: bool) -> Self {
+    pub(in super::super) fn new(seed: u64, trace: bool, layers: Option<Layers>) -> Self {
         let mut rng = Rng::new(seed ^ 0xc11e);
         let kernel = Kernel::new(Rng::new(rng.next()));
         let chance = Rng::new(rng.next());
@@ -63,7 +66,7 @@ impl World {
         let (system, questions) = FakeSystem::new(&kernel, chance, rng.within(1, 4));
         let endpoint = Endpoint::with_system(options.resolve_names(), system).unwrap();
         let hasty = rng.percent(20);
-        let app = App::new(Rng::new(rng.next()), kernel.clone(), hasty, trace);
+        let app = App::new(Rng::new(rng.next()), kernel.clone(), hasty, trace, layers.clone());
         Self {
             strict: rng.percent(70),
             panics: rng.percent(30),
@@ -79,11 +82,12 @@ impl World {
             hasty,
             spins: 0,
             trace,
+            layers,
         }
     }
 
     /// Runs everything.
-    pub(super) fn run(&mut self) {
+    pub(in super::super) fn run(&mut self) {
         let steps = self.rng.within(50, 250);
         for _ in 0..steps {
             self.step();
@@ -108,8 +112,15 @@ impl World {
         self.kernel.lock().has_events() || self.endpoint.next_timeout() == Some(Duration::ZERO)
     }
 
+    /// Grows with all that a turn may do. What a layer has decoded is read without a call of the kernel.
+    fn progress(&mut self) -> (u64, u64, u64) {
+        let mut bytes = 0;
+        inspect::each_slot(self.endpoint.connections(), |live| bytes += live.connection.bytes_received());
+        (self.kernel.lock().calls, self.app().events, bytes)
+    }
+
     pub(super) fn turn(&mut self) {
-        let before = (self.kernel.lock().calls, self.app().events);
+        let before = self.progress();
         let woken = self.kernel.lock().woken;
         self.trace(|| "turn".to_owned());
         // Reports about an earlier socket of this slot.
@@ -140,7 +151,7 @@ impl World {
         check_times(self.endpoint.connections(), start);
         let reported = std::mem::take(&mut self.kernel.lock().reported);
         self.trace(|| format!("reported {reported:?}"));
-        let did = woken || before != (self.kernel.lock().calls, self.app().events) || !reported.is_empty();
+        let did = woken || before != self.progress() || !reported.is_empty();
         self.spins = if did { 0 } else { self.spins + 1 };
         assert!(self.spins < SPINS, "turns are due, and do nothing");
         self.receive_calls();
@@ -158,7 +169,11 @@ impl World {
         let sockets = self.kernel.lock().sockets.len();
         let now = self.time.now();
         while self.hosts.len() < sockets {
-            self.hosts.push(Host::new(self.hosts.len(), now, &mut self.rng, self.storm));
+            let host = Host::new(self.hosts.len(), now, &mut self.rng, self.storm);
+            if let (Some(layers), Kind::Server(_)) = (&self.layers, &host.kind) {
+                self.kernel.lock().wrap(host.socket, (layers.of_peers)());
+            }
+            self.hosts.push(host);
         }
     }
 
