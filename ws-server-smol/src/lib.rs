@@ -218,9 +218,9 @@ mod ui;
 
 pub use async_io::block_on;
 pub use bytes::Bytes;
-#[doc(hidden)]
-pub use client::connect::connect_with_names;
 pub use client::connect::{connect, handshake};
+#[doc(hidden)]
+pub use client::connect::{connect_over_fake, connect_with_names};
 pub use client::{Client, ClientEvent};
 pub use connection::body::BodyReader;
 pub use connection::couple::couple;

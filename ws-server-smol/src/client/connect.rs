@@ -78,6 +78,19 @@ pub async fn connect_with_names(
     attempt.run().await.map(|opened| opened.websocket).map_err(|failed| failed.failure)
 }
 
+/// As [`connect`], over a socket that is connected, for tests.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_over_fake(
+    request: ClientRequest,
+    config: ClientConfig,
+    socket: Socket,
+) -> Result<WebSocket<Socket>, ConnectError> {
+    let attempt = Attempt::new(checked(request)?, &config);
+    attempt.open(socket, Vec::new()).await.map(|opened| opened.websocket).map_err(|failed| failed.failure)
+}
+
 /// Does the client's opening handshake over a connected stream: TLS, a pipe, another executor's socket.
 ///
 /// `wss://` addresses are allowed here: the caller must ensure that the stream is TLS to that host.
@@ -188,7 +201,15 @@ impl Attempt {
             return Err(timed_out(race.take_tried()).at(self.proxy()).into());
         };
         let stream = connected.map_err(|failure| failure.at(self.proxy()))?;
-        let seed = seed().map_err(|error| unreachable(race.take_tried(), error))?;
+        self.open(stream, race.take_tried()).await
+    }
+
+    /// Opens the layers and the WebSocket over a connected socket.
+    async fn open(&self, stream: Socket, tried: Vec<SocketAddr>) -> Result<Opened<Socket>, Failed> {
+        let seed = match seed() {
+            Ok(seed) => seed,
+            Err(error) => return Err(unreachable(tried, error).into()),
+        };
         let stream = match self.config.layer(&self.request, &self.rules) {
             Ok(Some(layer)) => stream.with_layers(Layers::new(layer)),
             Ok(None) => stream,
@@ -200,7 +221,7 @@ impl Attempt {
         let (socket, peer) = (Some(stream.handle()), stream.peer_addr());
         let driver =
             Driver::with(stream, connection, DriverOptions { socket, peer, ..DriverOptions::default() });
-        let websocket = open(driver, race.take_tried()).await?;
+        let websocket = open(driver, tried).await?;
         Ok(Opened { websocket, after: self.since.elapsed() })
     }
 

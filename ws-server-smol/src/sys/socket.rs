@@ -65,8 +65,7 @@ impl Socket {
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         match &self.handle.stream {
             Stream::Tcp(stream) => stream.get_ref().peer_addr().ok().map(canonical),
-            #[cfg(unix)]
-            Stream::Unix(_) => None,
+            _ => None,
         }
     }
 
@@ -92,7 +91,7 @@ impl Socket {
             return Poll::Ready(Ok(()));
         }
         let waker = Waker::from(self.readable.clone());
-        with!(self.handle.stream, stream => stream.poll_readable(&mut Context::from_waker(&waker)))
+        self.handle.stream.poll_readable(&mut Context::from_waker(&waker))
     }
 }
 
@@ -111,29 +110,26 @@ impl SocketHandle {
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         match &self.stream {
             Stream::Tcp(stream) => stream.get_ref().local_addr().ok().map(canonical),
-            #[cfg(unix)]
-            Stream::Unix(_) => None,
+            _ => None,
         }
     }
 
     /// Shuts down both halves: pending reads and writes fail, polled or not.
     pub(crate) fn shut_down(&self) {
         // It may already be closed.
-        let _ = with!(self.stream, stream => stream.get_ref().shutdown(Shutdown::Both));
+        let _ = self.stream.shutdown(Shutdown::Both);
     }
 
     /// Makes the last handle end the connection with a reset: the peer must not take a truncated response for a
     /// complete one (RFC 9112 §8).
     pub(crate) fn reset_on_close(&self) {
-        with!(self.stream, stream => reset_on_close(stream.get_ref()));
+        with!(self.stream, stream => reset_on_close(stream.get_ref()), fake => fake.reset_on_close());
     }
 
     /// Lets the system detect a vanished peer if no traffic would reveal it.
     pub(crate) fn probe(&self) {
-        match &self.stream {
-            Stream::Tcp(stream) => probe(stream.get_ref()),
-            #[cfg(unix)]
-            Stream::Unix(_) => {}
+        if let Stream::Tcp(stream) = &self.stream {
+            probe(stream.get_ref());
         }
     }
 }
@@ -165,7 +161,7 @@ impl From<Async<UnixStream>> for Socket {
 #[cfg(unix)]
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        with!(self.handle.stream, stream => stream.get_ref().as_fd())
+        with!(self.handle.stream, stream => stream.get_ref().as_fd(), fake => fake.options().as_fd())
     }
 }
 
@@ -173,7 +169,7 @@ impl AsFd for Socket {
 #[cfg(windows)]
 impl AsSocket for Socket {
     fn as_socket(&self) -> BorrowedSocket<'_> {
-        with!(self.handle.stream, stream => stream.get_ref().as_socket())
+        with!(self.handle.stream, stream => stream.get_ref().as_socket(), fake => fake.options().as_socket())
     }
 }
 
@@ -234,7 +230,7 @@ impl AsyncWrite for SocketHandle {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         match &self.layers {
             Some(layers) => layers.poll_write(&self.stream, cx, &[IoSlice::new(data)]),
-            None => with!(self.stream, stream => Pin::new(&mut &**stream).poll_write(cx, data)),
+            None => self.stream.poll_write(cx, data),
         }
     }
 
@@ -260,6 +256,6 @@ impl AsyncWrite for SocketHandle {
         if let Some(layers) = &self.layers {
             ready!(layers.poll_close(&self.stream, cx))?;
         }
-        Poll::Ready(with!(self.stream, stream => stream.get_ref().shutdown(Shutdown::Write)))
+        Poll::Ready(self.stream.shutdown(Shutdown::Write))
     }
 }
