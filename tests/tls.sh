@@ -14,4 +14,5 @@ else
     cargo test "${with[@]}" --lib --test tls --test tls_memory
 fi
 cargo test --locked -p ws-server-mio --features tls-self-signed --test fake_kernel -- tls:: ends::
+cargo test --locked -p ws-server-smol --features tls-self-signed --test fake_stream -- tls:: ends::
 OVER_TLS=1 cargo test --locked -p ws-server-smol --features tls-self-signed --test behaviours

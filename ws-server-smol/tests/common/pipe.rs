@@ -74,8 +74,31 @@ impl End {
     }
 
     /// Ends with a reset.
-    pub fn reset(self) {
+    pub fn reset(mut self) {
+        self.reset_on_drop();
+    }
+
+    /// Makes dropping it a reset.
+    pub fn reset_on_drop(&mut self) {
         self.outgoing.lock().unwrap().reset = true;
+    }
+
+    /// Writes at once what it takes, as a socket does.
+    pub fn direct(mut self) -> Self {
+        self.holds = false;
+        self
+    }
+
+    /// Whether the other end has read all that this one wrote.
+    pub fn is_taken(&self) -> bool {
+        self.outgoing.lock().unwrap().bytes.is_empty()
+    }
+
+    /// Ends what it writes.
+    pub fn fin(&mut self) {
+        let mut lane = self.outgoing.lock().unwrap();
+        lane.ended = true;
+        wake(&mut lane.reader);
     }
 
     /// Varies sometimes: returns `Pending`, and wakes at once.
@@ -218,9 +241,7 @@ impl AsyncWrite for End {
         }
         match self.poll_held(cx) {
             Poll::Ready(Ok(())) => {
-                let mut lane = self.outgoing.lock().unwrap();
-                lane.ended = true;
-                wake(&mut lane.reader);
+                self.fin();
                 Poll::Ready(Ok(()))
             }
             other => other,
@@ -230,10 +251,7 @@ impl AsyncWrite for End {
 
 impl Drop for End {
     fn drop(&mut self) {
-        let mut lane = self.outgoing.lock().unwrap();
-        lane.ended = true;
-        wake(&mut lane.reader);
-        drop(lane);
+        self.fin();
         let mut lane = self.incoming.lock().unwrap();
         lane.unread = true;
         wake(&mut lane.writer);

@@ -1,16 +1,14 @@
 //! Plain HTTP over an unruly stream: pipelined requests that are answered at once, later, in chunks, or not at all.
 
 use crate::common::Random;
-use crate::common::pipe::End;
 use crate::common::strict::Strict;
-use crate::unruly::Unruly;
+use crate::sides::{ClientSide, ServerSide};
 use crate::{MARKS, Run, TIMERS, content, content_len, patient};
 use bytes::Bytes;
 use futures_lite::future::{poll_once, yield_now, zip};
-use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
 use ws_kit::oracle::Events;
 use ws_server_smol::{Body, HttpConnection, Incoming};
 use ws_server_smol::{Config, HeadRule, Request, RequestError, RequestHead, RespondError};
@@ -63,7 +61,7 @@ enum Held {
     Body(Body, &'static [u8]),
 }
 
-pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
+pub(crate) fn run(seed: u64, client: impl ClientSide, server: impl ServerSide, run: &Run<'_>) {
     let mut random = Random::new(seed);
     let planned: Vec<(How, usize)> = (0..1 + random.below(24))
         .map(|_| (random.pick(&WAYS), content_len(&mut random, run.capacity)))
@@ -106,8 +104,14 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
 /// How many requests the server reported, and whether its connection ended with an error.
 type Ended = Rc<Cell<(usize, bool)>>;
 
-async fn serve(stream: Unruly, config: Config, planned: Vec<(How, usize)>, mut random: Random, end: Ended) {
-    let mut http = HttpConnection::new(stream, Arc::new(config));
+async fn serve(
+    side: impl ServerSide,
+    config: Config,
+    planned: Vec<(How, usize)>,
+    mut random: Random,
+    end: Ended,
+) {
+    let mut http = side.http(config).await;
     let (mut held, mut n, mut events) = (Vec::new(), 0, Events::server());
     loop {
         let incoming = match held.is_empty() {
@@ -182,7 +186,7 @@ async fn receive(
 }
 
 async fn begin(
-    http: &mut HttpConnection<Unruly>,
+    http: &mut HttpConnection<impl AsyncRead + AsyncWrite + Unpin>,
     request: Request,
     how: How,
     n: usize,
@@ -206,7 +210,12 @@ async fn begin(
     }
 }
 
-fn continue_answer(http: &mut HttpConnection<Unruly>, at: usize, held: &mut Vec<Held>, random: &mut Random) {
+fn continue_answer(
+    http: &mut HttpConnection<impl AsyncRead + AsyncWrite + Unpin>,
+    at: usize,
+    held: &mut Vec<Held>,
+    random: &mut Random,
+) {
     match held.swap_remove(at) {
         Held::Request(request, n, len) => {
             let whole = http::Response::new(Bytes::from_static(content(n, len)));
@@ -224,7 +233,12 @@ fn continue_answer(http: &mut HttpConnection<Unruly>, at: usize, held: &mut Vec<
     }
 }
 
-async fn ask(stream: End, planned: Vec<(How, usize)>, answers: Rc<RefCell<Vec<u8>>>, mut random: Random) {
+async fn ask(
+    stream: impl ClientSide,
+    planned: Vec<(How, usize)>,
+    answers: Rc<RefCell<Vec<u8>>>,
+    mut random: Random,
+) {
     let mut requests = Vec::new();
     for (n, (how, len)) in planned.iter().enumerate() {
         let start = format!("/{n} HTTP/1.1\r\nHost: localhost\r\n");

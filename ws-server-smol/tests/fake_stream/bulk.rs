@@ -2,19 +2,17 @@
 //! returns.
 
 use crate::common::Random;
-use crate::common::pipe::End;
 use crate::common::strict::Strict;
-use crate::unruly::Unruly;
+use crate::sides::{ClientSide, ServerSide};
 use crate::{Run, TIMERS, accept, content, patient, users};
 use futures_lite::future::{poll_once, yield_now, zip};
 use futures_lite::{AsyncRead, AsyncWrite};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 use ws_kit::oracle::Events;
 use ws_server_smol::{CloseCode, Config, Error, Event, SendError, Sent, Timeout};
-use ws_server_smol::{Message, WebSocket, handshake};
+use ws_server_smol::{Message, WebSocket};
 
 /// How an end sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,19 +60,25 @@ struct Talk {
     random: Random,
 }
 
-pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
+pub(crate) fn run(seed: u64, client: impl ClientSide, server: impl ServerSide, run: &Run<'_>) {
     talk(seed, client, server, run, |_| {});
 }
 
 /// The client receives all at once, and sends its last message while paused.
-pub(crate) fn pausing(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
+pub(crate) fn pausing(seed: u64, client: impl ClientSide, server: impl ServerSide, run: &Run<'_>) {
     talk(seed, client, server, run, |[of_server, of_client]| {
         (of_server.way, of_server.count) = (Way::UntilCongested, 1);
         (of_client.way, of_client.pauses) = (Way::UntilCongested, 10);
     });
 }
 
-fn talk(seed: u64, client: End, server: Unruly, run: &Run<'_>, change: impl FnOnce([&mut Talk; 2])) {
+fn talk(
+    seed: u64,
+    client: impl ClientSide,
+    server: impl ServerSide,
+    run: &Run<'_>,
+    change: impl FnOnce([&mut Talk; 2]),
+) {
     let mut random = Random::new(seed);
     let ledger = Ledger::default();
     let mut talk = |me| {
@@ -113,7 +117,7 @@ fn talk(seed: u64, client: End, server: Unruly, run: &Run<'_>, change: impl FnOn
         of_server.drive(ws).await;
     });
     tasks.spawn("client", async {
-        let Ok(ws) = handshake(client, "ws://localhost/", Arc::new(for_client)).await else { return };
+        let Ok(ws) = client.open(for_client).await else { return };
         of_client.drive(ws).await;
     });
     tasks.run();

@@ -1,20 +1,18 @@
 //! Peers that leave while much is sent to them: with a Close, and without one.
 
 use crate::common::Random;
-use crate::common::pipe::End;
 use crate::common::strict::Strict;
-use crate::unruly::Unruly;
+use crate::sides::{ClientSide, ServerSide};
 use crate::{Run, TIMERS, accept, patient, users};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
 use ws_kit::oracle::Events;
+use ws_server_smol::Incoming;
 use ws_server_smol::{CloseCode, Closed, Config, Event};
-use ws_server_smol::{HttpConnection, Incoming, handshake};
 
 /// A client sends a Close and vanishes, while the server keeps sending.
-pub(crate) fn with_a_close(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
+pub(crate) fn with_a_close(seed: u64, client: impl ClientSide, server: impl ServerSide, run: &Run<'_>) {
     let mut random = Random::new(seed);
     let config = users(patient(Config::server()), &mut random);
     let of_client = users(patient(Config::client()), &mut random);
@@ -39,7 +37,7 @@ pub(crate) fn with_a_close(seed: u64, client: End, server: Unruly, run: &Run<'_>
         *server_end.borrow_mut() = ws.closed().cloned();
     });
     tasks.spawn("client", async move {
-        let Ok(mut ws) = handshake(client, "ws://localhost/", Arc::new(of_client)).await else { return };
+        let Ok(mut ws) = client.open(of_client).await else { return };
         for _ in 0..random.below(3) {
             let _ = futures_lite::future::poll_once(ws.next()).await;
         }
@@ -56,7 +54,7 @@ pub(crate) fn with_a_close(seed: u64, client: End, server: Unruly, run: &Run<'_>
 }
 
 /// A client reads an endless response for a while, and leaves.
-pub(crate) fn a_stream(seed: u64, mut client: End, server: Unruly, run: &Run<'_>) {
+pub(crate) fn a_stream(seed: u64, mut client: impl ClientSide, server: impl ServerSide, run: &Run<'_>) {
     let mut random = Random::new(seed);
     let config = users(patient(Config::server()), &mut random);
     let (feeds, behind, by_reset) = (random.below(2) == 0, random.pick(&[0, 1, 100]), random.below(2) == 0);
@@ -64,7 +62,7 @@ pub(crate) fn a_stream(seed: u64, mut client: End, server: Unruly, run: &Run<'_>
     let server_end = end.clone();
     let mut tasks = Strict::with_timers(seed, TIMERS);
     tasks.spawn("server", async move {
-        let mut http = HttpConnection::new(server, Arc::new(config));
+        let mut http = server.http(config).await;
         let (mut bodies, mut events) = (Vec::new(), Events::server());
         while let Some(incoming) = http.next().await {
             let Incoming::Request(request) = incoming else { panic!("{incoming:?}") };

@@ -7,21 +7,27 @@ mod common;
 
 mod asking;
 mod bulk;
+#[cfg(feature = "tls")]
+mod ends;
 mod leaving;
 mod noise;
+mod sides;
 mod talking;
+#[cfg(feature = "tls")]
+mod tls;
 mod unruly;
 
 use common::Random;
 use common::pipe::{End, pipe};
-use std::sync::{Arc, LazyLock, Mutex};
+use sides::ServerSide;
+use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 use unruly::{Fate, Unruly};
 use ws_kit::seeds::run_each;
 #[cfg(feature = "deflate")]
 use ws_server_smol::Deflate;
 use ws_server_smol::{Config, Heartbeat};
-use ws_server_smol::{HttpConnection, Incoming, WebSocket};
+use ws_server_smol::{Incoming, WebSocket};
 
 /// The source bytes of messages and bodies.
 static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -134,8 +140,8 @@ fn users(mut config: Config, random: &mut Random) -> Config {
 }
 
 /// The WebSocket that the client requests.
-async fn accept(stream: Unruly, config: Config) -> Option<WebSocket<Unruly>> {
-    let mut http = HttpConnection::new(stream, Arc::new(config));
+async fn accept<S: ServerSide>(side: S, config: Config) -> Option<WebSocket<S::Stream>> {
+    let mut http = side.http(config).await;
     match http.next().await? {
         Incoming::Upgrade(upgrade) => http.accept(upgrade).await.ok(),
         Incoming::Request(request) => panic!("{request:?}"),

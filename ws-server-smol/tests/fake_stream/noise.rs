@@ -1,29 +1,27 @@
 //! Meaningless bytes, before the upgrade and behind it.
 
-use crate::common::pipe::End;
 use crate::common::strict::Strict;
 use crate::common::{Random, at_most};
-use crate::unruly::Unruly;
+use crate::sides::{ClientSide, ServerSide};
 use crate::{Run, TIMERS, patient};
 use futures_lite::future::zip;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
 use ws_kit::oracle::Events;
 use ws_server_smol::Config;
-use ws_server_smol::{HttpConnection, Incoming};
+use ws_server_smol::Incoming;
 
 const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
+pub(crate) fn run(seed: u64, client: impl ClientSide, server: impl ServerSide, run: &Run<'_>) {
     let mut random = Random::new(seed);
     let ended = Rc::new(Cell::new(false));
     let mut tasks = Strict::with_timers(seed, TIMERS);
     let over = ended.clone();
     tasks.spawn("server", async move {
-        let mut http = HttpConnection::new(server, Arc::new(patient(Config::server())));
+        let mut http = server.http(patient(Config::server())).await;
         let mut events = Events::server();
         while let Some(incoming) = http.next().await {
             match incoming {

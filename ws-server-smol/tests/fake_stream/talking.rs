@@ -1,18 +1,17 @@
 //! WebSockets over an unruly stream: a client sends numbered messages, and receives their echoes and unrequested news.
 
-use crate::common::pipe::End;
 use crate::common::strict::Strict;
 use crate::common::{Random, at_most};
-use crate::unruly::Unruly;
+use crate::sides::{ClientSide, ServerSide};
 use crate::{MARKS, Run, TIMERS, content, content_len, patient};
 use bytes::Bytes;
 use futures_lite::future::{poll_once, yield_now};
+use futures_lite::{AsyncRead, AsyncWrite};
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 use ws_kit::oracle::Events;
 use ws_server_smol::{CloseCode, Config, Error, Initiator, Opcode, SendError};
-use ws_server_smol::{Frame, HttpConnection, Incoming, Message, Sender, WebSocket, handshake};
+use ws_server_smol::{Frame, Incoming, Message, Sender, WebSocket};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Said {
@@ -53,7 +52,7 @@ macro_rules! insist {
     };
 }
 
-pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
+pub(crate) fn run(seed: u64, client: impl ClientSide, server: impl ServerSide, run: &Run<'_>) {
     let ledger = Shared::default();
     let mut random = Random::new(seed);
     let marks = random.pick(&MARKS);
@@ -78,8 +77,8 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
     run.total(|total| total.messages += ledger.received + ledger.got);
 }
 
-async fn serve(stream: Unruly, config: Config, ledger: Shared, mut random: Random) {
-    let mut http = HttpConnection::new(stream, Arc::new(config));
+async fn serve(side: impl ServerSide, config: Config, ledger: Shared, mut random: Random) {
+    let mut http = side.http(config).await;
     let mut events = Events::server();
     while let Some(incoming) = insist!(random, http.next()) {
         let Incoming::Upgrade(upgrade) = incoming else { panic!("{incoming:?}") };
@@ -118,7 +117,12 @@ impl Ledger {
     }
 }
 
-async fn echo(mut ws: WebSocket<Unruly>, mut events: Events, ledger: Shared, mut random: Random) {
+async fn echo(
+    mut ws: WebSocket<impl AsyncRead + AsyncWrite + Unpin>,
+    mut events: Events,
+    ledger: Shared,
+    mut random: Random,
+) {
     ledger.borrow_mut().news_sender = Some(ws.sender());
     let mut reported = 0;
     loop {
@@ -189,9 +193,8 @@ async fn send_news(ledger: Shared, mut random: Random) {
     }
 }
 
-async fn talk(stream: End, capacity: usize, count: usize, ledger: Shared, mut random: Random) {
-    let config = Arc::new(patient(Config::client()));
-    let Ok(mut ws) = handshake(stream, "ws://localhost/", config).await else { return };
+async fn talk(side: impl ClientSide, capacity: usize, count: usize, ledger: Shared, mut random: Random) {
+    let Ok(mut ws) = side.open(patient(Config::client())).await else { return };
     ledger.borrow_mut().open = true;
     let (mut echoes, mut ended, mut events) = (0, 0, Events::client().upgraded());
     while echoes < count {
@@ -262,7 +265,11 @@ impl Ledger {
 }
 
 /// Sends a message in one to three fragments, sometimes after a Ping.
-fn say(ws: &mut WebSocket<End>, data: &[u8], random: &mut Random) -> Result<(), SendError> {
+fn say(
+    ws: &mut WebSocket<impl AsyncRead + AsyncWrite + Unpin>,
+    data: &[u8],
+    random: &mut Random,
+) -> Result<(), SendError> {
     if random.below(5) == 0 {
         ws.sender().send_ping(b"there?")?;
     }

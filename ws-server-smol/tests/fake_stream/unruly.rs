@@ -146,3 +146,21 @@ impl AsyncWrite for Unruly {
         closed
     }
 }
+
+#[cfg(feature = "tls")]
+impl crate::tls::Raw for Unruly {
+    fn fin(&mut self) -> io::Result<()> {
+        self.call()?;
+        self.closed = true;
+        self.inner.fin();
+        Ok(())
+    }
+
+    fn reset_on_close(&mut self) {
+        self.inner.reset_on_drop();
+    }
+
+    fn direct(self) -> Self {
+        Self { inner: self.inner.direct(), ..self }
+    }
+}
