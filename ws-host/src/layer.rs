@@ -124,6 +124,22 @@ impl Layer {
         }
     }
 
+    /// Whether to call [`flush`](Self::flush): encrypted output is not yet written, or a read failed to write it, which
+    /// flushing reports.
+    pub fn needs_flush(&self) -> bool {
+        match &self.proxy {
+            Some(proxy) if proxy.needs_flush() => return true,
+            // What TLS with the server holds waits for the tunnel.
+            Some(proxy) if proxy.is_opening() => return false,
+            _ => {}
+        }
+        #[cfg(feature = "tls-no-provider")]
+        let needs_flush = self.tls.as_ref().is_some_and(TlsLayer::needs_flush);
+        #[cfg(not(feature = "tls-no-provider"))]
+        let needs_flush = false;
+        needs_flush
+    }
+
     /// Queues the close_notify of each TLS: [flush](Self::flush) them before you shut the socket down.
     pub fn close(&mut self) {
         self.is_closing = true;

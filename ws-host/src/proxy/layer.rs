@@ -141,6 +141,15 @@ impl ProxyLayer {
         0
     }
 
+    /// Whether TLS with the proxy has something to [`flush`](Self::flush).
+    pub fn needs_flush(&self) -> bool {
+        #[cfg(feature = "tls-no-provider")]
+        let needs_flush = self.tls.as_ref().is_some_and(TlsLayer::needs_flush);
+        #[cfg(not(feature = "tls-no-provider"))]
+        let needs_flush = false;
+        needs_flush
+    }
+
     /// Whether it may hold a copy of what it did not take.
     pub fn holds_output(&self) -> bool {
         #[cfg(feature = "tls-no-provider")]

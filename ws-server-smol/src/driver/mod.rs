@@ -397,8 +397,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let Some(stream) = &mut self.stream else { return false };
         let mut io = Context::from_waker(&self.shared.waker);
         let mut buffer = Buffer::take();
-        match Pin::new(stream).poll_read(&mut io, buffer.bytes()) {
-            Poll::Pending => return false,
+        let read = Pin::new(stream).poll_read(&mut io, buffer.bytes());
+        let must_flush = self.output.note_read(&self.shared);
+        match read {
+            Poll::Pending => return must_flush,
             Poll::Ready(Ok(0)) => connection.handle_eof(now),
             Poll::Ready(Ok(n)) => {
                 self.shared.note_tls(connection, now);

@@ -23,6 +23,18 @@ pub(crate) enum Output {
     Closing,
 }
 
+impl Output {
+    /// A read may have left output, as that of TLS may: it is to be flushed. Returns whether that is new.
+    #[inline]
+    pub(crate) fn note_read(&mut self, shared: &Shared) -> bool {
+        let must_flush = *self == Self::Flushed && shared.needs_flush();
+        if must_flush {
+            *self = Self::Written;
+        }
+        must_flush
+    }
+}
+
 /// Writes the outbox, flushes, and closes the write half if that is due; returns whether anything changed.
 pub(crate) fn write<S: AsyncWrite + Unpin>(
     stream: &mut S,

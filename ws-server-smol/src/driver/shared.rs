@@ -135,6 +135,13 @@ impl Shared {
         }
     }
 
+    /// Whether a read has left output that is to be flushed, as TLS may.
+    #[inline]
+    pub(super) fn needs_flush(&self) -> bool {
+        self.holds_output
+            && self.socket().as_ref().and_then(SocketHandle::layers).is_some_and(Layers::needs_flush)
+    }
+
     /// The result of the TLS handshake.
     pub(crate) fn tls_info(&self) -> Option<Arc<TlsInfo>> {
         self.socket().as_ref()?.layers()?.info()

@@ -43,6 +43,11 @@ impl Layers {
         self.layer().redirect().cloned()
     }
 
+    /// Whether a read has left output to be flushed.
+    pub(crate) fn needs_flush(&self) -> bool {
+        self.layer().needs_flush()
+    }
+
     /// Reads what is within.
     pub(crate) fn poll_read(
         &self,
