@@ -81,7 +81,7 @@ impl Kind {
         }
         assert!(!pair.client.is_handshaking() && !pair.server.is_handshaking());
         for (side, shown) in [(To::Client, !self.is_resumed), (To::Server, self.is_mutual)] {
-            let info = pair.side(side).info();
+            let info = pair.side(side).info().unwrap();
             assert_eq!((info.version, info.is_resumed), (self.version, self.is_resumed));
             assert!(!shown || info.peer_certificates.len() == 1);
         }

@@ -1,12 +1,13 @@
 //! Tunnels with TLS: to the proxy, to the server behind it, and one within the other.
 
-use crate::certificates::Authority;
+use crate::kit::identity;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
 use ws_host::client::{ClientConfig, ConnectStep};
 use ws_host::layer::Layer;
 use ws_host::proxy::{Proxy, ProxyError};
 use ws_host::tls::{ServerTls, TlsClient, TlsError, TlsLayer, TlsMode, TlsServer};
+use ws_kit::tls::Authority;
 use ws_proto::{ClientRequest, Config, Error};
 
 /// One direction each way; a read or a write transfers at most `size` bytes, and every second one would block.
@@ -115,7 +116,7 @@ impl Rig {
         let (outer, inner) = (Authority::new("root of the proxy"), Authority::new("root of the server"));
         let roots = |authority: &Authority| TlsClient::roots_only(authority.pem()).unwrap();
         let server_layer = |authority: &Authority| {
-            let tls = TlsServer::new(authority.identity(&["localhost"])).unwrap();
+            let tls = TlsServer::new(identity(authority, &["localhost"])).unwrap();
             Layer::from(TlsLayer::server(ServerTls::new(tls, TlsMode::Only, &Config::server())))
         };
         let proxy = Proxy::new(&format!("{scheme}://localhost:3128")).unwrap();

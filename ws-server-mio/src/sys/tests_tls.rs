@@ -217,7 +217,7 @@ fn a_read_does_not_retry_a_write_that_the_kernel_refused() {
     let hello = TlsStream::client(&client, "localhost").unwrap().output().to_vec();
     let full = Full { input: Mutex::new(hello), ..Full::default() };
     let writes = full.writes.clone();
-    let socket = TlsSocket::new(NewSocket::Other(Box::new(full)), TlsLayer::server(tls));
+    let socket = LayeredSocket::new(NewSocket::Other(Box::new(full)), TlsLayer::server(tls));
     for _ in 0..10 {
         assert_eq!(socket.read(&mut [0; 1000]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }

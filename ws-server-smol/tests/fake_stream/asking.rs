@@ -9,6 +9,7 @@ use futures_lite::future::{poll_once, yield_now, zip};
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use ws_kit::oracle::Events;
 use ws_server_smol::{Body, HttpConnection, Incoming};
 use ws_server_smol::{Config, HeadRule, Request, RequestError, RequestHead, RespondError};
@@ -155,7 +156,7 @@ async fn serve(
 
 /// The whole body, as a stream or as an `AsyncRead`, by readers that are dropped in between.
 async fn receive(
-    http: &mut HttpConnection<Unruly>,
+    http: &mut HttpConnection<impl AsyncRead + AsyncWrite + Unpin>,
     request: &Request,
     random: &mut Random,
 ) -> Option<Vec<u8>> {
