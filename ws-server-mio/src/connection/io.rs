@@ -70,7 +70,7 @@ pub(crate) fn flush(slot: u32, live: &mut Slot, sockets: &CustomSockets, now: Mo
     true
 }
 
-/// Writes a last time, once, before a connection is aborted or dropped. Returns whether the kernel took so much that it
+/// Writes a last time, without waiting, before a connection is aborted or dropped. Returns whether the kernel took so much that it
 /// may take more.
 pub(crate) fn write_last(
     slot: u32,
@@ -80,9 +80,18 @@ pub(crate) fn write_last(
     limit: usize,
 ) -> bool {
     let before = live.connection.bytes_sent();
-    write(slot, live, sockets, now, limit);
-    if !live.connection.outbox().is_empty() {
-        return live.connection.bytes_sent() - before >= MUCH;
+    let mut sent = 0;
+    loop {
+        write(slot, live, sockets, now, limit);
+        let now_sent = live.connection.bytes_sent() - before;
+        if live.connection.outbox().is_empty() {
+            break;
+        }
+        // A record that left in part does not show yet that the kernel is full.
+        if now_sent >= MUCH || now_sent == sent || !live.has(flag::WRITABLE) {
+            return now_sent >= MUCH;
+        }
+        sent = now_sent;
     }
     if live.stream.is_none() && live.connection.closing_initiator().is_some() {
         // TLS sends close_notify.

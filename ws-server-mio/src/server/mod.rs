@@ -137,7 +137,7 @@ impl Connections {
     }
 
     /// Aborts a connection that missed the deadline. What it takes without waiting still leaves, the Close of an open
-    /// WebSocket last: one write for each call, and while it takes much, it waits for the next call.
+    /// WebSocket last. While it takes much, it waits for the next call.
     pub(crate) fn abort_stopped(&mut self, slot: u32, limit: usize) {
         let Self { slots, servers, sockets, pool, dirty, now, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
