@@ -11,22 +11,13 @@ use super::tls::{layers, layers_of_clients};
 use super::wire::Signal;
 use std::io::ErrorKind;
 use std::time::Duration;
-use ws_kit::frames::{CLOSE, FIN, frame};
-use ws_kit::tls::ends::{Act, Explanation, explanation, orders};
-use ws_proto::handshake::accept_key;
+use ws_kit::tls::ends::{
+    Act, REQUEST, Role, Stage, acceptance, each_case, must_be_answered, must_be_explained, receives_all,
+};
 use ws_server_mio::{
     Bind, ClientConfig, CloseCode, Closed, ConnectError, ConnectionId, Endpoint, Error, Event, Options,
     ServerConfig, Timeout, TlsError,
 };
-
-const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    Server,
-    Client,
-}
 
 /// One connection of the loop, and its peer.
 struct Rig {
@@ -98,20 +89,12 @@ impl Rig {
         rig.settle();
         rig.send(&match role {
             Role::Server => REQUEST.to_vec(),
-            Role::Client => rig.acceptance(),
+            Role::Client => acceptance(str::from_utf8(&rig.content).unwrap()),
         });
         rig.settle();
         assert!(rig.open.is_some());
         rig.content.clear();
         rig
-    }
-
-    /// The server's answer to the request.
-    fn acceptance(&self) -> Vec<u8> {
-        let request = String::from_utf8(self.content.clone()).unwrap();
-        let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
-        let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
-        format!("{head}Sec-WebSocket-Accept: {}\r\n\r\n", accept_key(key)).into_bytes()
     }
 
     fn send(&mut self, content: &[u8]) {
@@ -158,26 +141,15 @@ impl Rig {
     fn act(&mut self, act: Act) {
         let mut kernel = self.kernel.lock();
         match act {
-            Act::Close => {
-                let payload = [&4005_u16.to_be_bytes()[..], b"gone"].concat();
-                kernel.send(0, &frame(self.role == Role::Server, FIN | CLOSE, &payload));
-            }
+            Act::Close => drop(kernel.send(0, &self.role.close_of_peer())),
             Act::Notify => kernel.announce_end(0),
             Act::Fin => kernel.end(0),
             Act::Reset => kernel.reset_late(0),
         }
     }
 
-    fn explanation(&self) -> Explanation {
-        let closed = self.closed.as_ref().expect("it has not ended");
-        match (closed.code, &closed.error) {
-            (code, _) if code == CloseCode::from(4005) && &*closed.reason == "gone" => Explanation::Close,
-            (CloseCode::ABNORMAL, Some(Error::Eof)) => Explanation::Eof,
-            (CloseCode::ABNORMAL, Some(Error::Io(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe))) => {
-                Explanation::Reset
-            }
-            _ => panic!("{closed}"),
-        }
+    fn end(&self) -> &Closed {
+        self.closed.as_ref().expect("it has not ended")
     }
 }
 
@@ -198,19 +170,14 @@ fn run(role: Role, begins: bool, order: &[Act], at_once: bool, seed: u64) {
     // A client waits for the server to close its stream.
     rig.time.advance(Duration::from_secs(60));
     rig.settle();
-    let has_reset = order.contains(&Act::Reset);
-    let expected = explanation(order);
-    let found = rig.explanation();
-    assert!(found == expected || at_once && has_reset && found == Explanation::Reset, "{found:?}");
-    // What follows a close_notify is not read, and so answered by a reset.
-    if !has_reset && !order.starts_with(&[Act::Notify, Act::Close]) {
-        let is_answered = begins || expected == Explanation::Close;
-        assert_eq!(rig.content.contains(&(FIN | CLOSE)), is_answered, "{:?}", rig.content);
+    must_be_explained(rig.end(), order, at_once);
+    if receives_all(order) {
+        must_be_answered(&rig.content, order, begins);
         assert_eq!(rig.ended, Some(Received::End));
         // It is not waited for a kernel that refuses that, once the peer has ended.
         let kernel = rig.kernel.lock();
         let is_announced = kernel.sockets[0].layer.as_ref().unwrap().is_announced();
-        assert!(is_announced || kernel.faults > 0 && !kernel.sockets[0].shut, "TLS announces the end");
+        assert!(is_announced || kernel.faults > 0 && !kernel.sockets[0].shut, "no close_notify was sent");
     }
     let stats = rig.endpoint.connections().stats();
     assert_eq!((stats.open, stats.tls_failed), (0, 0));
@@ -219,26 +186,7 @@ fn run(role: Role, begins: bool, order: &[Act], at_once: bool, seed: u64) {
 
 #[test]
 fn each_order_of_close_notify_fin_and_reset_is_explained() {
-    for role in [Role::Server, Role::Client] {
-        for order in orders() {
-            for (begins, at_once) in [(false, false), (false, true), (true, false), (true, true)] {
-                for seed in 0..8 {
-                    println!("{role:?}, begins: {begins}, {order:?} at once: {at_once}, seed {seed}");
-                    run(role, begins, &order, at_once, seed);
-                }
-            }
-        }
-    }
-}
-
-/// How far the handshake has come when the peer ends it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Nothing,
-    /// A part of the first flight of the peer.
-    Cut,
-    /// All of it.
-    Flight,
+    each_case(run);
 }
 
 /// What the loop says of an end within the handshake: the error of a client, and how many handshakes of a server failed.
@@ -251,13 +199,7 @@ fn end_of_handshake(role: Role, stage: Stage, order: &[Act], seed: u64) -> (Opti
         drop(peer.receive(&std::mem::take(&mut rig.content)));
     }
     let flight = peer.take_output();
-    rig.send(
-        &flight[..match stage {
-            Stage::Nothing => 0,
-            Stage::Cut => flight.len() / 2,
-            Stage::Flight => flight.len(),
-        }],
-    );
+    rig.send(stage.of(&flight));
     rig.settle();
     for act in order {
         if *act == Act::Notify {
@@ -280,7 +222,7 @@ fn each_end_within_a_handshake_is_explained() {
         .into_iter()
         .flat_map(|stage| (0..8).map(move |seed| (stage, seed)))
     {
-        // Who connects and says nothing has not failed at TLS.
+        // A peer that connects and says nothing has not failed at TLS.
         let failed = u64::from(stage != Stage::Nothing);
         let (_, by_fin) = end_of_handshake(Role::Server, stage, &[Act::Fin], seed);
         let (_, by_reset) = end_of_handshake(Role::Server, stage, &[Act::Reset], seed);
@@ -340,7 +282,7 @@ fn an_end_is_reported_although_the_last_of_tls_cannot_be_written() {
             // A client waits for the server to end the stream.
             rig.time.advance(Duration::from_secs(60));
             rig.settle();
-            assert_eq!(rig.explanation(), Explanation::Close);
+            must_be_explained(rig.end(), &[Act::Close], false);
         }
     }
 }

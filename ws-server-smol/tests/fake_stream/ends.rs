@@ -12,26 +12,17 @@ use futures_lite::future::yield_now;
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use std::cell::RefCell;
 use std::io::ErrorKind;
-use ws_kit::frames::{CLOSE, FIN, frame};
-use ws_kit::tls::ends::{Act, Explanation, explanation, orders};
-use ws_server_smol::handshake::accept_key;
+use ws_kit::tls::ends::{
+    Act, REQUEST, Role, Stage, acceptance, each_case, must_be_answered, must_be_explained, receives_all,
+};
 use ws_server_smol::tls::TlsMode;
 use ws_server_smol::{CloseCode, Closed, Config, ConnectError, Error, Event, TlsError, WebSocket};
 
-const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    Server,
-    Client,
-}
-
-/// What came of it.
+/// The end, on both sides.
 #[derive(Default)]
 struct Outcome {
     closed: Option<Closed>,
-    /// What the peer received behind the handshake, and whether our end was announced.
+    /// What the peer received behind the handshake, and whether that ended with a close_notify.
     content: Vec<u8>,
     is_announced: bool,
 }
@@ -79,10 +70,7 @@ async fn peer(
         head(&mut peer).await;
     } else {
         let request = head(&mut peer).await;
-        let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
-        let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
-        let head = format!("{head}Sec-WebSocket-Accept: {}\r\n\r\n", accept_key(key));
-        peer.write_all(head.as_bytes()).await.unwrap();
+        peer.write_all(&acceptance(&request)).await.unwrap();
         peer.flush().await.unwrap();
     }
     for act in order {
@@ -96,9 +84,8 @@ async fn peer(
         }
         match act {
             Act::Close => {
-                let payload = [&4005_u16.to_be_bytes()[..], b"gone"].concat();
                 // Ours may have ended by then.
-                let _ = peer.write_all(&frame(role == Role::Server, FIN | CLOSE, &payload)).await;
+                let _ = peer.write_all(&role.close_of_peer()).await;
             }
             Act::Notify => peer.announce(),
             Act::Fin => {
@@ -121,17 +108,6 @@ async fn peer(
     let _ = peer.read_to_end(&mut content).await;
     let mut outcome = outcome.borrow_mut();
     (outcome.content, outcome.is_announced) = (content, peer.is_announced());
-}
-
-fn found(closed: &Closed) -> Explanation {
-    match (closed.code, &closed.error) {
-        (code, _) if code == CloseCode::from(4005) && &*closed.reason == "gone" => Explanation::Close,
-        (CloseCode::ABNORMAL, Some(Error::Eof)) => Explanation::Eof,
-        (CloseCode::ABNORMAL, Some(Error::Io(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe))) => {
-            Explanation::Reset
-        }
-        _ => panic!("{closed}"),
-    }
 }
 
 /// One connection that ends so: each act arrives alone, or all at once.
@@ -160,40 +136,17 @@ fn run(role: Role, begins: bool, order: &[Act], at_once: bool, seed: u64) {
     tasks.spawn("peer", peer(of_peer, role, order, at_once, random.clone(), &outcome));
     tasks.run();
     let outcome = outcome.into_inner();
-    let (expected, found) = (explanation(order), found(outcome.closed.as_ref().unwrap()));
-    let has_reset = order.contains(&Act::Reset);
-    assert!(found == expected || at_once && has_reset && found == Explanation::Reset, "{found:?}");
-    // What follows a close_notify is not read, and so answered by a reset.
-    if !has_reset && !order.starts_with(&[Act::Notify, Act::Close]) {
-        let is_answered = begins || expected == Explanation::Close;
-        assert_eq!(outcome.content.contains(&(FIN | CLOSE)), is_answered, "{:?}", outcome.content);
+    must_be_explained(outcome.closed.as_ref().unwrap(), order, at_once);
+    if receives_all(order) {
+        must_be_answered(&outcome.content, order, begins);
         // It is not waited for a stream that refuses that, once the peer has ended.
-        assert!(outcome.is_announced || !is_straight, "TLS announces the end");
+        assert!(outcome.is_announced || !is_straight, "no close_notify was sent");
     }
 }
 
 #[test]
 fn each_order_of_close_notify_fin_and_reset_is_explained() {
-    for role in [Role::Server, Role::Client] {
-        for order in orders() {
-            for (begins, at_once) in [(false, false), (false, true), (true, false), (true, true)] {
-                for seed in 0..8 {
-                    println!("{role:?}, begins: {begins}, {order:?} at once: {at_once}, seed {seed}");
-                    run(role, begins, &order, at_once, seed);
-                }
-            }
-        }
-    }
-}
-
-/// How far the handshake has come when the peer ends it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Nothing,
-    /// A part of the first flight of the peer.
-    Cut,
-    /// All of it.
-    Flight,
+    each_case(run);
 }
 
 /// The peer writes its first flight, as far as the stage says, and ends.
@@ -207,12 +160,7 @@ async fn begin(peer: SecureClient, role: Role, stage: Stage, by_reset: bool) {
         }
     }
     let flight = peer.take_output();
-    let len = match stage {
-        Stage::Nothing => 0,
-        Stage::Cut => flight.len() / 2,
-        Stage::Flight => flight.len(),
-    };
-    end.write_all(&flight[..len]).await.unwrap();
+    end.write_all(stage.of(&flight)).await.unwrap();
     if by_reset {
         return end.reset();
     }
@@ -249,7 +197,7 @@ fn end_of_handshake(role: Role, stage: Stage, by_reset: bool, seed: u64) -> (Opt
 fn each_end_within_a_handshake_is_explained() {
     for stage in [Stage::Nothing, Stage::Cut, Stage::Flight] {
         for seed in 0..8 {
-            // Who connects and says nothing has not failed at TLS.
+            // A peer that connects and says nothing has not failed at TLS.
             let failed = u64::from(stage != Stage::Nothing);
             let of_server = |by_reset| end_of_handshake(Role::Server, stage, by_reset, seed).1;
             assert_eq!((of_server(false), of_server(true)), (failed, 0), "{stage:?}, seed {seed}");
