@@ -3,13 +3,11 @@
 
 use mio::net::TcpStream;
 use rustls::{ClientConfig, ClientConnection};
-use socket2::{Domain, Socket, Type};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
+use ws_bench::system::connect;
 
-/// This many connections come from one address: ports are scarce, and other programs use them too.
-const PER_ADDRESS: usize = 2_000;
 pub const BINARY: u8 = 0x82;
 pub const CLOSE: u8 = 0x88;
 pub const PING: u8 = 0x89;
@@ -31,20 +29,12 @@ pub struct Peer {
 impl Peer {
     /// The `index`th connection to this server.
     pub fn connect(server: SocketAddr, index: usize, tls: Option<&Arc<ClientConfig>>) -> io::Result<Self> {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        let from = Ipv4Addr::from(0x7f00_0002 + (index / PER_ADDRESS) as u32);
-        socket.set_reuse_address(true)?;
-        socket.bind(&SocketAddr::from((from, 0)).into())?;
-        socket.connect(&server.into())?;
-        socket.set_tcp_nodelay(true)?;
-        socket.set_nonblocking(true)?;
-        let stream = TcpStream::from_std(socket.into());
         let session = |tls: &Arc<ClientConfig>| {
             let name = "localhost".try_into().map_err(io::Error::other)?;
             ClientConnection::new(tls.clone(), name).map(Box::new).map_err(io::Error::other)
         };
         let tls = tls.map(session).transpose()?;
-        Ok(Self { stream, tls, inbox: Vec::new(), outbox: Vec::new(), open: false })
+        Ok(Self { stream: connect(server, index)?, tls, inbox: Vec::new(), outbox: Vec::new(), open: false })
     }
 
     /// Requests a WebSocket.

@@ -1,11 +1,17 @@
-//! System queries: cores, descriptors, time and memory of processes. Linux.
+//! What the benchmarks ask of the system: cores, descriptors, sockets; time and memory of processes. Linux.
 
+use mio::net::TcpStream;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use socket2::{Domain, Socket, Type};
 use std::fs::{self, File};
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
+
+/// This many connections come from one address: ports are scarce, and other programs use them too.
+const PER_ADDRESS: usize = 2_000;
 
 /// The first (0) or the second (1) of this process's cores, if it has that many.
 pub fn core(which: usize) -> Option<usize> {
@@ -70,4 +76,16 @@ pub fn resident(pid: Pid) -> io::Result<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("Rss:"));
     let kib = line.and_then(|line| line.split_whitespace().next()).and_then(|kib| kib.parse::<u64>().ok());
     Ok(kib.ok_or(io::ErrorKind::InvalidData)? * 1024)
+}
+
+/// Opens the `index`th connection to this server; it does not block any more.
+pub fn connect(server: SocketAddr, index: usize) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    let from = Ipv4Addr::from(0x7f00_0002 + (index / PER_ADDRESS) as u32);
+    socket.set_reuse_address(true)?;
+    socket.bind(&SocketAddr::from((from, 0)).into())?;
+    socket.connect(&server.into())?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_nonblocking(true)?;
+    Ok(TcpStream::from_std(socket.into()))
 }

@@ -5,14 +5,11 @@ use rustls::client::Resumption;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
-use socket2::{Domain, Socket, Type};
 use std::error::Error;
 use std::io::{self, BufRead, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
-
-/// This many connections come from one address: ports are scarce, and other programs use them too.
-const PER_ADDRESS: usize = 2_000;
+use ws_bench::system::connect;
 
 /// How clients trust the servers: by one root, in TLS 1.3, each time by a full handshake.
 #[derive(Clone)]
@@ -39,18 +36,11 @@ pub(super) struct Channel {
 impl Channel {
     /// The `index`th connection to this server.
     pub(super) fn connect(server: SocketAddr, index: usize, trust: Option<&Trust>) -> io::Result<Self> {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        let from = Ipv4Addr::from(0x7f00_0002 + (index / PER_ADDRESS) as u32);
-        socket.set_reuse_address(true)?;
-        socket.bind(&SocketAddr::from((from, 0)).into())?;
-        socket.connect(&server.into())?;
-        socket.set_tcp_nodelay(true)?;
-        socket.set_nonblocking(true)?;
         let tls = trust.map(|Trust(config)| {
             let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
             ClientConnection::new(config.clone(), name).map(Box::new).map_err(io::Error::other)
         });
-        Ok(Self { stream: TcpStream::from_std(socket.into()), tls: tls.transpose()? })
+        Ok(Self { stream: connect(server, index)?, tls: tls.transpose()? })
     }
 
     pub(super) fn source(&mut self) -> &mut TcpStream {

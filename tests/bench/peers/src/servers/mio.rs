@@ -1,23 +1,14 @@
 //! ws-server-mio, as its example `echo`.
 
-use super::{Certificate, announce};
+use super::{Certificate, announce, config};
 use std::collections::BTreeSet;
 use std::error::Error;
 use ws_server_mio::Message::{Binary, Text};
-use ws_server_mio::tls::TlsServer;
-use ws_server_mio::{Bind, Endpoint, Event, Frame, ServerConfig};
+use ws_server_mio::{Bind, Endpoint, Event, Frame};
 
 pub fn serve(certificate: Certificate<'_>) -> Result<(), Box<dyn Error>> {
-    let mut config = ServerConfig::new()
-        .max_connections(20_000)
-        .message_limit(64 << 20)
-        .outbox(64 << 10, 1 << 20, 80 << 20)
-        .frame_rate(None);
-    if let Some((chain, key)) = certificate {
-        config = config.tls(TlsServer::from_files(chain, key)?);
-    }
     let mut endpoint = Endpoint::new()?;
-    let server = endpoint.connections().listen(Bind::localhost(), config)?;
+    let server = endpoint.connections().listen(Bind::localhost(), config(certificate)?)?;
     announce(endpoint.connections().server(server).local_addr())?;
     let mut room = BTreeSet::new();
     endpoint.run(|connections, event| match event {

@@ -7,6 +7,8 @@ mod tokio_tungstenite;
 
 use std::error::Error;
 use std::net::SocketAddr;
+use ws_server_mio::ServerConfig;
+use ws_server_mio::tls::TlsServer;
 
 /// The files of a chain and of its key, for a server with TLS.
 type Certificate<'a> = Option<(&'a str, &'a str)>;
@@ -26,4 +28,17 @@ pub fn serve(name: &str, certificate: Certificate<'_>) -> Result<(), Box<dyn Err
 fn announce(address: Option<SocketAddr>) -> Result<(), Box<dyn Error>> {
     println!("{}", address.ok_or("the server has no address")?);
     Ok(())
+}
+
+/// The configuration of both our servers: for so many connections and such messages, without a limit for floods.
+fn config(certificate: Certificate<'_>) -> Result<ServerConfig, Box<dyn Error>> {
+    let config = ServerConfig::new()
+        .max_connections(20_000)
+        .message_limit(64 << 20)
+        .outbox(64 << 10, 1 << 20, 80 << 20)
+        .frame_rate(None);
+    Ok(match certificate {
+        None => config,
+        Some((chain, key)) => config.tls(TlsServer::from_files(chain, key)?),
+    })
 }

@@ -1,22 +1,13 @@
 //! ws-server-smol, as its example `async_echo`.
 
-use super::{Certificate, announce};
+use super::{Certificate, announce, config};
 use async_executor::LocalExecutor;
 use std::error::Error;
 use ws_server_smol::Message::{Binary, Text};
-use ws_server_smol::tls::TlsServer;
-use ws_server_smol::{Bind, Frame, HttpConnection, Server, ServerConfig, block_on};
+use ws_server_smol::{Bind, Frame, HttpConnection, Server, block_on};
 
 pub fn serve(certificate: Certificate<'_>) -> Result<(), Box<dyn Error>> {
-    let mut config = ServerConfig::new()
-        .max_connections(20_000)
-        .message_limit(64 << 20)
-        .outbox(64 << 10, 1 << 20, 80 << 20)
-        .frame_rate(None);
-    if let Some((chain, key)) = certificate {
-        config = config.tls(TlsServer::from_files(chain, key)?);
-    }
-    let server = Server::bind(Bind::localhost(), config)?;
+    let server = Server::bind(Bind::localhost(), config(certificate)?)?;
     announce(server.local_addr())?;
     let executor = LocalExecutor::new();
     block_on(executor.run(async {
