@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p ws-server-mio --example drop                       # this machine, a free port
-//! cargo run --release -p ws-server-mio --example drop 8080 ~/Shared --lan   # whoever has the printed link
+//! cargo run --release -p ws-server-mio --example drop 8080 ~/Shared --lan   # everyone with the printed link
 //! ```
 //!
 //! An upload is written as it arrives, so its size takes no memory; until it is whole it has a hidden name. Every page
@@ -13,16 +13,15 @@
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use ws_server_mio::http::{HeaderValue, Response, StatusCode, header};
+use ws_server_mio::http::{HeaderValue, StatusCode, header};
 use ws_server_mio::web::{self, Assets, Found, Routes, Upload};
 use ws_server_mio::{
-    Bind, Bytes, ConnectionId, Connections, Endpoint, Event, Folder, Frame, Request, RequestBody,
-    ServerConfig, Token,
+    Bind, ConnectionId, Connections, Endpoint, Event, Folder, Frame, Request, RequestBody, ServerConfig,
+    Token,
 };
 
 /// The largest file.
@@ -109,7 +108,7 @@ impl App {
             Event::Body(id, part) => self.receive(connections, id, part),
             Event::Open(id, _) => {
                 let _ = connections.topics().subscribe(id, "files");
-                let _ = connections.send(id, self.list());
+                let _ = connections.send(id, ws_kit::drop::files(&self.path).to_string());
             }
             _ => {}
         }
@@ -130,7 +129,7 @@ impl App {
                         self.uploads.insert(id, Incoming { request, name, file, told: Instant::now() });
                         return;
                     }
-                    Err(error) => failure(&error),
+                    Err(error) => web::status(ws_kit::drop::status(&error)),
                 }
             }
         };
@@ -146,10 +145,7 @@ impl App {
                 Ok(()) => {
                     if upload.told.elapsed() >= INTERVAL {
                         upload.told = Instant::now();
-                        let received = upload.file.len();
-                        let progress =
-                            serde_json::json!({ "name": name, "received": received, "length": length });
-                        tell(connections, &progress);
+                        tell(connections, &ws_kit::drop::progress(&name, upload.file.len(), length));
                     }
                     self.uploads.insert(id, upload);
                     return;
@@ -159,43 +155,23 @@ impl App {
             RequestBody::Complete => upload.file.finish(),
             // The file is removed with `upload`.
             RequestBody::Incomplete(error) => {
-                return tell(connections, &serde_json::json!({ "name": name, "failed": error.to_string() }));
+                return tell(connections, &ws_kit::drop::failed(&name, &error));
             }
         };
         let (response, outcome) = match stored {
             Ok(path) => {
-                let stored = path.file_name().map(|name| name.to_string_lossy().into_owned());
-                let outcome = serde_json::json!({ "name": name, "stored": stored });
+                let outcome = ws_kit::drop::stored(&name, &path);
                 (web::json(StatusCode::CREATED, outcome.to_string()), outcome)
             }
             // An answer before the end rejects the rest.
-            Err(error) => (failure(&error), serde_json::json!({ "name": name, "failed": error.to_string() })),
+            Err(error) => (web::status(ws_kit::drop::status(&error)), ws_kit::drop::failed(&name, &error)),
         };
         let _ = connections.respond(id, upload.request, response);
         tell(connections, &outcome);
-        connections.topics().publish("files", &Frame::text(self.list()));
-    }
-
-    /// The files of the folder, for the pages.
-    fn list(&self) -> String {
-        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
-        let files = entries.filter_map(|entry| {
-            let name = entry.file_name().into_string().ok().filter(|name| !name.starts_with('.'))?;
-            let metadata = entry.metadata().ok().filter(fs::Metadata::is_file)?;
-            Some(serde_json::json!({ "name": name, "size": metadata.len() }))
-        });
-        serde_json::json!({ "files": files.collect::<Vec<_>>() }).to_string()
+        tell(connections, &ws_kit::drop::files(&self.path));
     }
 }
 
 fn tell(connections: &mut Connections, message: &serde_json::Value) {
     connections.topics().publish("files", &Frame::text(message.to_string()));
-}
-
-fn failure(error: &io::Error) -> Response<Bytes> {
-    let status = match error.kind() {
-        io::ErrorKind::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    };
-    web::status(status)
 }

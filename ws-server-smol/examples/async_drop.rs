@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo run --release -p ws-server-smol --example async_drop                       # this machine, a free port
-//! cargo run --release -p ws-server-smol --example async_drop 8080 ~/Shared --lan   # whoever has the printed link
+//! cargo run --release -p ws-server-smol --example async_drop 8080 ~/Shared --lan   # everyone with the printed link
 //! ```
 //!
 //! Each connection is one future that reads a body and writes it to a file, on the threads of `blocking`, so that a slow
@@ -13,7 +13,6 @@
 
 use blocking::unblock;
 use std::error::Error;
-use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -106,7 +105,7 @@ impl App {
     /// The socket of a page.
     async fn page(&self, mut ws: WebSocket) -> Result<(), Box<dyn Error>> {
         self.server.topics().subscribe(ws.id(), "files")?;
-        ws.send(self.list()).await?;
+        ws.send(ws_kit::drop::files(&self.path).to_string()).await?;
         while let Some(message) = ws.next().await {
             message?;
         }
@@ -120,21 +119,16 @@ impl App {
             Found::Route(To::Upload, params) => {
                 let name = params.get("name").unwrap_or_default().to_owned();
                 match self.receive(http, &request, &name).await {
-                    Ok(stored) => {
-                        let outcome = serde_json::json!({ "name": name, "stored": stored });
-                        self.tell(&outcome.to_string());
-                        self.tell(&self.list());
+                    Ok(path) => {
+                        let outcome = ws_kit::drop::stored(&name, &path);
+                        self.tell(&outcome);
+                        self.tell(&ws_kit::drop::files(&self.path));
                         web::json(StatusCode::CREATED, outcome.to_string())
                     }
                     Err(error) => {
-                        self.tell(
-                            &serde_json::json!({ "name": name, "failed": error.to_string() }).to_string(),
-                        );
+                        self.tell(&ws_kit::drop::failed(&name, &error));
                         // It rejects the rest of the body; a peer that is gone needs no answer.
-                        web::status(match error.kind() {
-                            io::ErrorKind::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
-                            _ => StatusCode::INTERNAL_SERVER_ERROR,
-                        })
+                        web::status(ws_kit::drop::status(&error))
                     }
                 }
             }
@@ -143,8 +137,8 @@ impl App {
         Ok(http.respond(request, response).await?)
     }
 
-    /// Writes a body to a file, which is removed if that fails; returns its name.
-    async fn receive(&self, http: &mut HttpConnection, request: &Request, name: &str) -> io::Result<String> {
+    /// Writes a body to a file, which is removed if that fails; returns its path.
+    async fn receive(&self, http: &mut HttpConnection, request: &Request, name: &str) -> io::Result<PathBuf> {
         let (path, wanted) = (self.path.clone(), name.to_owned());
         let mut file = unblock(move || Upload::create(path, &wanted)).await?;
         let mut told = Instant::now();
@@ -154,28 +148,13 @@ impl App {
             file = unblock(move || file.write(&chunk).map(|()| file)).await?;
             if told.elapsed() >= INTERVAL {
                 told = Instant::now();
-                let (received, length) = (file.len(), request.body_len());
-                self.tell(
-                    &serde_json::json!({ "name": name, "received": received, "length": length }).to_string(),
-                );
+                self.tell(&ws_kit::drop::progress(name, file.len(), request.body_len()));
             }
         }
-        let path = unblock(|| file.finish()).await?;
-        Ok(path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default())
+        unblock(|| file.finish()).await
     }
 
-    /// The files of the folder, for the pages.
-    fn list(&self) -> String {
-        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
-        let files = entries.filter_map(|entry| {
-            let name = entry.file_name().into_string().ok().filter(|name| !name.starts_with('.'))?;
-            let metadata = entry.metadata().ok().filter(fs::Metadata::is_file)?;
-            Some(serde_json::json!({ "name": name, "size": metadata.len() }))
-        });
-        serde_json::json!({ "files": files.collect::<Vec<_>>() }).to_string()
-    }
-
-    fn tell(&self, message: &str) {
-        self.server.topics().publish("files", &Frame::text(message));
+    fn tell(&self, message: &serde_json::Value) {
+        self.server.topics().publish("files", &Frame::text(message.to_string()));
     }
 }

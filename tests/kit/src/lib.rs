@@ -14,7 +14,7 @@
 //!  modules.rs     which modules of a crate use which
 //!  table.rs       the README's table; each adapter verifies its column
 //!  chat/          the room and the page of both chat examples
-//!  drop/          the page of both drop examples
+//!  drop/          the page of both drop examples, and its messages
 //!  deflate/       compressing peers; from_bytes.rs: tests driven entirely by input bytes
 //!  tls/           certificates; a peer that speaks TLS, independently of our own layer; the orders of its ends
 //! ```
