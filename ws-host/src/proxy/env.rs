@@ -6,7 +6,7 @@ use std::boxed::Box;
 use std::ffi::OsString;
 use std::string::{String, ToString};
 
-/// As curl: `HTTP_PROXY` is missing, since a CGI program has it from the field `Proxy` of whoever sends a request.
+/// As curl: `HTTP_PROXY` is missing, since the sender of a request sets it in a CGI program, by the field `Proxy`.
 const FOR_WS: [&str; 5] = ["ws_proxy", "WS_PROXY", "http_proxy", "all_proxy", "ALL_PROXY"];
 const FOR_WSS: [&str; 6] = ["wss_proxy", "WSS_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 const EXCEPTIONS: [&str; 2] = ["no_proxy", "NO_PROXY"];
@@ -21,7 +21,7 @@ impl Proxy {
     /// | `wss://` | `wss_proxy`, `WSS_PROXY`, `https_proxy`, `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY` |
     /// | [exceptions](Self::no_proxy) | `no_proxy`, `NO_PROXY` |
     ///
-    /// `HTTP_PROXY` is never read: in a CGI program, whoever sends the request sets it with the field `Proxy`. There is
+    /// `HTTP_PROXY` is never read: in a CGI program, the sender of a request sets it by the field `Proxy`. There is
     /// no exception for `localhost` unless `no_proxy` has it.
     ///
     /// # Errors

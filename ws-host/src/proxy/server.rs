@@ -59,7 +59,7 @@ impl ProxyServer {
         if !matches!(path, "" | "/") {
             return Err(Url("it has a path; scripts that choose a proxy (PAC) are not supported"));
         }
-        // A password may hold an @ that nobody has encoded.
+        // A password may hold an @ that is not percent-encoded.
         let (user_info, host) = match authority.rsplit_once('@') {
             Some((user_info, host)) => (Some(user_info), host),
             None => (None, authority),

@@ -101,7 +101,7 @@ impl SelfSigned {
     }
 
     /// Sets the folder of the CA and its certificates, in place of the user's. It must exist only for them,
-    /// and is made if it is missing; on Windows, whoever can read the folder around it can read its keys.
+    /// and is made if it is missing; on Windows, every user who can read the folder around it can read its keys.
     #[must_use]
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
@@ -296,7 +296,7 @@ impl LocalCa {
         &self.shared.path
     }
 
-    /// Whether it was made just now, so that nobody has imported it yet.
+    /// Whether it was made just now, so that no device trusts it yet.
     pub fn is_new(&self) -> bool {
         self.shared.is_new
     }

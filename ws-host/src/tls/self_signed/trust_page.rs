@@ -14,7 +14,7 @@ const STYLE: &str = include_str!("trust_page.css");
 const CA_TYPE: &str = "application/x-x509-ca-cert";
 
 /// A page that tells the users of each system and browser how to import a [`LocalCa`], which it lets them
-/// download. Serve it without TLS, since nobody trusts the certificate yet: on a port of its own, or to the plain
+/// download. Serve it without TLS, since no device trusts the certificate yet: on a port of its own, or to the plain
 /// requests of a server in [`TlsMode::OrPlain`](crate::tls::TlsMode::OrPlain). A network can forge such a page: users
 /// compare the fingerprint that it shows with the one that the application shows them itself.
 ///
