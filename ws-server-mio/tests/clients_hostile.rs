@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
+use ws_kit::peer::accepting;
 use ws_proto::ResponseError;
 use ws_proto::handshake::{accept_key, is_valid_key};
 use ws_server_mio::{
@@ -177,12 +178,7 @@ fn bytes_right_behind_the_response_are_not_lost() {
     let (listener, url) = scripted_server();
     let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
     let (mut stream, head) = accept_and_read_head(&mut rig, &listener);
-    let key = head.split("Sec-WebSocket-Key: ").nth(1).unwrap().split("\r\n").next().unwrap();
-    let accept = accept_key(key);
-    let head = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Accept: {accept}\r\n\r\n"
-    );
+    let head = accepting(&head);
     stream.write_all(&[head.as_bytes(), b"\x81\x05hello"].concat()).unwrap();
     drop(stream);
     let id = rig.opened(client);

@@ -112,10 +112,7 @@ fn dropping_the_endpoint_writes_a_close_that_is_still_queued() {
     let client = rig.endpoint.connections().connect(&*url, ws_server_mio::ClientConfig::new()).unwrap();
     let mut far = Peer::new(listener.accept().unwrap().0);
     let head = rig.head(&mut far);
-    let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
-    let switch = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
-    let accept = format!("Sec-WebSocket-Accept: {}\r\n\r\n", ws_server_mio::handshake::accept_key(key));
-    far.send(&[switch, &*accept].concat().into_bytes());
+    far.send(accepting(&head).as_bytes());
     rig.until("the open client", |rig| rig.app.open_ids().len() == 2);
     // No turn follows.
     let connections = rig.endpoint.connections();

@@ -3,6 +3,7 @@
 use crate::frames;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use ws_proto::handshake::accept_key;
 
 pub fn handshake(address: SocketAddr, path: &str) -> Vec<u8> {
     format!(
@@ -10,6 +11,16 @@ pub fn handshake(address: SocketAddr, path: &str) -> Vec<u8> {
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
     .into_bytes()
+}
+
+/// The response of a server that accepts this handshake.
+pub fn accepting(head: &str) -> String {
+    let key = head.split("Sec-WebSocket-Key: ").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap();
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {}\r\n\r\n",
+        accept_key(key)
+    )
 }
 
 /// The same request with more header fields, as whole lines.

@@ -1,8 +1,8 @@
 //! A scripted proxy with the server behind it, without I/O: it says its part only once it has got the client's, so that
 //! whatever is sent too early fails the test.
 
+use crate::peer::accepting;
 use std::collections::VecDeque;
-use ws_proto::handshake::accept_key;
 
 /// What the client must send, and what answers it.
 type Line = (Vec<u8>, Vec<u8>);
@@ -76,15 +76,6 @@ impl FakeProxy {
         self.is_accepted = true;
         accepting(&head).into_bytes()
     }
-}
-
-/// A server's answer to this handshake.
-pub fn accepting(head: &str) -> String {
-    let key = head.split("Sec-WebSocket-Key: ").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap();
-    format!(
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {}\r\n\r\n",
-        accept_key(key)
-    )
 }
 
 /// What a hostile proxy sends after the first byte that it receives: a beginning, and a part that it repeats for ever.

@@ -11,8 +11,9 @@ use super::tls::{layers, layers_of_clients};
 use super::wire::Signal;
 use std::io::ErrorKind;
 use std::time::Duration;
+use ws_kit::peer::accepting;
 use ws_kit::tls::ends::{
-    Act, REQUEST, Role, Stage, acceptance, each_case, must_be_answered, must_be_explained, receives_all,
+    Act, REQUEST, Role, Stage, each_case, must_be_answered, must_be_explained, receives_all,
 };
 use ws_server_mio::{
     Bind, ClientConfig, CloseCode, Closed, ConnectError, ConnectionId, Endpoint, Error, Event, Options,
@@ -89,7 +90,7 @@ impl Rig {
         rig.settle();
         rig.send(&match role {
             Role::Server => REQUEST.to_vec(),
-            Role::Client => acceptance(str::from_utf8(&rig.content).unwrap()),
+            Role::Client => accepting(str::from_utf8(&rig.content).unwrap()).into_bytes(),
         });
         rig.settle();
         assert!(rig.open.is_some());

@@ -16,10 +16,10 @@ pub(super) trait Layer: Send {
     /// Returns the content of what arrived.
     fn receive(&mut self, wire: &[u8]) -> Vec<u8>;
 
-    /// Announces the end.
+    /// Queues close_notify.
     fn close(&mut self);
 
-    /// Whether the loop has announced its end.
+    /// Whether the loop has sent close_notify.
     fn is_announced(&self) -> bool;
 
     fn take_output(&mut self) -> Vec<u8>;
@@ -83,7 +83,7 @@ impl Inner {
         self.sockets[id].layer.as_ref().is_none_or(|layer| layer.is_ready())
     }
 
-    /// Announces the end of what the peer sends, or leaves that out, as many do.
+    /// Sends close_notify, or leaves it out, as many peers do.
     pub(super) fn announce(&mut self, id: usize) {
         if self.sockets[id].layer.is_some() && self.takes(id) && self.rng.percent(70) {
             self.announce_end(id);

@@ -6,7 +6,7 @@ include!("leave.rs");
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use ws_kit::peer::{Peer, handshake};
+use ws_kit::peer::{Peer, accepting, handshake};
 use ws_server_mio::{ClientConfig, CloseCode, ConnectionId, Frame};
 
 /// More than the kernel buffers if nothing reads.
@@ -60,6 +60,29 @@ fn counting_client(url: String) -> Receiver<End> {
     end
 }
 
+/// A client of the tested endpoint, a server of it, or both; what they send is counted.
+fn both(endpoint: &mut Endpoint, has_client: bool, has_server: bool) -> [Option<Receiver<End>>; 2] {
+    let of_client = has_client.then(|| {
+        let (url, end) = counting_server();
+        endpoint.connections().connect(&*url, ClientConfig::new()).unwrap();
+        end
+    });
+    let of_server = has_server.then(|| {
+        let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
+        counting_client(endpoint.connections().server(server).url("/").unwrap())
+    });
+    [of_client, of_server]
+}
+
+/// Asserts that this many messages and the Close of the client, and of the server, have arrived.
+fn received(ends: [Option<Receiver<End>>; 2], messages: usize) {
+    for (end, code) in ends.into_iter().zip([CloseCode::NORMAL, CloseCode::GOING_AWAY]) {
+        if let Some(end) = end {
+            assert_eq!(end.recv_timeout(HANG).unwrap(), (messages, code));
+        }
+    }
+}
+
 /// Polls until that many connections are open.
 fn open(endpoint: &mut Endpoint, connections: usize) -> Vec<ConnectionId> {
     let mut open = Vec::new();
@@ -99,15 +122,7 @@ fn leaving_delivers_the_queued_output_of_clients_and_of_servers() {
         [(true, false, false), (true, false, true), (false, true, false), (true, true, true)]
     {
         let mut endpoint = Endpoint::with(Options::ui()).unwrap();
-        let of_client = has_client.then(|| {
-            let (url, end) = counting_server();
-            endpoint.connections().connect(&*url, ClientConfig::new()).unwrap();
-            end
-        });
-        let of_server = has_server.then(|| {
-            let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
-            counting_client(endpoint.connections().server(server).url("/").unwrap())
-        });
+        let ends = both(&mut endpoint, has_client, has_server);
         queue(&mut endpoint, usize::from(has_client) + usize::from(has_server));
         if is_removed {
             // Its output is written all the same.
@@ -116,11 +131,7 @@ fn leaving_delivers_the_queued_output_of_clients_and_of_servers() {
         }
         leave(&mut endpoint, HANG).unwrap();
         drop(endpoint);
-        for (end, code) in [(of_client, CloseCode::NORMAL), (of_server, CloseCode::GOING_AWAY)] {
-            if let Some(end) = end {
-                assert_eq!(end.recv_timeout(HANG).unwrap(), (MESSAGES, code));
-            }
-        }
+        received(ends, MESSAGES);
     }
 }
 
@@ -128,23 +139,11 @@ fn leaving_delivers_the_queued_output_of_clients_and_of_servers() {
 fn leaving_without_any_grace_sends_each_close() {
     for (has_client, has_server) in [(true, false), (false, true), (true, true)] {
         let mut endpoint = Endpoint::with(Options::ui()).unwrap();
-        let of_client = has_client.then(|| {
-            let (url, end) = counting_server();
-            endpoint.connections().connect(&*url, ClientConfig::new()).unwrap();
-            end
-        });
-        let of_server = has_server.then(|| {
-            let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
-            counting_client(endpoint.connections().server(server).url("/").unwrap())
-        });
+        let ends = both(&mut endpoint, has_client, has_server);
         open(&mut endpoint, usize::from(has_client) + usize::from(has_server));
         leave(&mut endpoint, Duration::ZERO).unwrap();
         // The loop does not return, and nothing is dropped.
-        for (end, code) in [(of_client, CloseCode::NORMAL), (of_server, CloseCode::GOING_AWAY)] {
-            if let Some(end) = end {
-                assert_eq!(end.recv_timeout(HANG).unwrap(), (0, code));
-            }
-        }
+        received(ends, 0);
     }
 }
 
@@ -161,15 +160,7 @@ fn leaving_gives_up_at_its_deadline() {
             break head;
         }
     };
-    let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
-    silent.send(
-        format!(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Accept: {}\r\n\r\n",
-            ws_server_mio::handshake::accept_key(key)
-        )
-        .as_bytes(),
-    );
+    silent.send(accepting(&head).as_bytes());
     let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
     let address = endpoint.connections().server(server).local_addr().unwrap();
     let mut stuck = Peer::connect(address);

@@ -12,8 +12,9 @@ use futures_lite::future::yield_now;
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use std::cell::RefCell;
 use std::io::ErrorKind;
+use ws_kit::peer::accepting;
 use ws_kit::tls::ends::{
-    Act, REQUEST, Role, Stage, acceptance, each_case, must_be_answered, must_be_explained, receives_all,
+    Act, REQUEST, Role, Stage, each_case, must_be_answered, must_be_explained, receives_all,
 };
 use ws_server_smol::tls::TlsMode;
 use ws_server_smol::{CloseCode, Closed, Config, ConnectError, Error, Event, TlsError, WebSocket};
@@ -70,7 +71,7 @@ async fn peer(
         head(&mut peer).await;
     } else {
         let request = head(&mut peer).await;
-        peer.write_all(&acceptance(&request)).await.unwrap();
+        peer.write_all(accepting(&request).as_bytes()).await.unwrap();
         peer.flush().await.unwrap();
     }
     for act in order {

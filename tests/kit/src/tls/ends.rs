@@ -3,7 +3,6 @@
 
 use crate::frames::{CLOSE, FIN, frame};
 use std::io::ErrorKind;
-use ws_proto::handshake::accept_key;
 use ws_proto::{CloseCode, Closed, Error};
 
 /// The opening handshake of a peer that is a client.
@@ -24,13 +23,6 @@ impl Role {
         let payload = [&4005_u16.to_be_bytes()[..], b"gone"].concat();
         frame(self == Self::Server, FIN | CLOSE, &payload)
     }
-}
-
-/// The response of a peer that is a server to this request.
-pub fn acceptance(request: &str) -> Vec<u8> {
-    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
-    let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
-    format!("{head}Sec-WebSocket-Accept: {}\r\n\r\n", accept_key(key)).into_bytes()
 }
 
 /// What a peer does.
