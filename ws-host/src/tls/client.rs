@@ -15,7 +15,9 @@ use std::sync::{Arc, OnceLock};
 use std::vec::Vec;
 
 /// How many servers a client remembers for resumption.
-const SESSIONS: usize = 32;
+const SERVERS: usize = 32;
+/// How many tickets of each server rustls keeps; it limits the servers by the number of their tickets.
+const TICKETS: usize = 8;
 
 /// TLS of a client: the roots or keys that it trusts, and the certificate that it presents. A clone is cheap, and
 /// shares the sessions to resume.
@@ -212,7 +214,7 @@ impl Settings {
             }
         };
         config.alpn_protocols = Vec::from([HTTP_1_1.into()]);
-        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        config.resumption = Resumption::in_memory_sessions(SERVERS * TICKETS);
         Ok(config)
     }
 

@@ -1,7 +1,9 @@
 //! Which certificates each side trusts, and the errors for all others.
 
 use crate::kit::{Pair, To, identity, trusting};
-use ws_host::tls::{ClientCertificates, Identity, InvalidTls, TlsAlert, TlsClient, TlsError, TlsServer};
+use ws_host::tls::{
+    ClientCertificates, Identity, InvalidTls, TlsAlert, TlsClient, TlsError, TlsServer, TlsStream,
+};
 use ws_kit::tls::{Authority, expired, for_clients, not_yet_valid, self_signed};
 
 /// The errors of both sides for a client and a server.
@@ -61,12 +63,12 @@ fn an_address_needs_its_own_name_in_the_certificate() {
     for (host, sni) in [("127.0.0.1", None), ("[::1]", None), ("::1", None), ("localhost", Some("localhost"))]
     {
         let mut pair = Pair::of(&client, &server);
-        pair.client = ws_host::tls::TlsStream::client(&client, host).unwrap();
+        pair.client = TlsStream::client(&client, host).unwrap();
         assert_eq!(pair.run(), (Ok(()), Ok(())), "{host}");
         assert_eq!(pair.server.info().unwrap().server_name.as_deref(), sni);
     }
     for host in ["", "a b", "-", "[::1", "a..b"] {
-        let error = ws_host::tls::TlsStream::client(&client, host).unwrap_err();
+        let error = TlsStream::client(&client, host).unwrap_err();
         assert!(error.to_string().contains("is neither a host name nor an address"), "{host:?}: {error}");
     }
 }
@@ -175,6 +177,28 @@ fn sessions_are_resumed_within_one_configuration_only() {
     let servers = [(); 2].map(|()| TlsServer::new(certificate.clone()).unwrap());
     assert!(!resumed(&client, &servers[0]));
     assert!(!resumed(&client, &servers[1]), "the ticket of another server is ignored");
+}
+
+#[test]
+fn a_client_remembers_the_sessions_of_32_servers() {
+    let names: Vec<_> = (0..33).map(|k| format!("server{k}.example")).collect();
+    let authority = Authority::new("ours");
+    let all: Vec<_> = names.iter().map(String::as_str).collect();
+    let server = TlsServer::new(identity(&authority, &all)).unwrap();
+    let client = TlsClient::roots_only(authority.pem()).unwrap();
+    let resumed = |name: &str| {
+        let mut pair =
+            Pair { client: TlsStream::client(&client, name).unwrap(), ..Pair::of(&client, &server) };
+        assert_eq!(pair.run(), (Ok(()), Ok(())));
+        pair.client.info().unwrap().is_resumed
+    };
+    for expected in [false, true] {
+        for name in &names[..32] {
+            assert_eq!(resumed(name), expected, "{name}");
+        }
+    }
+    assert!(!resumed(&names[32]));
+    assert!(!resumed(&names[0]), "the oldest has made room");
 }
 
 #[test]
