@@ -24,11 +24,11 @@ pub enum Listener {
     /// A Unix socket.
     #[cfg(unix)]
     Unix {
+        /// The socket's file, if we created it. It is declared, and so dropped, before the socket: it removes the file
+        /// while no other program can have created one with the same inode number at the path.
+        file: Option<SocketFile>,
         /// The socket.
         listener: UnixListener,
-        /// Its file, if we created it. It is dropped before the socket, so it removes the file while no other program
-        /// can have created one with the same inode number at the path.
-        file: Option<SocketFile>,
     },
 }
 
@@ -65,7 +65,7 @@ impl From<TcpListener> for Listener {
 #[cfg(unix)]
 impl From<UnixListener> for Listener {
     fn from(listener: UnixListener) -> Self {
-        Self::Unix { listener, file: None }
+        Self::Unix { file: None, listener }
     }
 }
 
@@ -79,7 +79,7 @@ pub fn open(bind: &Bind) -> Result<Vec<Listener>, ListenError> {
     if let Some(path) = bind.unix_path() {
         let (listener, file) =
             socket_file::open(path).map_err(|error| ListenError::Unix { path: path.into(), error })?;
-        return Ok(vec![Listener::Unix { listener, file: Some(file) }]);
+        return Ok(vec![Listener::Unix { file: Some(file), listener }]);
     }
     let listeners = bind.open_with(|address, only_v6| {
         let listener = open_tcp(address, only_v6)?;
@@ -168,6 +168,17 @@ mod tests {
         let listener = Listener::from(TcpListener::bind("127.0.0.1:0").unwrap());
         listener.set_nonblocking().unwrap();
         assert!(!blocks(&listener));
+    }
+
+    /// While the socket is open, no other program has its inode number.
+    #[cfg(unix)]
+    #[test]
+    fn the_file_of_a_unix_socket_is_dropped_before_the_socket() {
+        let path = std::env::temp_dir().join(format!("ws-host-dropped-{}.sock", std::process::id()));
+        let listeners = open(&Bind::unix(&path)).unwrap();
+        // Fields are dropped in the order of their declaration, in which they are shown.
+        let shown = format!("{listeners:?}");
+        assert!(shown.find("file: ").unwrap() < shown.find("listener: ").unwrap(), "{shown}");
     }
 
     #[cfg(unix)]

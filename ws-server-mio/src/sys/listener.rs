@@ -89,7 +89,7 @@ impl Acceptor {
                 Ok(Self::Tcp(listener))
             }
             #[cfg(unix)]
-            Listener::Unix { listener, file } => {
+            Listener::Unix { file, listener } => {
                 let mut listener = mio::net::UnixListener::from_std(listener);
                 registry.register(&mut listener, token, Interest::READABLE)?;
                 Ok(Self::Unix(file, listener))

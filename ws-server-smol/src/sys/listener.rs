@@ -36,7 +36,7 @@ impl AsyncListener {
         match listener {
             Listener::Tcp(listener) => Ok(Self::Tcp(Async::new(listener)?)),
             #[cfg(unix)]
-            Listener::Unix { listener, file } => Ok(Self::Unix(file, Async::new(listener)?)),
+            Listener::Unix { file, listener } => Ok(Self::Unix(file, Async::new(listener)?)),
             _ => Err(io::ErrorKind::Unsupported.into()),
         }
     }
