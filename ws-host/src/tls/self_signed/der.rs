@@ -1,22 +1,33 @@
-//! Reads what a certificate of ours says of its subject and its validity (RFC 5280 §4.1), and nothing else.
+//! Reads the subject, the validity and the name constraints of a certificate of ours (RFC 5280 §4.1), and nothing else.
 
-/// The parts of a certificate that decide about its renewal. Times are `YYYYMMDDHHMMSSZ`, so their order is that of
-/// their text.
+use rcgen::{CidrSubnet, GeneralSubtree};
+
+/// The name of a certificate, when it is renewed, and what it can certify. Times are `YYYYMMDDHHMMSSZ`, so their order
+/// is that of their text.
 #[derive(Debug, PartialEq)]
 pub(super) struct Facts {
     pub(super) common_name: String,
     pub(super) not_before: String,
     pub(super) not_after: String,
+    /// The permitted subtrees of its name constraints (§4.2.1.10); empty if it has none.
+    pub(super) permitted: Vec<GeneralSubtree>,
 }
 
 const SEQUENCE: u8 = 0x30;
 const VERSION: u8 = 0xa0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
+const EXTENSIONS: u8 = 0xa3;
+const PERMITTED_SUBTREES: u8 = 0xa0;
+const DNS_NAME: u8 = 0x82;
+const IP_ADDRESS: u8 = 0x87;
 /// `commonName`, 2.5.4.3 (RFC 5280 Appendix A.1).
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+/// `id-ce-nameConstraints`, 2.5.29.30.
+const NAME_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x1e];
 
-/// The facts of a certificate; `None` if it is malformed, or its subject has no common name.
+/// The facts of a certificate; `None` if it is malformed, its subject has no common name, or its name constraints are
+/// of a kind that ours never are.
 pub(super) fn facts(mut der: &[u8]) -> Option<Facts> {
     let mut certificate = sequence(&mut der)?;
     let mut rest = sequence(&mut certificate)?;
@@ -28,18 +39,63 @@ pub(super) fn facts(mut der: &[u8]) -> Option<Facts> {
     }
     let mut validity = sequence(&mut rest)?;
     let (not_before, not_after) = (time(&mut validity)?, time(&mut validity)?);
-    let mut subject = sequence(&mut rest)?;
+    let common_name = common_name(sequence(&mut rest)?)?;
+    let mut permitted = Vec::new();
+    while !rest.is_empty() {
+        if let (EXTENSIONS, mut extensions) = element(&mut rest)? {
+            permitted = permitted_subtrees(sequence(&mut extensions)?)?;
+        }
+    }
+    Some(Facts { common_name, not_before, not_after, permitted })
+}
+
+fn common_name(mut subject: &[u8]) -> Option<String> {
     while !subject.is_empty() {
         let (_, mut set) = element(&mut subject)?;
         let mut attribute = sequence(&mut set)?;
         let (_, kind) = element(&mut attribute)?;
         let (_, value) = element(&mut attribute)?;
         if kind == COMMON_NAME {
-            let common_name = String::from_utf8(value.to_vec()).ok()?;
-            return Some(Facts { common_name, not_before, not_after });
+            return String::from_utf8(value.to_vec()).ok();
         }
     }
     None
+}
+
+fn permitted_subtrees(mut extensions: &[u8]) -> Option<Vec<GeneralSubtree>> {
+    while !extensions.is_empty() {
+        let mut extension = sequence(&mut extensions)?;
+        if element(&mut extension)?.1 != NAME_CONSTRAINTS {
+            continue;
+        }
+        // The value is last: whether the extension is critical may precede it.
+        let mut value = extension;
+        while !extension.is_empty() {
+            (_, value) = element(&mut extension)?;
+        }
+        let (PERMITTED_SUBTREES, mut subtrees) = element(&mut sequence(&mut value)?)? else { return None };
+        let mut permitted = Vec::new();
+        while !subtrees.is_empty() {
+            let (tag, base) = element(&mut sequence(&mut subtrees)?)?;
+            permitted.push(subtree(tag, base)?);
+        }
+        return Some(permitted);
+    }
+    Some(Vec::new())
+}
+
+fn subtree(tag: u8, base: &[u8]) -> Option<GeneralSubtree> {
+    let (ip, mask) = base.split_at(base.len() / 2);
+    match (tag, base.len()) {
+        (DNS_NAME, _) => Some(GeneralSubtree::DnsName(String::from_utf8(base.to_vec()).ok()?)),
+        (IP_ADDRESS, 8) => {
+            Some(GeneralSubtree::IpAddress(CidrSubnet::V4(ip.try_into().ok()?, mask.try_into().ok()?)))
+        }
+        (IP_ADDRESS, 32) => {
+            Some(GeneralSubtree::IpAddress(CidrSubnet::V6(ip.try_into().ok()?, mask.try_into().ok()?)))
+        }
+        _ => None,
+    }
 }
 
 fn sequence<'a>(der: &mut &'a [u8]) -> Option<&'a [u8]> {
@@ -82,7 +138,7 @@ fn time(der: &mut &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
+    use rcgen::{CertificateParams, DnType, KeyPair, NameConstraints, date_time_ymd};
 
     fn certificate(name: &str, years: [i32; 2]) -> Vec<u8> {
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
@@ -108,17 +164,48 @@ mod tests {
         assert_eq!(facts(&certificate(&long, [2026, 2027])).unwrap().common_name, long);
     }
 
+    fn constrained(permitted_subtrees: Vec<GeneralSubtree>) -> Vec<u8> {
+        let mut params = CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn permitted_names_and_addresses_are_read() {
+        let address = |ip: &str, prefix| {
+            GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(ip.parse().unwrap(), prefix))
+        };
+        let all = vec![
+            GeneralSubtree::DnsName("nas.lan".to_owned()),
+            address("10.0.0.0", 8),
+            address("100.64.0.1", 32),
+            address("fe80::", 7),
+        ];
+        assert_eq!(facts(&constrained(all.clone())).unwrap().permitted, all);
+        assert_eq!(facts(&certificate("a leaf", [2026, 2027])).unwrap().permitted, []);
+        let mail = GeneralSubtree::Rfc822Name("example.org".to_owned());
+        assert_eq!(facts(&constrained(vec![all[0].clone(), mail])), None);
+    }
+
     #[test]
     fn no_bytes_panic() {
-        let der = certificate("a CA", [2026, 2050]);
+        for der in
+            [certificate("a CA", [2026, 2050]), constrained(vec![GeneralSubtree::DnsName("lan".to_owned())])]
+        {
+            no_change_panics(&der);
+        }
+        assert_eq!(facts(&[]), None);
+    }
+
+    fn no_change_panics(der: &[u8]) {
         for cut in 0..der.len() {
             let _ = facts(&der[..cut]);
             for byte in [0, 0x1f, 0x7f, 0x80, 0x83, 0x84, 0xff] {
-                let mut changed = der.clone();
+                let mut changed = der.to_vec();
                 changed[cut] = byte;
                 let _ = facts(&changed);
             }
         }
-        assert_eq!(facts(&[]), None);
     }
 }

@@ -24,7 +24,7 @@ const CA_DAYS: u32 = 3_650;
 const LEAF_DAYS: u32 = 397;
 /// When this much is left, a certificate is renewed.
 const RENEWAL_DAYS: u32 = 30;
-/// The end of what certificates can express, without the life of a CA (RFC 5280 §4.1.2.5).
+/// The latest time that certificates can express (RFC 5280 §4.1.2.5), minus the lifetime of a CA.
 const LATEST: Duration = Duration::from_secs(253_402_300_799 - 4_000 * 86_400);
 
 /// The time of day, since 1970.
@@ -82,7 +82,7 @@ impl Ca {
         let key = KeyPair::generate()?;
         let name = format!("{app} local CA, {machine}, {} {}", now.day(), &key_id(&key)[..4]);
         let mut params = subject(&name);
-        // Browsers, and TLS alone: the CA must not certify programs or mail, which have no names to constrain.
+        // For TLS servers only: name constraints do not cover code signing or mail.
         params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages.push(KeyUsagePurpose::KeyCertSign);
@@ -100,8 +100,9 @@ impl Ca {
 
     fn from_pem(pem: String, key: KeyPair) -> Result<Self, InvalidTls> {
         let der = pem::chain(pem.as_bytes())?.swap_remove(0);
-        let facts =
-            der::facts(&der).ok_or_else(|| InvalidTls::Malformed("it is not a local CA".to_owned()))?;
+        // Another CA could certify every name, which the page for users denies.
+        let facts = der::facts(&der).filter(|facts| !facts.permitted.is_empty());
+        let facts = facts.ok_or_else(|| InvalidTls::Malformed("it is not a local CA".to_owned()))?;
         let issuer = Issuer::new(subject(&facts.common_name), key);
         Ok(Self { pem, der, facts, issuer })
     }
@@ -176,7 +177,7 @@ fn subject(common_name: &str) -> CertificateParams {
     params
 }
 
-/// From the day before, since clocks differ, and in all for so many days.
+/// Makes the certificate valid for this many days, counted from the day before, since clocks differ.
 fn set_validity(params: &mut CertificateParams, now: Time, days: u32) {
     let begin = date_time_ymd(1970, 1, 1) + (now.0 - DAY);
     params.not_before = begin;

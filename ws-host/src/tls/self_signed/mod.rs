@@ -1,8 +1,8 @@
 //! Certificates for this machine and its network, from a local CA that each user imports once.
 //!
 //! ```text
-//! SelfSigned ─▶ names ─▶ ca/ exists? ──yes──────────────────▶ server.pem holds for them, and 30 days more?
-//!                             │no, or it ends                     │yes              │no
+//! SelfSigned ─▶ names ─▶ ca/ holds 30 days more? ──yes──────▶ server.pem holds for them, and 30 days more?
+//!                             │no                                 │yes              │no
 //!                             ▼                                   ▼                 ▼
 //!                        a new CA, to import ──────────────▶  Identity ◀── a new certificate of the CA
 //! ```
@@ -36,17 +36,18 @@ use store::{Files, Store};
 
 pub use trust_page::{TrustPage, trust_page};
 
-/// How often a CA is looked for and made: another process may set an expired one aside in between.
+/// How often a CA is looked for and made: in between, another process may set aside one that is about to expire.
 const ATTEMPTS: u32 = 8;
 
 /// Makes certificates for this machine, issued by a local CA of the application. Users import the CA once, on each
 /// device that opens the application's pages; the certificates beneath it are renewed without them.
 ///
 /// The certificate always names `localhost`, `127.0.0.1` and `::1`, and whatever [`lan`](Self::lan),
-/// [`name`](Self::name) and [`address`](Self::address) add. It is valid for 397 days and renewed when it is
-/// loaded, once 30 are left or a name is missing. The CA is valid for ten years. It can only certify servers, and
-/// only `localhost`, names under `.local`, this machine's own name, private addresses (10/8, 172.16/12,
-/// 192.168/16, 127/8, 169.254/16, fc00::/7, fe80::/10, ::1), and what was added when it was made.
+/// [`name`](Self::name) and [`address`](Self::address) add. It is valid for 397 days and renewed when it is loaded, once
+/// 30 are left or a name is missing. The CA is valid for ten years; when it is loaded in its last 30 days, it is replaced
+/// by a new one, to be imported again. It can only certify servers, and only `localhost`, names under `.local`, this
+/// machine's own name, private addresses (10/8, 172.16/12, 192.168/16, 127/8, 169.254/16, fc00::/7, fe80::/10, ::1), and
+/// what was added when it was made.
 ///
 /// The files are in a folder of this user: `APP local CA` in `$XDG_DATA_HOME` or `~/.local/share`, on macOS in
 /// `~/Library/Application Support`, on Windows in `%APPDATA%`. On Unix only the user can read it (0700, keys 0600); on
@@ -77,8 +78,8 @@ impl SelfSigned {
 
     /// Adds this machine's names and address on the network: `NAME.local`, which systems with multicast DNS resolve;
     /// `NAME` itself, if it has a dot, a digit or a hyphen, so that it is no top-level domain; and the
-    /// address of [`Listener::lan_url`](crate::listen::lan_url), if it is private. Those that an existing CA does not
-    /// permit are left out.
+    /// address of [`lan_url`](crate::listen::lan_url), if it is private. Those that an existing CA does not permit are
+    /// left out.
     #[must_use]
     pub fn lan(mut self) -> Self {
         self.is_lan = true;
@@ -100,8 +101,8 @@ impl SelfSigned {
         self
     }
 
-    /// Sets the folder of the CA and its certificates, in place of the user's. It must exist only for them,
-    /// and is made if it is missing; on Windows, every user who can read the folder around it can read its keys.
+    /// Sets the folder of the CA and its certificates, in place of the user's. Use it for nothing else; it
+    /// is created if it is missing. On Windows, every user who can read the folder around it can read its keys.
     #[must_use]
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
@@ -114,7 +115,7 @@ impl SelfSigned {
     ///
     /// # Errors
     /// [`InvalidTls`]: a name is invalid or not permitted, or the files cannot be read, used or written. Most
-    /// sentences name the remedy.
+    /// messages name the remedy.
     pub fn load(&self) -> Result<(Identity, LocalCa), InvalidTls> {
         self.load_at(clock::time_of_day(), &Machine::this())
     }
@@ -191,7 +192,7 @@ impl SelfSigned {
                 if store.put_ca(&ca.id(), &files)? {
                     return Ok((ca, true));
                 }
-                // Another process was first; or half of one is there.
+                // Another process was first, or only one of the two files exists.
                 why = "one of the files ca.crt and key.pem is missing".to_owned();
                 continue;
             };
@@ -245,6 +246,8 @@ struct Shared {
     app: String,
     host_names: Vec<String>,
     name: String,
+    /// What it can certify beyond what each local CA can.
+    further: Vec<String>,
     pem: String,
     der: Vec<u8>,
     fingerprint: String,
@@ -255,11 +258,14 @@ struct Shared {
 impl LocalCa {
     fn new(ca: Ca, app: String, host_names: Vec<String>, path: PathBuf, is_new: bool) -> Self {
         let fingerprint = hex(&Sha256::digest(&ca.der), ":");
+        let further = names::beyond_all(&ca.facts.permitted);
         let (name, pem, der) = (ca.facts.common_name, ca.pem, ca.der.to_vec());
-        Self { shared: Arc::new(Shared { app, host_names, name, pem, der, fingerprint, path, is_new }) }
+        let shared = Shared { app, host_names, name, further, pem, der, fingerprint, path, is_new };
+        Self { shared: Arc::new(shared) }
     }
 
-    /// Its name, as systems list it: the application, the machine, the date and four digits of its own.
+    /// Its name, as systems list it: the application, the machine, the date, and four hexadecimal digits
+    /// that make it unique.
     pub fn name(&self) -> &str {
         &self.shared.name
     }
@@ -313,8 +319,8 @@ impl fmt::Debug for LocalCa {
 }
 
 impl TlsServer {
-    /// A server with a certificate for this machine, and the CA that has issued it: see [`SelfSigned`], also
-    /// for when to call it: it reads and writes files.
+    /// A server with a certificate for this machine, and the CA that has issued it: see [`SelfSigned`]. It reads and
+    /// writes files: [`SelfSigned::load`] says when to call it.
     ///
     /// # Errors
     /// As [`SelfSigned::load`].

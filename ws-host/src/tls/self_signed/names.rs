@@ -54,9 +54,9 @@ pub(super) fn host(name: &str) -> Result<Name, InvalidTls> {
     }
 }
 
-/// Whether a CA that permits this name permits no domains of others. A constraint covers all names below it (RFC 5280
-/// §4.2.1.10), and a single label could be a top-level domain, unless it has a digit or a hyphen: those are alphabetic
-/// (RFC 1123 §2.1), apart from internationalized ones.
+/// Whether a CA may permit this name without also permitting domains of others. A constraint covers all names below it
+/// (RFC 5280 §4.2.1.10), and a single label could be a top-level domain, unless it has a digit or a hyphen: those are
+/// alphabetic (RFC 1123 §2.1), apart from internationalized ones.
 pub(super) fn can_be_permitted(name: &Name) -> bool {
     let ServerName::DnsName(name) = name else { return true };
     let name = name.as_ref();
@@ -97,6 +97,26 @@ pub(super) fn permitted(further: &[Name]) -> Vec<GeneralSubtree> {
     subtrees
 }
 
+/// What a CA permits beyond what each local CA does, as text.
+pub(super) fn beyond_all(permitted: &[GeneralSubtree]) -> Vec<String> {
+    let always = self::permitted(&[]);
+    permitted.iter().filter(|subtree| !always.contains(subtree)).filter_map(text).collect()
+}
+
+fn text(subtree: &GeneralSubtree) -> Option<String> {
+    let (ip, bits, ones): (IpAddr, _, _) = match subtree {
+        GeneralSubtree::DnsName(name) => return Some(name.clone()),
+        GeneralSubtree::IpAddress(CidrSubnet::V4(ip, mask)) => {
+            ((*ip).into(), 32, u32::from_be_bytes(*mask).count_ones())
+        }
+        GeneralSubtree::IpAddress(CidrSubnet::V6(ip, mask)) => {
+            ((*ip).into(), 128, u128::from_be_bytes(*mask).count_ones())
+        }
+        _ => return None,
+    };
+    Some(if ones == bits { ip.to_string() } else { format!("{ip}/{ones}") })
+}
+
 /// Whether an address belongs to a private network or to this machine.
 pub(super) fn is_private(ip: IpAddr) -> bool {
     private_ranges().iter().any(|(range, prefix)| contains(*range, *prefix, ip))
@@ -134,7 +154,7 @@ pub(super) fn host_name(name: &Name) -> Option<String> {
     }
 }
 
-/// The entry of a certificate.
+/// The name as a subjectAltName of a certificate.
 pub(super) fn alternative(name: &Name) -> Option<SanType> {
     match name {
         ServerName::DnsName(name) => Some(SanType::DnsName(name.as_ref().try_into().ok()?)),
@@ -208,5 +228,9 @@ mod tests {
         let one = GeneralSubtree::IpAddress(CidrSubnet::V4([100, 64, 0, 1], [255; 4]));
         let expected = [GeneralSubtree::DnsName("nas.lan".to_owned()), one];
         assert_eq!(further(&["NAS.lan.", "nas.lan", "100.64.0.1"]), expected);
+        let all = permitted(&[host("nas.lan").unwrap(), host("100.64.0.1").unwrap()]);
+        assert_eq!(beyond_all(&all), ["nas.lan", "100.64.0.1"]);
+        let range = GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix([8, 0, 0, 0].into(), 7));
+        assert_eq!(beyond_all(&[range]), ["8.0.0.0/7"]);
     }
 }

@@ -6,7 +6,7 @@
 //! │   ├── ca.crt        the certificate, for import
 //! │   └── key.pem       0600
 //! ├── server.pem        0600, the certificate that the server presents, and its key; replaced as a whole
-//! └── ca-old-…/         a CA that has expired
+//! └── ca-old-…/         a CA that was replaced: it had less than 30 days left, or was not valid yet
 //! ```
 
 use crate::tls::error::InvalidTls;
@@ -26,7 +26,7 @@ pub(super) struct Files {
 
 impl Store {
     pub(super) fn open(folder: PathBuf) -> Result<Self, InvalidTls> {
-        // Whole, since a path may be relative, and the process may change its folder.
+        // The process may change its working directory.
         let folder = std::path::absolute(&folder).unwrap_or(folder);
         if let Some(parent) = folder.parent() {
             fs::create_dir_all(parent).map_err(unwritable(parent))?;
@@ -59,7 +59,7 @@ impl Store {
         create_folder(&new).map_err(unwritable(&new))?;
         write(&new.join("key.pem"), &files.key)?;
         write(&new.join("ca.crt"), &files.certificate)?;
-        // A folder replaces no folder that has files in it, on any system.
+        // On every system, renaming a folder onto one that has files fails.
         let Err(error) = fs::rename(&new, &ca) else { return Ok(true) };
         fs::remove_dir_all(&new).map_err(unwritable(&new))?;
         if ca.exists() { Ok(false) } else { Err(unwritable(&ca)(error)) }

@@ -16,7 +16,7 @@ use ws_proto::Config;
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// Noon on 30 November 2026, and so many days later.
+/// Noon on 30 November 2026, plus this many days.
 fn after(days: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_796_040_000 + days * DAY)
 }
@@ -71,7 +71,7 @@ fn key(identity: &Identity) -> [u8; 32] {
     identity.key_sha256().unwrap()
 }
 
-/// How a client that trusts the CA fares at this name. The clock of a session is the system's.
+/// The result of a client that trusts the CA and connects by this name. The clock of a session is the system's.
 fn connect(ca: &str, identity: &Identity, name: &str) -> Result<(), TlsError> {
     let server = TlsServer::new(identity.clone()).unwrap();
     let mut client = TlsStream::client(&TlsClient::roots_only(ca).unwrap(), name).unwrap();
@@ -280,6 +280,15 @@ fn what_a_killed_process_leaves_behind_does_no_harm() {
     assert_ne!(key(&load(&place.settings(), 0).0), key(&foreign));
 }
 
+/// A CA without name constraints, and its key, in PEM.
+fn unconstrained_ca() -> [String; 2] {
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "any CA");
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    [params.self_signed(&key).unwrap().pem(), key.serialize_pem()]
+}
+
 #[test]
 fn an_unusable_ca_is_an_error_and_stays() {
     let place = Place::new("unusable");
@@ -294,6 +303,13 @@ fn an_unusable_ca_is_an_error_and_stays() {
         assert!(matches!(error, InvalidTls::UnusableCa { .. }), "{error}");
         assert_eq!(fs::read_to_string(&key).unwrap(), broken);
     }
+    let certificate = place.path("ca").join("ca.crt");
+    let [unconstrained, of_it] = unconstrained_ca();
+    fs::write(&certificate, &unconstrained).unwrap();
+    fs::write(&key, of_it).unwrap();
+    let error = place.settings().load_at(after(0), &machine()).unwrap_err();
+    assert!(error.to_string().contains("it is not a local CA"), "it could certify every name: {error}");
+    assert_eq!(fs::read_to_string(&certificate).unwrap(), unconstrained);
     fs::remove_file(&key).unwrap();
     let error = place.settings().load_at(after(0), &machine()).unwrap_err();
     assert!(error.to_string().contains("one of the files ca.crt and key.pem is missing"), "{error}");
@@ -333,6 +349,27 @@ fn the_folder_of_a_user_has_a_plain_name() {
 }
 
 #[test]
+fn the_page_names_all_that_the_ca_can_certify() {
+    let place = Place::new("scope");
+    let page = |settings: &SelfSigned, machine| {
+        let (_, ca) = settings.load_at(after(0), &machine).unwrap();
+        trust_page(&ca)
+    };
+    let text = page(&place.settings(), Machine::default());
+    assert!(
+        text.contains("<i>.local</i>, and for addresses of private networks: for no site on the internet."),
+        "{text}"
+    );
+    let place = Place::new("scope-further");
+    let settings = place.settings().name("nas.lan").address([100, 64, 0, 1]).address([10, 0, 0, 7]);
+    let further = "and for nas.lan, 100.64.0.1, desktop-1 and the names below these: for no other site on the internet.";
+    let text = page(&settings, machine());
+    assert!(text.contains(further), "{text}");
+    // The CA can certify them still, though the certificate has them no more.
+    assert_eq!(page(&place.settings(), machine()), text);
+}
+
+#[test]
 fn the_page_shows_the_fingerprint_and_offers_the_certificate() {
     let place = Place::new("page");
     let settings = SelfSigned { app: "<b>&\"Film".to_owned(), ..place.settings() };
@@ -349,6 +386,11 @@ fn the_page_shows_the_fingerprint_and_offers_the_certificate() {
     assert!(body.contains("href=\"https://192.168.1.7:8700/?a=&quot;b\""), "{body}");
     assert!(!body.contains("<b>&") && !body.contains("src=") && !body.contains("<script"), "{body}");
     assert!(!TrustPage::new(&ca).link("javascript:alert(1)").html(None).contains("javascript"));
+
+    assert!(
+        body.contains("and for desktop-1 and the names below these: for no other site on the internet."),
+        "{body}"
+    );
 
     let response = get("/ca.crt").unwrap();
     assert_eq!(response.headers()["content-type"], "application/x-x509-ca-cert");

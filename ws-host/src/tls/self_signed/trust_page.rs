@@ -13,12 +13,12 @@ const STYLE: &str = include_str!("trust_page.css");
 /// The type by which systems know a CA that is to be installed.
 const CA_TYPE: &str = "application/x-x509-ca-cert";
 
-/// A page that tells the users of each system and browser how to import a [`LocalCa`], which it lets them
-/// download. Serve it without TLS, since no device trusts the certificate yet: on a port of its own, or to the plain
-/// requests of a server in [`TlsMode::OrPlain`](crate::tls::TlsMode::OrPlain). A network can forge such a page: users
-/// compare the fingerprint that it shows with the one that the application shows them itself.
+/// A page that tells the users of each system and browser how to import a [`LocalCa`], which it lets them download.
+/// Serve it without TLS, since no device trusts the certificate yet: on a port of its own, or to the plain requests of
+/// a server in [`TlsMode::OrPlain`](crate::tls::TlsMode::OrPlain). An attacker on the network can forge such a page:
+/// users compare the fingerprint that it shows with the one that the application shows them itself.
 ///
-/// It needs no other resource and no script. The instructions of the system that asks are open, the others folded.
+/// It needs no other resource and no script. The instructions for the browser's system are open, the others folded.
 ///
 /// ```no_run
 /// use ws_host::tls::{SelfSigned, TlsServer, TrustPage};
@@ -111,6 +111,7 @@ impl TrustPage {
             ("fingerprint", self.ca.fingerprint()),
             ("nickname", &self.nickname()),
             ("link", &link),
+            ("scope", &self.scope()),
             ("ios", open(System::Ios)),
             ("android", open(System::Android)),
             ("windows", open(System::Windows)),
@@ -118,6 +119,20 @@ impl TrustPage {
             ("linux", open(System::Linux)),
         ];
         fill(PAGE, &values)
+    }
+
+    /// The end of the sentence that says what the CA can certify.
+    fn scope(&self) -> String {
+        match &*self.ca.shared.further {
+            [] => "and for addresses of private networks: for no site on the internet".to_owned(),
+            further => {
+                let further = web::escape(&further.join(", "));
+                format!(
+                    "for addresses of private networks, and for {further} and the names below these: for no other \
+                     site on the internet"
+                )
+            }
+        }
     }
 
     /// A name for certificate stores and files: safe in HTML, in a shell and on each system.
@@ -150,7 +165,7 @@ fn system(user_agent: &str) -> Option<System> {
     systems.into_iter().find(|(name, _)| user_agent.contains(name)).map(|(_, system)| system)
 }
 
-/// Replaces each `{name}` in one pass, so that no value is taken for a place.
+/// Replaces each `{name}` in one pass, so that no value is taken for a placeholder.
 fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::with_capacity(2 * template.len());
     let mut parts = template.split('{');
@@ -171,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_not_taken_for_a_place() {
+    fn a_value_is_not_taken_for_a_placeholder() {
         let values = [("a", "{b}"), ("b", "{a}")];
         assert_eq!(fill("x{a}y{b}{c}{", &values), "x{b}y{a}{c}{");
         let places: Vec<_> = PAGE.split('{').skip(1).filter_map(|part| part.split('}').next()).collect();
