@@ -290,7 +290,7 @@ fn proxy_errors_name_the_remedy_or_what_happened() {
             ProxyError::Rejected { status: StatusCode::FORBIDDEN, reason: "by\u{1b}rule".into() },
             "answered 403 \"by\\u{1b}rule\"",
         ),
-        (ProxyError::Socks(SocksReply(5)), "nothing may listen on its port"),
+        (ProxyError::Socks(SocksReply(5)), "perhaps no program listens on its port"),
         (ProxyError::HeadTooLarge, "too large"),
         (ProxyError::Malformed("the status line"), "the status line; the scheme or the port of its URL"),
         (ProxyError::TlsRequired, "begin its URL with https://"),
@@ -300,7 +300,7 @@ fn proxy_errors_name_the_remedy_or_what_happened() {
             "the connection to the proxy failed: connection reset",
         ),
         (ProxyError::Tls(TlsError::NotTrusted), "the proxy's TLS failed: no trusted root"),
-        (ProxyError::Target("why"), "cannot be asked for this server: why"),
+        (ProxyError::Target("why"), "cannot be used for this server: why"),
     ] {
         assert_explains(&error, names);
     }

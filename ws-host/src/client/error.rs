@@ -122,7 +122,7 @@ pub enum ConnectError {
         /// [`TimedOut`](Self::TimedOut).
         error: Box<ConnectError>,
     },
-    /// The proxy was connected to, but opened no tunnel.
+    /// The proxy was connected to, but opened no tunnel, or TLS with it failed.
     Proxy(ProxyError),
     /// A redirect is not followed.
     Redirect(RedirectError),

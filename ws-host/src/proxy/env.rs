@@ -6,14 +6,14 @@ use std::boxed::Box;
 use std::ffi::OsString;
 use std::string::{String, ToString};
 
-/// As curl: `HTTP_PROXY` is missing, since the sender of a request sets it in a CGI program, by the field `Proxy`.
+/// As in curl, `HTTP_PROXY` is missing: in a CGI program, a client can set it with the header field `Proxy`.
 const FOR_WS: [&str; 5] = ["ws_proxy", "WS_PROXY", "http_proxy", "all_proxy", "ALL_PROXY"];
 const FOR_WSS: [&str; 6] = ["wss_proxy", "WSS_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 const EXCEPTIONS: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
 impl Proxy {
-    /// The proxies of the environment, by the rules of curl. It reads these variables, of which the first that is
-    /// neither missing nor empty counts:
+    /// The proxies of the environment, by the rules of curl. It uses the first of these variables that is neither
+    /// missing nor empty:
     ///
     /// | for | variables |
     /// |---|---|
@@ -21,8 +21,8 @@ impl Proxy {
     /// | `wss://` | `wss_proxy`, `WSS_PROXY`, `https_proxy`, `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY` |
     /// | [exceptions](Self::no_proxy) | `no_proxy`, `NO_PROXY` |
     ///
-    /// `HTTP_PROXY` is never read: in a CGI program, the sender of a request sets it by the field `Proxy`. There is
-    /// no exception for `localhost` unless `no_proxy` has it.
+    /// As in curl, `HTTP_PROXY` is never read: in a CGI program, a client can set it with the header field `Proxy`.
+    /// There is no exception for `localhost` unless `no_proxy` has it.
     ///
     /// # Errors
     /// [`InvalidProxy::Variable`].
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_variable_of_the_scheme_that_has_a_value_counts() {
+    fn the_first_variable_of_a_scheme_that_has_a_value_is_used() {
         let (ws, wss) = ("ws://a.example/", "wss://a.example/");
         assert_eq!((chosen(&[], ws), chosen(&[], wss)), (None, None));
         for names in [&FOR_WS[..], &FOR_WSS[..]] {

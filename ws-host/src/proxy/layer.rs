@@ -40,7 +40,7 @@ impl ProxyLayer {
         })
     }
 
-    /// Whether the tunnel is not open: nothing can be written.
+    /// Whether the tunnel is not open yet: nothing can be written.
     pub fn is_opening(&self) -> bool {
         self.tunnel.is_some()
     }
@@ -79,8 +79,8 @@ impl ProxyLayer {
         Ok(left)
     }
 
-    /// Writes into the tunnel. Where the proxy speaks TLS, more may be encrypted than is written: pass what was not taken
-    /// again, first and unchanged.
+    /// Writes into the tunnel, and returns how much the socket has taken. Where the proxy speaks TLS, more may be
+    /// encrypted than that: pass the rest again, first and unchanged.
     ///
     /// # Errors
     /// The socket's, or a failure of the proxy. Until the tunnel is open it returns `WouldBlock` too.
@@ -102,7 +102,7 @@ impl ProxyLayer {
         #[cfg(feature = "tls-no-provider")]
         if let Some(tls) = self.tls.as_mut() {
             tls.flush(socket).map_err(after_opening)?;
-            // It continues when there is more to read.
+            // The handshake continues with the next read.
             if tls.is_handshaking() {
                 return Ok(());
             }
@@ -132,7 +132,7 @@ impl ProxyLayer {
         }
     }
 
-    /// How many times TLS with the proxy has answered it within the handshake.
+    /// How many flights of its handshake TLS with the proxy has sent in answer to it.
     pub fn flights(&self) -> u32 {
         #[cfg(feature = "tls-no-provider")]
         if let Some(tls) = &self.tls {
@@ -150,7 +150,7 @@ impl ProxyLayer {
         needs_flush
     }
 
-    /// Whether it may hold a copy of what it did not take.
+    /// Whether it may hold encrypted output that [`write`](Self::write) has not yet counted as written.
     pub fn holds_output(&self) -> bool {
         #[cfg(feature = "tls-no-provider")]
         let holds_output = self.tls.is_some();

@@ -9,7 +9,7 @@
 //!  SOCKS5  methods ──▶ method ──▶ (user, password ──▶ status) ──▶ CONNECT ──▶ reply 0 ──▶ open
 //! ```
 //!
-//! Nothing of the connection leaves before the tunnel is open, and the proxy looks the server's name up: this machine
+//! No byte of the connection is sent before the tunnel is open, and the proxy looks the server's name up: this machine
 //! sends no DNS query for it.
 
 mod env;

@@ -35,11 +35,11 @@ struct Rules {
 impl Proxy {
     /// The proxy at this URL: `[scheme://][user[:password]@]host[:port]`.
     ///
-    /// | scheme | how the proxy is asked | default port |
+    /// | scheme | protocol | default port |
     /// |---|---|---|
-    /// | `http`, or none | HTTP CONNECT; credentials are sent in clear | 1080, as in curl |
+    /// | `http`, or none | HTTP CONNECT; credentials are sent in the clear | 1080, as in curl |
     /// | `https` | the same, within TLS to the proxy (feature `tls`) | 443 |
-    /// | `socks5h`, `socks5` | SOCKS5 (RFC 1928); credentials are sent in clear | 1080 |
+    /// | `socks5h`, `socks5` | SOCKS5 (RFC 1928); credentials are sent in the clear | 1080 |
     ///
     /// The proxy always looks up the server's name, also with `socks5`. User name and password are percent-decoded.
     ///
@@ -68,7 +68,7 @@ impl Proxy {
     }
 
     /// Sets the roots or keys that are trusted for an `https://` proxy itself. [`TlsClient::system`]. For the server
-    /// behind it, [`ClientConfig::tls`](crate::client::ClientConfig::tls) counts.
+    /// behind it, [`ClientConfig::tls`](crate::client::ClientConfig::tls) applies.
     #[cfg(feature = "tls-no-provider")]
     #[must_use]
     pub fn tls(self, tls: TlsClient) -> Self {
@@ -84,7 +84,7 @@ impl Proxy {
     /// - addresses, with or without brackets, or blocks of them: `10.0.0.0/8`, `2001:db8::/32`, `[::1]`;
     /// - `*`, for all servers.
     ///
-    /// A port cannot be given: as in curl, such an element matches nothing. None.
+    /// A port cannot be given: as in curl, such an element matches nothing. By default, the list is empty.
     #[must_use]
     pub fn no_proxy(self, list: &str) -> Self {
         let Rules { ws, wss, .. } = self.into_rules();

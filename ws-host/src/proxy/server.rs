@@ -1,4 +1,4 @@
-//! One proxy: its kind, its address, and how it is asked.
+//! One proxy: its kind, its address, and its credentials.
 
 use super::InvalidProxy;
 #[cfg(feature = "tls-no-provider")]
@@ -53,7 +53,7 @@ impl ProxyServer {
             "socks" | "socks4" | "socks4a" => {
                 return Err(Url("the only supported version of SOCKS is socks5"));
             }
-            _ => return Err(Url("its scheme is none of http, https, socks5 and socks5h")),
+            _ => return Err(Url("its scheme is not http, https, socks5 or socks5h")),
         };
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         if !matches!(path, "" | "/") {
@@ -92,7 +92,7 @@ impl ProxyServer {
                 return Err(InvalidProxy::Credentials("the user name is empty"));
             }
             Kind::Socks5 if user.len().max(password.len()) > SOCKS_TEXT => {
-                return Err(InvalidProxy::Credentials("SOCKS5 has room for 255 bytes of each"));
+                return Err(InvalidProxy::Credentials("SOCKS5 allows at most 255 bytes for each"));
             }
             Kind::Socks5 => None,
         };

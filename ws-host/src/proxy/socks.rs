@@ -21,8 +21,8 @@ const MESSAGE: usize = 4 + 1 + 255 + 2;
 enum Awaiting {
     /// The method of authentication (§3).
     Method,
-    /// The verdict about the credentials (RFC 1929 §2).
-    Verdict,
+    /// The status of the credentials (RFC 1929 §2).
+    Status,
     /// The reply to our CONNECT (§6).
     Reply,
 }
@@ -65,9 +65,9 @@ impl Socks {
             self.awaiting = match self.awaiting {
                 Awaiting::Method if message[1] == USER_AND_PASSWORD => {
                     out.extend(self.login.take().unwrap_or_default());
-                    Awaiting::Verdict
+                    Awaiting::Status
                 }
-                Awaiting::Method | Awaiting::Verdict => {
+                Awaiting::Method | Awaiting::Status => {
                     out.append(&mut self.connect);
                     Awaiting::Reply
                 }
@@ -80,7 +80,7 @@ impl Socks {
     /// How long the message is, as far as that is known.
     fn length(&self) -> usize {
         match (self.awaiting, &self.received[..]) {
-            (Awaiting::Method | Awaiting::Verdict, _) => 2,
+            (Awaiting::Method | Awaiting::Status, _) => 2,
             (Awaiting::Reply, [_, _, _, IPV4, ..]) => 4 + 4 + 2,
             (Awaiting::Reply, [_, _, _, IPV6, ..]) => 4 + 16 + 2,
             (Awaiting::Reply, [_, _, _, NAME, length, ..]) => 4 + 1 + usize::from(*length) + 2,
@@ -93,8 +93,8 @@ impl Socks {
     /// Checks what is there: a proxy that rejects may close before its message is complete.
     fn check(&self) -> Result<(), ProxyError> {
         let (version, second) = (self.received.first(), self.received.get(1));
-        // Some proxies have another version in their verdict; only its status matters.
-        if version.is_some_and(|version| *version != VERSION) && self.awaiting != Awaiting::Verdict {
+        // Some proxies put another version in the status message; only the status matters.
+        if version.is_some_and(|version| *version != VERSION) && self.awaiting != Awaiting::Status {
             return Err(ProxyError::Malformed("the version of SOCKS"));
         }
         let Some(&second) = second else { return Ok(()) };
@@ -107,12 +107,12 @@ impl Socks {
                 NONE_ACCEPTABLE => Err(ProxyError::AuthenticationRequired { offered }),
                 _ => Err(ProxyError::Malformed("a method of authentication that was not offered")),
             },
-            Awaiting::Verdict if second != 0 => Err(ProxyError::CredentialsRejected { offered }),
-            Awaiting::Verdict => Ok(()),
+            Awaiting::Status if second != 0 => Err(ProxyError::CredentialsRejected { offered }),
+            Awaiting::Status => Ok(()),
             Awaiting::Reply if second != 0 => Err(ProxyError::Socks(SocksReply(second))),
             Awaiting::Reply => match self.received.get(3) {
                 None | Some(&(IPV4 | NAME | IPV6)) => Ok(()),
-                Some(_) => Err(ProxyError::Malformed("the kind of its address")),
+                Some(_) => Err(ProxyError::Malformed("the address type")),
             },
         }
     }

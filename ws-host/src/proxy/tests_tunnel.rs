@@ -188,7 +188,11 @@ fn socks_credentials_are_sent_only_where_the_proxy_asks() {
     assert_eq!(take(&mut asked), b"\x05\x02\x00\x02");
     assert_eq!(receive(&mut asked, b"\x05\x02", 1), Ok(None));
     assert_eq!(take(&mut asked), b"\x01\x03ann\x06s:cret");
-    assert_eq!(receive(&mut asked, b"\x05\x00", 1), Ok(None), "the version of the verdict does not matter");
+    assert_eq!(
+        receive(&mut asked, b"\x05\x00", 1),
+        Ok(None),
+        "the version in the status message does not matter"
+    );
     assert_eq!(take(&mut asked), b"\x05\x01\x00\x03\x01a\x00\x50");
     let mut unasked = tunnel("socks5://ann:secret@proxy", "ws://a");
     take(&mut unasked);
@@ -210,7 +214,7 @@ fn every_failure_of_socks_is_an_error_of_its_own() {
         (open, b"\x04\x5a", Malformed("the version of SOCKS")),
         (open, b"HTTP/1.1 400 Bad Request\r\n\r\n", Malformed("the version of SOCKS")),
         (open, b"\x05\x00\x04\x00", Malformed("the version of SOCKS")),
-        (open, b"\x05\x00\x05\x00\x00\x02", Malformed("the kind of its address")),
+        (open, b"\x05\x00\x05\x00\x00\x02", Malformed("the address type")),
     ] {
         assert_eq!(outcome(proxy, answer), Err(expected), "{answer:?}");
     }
@@ -295,7 +299,7 @@ fn credentials_may_be_set_apart_from_the_url() {
 }
 
 #[test]
-fn a_link_local_address_is_not_asked_of_a_proxy() {
+fn a_link_local_address_is_rejected_by_a_tunnel() {
     let request = ClientRequest::new("ws://[fe80::1%25eth0]:9").unwrap();
     let proxy = Proxy::new("proxy").unwrap();
     let tunnel = Tunnel::new(proxy.server(&request).unwrap(), &request, &Config::client());

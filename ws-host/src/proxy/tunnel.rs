@@ -28,14 +28,14 @@ enum Stage {
 
 impl Tunnel {
     /// A tunnel through this proxy to the server of a request. [`Config::head_limit`] and [`Config::header_limit`]
-    /// limit the answer of an HTTP proxy; a SOCKS proxy sends at most 262 bytes.
+    /// limit the answer of an HTTP proxy; a message of a SOCKS proxy has at most 262 bytes.
     ///
     /// # Errors
     /// [`ProxyError::Target`].
     pub fn new(proxy: &ProxyServer, request: &ClientRequest, config: &Config) -> Result<Self, ProxyError> {
         if request.zone().is_some() {
             return Err(ProxyError::Target(
-                "a link-local address has its meaning on this machine only; except it with no_proxy",
+                "a link-local address is meaningful only on this machine; exclude it with no_proxy",
             ));
         }
         let credentials = proxy.credentials();

@@ -57,7 +57,7 @@ pub enum Error {
     Io(std::io::ErrorKind),
     /// TLS beneath the connection failed.
     Tls(TlsError),
-    /// Client: the proxy beneath the connection opened no tunnel.
+    /// Client: the proxy beneath the connection opened no tunnel, or TLS with it failed.
     Proxy(ProxyError),
     /// The application ended the connection at once, without a closing handshake.
     Aborted,

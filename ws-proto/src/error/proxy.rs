@@ -1,12 +1,13 @@
-//! Why a proxy opened no tunnel.
+//! Why a proxy opened no tunnel, or why TLS with it failed.
 
 use super::TlsError;
 use alloc::boxed::Box;
 use core::fmt;
 use http::StatusCode;
 
-/// Why a proxy opened no tunnel to the server. The engine itself has no proxies: the owner of the socket reports this to
-/// [`Connection::abort`](crate::Connection::abort), and the application finds it in [`Error::Proxy`](crate::Error::Proxy).
+/// Why a proxy opened no tunnel to the server, or why TLS with the proxy failed later. The engine itself has no
+/// proxies: the owner of the socket reports this to [`Connection::abort`](crate::Connection::abort), and the
+/// application finds it in [`Error::Proxy`](crate::Error::Proxy).
 ///
 /// Where the user can act, the sentence says how.
 #[derive(Clone, PartialEq, Eq)]
@@ -41,9 +42,9 @@ pub enum ProxyError {
     Eof,
     /// Reading from the proxy or writing to it failed before the tunnel was open.
     Io(std::io::ErrorKind),
-    /// TLS with the proxy itself failed.
+    /// TLS with the proxy itself failed, before or after the tunnel was open.
     Tls(TlsError),
-    /// The proxy cannot be asked for this target. Nothing was sent.
+    /// The proxy cannot connect to this target. Nothing was sent.
     Target(&'static str),
 }
 
@@ -60,10 +61,10 @@ impl fmt::Display for SocksReply {
             2 => "the rules of the proxy do not allow this server",
             3 => "the proxy cannot reach the network of the server",
             4 => "the proxy cannot reach the server; its name may be unknown there",
-            5 => "the server refused the proxy's connection; nothing may listen on its port",
+            5 => "the server refused the proxy's connection; perhaps no program listens on its port",
             6 => "the server is too many hops away from the proxy",
             7 => "the proxy does not support CONNECT",
-            8 => "the proxy does not support this kind of address",
+            8 => "the proxy does not support this address type",
             other => return write!(f, "the proxy failed with the unassigned reply {other}"),
         })
     }
@@ -98,7 +99,7 @@ impl fmt::Display for ProxyError {
             ),
             Self::Io(kind) => write!(f, "the connection to the proxy failed: {kind}"),
             Self::Tls(error) => write!(f, "the proxy's TLS failed: {error}"),
-            Self::Target(why) => write!(f, "the proxy cannot be asked for this server: {why}"),
+            Self::Target(why) => write!(f, "the proxy cannot be used for this server: {why}"),
         }
     }
 }
@@ -109,7 +110,7 @@ fn offers(f: &mut fmt::Formatter<'_>, offered: &str) -> fmt::Result {
     if offered.is_empty() || has_basic {
         return Ok(());
     }
-    write!(f, "; it offers only {offered}, but Basic is supported alone")
+    write!(f, "; it offers only {offered}, but this client supports only Basic")
 }
 
 impl std::error::Error for ProxyError {

@@ -51,7 +51,7 @@ impl ClientRequest {
             let scheme = match scheme.to_ascii_lowercase().as_str() {
                 "ws" | "http" => "ws",
                 "wss" | "https" => "wss",
-                _ => return Err(RedirectError::Location("its scheme is none of ws, wss, http and https")),
+                _ => return Err(RedirectError::Location("its scheme is not ws, wss, http or https")),
             };
             let rest = rest.strip_prefix("//").ok_or(RedirectError::Location("it has no host"))?;
             return Ok(format!("{scheme}://{rest}"));

@@ -53,7 +53,8 @@ impl ConnectAnswer {
             if status.is_success() {
                 return Ok(true);
             }
-            // 401 would come from the server, but no tunnel leads there yet: tinyproxy rejects wrong credentials with it.
+            // A 401 cannot come from the server, to which there is no tunnel yet: tinyproxy sends it for wrong
+            // credentials.
             if matches!(status, StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED) {
                 let offered = schemes(&headers);
                 return Err(match authorized {
