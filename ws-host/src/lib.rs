@@ -3,7 +3,7 @@
 //! [`ws_proto`] takes bytes and a clock. An owner of sockets also has to open listeners, race addresses, reconnect, count
 //! connections, keep topics and serve files. This crate does that once for all runtimes: `ws-server-mio` and
 //! `ws-server-smol` build on it, and re-export what their users need. It opens the standard library's sockets and
-//! files, never waits, spawns no thread and has no runtime.
+//! files, never waits for a peer, spawns no thread and has no runtime. Functions that read or write files say so.
 //!
 //! ```text
 //!  listen::open ──▶ the owner accepts ──▶ server::Admission ──▶ socket::prepare ──▶ Connection::server ──▶ events
@@ -37,7 +37,7 @@
 //! | `tls` | no | `wss://` and `https://`: rustls with ring, which needs a C compiler |
 //! | `tls-self-signed` | no | `tls`, with certificates for this machine and its network from a local CA |
 //! | `tls-aws-lc-rs` | no | rustls with AWS-LC in place of ring, or beside it |
-//! | `tls-no-provider` | no | rustls with the cryptography that the application passes |
+//! | `tls-no-provider` | no | rustls with a crypto provider that the application passes |
 #![cfg_attr(docsrs, feature(doc_cfg))] // which feature and system an item needs
 
 pub mod client;

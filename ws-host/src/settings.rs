@@ -55,8 +55,8 @@ macro_rules! connection_settings {
             /// [`Config::frame_rate`](ws_proto::Config::frame_rate). 1,000.
             frame_rate(per_second: Option<u32>);
 
-            /// Limits the messages a second, as in `message_rate(Some(100))`; `None` is no limit:
-            /// [`Config::message_rate`](ws_proto::Config::message_rate). None.
+            /// Limits the messages a second, as in `message_rate(Some(100))`; `None`, the default, is no limit:
+            /// [`Config::message_rate`](ws_proto::Config::message_rate).
             message_rate(per_second: Option<u16>);
 
             /// Limits the bytes that are read and discarded while a connection drains:

@@ -15,13 +15,13 @@ use std::borrow::Cow;
 pub enum Event<'a> {
     /// Server: an HTTP request without an upgrade. Answer it, now or later, with
     /// [`Connection::respond`](crate::Connection::respond), or as a streaming response with
-    /// [`PlainHttp::respond_streaming`](crate::PlainHttp::respond_streaming); a dropped request is answered 503.
+    /// [`PlainHttp::respond_streaming`](crate::PlainHttp::respond_streaming); a dropped request gets 503.
     Request(Request),
     /// Server: the next part of the body of the last [`Request`](Self::Request), which is
     /// [streaming](Request::is_streaming).
     Body(RequestBody<'a>),
     /// Server: a valid opening handshake. Answer it with [`Connection::accept`](crate::Connection::accept), or reject
-    /// it with [`Connection::respond`](crate::Connection::respond); a dropped one is answered 503. After a rejection or
+    /// it with [`Connection::respond`](crate::Connection::respond); a dropped one gets 503. After a rejection or
     /// a drop, the connection ends with that answer.
     Upgrade(Upgrade),
     /// The WebSocket is open. For a client this is the server's 101; for a server, the one that it sent. It has the
@@ -65,11 +65,11 @@ impl Event<'_> {
 ///
 /// The connection keeps nothing of the body. To slow its peer down, [pause](crate::Connection::pause) the connection.
 /// While it is read, the peer must send 30 KiB in each 30 s, or the rest. A client that waits for `100 Continue`
-/// (RFC 9110 §10.1.1) gets it with the first call for input or events after the one that emitted the request, unless the
-/// request is answered by then, or the connection paused.
+/// (RFC 9110 §10.1.1) gets it once the earlier requests are answered, with the next call for input or events after the
+/// one that emitted the request, unless the request is answered by then or the connection is paused.
 #[derive(Clone, Debug)]
 pub enum RequestBody<'a> {
-    /// The next bytes, at least one. How many at a time, the transport and the client decide.
+    /// The next bytes, at least one. The transport and the client decide how many at a time.
     Data(Cow<'a, [u8]>),
     /// The body is whole. The [time for the answer](crate::Config::answer_timeout) starts now.
     Complete,
@@ -208,7 +208,7 @@ pub struct Closed {
     pub code: CloseCode,
     /// The peer's reason; may be empty.
     pub reason: String,
-    /// Whether both sides sent a Close (RFC 6455 §7.1.4).
+    /// Whether both sides sent a Close, and nothing failed (RFC 6455 §7.1.4).
     pub clean: bool,
     /// Which side started the end.
     pub initiator: Initiator,

@@ -25,15 +25,15 @@
 //! 1. [`handle_input`](Connection::handle_input) consumes its input, one event at a time, unless the connection [is
 //!    paused](Connection::is_paused); then the rest stays with the caller. All other events come from
 //!    [`poll_event`](Connection::poll_event).
-//! 2. No call fails because of the peer: a failure is the event [`Closed`]. Only misuse by the application returns
-//!    [`SendError`].
+//! 2. No call fails because of the peer: a failure is the event [`Closed`]. Only misuse by the application returns an
+//!    error: [`SendError`] or [`RespondError`].
 //! 3. `Closed` is the last event, exactly once, for every connection that produced any event; one that produced no
 //!    event ends silently ([`IoAction::Drop`]), unless the configuration reports [every
 //!    close](Config::report_all_closes).
 //! 4. Everything to be sent is already in the outbox; Pongs and Closes need no explicit flush.
 //! 5. There is one deadline. Time is a [`Moment`]: nanoseconds since an origin that the owner chooses. Every call that
 //!    may start or end a wait takes `now`: transport events, HTTP answers, Pings and the end. Sending messages and
-//!    body chunks starts no wait, and takes none.
+//!    body chunks starts no wait, so these calls take no `now`.
 //!
 //! # Driving it
 //!
@@ -110,9 +110,9 @@
 //!
 //! Output waits in an outbox, up to a cap. Pending output alone does not stop reading from a peer, so two ends that
 //! both send do not deadlock; only an application that answers more than its peer takes is slowed. Below half the
-//! cap, output never holds reading back. Above it, an event whose handling grew the outbox delays the next event until
+//! cap, output never holds messages back. Above it, an event whose handling grew the outbox delays the next event until
 //! the peer has taken as much as was added, or for 100 ms, doubled each time in a row that the peer takes nothing. An
-//! event that added nothing delays nothing.
+//! event that added nothing delays nothing. HTTP requests wait as soon as the outbox is over its high mark.
 //!
 //! [`Sent::Congested`] and [`Event::Drained`] show an application when to pause and resume sending;
 //! [`Connection::pause`] stops reading one connection because another is full; [`Connection::relay`] is for proxies.
@@ -127,9 +127,10 @@
 //!
 //! # Limits
 //!
-//! Every length, count and wait has a limit that is on by default; [`Config`] lists them with their defaults. A
-//! declared length alone allocates nothing. An open, idle connection holds no heap at all once its outbox buffer is
-//! [detached](Outbox::detach_buffer).
+//! Every length, count and wait of a connection has a limit that is on by default; [`Config`] lists them with their
+//! defaults. Only the [rate of messages](Config::message_rate) and the [memory](Config::memory) of all connections
+//! together have none until you set it. A declared length alone allocates nothing. An open, idle connection holds no
+//! heap at all once its outbox buffer is [detached](Outbox::detach_buffer).
 //!
 //! # Randomness
 //!

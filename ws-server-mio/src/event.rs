@@ -20,22 +20,22 @@ use ws_proto::{Closed, Fragment, Message, Pong, Request, RequestBody, Upgrade};
 pub enum Event<'a> {
     /// A server received a plain HTTP request. Answer it, now or later, with
     /// [`respond`](crate::Connections::respond), [`respond_streaming`](crate::Connections::respond_streaming) or
-    /// [`respond_file`](crate::Connections::respond_file). A request dropped during this call is answered 404, or 426
+    /// [`respond_file`](crate::Connections::respond_file). A request dropped during this call gets 404, or 426
     /// on a path that accepts upgrades ([`upgrade_paths`](crate::ServerConfig::upgrade_paths)); a request kept
-    /// and dropped later is answered 503 when the turn next visits its connection, at the latest after the
+    /// and dropped later gets 503 when the turn next visits its connection, at the latest after the
     /// [`answer_timeout`](crate::ServerConfig::answer_timeout).
     Request(ConnectionId, Request),
     /// A server received the next part of the body of the last [`Request`](Self::Request) of this connection, which is
     /// [streaming](Request::is_streaming): data, or the end. Answering or dropping the request ends its body. To receive
     /// it more slowly, [`pause`](crate::Connections::pause) the connection.
     ///
-    /// A client that waits for `100 Continue` gets it after the handler's call for the request, if the request is not
-    /// answered and the connection not paused by then.
+    /// A client that waits for `100 Continue` gets it after the handler's call for the request, once the earlier
+    /// requests are answered, unless this one is answered by then or the connection is paused.
     Body(ConnectionId, RequestBody<'a>),
     /// A server received a valid opening handshake, and
     /// [`decide_upgrades`](crate::ServerConfig::decide_upgrades) is set; otherwise it is accepted automatically, and
     /// [`Open`](Self::Open) comes next. Answer it with [`accept`](crate::Connections::accept), or reject it with
-    /// [`respond`](crate::Connections::respond); if you drop it, it is answered 503. Rejecting or dropping it
+    /// [`respond`](crate::Connections::respond); if you drop it, it gets 503. Rejecting or dropping it
     /// ends the connection.
     Upgrade(ConnectionId, Upgrade),
     /// A WebSocket is open. A client gets the server's 101; a server, the 101 that it sent.

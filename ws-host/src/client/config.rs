@@ -67,7 +67,7 @@ impl ClientConfig {
         rules
     }
 
-    /// Sets the policy for automatic reconnects; `None` disables them. None.
+    /// Sets the policy for automatic reconnects. `None`, the default, disables them.
     #[must_use]
     pub fn reconnect(mut self, policy: impl Into<Option<Reconnect>>) -> Self {
         self.reconnect = policy.into();
@@ -108,8 +108,8 @@ impl ClientConfig {
         &self.tls
     }
 
-    /// Connects through a proxy, or through one of several; `None` connects directly. None; the environment is not read
-    /// unless you pass [`Proxy::from_env`]. The proxy looks up the server's name. It is ignored for a
+    /// Connects through a proxy, or through one of several. `None`, the default, connects directly; the environment is
+    /// not read unless you pass [`Proxy::from_env`]. The proxy looks up the server's name. It is ignored for a
     /// [Unix socket](Self::unix), and for a stream that the application has opened itself. The peer address of a
     /// connection is then the proxy's.
     #[must_use]

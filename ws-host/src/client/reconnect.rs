@@ -27,9 +27,9 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// When a client reconnects after its connection ended, or could not be opened.
 ///
-/// Each [wait](Self::wait) is twice as long as the one before, up to the longest, and is randomised between half and
+/// Each [wait](Self::wait) is twice as long as the one before, up to the longest, and is randomized between half and
 /// the whole, so that the clients of a restarting server do not all reconnect at once (RFC 6455 §7.2.3). A
-/// server that rejects with `Retry-After` gets at least the delay it requests: [`retry_after`].
+/// server that rejects with `Retry-After` gets at least the delay it requests, up to an hour: [`retry_after`].
 ///
 /// Everything is retried except what [`is_final`](Self::is_final) lists; even an answer of 200 or 503, or a 101 with a
 /// wrong `Sec-WebSocket-Accept`: the next answer may come from the right program.

@@ -41,7 +41,7 @@ pub struct AcceptFailures {
 pub enum AfterFailure {
     /// Only that peer is gone: continue accepting.
     Continue,
-    /// A descriptor or memory was lacking: peers wait in the kernel meanwhile.
+    /// No descriptor or memory was left: until the retry, peers wait in the kernel.
     Wait {
         /// For how long to accept nothing.
         delay: Duration,

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// The accept backlog. Systems clamp it to what they allow; a page of hundreds of
 /// sockets, or a restart with all clients reconnecting at once, needs more than the usual 128.
 pub(super) const BACKLOG: i32 = 4096;
-/// How often a free port is requested again, if the one found for IPv4 is taken for IPv6.
+/// How many free ports are tried until one is free in both families.
 const PORT_ATTEMPTS: usize = 16;
 
 /// Where a server listens.

@@ -153,7 +153,7 @@ impl ServerConfig {
     }
 
     /// Sets the paths that accept upgrades, as clients send them: whole, without query, percent-encoded if necessary. A
-    /// missing leading slash is added: `"ws"` is `"/ws"`. An upgrade on any other path is answered 404 and never reaches
+    /// missing leading slash is added: `"ws"` is `"/ws"`. An upgrade on any other path gets 404 and never reaches
     /// the application. A plain request for one of them that the application leaves unanswered gets 426,
     /// which names the protocol (RFC 9110 §15.5.22): with `ws-server-mio` a request that is dropped while its event is
     /// handled, with `ws-server-smol` one to which `upgrade` or `upgrade_or` has no response. A request dropped later, or
@@ -183,17 +183,17 @@ impl ServerConfig {
     }
 
     /// Sets the subprotocols of the server, in order of preference. The first one that a client offers too is
-    /// chosen; without a match, none is. None.
+    /// chosen; without a match, none is. By default, there are none.
     #[must_use]
     pub fn subprotocols(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.upgrades.subprotocols = names.into_iter().map(Into::into).collect::<Vec<_>>();
         self
     }
 
-    /// Has the bodies of requests for this path emitted as they arrive, up to this many bytes; a longer one is answered
-    /// 413. Such a request is emitted with its head, before the client sends the body, and nothing of the body is kept:
-    /// uploads of any size take no memory. A path that ends with a slash includes all below it; of several, the longest
-    /// counts. GET, HEAD and OPTIONS are exempt. By default none: each body is collected, up to
+    /// Has the bodies of requests for this path emitted as they arrive, up to this many bytes; a longer one gets 413.
+    /// Such a request is emitted with its head, before the client sends the body, and nothing of the body is kept:
+    /// uploads of any size take no memory. A path that ends with a slash includes all below it; if several match, the
+    /// longest applies. GET, HEAD and OPTIONS are exempt. By default none: each body is collected, up to
     /// [`body_limit`](Self::body_limit).
     ///
     /// For other choices, by a header say, [`HeadRule::stream_body`](ws_proto::HeadRule::stream_body).
@@ -312,9 +312,9 @@ impl ServerConfig {
     }
 
     /// Requires this token: a request or an upgrade without it gets 401 before any of its body is read, and the
-    /// connection ends. Requests that other rules reject get their answer first: 400, 403, 413, 421, 426 or 431, as
-    /// without a token. Hand the token out in the URL, as `?token=…`; a browser keeps it as a cookie from then on. See
-    /// [`token`](crate::token); the adapters have `Token` at their root.
+    /// connection ends. A request that the engine rejects by itself, for a malformed head or a foreign `Host` for
+    /// example, gets the status of that instead. Hand the token out in the URL, as `?token=…`; a browser keeps
+    /// it as a cookie from then on. See [`token`](crate::token); the adapters have `Token` at their root.
     ///
     /// ```
     /// use ws_host::server::ServerConfig;

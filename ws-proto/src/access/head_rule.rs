@@ -37,9 +37,9 @@ pub trait HeadRule: fmt::Debug + Send + Sync {
     fn check(&self, head: &RequestHead<'_>) -> Result<(), RequestError>;
 
     /// Has the body of an admitted request emitted [as it arrives](crate::RequestBody), and returns the most bytes that it
-    /// may have; a longer one is answered 413. `None` collects the body before the request is emitted, up to
-    /// [`body_limit`](crate::Config::body_limit). Asked before [`check`](Self::check), for everything but upgrades and
-    /// the preflights of [`Cors`](crate::Cors). By default, `None`.
+    /// may have; a longer one gets 413. `None` collects the body before the request is emitted, up to
+    /// [`body_limit`](crate::Config::body_limit). It is called before [`check`](Self::check), for every request except
+    /// upgrades and, with [`Cors`](crate::Cors), OPTIONS. By default, `None`.
     fn stream_body(&self, head: &RequestHead<'_>) -> Option<u64> {
         let _ = head;
         None

@@ -1,4 +1,4 @@
-//! Limits, times and rules of a connection. All limits but `message_rate` are on by default.
+//! Limits, times and rules of a connection. All limits but `message_rate` and `memory` are on by default.
 
 pub(crate) mod heartbeat;
 pub(crate) mod wall_clock;
@@ -166,8 +166,8 @@ settings! {
     frame_rate, get_frame_rate: per_second: Option<u32>;
 
     /// Limits the messages a second from one peer, fragments included; over it the peer is not read until the next
-    /// second begins, and nothing is lost. One passes each second even if the limit is 0. `None` is no limit, and costs
-    /// nothing; 65,535 is no limit either. None.
+    /// second begins, and nothing is lost. One passes each second even if the limit is 0. `None`, the default, is no
+    /// limit and costs nothing; 65,535 is no limit either.
     ///
     /// ```
     /// use ws_proto::Config;

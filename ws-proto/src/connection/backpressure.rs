@@ -1,9 +1,10 @@
 //! When reading waits for output: a peer that does not read cannot make an answering application fill its memory, and
 //! two ends do not deadlock.
 //!
-//! Below half the cap, output never holds reading back. Above it, an event whose handling grew the outbox delays the
+//! Below half the cap, output never holds messages back. Above it, an event whose handling grew the outbox delays the
 //! next event until the peer has taken as much as was added, or for 100 ms, doubled each time in a row that the peer
-//! takes nothing. An event that added nothing delays nothing.
+//! takes nothing. An event that added nothing delays nothing. HTTP requests wait from the high mark on, since each of
+//! them may cause output.
 
 use super::{Connection, Moment, Stage};
 use core::time::Duration;

@@ -34,8 +34,8 @@ impl Connection {
     /// # Errors
     /// [`RespondError::NotOpen`] when the connection has ended, or ends with an earlier answer;
     /// [`RespondError::WrongRequest`] when the request belongs to another connection, or timed out;
-    /// [`RespondError::Header`] and [`RespondError::Status`] for what would break the framing: the request is then
-    /// answered 503.
+    /// [`RespondError::Header`] and [`RespondError::Status`] for what would break the framing: the request then
+    /// gets 503.
     pub fn respond(
         &mut self,
         now: Moment,

@@ -87,9 +87,9 @@ impl Connection {
     }
 
     /// Whether nothing should be read now: the application has [paused](Self::pause) the connection, the peer has used
-    /// its rate for this second, answers to it fill more than half of the outbox's cap, all connections
-    /// together hold too much, too many requests are unanswered, an upgrade is undecided, or other connections take
-    /// [their share](super::Shares::is_used) first.
+    /// its rate for this second, answers to it fill more than half of the outbox's cap, too much output is pending for
+    /// a further HTTP request, all connections together hold too much, too many requests are unanswered, an upgrade is
+    /// undecided, or other connections take [their share](super::Shares::is_used) first.
     /// [`handle_input`](Self::handle_input) then leaves its input with the caller. During an answer without a length,
     /// requests are read ahead up to [`head_limit`](crate::Config::head_limit), since the peer's end of stream would
     /// follow them.

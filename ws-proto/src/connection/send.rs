@@ -85,8 +85,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a Ping whose answer is reported with its latency: [`Event::Pong`](crate::Event::Pong). Of several
-    /// unanswered Pings, the last counts (RFC 6455 §5.5.3).
+    /// Sends a Ping whose answer is reported with its latency: [`Event::Pong`](crate::Event::Pong). If several
+    /// Pings are unanswered, only the answer to the last one is reported (RFC 6455 §5.5.3).
     ///
     /// # Errors
     /// [`SendError::NotOpen`], [`SendError::ControlTooLong`].

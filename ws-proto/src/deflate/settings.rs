@@ -204,9 +204,9 @@ impl Deflate {
     }
 
     /// Sets how many times its compressed size a message may reach, once it is over 1 MiB; over it the connection fails
-    /// with 1009. Deflate reaches 1,032, and honest peers 700 or more, with a blank canvas.
-    /// `None` allows that, and stops at 2,000 only streams that restart again and again; the message limit, the
-    /// [inflate rate](Self::inflate_rate) and the server's memory limit then bound what a peer costs. None.
+    /// with 1009. Deflate reaches 1,032, and honest peers 700 or more, with a blank canvas. `None`, the default, allows
+    /// that, and stops at 2,000 only streams that restart again and again; the message limit, the [inflate
+    /// rate](Self::inflate_rate) and the server's memory limit then bound what a peer costs.
     #[must_use]
     pub fn ratio_limit(mut self, ratio: Option<u32>) -> Self {
         self.ratio_limit = ratio;

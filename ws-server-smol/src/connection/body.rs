@@ -32,8 +32,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     /// Returns the body of a request that is not answered yet, to be read as it arrives. If the request is not
     /// [streaming](Request::is_streaming), it is there already.
     ///
-    /// The first poll asks a client that waits for `100 Continue` to send it; an answer before that rejects it. An answer
-    /// before the end of the body is the last one of the connection, unless at most 64 KiB of it are missing.
+    /// The first poll asks a client that waits for `100 Continue` to send the body; an answer before that rejects it.
+    /// An answer before the end of the body is the last one of the connection, unless at most 64 KiB of it are missing.
     /// Calling [`next`](Self::next) before the end discards the rest.
     ///
     /// ```
