@@ -95,7 +95,7 @@ fn an_upload_that_is_dropped_leaves_nothing_behind() {
     upload.write(b"half").unwrap();
     drop(upload);
     assert_eq!(fs::read_dir(&temp.0).unwrap().count(), before);
-    // The folder is gone meanwhile.
+    // The folder has been removed in the meantime.
     let upload = Upload::create(temp.0.join("sub"), "film.mp4").unwrap();
     fs::remove_dir_all(temp.0.join("sub")).unwrap();
     assert!(upload.finish().is_err());

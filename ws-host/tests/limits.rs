@@ -1,4 +1,4 @@
-//! Limits of a server: zero is a limit too, and does not turn it off.
+//! Limits of a server: a limit of zero is enforced, and does not mean unlimited.
 
 use ws_host::server::{Admission, ServerConfig};
 

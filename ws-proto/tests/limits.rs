@@ -1,4 +1,4 @@
-//! Limits: zero is a limit too, and does not turn it off.
+//! Limits: a limit of zero is enforced, and does not mean unlimited.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use std::sync::Arc;

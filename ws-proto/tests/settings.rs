@@ -60,7 +60,7 @@ fn status(config: Config, host: &str, origin: &str) -> String {
     let now = Moment::from_nanos(1 << 60);
     let mut server = Connection::server(now, Arc::new(config), Default::default());
     let request = format!("POST / HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n\r\n");
-    // The application drops the request, so it is answered 503.
+    // The application drops the request, so it gets 503.
     drop(feed(&mut server, now, request.as_bytes()));
     while server.poll_event(now).is_some() {}
     String::from_utf8(take_output(&mut server, now)[9..12].to_vec()).unwrap()

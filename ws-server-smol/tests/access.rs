@@ -18,7 +18,7 @@ use ws_server_smol::{
 };
 use ws_server_smol::{InvalidAccess, InvalidConfig};
 
-/// Opens requested WebSockets; other requests are answered 426.
+/// Opens requested WebSockets; other requests get 426.
 async fn serve(mut http: HttpConnection<Socket>) {
     while let Some(incoming) = http.next().await {
         match incoming {

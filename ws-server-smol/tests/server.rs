@@ -28,7 +28,7 @@ fn localhost() -> Bind {
     Bind::localhost()
 }
 
-/// Opens requested WebSockets; other requests are answered 426.
+/// Opens requested WebSockets; other requests get 426.
 async fn opened(mut http: HttpConnection<Socket>) -> Option<WebSocket<Socket>> {
     loop {
         match http.next().await? {

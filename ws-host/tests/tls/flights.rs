@@ -22,10 +22,10 @@ impl Kind {
     fn of(version: TlsVersion, is_mutual: bool) -> Self {
         let authority = Authority::of_fixed_length("test root");
         let identity = |[chain, key]: [String; 2]| Identity::from_pem(chain, key).unwrap();
-        let mut cryptography = default_provider();
-        cryptography.cipher_suites.retain(|suite| suite.tls13().is_some() == (version == Tls13));
+        let mut provider = default_provider();
+        provider.cipher_suites.retain(|suite| suite.tls13().is_some() == (version == Tls13));
         let of_server = identity(authority.issue(&["localhost"], |_| {}));
-        let mut server = TlsServer::with_provider(Arc::new(cryptography), of_server).unwrap();
+        let mut server = TlsServer::with_provider(Arc::new(provider), of_server).unwrap();
         let mut client = TlsClient::roots_only(authority.pem()).unwrap();
         if is_mutual {
             server = server.client_certificates(authority.pem(), ClientCertificates::Required).unwrap();
@@ -61,7 +61,7 @@ impl Kind {
     fn session(&self, cut: impl Fn(usize) -> usize) -> Vec<usize> {
         let client = match self.is_resumed {
             true => self.client.clone(),
-            // One without memory.
+            // A client that remembers no sessions.
             false => self.client.clone().server_name("localhost").unwrap(),
         };
         let mut pair = Pair::of(&client, &self.server);

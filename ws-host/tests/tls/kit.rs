@@ -68,7 +68,7 @@ impl Pair {
         Ok(plain)
     }
 
-    /// Moves all output until there is none; returns how each side, client and server, fared.
+    /// Moves all output until there is none; returns the results of the client and of the server.
     pub(crate) fn run(&mut self) -> (Result<(), TlsError>, Result<(), TlsError>) {
         let (mut client, mut server) = (Ok(()), Ok(()));
         loop {

@@ -5,11 +5,11 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use ws_host::tls::{ServerTls, TlsLayer, TlsMode, TlsStream};
 use ws_proto::Config;
 
-/// A socket with this to read, and room for so much.
+/// A socket with this input, and room for this much output.
 #[derive(Default)]
 struct Socket {
     input: Vec<u8>,
-    /// The stream ends behind the input.
+    /// The stream ends after the input.
     is_over: bool,
     /// At most this much is read at once.
     sip: Option<usize>,
@@ -71,11 +71,11 @@ impl Rig {
         rig.layer.flush(&mut rig.socket).unwrap();
         while rig.layer.is_handshaking() {
             assert_eq!(rig.deliver(), b"");
-            rig.bring();
+            rig.receive();
             while rig.read().1 == Err(ErrorKind::Interrupted) {}
         }
         assert_eq!(rig.deliver(), b"");
-        rig.bring();
+        rig.receive();
         assert_eq!(rig.read().1, Err(ErrorKind::Interrupted), "tickets");
         rig
     }
@@ -86,8 +86,8 @@ impl Rig {
         drain(&mut self.peer).unwrap()
     }
 
-    /// What the peer sends arrives.
-    fn bring(&mut self) {
+    /// Moves the peer's output to the socket's input.
+    fn receive(&mut self) {
         self.socket.input.extend_from_slice(self.peer.output());
         self.peer.written(self.peer.output().len());
     }
@@ -126,7 +126,7 @@ fn an_idle_layer_holds_only_its_session() {
     assert_eq!(rig.layer.held(), 0, "after a read that found nothing");
     for text in [&[1; 100][..], &[2; 16_384]] {
         rig.peer.seal([text]).unwrap();
-        rig.bring();
+        rig.receive();
         assert_eq!(rig.layer.read(&mut rig.socket, &mut [0; 16_384]).unwrap(), text.len());
         assert_eq!(rig.layer.held(), 0, "after a read that found {} bytes", text.len());
     }
@@ -169,12 +169,12 @@ fn a_failed_write_hides_nothing_that_the_peer_sent_before() {
         if is_announced {
             rig.peer.close();
         }
-        rig.bring();
+        rig.receive();
         let before = rig.socket.writes;
         (rig.socket.failure, rig.socket.is_over) = (Some(ErrorKind::ConnectionReset), true);
         assert_eq!(rig.read().0, b"the last");
         assert_eq!(rig.read().0, b" words");
-        // The write has taken the error of the socket, which then reads as an end.
+        // The write has consumed the socket's error, so the read finds only the end of the stream.
         let end = if is_announced { Ok(0) } else { Err(ErrorKind::ConnectionReset) };
         assert_eq!(rig.read().1, end);
         assert_eq!(rig.write(b"more"), Err(ErrorKind::ConnectionReset));
@@ -215,7 +215,7 @@ fn a_failed_write_that_was_reported_leaves_reading_as_it_is() {
     assert_eq!(rig.write(b"lost"), Err(ErrorKind::BrokenPipe));
     assert_eq!(rig.read().1, Err(ErrorKind::WouldBlock), "the last words of the peer may be on their way");
     rig.peer.seal([&b"the last words"[..]]).unwrap();
-    rig.bring();
+    rig.receive();
     assert_eq!(rig.read().0, b"the last words");
     rig.socket.is_over = true;
     assert_eq!(rig.read().1, Ok(0));

@@ -104,7 +104,7 @@ struct Rig {
     server: End,
     /// The proxy has answered.
     is_open: bool,
-    /// The end of TLS with the proxy.
+    /// TLS with the proxy has ended.
     proxy_ended: bool,
 }
 
@@ -209,7 +209,7 @@ fn a_close_ends_tls_with_the_server_and_then_with_the_proxy() {
         rig.until(|rig| rig.server.received == b"bye").unwrap();
         rig.client.layer.close();
         rig.until(|rig| rig.proxy_ended).unwrap();
-        // Which the proxy passes on before.
+        // The proxy first passes on what the client has sent to the server.
         let mut ended = false;
         rig.server.wire.input.extend(rig.proxy.received.drain(..));
         for _ in 0..1000 {

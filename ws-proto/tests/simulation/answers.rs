@@ -188,7 +188,7 @@ pub(crate) fn upgrade(
 
 fn answer(end: &mut End, now: Moment, to: impl Into<Request>, spec: Spec, status: StatusCode) {
     end.exempt_answer(spec.len);
-    // A deferred request may have lost its client, or been answered 503.
+    // A deferred request may have lost its client, or got 503.
     let result = end.connection.respond(now, to, response(status, spec));
     let may = matches!(result, Ok(()) | Err(RespondError::WrongRequest | RespondError::NotOpen));
     assert!(may, "{result:?}");

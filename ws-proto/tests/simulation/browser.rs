@@ -17,7 +17,7 @@ struct Sent {
     body_since: Option<Moment>,
 }
 
-/// A slower body may be answered 408.
+/// A slower body may get 408.
 const BODY_TIME: Duration = Duration::from_secs(5);
 
 pub(crate) struct Browser {
