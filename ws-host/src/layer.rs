@@ -77,8 +77,8 @@ impl Layer {
         }
     }
 
-    /// Writes, and returns how much the socket has taken. If it [holds output](Self::holds_output), pass what was not
-    /// taken again, first and unchanged, with a further call, or [`flush`](Self::flush).
+    /// Writes, and returns how much the socket has taken. If it [holds output](Self::holds_output), pass the rest
+    /// again, first and unchanged, with a further call, or [`flush`](Self::flush).
     ///
     /// # Errors
     /// The socket's, or a failure of a layer. While it [is opening](Self::is_handshaking) it returns `WouldBlock` too,
@@ -149,7 +149,7 @@ impl Layer {
         }
     }
 
-    /// Whether a tunnel or TLS is not open: nothing of the connection is sent yet.
+    /// Whether the tunnel or a TLS handshake is in progress: until that is done, no byte of the connection is sent.
     pub fn is_handshaking(&self) -> bool {
         self.step() != ConnectStep::Handshake
     }
@@ -176,7 +176,7 @@ impl Layer {
         flights
     }
 
-    /// Whether it may hold a copy of what it did not take.
+    /// Whether it may hold encrypted output that [`write`](Self::write) has not yet counted as written.
     pub fn holds_output(&self) -> bool {
         let holds_output = self.proxy.as_ref().is_some_and(|proxy| proxy.holds_output());
         #[cfg(feature = "tls-no-provider")]

@@ -22,7 +22,7 @@ const PROBES: u32 = 4;
 /// Whether a read or a write of fewer bytes than requested shows that the kernel has no more, so that no further call
 /// is needed to see `WouldBlock`.
 ///
-/// True for edge-triggered readiness, from epoll or kqueue. Elsewhere that very error arms readiness again.
+/// True for edge-triggered readiness, from epoll or kqueue. Elsewhere only `WouldBlock` rearms readiness.
 pub const SHORT_TRANSFER_IS_LAST: bool = cfg!(any(
     target_vendor = "apple",
     target_os = "android",
@@ -73,7 +73,7 @@ pub fn canonical(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Checks whether a TCP socket that its poller reports as connected has reached another socket, given its
+/// Checks that a TCP socket which its poller reports as connected really is, and not to itself, given its
 /// `local_addr()` and `peer_addr()`.
 ///
 /// # Errors

@@ -110,7 +110,7 @@ impl Connections {
 
 impl Connections {
     /// Ends a WebSocket at once, with 1011 if that can be written without waiting, and a request whose body is arriving.
-    /// Other plain HTTP continues: a dropped request is answered 503.
+    /// Other plain HTTP continues: a dropped request gets 503.
     #[cold]
     fn end_now(&mut self, id: ConnectionId, is_body: bool) {
         let Self { slots, sockets, dirty, now, .. } = self;

@@ -158,7 +158,7 @@
 //! | `tls` | no | `wss://` and `https://`: rustls with ring, which needs a C compiler |
 //! | `tls-self-signed` | no | `tls`, with certificates for this machine and its network from a local CA |
 //! | `tls-aws-lc-rs` | no | rustls with AWS-LC in place of ring, or beside it |
-//! | `tls-no-provider` | no | rustls with the cryptography that the application passes |
+//! | `tls-no-provider` | no | rustls with a crypto provider that the application passes |
 #![cfg_attr(docsrs, feature(doc_cfg))] // which feature and system an item needs
 
 // Each layer depends only on the layers below it, except that an extension receives the connections that hold it:

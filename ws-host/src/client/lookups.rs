@@ -24,7 +24,7 @@ use std::collections::VecDeque;
 use std::string::String;
 use std::vec::Vec;
 
-/// The maximum of concurrent lookups, since each needs a thread.
+/// The maximum number of concurrent lookups: each needs a thread.
 pub const MAX_LOOKUPS: usize = 8;
 
 /// The pending lookups of one owner of threads. `W` identifies what waits for an answer.

@@ -15,7 +15,7 @@ pub const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 ///
 /// ```text
 ///  next ──▶ Connect: begin, and call again after the delay, or once a running one fails
-///   ▲  │──▶ Wait: all are begun; a running one may still win
+///   ▲  │──▶ Wait: all have begun; a running one may still win
 ///   │  └──▶ Lost: all have failed ──▶ unreachable
 ///   └── failed(error)
 /// ```

@@ -60,7 +60,7 @@ impl Stop {
         self
     }
 
-    /// How long the rest may take.
+    /// The deadline, counted from the end of the [spread](Self::spread).
     pub fn get_deadline(&self) -> Duration {
         self.deadline
     }

@@ -6,8 +6,8 @@ use std::vec::Vec;
 /// The smallest allocation.
 const STEP: usize = 4 << 10;
 
-/// A buffer to whose end bytes are appended, and whose content is consumed from the front. Its memory is initialized
-/// once, so a reused buffer needs no zeroing.
+/// A buffer that is appended to at its end and consumed from its front. Its memory is initialized once, so a
+/// reused buffer needs no zeroing.
 #[derive(Debug, Default)]
 pub(super) struct Buffer(Option<Box<Memory>>);
 

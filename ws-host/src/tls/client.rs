@@ -98,8 +98,8 @@ impl TlsClient {
     /// `openssl x509 -pubkey -noout | openssl pkey -pubin -outform der | sha256sum`. Several may be set: a key and its
     /// successor.
     ///
-    /// With a pin, only the key counts: the issuer, the name and the dates of the certificate are not checked. Pins
-    /// suit self-signed certificates.
+    /// With a pin, only the key is checked: not the issuer, the name or the dates of the certificate. Pins suit
+    /// self-signed certificates.
     #[must_use]
     pub fn pin(self, sha256: [u8; 32]) -> Self {
         self.with(|settings| settings.pins.push(sha256))
@@ -120,7 +120,7 @@ impl TlsClient {
         Ok(self.with(|settings| settings.server_name = Some(name)))
     }
 
-    /// Uses this cryptography in place of the built-in one.
+    /// Uses this crypto provider in place of the built-in one.
     #[must_use]
     pub fn provider(self, provider: Arc<CryptoProvider>) -> Self {
         self.with(|settings| settings.provider = Some(provider))
@@ -138,7 +138,7 @@ impl TlsClient {
     /// them. Call it on a thread that may block.
     ///
     /// # Errors
-    /// [`InvalidTls`]: there are no roots at all, or there is no cryptography.
+    /// [`InvalidTls`]: there are no roots at all, or no crypto provider.
     pub fn prepare(&self) -> Result<(), InvalidTls> {
         self.config().map(drop)
     }

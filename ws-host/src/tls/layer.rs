@@ -181,7 +181,7 @@ impl Tls {
         self.stream.filled(*read.as_ref().unwrap_or(&0));
         match read {
             Ok(0) => {
-                // The failed write has taken the error of the socket.
+                // The failed write has consumed the socket's error, so the read found only the end of the stream.
                 self.report_failure()?;
                 return self.stream.end().map(|_| 0).map_err(failed);
             }

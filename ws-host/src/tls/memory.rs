@@ -19,7 +19,7 @@ std::thread_local! {
     static LAST: RefCell<Weak<TlsInfo>> = const { RefCell::new(Weak::new()) };
 }
 
-/// Gives a buffer without memory, or with little, that of the pool.
+/// Replaces a buffer that has little or no memory by one from the pool, and keeps its content.
 pub(super) fn attach(buffer: &mut Buffer) {
     if buffer.capacity() <= BEGINNING
         // A thread that is exiting no longer has a pool.
@@ -30,8 +30,8 @@ pub(super) fn attach(buffer: &mut Buffer) {
     }
 }
 
-/// Takes the memory of a buffer back whose content, if any, waits for more: a peer that stops within a record shall not
-/// keep the memory of a whole one.
+/// Returns a buffer's memory to the pool. A short beginning of a record, which waits for the rest, moves to memory of
+/// its own size, so that a peer that stops within a record does not occupy the memory of a whole one.
 pub(super) fn detach_waiting(buffer: &mut Buffer) {
     if !buffer.is_empty() && buffer.len() <= BEGINNING && buffer.capacity() > BEGINNING {
         let beginning = Buffer::exact(buffer.content());
@@ -42,7 +42,7 @@ pub(super) fn detach_waiting(buffer: &mut Buffer) {
     detach(buffer);
 }
 
-/// Takes the memory of an empty buffer back.
+/// Returns the memory of an empty buffer to the pool.
 pub(super) fn detach(buffer: &mut Buffer) {
     if !buffer.is_empty() || buffer.capacity() == 0 {
         return;
@@ -67,7 +67,7 @@ pub(super) fn with_scratch<T>(run: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     result
 }
 
-/// Shares this with the session before, if it is the same: most clients of a server agree on the same.
+/// Shares this result with the previous session of the thread, if both are equal, as for most clients of a server.
 pub(super) fn share(info: TlsInfo) -> Arc<TlsInfo> {
     let last = LAST.try_with(|last| last.borrow().upgrade()).ok().flatten();
     if let Some(last) = last.filter(|last| **last == info) {

@@ -4,9 +4,9 @@
 //! that it accepts. [`TlsStream`] is one session: bytes in, bytes out, without I/O. [`TlsLayer`] drives it over a
 //! socket that does not block, for both adapters.
 //!
-//! [rustls](https://docs.rs/rustls) implements the protocol, TLS 1.3 and 1.2, with the cryptography of ring or AWS-LC,
-//! by feature, or of any [`CryptoProvider`](rustls::crypto::CryptoProvider) that the application passes. The default
-//! provider of the process is never used, so that no other crate of a program decides about it.
+//! [rustls](https://docs.rs/rustls) implements the protocol, TLS 1.3 and 1.2, with the crypto provider of ring or
+//! AWS-LC, by feature, or with any [`CryptoProvider`](rustls::crypto::CryptoProvider) that the application passes. The
+//! default provider of the process is never used, so that no other crate of a program can choose it.
 //!
 //! With the feature `tls-self-signed`, `SelfSigned` makes certificates for this machine and its network, and `TrustPage`
 //! tells users how to import the CA that issues them.

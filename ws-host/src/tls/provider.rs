@@ -1,11 +1,11 @@
-//! The cryptography: passed by value, never the default of the process.
+//! The crypto provider: passed by value, never the default of the process.
 
 use super::error::InvalidTls;
 use rustls::crypto::CryptoProvider;
 use rustls::server::ProducesTickets;
 use std::sync::Arc;
 
-/// The cryptography of ring where it is built in, otherwise that of AWS-LC.
+/// The provider of ring where it is built in, otherwise that of AWS-LC.
 pub(super) fn default() -> Result<Arc<CryptoProvider>, InvalidTls> {
     #[cfg(feature = "tls")]
     return Ok(Arc::new(rustls::crypto::ring::default_provider()));
@@ -16,7 +16,7 @@ pub(super) fn default() -> Result<Arc<CryptoProvider>, InvalidTls> {
 }
 
 /// Keys for tickets, new ones for each configuration: a ticket of one must not be accepted under another. `None`
-/// without built-in cryptography: sessions are then kept in memory.
+/// without a built-in provider: sessions are then kept in memory.
 pub(super) fn ticketer() -> Option<Arc<dyn ProducesTickets>> {
     #[cfg(feature = "tls")]
     return rustls::crypto::ring::Ticketer::new().ok();

@@ -91,10 +91,10 @@ impl TlsServer {
         Self::new(Identity::from_files(chain, key)?)
     }
 
-    /// A server with this certificate and this cryptography, in place of the built-in one.
+    /// A server with this certificate and this crypto provider, in place of the built-in one.
     ///
     /// # Errors
-    /// [`InvalidTls::Malformed`] if the cryptography supports neither TLS 1.3 nor 1.2.
+    /// [`InvalidTls::Malformed`] if the provider supports neither TLS 1.3 nor 1.2.
     pub fn with_provider(provider: Arc<CryptoProvider>, identity: Identity) -> Result<Self, InvalidTls> {
         Self::build(provider, Source::Resolver(Arc::new(Single(identity.0))))
     }

@@ -59,8 +59,8 @@ impl TlsStream {
     /// [prepared](TlsClient::prepare), this may read files.
     ///
     /// # Errors
-    /// [`TlsError::Invalid`] if the host is neither a name nor an address, or there are no roots, or there is no
-    /// cryptography.
+    /// [`TlsError::Invalid`] if the host is neither a name nor an address, or there are no roots or no crypto
+    /// provider.
     pub fn client(config: &TlsClient, host: &str) -> Result<Self, TlsError> {
         let mut stream = Session::client(config, host).map(Self::of)?;
         stream.open()?;
@@ -83,7 +83,8 @@ impl TlsStream {
         &mut self.cipher.room(LONGEST)[..LONGEST]
     }
 
-    /// The socket has put this many bytes into the [`room`](Self::room). 0, also after a failed read, gives it back.
+    /// The socket has put this many bytes into the [`room`](Self::room). After a failed read, pass 0: that returns the
+    /// memory to the pool.
     pub fn filled(&mut self, n: usize) {
         self.cipher.fill(n);
         if n == 0 {

@@ -90,7 +90,7 @@ impl Assets {
         self
     }
 
-    /// Answers a request for a file; `None` if there is none. Methods other than GET and HEAD are answered 405.
+    /// Answers a request for a file; `None` if there is none. Methods other than GET and HEAD get 405.
     pub fn respond<B>(&self, request: &Request<B>) -> Option<Response<Bytes>> {
         self.respond_to_path(request, request.uri().path())
     }

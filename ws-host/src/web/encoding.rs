@@ -7,7 +7,7 @@ use ws_proto::fields::list;
 /// The content codings of precompressed files: extension and name, the better one first.
 pub const CODINGS: [(&str, &str); 2] = [(".br", "br"), (".gz", "gzip")];
 
-/// Whether a client accepts a content coding: it is named, or all are, and not with a weight of 0.
+/// Whether a client accepts a content coding: `Accept-Encoding` names it, or `*`, with a weight other than 0.
 ///
 /// ```
 /// let request = http::Request::get("/").header("Accept-Encoding", "gzip, br;q=0").body(()).unwrap();

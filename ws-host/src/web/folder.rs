@@ -74,8 +74,8 @@ pub struct Opened<File> {
 
 /// A folder whose files are served, with types, entity tags, ranges and conditions, confined to the folder: it rejects
 /// names that mean something else on some system ([`clean`] lists them), and links that lead out of the folder. Hidden
-/// files are not served: a path with a name that begins with a dot is answered 404. So is `/.well-known/`; serve it
-/// with its own folder:
+/// files are not served: a path with a name that begins with a dot gets 404. So does `/.well-known/`; serve it with its
+/// own folder:
 ///
 /// ```
 /// # use ws_host::web::{Files, Folder};
@@ -86,7 +86,7 @@ pub struct Opened<File> {
 ///
 /// Links inside the folder are followed, also to hidden entries in it, as `node_modules/x` leads to `.pnpm/x`, and a
 /// file in a volume of Kubernetes to `..data`. A link that ends at or below `.git`, `.svn`, `.hg`, `.ssh` or a name
-/// that begins with `.env`, in any case, is answered 404: these are only published by mistake. The names above the
+/// that begins with `.env`, in upper or lower case, gets 404: these are only published by mistake. The names above the
 /// folder do not matter. If the folder itself is a link, as in a deployment that points `current` to each new release,
 /// [`new`](Self::new) follows it once.
 ///

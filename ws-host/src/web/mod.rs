@@ -36,7 +36,7 @@
 //! # assert_eq!(ask("/nowhere").status(), 404);
 //! ```
 //!
-//! For error pages in the application's own style, replace [`Found::Answer`] by your own, by its status.
+//! For error pages in the application's own style, replace [`Found::Answer`] with your own answer for its status.
 //!
 //! Every answer from here has `X-Content-Type-Options: nosniff`, repeats nothing of the request unescaped, and grants
 //! nothing to other origins, unless [`Cors`](ws_proto::Cors) is set.

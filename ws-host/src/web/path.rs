@@ -75,14 +75,14 @@ impl std::error::Error for PathError {}
 /// |---|---|---|
 /// | `.`, `..`, a name with `/` or `\` once decoded | leads to another folder | `a..b`, `..a` with [`clean_with_hidden`] |
 /// | a name with `:` | on Windows `c:` is a drive, and `file.txt::$DATA` a second way to open a file | – |
-/// | a name with a control (U+0000 to U+001F, U+007F to U+009F) | ends a name in some calls, and a line in logs | – |
+/// | a name with a control character (U+0000 to U+001F, U+007F to U+009F) | ends a name in some calls, and a line in logs | – |
 /// | a name that ends with a dot or space | Windows and FAT drop these: `key.pem.` opens `key.pem`, past a rule that looks at the extension | `a.b`, ` a` |
 /// | a device: `CON`, `NUL`, `COM1` and the like, also before an extension | on Windows, opening it waits for a terminal or a port, in every folder | `console.js`, `com10`, `x.con` |
 /// | a short name of Windows: at most 8 characters that end with `~` and digits, then at most one dot and 3 characters | Windows and FAT give each longer name one: `GIT~1` opens `.git` | `IMG_20200101~2.jpg`, `report~1.jpeg`, `a~1.b.c`, `notes~.txt` |
 /// | a name that begins with a dot; [`clean_with_hidden`] accepts it | programs keep secrets in such files | – |
 /// | nothing but ignorable characters | to HFS+ it is an empty name | – |
 ///
-/// Ignorable characters (`Default_Ignorable_Code_Point` of Unicode: joiners, marks of direction, variation selectors)
+/// Ignorable characters (`Default_Ignorable_Code_Point` of Unicode: joiners, directional marks, variation selectors)
 /// are legitimate in Persian names or with emoji, and pass. Since HFS+ ignores some of them, so that `.g\u{200c}it`
 /// opens `.git`, each rule checks a name without them. The [`CleanPath`] keeps the name as received.
 ///

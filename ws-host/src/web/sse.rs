@@ -106,7 +106,7 @@ impl From<ServerSentEvent> for Bytes {
         if let Some(retry) = event.retry {
             let _ = writeln!(out, "retry: {}", retry.as_millis());
         }
-        // A page recognises three line endings; each ends a line here.
+        // A page recognizes three line endings; each ends a line here.
         for line in event.data.replace("\r\n", "\n").split(['\n', '\r']) {
             let _ = writeln!(out, "data: {line}");
         }

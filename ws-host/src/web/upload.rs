@@ -16,13 +16,13 @@ const EXTENSION_LIMIT: usize = 16;
 /// The most files of one name.
 const COPIES: u32 = 1_000;
 
-/// A file that is being received into a folder: under a temporary, hidden name until it is whole. Dropped before that,
-/// it is removed.
+/// A file that is being received into a folder: under a temporary, hidden name until it is whole. If this is dropped
+/// before that, the file is removed.
 ///
 /// It never overwrites a file: where its name is taken, it becomes `name (1).ext`. Its [name](Self::name) is safe on every
 /// system, whatever the client sends; a [`Folder`](super::Folder) serves it.
 ///
-/// Each call blocks as the disk does. A process that is killed leaves its temporary files, which end with `.part`.
+/// Each call may block on the disk. A process that is killed leaves its temporary files, which end with `.part`.
 ///
 /// ```
 /// use ws_host::web::Upload;
@@ -49,7 +49,7 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Begins to receive a file of this name, which may come from a client: of a path, its last name counts.
+    /// Begins to receive a file of this name, which may come from a client. Of a path, only the last component is used.
     ///
     /// # Errors
     /// Those of the system: the folder does not exist, say, or is not writable.

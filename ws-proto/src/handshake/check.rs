@@ -51,7 +51,7 @@ impl RequestLine {
             }
             _ => return Err(Malformed("the HTTP version")),
         };
-        // A method longer than any implemented one is answered 501 (RFC 9112 §3).
+        // A method longer than any implemented one gets 501 (RFC 9112 §3).
         if method.len() > METHOD_LIMIT {
             return Err(MethodNotImplemented);
         }

@@ -19,7 +19,7 @@ pub(crate) type Token = Arc<()>;
 ///
 /// Its `Debug`, and that of its header fields, is fit for logs: it omits the query, credentials and cookies. That of
 /// [`uri`](::http::Request::uri) and of [`http`](Self::http) is the `http` crate's, which shows the query.
-#[must_use = "a dropped request is answered 503"]
+#[must_use = "a dropped request gets 503"]
 pub struct Request {
     request: Box<::http::Request<Bytes>>,
     token: Token,
@@ -80,8 +80,8 @@ impl Request {
     }
 
     /// Whether the body follows as [`Event::Body`](crate::Event::Body), up to its end, which is reported also for an empty
-    /// one; then [`body`](::http::Request::body) is empty. Which requests stream, the server's rule for heads
-    /// [says](crate::HeadRule::stream_body).
+    /// one; then [`body`](::http::Request::body) is empty. The server's [rule for
+    /// heads](crate::HeadRule::stream_body) decides which requests stream.
     pub fn is_streaming(&self) -> bool {
         self.is_streaming
     }

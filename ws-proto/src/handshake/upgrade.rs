@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// Answer it with [`Connection::accept`](crate::Connection::accept), or reject it with
 /// [`Connection::respond`](crate::Connection::respond), which ends the connection: what the client sent after it may be
 /// frames, and is never parsed as requests. Its `Debug` is fit for logs, as that of a [`Request`].
-#[must_use = "a dropped upgrade is answered 503"]
+#[must_use = "a dropped upgrade gets 503"]
 pub struct Upgrade {
     pub(super) offer: Box<Offer>,
     token: Token,

@@ -80,7 +80,7 @@ impl Answer {
         }
     }
 
-    /// The 503. A browser gives up the socket that it requested, so there the connection ends.
+    /// Answers 503. If this was an upgrade, the connection ends as well: a browser gives up the socket that it requested.
     pub(super) fn unanswered(&mut self) {
         *self = match self {
             Self::Awaited { is_upgrade: true, .. } => {

@@ -51,7 +51,7 @@ pub(super) struct StreamReader {
     pub(super) continue_due: bool,
     /// The bytes received in the current period, in which the peer must send enough.
     pub(super) received: u64,
-    /// When the last event was emitted, which the application may still handle: no time of the peer runs.
+    /// When the last event was emitted. While the application may still be handling it, no deadline of the peer runs.
     pub(super) emitted: Option<Moment>,
     /// The request was answered: the small rest is discarded.
     pub(super) is_discarded: bool,

@@ -23,8 +23,8 @@ use std::borrow::Cow;
 use std::boxed::Box;
 use std::sync::Arc;
 
-/// In each such period the peer must send at least 1 KiB a second, as for bodies that are collected. Unlike there, what
-/// it sent earlier does not count: after a gigabyte it could pause for days.
+/// In each such period the peer must send at least 1 KiB a second, as for bodies that are collected. Unlike there,
+/// earlier periods do not count: otherwise a peer could pause for days after a gigabyte.
 pub(super) const STREAM_PERIOD: Duration = Duration::from_secs(30);
 const PERIOD_BYTES: u64 = 30 << 10;
 
@@ -75,7 +75,7 @@ impl ServerHttp {
         Ok(Some(Incoming::Body(body)))
     }
 
-    /// Whether the body has ended, which is not yet reported.
+    /// Whether the body has ended, and this is not yet reported.
     pub(super) fn is_stream_at_end(&self) -> bool {
         matches!(&self.reading, Reading::Stream(reader) if reader.deframer.is_at_end())
     }
@@ -167,8 +167,8 @@ impl ServerHttp {
         self.cut.take().map(RequestBody::Incomplete)
     }
 
-    /// The connection ends for this cause, or because the application ends it: the cause of an unreported or imminent
-    /// cut.
+    /// The connection ends for this cause, or because the application ends it. Returns why a body is cut off, if that
+    /// is not yet reported.
     pub(crate) fn end_cut(&mut self, cause: Option<&Error>) -> Option<Box<Error>> {
         self.cut_stream(cause.unwrap_or(&Error::Aborted));
         self.cut.take()

@@ -15,8 +15,8 @@ use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::io::IoSlice;
 
-/// An `Unsent` has at least this many bytes, if so many are pending, and a layer below gets as many: more than a socket
-/// takes at once, and few enough for Pings to overtake the rest.
+/// An `Unsent` has at least this many bytes, if that many are pending, and [`Outbox::hand_on`] hands on at most as many
+/// to a layer below: more than a socket takes at once, and few enough for Pings to overtake the rest.
 pub(crate) const TAKE: usize = 64 * 1024;
 
 /// The front of the pending output, to be held across an await: the result of

@@ -184,7 +184,7 @@ impl App {
         Ok(turn)
     }
 
-    /// A sixtieth of a second has passed. A minimised or covered window is not drawn; the pages are served
+    /// A sixtieth of a second has passed. A minimized or covered window is not drawn; the pages are served
     /// regardless.
     fn frame(&mut self, now: Instant) {
         self.scope.advance();

@@ -48,7 +48,7 @@ impl View {
     pub(crate) fn draw(&mut self, draw: impl FnOnce(&mut Canvas<'_>)) -> Result<(), Box<dyn Error>> {
         let size = self.window.inner_size();
         let (Some(width), Some(height)) = (NonZeroU32::new(size.width), NonZeroU32::new(size.height)) else {
-            return Ok(()); // minimised
+            return Ok(()); // minimized
         };
         self.surface.resize(width, height)?;
         let mut pixels = self.surface.buffer_mut()?;
