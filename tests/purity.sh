@@ -21,7 +21,7 @@ check 'only the state machine changes the stage of a connection' \
 check 'the host has no threads or processes' "$(code 'std::(thread|process)\b' ws-host/src)"
 check 'the host reads the environment only for Proxy::from_env' \
     "$(code 'std::env\b' ws-host/src | grep -v '^ws-host/src/proxy/env\.rs:' || true)"
-check 'the host never blocks' \
+check 'the host never waits for a peer' \
     "$(code '\b(sleep|park|block_on)\(|\.(recv|wait|join|accept|to_socket_addrs)\(\)|Condvar|Stream::connect' ws-host/src)"
 check 'the host reads clocks in one file only: for the origin that a process shares, and for the validity of certificates' \
     "$(code '(Instant|SystemTime)::now' ws-host/src | grep -v '^ws-host/src/clock\.rs:' || true)"
