@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The test command: everything, in order, until something fails.
+# The test command: runs steps in order, until one fails.
 #
 # usage: run.sh [full]   all steps except those that only run by name
 #        run.sh fast     steps that need only Rust: format, lints, documentation, tests

@@ -89,7 +89,8 @@ fn serve() -> Result<(), Box<dyn Error>> {
     Ok(endpoint.run(|connections, event| handle(connections, &mut room, &pages, event))?)
 }
 
-/// Listens with a certificate of a local CA, and without TLS on the next port, for the page that tells how to trust it.
+/// Listens with a certificate of a local CA, and without TLS on the next port, for the page that explains how to trust
+/// the CA.
 #[cfg(feature = "tls-self-signed")]
 fn listen_with_local_ca(
     connections: &mut Connections,

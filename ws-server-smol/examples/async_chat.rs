@@ -89,8 +89,8 @@ fn serve() -> Result<(), Box<dyn Error>> {
 /// A server for plain requests, and its responses.
 type Pages = (Server, Box<dyn Fn(&Request) -> Response<Bytes>>);
 
-/// A server with a certificate of a local CA, and one without TLS on the next port, for the page that tells how to trust
-/// it.
+/// A server with a certificate of a local CA, and one without TLS on the next port, for the page that explains how to
+/// trust the CA.
 #[cfg(feature = "tls-self-signed")]
 fn bind_with_local_ca(port: u16, config: ServerConfig) -> Result<(Server, Option<Pages>), Box<dyn Error>> {
     use ws_server_smol::tls::{SelfSigned, TlsServer, TrustPage};

@@ -14,10 +14,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let connections = endpoint.connections();
     let app = connections.listen(Bind::lan(), config)?;
     let app = connections.server(app).lan_http_url("/").ok_or("this machine is on no network")?;
-    // Without TLS, only the page that tells how to trust the CA, and no sockets.
+    // Without TLS: only the page that explains how to trust the CA, and no WebSockets.
     let trust = connections.listen(Bind::lan(), ServerConfig::new().upgrade_paths([""; 0]))?;
     let trust = connections.server(trust).lan_http_url("/").unwrap_or_default();
-    println!("{app}\n{trust} tells how to trust it\nSHA-256: {}", ca.fingerprint());
+    println!("{app}\n{trust} explains how to trust it\nSHA-256: {}", ca.fingerprint());
 
     let page = TrustPage::new(&ca).link(app);
     Ok(endpoint.run(|connections, event| match event {

@@ -64,7 +64,7 @@ fn handle(conn: &mut Connection, event: Event<'_>, room: &Room, messages: &mut b
         Event::Upgrade(upgrade) if upgrade.path() == "/ws" => conn.accept(now(), upgrade),
         Event::Upgrade(upgrade) => conn.respond(now(), upgrade, not_found()),
         Event::Open(_) => {
-            *messages = room.messages.subscribe(); // what was sent before does not concern it
+            *messages = room.messages.subscribe(); // messages sent before it joined are not for it
             Ok(())
         }
         Event::Message(message) => {

@@ -44,7 +44,7 @@ fn receive(connections: &mut Connections, uploads: &mut Uploads, id: ConnectionI
     let stored = match part {
         RequestBody::Data(data) => match file.write(&data) {
             Ok(()) => return drop(uploads.insert(id, (request, file))),
-            Err(error) => Err(error), // the disk is full, say: the answer ends the body, and the file is removed
+            Err(error) => Err(error), // the disk is full, say: the response ends the body, and the file is removed
         },
         RequestBody::Complete => file.finish(),
         RequestBody::Incomplete(error) => return eprintln!("{}: {error}", file.name()), // it is removed
