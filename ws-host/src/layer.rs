@@ -22,6 +22,8 @@ pub struct Layer {
     #[cfg(feature = "tls-no-provider")]
     tls: Option<TlsLayer>,
     is_closing: bool,
+    /// The last read has read the socket, which had less than was asked for.
+    is_short: bool,
 }
 
 /// What a connection attempt waits for.
@@ -64,6 +66,8 @@ impl Layer {
     /// # Errors
     /// The socket's, or a failure of a layer.
     pub fn read(&mut self, socket: &mut (impl Read + Write), buffer: &mut [u8]) -> io::Result<usize> {
+        self.is_short = false;
+        let socket = &mut Noted { socket, is_short: &mut self.is_short };
         #[cfg(feature = "tls-no-provider")]
         if let Some(tls) = &mut self.tls {
             return match &mut self.proxy {
@@ -75,6 +79,19 @@ impl Layer {
             Some(proxy) => proxy.read(socket, buffer),
             None => socket.read(buffer),
         }
+    }
+
+    /// Whether the last [`read`](Self::read) has read the socket, which had less than was asked for, and left nothing
+    /// in the layers. Where a short read shows that the kernel has no more, another one would return `WouldBlock`.
+    pub fn is_drained(&self) -> bool {
+        self.is_short && !self.has_input()
+    }
+
+    fn has_input(&self) -> bool {
+        let has_input = self.proxy.as_ref().is_some_and(|proxy| proxy.has_input());
+        #[cfg(feature = "tls-no-provider")]
+        let has_input = has_input || self.tls.as_ref().is_some_and(TlsLayer::has_input);
+        has_input
     }
 
     /// Writes, and returns how much the socket has taken. If it [holds output](Self::holds_output), pass the rest
@@ -206,7 +223,35 @@ impl Layer {
 #[cfg(feature = "tls-no-provider")]
 impl From<TlsLayer> for Layer {
     fn from(tls: TlsLayer) -> Self {
-        Self { proxy: None, tls: Some(tls), is_closing: false }
+        Self { tls: Some(tls), ..Self::default() }
+    }
+}
+
+/// The socket, whose short reads are noted.
+struct Noted<'l, S> {
+    socket: &'l mut S,
+    is_short: &'l mut bool,
+}
+
+impl<S: Read> Read for Noted<'_, S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.socket.read(buffer)?;
+        *self.is_short = n < buffer.len();
+        Ok(n)
+    }
+}
+
+impl<S: Write> Write for Noted<'_, S> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.socket.write(data)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.socket.write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
     }
 }
 

@@ -150,6 +150,15 @@ impl ProxyLayer {
         needs_flush
     }
 
+    /// Whether TLS with the proxy has received what a [`read`](Self::read) returns without reading the socket.
+    pub fn has_input(&self) -> bool {
+        #[cfg(feature = "tls-no-provider")]
+        let has_input = self.tls.as_ref().is_some_and(TlsLayer::has_input);
+        #[cfg(not(feature = "tls-no-provider"))]
+        let has_input = false;
+        has_input
+    }
+
     /// Whether it may hold encrypted output that [`write`](Self::write) has not yet counted as written.
     pub fn holds_output(&self) -> bool {
         #[cfg(feature = "tls-no-provider")]

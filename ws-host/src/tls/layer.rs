@@ -123,6 +123,11 @@ impl TlsLayer {
         })
     }
 
+    /// Whether it has received what a [`read`](Self::read) returns without reading the socket.
+    pub fn has_input(&self) -> bool {
+        self.tls().is_some_and(|tls| tls.stream.has_record())
+    }
+
     /// Queues our close_notify: [flush](Self::flush) it before you shut the socket down.
     pub fn close(&mut self) {
         if let State::Tls(tls) = &mut self.0 {

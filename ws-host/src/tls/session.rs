@@ -386,6 +386,7 @@ fn append_sized(
     guess: usize,
     mut write: impl FnMut(&mut [u8]) -> Result<usize, Option<InsufficientSizeError>>,
 ) -> bool {
+    memory::attach(out);
     let mut least = guess;
     loop {
         match write(out.room(least)) {

@@ -106,7 +106,6 @@ impl TlsStream {
     /// alert for the peer, if there is one.
     pub fn open(&mut self) -> Result<Opened, TlsError> {
         memory::attach(&mut self.plain);
-        memory::attach(&mut self.output);
         let opened = self.open_next();
         if opened != Ok(Opened::Plaintext) {
             self.detach();
@@ -246,6 +245,14 @@ impl TlsStream {
     /// Whether received bytes wait here, so that [`open`](Self::open) may do more without reading the socket.
     pub fn has_input(&self) -> bool {
         !self.plain.is_empty() || !self.cipher.is_empty()
+    }
+
+    /// Whether [`open`](Self::open) may do more without reading the socket: there is plaintext, or a whole record.
+    pub fn has_record(&self) -> bool {
+        // The header of a record ends with its length (RFC 8446 §5.1).
+        !self.plain.is_empty()
+            || matches!(*self.cipher.content(), [_, _, _, high, low, ref rest @ ..]
+                if rest.len() >= usize::from(u16::from_be_bytes([high, low])))
     }
 
     /// How many bytes of memory its buffers hold, without the session.

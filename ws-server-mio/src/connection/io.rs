@@ -25,20 +25,29 @@ pub(crate) fn write(slot: u32, live: &mut Slot, sockets: &CustomSockets, now: Mo
     if live.connection.outbox().is_empty() || live.stream.is_none() && sockets.is_handshaking(slot) {
         return live.stream.is_none() && flush(slot, live, sockets, now);
     }
+    let mut left = limit;
     loop {
         let socket = sockets.socket(slot, &live.stream);
-        match write_once(&mut live.connection, socket, limit) {
+        let holds_output = socket.holds_output();
+        match write_once(&mut live.connection, socket, left) {
             Ok((offered, n)) => {
                 if n < offered && socket.short_transfer_is_last() {
                     live.clear(flag::WRITABLE);
                 }
                 live.connection.handle_written(now, n);
+                left = left.saturating_sub(n);
+                // TLS encrypts no more at once than it buffers.
+                if holds_output && left > 0 && !live.connection.outbox().is_empty() {
+                    continue;
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 live.clear(flag::WRITABLE);
-                // Nothing was sent: the output timeout begins.
-                live.connection.handle_written(now, 0);
+                if left == limit {
+                    // Nothing was sent: the output timeout begins.
+                    live.connection.handle_written(now, 0);
+                }
             }
             Err(error) => write_failed(live, error, now),
         }

@@ -87,7 +87,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         while !self.is_over() {
             let now = self.connections.now;
             let Some(live) = self.connections.slots.at_mut(slot) else { break };
-            if left == 0 && live.connection.is_receiving_message() {
+            // What a finished message has caused is written before the next one.
+            if left == 0 && live.connection.is_receiving_message() && live.connection.queued() < WRITE_EARLY {
                 left = more.min(rx.len());
                 more -= left;
             }
@@ -107,8 +108,11 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                     live.clear(flag::READABLE);
                     break;
                 }
-                // TLS records without plaintext, say. It is still readable, and others come first.
+                // TLS records without plaintext, say. It may still be readable, and others come first.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    if socket.is_drained(room, room) && !live.has(flag::READ_CLOSED) {
+                        live.clear(flag::READABLE);
+                    }
                     self.check_clock();
                     break;
                 }
@@ -120,7 +124,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                 }
             };
             // Read on to EOF: edge-triggered pollers do not signal it twice.
-            let drained = n < room && socket.short_transfer_is_last() && !live.has(flag::READ_CLOSED);
+            let drained = socket.is_drained(n, room) && !live.has(flag::READ_CLOSED);
             if drained {
                 live.clear(flag::READABLE);
             }

@@ -1,7 +1,7 @@
 //! A socket with layers: TLS, a tunnel through a proxy, or both. To the loop, it reads and writes what is within.
 //!
-//! A short read does not mean that it is drained: only `WouldBlock` says that neither the kernel nor a layer has more.
-//! So ciphertext held by a session neither stalls an edge-triggered loop nor makes it spin.
+//! It is drained once the kernel is, and no layer has a whole record left. So ciphertext held by a session neither
+//! stalls an edge-triggered loop nor makes it spin.
 //!
 //! A read may have output to write, but does not retry a write that the kernel has refused. On Windows, that would ask
 //! for all readiness anew: EOF would be reported, read and reported again until the peer takes the output.
@@ -84,6 +84,10 @@ impl Socket for LayeredSocket {
 
     fn short_transfer_is_last(&self) -> bool {
         false
+    }
+
+    fn is_drained(&self, _: usize, _: usize) -> bool {
+        self.inner.as_ref().short_transfer_is_last() && self.layer.borrow().is_drained()
     }
 
     fn is_handshaking(&self) -> bool {

@@ -90,6 +90,12 @@ pub trait Socket: Send {
         true
     }
 
+    /// Whether the last read, of `n` bytes into `room`, shows that another one would return
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock).
+    fn is_drained(&self, n: usize, room: usize) -> bool {
+        n < room && self.short_transfer_is_last()
+    }
+
     /// Its own address.
     ///
     /// # Errors
@@ -346,6 +352,16 @@ impl SocketRef<'_> {
         match self {
             Self::Tcp(_) => SHORT_TRANSFER_IS_LAST,
             Self::Other(socket) => socket.short_transfer_is_last(),
+            Self::Gone => true,
+        }
+    }
+
+    /// Whether the last read, of `n` bytes into `room`, shows that no further one is needed to see `WouldBlock`.
+    #[inline]
+    pub(crate) fn is_drained(self, n: usize, room: usize) -> bool {
+        match self {
+            Self::Tcp(_) => SHORT_TRANSFER_IS_LAST && n < room,
+            Self::Other(socket) => socket.is_drained(n, room),
             Self::Gone => true,
         }
     }

@@ -174,7 +174,7 @@ impl Inner {
             n = rng.within(0, n);
         }
         socket.starved |= n < offered;
-        socket.refused = n < offered;
+        socket.refused |= n < offered;
         if n == 0 {
             return self.would_block(id);
         }

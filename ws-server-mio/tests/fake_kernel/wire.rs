@@ -74,7 +74,7 @@ pub(super) struct Socket {
     pub(super) eof_reported: bool,
     /// The loop has dropped it.
     pub(super) closed: bool,
-    /// The last write was refused, or cut short.
+    /// A write was refused, or cut short. What TLS flushes later is no longer the connection's.
     pub(super) refused: bool,
     /// Not orderly: the peer receives a RST.
     pub(super) aborted: bool,

@@ -168,7 +168,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let mut is_drained = false;
         loop {
             // Check this first: one read may hold thousands of messages, each with its handler.
-            if self.slice.is_over(now, || self.unread.is_some() && !connection.is_paused()) {
+            let has_input = || self.unread.is_some() && !connection.is_paused();
+            if self.slice.is_over(now, connection.is_receiving_message(), has_input) {
                 // Write before other tasks run, while the data is in cache.
                 if let Some(stream) = &mut self.stream {
                     let mut io = Context::from_waker(&self.shared.waker);

@@ -7,6 +7,9 @@ use ws_proto::Moment;
 pub(super) const BYTES: usize = 64 << 10;
 /// … or this much time.
 const TIME: Duration = Duration::from_micros(500);
+/// The same within a message: its memory is warm, and freed once it is handled.
+const MESSAGE_BYTES: usize = 4 << 20;
+const MESSAGE_TIME: Duration = Duration::from_millis(1);
 
 /// When a slice began, and how many bytes were processed in it.
 #[derive(Debug, Default)]
@@ -35,12 +38,18 @@ impl Slice {
     /// A task that `has_input` processes some of it first: on a busy machine the time may be over right after a read,
     /// and the input would wait for a whole round of other tasks.
     #[inline]
-    pub(crate) fn is_over(&mut self, now: Moment, has_input: impl FnOnce() -> bool) -> bool {
+    pub(crate) fn is_over(
+        &mut self,
+        now: Moment,
+        is_in_message: bool,
+        has_input: impl FnOnce() -> bool,
+    ) -> bool {
         let Some((since, bytes)) = self.0 else {
             self.0 = Some((now, 0));
             return false;
         };
-        let is_over = bytes >= BYTES || now.since(since) >= TIME && (bytes > 0 || !has_input());
+        let (most, longest) = if is_in_message { (MESSAGE_BYTES, MESSAGE_TIME) } else { (BYTES, TIME) };
+        let is_over = bytes >= most || now.since(since) >= longest && (bytes > 0 || !has_input());
         if is_over {
             self.0 = None;
         }
@@ -56,22 +65,39 @@ mod tests {
     fn input_is_processed_before_time_ends_the_slice() {
         let (begin, late) = (Moment::default(), Moment::default() + TIME);
         let mut slice = Slice::default();
-        assert!(!slice.is_over(begin, || true), "the slice begins");
-        assert!(!slice.is_over(late, || true), "nothing is processed yet");
+        assert!(!slice.is_over(begin, false, || true), "the slice begins");
+        assert!(!slice.is_over(late, false, || true), "nothing is processed yet");
         slice.add(1);
-        assert!(slice.is_over(late, || true));
-        assert!(!slice.is_over(late, || false), "the next slice begins");
-        assert!(slice.is_over(late + TIME, || false), "there is no input");
+        assert!(slice.is_over(late, false, || true));
+        assert!(!slice.is_over(late, false, || false), "the next slice begins");
+        assert!(slice.is_over(late + TIME, false, || false), "there is no input");
     }
 
     #[test]
     fn bytes_alone_end_the_slice() {
         let begin = Moment::default();
         let mut slice = Slice::default();
-        assert!(!slice.is_over(begin, || true));
+        assert!(!slice.is_over(begin, false, || true));
         slice.add(BYTES - 1);
-        assert!(!slice.is_over(begin, || true));
+        assert!(!slice.is_over(begin, false, || true));
         slice.add(1);
-        assert!(slice.is_over(begin, || true) && slice.is_fresh());
+        assert!(slice.is_over(begin, false, || true) && slice.is_fresh());
+    }
+
+    #[test]
+    fn a_message_is_finished_in_a_longer_slice_that_ends_too() {
+        let (begin, late) = (Moment::default(), Moment::default() + TIME);
+        let mut slice = Slice::default();
+        assert!(!slice.is_over(begin, true, || true));
+        slice.add(MESSAGE_BYTES - 1);
+        assert!(!slice.is_over(late, true, || true));
+        slice.add(1);
+        assert!(slice.is_over(late, true, || true), "the message is long");
+        assert!(!slice.is_over(begin, true, || true));
+        slice.add(BYTES);
+        assert!(slice.is_over(begin, false, || true), "the message is finished");
+        assert!(!slice.is_over(begin, true, || true));
+        slice.add(1);
+        assert!(slice.is_over(begin + MESSAGE_TIME, true, || true), "the message takes long");
     }
 }

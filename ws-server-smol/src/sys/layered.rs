@@ -58,6 +58,11 @@ impl Layers {
         poll(self.layer().read(&mut Polled { stream, cx }, buffer))
     }
 
+    /// Whether another read would wait for the stream.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.layer().is_drained()
+    }
+
     /// Writes what is within.
     pub(crate) fn poll_write(
         &self,

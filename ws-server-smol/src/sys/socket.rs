@@ -91,7 +91,12 @@ impl Socket {
             return Poll::Ready(Ok(()));
         }
         let waker = Waker::from(self.readable.clone());
-        self.handle.stream.poll_readable(&mut Context::from_waker(&waker))
+        let mut kernel = Context::from_waker(&waker);
+        match self.handle.stream.poll_readable(&mut kernel) {
+            // An event that was followed by a read already: it would have woken `Readable`.
+            Poll::Ready(Ok(())) => self.handle.stream.poll_readable(&mut kernel),
+            polled => polled,
+        }
     }
 }
 
@@ -184,11 +189,15 @@ impl AsyncRead for Socket {
             self.drained = false;
         }
         let SocketHandle { stream, layers } = &self.handle;
-        if let Some(layers) = layers {
-            return layers.poll_read(stream, cx, buffer);
-        }
-        let read = ready!(stream.poll_read(cx, buffer));
-        self.drained = SHORT_TRANSFER_IS_LAST && matches!(read, Ok(n) if 0 < n && n < buffer.len());
+        let (read, is_drained) = match layers {
+            Some(layers) => (ready!(layers.poll_read(stream, cx, buffer)), layers.is_drained()),
+            None => {
+                let read = ready!(stream.poll_read(cx, buffer));
+                let is_short = matches!(read, Ok(n) if 0 < n && n < buffer.len());
+                (read, is_short)
+            }
+        };
+        self.drained = SHORT_TRANSFER_IS_LAST && is_drained;
         Poll::Ready(read)
     }
 
