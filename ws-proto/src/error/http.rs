@@ -30,6 +30,8 @@ pub enum RequestError {
     OriginNotAllowed(String),
     /// The request lacks the credentials that a [`HeadRule`](crate::HeadRule) requires, such as the token of a server.
     Unauthorized,
+    /// The client's address has as many connections through trusted proxies as a server admits.
+    TooManyConnections,
     /// An `Origin` with an empty `Host`. A Unix socket accepts an empty `Host` from programs; no page sends one.
     OriginWithoutHost,
     /// A WebSocket handshake with a method other than GET (§4.1).
@@ -61,6 +63,7 @@ impl RequestError {
             Self::TlsRequired { location: None } => StatusCode::FORBIDDEN,
             Self::OriginNotAllowed(_) | Self::OriginWithoutHost => StatusCode::FORBIDDEN,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::TooManyConnections => StatusCode::TOO_MANY_REQUESTS,
             Self::UpgradePath(_) => StatusCode::NOT_FOUND,
             Self::UpgradeNotGet => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -100,6 +103,9 @@ impl fmt::Display for RequestError {
                 rule_for(origin)
             ),
             Self::Unauthorized => f.write_str("the request lacks the credentials that the server requires"),
+            Self::TooManyConnections => f.write_str(
+                "the address of the client has as many connections as the server admits; raise max_per_address",
+            ),
             Self::OriginWithoutHost => f.write_str("a request with an Origin must name its host"),
             Self::UpgradeNotGet => f.write_str("a WebSocket handshake must be a GET"),
             Self::UpgradePath(path) => {

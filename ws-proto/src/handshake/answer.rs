@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::deflate::{Deflate, Terms};
 use crate::error::RequestError;
 use crate::fields::hide_secret;
-use crate::handshake::{Upgrade, upgrade_required};
+use crate::handshake::{Token, Upgrade, upgrade_required};
 use ::http::{Request, Response, Version};
 use alloc::sync::Arc;
 use bytes::Bytes;
@@ -103,7 +103,7 @@ pub fn answer_over<B>(
     if !checked.is_upgrade {
         return Err(reject(None));
     }
-    let upgrade = Upgrade::from(checked.request).complete(config);
+    let upgrade = Upgrade::new(checked.request, checked.transport, Token::default()).complete(config);
     Ok(Answer { upgrade, deflate: config.deflate.clone() })
 }
 
