@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use core::fmt;
 use core::hint::black_box;
 use ws_proto::fields::{cookies, hide_secret};
-use ws_proto::{HeadRule, RequestError, RequestHead};
+use ws_proto::{HeadRule, RequestError, RequestHead, Transport};
 
 /// A secret that authenticates its bearer.
 ///
@@ -87,7 +87,8 @@ impl TokenRule {
         self
     }
 
-    /// Marks the cookie `Secure`, for a server that speaks TLS: a browser then sends it only over TLS.
+    /// Marks the cookie `Secure`, for a server that speaks TLS: a browser then sends it only over TLS. Where a trusted
+    /// proxy says whether the client speaks TLS, that decides.
     #[must_use]
     pub fn secure(mut self, is_secure: bool) -> Self {
         self.is_secure = is_secure;
@@ -124,8 +125,9 @@ impl TokenRule {
 
     /// The value of the `Set-Cookie` that makes a browser send the token from then on. Scripts cannot read the cookie,
     /// and cross-site requests do not carry it.
-    pub(crate) fn set_cookie(&self) -> String {
-        let secure = if self.is_secure { "; Secure" } else { "" };
+    pub(crate) fn set_cookie(&self, transport: Transport) -> String {
+        let is_secure = if transport.forwarded { transport.secure } else { self.is_secure };
+        let secure = if is_secure { "; Secure" } else { "" };
         format!("{}={}; Path=/; HttpOnly; SameSite=Strict{secure}", self.cookie, self.token.as_str())
     }
 }
@@ -142,7 +144,7 @@ impl HeadRule for TokenRule {
             return;
         }
         if self.find(head.query(), head.headers()) == Some(TokenSource::Query)
-            && let Ok(mut cookie) = HeaderValue::try_from(self.set_cookie())
+            && let Ok(mut cookie) = HeaderValue::try_from(self.set_cookie(head.transport()))
         {
             hide_secret(&header::SET_COOKIE, &mut cookie);
             response.append(header::SET_COOKIE, cookie);
@@ -201,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_token_is_found_in_the_cookie() {
-        let set = rule().set_cookie();
+        let set = rule().set_cookie(Transport::default());
         assert!(set.ends_with("; HttpOnly; SameSite=Strict"), "{set}");
         let pair = set.split(';').next().unwrap();
         for value in [pair.to_owned(), format!("a=b; {pair}; c=d"), format!("ws_token_8700=old; {pair}")] {
@@ -211,6 +213,17 @@ mod tests {
         for bad in [format!("ws_token={TOKEN}"), format!("ws_token_1={TOKEN}"), format!("x{pair}")] {
             assert_eq!(rule().find(None, &header(header::COOKIE, &bad)), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn the_cookie_is_secure_where_the_client_speaks_tls() {
+        let is_secure =
+            |transport: Transport, own| rule().secure(own).set_cookie(transport).ends_with("; Secure");
+        let direct = Transport::default();
+        assert!(is_secure(direct, true) && !is_secure(direct.secure(true), false));
+        let mut proxied = direct;
+        proxied.forwarded = true;
+        assert!(is_secure(proxied.secure(true), false) && !is_secure(proxied, true));
     }
 
     #[test]

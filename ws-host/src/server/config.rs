@@ -8,6 +8,7 @@ use crate::settings::{connection_settings, forwarded};
 #[cfg(feature = "tls-no-provider")]
 use crate::tls::{ServerTls, TlsMode, TlsServer};
 use crate::token::{Token, TokenRule};
+use crate::trusted_proxy::{HEADER_LIMIT, TrustedProxies, Via};
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::string::String;
@@ -39,6 +40,8 @@ pub struct ServerConfig {
     token: Option<Token>,
     upgrades: Upgrades,
     streamed: StreamedPaths,
+    pub(super) trusted: Option<Arc<TrustedProxies>>,
+    pub(super) proxy_header_limit: usize,
     #[cfg(feature = "tls-no-provider")]
     tls: Option<TlsServer>,
     #[cfg(feature = "tls-no-provider")]
@@ -110,6 +113,8 @@ impl ServerConfig {
             token: None,
             upgrades: Upgrades::default(),
             streamed: StreamedPaths::default(),
+            trusted: None,
+            proxy_header_limit: HEADER_LIMIT,
             #[cfg(feature = "tls-no-provider")]
             tls: None,
             #[cfg(feature = "tls-no-provider")]
@@ -126,8 +131,9 @@ impl ServerConfig {
     }
 
     /// Limits the concurrent connections of one address, an IPv6 network (/64) counting as one; further ones are
-    /// closed on arrival; zero closes all of them. This machine has no such limit. 1,000; set `None` behind a
-    /// proxy.
+    /// closed on arrival; zero closes all of them. This machine has no such limit, and neither have
+    /// [trusted proxies](Self::trust_proxy): through them the address of the client counts. 1,000; set `None` behind a
+    /// proxy that is not trusted so.
     #[must_use]
     pub fn max_per_address(mut self, connections: Option<usize>) -> Self {
         self.max_per_address = connections;
@@ -290,11 +296,14 @@ impl ServerConfig {
             Some(limit) if config.get_memory().is_none() => config.memory(Memory::new(limit)),
             _ => config,
         };
-        if self.token.is_none() && self.upgrades.paths.is_none() && self.streamed.is_empty() {
+        let trusted = self.trusted.clone().filter(|trusted| trusted.via() != Via::ProxyProtocol);
+        let is_ruled = self.token.is_some() || self.upgrades.paths.is_some() || trusted.is_some();
+        if !is_ruled && self.streamed.is_empty() {
             return config;
         }
         let further = config.get_head_rule().cloned();
         let rule = ServerRule {
+            trusted,
             token: self.token_rule(address),
             upgrades: self.upgrade_rule(),
             streamed: self.streamed.clone(),
@@ -333,13 +342,14 @@ impl ServerConfig {
         self
     }
 
-    /// Checks its rules for `Host`, `Origin` and CORS, its paths and subprotocols. Each server calls this
+    /// Checks its rules for `Host`, `Origin` and CORS, its trusted proxies, paths and subprotocols. Each server calls this
     /// when it starts.
     ///
     /// # Errors
     /// [`InvalidConfig`]: the first invalid part.
     pub fn check(&self) -> Result<(), InvalidConfig> {
         self.connection.check_access()?;
+        self.trusted.as_ref().map_or(Ok(()), |trusted| trusted.check())?;
         let paths = self.upgrades.paths.as_deref().unwrap_or_default();
         invalid::check(paths, self.streamed.paths(), &self.upgrades.subprotocols)
     }
@@ -404,7 +414,8 @@ mod tests {
     #[test]
     fn each_server_of_a_host_has_its_own_cookie() {
         let config = ServerConfig::default().require_token(Token::from_random([1; 16]));
-        let cookie = |address| config.token_rule(address).map(|rule| rule.set_cookie());
+        let cookie =
+            |address| config.token_rule(address).map(|rule| rule.set_cookie(ws_proto::Transport::default()));
         let (one, two) = (cookie(Some(([127, 0, 0, 1], 1).into())), cookie(Some(([127, 0, 0, 1], 2).into())));
         assert!(one.is_some() && one != two && one != cookie(None));
         assert!(ServerConfig::default().token_rule(None).is_none(), "nothing is required");
