@@ -260,9 +260,18 @@ impl Connections {
     }
 
     /// The peer's address. An IPv4 peer has an IPv4 address, even on dual-stack servers; a peer on a Unix socket has
-    /// none.
+    /// none. Behind a [trusted proxy](crate::ServerConfig::trust_proxy) it is the client's, as of the last request, and
+    /// the proxy's before the first.
     pub fn peer_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
         self.slots.peer(id)
+    }
+
+    /// The address at the other end of the socket: behind a [trusted proxy](crate::ServerConfig::trust_proxy) that of the
+    /// proxy, otherwise [`peer_addr`](Self::peer_addr). `None` on a Unix socket, and once the peer has reset the
+    /// connection.
+    pub fn transport_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
+        let live = self.slots.get(id)?;
+        self.sockets.socket(id.slot, &live.stream).peer_addr().ok().map(canonical)
     }
 
     /// The address that the peer connected to; `None` on a Unix socket.

@@ -109,6 +109,9 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                 }
                 // TLS records without plaintext, say. It is still readable, and others come first.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    if live.stream.is_none() && live.connection.bytes_received() == 0 {
+                        self.connections.note_client(slot);
+                    }
                     self.check_clock();
                     break;
                 }
