@@ -39,7 +39,7 @@ impl Server {
     /// Returns how many connections were rejected since the server began to listen, because of a limit of
     /// [`ServerConfig`](crate::ServerConfig).
     pub fn rejected(&self) -> u64 {
-        self.inner.state().admission.rejected()
+        self.inner.state().admission().rejected()
     }
 
     /// Returns the server's counters, which exclude any [`Client`](crate::Client). This visits every connection: call
@@ -48,6 +48,7 @@ impl Server {
         let state = self.inner.state();
         let mut stats = state.stats;
         stats.open = state.members.len();
+        stats.rejected += state.admission().rejected();
         state.members.values().for_each(|member| member.shared.add_to(&mut stats));
         stats
     }
@@ -137,9 +138,18 @@ impl Server {
     }
 
     /// Returns the peer's address. An IPv4 peer has an IPv4 address, even on dual-stack servers; a peer on a Unix
-    /// socket has none.
+    /// socket has none. Behind a [trusted proxy](crate::ServerConfig::trust_proxy) it is the client's, as of the last
+    /// request, and the proxy's before the first.
     pub fn peer_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
-        self.inner.state().members.get(&id)?.shared.peer
+        self.inner.state().members.get(&id)?.shared.peer.address()
+    }
+
+    /// Returns the address at the other end of the socket: behind a [trusted
+    /// proxy](crate::ServerConfig::trust_proxy) that of the proxy, otherwise [`peer_addr`](Self::peer_addr). `None` on a
+    /// Unix socket, and once the connection is over.
+    pub fn transport_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
+        let shared = self.inner.state().members.get(&id)?.shared.clone();
+        shared.transport_addr()
     }
 
     /// Returns the address that the peer connected to; `None` on a Unix socket.

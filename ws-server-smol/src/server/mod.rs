@@ -122,7 +122,7 @@ struct State {
     config: ServerConfig,
     phase: Phase,
     members: BTreeMap<ConnectionId, Member>,
-    admission: Admission,
+    admission: Arc<Mutex<Admission>>,
     /// Connections that requested an upgrade and are not open yet.
     upgrading: BTreeSet<ConnectionId>,
     /// How many are open.
@@ -198,7 +198,7 @@ impl Server {
 
     fn with(config: ServerConfig, sleep: Sleep) -> Self {
         let state = State {
-            admission: Admission::new(&config),
+            admission: Arc::new(Mutex::new(Admission::new(&config))),
             config,
             phase: Phase::Idle,
             members: BTreeMap::new(),
@@ -285,9 +285,14 @@ impl Server {
                 return Err(failed(io::ErrorKind::ResourceBusy.into()));
             }
             Phase::Serving(_) => {}
-            Phase::Idle | Phase::Stopping(_) => state.admission = Admission::new(&state.config),
+            Phase::Idle | Phase::Stopping(_) => {
+                let rejected = state.admission().rejected();
+                state.stats.rejected += rejected;
+                state.admission = Arc::new(Mutex::new(Admission::new(&state.config)));
+            }
         }
-        let config = state.config.connection_config_at(address);
+        let trusted = state.admission().trusted_proxies().cloned();
+        let config = state.config.clone().trusted_proxies(trusted).connection_config_at(address);
         if let Some(clock) = config.get_wall_clock() {
             self.inner.sleep.attach(clock);
         }
@@ -315,7 +320,7 @@ impl Server {
     }
 
     /// Sets the configuration from the next [`listen`](Self::listen) on: existing connections keep their rules, and the
-    /// limits change once the server has stopped. If it is invalid, that `listen` fails.
+    /// limits and the trusted proxies change once the server has stopped. If it is invalid, that `listen` fails.
     pub fn set_config(&self, config: ServerConfig) {
         self.inner.state().config = config;
     }
@@ -426,19 +431,5 @@ impl State {
             Phase::Serving(run) => Some(run),
             Phase::Idle | Phase::Stopping(_) => None,
         }
-    }
-
-    /// Removes all that is counted and kept for a connection, except the names of its topics.
-    fn remove(&mut self, id: ConnectionId) -> Option<Member> {
-        let member = self.members.remove(&id)?;
-        self.upgrading.remove(&id);
-        self.topics.leave(id);
-        self.websockets -= usize::from(member.websocket);
-        if member.new {
-            self.admission.handshake_done();
-        }
-        self.admission.release(member.shared.peer);
-        member.shared.add_to(&mut self.stats);
-        Some(member)
     }
 }
