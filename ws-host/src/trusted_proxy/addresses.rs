@@ -62,7 +62,9 @@ impl TrustedProxies {
         if self.via != other.via {
             self.remember(InvalidTrust::Kinds(self.via, other.via));
         }
-        other.invalid.map(|invalid| self.remember(invalid));
+        if let Some(invalid) = other.invalid {
+            self.remember(invalid);
+        }
         self.ranges.extend(other.ranges);
         self.is_unix |= other.is_unix;
         self
