@@ -3,6 +3,7 @@
 use super::forwarded::Forwarded;
 use super::transport::Transport;
 use crate::error::RequestError;
+use crate::moment::Moment;
 use ::http::{HeaderMap, Method, Request, Uri};
 use core::fmt;
 
@@ -72,18 +73,19 @@ pub struct RequestHead<'r> {
     headers: &'r HeaderMap,
     is_upgrade: bool,
     transport: Transport,
+    now: Option<Moment>,
 }
 
 impl<'r> RequestHead<'r> {
     /// The head of this request; `is_upgrade` says whether it is a valid opening handshake.
     pub fn new<B>(request: &'r Request<B>, is_upgrade: bool) -> Self {
         let (method, target, headers) = (request.method(), request.uri(), request.headers());
-        Self { method, target, headers, is_upgrade, transport: Transport::default() }
+        Self { method, target, headers, is_upgrade, transport: Transport::default(), now: None }
     }
 
     /// The head of a plain request.
     pub(crate) fn of(method: &'r Method, target: &'r Uri, headers: &'r HeaderMap) -> Self {
-        Self { method, target, headers, is_upgrade: false, transport: Transport::default() }
+        Self { method, target, headers, is_upgrade: false, transport: Transport::default(), now: None }
     }
 
     /// The same head over this transport.
@@ -91,6 +93,19 @@ impl<'r> RequestHead<'r> {
     pub fn over(mut self, transport: Transport) -> Self {
         self.transport = transport;
         self
+    }
+
+    /// The same head, received now.
+    #[must_use]
+    pub fn at(mut self, now: Moment) -> Self {
+        self.now = Some(now);
+        self
+    }
+
+    /// When the head was received, where a rule [checks](HeadRule::check) it; `None` for a request that another HTTP
+    /// server has read, and elsewhere.
+    pub fn now(&self) -> Option<Moment> {
+        self.now
     }
 
     /// The transport of the client, as a trusted proxy describes it, or of the connection.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use core::fmt;
+use core::time::Duration;
 use http::StatusCode;
 
 /// What was wrong with a client's request, or with its half of the opening handshake (RFC 6455 §4.2.1, RFC 9112).
@@ -32,6 +33,11 @@ pub enum RequestError {
     Unauthorized,
     /// The client's address has as many connections through trusted proxies as a server admits.
     TooManyConnections,
+    /// The request has a wrong token, and so had too many from the same address before it. Requests with a right one pass.
+    TooManyTokens {
+        /// After this time, a wrong one is [`Unauthorized`](Self::Unauthorized) again.
+        retry_after: Duration,
+    },
     /// An `Origin` with an empty `Host`. A Unix socket accepts an empty `Host` from programs; no page sends one.
     OriginWithoutHost,
     /// A WebSocket handshake with a method other than GET (§4.1).
@@ -63,7 +69,7 @@ impl RequestError {
             Self::TlsRequired { location: None } => StatusCode::FORBIDDEN,
             Self::OriginNotAllowed(_) | Self::OriginWithoutHost => StatusCode::FORBIDDEN,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::TooManyConnections => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyConnections | Self::TooManyTokens { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::UpgradePath(_) => StatusCode::NOT_FOUND,
             Self::UpgradeNotGet => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -103,6 +109,10 @@ impl fmt::Display for RequestError {
                 rule_for(origin)
             ),
             Self::Unauthorized => f.write_str("the request lacks the credentials that the server requires"),
+            Self::TooManyTokens { .. } => f.write_str(
+                "the address of the client has sent too many wrong tokens; use the link with the right one, or raise \
+                 token_guesses",
+            ),
             Self::TooManyConnections => f.write_str(
                 "the address of the client has as many connections as the server admits; raise max_per_address",
             ),

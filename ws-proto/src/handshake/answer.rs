@@ -99,7 +99,8 @@ pub fn answer_over<B>(
     for (name, value) in &mut headers {
         hide_secret(name, value);
     }
-    let checked = check::check(line, headers, config, transport).map_err(|error| reject(Some(error)))?;
+    let checked =
+        check::check(line, headers, config, transport, None).map_err(|error| reject(Some(error)))?;
     if !checked.is_upgrade {
         return Err(reject(None));
     }

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::error::RequestError::{self, *};
 use crate::fields::{has_element, is_token, list, parse_length, single};
 use crate::handshake::is_valid_key;
+use crate::moment::Moment;
 use ::http::header;
 use ::http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use core::fmt;
@@ -129,6 +130,7 @@ pub(crate) fn check(
     mut headers: HeaderMap,
     config: &Config,
     transport: Transport,
+    now: Option<Moment>,
 ) -> Result<Checked, RequestError> {
     let RequestLine { method, target, version } = line;
     let is_11 = version == Version::HTTP_11;
@@ -195,7 +197,8 @@ pub(crate) fn check(
     if let Some(rule) = &config.head_rule
         && !needs_no_permission(&request, framing, config)
     {
-        rule.check(&RequestHead::new(&request, is_upgrade).over(transport))?;
+        let head = RequestHead::new(&request, is_upgrade).over(transport);
+        rule.check(&now.map_or(head, |now| head.at(now)))?;
     }
     Ok(Checked { request, transport, framing, keep_alive, expects_continue, is_upgrade, stream_limit })
 }

@@ -330,7 +330,7 @@ impl ServerHttp {
                 let Some(line) = line.take() else { return Ok(None) };
                 self.served += 1;
                 self.grant = io.config.cors.grant(&headers);
-                let mut checked = check::check(line, headers, io.config, self.transport)?;
+                let mut checked = check::check(line, headers, io.config, self.transport, Some(io.now))?;
                 if let Some(tls) = &self.tls {
                     checked.request.extensions_mut().insert(tls.clone());
                 }
