@@ -41,6 +41,7 @@
 //! | `tls-no-provider` | no | rustls with the cryptography that the application passes |
 #![cfg_attr(docsrs, feature(doc_cfg))] // which feature and system an item needs
 
+mod address_key;
 pub mod client;
 pub mod clock;
 mod lan;

@@ -1,9 +1,10 @@
 //! How many connections a server admits.
 
 use super::ServerConfig;
+use crate::address_key::address_key;
 use crate::trusted_proxy::{TrustedProxies, Via};
 use bytes::Bytes;
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use http::{HeaderValue, Response, header};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -205,13 +206,9 @@ impl Addresses {
     }
 }
 
-/// One IPv6 host has a whole /64 (RFC 4291 §2.5.4); no such network is all zeros, as the upper half of an IPv4 key is.
+/// `None` for this machine.
 fn key(peer: SocketAddr) -> Option<u64> {
-    match peer.ip().to_canonical() {
-        ip if ip.is_loopback() => None,
-        IpAddr::V4(v4) => Some(u64::from(v4.to_bits())),
-        IpAddr::V6(v6) => Some((v6.to_bits() >> 64) as u64),
-    }
+    (!peer.ip().to_canonical().is_loopback()).then(|| address_key(peer.ip()))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::upgrades::{UpgradeRule, Upgrades};
 use crate::settings::{connection_settings, forwarded};
 #[cfg(feature = "tls-no-provider")]
 use crate::tls::{ServerTls, TlsMode, TlsServer};
-use crate::token::{Token, TokenRule};
+use crate::token::Tokens;
 use crate::trusted_proxy::{HEADER_LIMIT, TrustedProxies, Via};
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -37,7 +37,8 @@ pub struct ServerConfig {
     pub(super) max_per_address: Option<usize>,
     pub(super) max_handshakes: Option<usize>,
     memory_limit: Option<usize>,
-    token: Option<Token>,
+    pub(super) tokens: Option<Tokens>,
+    pub(super) token_guesses: Option<u32>,
     upgrades: Upgrades,
     streamed: StreamedPaths,
     pub(super) trusted: Option<Arc<TrustedProxies>>,
@@ -110,7 +111,8 @@ impl ServerConfig {
             max_per_address: Some(1_000),
             max_handshakes: None,
             memory_limit: Some(1 << 30),
-            token: None,
+            tokens: None,
+            token_guesses: Some(10),
             upgrades: Upgrades::default(),
             streamed: StreamedPaths::default(),
             trusted: None,
@@ -253,7 +255,7 @@ impl ServerConfig {
     }
 
     /// Whether it also serves clients without TLS.
-    fn is_plain_served(&self) -> bool {
+    pub(super) fn is_plain_served(&self) -> bool {
         #[cfg(feature = "tls-no-provider")]
         return self.tls.is_none() || self.tls_mode == TlsMode::OrPlain;
         #[cfg(not(feature = "tls-no-provider"))]
@@ -297,49 +299,19 @@ impl ServerConfig {
             _ => config,
         };
         let trusted = self.trusted.clone().filter(|trusted| trusted.via() != Via::ProxyProtocol);
-        let is_ruled = self.token.is_some() || self.upgrades.paths.is_some() || trusted.is_some();
+        let is_ruled = self.tokens.is_some() || self.upgrades.paths.is_some() || trusted.is_some();
         if !is_ruled && self.streamed.is_empty() {
             return config;
         }
         let further = config.get_head_rule().cloned();
         let rule = ServerRule {
             trusted,
-            token: self.token_rule(address),
+            token: self.token_rule(address, config.get_wall_clock()),
             upgrades: self.upgrade_rule(),
             streamed: self.streamed.clone(),
             further,
         };
         config.head_rule(Arc::new(rule))
-    }
-
-    fn token_rule(&self, address: Option<SocketAddr>) -> Option<TokenRule> {
-        let rule = TokenRule::new(self.token.clone()?).secure(!self.is_plain_served());
-        Some(match address {
-            Some(address) => rule.port(address.port()),
-            None => rule,
-        })
-    }
-
-    /// Requires this token: a request or an upgrade without it gets 401 before any of its body is read, and the
-    /// connection ends. Requests that other rules reject get their answer first: 400, 403, 413, 421, 426 or 431, as
-    /// without a token. Hand the token out in the URL, as `?token=…`; a browser keeps it as a cookie from then on. See
-    /// [`token`](crate::token); the adapters have `Token` at their root.
-    ///
-    /// ```
-    /// use ws_host::server::ServerConfig;
-    /// use ws_host::token::Token;
-    ///
-    /// let mut random = [0; 16];
-    /// getrandom::fill(&mut random)?;
-    /// let token = Token::from_random(random);
-    /// let link = format!("?token={}", token.as_str()); // after the server's URL
-    /// let config = ServerConfig::default().require_token(token);
-    /// # Ok::<(), getrandom::Error>(())
-    /// ```
-    #[must_use]
-    pub fn require_token(mut self, token: Token) -> Self {
-        self.token = Some(token);
-        self
     }
 
     /// Checks its rules for `Host`, `Origin` and CORS, its trusted proxies, paths and subprotocols. Each server calls this
@@ -369,7 +341,8 @@ impl Default for ServerConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ws_proto::{RequestError, RequestHead};
+    use crate::token::{Token, TokenRule};
+    use ws_proto::{RequestError, RequestHead, Transport};
 
     fn check(
         config: &ServerConfig,
@@ -414,10 +387,13 @@ mod tests {
     #[test]
     fn each_server_of_a_host_has_its_own_cookie() {
         let config = ServerConfig::default().require_token(Token::from_random([1; 16]));
-        let cookie =
-            |address| config.token_rule(address).map(|rule| rule.set_cookie(ws_proto::Transport::default()));
+        let cookie = |address| {
+            config
+                .token_rule(address, None)
+                .map(|rule| rule.set_cookie(&Token::from_random([1; 16]), Transport::default()))
+        };
         let (one, two) = (cookie(Some(([127, 0, 0, 1], 1).into())), cookie(Some(([127, 0, 0, 1], 2).into())));
         assert!(one.is_some() && one != two && one != cookie(None));
-        assert!(ServerConfig::default().token_rule(None).is_none(), "nothing is required");
+        assert!(ServerConfig::default().token_rule(None, None).is_none(), "nothing is required");
     }
 }

@@ -8,6 +8,7 @@ mod invalid;
 mod stats;
 mod stop;
 mod streaming;
+mod tokens;
 mod upgrades;
 
 pub use admission::{Admission, too_many_connections};
