@@ -214,7 +214,7 @@ pub use ws_host::server::{InvalidConfig, ServerConfig, Stats, Stop};
 #[cfg(feature = "tls-no-provider")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
 pub use ws_host::tls;
-pub use ws_host::token::Token;
+pub use ws_host::token::{Token, TokenId, Tokens};
 pub use ws_host::topics::{SlowPeer, TopicError};
 pub use ws_host::trusted_proxy::{InvalidTrust, Via};
 pub use ws_host::web;

@@ -13,6 +13,7 @@ pub(crate) mod readable;
 pub(crate) mod relay;
 pub(crate) mod respond_file;
 pub(crate) mod slots;
+pub(crate) mod tokens;
 pub(crate) mod upkeep;
 
 use crate::client::list::Clients;
@@ -42,6 +43,7 @@ use std::time::Duration;
 use ws_host::server::Stats;
 use ws_host::sleep::SleepDetector;
 use ws_host::socket::canonical;
+use ws_host::token::Bearers;
 use ws_proto::{
     CloseCode, Error, Moment, Outgoing, Request, RespondError, ResponseBody, SendError, Sent, State, Upgrade,
 };
@@ -84,6 +86,7 @@ pub struct Connections {
     pub(crate) couples: Couples,
     pub(crate) data: Data,
     pub(crate) paths: Paths,
+    pub(crate) bearers: Bearers<ConnectionId>,
     pub(crate) timers: Timers<TimerJob>,
     pub(crate) exit: bool,
     pub(crate) fanout: FanOut,
@@ -417,6 +420,7 @@ impl Connections {
             couples: Couples::default(),
             data: Data::default(),
             paths: Paths::default(),
+            bearers: Bearers::default(),
             timers: Timers::new(max_timers),
             exit: false,
             fanout: FanOut::default(),

@@ -91,6 +91,7 @@ impl Connections {
         if let Some(id) = self.slots.at(slot).map(|live| live.id(slot)) {
             // They are still known if the handler has panicked in its `Closed`.
             self.forget_topics(id);
+            self.bearers.forget(id);
         }
         self.uncount(slot);
         self.settle(slot);

@@ -156,6 +156,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
 
     /// Dispatches an upgrade, if the application decides about it.
     fn dispatch_upgrade(&mut self, id: ConnectionId, upgrade: Upgrade) {
+        self.connections.note_token(id, &upgrade);
         match self.connections.decide(id, upgrade) {
             Some(upgrade) => self.emit(Event::Upgrade(id, upgrade)),
             None => self.check_clock(),

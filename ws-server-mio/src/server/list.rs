@@ -22,6 +22,7 @@ use ws_host::listen::{AcceptFailures, Scheme};
 use ws_host::server::{Admission, ServerConfig, Stop, UpgradeRule};
 #[cfg(feature = "tls-no-provider")]
 use ws_host::tls::ServerTls;
+use ws_host::token::TokenRule;
 use ws_proto::Moment;
 use ws_proto::{Config, Transport};
 
@@ -113,6 +114,7 @@ pub(crate) struct Server {
     pub(crate) admission: Admission,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) upgrades: UpgradeRule,
+    pub(crate) token: Option<Arc<TokenRule>>,
     pub(crate) is_tls: bool,
     #[cfg(feature = "tls-no-provider")]
     pub(crate) tls: Option<ServerTls>,
@@ -137,6 +139,7 @@ impl Server {
             generation: 0,
             admission: Admission::new(&config),
             upgrades: config.upgrade_rule(),
+            token: config.token_rule(address, connection.get_wall_clock()).map(Arc::new),
             is_tls: config.is_tls(),
             #[cfg(feature = "tls-no-provider")]
             tls: config.server_tls(&connection),
@@ -161,6 +164,7 @@ impl Server {
         {
             self.tls = config.server_tls(&connection);
         }
+        self.token = config.token_rule(self.address, connection.get_wall_clock()).map(Arc::new);
         self.config = Arc::new(connection);
     }
 

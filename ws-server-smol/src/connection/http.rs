@@ -126,6 +126,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
                     return Some(Incoming::Request(request));
                 }
                 Event::Upgrade(mut upgrade) => {
+                    if let Some(membership) = &self.membership {
+                        membership.note_token(&upgrade);
+                    }
                     // The caller decides whether to accept it; this only selects the subprotocol.
                     let _ = self.rule.decide(&mut upgrade);
                     return Some(Incoming::Upgrade(upgrade));

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use ws_host::server::Stats;
+use ws_host::token::TokenId;
 use ws_proto::{CloseCode, Outgoing, Request, RespondError, SendError, Sent, State};
 
 /// # One connection, by id
@@ -78,6 +79,27 @@ impl Server {
         shared.connection().close(clock::now(), code, reason)?;
         shared.wake();
         Ok(())
+    }
+
+    /// Returns the token by which a WebSocket came, if the server [requires](crate::ServerConfig::require_tokens) one.
+    pub fn token(&self, id: ConnectionId) -> Option<TokenId> {
+        self.inner.state().bearers.token(id)
+    }
+
+    /// Closes each open WebSocket whose token was [revoked](crate::Tokens::revoke), or has expired, with 1008 (policy
+    /// violation); returns how many. Revoking a token alone closes nothing: call this afterwards, or now and then.
+    ///
+    /// ```
+    /// # use ws_server_smol::{Server, ServerConfig, Token, Tokens};
+    /// # let tokens = Tokens::new();
+    /// # let lost = tokens.add(Token::from_random([7; 16]));
+    /// # let server = Server::new(ServerConfig::new().require_tokens(tokens.clone()));
+    /// tokens.revoke(lost);
+    /// println!("{} closed", server.close_revoked());
+    /// ```
+    pub fn close_revoked(&self) -> usize {
+        let revoked = self.inner.state().bearers.revoked();
+        revoked.into_iter().filter(|id| self.close(*id, CloseCode::POLICY, "token revoked").is_ok()).count()
     }
 
     /// Stops reading a connection, like [`Sender::pause`]. Does nothing if there is no connection with this id.

@@ -14,7 +14,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard};
 use ws_host::server::Admission;
 use ws_host::topics::{Delivered, flush_latest};
-use ws_proto::{CloseCode, Closed, Event};
+use ws_proto::{CloseCode, Closed, Event, Upgrade};
 
 /// The connection holds this. Dropping it removes the connection from the server. A WebSocket is removed when it ends,
 /// but its subscriptions stay known until this is dropped.
@@ -33,6 +33,7 @@ impl State {
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Member> {
         let member = self.members.remove(&id)?;
         self.upgrading.remove(&id);
+        self.bearers.forget(id);
         self.topics.leave(id);
         self.websockets -= usize::from(member.websocket);
         if member.new {
@@ -71,6 +72,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Membership<S> {
                 drop(state);
                 self.server.inner.accept_notify.notify();
             }
+        }
+    }
+
+    /// The connection requests an upgrade, and has passed the rule of the server.
+    pub(crate) fn note_token(&self, upgrade: &Upgrade) {
+        let mut state = self.server.inner.state();
+        let State { token: Some(rule), bearers, members, .. } = &mut *state else { return };
+        if members.contains_key(&self.id) {
+            bearers.note(self.id, rule, upgrade);
         }
     }
 

@@ -34,6 +34,7 @@ use ws_host::listen::{AcceptFailures, Bind, ListenError, Listener};
 use ws_host::server::{Admission, ServerConfig, Stats, UpgradeRule};
 #[cfg(feature = "tls-no-provider")]
 use ws_host::tls::ServerTls;
+use ws_host::token::{Bearers, TokenRule};
 use ws_host::topics::LatestByKey;
 use ws_proto::{Config, Frame, Transport};
 
@@ -128,6 +129,9 @@ struct State {
     /// How many are open.
     websockets: usize,
     topics: ws_host::topics::Topics<ConnectionId>,
+    /// The rule of the connections that are accepted now.
+    token: Option<Arc<TokenRule>>,
+    bearers: Bearers<ConnectionId>,
     /// Includes the traffic of closed connections.
     stats: Stats,
     before_stop: Option<BeforeStop>,
@@ -205,6 +209,8 @@ impl Server {
             upgrading: BTreeSet::new(),
             websockets: 0,
             topics: ws_host::topics::Topics::new(),
+            token: None,
+            bearers: Bearers::default(),
             stats: Stats::default(),
             before_stop: None,
             accept_failed: None,
@@ -296,6 +302,7 @@ impl Server {
         if let Some(clock) = config.get_wall_clock() {
             self.inner.sleep.attach(clock);
         }
+        state.token = state.config.token_rule(address, config.get_wall_clock()).map(Arc::new);
         let (rule, is_tls) = (state.config.upgrade_rule(), state.config.is_tls());
         #[cfg(feature = "tls-no-provider")]
         let tls = state.config.server_tls(&config);
