@@ -136,6 +136,7 @@ fn of_the_server() -> BTreeMap<&'static str, String> {
         ("max_per_address", config.get_max_per_address().map_or("none".to_owned(), |n| count(n as u64))),
         ("max_handshakes", count(handshakes as u64)),
         ("memory_limit", config.get_memory_limit().map_or("none".to_owned(), |n| bytes(n as u64))),
+        ("token_guesses", config.get_token_guesses().map_or("none".to_owned(), |n| format!("{n} a minute"))),
         ("proxy_header_limit", bytes(header as u64)),
         ("topics of a connection", count(most as u64)),
         ("a topic's name", bytes(longest as u64)),
@@ -193,7 +194,7 @@ fn every_limit_is_in_the_table() {
         ),
         (
             format!("{:#?}", ServerConfig::default()),
-            &["connection", "token", "upgrades", "streamed", "trusted", "tls", "tls_mode"],
+            &["connection", "tokens", "upgrades", "streamed", "trusted", "tls", "tls_mode"],
         ),
     ] {
         let fields = debug.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": "));
