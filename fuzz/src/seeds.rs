@@ -10,6 +10,7 @@ mod frames;
 mod messages;
 mod proxies;
 mod schedules;
+mod trusted;
 
 /// An input with a descriptive name.
 #[derive(Clone, Debug)]
@@ -46,6 +47,9 @@ pub fn all() -> Vec<Seed> {
     }
     for (name, kind, answer) in proxies::ANSWERS {
         add("proxy", name, &[kind, 3], answer);
+    }
+    for (name, kind, claim) in trusted::CLAIMS {
+        add("trusted", name, &[kind, 3], claim);
     }
     for (name, which, step) in [("exchanged", 0, 37), ("exchanged_otherwise", 0, 101), ("garbage", 1, 59)] {
         let decisions: Vec<u8> = (1..200).map(|n: u8| n.wrapping_mul(step)).collect();

@@ -69,7 +69,7 @@ fn head_seeds_reach_requests_upgrades_and_answers() {
 #[test]
 fn seeds_of_compression_and_of_proxies_pass() {
     // The targets assert what they reach.
-    for target in ["deflate", "extensions", "proxy"] {
+    for target in ["deflate", "extensions", "proxy", "trusted"] {
         assert!(!files(target).is_empty());
         run(target);
     }

@@ -36,6 +36,6 @@ export CLIENT_BIN=$EXAMPLES/client
 "$here/certificates.sh" "$CERTIFICATES"
 ADAPTER=mio "$python" "$here/servers.py"
 ADAPTER=smol "$python" "$here/servers.py"
-for part in clients proxies browser local_ca; do
+for part in clients proxies trusted browser local_ca; do
     "$python" "$here/$part.py"
 done

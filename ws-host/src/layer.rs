@@ -1,13 +1,17 @@
-//! What is between a socket and its connection: a tunnel through a proxy, TLS, or TLS within a tunnel.
+//! What is between a socket and its connection: a tunnel through a proxy, TLS, or TLS within a tunnel; for a server, the
+//! header of a trusted proxy, TLS, or both.
 //!
 //! ```text
-//!  Connection ◀──▶ TLS with the server ◀──▶ tunnel ◀──▶ TLS with the proxy ◀──▶ socket
+//!  client's Connection ◀──▶ TLS with the server ◀──▶ tunnel ◀──▶ TLS with the proxy ◀──▶ socket
+//!  server's Connection ◀──▶ TLS with the client ◀──▶ PROXY header ◀──▶ socket
 //! ```
 
 use crate::proxy::ProxyLayer;
 #[cfg(feature = "tls-no-provider")]
 use crate::tls::TlsLayer;
+use crate::trusted_proxy::ProxyHeaderLayer;
 use core::fmt;
+use core::net::SocketAddr;
 use std::boxed::Box;
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
@@ -18,6 +22,8 @@ use ws_proto::{Config, TlsInfo};
 /// it had called it itself.
 #[derive(Debug, Default)]
 pub struct Layer {
+    /// Before the connection of a trusted proxy.
+    header: Option<Box<ProxyHeaderLayer>>,
     proxy: Option<Box<ProxyLayer>>,
     #[cfg(feature = "tls-no-provider")]
     tls: Option<TlsLayer>,
@@ -59,6 +65,21 @@ impl Layer {
         self
     }
 
+    /// With the PROXY header of a trusted proxy before the first byte. A header of version 2 may have this many bytes.
+    #[must_use]
+    pub fn after_proxy_header(mut self, limit: usize) -> Self {
+        self.header = Some(Box::new(ProxyHeaderLayer::new(limit)));
+        self
+    }
+
+    /// The client that the PROXY header names, once: ask after each [read](Self::read) before the first byte of the
+    /// connection. Nothing of the client itself is looked at before.
+    pub fn take_client(&mut self) -> Option<SocketAddr> {
+        let client = self.header.as_mut()?.take_client();
+        self.header.take_if(|header| header.is_done());
+        client
+    }
+
     /// Reads what the peer sent, and writes our side of what the layers negotiate. Only `WouldBlock` means that neither
     /// the socket nor a layer has more; 0 is the end. It reads the socket at most once: for bytes of the layers
     /// themselves it returns [`Interrupted`](io::ErrorKind::Interrupted).
@@ -66,8 +87,26 @@ impl Layer {
     /// # Errors
     /// The socket's, or a failure of a layer.
     pub fn read(&mut self, socket: &mut (impl Read + Write), buffer: &mut [u8]) -> io::Result<usize> {
-        self.is_short = false;
-        let socket = &mut Noted { socket, is_short: &mut self.is_short };
+        let mut is_short = false;
+        let socket = &mut Noted { socket, is_short: &mut is_short };
+        let read = self.read_noted(socket, buffer);
+        self.is_short = is_short;
+        read
+    }
+
+    fn read_noted(&mut self, socket: &mut (impl Read + Write), buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(mut header) = self.header.take() else { return self.read_behind(socket, buffer) };
+        let read = if header.is_awaiting() {
+            header.read(socket, buffer)
+        } else {
+            self.read_behind(&mut Behind { header: &mut header, socket }, buffer)
+        };
+        self.header = Some(header).filter(|header| !header.is_done());
+        read
+    }
+
+    /// Reads what follows the PROXY header, if there is one.
+    fn read_behind(&mut self, socket: &mut (impl Read + Write), buffer: &mut [u8]) -> io::Result<usize> {
         #[cfg(feature = "tls-no-provider")]
         if let Some(tls) = &mut self.tls {
             return match &mut self.proxy {
@@ -84,7 +123,7 @@ impl Layer {
     /// Whether the last [`read`](Self::read) has read the socket, which had less than was asked for, and left nothing
     /// in the layers. Where a short read shows that the kernel has no more, another one would return `WouldBlock`.
     pub fn is_drained(&self) -> bool {
-        self.is_short && !self.has_input()
+        self.is_short && self.header.is_none() && !self.has_input()
     }
 
     fn has_input(&self) -> bool {
@@ -101,6 +140,9 @@ impl Layer {
     /// The socket's, or a failure of a layer. While it [is opening](Self::is_handshaking) it returns `WouldBlock` too,
     /// until reading has completed that.
     pub fn write(&mut self, socket: &mut impl Write, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.awaits_header() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         #[cfg(feature = "tls-no-provider")]
         if let Some(tls) = &mut self.tls {
             return match &mut self.proxy {
@@ -166,9 +208,14 @@ impl Layer {
         }
     }
 
-    /// Whether the tunnel or a TLS handshake is in progress: until that is done, no byte of the connection is sent.
+    /// Whether the PROXY header, the tunnel or a TLS handshake is not complete: until then, no byte of the connection is
+    /// sent.
     pub fn is_handshaking(&self) -> bool {
-        self.step() != ConnectStep::Handshake
+        self.awaits_header() || self.step() != ConnectStep::Handshake
+    }
+
+    fn awaits_header(&self) -> bool {
+        self.header.as_ref().is_some_and(|header| header.is_awaiting())
     }
 
     /// What a connection attempt over it waits for.
@@ -242,6 +289,32 @@ impl<S: Read> Read for Noted<'_, S> {
 }
 
 impl<S: Write> Write for Noted<'_, S> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.socket.write(data)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.socket.write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}
+
+/// The socket behind the PROXY header, as TLS with the client sees it.
+struct Behind<'l, S> {
+    header: &'l mut ProxyHeaderLayer,
+    socket: &'l mut S,
+}
+
+impl<S: Read> Read for Behind<'_, S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.header.read(self.socket, buffer)
+    }
+}
+
+impl<S: Write> Write for Behind<'_, S> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         self.socket.write(data)
     }

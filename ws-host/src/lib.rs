@@ -25,7 +25,8 @@
 //! | [`web`] | routes, files and event streams beside the socket |
 //! | [`clock`] | the shared clock of a process |
 //! | [`proxy`] | the proxy of a client: HTTP CONNECT, SOCKS5, the environment |
-//! | [`layer`] | a tunnel, TLS or both between a socket and the engine |
+//! | [`trusted_proxy`] | the proxies in front of a server: PROXY protocol, `Forwarded`, `X-Forwarded-For` |
+//! | [`layer`] | a PROXY header, a tunnel, TLS between a socket and the engine |
 //! | `tls` | TLS between a socket and the engine, with the feature `tls` |
 //! | [`sleep`] | detecting that the machine slept |
 //!
@@ -40,6 +41,7 @@
 //! | `tls-no-provider` | no | rustls with a crypto provider that the application passes |
 #![cfg_attr(docsrs, feature(doc_cfg))] // which feature and system an item needs
 
+mod address_key;
 pub mod client;
 pub mod clock;
 mod lan;
@@ -55,4 +57,5 @@ pub mod socket;
 pub mod tls;
 pub mod token;
 pub mod topics;
+pub mod trusted_proxy;
 pub mod web;

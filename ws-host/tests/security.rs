@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use ws_host::server::{Admission, ServerConfig};
 use ws_host::topics::{LatestByKey, TopicError, Topics};
-use ws_proto::{Config, Heartbeat, HeartbeatKind};
+use ws_host::trusted_proxy::Via;
+use ws_proto::{Config, Heartbeat, HeartbeatKind, Transport};
 
 /// The root of the workspace; its files are read at run time, not compiled in.
 fn root() -> &'static Path {
@@ -120,6 +121,8 @@ fn of_the_server() -> BTreeMap<&'static str, String> {
     let mut admission = Admission::new(&config);
     let handshakes =
         (0..).take_while(|_| !admission.at_handshake_limit() && admission.try_admit(None)).count();
+    let trusting = ServerConfig::default().trust_proxy(["unix"], Via::ProxyProtocol);
+    let header = Admission::new(&trusting).proxy_header_limit(Transport::unix()).unwrap();
     let mut topics = Topics::new();
     let most = (0..).take_while(|n| topics.subscribe((), &n.to_string()).is_ok()).count();
     let longest = match Topics::new().subscribe((), &"x".repeat(1 << 20)) {
@@ -133,6 +136,8 @@ fn of_the_server() -> BTreeMap<&'static str, String> {
         ("max_per_address", config.get_max_per_address().map_or("none".to_owned(), |n| count(n as u64))),
         ("max_handshakes", count(handshakes as u64)),
         ("memory_limit", config.get_memory_limit().map_or("none".to_owned(), |n| bytes(n as u64))),
+        ("token_guesses", config.get_token_guesses().map_or("none".to_owned(), |n| format!("{n} a minute"))),
+        ("proxy_header_limit", bytes(header as u64)),
         ("topics of a connection", count(most as u64)),
         ("a topic's name", bytes(longest as u64)),
         ("keys kept for a slow peer", count(keys as u64)),
@@ -189,7 +194,7 @@ fn every_limit_is_in_the_table() {
         ),
         (
             format!("{:#?}", ServerConfig::default()),
-            &["connection", "token", "upgrades", "streamed", "tls", "tls_mode"],
+            &["connection", "tokens", "upgrades", "streamed", "trusted", "tls", "tls_mode"],
         ),
     ] {
         let fields = debug.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": "));

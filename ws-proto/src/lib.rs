@@ -168,6 +168,7 @@ mod moment;
 mod outbox;
 
 pub use access::cors::Cors;
+pub use access::forwarded::Forwarded;
 pub use access::head_rule::{HeadRule, RequestHead};
 pub use access::tls::{TlsInfo, TlsVersion};
 pub use access::transport::{ListenAddress, Transport};
@@ -181,8 +182,8 @@ pub use connection::{Connection, IoAction, PlainHttp, Role, Sent, Shares, State}
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;
 pub use error::{
-    Error, ProtocolError, ProxyError, RequestError, RespondError, ResponseError, SendError, SocksReply,
-    Timeout, TlsAlert, TlsError,
+    Error, ProtocolError, ProxyError, ProxyHeaderError, RequestError, RespondError, ResponseError, SendError,
+    SocksReply, Timeout, TlsAlert, TlsError,
 };
 pub use event::{Closed, Event, Fragment, Initiator, Message, Pong, RequestBody};
 pub use frame::{Frame, Opcode};

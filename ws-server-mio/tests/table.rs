@@ -98,6 +98,7 @@ fn names() -> BTreeSet<String> {
         "Connections::terminate": Connections::terminate;
         "Connections::state": Connections::state;
         "Connections::peer_addr": Connections::peer_addr;
+        "Connections::transport_addr": Connections::transport_addr;
         "Connections::local_addr": Connections::local_addr;
         "Connections::server_of": Connections::server_of;
         "Connections::queued": Connections::queued;

@@ -246,16 +246,18 @@ pub use ws_host::server::{InvalidConfig, ServerConfig, Stats, Stop};
 #[cfg(feature = "tls-no-provider")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
 pub use ws_host::tls;
-pub use ws_host::token::Token;
+pub use ws_host::token::{Token, TokenId, Tokens};
 pub use ws_host::topics::{SlowPeer, TopicError};
+pub use ws_host::trusted_proxy::{InvalidTrust, Via};
 pub use ws_host::web;
 pub use ws_proto::handshake;
 pub use ws_proto::{
-    Access, ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Error, Event, Fragment, Frame,
-    HeadRule, Heartbeat, HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory, Message, Opcode,
-    Outgoing, Pong, ProtocolError, ProxyError, Redirect, RedirectError, Redirects, Request, RequestBody,
-    RequestError, RequestHead, RespondError, ResponseBody, ResponseError, Role, SendError, Sent, SocksReply,
-    State, Timeout, TlsAlert, TlsError, TlsInfo, TlsVersion, Transport, Upgrade, WallClock,
+    Access, ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Error, Event, Forwarded, Fragment,
+    Frame, HeadRule, Heartbeat, HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory, Message,
+    Opcode, Outgoing, Pong, ProtocolError, ProxyError, ProxyHeaderError, Redirect, RedirectError, Redirects,
+    Request, RequestBody, RequestError, RequestHead, RespondError, ResponseBody, ResponseError, Role,
+    SendError, Sent, SocksReply, State, Timeout, TlsAlert, TlsError, TlsInfo, TlsVersion, Transport, Upgrade,
+    WallClock,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Deflate, deflate};

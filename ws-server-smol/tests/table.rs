@@ -105,6 +105,7 @@ fn names() -> BTreeSet<String> {
         "WebSocket::start_close": |ws: Ws<'_>| ws.start_close(CloseCode::NORMAL, "");
         "Server::state": Server::state;
         "Server::peer_addr": Server::peer_addr;
+        "Server::transport_addr": Server::transport_addr;
         "Server::local_addr_of": Server::local_addr_of;
         "Server::queued": Server::queued;
         "Server::latency": Server::latency;

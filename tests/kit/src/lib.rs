@@ -10,6 +10,7 @@
 //!  names.rs       a resolver that answers on demand
 //!  peer.rs        a scripted remote peer for a server's sockets; ports.rs: exclusive ports
 //!  proxy.rs       a scripted proxy for a client's sockets
+//!  claims.rs      what proxies before a server say of their clients
 //!  random.rs      reproducible randomness; seeds.rs: which seeds run
 //!  modules.rs     which modules of a crate use which
 //!  table.rs       the README's table; each adapter verifies its column
@@ -23,6 +24,7 @@
 
 #[cfg(feature = "chat")]
 pub mod chat;
+pub mod claims;
 #[cfg(feature = "deflate")]
 pub mod deflate;
 #[cfg(feature = "chat")]

@@ -103,7 +103,8 @@ impl Peer {
 
     fn of(stream: TcpStream, layer: Box<dyn Layer>) -> Self {
         stream.set_nonblocking(true).unwrap();
-        stream.set_nodelay(true).unwrap();
+        // A Unix socket has no such option.
+        let _ = stream.set_nodelay(true);
         Self { stream, layer, got: Vec::new(), unsent: Vec::new(), ended: None }
     }
 

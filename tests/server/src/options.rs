@@ -8,6 +8,7 @@ use ws_host::listen::Bind;
 use ws_host::proxy::Proxy;
 use ws_host::server::ServerConfig;
 use ws_host::token::Token;
+use ws_host::trusted_proxy::Via;
 use ws_proto::{Config, Cors, Heartbeat};
 
 /// Returns a server's listen address and configuration.
@@ -21,6 +22,14 @@ pub fn server() -> Result<(Bind, ServerConfig), Box<dyn Error>> {
             "cors" => config = config.cors(Cors::new().origin(value)),
             "origin" => config = config.allow_origin(value),
             "token" => config = config.require_token(Token::from_random([7; 16])),
+            // trust=ADDRESS,KIND
+            "trust" => {
+                let (address, kind) = value.split_once(',').ok_or("trust=ADDRESS,KIND")?;
+                let kinds = [("list", Via::Forwarded), ("fields", Via::XForwarded), ("header", Via::ProxyProtocol)];
+                let via = kinds.into_iter().find(|(name, _)| *name == kind).ok_or("list, fields or header")?.1;
+                config = config.trust_proxy([address], via);
+            }
+            "host" => config = config.allow_host(value),
             "max_connections" => config = config.max_connections(value.parse()?),
             "max_handshakes" => config = config.max_handshakes(value.parse()?),
             #[cfg(feature = "tls")]

@@ -3,8 +3,9 @@
 use std::time::Duration;
 use ws_host::web::{self, Assets, Found, Routes};
 use ws_proto::handshake::upgrade_required;
+use ws_proto::Request;
 use ws_server_mio::Bytes;
-use ws_server_mio::http::{Request, Response, StatusCode};
+use ws_server_mio::http::{Response, StatusCode};
 
 /// `/ws` echoes; `/push` sends whenever there is room.
 pub const SOCKETS: [&str; 2] = ["/ws", "/push"];
@@ -29,6 +30,7 @@ enum Target {
     Nothing,
     Echo,
     Fields,
+    Client,
     Socket,
     Later,
     Never,
@@ -49,6 +51,7 @@ impl Default for Pages {
             .get("/nothing", Target::Nothing)
             .post("/echo", Target::Echo)
             .post("/fields", Target::Fields)
+            .get("/client", Target::Client)
             .get("/ws", Target::Socket)
             .get("/push", Target::Socket)
             .get("/later", Target::Later)
@@ -61,7 +64,7 @@ impl Default for Pages {
 }
 
 impl Pages {
-    pub fn answer(&self, request: &Request<Bytes>) -> Answer {
+    pub fn answer(&self, request: &Request) -> Answer {
         let target = match self.routes.find(request) {
             Found::Route(target, _) => target,
             Found::Answer(response) => return Answer::Now(response), // 404, 405, OPTIONS
@@ -78,6 +81,10 @@ impl Pages {
             Target::Fields => {
                 let names: Vec<_> = request.headers().keys().map(|name| name.as_str()).collect();
                 web::text(names.join("\n"))
+            }
+            Target::Client => {
+                let client = request.peer_addr().map_or("-".to_owned(), |client| client.ip().to_string());
+                web::text(format!("{client} {}\n", request.url().unwrap_or_default()))
             }
             Target::Socket => upgrade_required(),
             Target::Later => return Answer::Later,

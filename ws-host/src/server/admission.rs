@@ -1,8 +1,14 @@
 //! How many connections a server admits.
 
 use super::ServerConfig;
-use core::net::{IpAddr, SocketAddr};
+use crate::address_key::address_key;
+use crate::trusted_proxy::{TrustedProxies, Via};
+use bytes::Bytes;
+use core::net::SocketAddr;
+use http::{HeaderValue, Response, header};
 use std::collections::HashMap;
+use std::sync::Arc;
+use ws_proto::{RequestError, Transport};
 
 /// Counts the connections of a server and decides whether to admit the next one.
 ///
@@ -23,6 +29,8 @@ pub struct Admission {
     max_connections: usize,
     max_handshakes: usize,
     max_per_address: Option<usize>,
+    trusted: Option<Arc<TrustedProxies>>,
+    proxy_header_limit: usize,
     addresses: Addresses,
     connections: usize,
     handshakes: usize,
@@ -38,6 +46,8 @@ impl Admission {
             max_connections: config.max_connections,
             max_handshakes: handshakes.max(1),
             max_per_address: config.max_per_address,
+            trusted: config.trusted.clone(),
+            proxy_header_limit: config.proxy_header_limit,
             addresses: Addresses::default(),
             connections: 0,
             handshakes: 0,
@@ -49,7 +59,7 @@ impl Admission {
     /// handshake until [`handshake_done`](Self::handshake_done), any other as [rejected](Self::rejected).
     pub fn try_admit(&mut self, peer: Option<SocketAddr>) -> bool {
         let admitted = self.connections < self.max_connections
-            && match (self.max_per_address, peer) {
+            && match (self.max_per_address, self.counted(peer)) {
                 (Some(limit), Some(peer)) => self.addresses.add(peer, limit),
                 _ => true,
             };
@@ -71,9 +81,60 @@ impl Admission {
     /// ended.
     pub fn release(&mut self, peer: Option<SocketAddr>) {
         self.connections = self.connections.saturating_sub(1);
-        if let (Some(_), Some(peer)) = (self.max_per_address, peer) {
+        if let Some(peer) = self.counted(peer) {
             self.addresses.remove(peer);
         }
+    }
+
+    /// The client of an admitted connection has become known, from a trusted proxy, or has changed with a further request:
+    /// counts it for this address instead. Returns whether that address has room; otherwise the rejection is counted and
+    /// nothing else changes, and the connection must be closed, or the request answered with [`too_many_connections`].
+    ///
+    /// ```
+    /// use ws_host::server::{Admission, ServerConfig};
+    /// use ws_host::trusted_proxy::Via;
+    ///
+    /// let config = ServerConfig::new().trust_proxy(["10.0.0.1"], Via::XForwarded).max_per_address(Some(1));
+    /// let mut admission = Admission::new(&config);
+    /// let proxy = Some(([10, 0, 0, 1], 9).into());
+    /// let client = Some(([192, 0, 2, 1], 9).into());
+    /// assert!(admission.try_admit(proxy) && admission.try_admit(proxy), "a proxy has no limit");
+    /// assert!(admission.readmit(proxy, client));
+    /// assert!(!admission.readmit(proxy, client));
+    /// ```
+    pub fn readmit(&mut self, from: Option<SocketAddr>, to: Option<SocketAddr>) -> bool {
+        let (from, to) = (self.counted(from), self.counted(to));
+        if from.and_then(key) == to.and_then(key) {
+            return true;
+        }
+        if let (Some(to), Some(limit)) = (to, self.max_per_address)
+            && !self.addresses.add(to, limit)
+        {
+            self.rejected += 1;
+            return false;
+        }
+        if let Some(from) = from {
+            self.addresses.remove(from);
+        }
+        true
+    }
+
+    /// The peer, if it counts for its address.
+    fn counted(&self, peer: Option<SocketAddr>) -> Option<SocketAddr> {
+        let trusted = self.trusted.as_ref();
+        let peer = peer.filter(|peer| trusted.is_none_or(|trusted| !trusted.contains(peer.ip())))?;
+        self.max_per_address.map(|_| peer)
+    }
+
+    /// The limit of the PROXY header that must precede a connection over this transport; `None` if none does.
+    pub fn proxy_header_limit(&self, transport: Transport) -> Option<usize> {
+        let trusted = self.trusted.as_ref().filter(|trusted| trusted.via() == Via::ProxyProtocol)?;
+        trusted.trusts_over(transport).then_some(self.proxy_header_limit)
+    }
+
+    /// The proxies that the server believes.
+    pub fn trusted_proxies(&self) -> Option<&Arc<TrustedProxies>> {
+        self.trusted.as_ref()
     }
 
     /// Whether so many handshakes are pending that the next connection waits in the kernel.
@@ -100,6 +161,17 @@ impl Admission {
     pub fn rejected(&self) -> u64 {
         self.rejected
     }
+}
+
+/// The answer to a request through a trusted proxy whose client has as many connections as its address may: 429.
+pub fn too_many_connections() -> Response<Bytes> {
+    let mut response =
+        Response::new(Bytes::from_static(b"there are too many connections from your address\n"));
+    *response.status_mut() = RequestError::TooManyConnections.status();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 /// How many connections each address has, without those of this machine.
@@ -134,13 +206,9 @@ impl Addresses {
     }
 }
 
-/// One IPv6 host has a whole /64 (RFC 4291 §2.5.4); no such network is all zeros, as the upper half of an IPv4 key is.
+/// `None` for this machine.
 fn key(peer: SocketAddr) -> Option<u64> {
-    match peer.ip().to_canonical() {
-        ip if ip.is_loopback() => None,
-        IpAddr::V4(v4) => Some(u64::from(v4.to_bits())),
-        IpAddr::V6(v6) => Some((v6.to_bits() >> 64) as u64),
-    }
+    (!peer.ip().to_canonical().is_loopback()).then(|| address_key(peer.ip()))
 }
 
 #[cfg(test)]
@@ -220,5 +288,42 @@ mod tests {
             addresses.remove(at(address));
         }
         assert!(addresses.0.is_empty());
+    }
+
+    #[test]
+    fn through_a_trusted_proxy_the_address_of_the_client_counts() {
+        let config = ServerConfig::new().trust_proxy(["10.0.0.0/8"], Via::Forwarded).max_per_address(Some(2));
+        let mut admission = Admission::new(&config);
+        let (proxy, a, b) = (Some(at("10.0.0.1")), Some(at("192.0.2.1")), Some(at("192.0.2.2")));
+        assert!((0..5).all(|_| admission.try_admit(proxy)), "a proxy has no limit");
+        assert_eq!(admission.addresses(), 0);
+        assert!(admission.readmit(proxy, a) && admission.readmit(proxy, a));
+        assert!(
+            !admission.readmit(proxy, a) && !admission.try_admit(a),
+            "its limit is that of direct connections too"
+        );
+        assert_eq!(admission.rejected(), 2);
+        // The next request of the same connection is of another client.
+        assert!(admission.readmit(a, b) && admission.readmit(proxy, a));
+        assert!(admission.readmit(b, b) && admission.readmit(b, proxy));
+        assert_eq!(admission.addresses(), 1);
+        for peer in [a, a, proxy, proxy, proxy] {
+            admission.release(peer);
+        }
+        assert_eq!((admission.addresses(), admission.connections()), (0, 0));
+    }
+
+    #[test]
+    fn a_proxy_header_is_due_only_from_trusted_peers() {
+        let due = |via, transport| {
+            let config = ServerConfig::new().trust_proxy(["10.0.0.1", "unix"], via).proxy_header_limit(99);
+            Admission::new(&config).proxy_header_limit(transport)
+        };
+        let proxy = Transport::default().peer(Some(at("10.0.0.1")));
+        assert_eq!(due(Via::ProxyProtocol, proxy), Some(99));
+        assert_eq!(due(Via::ProxyProtocol, Transport::unix()), Some(99));
+        assert_eq!(due(Via::ProxyProtocol, Transport::default().peer(Some(at("10.0.0.2")))), None);
+        assert_eq!(due(Via::ProxyProtocol, Transport::default()), None);
+        assert_eq!(due(Via::Forwarded, proxy), None);
     }
 }

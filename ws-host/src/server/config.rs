@@ -7,7 +7,8 @@ use super::upgrades::{UpgradeRule, Upgrades};
 use crate::settings::{connection_settings, forwarded};
 #[cfg(feature = "tls-no-provider")]
 use crate::tls::{ServerTls, TlsMode, TlsServer};
-use crate::token::{Token, TokenRule};
+use crate::token::Tokens;
+use crate::trusted_proxy::{HEADER_LIMIT, TrustedProxies, Via};
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::string::String;
@@ -36,9 +37,12 @@ pub struct ServerConfig {
     pub(super) max_per_address: Option<usize>,
     pub(super) max_handshakes: Option<usize>,
     memory_limit: Option<usize>,
-    token: Option<Token>,
+    pub(super) tokens: Option<Tokens>,
+    pub(super) token_guesses: Option<u32>,
     upgrades: Upgrades,
     streamed: StreamedPaths,
+    pub(super) trusted: Option<Arc<TrustedProxies>>,
+    pub(super) proxy_header_limit: usize,
     #[cfg(feature = "tls-no-provider")]
     tls: Option<TlsServer>,
     #[cfg(feature = "tls-no-provider")]
@@ -107,9 +111,12 @@ impl ServerConfig {
             max_per_address: Some(1_000),
             max_handshakes: None,
             memory_limit: Some(1 << 30),
-            token: None,
+            tokens: None,
+            token_guesses: Some(10),
             upgrades: Upgrades::default(),
             streamed: StreamedPaths::default(),
+            trusted: None,
+            proxy_header_limit: HEADER_LIMIT,
             #[cfg(feature = "tls-no-provider")]
             tls: None,
             #[cfg(feature = "tls-no-provider")]
@@ -126,8 +133,9 @@ impl ServerConfig {
     }
 
     /// Limits the concurrent connections of one address, an IPv6 network (/64) counting as one; further ones are
-    /// closed on arrival; zero closes all of them. This machine has no such limit. 1,000; set `None` behind a
-    /// proxy.
+    /// closed on arrival; zero closes all of them. This machine has no such limit, and neither have
+    /// [trusted proxies](Self::trust_proxy): through them the address of the client counts. 1,000; set `None` behind a
+    /// proxy that is not trusted so.
     #[must_use]
     pub fn max_per_address(mut self, connections: Option<usize>) -> Self {
         self.max_per_address = connections;
@@ -247,7 +255,7 @@ impl ServerConfig {
     }
 
     /// Whether it also serves clients without TLS.
-    fn is_plain_served(&self) -> bool {
+    pub(super) fn is_plain_served(&self) -> bool {
         #[cfg(feature = "tls-no-provider")]
         return self.tls.is_none() || self.tls_mode == TlsMode::OrPlain;
         #[cfg(not(feature = "tls-no-provider"))]
@@ -290,12 +298,15 @@ impl ServerConfig {
             Some(limit) if config.get_memory().is_none() => config.memory(Memory::new(limit)),
             _ => config,
         };
-        if self.token.is_none() && self.upgrades.paths.is_none() && self.streamed.is_empty() {
+        let trusted = self.trusted.clone().filter(|trusted| trusted.via() != Via::ProxyProtocol);
+        let is_ruled = self.tokens.is_some() || self.upgrades.paths.is_some() || trusted.is_some();
+        if !is_ruled && self.streamed.is_empty() {
             return config;
         }
         let further = config.get_head_rule().cloned();
         let rule = ServerRule {
-            token: self.token_rule(address),
+            trusted,
+            token: self.token_rule(address, config.get_wall_clock()),
             upgrades: self.upgrade_rule(),
             streamed: self.streamed.clone(),
             further,
@@ -303,43 +314,14 @@ impl ServerConfig {
         config.head_rule(Arc::new(rule))
     }
 
-    fn token_rule(&self, address: Option<SocketAddr>) -> Option<TokenRule> {
-        let rule = TokenRule::new(self.token.clone()?).secure(!self.is_plain_served());
-        Some(match address {
-            Some(address) => rule.port(address.port()),
-            None => rule,
-        })
-    }
-
-    /// Requires this token: a request or an upgrade without it gets 401 before any of its body is read, and the
-    /// connection ends. A request that the engine rejects by itself, for a malformed head or a foreign `Host` for
-    /// example, gets the status of that instead. Hand the token out in the URL, as `?token=…`; a browser keeps
-    /// it as a cookie from then on. See [`token`](crate::token); the adapters have `Token` at their root.
-    ///
-    /// ```
-    /// use ws_host::server::ServerConfig;
-    /// use ws_host::token::Token;
-    ///
-    /// let mut random = [0; 16];
-    /// getrandom::fill(&mut random)?;
-    /// let token = Token::from_random(random);
-    /// let link = format!("?token={}", token.as_str()); // after the server's URL
-    /// let config = ServerConfig::default().require_token(token);
-    /// # Ok::<(), getrandom::Error>(())
-    /// ```
-    #[must_use]
-    pub fn require_token(mut self, token: Token) -> Self {
-        self.token = Some(token);
-        self
-    }
-
-    /// Checks its rules for `Host`, `Origin` and CORS, its paths and subprotocols. Each server calls this
+    /// Checks its rules for `Host`, `Origin` and CORS, its trusted proxies, paths and subprotocols. Each server calls this
     /// when it starts.
     ///
     /// # Errors
     /// [`InvalidConfig`]: the first invalid part.
     pub fn check(&self) -> Result<(), InvalidConfig> {
         self.connection.check_access()?;
+        self.trusted.as_ref().map_or(Ok(()), |trusted| trusted.check())?;
         let paths = self.upgrades.paths.as_deref().unwrap_or_default();
         invalid::check(paths, self.streamed.paths(), &self.upgrades.subprotocols)
     }
@@ -359,7 +341,8 @@ impl Default for ServerConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ws_proto::{RequestError, RequestHead};
+    use crate::token::{Token, TokenRule};
+    use ws_proto::{RequestError, RequestHead, Transport};
 
     fn check(
         config: &ServerConfig,
@@ -404,9 +387,13 @@ mod tests {
     #[test]
     fn each_server_of_a_host_has_its_own_cookie() {
         let config = ServerConfig::default().require_token(Token::from_random([1; 16]));
-        let cookie = |address| config.token_rule(address).map(|rule| rule.set_cookie());
+        let cookie = |address| {
+            config
+                .token_rule(address, None)
+                .map(|rule| rule.set_cookie(&Token::from_random([1; 16]), Transport::default()))
+        };
         let (one, two) = (cookie(Some(([127, 0, 0, 1], 1).into())), cookie(Some(([127, 0, 0, 1], 2).into())));
         assert!(one.is_some() && one != two && one != cookie(None));
-        assert!(ServerConfig::default().token_rule(None).is_none(), "nothing is required");
+        assert!(ServerConfig::default().token_rule(None, None).is_none(), "nothing is required");
     }
 }

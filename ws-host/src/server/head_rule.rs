@@ -3,13 +3,15 @@
 use super::streaming::StreamedPaths;
 use super::upgrades::UpgradeRule;
 use crate::token::TokenRule;
+use crate::trusted_proxy::TrustedProxies;
 use http::HeaderMap;
 use std::borrow::ToOwned;
 use std::sync::Arc;
-use ws_proto::{HeadRule, RequestError, RequestHead};
+use ws_proto::{Forwarded, HeadRule, RequestError, RequestHead};
 
 #[derive(Debug)]
 pub(super) struct ServerRule {
+    pub(super) trusted: Option<Arc<TrustedProxies>>,
     pub(super) token: Option<TokenRule>,
     pub(super) upgrades: UpgradeRule,
     pub(super) streamed: StreamedPaths,
@@ -25,6 +27,11 @@ impl ServerRule {
 }
 
 impl HeadRule for ServerRule {
+    fn forwarded(&self, head: &RequestHead<'_>) -> Option<Forwarded> {
+        let trusted = self.trusted.as_ref().and_then(|trusted| trusted.forwarded(head));
+        trusted.or_else(|| self.further.as_ref().and_then(|rule| rule.forwarded(head)))
+    }
+
     fn check(&self, head: &RequestHead<'_>) -> Result<(), RequestError> {
         self.parts().try_for_each(|rule| rule.check(head))?;
         if head.is_upgrade() && !self.upgrades.is_path(head.path()) {

@@ -1,5 +1,6 @@
 //! Invalid parts of a server's configuration.
 
+use crate::trusted_proxy::InvalidTrust;
 use core::fmt;
 use ws_proto::{InvalidAccess, fields};
 
@@ -19,6 +20,8 @@ pub enum InvalidConfig {
     /// A value of [`ServerConfig::subprotocols`](super::ServerConfig::subprotocols) that is not a name a client
     /// offers.
     Subprotocol(String),
+    /// The proxies of [`ServerConfig::trust_proxy`](super::ServerConfig::trust_proxy).
+    TrustedProxy(InvalidTrust),
 }
 
 ws_proto::debug_is_display!(InvalidConfig);
@@ -27,6 +30,7 @@ impl fmt::Display for InvalidConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Access(error) => error.fmt(f),
+            Self::TrustedProxy(error) => error.fmt(f),
             Self::UpgradePath(path) => {
                 write!(f, "{path:?} is not a path for upgrade_paths: {}", about_path(path))
             }
@@ -44,6 +48,7 @@ impl core::error::Error for InvalidConfig {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Access(error) => Some(error),
+            Self::TrustedProxy(error) => Some(error),
             Self::UpgradePath(_) | Self::StreamedPath(_) | Self::Subprotocol(_) => None,
         }
     }
@@ -52,6 +57,12 @@ impl core::error::Error for InvalidConfig {
 impl From<InvalidAccess> for InvalidConfig {
     fn from(error: InvalidAccess) -> Self {
         Self::Access(error)
+    }
+}
+
+impl From<InvalidTrust> for InvalidConfig {
+    fn from(error: InvalidTrust) -> Self {
+        Self::TrustedProxy(error)
     }
 }
 

@@ -9,11 +9,15 @@ use ws_proto::Connection;
 pub struct Stats {
     /// Connections that were accepted, plain HTTP included.
     pub accepted: u64,
-    /// Connections that were rejected at a limit of [`ServerConfig`](super::ServerConfig).
+    /// Connections that were rejected at a limit of [`ServerConfig`](super::ServerConfig), and requests through trusted
+    /// proxies that were answered 429 at [`max_per_address`](super::ServerConfig::max_per_address).
     pub rejected: u64,
     /// Connections that ended because TLS failed, in the handshake or later, or because only the client or only the
     /// server speaks TLS.
     pub tls_failed: u64,
+    /// Connections that ended because the PROXY header that a [trusted proxy](super::ServerConfig::trust_proxy) must send
+    /// was missing or invalid.
+    pub proxy_header_failed: u64,
     /// Connections that are open now: plain HTTP and closing ones included.
     pub open: usize,
     /// Messages that were received; a fragmented one counts once.
@@ -27,7 +31,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Adds the bytes of a connection, and a failure of its TLS: call it for each that ends, and for the open ones in a
+    /// Adds the bytes of a connection, and a failure of its TLS or its PROXY header: call it for each that ends, and for the open ones in a
     /// snapshot.
     ///
     /// ```
@@ -47,5 +51,6 @@ impl Stats {
         self.bytes_in += connection.bytes_received();
         self.bytes_out += connection.bytes_sent();
         self.tls_failed += u64::from(connection.has_failed_by_tls());
+        self.proxy_header_failed += u64::from(connection.has_failed_by_proxy_header());
     }
 }

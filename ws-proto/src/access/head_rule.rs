@@ -1,6 +1,9 @@
 //! Rules of a server for the heads of requests.
 
+use super::forwarded::Forwarded;
+use super::transport::Transport;
 use crate::error::RequestError;
+use crate::moment::Moment;
 use ::http::{HeaderMap, Method, Request, Uri};
 use core::fmt;
 
@@ -29,6 +32,16 @@ use core::fmt;
 /// let config = Config::server().head_rule(Arc::new(KeyRule));
 /// ```
 pub trait HeadRule: fmt::Debug + Send + Sync {
+    /// What a trusted proxy in front of the server says of the client of this request. Asked first, with the
+    /// connection's own [transport](RequestHead::transport); what it returns replaces that for `Host` and `Origin`, for
+    /// the other methods, and for the application. By default nothing.
+    ///
+    /// Whatever any client can send must not be believed here: check [the peer](Transport::peer) first.
+    fn forwarded(&self, head: &RequestHead<'_>) -> Option<Forwarded> {
+        let _ = head;
+        None
+    }
+
     /// Admits a request, or rejects it.
     ///
     /// # Errors
@@ -59,18 +72,45 @@ pub struct RequestHead<'r> {
     target: &'r Uri,
     headers: &'r HeaderMap,
     is_upgrade: bool,
+    transport: Transport,
+    now: Option<Moment>,
 }
 
 impl<'r> RequestHead<'r> {
     /// The head of this request; `is_upgrade` says whether it is a valid opening handshake.
     pub fn new<B>(request: &'r Request<B>, is_upgrade: bool) -> Self {
         let (method, target, headers) = (request.method(), request.uri(), request.headers());
-        Self { method, target, headers, is_upgrade }
+        Self { method, target, headers, is_upgrade, transport: Transport::default(), now: None }
     }
 
     /// The head of a plain request.
     pub(crate) fn of(method: &'r Method, target: &'r Uri, headers: &'r HeaderMap) -> Self {
-        Self { method, target, headers, is_upgrade: false }
+        Self { method, target, headers, is_upgrade: false, transport: Transport::default(), now: None }
+    }
+
+    /// The same head over this transport.
+    #[must_use]
+    pub fn over(mut self, transport: Transport) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// The same head, received now.
+    #[must_use]
+    pub fn at(mut self, now: Moment) -> Self {
+        self.now = Some(now);
+        self
+    }
+
+    /// When the head was received, where a rule [checks](HeadRule::check) it; `None` for a request that another HTTP
+    /// server has read, and elsewhere.
+    pub fn now(&self) -> Option<Moment> {
+        self.now
+    }
+
+    /// The transport of the client, as a trusted proxy describes it, or of the connection.
+    pub fn transport(&self) -> Transport {
+        self.transport
     }
 
     /// The method.

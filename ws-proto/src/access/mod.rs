@@ -9,6 +9,7 @@
 
 pub(crate) mod authority;
 pub(crate) mod cors;
+pub(crate) mod forwarded;
 pub(crate) mod head_rule;
 pub(crate) mod invalid;
 pub(crate) mod origin;
@@ -261,7 +262,8 @@ impl Access {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) const TCP: Transport = Transport { secure: false, unix: false, loopback_port: None };
+    pub(crate) const TCP: Transport =
+        Transport { secure: false, unix: false, loopback_port: None, peer: None, forwarded: false };
     /// A server on both families of port 8700.
     pub(crate) const BOTH: Transport = Transport { loopback_port: Some(8700), ..TCP };
 

@@ -15,13 +15,20 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Transport {
-    /// This server itself speaks TLS on the connection. `false`.
+    /// This server itself speaks TLS on the connection; where the transport is [forwarded](Self::forwarded), the client
+    /// speaks TLS with the proxy. `false`.
     pub secure: bool,
     /// The connection uses a Unix socket, which no browser can open. `false`.
     pub unix: bool,
     /// The port on which this server listens at both `127.0.0.1` and `::1`, if any: there `localhost`, `127.0.0.1` and
     /// `[::1]` are one host for the rule of origins. `None`.
     pub loopback_port: Option<u16>,
+    /// The address of the peer, if it has one and the owner of the socket knows it: requests [have](crate::Request::peer_addr)
+    /// it, and rules for heads. `None`.
+    pub peer: Option<SocketAddr>,
+    /// A trusted proxy has described the client of this request: [`HeadRule::forwarded`](crate::HeadRule::forwarded).
+    /// `false`.
+    pub forwarded: bool,
 }
 
 impl Transport {
@@ -51,6 +58,13 @@ impl Transport {
     #[must_use]
     pub fn secure(mut self, secure: bool) -> Self {
         self.secure = secure;
+        self
+    }
+
+    /// Sets the address of the peer.
+    #[must_use]
+    pub fn peer(mut self, peer: Option<SocketAddr>) -> Self {
+        self.peer = peer;
         self
     }
 

@@ -91,6 +91,15 @@ pub(super) enum HalfClose {
     Reported,
 }
 
+/// What failed beneath a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beneath {
+    /// TLS, or the peer speaks TLS but this side does not.
+    Tls,
+    /// The PROXY header was missing or invalid.
+    ProxyHeader,
+}
+
 impl Closes {
     pub(super) fn sent(code: CloseCode) -> Self {
         Self { received: None, sent: Some(code) }
@@ -110,9 +119,13 @@ impl Ending {
         self
     }
 
-    /// Whether TLS failed, or the peer speaks TLS but this side does not.
-    pub(super) fn is_by_tls(&self) -> bool {
-        matches!(self.error, Some(Error::Tls(_) | Error::Request(RequestError::Tls)))
+    /// What failed beneath the connection.
+    pub(super) fn beneath(&self) -> Option<Beneath> {
+        match self.error {
+            Some(Error::Tls(_) | Error::Request(RequestError::Tls)) => Some(Beneath::Tls),
+            Some(Error::ProxyHeader(_)) => Some(Beneath::ProxyHeader),
+            _ => None,
+        }
     }
 
     /// Whether this side may owe the peer more than it has queued.

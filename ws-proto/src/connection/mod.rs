@@ -31,6 +31,7 @@ mod status;
 mod timers;
 mod unsent;
 
+use self::ending::Beneath;
 use crate::access::transport::Transport;
 use crate::config::Config;
 use crate::event::Initiator;
@@ -238,7 +239,14 @@ impl Connection {
     /// statistics of the adapters, exempt from semver.
     #[doc(hidden)]
     pub fn has_failed_by_tls(&self) -> bool {
-        matches!(self.stage, Stage::Done { by_tls: true, .. })
+        matches!(self.stage, Stage::Done { beneath: Some(Beneath::Tls), .. })
+    }
+
+    /// Whether the connection has ended because the PROXY header before it was missing or invalid. For statistics of the
+    /// adapters, exempt from semver.
+    #[doc(hidden)]
+    pub fn has_failed_by_proxy_header(&self) -> bool {
+        matches!(self.stage, Stage::Done { beneath: Some(Beneath::ProxyHeader), .. })
     }
 
     /// Whether the connection has ended, and all that it had to send was written: then TLS may send close_notify. For

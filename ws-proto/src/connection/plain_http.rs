@@ -8,6 +8,7 @@ use crate::handshake::Request;
 use crate::http1::ResponseBody;
 use crate::moment::Moment;
 use bytes::Bytes;
+use core::net::SocketAddr;
 use std::sync::Arc;
 
 /// Server functions besides [`respond`](Connection::respond): streaming responses, and answers to requests that the
@@ -47,6 +48,15 @@ impl PlainHttp<'_> {
     pub fn set_tls(&mut self, info: Arc<TlsInfo>) {
         if let Stage::Http(http) = &mut self.connection.stage {
             http.set_tls(info);
+        }
+    }
+
+    /// Records the client's address, once the owner of the socket has it from a proxy that precedes the stream with a
+    /// header: from the next request on it is that of the [transport](crate::Transport::peer). Call it before the first
+    /// byte of the stream.
+    pub fn set_peer(&mut self, peer: SocketAddr) {
+        if let Stage::Http(http) = &mut self.connection.stage {
+            http.set_peer(peer);
         }
     }
 

@@ -27,7 +27,7 @@
 //! | any | [`connection_closed`](Connection::connection_closed): end of stream, I/O error, deadline, abort | Done | §7.1.4 |
 
 use super::backpressure::Held;
-use super::ending::{Closes, Closing, Draining, Ended, Ending, HalfClose, Period};
+use super::ending::{Beneath, Closes, Closing, Draining, Ended, Ending, HalfClose, Period};
 use super::in_flight::InFlight;
 use super::{Connection, close_body};
 use crate::close_code::CloseCode;
@@ -64,8 +64,8 @@ pub(super) enum Stage {
         report: Option<Box<Ended>>,
         /// See [`IoAction::Reset`](super::IoAction::Reset).
         wants_reset: bool,
-        /// TLS failed, or the peer speaks TLS but this side does not.
-        by_tls: bool,
+        /// What failed beneath it.
+        beneath: Option<Beneath>,
         /// All that we had to send was written.
         has_sent_all: bool,
     },
@@ -339,7 +339,7 @@ impl Connection {
     fn leave(&mut self) -> Stage {
         mem::replace(
             &mut self.stage,
-            Stage::Done { report: None, wants_reset: false, by_tls: false, has_sent_all: false },
+            Stage::Done { report: None, wants_reset: false, beneath: None, has_sent_all: false },
         )
     }
 
@@ -408,10 +408,10 @@ impl Connection {
     }
 
     fn enter_done(&mut self, now: Moment, ending: Ending, wants_reset: bool) {
-        let by_tls = ending.is_by_tls();
+        let beneath = ending.beneath();
         let has_sent_all = self.outbox.is_empty() && !ending.is_cut() && !wants_reset;
         let report = ending.is_reported.then(|| Box::new(Ended { ending, at: now }));
-        self.stage = Stage::Done { report, wants_reset, by_tls, has_sent_all };
+        self.stage = Stage::Done { report, wants_reset, beneath, has_sent_all };
         self.decoder = Decoder::new();
         self.in_flight = None;
         self.outbox.clear();

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use core::fmt;
+use core::time::Duration;
 use http::StatusCode;
 
 /// What was wrong with a client's request, or with its half of the opening handshake (RFC 6455 §4.2.1, RFC 9112).
@@ -30,6 +31,13 @@ pub enum RequestError {
     OriginNotAllowed(String),
     /// The request lacks the credentials that a [`HeadRule`](crate::HeadRule) requires, such as the token of a server.
     Unauthorized,
+    /// The client's address has as many connections through trusted proxies as a server admits.
+    TooManyConnections,
+    /// The request has a wrong token, and so had too many from the same address before it. Requests with a right one pass.
+    TooManyTokens {
+        /// After this time, a wrong one is [`Unauthorized`](Self::Unauthorized) again.
+        retry_after: Duration,
+    },
     /// An `Origin` with an empty `Host`. A Unix socket accepts an empty `Host` from programs; no page sends one.
     OriginWithoutHost,
     /// A WebSocket handshake with a method other than GET (§4.1).
@@ -61,6 +69,7 @@ impl RequestError {
             Self::TlsRequired { location: None } => StatusCode::FORBIDDEN,
             Self::OriginNotAllowed(_) | Self::OriginWithoutHost => StatusCode::FORBIDDEN,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::TooManyConnections | Self::TooManyTokens { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::UpgradePath(_) => StatusCode::NOT_FOUND,
             Self::UpgradeNotGet => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -100,6 +109,13 @@ impl fmt::Display for RequestError {
                 rule_for(origin)
             ),
             Self::Unauthorized => f.write_str("the request lacks the credentials that the server requires"),
+            Self::TooManyTokens { .. } => f.write_str(
+                "the address of the client has sent too many wrong tokens; use the link with the right one, or raise \
+                 token_guesses",
+            ),
+            Self::TooManyConnections => f.write_str(
+                "the address of the client has as many connections as the server admits; raise max_per_address",
+            ),
             Self::OriginWithoutHost => f.write_str("a request with an Origin must name its host"),
             Self::UpgradeNotGet => f.write_str("a WebSocket handshake must be a GET"),
             Self::UpgradePath(path) => {

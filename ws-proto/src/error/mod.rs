@@ -6,6 +6,7 @@
 mod http;
 mod protocol;
 mod proxy;
+mod proxy_header;
 mod respond;
 mod send;
 mod tls;
@@ -14,6 +15,7 @@ pub use self::http::{RequestError, ResponseError};
 use core::fmt;
 pub use protocol::ProtocolError;
 pub use proxy::{ProxyError, SocksReply};
+pub use proxy_header::ProxyHeaderError;
 pub use respond::RespondError;
 pub use send::SendError;
 pub use tls::{TlsAlert, TlsError};
@@ -59,6 +61,8 @@ pub enum Error {
     Tls(TlsError),
     /// Client: the proxy beneath the connection opened no tunnel, or TLS with it failed.
     Proxy(ProxyError),
+    /// Server: the PROXY header is missing or invalid that a trusted proxy must send before the connection.
+    ProxyHeader(ProxyHeaderError),
     /// The application ended the connection at once, without a closing handshake.
     Aborted,
     /// The server stopped, and its deadline passed before the connection was done.
@@ -88,6 +92,7 @@ impl fmt::Display for Error {
             Self::Io(kind) => write!(f, "the transport failed: {kind}"),
             Self::Tls(e) => e.fmt(f),
             Self::Proxy(e) => e.fmt(f),
+            Self::ProxyHeader(e) => e.fmt(f),
             Self::Aborted => f.write_str("the application aborted the connection"),
             Self::Stopped => f.write_str("the server stopped before the connection was done"),
             Self::Memory { held, limit } => write!(
@@ -107,6 +112,7 @@ impl std::error::Error for Error {
             Self::Response(e) => Some(e),
             Self::Tls(e) => Some(e),
             Self::Proxy(e) => Some(e),
+            Self::ProxyHeader(e) => Some(e),
             _ => None,
         }
     }
@@ -142,12 +148,16 @@ impl From<ProxyError> for Error {
     }
 }
 
-/// An error of a TLS stream keeps its [`TlsError`], and that of a tunnel its [`ProxyError`].
+/// An error of a TLS stream keeps its [`TlsError`], that of a tunnel its [`ProxyError`], and that of a PROXY header its
+/// [`ProxyHeaderError`].
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
         let inner = error.get_ref();
         if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<TlsError>()) {
             return Self::Tls(tls.clone());
+        }
+        if let Some(header) = inner.and_then(|inner| inner.downcast_ref::<ProxyHeaderError>()) {
+            return Self::ProxyHeader(header.clone());
         }
         let proxy = inner.and_then(|inner| inner.downcast_ref::<ProxyError>());
         proxy.map_or(Self::Io(error.kind()), |error| Self::Proxy(error.clone()))

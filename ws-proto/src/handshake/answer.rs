@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::deflate::{Deflate, Terms};
 use crate::error::RequestError;
 use crate::fields::hide_secret;
-use crate::handshake::{Upgrade, upgrade_required};
+use crate::handshake::{Token, Upgrade, upgrade_required};
 use ::http::{Request, Response, Version};
 use alloc::sync::Arc;
 use bytes::Bytes;
@@ -99,11 +99,12 @@ pub fn answer_over<B>(
     for (name, value) in &mut headers {
         hide_secret(name, value);
     }
-    let checked = check::check(line, headers, config, transport).map_err(|error| reject(Some(error)))?;
+    let checked =
+        check::check(line, headers, config, transport, None).map_err(|error| reject(Some(error)))?;
     if !checked.is_upgrade {
         return Err(reject(None));
     }
-    let upgrade = Upgrade::from(checked.request).complete(config);
+    let upgrade = Upgrade::new(checked.request, checked.transport, Token::default()).complete(config);
     Ok(Answer { upgrade, deflate: config.deflate.clone() })
 }
 

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::error::RequestError::{self, *};
 use crate::fields::{has_element, is_token, list, parse_length, single};
 use crate::handshake::is_valid_key;
+use crate::moment::Moment;
 use ::http::header;
 use ::http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use core::fmt;
@@ -113,6 +114,8 @@ pub(crate) enum Framing {
 #[derive(Debug)]
 pub(crate) struct Checked {
     pub(crate) request: Request<()>,
+    /// The transport of the client, perhaps as a trusted proxy describes it.
+    pub(crate) transport: Transport,
     pub(crate) framing: Framing,
     pub(crate) keep_alive: bool,
     pub(crate) expects_continue: bool,
@@ -127,10 +130,18 @@ pub(crate) fn check(
     mut headers: HeaderMap,
     config: &Config,
     transport: Transport,
+    now: Option<Moment>,
 ) -> Result<Checked, RequestError> {
     let RequestLine { method, target, version } = line;
     let is_11 = version == Version::HTTP_11;
-    let host = check_host(&target, &mut headers, is_11, transport)?;
+    let mut host = check_host(&target, &mut headers, is_11, transport)?;
+    let mut transport = transport;
+    if let Some(rule) = &config.head_rule
+        && let Some(forwarded) = rule.forwarded(&RequestHead::of(&method, &target, &headers).over(transport))
+    {
+        transport = forwarded.over(transport);
+        forwarded.replace_host(&mut host, &mut headers);
+    }
     let framing = check_framing(&headers, is_11)?;
     let is_upgrade = is_11
         && has_element(&headers, &header::CONNECTION, "upgrade")
@@ -139,7 +150,7 @@ pub(crate) fn check(
     let may_be_preflight = method == Method::OPTIONS && config.cors.is_set();
     let stream_limit = match &config.head_rule {
         Some(rule) if !is_upgrade && !may_be_preflight => {
-            rule.stream_body(&RequestHead::of(&method, &target, &headers))
+            rule.stream_body(&RequestHead::of(&method, &target, &headers).over(transport))
         }
         _ => None,
     };
@@ -186,9 +197,10 @@ pub(crate) fn check(
     if let Some(rule) = &config.head_rule
         && !needs_no_permission(&request, framing, config)
     {
-        rule.check(&RequestHead::new(&request, is_upgrade))?;
+        let head = RequestHead::new(&request, is_upgrade).over(transport);
+        rule.check(&now.map_or(head, |now| head.at(now)))?;
     }
-    Ok(Checked { request, framing, keep_alive, expects_continue, is_upgrade, stream_limit })
+    Ok(Checked { request, transport, framing, keep_alive, expects_continue, is_upgrade, stream_limit })
 }
 
 /// Whether this is a preflight as browsers send it. With a body, it could hold memory without permission.

@@ -26,6 +26,9 @@ pub(crate) fn error(fault: &RequestError) -> Response<Bytes> {
         }
         RequestError::OriginNotAllowed(_) => "pages of that origin may not use this server".into(),
         RequestError::Unauthorized => "open this with the link that has its token".into(),
+        RequestError::TooManyTokens { .. } => {
+            "too many wrong tokens; open this with the link that has the right one".into()
+        }
         RequestError::UpgradePath(_) => "there is no WebSocket at this address".into(),
         fault => fault.to_string(),
     };
@@ -41,6 +44,12 @@ pub(crate) fn error(fault: &RequestError) -> Response<Bytes> {
             if let Ok(location) = HeaderValue::try_from(location) {
                 headers.insert(header::LOCATION, location);
             }
+        }
+        RequestError::TooManyTokens { retry_after } => {
+            // A delay of zero would be no delay (RFC 9110 §10.2.3).
+            let seconds = retry_after.as_nanos().div_ceil(1_000_000_000).clamp(1, u32::MAX.into()) as u32;
+            headers.insert(header::RETRY_AFTER, seconds.into());
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         RequestError::UpgradeNotGet => {
             headers.insert(header::ALLOW, HeaderValue::from_static("GET"));

@@ -1,10 +1,12 @@
 //! The requests of a server, except opening handshakes.
 
 use crate::access::tls::TlsInfo;
+use crate::access::transport::Transport;
 use crate::fields::parse_length;
 use ::http::Uri;
-use ::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use ::http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use bytes::Bytes;
+use core::net::SocketAddr;
 use core::ops::Deref;
 use std::sync::Arc;
 
@@ -21,9 +23,14 @@ pub(crate) type Token = Arc<()>;
 /// [`uri`](::http::Request::uri) and of [`http`](Self::http) is the `http` crate's, which shows the query.
 #[must_use = "a dropped request gets 503"]
 pub struct Request {
-    request: Box<::http::Request<Bytes>>,
+    inner: Box<Inner>,
     token: Token,
     is_streaming: bool,
+}
+
+struct Inner {
+    request: ::http::Request<Bytes>,
+    transport: Transport,
 }
 
 /// A request without a connection, for testing code that handles requests. No connection accepts an answer to it.
@@ -35,18 +42,23 @@ pub struct Request {
 /// ```
 impl From<::http::Request<Bytes>> for Request {
     fn from(request: ::http::Request<Bytes>) -> Self {
-        Self::new(request, Token::default())
+        Self::new(request, Transport::default(), Token::default())
     }
 }
 
 impl Request {
-    pub(crate) fn new(request: ::http::Request<Bytes>, token: Token) -> Self {
-        Self { request: Box::new(request), token, is_streaming: false }
+    pub(crate) fn new(request: ::http::Request<Bytes>, transport: Transport, token: Token) -> Self {
+        Self { inner: Box::new(Inner { request, transport }), token, is_streaming: false }
     }
 
     /// Without its body, which follows.
-    pub(crate) fn streaming(request: ::http::Request<()>, token: Token) -> Self {
-        Self { request: Box::new(request.map(|()| Bytes::new())), token, is_streaming: true }
+    pub(crate) fn streaming(request: ::http::Request<()>, transport: Transport, token: Token) -> Self {
+        Self { is_streaming: true, ..Self::new(request.map(|()| Bytes::new()), transport, token) }
+    }
+
+    /// The transport of its client.
+    pub(crate) fn transport(&self) -> Transport {
+        self.inner.transport
     }
 
     pub(crate) fn token(&self) -> &Token {
@@ -61,22 +73,22 @@ impl Request {
 
     /// The request as a type of the `http` crate.
     pub fn http(&self) -> &::http::Request<Bytes> {
-        &self.request
+        &self.inner.request
     }
 
     /// The path of the target, as sent: not decoded, and without the [query](Self::query).
     pub fn path(&self) -> &str {
-        self.request.uri().path()
+        self.uri().path()
     }
 
     /// The path and the query of the target, as sent: `/chat?room=7`.
     pub fn path_and_query(&self) -> &str {
-        path_and_query(self.request.uri())
+        path_and_query(self.uri())
     }
 
     /// The part of the target after the question mark, as sent.
     pub fn query(&self) -> Option<&str> {
-        self.request.uri().query()
+        self.uri().query()
     }
 
     /// Whether the body follows as [`Event::Body`](crate::Event::Body), up to its end, which is reported also for an empty
@@ -90,9 +102,9 @@ impl Request {
     /// declares none, as in the chunked transfer coding.
     pub fn body_len(&self) -> Option<u64> {
         if !self.is_streaming {
-            return Some(self.request.body().len() as u64);
+            return Some(self.body().len() as u64);
         }
-        let headers = self.request.headers();
+        let headers = self.headers();
         match headers.get(CONTENT_LENGTH) {
             Some(length) => parse_length(length.as_bytes()),
             None => (!headers.contains_key(TRANSFER_ENCODING)).then_some(0),
@@ -101,12 +113,30 @@ impl Request {
 
     /// The result of the TLS handshake, if the server itself speaks TLS.
     pub fn tls(&self) -> Option<&TlsInfo> {
-        self.request.extensions().get::<Arc<TlsInfo>>().map(|tls| &**tls)
+        self.extensions().get::<Arc<TlsInfo>>().map(|tls| &**tls)
     }
 
-    /// Whether the server itself speaks TLS on this connection. `false` behind a proxy that does so for it.
+    /// Whether the server itself speaks TLS on this connection. `false` behind a proxy that does so for it:
+    /// [`is_secure`](Self::is_secure).
     pub fn is_tls(&self) -> bool {
         self.tls().is_some()
+    }
+
+    /// Whether the client speaks TLS: with the server itself, or with a trusted proxy that says so.
+    pub fn is_secure(&self) -> bool {
+        self.transport().secure
+    }
+
+    /// The address of the client; behind a trusted proxy the one that the proxy names, with port 0 if it names none.
+    /// `None` over a Unix socket, and if the owner of the socket has not [said](crate::Transport::peer) it.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.transport().peer
+    }
+
+    /// The URL of the request as its client sees it, behind a trusted proxy too: `https://app.example/page?a=1`. `None`
+    /// without a `Host`, as over a Unix socket.
+    pub fn url(&self) -> Option<String> {
+        url(self, if self.is_secure() { "https" } else { "http" })
     }
 }
 
@@ -114,10 +144,17 @@ impl Deref for Request {
     type Target = ::http::Request<Bytes>;
 
     fn deref(&self) -> &Self::Target {
-        &self.request
+        &self.inner.request
     }
 }
 
 pub(super) fn path_and_query(uri: &Uri) -> &str {
     uri.path_and_query().map_or_else(|| uri.path(), |target| target.as_str())
+}
+
+/// The absolute URL of a request, with this scheme.
+pub(super) fn url<B>(request: &::http::Request<B>, scheme: &str) -> Option<String> {
+    let host = request.headers().get(HOST)?.to_str().ok().filter(|host| !host.is_empty())?;
+    let target = if request.uri().path() == "*" { "" } else { path_and_query(request.uri()) };
+    Some([scheme, "://", host, target].concat())
 }

@@ -1,9 +1,10 @@
 //! An opening handshake as a server receives it.
 
 use super::accept_key;
-use super::request::{Request, Token, path_and_query};
+use super::request::{Request, Token, path_and_query, url};
 use crate::access::head_rule::RequestHead;
 use crate::access::tls::TlsInfo;
+use crate::access::transport::Transport;
 use crate::config::Config;
 use crate::deflate::{self, Deflate, Terms};
 use crate::error::RespondError;
@@ -11,6 +12,7 @@ use crate::fields::{self, list};
 use ::http::header::{self, HeaderName, HeaderValue};
 use ::http::{HeaderMap, Response, StatusCode};
 use bytes::Bytes;
+use core::net::SocketAddr;
 use core::ops::Deref;
 use std::sync::Arc;
 
@@ -29,6 +31,7 @@ pub struct Upgrade {
 /// The client's request, and the further fields of its 101.
 pub(super) struct Offer {
     request: ::http::Request<()>,
+    transport: Transport,
     pub(super) subprotocol: Option<HeaderValue>,
     declines_compression: bool,
     pub(super) response: HeaderMap,
@@ -37,7 +40,7 @@ pub(super) struct Offer {
 /// An upgrade without a connection, for testing code that decides on upgrades. No connection accepts it.
 impl From<::http::Request<()>> for Upgrade {
     fn from(request: ::http::Request<()>) -> Self {
-        Self::new(request, Token::default())
+        Self::new(request, Transport::default(), Token::default())
     }
 }
 
@@ -50,17 +53,17 @@ impl Deref for Upgrade {
 }
 
 impl Upgrade {
-    pub(crate) fn new(request: ::http::Request<()>, token: Token) -> Self {
+    pub(crate) fn new(request: ::http::Request<()>, transport: Transport, token: Token) -> Self {
         let response = HeaderMap::new();
-        let offer = Offer { request, subprotocol: None, declines_compression: false, response };
+        let offer = Offer { request, transport, subprotocol: None, declines_compression: false, response };
         Self { offer: Box::new(offer), token }
     }
 
     /// Adds the fields of a rule for heads to the 101.
     pub(crate) fn complete(mut self, config: &Config) -> Self {
         if let Some(rule) = &config.head_rule {
-            let Offer { request, response, .. } = &mut *self.offer;
-            rule.complete(&RequestHead::new(request, true), response);
+            let Offer { request, transport, response, .. } = &mut *self.offer;
+            rule.complete(&RequestHead::new(request, true).over(*transport), response);
         }
         self
     }
@@ -94,9 +97,26 @@ impl Upgrade {
         self.http().extensions().get::<Arc<TlsInfo>>().map(|tls| &**tls)
     }
 
-    /// Whether the server itself speaks TLS on this connection. `false` behind a proxy that does so for it.
+    /// Whether the server itself speaks TLS on this connection. `false` behind a proxy that does so for it:
+    /// [`is_secure`](Self::is_secure).
     pub fn is_tls(&self) -> bool {
         self.tls().is_some()
+    }
+
+    /// Whether the client speaks TLS: [`Request::is_secure`].
+    pub fn is_secure(&self) -> bool {
+        self.offer.transport.secure
+    }
+
+    /// The address of the client: [`Request::peer_addr`].
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.offer.transport.peer
+    }
+
+    /// The URL of the WebSocket as its client sees it, behind a trusted proxy too: `wss://app.example/chat?room=7`.
+    /// `None` without a `Host`, as over a Unix socket.
+    pub fn url(&self) -> Option<String> {
+        url(self, if self.is_secure() { "wss" } else { "ws" })
     }
 
     /// The part of the target after the question mark, as sent.
@@ -204,7 +224,7 @@ impl Upgrade {
 impl From<Upgrade> for Request {
     fn from(upgrade: Upgrade) -> Self {
         let Upgrade { offer, token } = upgrade;
-        Self::new(offer.request.map(|()| Bytes::new()), token)
+        Self::new(offer.request.map(|()| Bytes::new()), offer.transport, token)
     }
 }
 
@@ -220,7 +240,7 @@ mod tests {
             .header("Sec-WebSocket-Protocol", "mqtt")
             .body(())
             .unwrap();
-        Upgrade::new(request, Token::default())
+        Upgrade::from(request)
     }
 
     #[test]

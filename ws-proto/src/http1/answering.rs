@@ -309,6 +309,6 @@ impl ServerHttp {
 /// Adds the fields of a rule for heads to an answer.
 fn complete(config: &Config, request: &Request, is_upgrade: bool, response: &mut HeaderMap) {
     if let Some(rule) = &config.head_rule {
-        rule.complete(&RequestHead::new(request, is_upgrade), response);
+        rule.complete(&RequestHead::new(request.http(), is_upgrade).over(request.transport()), response);
     }
 }

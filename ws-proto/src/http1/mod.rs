@@ -10,6 +10,7 @@
 //!  response.rs  responses → bytes
 //!  server.rs    the server's states: keep-alive, pipelining, deadlines
 //!  reading.rs   what is being read
+//!  transport.rs what the owner of the socket learns of the client
 //!  deadlines.rs the deadlines
 //!  preflight.rs preflights of CORS
 //!  ahead.rs     what is read during an answer without a length, and the end of the peer's stream
@@ -33,6 +34,7 @@ mod server;
 mod stopping;
 mod stream;
 mod streaming;
+mod transport;
 pub(crate) mod tunnel;
 
 #[cfg(test)]
@@ -48,6 +50,8 @@ mod tests_deflate;
 mod tests_elsewhere;
 #[cfg(test)]
 mod tests_endings;
+#[cfg(test)]
+mod tests_forwarded;
 #[cfg(test)]
 mod tests_go_away;
 #[cfg(test)]

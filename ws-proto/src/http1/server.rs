@@ -80,9 +80,11 @@ const TLS_HANDSHAKE: u8 = 0x16;
 
 #[derive(Debug)]
 pub(crate) struct ServerHttp {
-    transport: Transport,
+    pub(super) transport: Transport,
+    /// That of the client of the request that was read last: a trusted proxy may describe another.
+    client: Transport,
     /// The result of the TLS handshake beneath.
-    tls: Option<Arc<TlsInfo>>,
+    pub(super) tls: Option<Arc<TlsInfo>>,
     pub(super) reading: Reading,
     /// The unanswered requests, and the answers that wait for their turn.
     pub(super) queue: VecDeque<Pending>,
@@ -125,6 +127,7 @@ impl ServerHttp {
     pub(crate) fn new(now: Moment, transport: Transport) -> Self {
         Self {
             transport,
+            client: transport,
             tls: None,
             reading: Reading::Head { head: Head::default(), line: None },
             queue: VecDeque::new(),
@@ -147,12 +150,6 @@ impl ServerHttp {
             has_discarded: false,
             is_stopping: false,
         }
-    }
-
-    /// The connection speaks TLS, as of the next request.
-    pub(crate) fn set_tls(&mut self, info: Arc<TlsInfo>) {
-        self.transport.secure = true;
-        self.tls = Some(info);
     }
 
     // --- input
@@ -333,7 +330,7 @@ impl ServerHttp {
                 let Some(line) = line.take() else { return Ok(None) };
                 self.served += 1;
                 self.grant = io.config.cors.grant(&headers);
-                let mut checked = check::check(line, headers, io.config, self.transport)?;
+                let mut checked = check::check(line, headers, io.config, self.transport, Some(io.now))?;
                 if let Some(tls) = &self.tls {
                     checked.request.extensions_mut().insert(tls.clone());
                 }
@@ -369,12 +366,14 @@ impl ServerHttp {
 
     /// Continues after a head.
     fn begin(&mut self, io: &mut Io<'_>, checked: Checked) -> Option<Incoming<'static>> {
-        let Checked { request, framing, keep_alive, expects_continue, is_upgrade, stream_limit } = checked;
+        let Checked { request, transport, framing, keep_alive, expects_continue, is_upgrade, stream_limit } =
+            checked;
         let shape = Shape { is_head: self.is_head, is_10: request.version() == Version::HTTP_10, keep_alive };
+        self.client = transport;
         if is_upgrade {
             let token = self.enqueue(Some(io.now), shape, true);
             self.reading = Reading::Upgrade;
-            return Some(Incoming::Upgrade(Upgrade::new(request, token).complete(io.config)));
+            return Some(Incoming::Upgrade(Upgrade::new(request, transport, token).complete(io.config)));
         }
         let deframer = match framing {
             Framing::Length(length) => Deframer::Length(length),
@@ -393,7 +392,7 @@ impl ServerHttp {
                 emitted: Some(io.now),
                 is_discarded: false,
             }));
-            return Some(Incoming::Request(Request::streaming(request, token)));
+            return Some(Incoming::Request(Request::streaming(request, transport, token)));
         }
         if deframer.is_at_end() {
             return self.emit(io, request.map(|()| Bytes::new()), shape);
@@ -422,7 +421,7 @@ impl ServerHttp {
         }
         let token = self.enqueue(Some(io.now), shape, false);
         self.await_request(io.now, shape.keep_alive);
-        Some(Incoming::Request(Request::new(request, token)))
+        Some(Incoming::Request(Request::new(request, self.client, token)))
     }
 
     fn enqueue(&mut self, since: Option<Moment>, shape: Shape, is_upgrade: bool) -> Token {

@@ -160,14 +160,14 @@ impl Connections {
         let connected = match socket.take_error() {
             Ok(Some(error)) | Err(error) => Err(error),
             // A Unix socket has no address to query, and connects at once.
-            Ok(None) if live.has(flag::UNIX) => Ok(()),
+            Ok(None) if live.has(flag::NO_PEER) => Ok(()),
             Ok(None) => check_connected(socket.local_addr(), socket.peer_addr()),
         };
         match connected {
             Ok(()) => {
                 live.clear(flag::CONNECTING);
                 live.set(flag::WRITABLE);
-                if !live.has(flag::UNIX) {
+                if !live.has(flag::NO_PEER) {
                     sockets.socket(slot, &live.stream).prepare();
                 }
                 if readiness.read_closed || readiness.error {

@@ -13,6 +13,7 @@ pub(crate) mod readable;
 pub(crate) mod relay;
 pub(crate) mod respond_file;
 pub(crate) mod slots;
+pub(crate) mod tokens;
 pub(crate) mod upkeep;
 
 use crate::client::list::Clients;
@@ -42,6 +43,7 @@ use std::time::Duration;
 use ws_host::server::Stats;
 use ws_host::sleep::SleepDetector;
 use ws_host::socket::canonical;
+use ws_host::token::Bearers;
 use ws_proto::{
     CloseCode, Error, Moment, Outgoing, Request, RespondError, ResponseBody, SendError, Sent, State, Upgrade,
 };
@@ -84,6 +86,7 @@ pub struct Connections {
     pub(crate) couples: Couples,
     pub(crate) data: Data,
     pub(crate) paths: Paths,
+    pub(crate) bearers: Bearers<ConnectionId>,
     pub(crate) timers: Timers<TimerJob>,
     pub(crate) exit: bool,
     pub(crate) fanout: FanOut,
@@ -260,9 +263,18 @@ impl Connections {
     }
 
     /// The peer's address. An IPv4 peer has an IPv4 address, even on dual-stack servers; a peer on a Unix socket has
-    /// none.
+    /// none. Behind a [trusted proxy](crate::ServerConfig::trust_proxy) it is the client's, as of the last request, and
+    /// the proxy's before the first.
     pub fn peer_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
         self.slots.peer(id)
+    }
+
+    /// The address at the other end of the socket: behind a [trusted proxy](crate::ServerConfig::trust_proxy) that of the
+    /// proxy, otherwise [`peer_addr`](Self::peer_addr). `None` on a Unix socket, and once the peer has reset the
+    /// connection.
+    pub fn transport_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
+        let live = self.slots.get(id)?;
+        self.sockets.socket(id.slot, &live.stream).peer_addr().ok().map(canonical)
     }
 
     /// The address that the peer connected to; `None` on a Unix socket.
@@ -408,6 +420,7 @@ impl Connections {
             couples: Couples::default(),
             data: Data::default(),
             paths: Paths::default(),
+            bearers: Bearers::default(),
             timers: Timers::new(max_timers),
             exit: false,
             fanout: FanOut::default(),

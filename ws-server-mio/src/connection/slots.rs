@@ -38,8 +38,8 @@ pub mod flag {
     pub const V6: u16 = 1 << 8;
     /// It has sent no request yet: a handshake in progress.
     pub const NEW: u16 = 1 << 9;
-    /// It arrived over a Unix socket: its peer has no address.
-    pub const UNIX: u16 = 1 << 10;
+    /// Its peer has no known address: it arrived over a Unix socket.
+    pub const NO_PEER: u16 = 1 << 10;
     /// It is a client's, and not connected yet.
     pub const CONNECTING: u16 = 1 << 11;
     /// It has application data, stored separately.
@@ -152,6 +152,22 @@ impl Slot {
         self.armed_high = (tick >> 32) as u8;
     }
 
+    fn keep_peer(&mut self, slot: u32, peer: Option<SocketAddr>, peers_v6: &mut HashMap<u32, SocketAddrV6>) {
+        self.peer_port = peer.map_or(0, |peer| peer.port());
+        match peer {
+            None => self.set(flag::NO_PEER),
+            Some(SocketAddr::V4(peer)) => self.peer_v4 = peer.ip().octets(),
+            // A dual-stack socket reports IPv4 peers as ::ffff:a.b.c.d.
+            Some(SocketAddr::V6(peer)) => match peer.ip().to_canonical() {
+                IpAddr::V4(ip) => self.peer_v4 = ip.octets(),
+                IpAddr::V6(_) => {
+                    self.set(flag::V6);
+                    peers_v6.insert(slot, peer);
+                }
+            },
+        }
+    }
+
     pub(crate) fn id(&self, slot: u32) -> ConnectionId {
         ConnectionId { slot, generation: self.generation }
     }
@@ -239,19 +255,7 @@ impl Slots {
 
     pub(crate) fn put(&mut self, mut live: Slot, peer: Option<SocketAddr>) {
         let Some(slot) = self.next() else { return };
-        live.peer_port = peer.map_or(0, |peer| peer.port());
-        match peer {
-            None => live.set(flag::UNIX),
-            Some(SocketAddr::V4(peer)) => live.peer_v4 = peer.ip().octets(),
-            // A dual-stack socket reports IPv4 peers as ::ffff:a.b.c.d.
-            Some(SocketAddr::V6(peer)) => match peer.ip().to_canonical() {
-                IpAddr::V4(ip) => live.peer_v4 = ip.octets(),
-                IpAddr::V6(_) => {
-                    live.set(flag::V6);
-                    self.peers_v6.insert(slot, peer);
-                }
-            },
-        }
+        live.keep_peer(slot, peer, &mut self.peers_v6);
         if let Some(entry) = self.entry_mut(slot)
             && let Entry::Free { generation, next } = *entry
         {
@@ -262,12 +266,23 @@ impl Slots {
         }
     }
 
+    /// The client of a connection has become known, or has changed.
+    pub(crate) fn set_peer(&mut self, slot: u32, peer: Option<SocketAddr>) {
+        let mut peers_v6 = std::mem::take(&mut self.peers_v6);
+        peers_v6.remove(&slot);
+        if let Some(live) = self.at_mut(slot) {
+            live.clear(flag::NO_PEER | flag::V6);
+            live.keep_peer(slot, peer, &mut peers_v6);
+        }
+        self.peers_v6 = peers_v6;
+    }
+
     pub(crate) fn peer(&self, id: ConnectionId) -> Option<SocketAddr> {
         let live = self.get(id)?;
         if live.has(flag::V6) {
             return self.peers_v6.get(&id.slot).map(|peer| SocketAddr::V6(*peer));
         }
-        if live.has(flag::UNIX) {
+        if live.has(flag::NO_PEER) {
             return None;
         }
         Some(SocketAddr::from((Ipv4Addr::from(live.peer_v4), live.peer_port)))

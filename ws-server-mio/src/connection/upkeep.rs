@@ -8,7 +8,8 @@ use crate::connection::{Connections, deadlines};
 use crate::event::Event;
 use crate::ids::{ClientId, ConnectionId};
 use crate::sys::poller::Readiness;
-use ws_proto::{Connection, Moment, RespondError, SendError};
+use std::net::SocketAddr;
+use ws_proto::{Connection, Moment, RequestError, RespondError, SendError};
 
 impl Connections {
     /// Applies a sending operation to a connection, if it exists.
@@ -48,7 +49,7 @@ impl Connections {
     /// Lets the kernel detect a vanished peer.
     pub(crate) fn probe(&mut self, id: ConnectionId) {
         if let Some(live) = self.slots.get_mut(id)
-            && !live.has(flag::UNIX)
+            && !live.has(flag::NO_PEER)
             && !live.is_marked(mark::PROBED)
         {
             live.mark(mark::PROBED);
@@ -90,6 +91,7 @@ impl Connections {
         if let Some(id) = self.slots.at(slot).map(|live| live.id(slot)) {
             // They are still known if the handler has panicked in its `Closed`.
             self.forget_topics(id);
+            self.bearers.forget(id);
         }
         self.uncount(slot);
         self.settle(slot);
@@ -145,14 +147,46 @@ impl Connections {
     /// peer speaks without TLS.
     #[cold]
     pub(crate) fn note_tls(&mut self, slot: u32) {
+        let peer = self.slots.at(slot).and_then(|live| self.slots.peer(live.id(slot)));
         let Some(live) = self.slots.at_mut(slot) else { return };
         if let Some(info) = self.sockets.tls(slot) {
             live.connection.http().set_tls(info);
         } else if let Some(config) = self.sockets.redirect(slot)
             && let Some(server) = self.servers.at(live.server)
         {
-            live.connection = Connection::server(self.now, config, server.transport);
+            let transport = server.transport.peer(peer);
+            live.connection = Connection::server(self.now, config, transport);
         }
+    }
+
+    /// Bytes before the first of a connection were read, such as a PROXY header: its client is known, and is admitted, or
+    /// not.
+    #[cold]
+    pub(crate) fn note_client(&mut self, slot: u32) {
+        let Some(client) = self.sockets.take_client(slot) else { return };
+        let is_admitted = self.readmit(slot, Some(client));
+        let Some(live) = self.slots.at_mut(slot) else { return };
+        match is_admitted {
+            true => live.connection.http().set_peer(client),
+            false => live.connection.abort(self.now, RequestError::TooManyConnections.into()),
+        }
+        self.mark_dirty(slot);
+    }
+
+    /// Counts a connection for the address of its client, if that has changed; returns whether that address has room.
+    pub(crate) fn readmit(&mut self, slot: u32, client: Option<SocketAddr>) -> bool {
+        let Some(live) = self.slots.at(slot) else { return true };
+        let from = self.slots.peer(live.id(slot));
+        if from == client {
+            return true;
+        }
+        let server = self.servers.at_mut(live.server);
+        let is_admitted = server.is_none_or(|server| server.admission.readmit(from, client));
+        match is_admitted {
+            true => self.slots.set_peer(slot, client),
+            false => self.totals.rejected += 1,
+        }
+        is_admitted
     }
 
     /// Keeps bytes that a connection does not consume now.

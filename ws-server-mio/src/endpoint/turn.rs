@@ -22,6 +22,7 @@ use crate::event::Event;
 use crate::ids::ConnectionId;
 use std::collections::VecDeque;
 use std::time::Duration;
+use ws_host::server::too_many_connections;
 use ws_proto::{Moment, Request, Upgrade};
 
 pub(crate) struct TurnRun<'e, H> {
@@ -122,12 +123,26 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             return;
         }
         match event {
+            Event::Request(_, request) if !self.connections.readmit(id.slot, request.peer_addr()) => {
+                self.reject(id, request);
+            }
+            Event::Upgrade(_, upgrade) if !self.connections.readmit(id.slot, upgrade.peer_addr()) => {
+                self.reject(id, upgrade.into());
+            }
             Event::Request(_, request) => self.dispatch_request(id, request),
             Event::Upgrade(_, upgrade) => self.dispatch_upgrade(id, upgrade),
             event if coupled => self.dispatch_coupled(id, event),
             event @ Event::Closed(..) => self.dispatch_closed(id, event),
             event => self.emit(event),
         }
+    }
+
+    /// Answers a request through a trusted proxy whose client has too many connections.
+    #[cold]
+    fn reject(&mut self, id: ConnectionId, request: Request) {
+        // It has just arrived, so it can be answered.
+        let _ = self.connections.respond(id, request, too_many_connections());
+        self.check_clock();
     }
 
     /// Dispatches a plain request, and answers it automatically if it was dropped.
@@ -141,6 +156,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
 
     /// Dispatches an upgrade, if the application decides about it.
     fn dispatch_upgrade(&mut self, id: ConnectionId, upgrade: Upgrade) {
+        self.connections.note_token(id, &upgrade);
         match self.connections.decide(id, upgrade) {
             Some(upgrade) => self.emit(Event::Upgrade(id, upgrade)),
             None => self.check_clock(),

@@ -113,6 +113,9 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                     if socket.is_drained(room, room) && !live.has(flag::READ_CLOSED) {
                         live.clear(flag::READABLE);
                     }
+                    if live.stream.is_none() && live.connection.bytes_received() == 0 {
+                        self.connections.note_client(slot);
+                    }
                     self.check_clock();
                     break;
                 }

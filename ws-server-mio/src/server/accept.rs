@@ -4,12 +4,10 @@ use crate::connection::Connections;
 use crate::connection::lists::arm;
 use crate::connection::slots::{Slot, flag};
 use crate::ids::ServerIndex;
-#[cfg(feature = "tls-no-provider")]
 use crate::sys::{layered::LayeredSocket, socket::NewSocket};
 use std::io;
 use ws_host::listen::AfterFailure;
-#[cfg(feature = "tls-no-provider")]
-use ws_host::tls::TlsLayer;
+use ws_host::socket::canonical;
 use ws_proto::Connection;
 
 impl Connections {
@@ -48,13 +46,15 @@ impl Connections {
         if peer.is_some() {
             socket.as_ref().prepare();
         }
-        let mut connection = Connection::server(now, server.config.clone(), server.transport);
+        let transport = server.transport.peer(peer.map(canonical));
+        let mut connection = Connection::server(now, server.config.clone(), transport);
         connection.shares().begin();
-        #[cfg(feature = "tls-no-provider")]
-        let socket = match &server.tls {
-            Some(tls) => {
-                NewSocket::Other(Box::new(LayeredSocket::new(socket, TlsLayer::server(tls.clone()))))
-            }
+        let layer = match server.admission.proxy_header_limit(transport) {
+            Some(limit) => Some(server.tls_layer().unwrap_or_default().after_proxy_header(limit)),
+            None => server.tls_layer(),
+        };
+        let socket = match layer {
+            Some(layer) => NewSocket::Other(Box::new(LayeredSocket::new(socket, layer))),
             None => socket,
         };
         let stream = self.sockets.keep(slot, socket);

@@ -83,7 +83,7 @@ impl ServerHandle<'_> {
 /// Its configuration, and stopping it.
 impl ServerHandle<'_> {
     /// Sets the configuration for connections accepted from now on; existing ones keep theirs. The connection
-    /// limits stay as they were when the server was started.
+    /// limits and the trusted proxies stay as they were when the server was started.
     ///
     /// # Errors
     /// [`InvalidConfig`] names the invalid part of the configuration; nothing has changed.

@@ -18,10 +18,12 @@ use mio::Token;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use ws_host::layer::Layer;
 use ws_host::listen::{AcceptFailures, Scheme};
 use ws_host::server::{Admission, ServerConfig, Stop, UpgradeRule};
 #[cfg(feature = "tls-no-provider")]
-use ws_host::tls::ServerTls;
+use ws_host::tls::{ServerTls, TlsLayer};
+use ws_host::token::TokenRule;
 use ws_proto::Moment;
 use ws_proto::{Config, Transport};
 
@@ -113,6 +115,7 @@ pub(crate) struct Server {
     pub(crate) admission: Admission,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) upgrades: UpgradeRule,
+    pub(crate) token: Option<Arc<TokenRule>>,
     pub(crate) is_tls: bool,
     #[cfg(feature = "tls-no-provider")]
     pub(crate) tls: Option<ServerTls>,
@@ -137,6 +140,7 @@ impl Server {
             generation: 0,
             admission: Admission::new(&config),
             upgrades: config.upgrade_rule(),
+            token: config.token_rule(address, connection.get_wall_clock()).map(Arc::new),
             is_tls: config.is_tls(),
             #[cfg(feature = "tls-no-provider")]
             tls: config.server_tls(&connection),
@@ -161,7 +165,17 @@ impl Server {
         {
             self.tls = config.server_tls(&connection);
         }
+        self.token = config.token_rule(self.address, connection.get_wall_clock()).map(Arc::new);
         self.config = Arc::new(connection);
+    }
+
+    /// TLS of a new connection, if the server speaks it.
+    pub(crate) fn tls_layer(&self) -> Option<Layer> {
+        #[cfg(feature = "tls-no-provider")]
+        let layer = self.tls.as_ref().map(|tls| TlsLayer::server(tls.clone()).into());
+        #[cfg(not(feature = "tls-no-provider"))]
+        let layer = None;
+        layer
     }
 
     pub(crate) fn address(&self) -> Option<SocketAddr> {

@@ -104,6 +104,7 @@ impl Connections {
     /// Sets the configuration of a server's future connections.
     pub(crate) fn set_server_config(&mut self, id: ServerId, config: ServerConfig) {
         let Some(server) = self.servers.get_mut(id) else { return };
+        let config = config.trusted_proxies(server.admission.trusted_proxies().cloned());
         let config = match (config.get_connection().get_wall_clock(), server.config.get_wall_clock()) {
             (None, Some(clock)) => config.wall_clock(clock.clone()),
             _ => config,

@@ -106,6 +106,10 @@ impl Socket for LayeredSocket {
         self.layer.borrow().redirect().cloned()
     }
 
+    fn take_client(&self) -> Option<SocketAddr> {
+        self.layer.borrow_mut().take_client()
+    }
+
     fn tls(&self) -> Option<Arc<TlsInfo>> {
         self.layer.borrow().info().cloned()
     }

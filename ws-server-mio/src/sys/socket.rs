@@ -79,6 +79,11 @@ pub trait Socket: Send {
         None
     }
 
+    /// Takes the client's address that a trusted proxy has sent before the first byte.
+    fn take_client(&self) -> Option<SocketAddr> {
+        None
+    }
+
     /// Takes the pending error of the socket.
     ///
     /// # Errors
@@ -196,6 +201,12 @@ impl CustomSockets {
     #[cold]
     pub(crate) fn tls(&self, slot: u32) -> Option<Arc<TlsInfo>> {
         self.0.get(&slot)?.tls()
+    }
+
+    /// The client's address that a trusted proxy has sent before the first byte, once.
+    #[cold]
+    pub(crate) fn take_client(&self, slot: u32) -> Option<SocketAddr> {
+        self.0.get(&slot)?.take_client()
     }
 
     /// The configuration that redirects the peer of a socket that is stored here.

@@ -16,7 +16,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use ws_host::server::{PATH_LIMIT, UpgradeRule};
+use ws_host::server::{PATH_LIMIT, UpgradeRule, too_many_connections};
 use ws_proto::{
     CloseCode, Closed, Config, Connection, Event, Request, RespondError, TlsInfo, Transport, Upgrade,
 };
@@ -119,12 +119,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
             if let Some(membership) = &self.membership {
                 membership.request_received(matches!(event, Event::Upgrade(_)));
             }
+            let Some(event) = self.admit(event) else { continue };
             match event {
                 Event::Request(request) => {
                     self.streaming = request.is_streaming().then(|| Box::new(Streaming::new(&request)));
                     return Some(Incoming::Request(request));
                 }
                 Event::Upgrade(mut upgrade) => {
+                    if let Some(membership) = &self.membership {
+                        membership.note_token(&upgrade);
+                    }
                     // The caller decides whether to accept it; this only selects the subprotocol.
                     let _ = self.rule.decide(&mut upgrade);
                     return Some(Incoming::Upgrade(upgrade));
@@ -132,6 +136,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
                 _ => {}
             }
         }
+    }
+
+    /// Counts the connection for the client of its latest request, as a trusted proxy says; returns the request, unless
+    /// that client has too many connections.
+    fn admit(&mut self, event: Event<'static>) -> Option<Event<'static>> {
+        let client = match &event {
+            Event::Request(request) => request.peer_addr(),
+            Event::Upgrade(upgrade) => upgrade.peer_addr(),
+            _ => return Some(event),
+        };
+        if client == self.shared.peer.address() {
+            return Some(event);
+        }
+        let admission = self.membership.as_ref().map(Membership::admission);
+        if self.shared.peer.readmit(admission.as_deref(), client) {
+            return Some(event);
+        }
+        let request = match event {
+            Event::Request(request) => request,
+            Event::Upgrade(upgrade) => upgrade.into(),
+            _ => return None,
+        };
+        // It has just arrived, so it can be answered.
+        let _ = self.queue(request, too_many_connections());
+        None
     }
 
     /// The connection is over.
@@ -337,9 +366,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     }
 
     /// Returns the peer's address. An IPv4 peer has an IPv4 address, even on dual-stack servers. `None` over a Unix
-    /// socket, and for a stream passed to [`new`](Self::new), whose address the caller knows.
+    /// socket, and for a stream passed to [`new`](Self::new), whose address the caller knows. Behind a [trusted
+    /// proxy](crate::ServerConfig::trust_proxy) it is the client's, as of the last request, and the proxy's before the
+    /// first.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.shared.peer
+        self.shared.peer.address()
+    }
+
+    /// Returns the address at the other end of the socket: behind a [trusted
+    /// proxy](crate::ServerConfig::trust_proxy) that of the proxy, otherwise [`peer_addr`](Self::peer_addr). `None`
+    /// whenever that is, and once the connection is over.
+    pub fn transport_addr(&self) -> Option<SocketAddr> {
+        self.shared.transport_addr()
     }
 
     /// Returns the result of the TLS handshake; `None` without TLS of this crate, and once the connection is over.

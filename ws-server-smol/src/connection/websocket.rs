@@ -210,9 +210,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 
     /// Returns the peer's address. An IPv4 peer has an IPv4 address, even on dual-stack servers. `None` over a Unix
-    /// socket, and for a stream that the caller passed in, whose address the caller knows.
+    /// socket, and for a stream that the caller passed in, whose address the caller knows. Behind a [trusted
+    /// proxy](crate::ServerConfig::trust_proxy) it is the client's.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.driver.shared.peer
+        self.driver.shared.peer.address()
+    }
+
+    /// Returns the address at the other end of the socket: behind a [trusted
+    /// proxy](crate::ServerConfig::trust_proxy) that of the proxy, otherwise [`peer_addr`](Self::peer_addr). `None`
+    /// whenever that is, and once the connection is over.
+    pub fn transport_addr(&self) -> Option<SocketAddr> {
+        self.driver.shared.transport_addr()
     }
 
     /// Returns the result of the TLS handshake; `None` without TLS of this crate, and once the connection is over.

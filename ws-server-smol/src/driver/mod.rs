@@ -12,6 +12,7 @@
 
 mod end;
 pub(crate) mod output;
+pub(crate) mod peer;
 pub(crate) mod pool;
 mod send;
 pub(crate) mod shared;
@@ -30,7 +31,7 @@ use async_io::Timer;
 use bytes::Buf;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::future::Future;
-use std::io;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -407,7 +408,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 self.shared.note_tls(connection, now);
                 self.unread = Some(Unread { buffer, from: 0, to: n });
             }
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Poll::Ready(Err(e)) if e.kind() == ErrorKind::Interrupted => {
+                self.shared.note_client(connection, now)
+            }
             Poll::Ready(Err(error)) => connection.abort(now, error.into()),
         }
         true

@@ -1,6 +1,7 @@
 //! The state shared by the owner of a connection and its handles: the engine, and the tasks to wake.
 
 use crate::clock;
+use crate::driver::peer::Peer;
 use crate::driver::sleep::Sleep;
 use crate::driver::wakers::Wakers;
 use crate::ids::ConnectionId;
@@ -15,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 use std::time::Instant;
 use ws_host::server::Stats;
-use ws_proto::{Connection, Moment, Request, RespondError, ResponseBody, TlsInfo, Transport};
+use ws_proto::{Connection, Moment, Request, RequestError, RespondError, ResponseBody, TlsInfo, Transport};
 
 /// Why reading of a connection is paused.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +35,7 @@ pub(crate) struct Shared {
     /// other streams, and once the connection is over.
     socket: Mutex<Option<SocketHandle>>,
     holds_output: bool,
-    /// The peer's address, if known.
-    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) peer: Peer,
     sleep: Arc<Sleep>,
     pub(crate) wakers: Arc<Wakers>,
     /// `wakers`, with which the stream and its timer are polled. Only clones of one waker are sure to be equal
@@ -67,7 +67,7 @@ impl Shared {
             connection: Mutex::new(connection),
             holds_output: socket.as_ref().and_then(SocketHandle::layers).is_some_and(Layers::holds_output),
             socket: Mutex::new(socket),
-            peer,
+            peer: Peer::new(peer),
             sleep,
             waker: Waker::from(wakers.clone()),
             wakers,
@@ -131,7 +131,22 @@ impl Shared {
         if let Some(info) = layers.info() {
             connection.http().set_tls(info);
         } else if let Some(config) = layers.redirect() {
-            *connection = Connection::server(now, config, Transport::default());
+            *connection = Connection::server(now, config, Transport::default().peer(self.peer.address()));
+        }
+    }
+
+    /// Bytes before the first of the connection were read, such as a PROXY header: its client is known, and is admitted, or
+    /// not.
+    #[cold]
+    pub(super) fn note_client(&self, connection: &mut Connection, now: Moment) {
+        if connection.bytes_received() > 0 {
+            return;
+        }
+        let Some(layers) = self.layers() else { return };
+        let Some(client) = layers.take_client() else { return };
+        match self.peer.readmit(layers.admission(), Some(client)) {
+            true => connection.http().set_peer(client),
+            false => connection.abort(now, RequestError::TooManyConnections.into()),
         }
     }
 
@@ -228,6 +243,11 @@ impl Shared {
 
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         self.socket().as_ref()?.local_addr()
+    }
+
+    /// The address at the other end of the socket.
+    pub(crate) fn transport_addr(&self) -> Option<SocketAddr> {
+        self.socket().as_ref()?.peer_addr()
     }
 
     pub(super) fn socket(&self) -> MutexGuard<'_, Option<SocketHandle>> {

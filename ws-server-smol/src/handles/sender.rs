@@ -115,7 +115,12 @@ impl Sender {
 
     /// As [`WebSocket::peer_addr`](crate::WebSocket::peer_addr).
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.shared.peer
+        self.shared.peer.address()
+    }
+
+    /// As [`WebSocket::transport_addr`](crate::WebSocket::transport_addr).
+    pub fn transport_addr(&self) -> Option<SocketAddr> {
+        self.shared.transport_addr()
     }
 
     /// As [`WebSocket::local_addr`](crate::WebSocket::local_addr).

@@ -1,16 +1,17 @@
 //! Accepts connections, within the limits; `serve.rs` turns them into HTTP connections.
 
 use crate::clock::{self, until, yield_now};
+use crate::driver::peer::lock;
 use crate::driver::{Driver, DriverOptions};
 use crate::server::membership::Membership;
-use crate::server::{Member, Phase, Run, Server, State};
-#[cfg(feature = "tls-no-provider")]
+use crate::server::{Member, Phase, Run, Server};
 use crate::sys::layered::Layers;
 use crate::sys::socket::Socket;
 use event_listener::listener;
 use std::io;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
+use ws_host::layer::Layer;
 use ws_host::listen::AfterFailure;
 use ws_host::server::UpgradeRule;
 #[cfg(feature = "tls-no-provider")]
@@ -42,6 +43,17 @@ enum Attempt {
     NotListening,
 }
 
+impl Run {
+    /// TLS of a new connection, if the server speaks it.
+    fn tls_layer(&self) -> Option<Layer> {
+        #[cfg(feature = "tls-no-provider")]
+        let layer = self.tls.as_ref().map(|tls| TlsLayer::server(tls.clone()).into());
+        #[cfg(not(feature = "tls-no-provider"))]
+        let layer = None;
+        layer
+    }
+}
+
 impl Server {
     /// Returns the next connection, or `None` if the server does not listen.
     pub(crate) async fn admit(&self) -> Option<Admitted> {
@@ -66,8 +78,9 @@ impl Server {
     fn attempt(&self) -> Attempt {
         let _held = self.inner.accept_notify.hold();
         let mut state = self.inner.state();
-        let State { phase, admission, .. } = &mut *state;
-        let Phase::Serving(run) = phase else { return Attempt::NotListening };
+        let shared_admission = state.admission.clone();
+        let mut admission = lock(&shared_admission);
+        let Phase::Serving(run) = &mut state.phase else { return Attempt::NotListening };
         if admission.at_handshake_limit() {
             return Attempt::Wait(None);
         }
@@ -99,15 +112,22 @@ impl Server {
         run.failures.accepted();
         let peer = socket.peer_addr();
         if !admission.try_admit(peer) {
-            state.stats.rejected += 1;
             return Attempt::NoConnection;
         }
-        #[cfg(feature = "tls-no-provider")]
-        let socket = match &run.tls {
-            Some(tls) => socket.with_layers(Layers::new(TlsLayer::server(tls.clone()))),
+        let transport = run.transport.peer(peer);
+        let layers = match admission.proxy_header_limit(transport) {
+            Some(limit) => {
+                let layer = run.tls_layer().unwrap_or_default().after_proxy_header(limit);
+                Some(Layers::new(layer).counted_by(shared_admission.clone()))
+            }
+            None => run.tls_layer().map(Layers::new),
+        };
+        drop(admission);
+        let socket = match layers {
+            Some(layers) => socket.with_layers(layers),
             None => socket,
         };
-        let connection = Connection::server(clock::moment(now), run.config.clone(), run.transport);
+        let connection = Connection::server(clock::moment(now), run.config.clone(), transport);
         let (sleep, rule) = (Some(self.inner.sleep.clone()), run.rule.clone());
         let handle = socket.handle();
         let options = DriverOptions { socket: Some(handle.clone()), peer, sleep };

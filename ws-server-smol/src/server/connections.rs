@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use ws_host::server::Stats;
+use ws_host::token::TokenId;
 use ws_proto::{CloseCode, Outgoing, Request, RespondError, SendError, Sent, State};
 
 /// # One connection, by id
@@ -39,7 +40,7 @@ impl Server {
     /// Returns how many connections were rejected since the server began to listen, because of a limit of
     /// [`ServerConfig`](crate::ServerConfig).
     pub fn rejected(&self) -> u64 {
-        self.inner.state().admission.rejected()
+        self.inner.state().admission().rejected()
     }
 
     /// Returns the server's counters, which exclude any [`Client`](crate::Client). This visits every connection: call
@@ -48,6 +49,7 @@ impl Server {
         let state = self.inner.state();
         let mut stats = state.stats;
         stats.open = state.members.len();
+        stats.rejected += state.admission().rejected();
         state.members.values().for_each(|member| member.shared.add_to(&mut stats));
         stats
     }
@@ -77,6 +79,27 @@ impl Server {
         shared.connection().close(clock::now(), code, reason)?;
         shared.wake();
         Ok(())
+    }
+
+    /// Returns the token by which a WebSocket came, if the server [requires](crate::ServerConfig::require_tokens) one.
+    pub fn token(&self, id: ConnectionId) -> Option<TokenId> {
+        self.inner.state().bearers.token(id)
+    }
+
+    /// Closes each open WebSocket whose token was [revoked](crate::Tokens::revoke), or has expired, with 1008 (policy
+    /// violation); returns how many. Revoking a token alone closes nothing: call this afterwards, or now and then.
+    ///
+    /// ```
+    /// # use ws_server_smol::{Server, ServerConfig, Token, Tokens};
+    /// # let tokens = Tokens::new();
+    /// # let lost = tokens.add(Token::from_random([7; 16]));
+    /// # let server = Server::new(ServerConfig::new().require_tokens(tokens.clone()));
+    /// tokens.revoke(lost);
+    /// println!("{} closed", server.close_revoked());
+    /// ```
+    pub fn close_revoked(&self) -> usize {
+        let revoked = self.inner.state().bearers.revoked();
+        revoked.into_iter().filter(|id| self.close(*id, CloseCode::POLICY, "token revoked").is_ok()).count()
     }
 
     /// Stops reading a connection, like [`Sender::pause`]. Does nothing if there is no connection with this id.
@@ -137,9 +160,18 @@ impl Server {
     }
 
     /// Returns the peer's address. An IPv4 peer has an IPv4 address, even on dual-stack servers; a peer on a Unix
-    /// socket has none.
+    /// socket has none. Behind a [trusted proxy](crate::ServerConfig::trust_proxy) it is the client's, as of the last
+    /// request, and the proxy's before the first.
     pub fn peer_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
-        self.inner.state().members.get(&id)?.shared.peer
+        self.inner.state().members.get(&id)?.shared.peer.address()
+    }
+
+    /// Returns the address at the other end of the socket: behind a [trusted
+    /// proxy](crate::ServerConfig::trust_proxy) that of the proxy, otherwise [`peer_addr`](Self::peer_addr). `None` on a
+    /// Unix socket, and once the connection is over.
+    pub fn transport_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
+        let shared = self.inner.state().members.get(&id)?.shared.clone();
+        shared.transport_addr()
     }
 
     /// Returns the address that the peer connected to; `None` on a Unix socket.

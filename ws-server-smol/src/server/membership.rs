@@ -2,17 +2,19 @@
 
 use crate::clock;
 use crate::driver::Driver;
+use crate::driver::peer::lock;
 use crate::ids::ConnectionId;
 use crate::server::lingering::{Finish, Lingering};
 pub(crate) use crate::server::slot::Nested;
 use crate::server::slot::{Busy, Call};
-use crate::server::{Phase, Server};
+use crate::server::{Member, Phase, Server, State};
 use crate::sys::socket::Socket;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::future::poll_fn;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
+use ws_host::server::Admission;
 use ws_host::topics::{Delivered, flush_latest};
-use ws_proto::{CloseCode, Closed, Event};
+use ws_proto::{CloseCode, Closed, Event, Upgrade};
 
 /// The connection holds this. Dropping it removes the connection from the server. A WebSocket is removed when it ends,
 /// but its subscriptions stay known until this is dropped.
@@ -20,6 +22,27 @@ pub(crate) struct Membership<S: AsyncRead + AsyncWrite + Unpin> {
     server: Server,
     id: ConnectionId,
     finish: fn(Driver<S>, Self) -> Finish,
+}
+
+impl State {
+    pub(super) fn admission(&self) -> MutexGuard<'_, Admission> {
+        lock(&self.admission)
+    }
+
+    /// Removes all that is counted and kept for a connection, except the names of its topics.
+    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Member> {
+        let member = self.members.remove(&id)?;
+        self.upgrading.remove(&id);
+        self.bearers.forget(id);
+        self.topics.leave(id);
+        self.websockets -= usize::from(member.websocket);
+        if member.new {
+            self.admission().handshake_done();
+        }
+        member.shared.peer.release(&self.admission);
+        member.shared.add_to(&mut self.stats);
+        Some(member)
+    }
 }
 
 impl Membership<Socket> {
@@ -41,13 +64,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Membership<S> {
             state.upgrading.insert(self.id);
         }
         if new {
-            let was_at_limit = state.admission.at_handshake_limit();
-            state.admission.handshake_done();
+            let mut admission = state.admission();
+            let was_at_limit = admission.at_handshake_limit();
+            admission.handshake_done();
+            drop(admission);
             if was_at_limit {
                 drop(state);
                 self.server.inner.accept_notify.notify();
             }
         }
+    }
+
+    /// The connection requests an upgrade, and has passed the rule of the server.
+    pub(crate) fn note_token(&self, upgrade: &Upgrade) {
+        let mut state = self.server.inner.state();
+        let State { token: Some(rule), bearers, members, .. } = &mut *state else { return };
+        if members.contains_key(&self.id) {
+            bearers.note(self.id, rule, upgrade);
+        }
+    }
+
+    /// Where the server counts it.
+    pub(crate) fn admission(&self) -> Arc<Mutex<Admission>> {
+        self.server.inner.state().admission.clone()
     }
 
     /// The connection is an open WebSocket from now on.
@@ -136,7 +175,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Membership<S> {
     fn leave(&self) {
         let inner = &self.server.inner;
         let mut state = inner.state();
-        let was_at_limit = state.admission.at_handshake_limit();
+        let was_at_limit = state.admission().at_handshake_limit();
         let Some(member) = state.remove(self.id) else { return };
         let stopping = matches!(state.phase, Phase::Stopping(_));
         drop(state);

@@ -34,6 +34,7 @@ use ws_host::listen::{AcceptFailures, Bind, ListenError, Listener};
 use ws_host::server::{Admission, ServerConfig, Stats, UpgradeRule};
 #[cfg(feature = "tls-no-provider")]
 use ws_host::tls::ServerTls;
+use ws_host::token::{Bearers, TokenRule};
 use ws_host::topics::LatestByKey;
 use ws_proto::{Config, Frame, Transport};
 
@@ -122,12 +123,15 @@ struct State {
     config: ServerConfig,
     phase: Phase,
     members: BTreeMap<ConnectionId, Member>,
-    admission: Admission,
+    admission: Arc<Mutex<Admission>>,
     /// Connections that requested an upgrade and are not open yet.
     upgrading: BTreeSet<ConnectionId>,
     /// How many are open.
     websockets: usize,
     topics: ws_host::topics::Topics<ConnectionId>,
+    /// The rule of the connections that are accepted now.
+    token: Option<Arc<TokenRule>>,
+    bearers: Bearers<ConnectionId>,
     /// Includes the traffic of closed connections.
     stats: Stats,
     before_stop: Option<BeforeStop>,
@@ -198,13 +202,15 @@ impl Server {
 
     fn with(config: ServerConfig, sleep: Sleep) -> Self {
         let state = State {
-            admission: Admission::new(&config),
+            admission: Arc::new(Mutex::new(Admission::new(&config))),
             config,
             phase: Phase::Idle,
             members: BTreeMap::new(),
             upgrading: BTreeSet::new(),
             websockets: 0,
             topics: ws_host::topics::Topics::new(),
+            token: None,
+            bearers: Bearers::default(),
             stats: Stats::default(),
             before_stop: None,
             accept_failed: None,
@@ -285,12 +291,18 @@ impl Server {
                 return Err(failed(io::ErrorKind::ResourceBusy.into()));
             }
             Phase::Serving(_) => {}
-            Phase::Idle | Phase::Stopping(_) => state.admission = Admission::new(&state.config),
+            Phase::Idle | Phase::Stopping(_) => {
+                let rejected = state.admission().rejected();
+                state.stats.rejected += rejected;
+                state.admission = Arc::new(Mutex::new(Admission::new(&state.config)));
+            }
         }
-        let config = state.config.connection_config_at(address);
+        let trusted = state.admission().trusted_proxies().cloned();
+        let config = state.config.clone().trusted_proxies(trusted).connection_config_at(address);
         if let Some(clock) = config.get_wall_clock() {
             self.inner.sleep.attach(clock);
         }
+        state.token = state.config.token_rule(address, config.get_wall_clock()).map(Arc::new);
         let (rule, is_tls) = (state.config.upgrade_rule(), state.config.is_tls());
         #[cfg(feature = "tls-no-provider")]
         let tls = state.config.server_tls(&config);
@@ -315,7 +327,7 @@ impl Server {
     }
 
     /// Sets the configuration from the next [`listen`](Self::listen) on: existing connections keep their rules, and the
-    /// limits change once the server has stopped. If it is invalid, that `listen` fails.
+    /// limits and the trusted proxies change once the server has stopped. If it is invalid, that `listen` fails.
     pub fn set_config(&self, config: ServerConfig) {
         self.inner.state().config = config;
     }
@@ -426,19 +438,5 @@ impl State {
             Phase::Serving(run) => Some(run),
             Phase::Idle | Phase::Stopping(_) => None,
         }
-    }
-
-    /// Removes all that is counted and kept for a connection, except the names of its topics.
-    fn remove(&mut self, id: ConnectionId) -> Option<Member> {
-        let member = self.members.remove(&id)?;
-        self.upgrading.remove(&id);
-        self.topics.leave(id);
-        self.websockets -= usize::from(member.websocket);
-        if member.new {
-            self.admission.handshake_done();
-        }
-        self.admission.release(member.shared.peer);
-        member.shared.add_to(&mut self.stats);
-        Some(member)
     }
 }

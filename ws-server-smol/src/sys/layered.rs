@@ -5,22 +5,43 @@
 
 use crate::sys::stream::Stream;
 use std::io::{self, IoSlice, Read, Write};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use ws_host::layer::{ConnectStep, Layer};
+use ws_host::server::Admission;
 use ws_proto::{Config, TlsInfo};
 
 /// The layers of one connection.
 #[derive(Debug)]
-pub(crate) struct Layers(Mutex<Layer>);
+pub(crate) struct Layers {
+    layer: Mutex<Layer>,
+    /// Where the client of a trusted proxy is counted.
+    admission: Option<Arc<Mutex<Admission>>>,
+}
 
 impl Layers {
     pub(crate) fn new(layer: impl Into<Layer>) -> Self {
-        Self(Mutex::new(layer.into()))
+        Self { layer: Mutex::new(layer.into()), admission: None }
+    }
+
+    /// Counts the client of a trusted proxy here, once it is known.
+    pub(crate) fn counted_by(mut self, admission: Arc<Mutex<Admission>>) -> Self {
+        self.admission = Some(admission);
+        self
+    }
+
+    pub(crate) fn admission(&self) -> Option<&Mutex<Admission>> {
+        self.admission.as_deref()
+    }
+
+    /// The client that a PROXY header names, once.
+    pub(crate) fn take_client(&self) -> Option<SocketAddr> {
+        self.layer().take_client()
     }
 
     fn layer(&self) -> MutexGuard<'_, Layer> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.layer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether they may hold a copy of what they did not take.

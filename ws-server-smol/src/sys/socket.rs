@@ -63,10 +63,7 @@ impl Socket {
     /// Returns the peer's address; `None` for a Unix socket. An IPv4 peer has an IPv4 address even on dual-stack
     /// servers.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        match &self.handle.stream {
-            Stream::Tcp(stream) => stream.get_ref().peer_addr().ok().map(canonical),
-            _ => None,
-        }
+        self.handle.peer_addr()
     }
 
     /// Returns the local address; `None` for a Unix socket.
@@ -109,6 +106,14 @@ impl SocketHandle {
     /// The same, to be asked after the connection is over.
     pub(crate) fn share_layers(&self) -> Option<Arc<Layers>> {
         self.layers.clone()
+    }
+
+    /// As [`Socket::peer_addr`].
+    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.get_ref().peer_addr().ok().map(canonical),
+            _ => None,
+        }
     }
 
     /// As [`Socket::local_addr`].
