@@ -88,18 +88,21 @@ impl Layer {
     /// The socket's, or a failure of a layer.
     pub fn read(&mut self, socket: &mut (impl Read + Write), buffer: &mut [u8]) -> io::Result<usize> {
         let mut is_short = false;
-        let socket = &mut Noted { socket, is_short: &mut is_short };
-        let read = self.read_noted(socket, buffer);
+        let read = self.read_header_first(&mut Noted { socket, is_short: &mut is_short }, buffer);
         self.is_short = is_short;
         read
     }
 
-    fn read_noted(&mut self, socket: &mut (impl Read + Write), buffer: &mut [u8]) -> io::Result<usize> {
+    /// Reads the PROXY header, if it is not whole, and otherwise what follows it.
+    fn read_header_first(
+        &mut self,
+        socket: &mut (impl Read + Write),
+        buffer: &mut [u8],
+    ) -> io::Result<usize> {
         let Some(mut header) = self.header.take() else { return self.read_behind(socket, buffer) };
-        let read = if header.is_awaiting() {
-            header.read(socket, buffer)
-        } else {
-            self.read_behind(&mut Behind { header: &mut header, socket }, buffer)
+        let read = match header.is_awaiting() {
+            true => header.read(socket, buffer),
+            false => self.read_behind(&mut Behind { header: &mut header, socket }, buffer),
         };
         self.header = Some(header).filter(|header| !header.is_done());
         read
@@ -123,11 +126,12 @@ impl Layer {
     /// Whether the last [`read`](Self::read) has read the socket, which had less than was asked for, and left nothing
     /// in the layers. Where a short read shows that the kernel has no more, another one would return `WouldBlock`.
     pub fn is_drained(&self) -> bool {
-        self.is_short && self.header.is_none() && !self.has_input()
+        self.is_short && !self.has_input()
     }
 
     fn has_input(&self) -> bool {
-        let has_input = self.proxy.as_ref().is_some_and(|proxy| proxy.has_input());
+        let has_input = self.proxy.as_ref().is_some_and(|proxy| proxy.has_input())
+            || self.header.as_ref().is_some_and(|header| header.has_input());
         #[cfg(feature = "tls-no-provider")]
         let has_input = has_input || self.tls.as_ref().is_some_and(TlsLayer::has_input);
         has_input
@@ -208,8 +212,8 @@ impl Layer {
         }
     }
 
-    /// Whether the PROXY header, the tunnel or a TLS handshake is not complete: until then, no byte of the connection is
-    /// sent.
+    /// Whether the PROXY header is not whole, or the tunnel or a TLS handshake is in progress: until that is done, no byte
+    /// of the connection is sent.
     pub fn is_handshaking(&self) -> bool {
         self.awaits_header() || self.step() != ConnectStep::Handshake
     }

@@ -488,3 +488,37 @@ fn a_client_asks_the_proxy_for_the_server_and_reports_a_407() -> Result<()> {
     assert_eq!(line.trim_end(), "the proxy rejected the user name or the password");
     Ok(())
 }
+
+#[test]
+fn a_server_behind_a_proxy_knows_its_client() -> Result<()> {
+    let mut program = Program::start_with(env!("CARGO_BIN_EXE_behind_proxy"), &["0"])?;
+    let mut request = program.url.as_str().into_client_request()?;
+    for (name, value) in [
+        ("x-forwarded-for", "198.51.100.7, 192.0.2.1"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "app.example"),
+        ("origin", "https://app.example"),
+    ] {
+        request.headers_mut().insert(name, value.parse()?);
+    }
+    close(connect(request)?)?;
+    assert_eq!(program.line()?, "Some(192.0.2.1:0) opens Some(\"wss://app.example/\")");
+    assert!(program.line()?.starts_with("through Some(127.0.0.1:"));
+    Ok(())
+}
+
+#[test]
+fn a_revoked_token_closes_its_websockets_alone() -> Result<()> {
+    let mut program = program!("tokens")?;
+    let guest = program.line()?;
+    let (mut one, mut other, mut guest_ws) = (program.connect()?, program.connect()?, connect(&*guest)?);
+    guest_ws.send(Message::text("hello"))?;
+    one.send(Message::text("log me out everywhere"))?;
+    for ws in [&mut one, &mut other] {
+        let error = text(ws).unwrap_err().to_string();
+        assert!(error.contains("token revoked"), "{error}");
+    }
+    assert_eq!(program.line()?, "2 closed");
+    assert!(program.connect().is_err() && connect(&*guest).is_ok());
+    close(guest_ws)
+}

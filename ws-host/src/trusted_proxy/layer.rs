@@ -33,6 +33,11 @@ impl ProxyHeaderLayer {
         self.header.is_some()
     }
 
+    /// Whether it holds bytes that were read behind the header.
+    pub fn has_input(&self) -> bool {
+        !self.rest.is_empty()
+    }
+
     /// Whether it has nothing more to say: the header is whole, what was read behind it is passed on, and the client was
     /// taken.
     pub fn is_done(&self) -> bool {

@@ -5,14 +5,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let tokens = Tokens::new();
     let mut endpoint = Endpoint::new()?;
     let config = ServerConfig::new().require_tokens(tokens.clone());
-    let server = endpoint.connections().listen(Bind::localhost().port(8700), config)?;
+    let server = endpoint.connections().listen(Bind::localhost(), config)?;
 
     let link = |token: &Token| format!("/?token={}", token.as_str());
     let (own, guest) = (random()?, random()?);
     tokens.add(own.clone());
     tokens.add_until(guest.clone(), SystemTime::now() + Duration::from_secs(3600));
     for token in [&own, &guest] {
-        println!("{}", endpoint.connections().server(server).http_url(&link(token)).unwrap_or_default());
+        println!("{}", endpoint.connections().server(server).url(&link(token)).unwrap_or_default());
     }
 
     endpoint.run(|connections, event| {
