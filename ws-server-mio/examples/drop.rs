@@ -122,6 +122,7 @@ impl App {
         let response = match to {
             To::Page => self.page.respond(&request).unwrap_or_else(web::not_found),
             To::Download => return drop(connections.respond_file(id, request, &self.folder)),
+            To::Upload if !request.is_streaming() => web::not_found(),
             To::Upload => {
                 let name = params.get("name").unwrap_or_default().to_owned();
                 match Upload::create(&self.path, &name) {

@@ -1,5 +1,6 @@
 //! The paths whose request bodies are emitted as they arrive.
 
+use crate::web::strip_prefix;
 use http::Method;
 use std::string::String;
 use std::vec::Vec;
@@ -28,8 +29,9 @@ impl StreamedPaths {
         if [Method::GET, Method::HEAD, Method::OPTIONS].contains(head.method()) {
             return None;
         }
-        let has = |path: &str| {
-            if path.ends_with('/') { head.path().starts_with(path) } else { head.path() == path }
+        let has = |path: &str| match path.strip_suffix('/') {
+            Some(folder) => strip_prefix(head.path(), folder).is_some_and(|rest| rest.starts_with('/')),
+            None => strip_prefix(head.path(), path) == Some(""),
         };
         let those = self.0.iter().filter(|(path, _)| has(path));
         those.max_by_key(|(path, _)| path.len()).map(|(_, limit)| *limit)
@@ -56,6 +58,12 @@ mod tests {
             ("PUT", "/files/a", Some(1 << 40)),
             ("POST", "/files/a/b?c", Some(1 << 40)),
             ("PUT", "/files/", Some(1 << 40)),
+            ("PUT", "/%66iles/a", Some(1 << 40)),
+            ("PUT", "/file%73/", Some(1 << 40)),
+            ("PUT", "/files%2Fa", None),
+            ("PUT", "/%66iles", None),
+            ("PUT", "/%zziles/a", None),
+            ("PUT", "/%66ilms", Some(5)),
             ("PUT", "/films", Some(5)),
             ("PUT", "/films?x", Some(5)),
             ("PUT", "/films/", None),

@@ -1,6 +1,6 @@
 //! Automatic answers to upgrades, and to dropped plain requests.
 
-use crate::web;
+use crate::web::{self, strip_prefix};
 use bytes::Bytes;
 use http::Response;
 use std::string::String;
@@ -82,7 +82,7 @@ impl UpgradeRule {
 
     /// Whether upgrades on this path are accepted.
     pub(super) fn is_path(&self, path: &str) -> bool {
-        self.0.paths.as_ref().is_none_or(|paths| paths.iter().any(|its| its == path))
+        self.0.paths.as_ref().is_none_or(|paths| paths.iter().any(|its| strip_prefix(path, its) == Some("")))
     }
 }
 
@@ -118,10 +118,10 @@ mod tests {
     #[test]
     fn paths_are_exact_as_they_are_sent() {
         let rule = ServerConfig::new().upgrade_paths(["/ws", "chat"]).upgrade_rule();
-        for path in ["/ws", "/ws?a=/b", "/chat"] {
+        for path in ["/ws", "/ws?a=/b", "/chat", "/w%73"] {
             assert!(rule.is_path(upgrade(path, "").path()), "{path}");
         }
-        for path in ["/", "/ws/", "/WS", "/w%73", "/wsx", "/x/ws", "//ws"] {
+        for path in ["/", "/ws/", "/WS", "/w%5s", "/wsx", "/x/ws", "//ws"] {
             assert!(!rule.is_path(upgrade(path, "").path()), "{path}");
             assert_eq!(rule.unanswered(path), Unanswered::NotFound, "{path}");
         }

@@ -1,6 +1,6 @@
 //! Resolves a request to a file of a folder, or to an error.
 
-use super::path::visible;
+use super::path::{strip_prefix, visible};
 use super::query::NAVIGATION;
 use super::response::vary;
 use super::{
@@ -225,10 +225,10 @@ impl<F: Files> Folder<F> {
 
     /// The file, or the page of a single-page application in its place.
     fn resolve(&self, request: &Request) -> Result<(F::File, Plan), Rejection> {
-        if !self.prefix.is_empty() && request.path() == self.prefix {
+        let path = strip_prefix(request.path(), &self.prefix);
+        if path == Some("") {
             return Err(Rejection::SlashMissing);
         }
-        let path = request.path().strip_prefix(&self.prefix).filter(|path| path.starts_with('/'));
         let path = self.clean(path.ok_or(Rejection::NotFound)?);
         let is_page = path != Err(PathError::Hidden) && is_navigation(request);
         let page = self.single_page.as_ref().filter(|_| is_page);

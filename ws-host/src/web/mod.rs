@@ -75,6 +75,7 @@ pub use encoding::{CODINGS, accepts_coding};
 pub use etag::ETag;
 pub use folder::{Files, Folder, Kind, Opened};
 pub use mime::content_type;
+pub(crate) use path::strip_prefix;
 pub use path::{CleanPath, PathError, clean, clean_with_hidden};
 pub use plan::{Plan, Representation};
 pub use query::{cookie, form, has_content_type, is_navigation, pairs, query};

@@ -124,6 +124,27 @@ pub fn clean_with_hidden(path: &str) -> Result<CleanPath, PathError> {
     Ok(cleaned)
 }
 
+/// The rest of a path behind this prefix, empty or from a slash on. Their segments are compared as [`Routes`] does it,
+/// decoded: `/%66iles` is `/files` (RFC 3986 §6.2.2.2), but `%2F` separates no segments.
+///
+/// [`Routes`]: super::Routes
+pub(crate) fn strip_prefix<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
+    let is_whole = |rest: &&str| rest.is_empty() || rest.starts_with('/');
+    if let Some(rest) = path.strip_prefix(prefix).filter(is_whole) {
+        return Some(rest);
+    }
+    let mut rest = path;
+    for segment in prefix.split('/').skip(1) {
+        rest = rest.strip_prefix('/')?;
+        let (raw, behind) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        if decode(raw)? != decode(segment)? {
+            return None;
+        }
+        rest = behind;
+    }
+    Some(rest).filter(is_whole)
+}
+
 /// Percent-decoding (RFC 3986 §2.1) that rejects invalid encoding.
 pub(super) fn decode(text: &str) -> Option<Cow<'_, str>> {
     let mut escapes = text.split('%');

@@ -1,6 +1,7 @@
 //! The body of a request, as it arrives.
 
 use crate::connection::http::HttpConnection;
+use crate::connection::streaming::Streaming;
 use crate::sys::socket::Socket;
 use bytes::{Buf, Bytes};
 use futures_core::Stream;
@@ -23,8 +24,6 @@ use ws_proto::{Error, Event, Request};
 pub struct BodyReader<'h, S: AsyncRead + AsyncWrite + Unpin = Socket> {
     http: &'h mut HttpConnection<S>,
     request: &'h Request,
-    /// The body of a request that is not streaming.
-    whole: Bytes,
     has_failed: bool,
 }
 
@@ -49,8 +48,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     /// }
     /// ```
     pub fn body<'h>(&'h mut self, request: &'h Request) -> BodyReader<'h, S> {
-        let whole = request.body().clone();
-        BodyReader { http: self, request, whole, has_failed: false }
+        if !request.is_streaming() && self.collected.as_ref().is_none_or(|its| its.id != request.id()) {
+            self.collected = Some(Box::new(Streaming::collected(request)));
+        }
+        BodyReader { http: self, request, has_failed: false }
     }
 }
 
@@ -78,17 +79,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> BodyReader<'_, S> {
 
     /// The bytes that are there.
     fn data(&mut self) -> Option<&mut Bytes> {
-        if self.request.is_streaming() {
-            Some(&mut self.http.streaming.as_mut()?.rest)
-        } else {
-            Some(&mut self.whole)
-        }
+        let HttpConnection { streaming, collected, .. } = &mut *self.http;
+        let its = if self.request.is_streaming() { streaming } else { collected };
+        Some(&mut its.as_mut()?.rest)
     }
 
     /// Whether there is data; `false` at the end.
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
         if !self.request.is_streaming() {
-            return Poll::Ready(Ok(!self.whole.is_empty()));
+            return Poll::Ready(Ok(self.data().is_some_and(|data| !data.is_empty())));
         }
         loop {
             let streaming = self.http.streaming.as_ref().filter(|s| s.id == self.request.id());

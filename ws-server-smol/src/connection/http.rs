@@ -66,6 +66,8 @@ pub struct HttpConnection<S: AsyncRead + AsyncWrite + Unpin = Socket> {
     membership: Option<Membership<S>>,
     /// The last request whose body is or was streaming.
     pub(crate) streaming: Option<Box<Streaming>>,
+    /// The last request whose body was collected and is read in pieces.
+    pub(crate) collected: Option<Box<Streaming>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
@@ -93,7 +95,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
 
     pub(crate) fn of(driver: Driver<S>, membership: Option<Membership<S>>, rule: UpgradeRule) -> Self {
         let shared = driver.shared.clone();
-        Self { driver: Some(driver), shared, rule, closed: None, membership, streaming: None }
+        Self {
+            driver: Some(driver),
+            shared,
+            rule,
+            closed: None,
+            membership,
+            streaming: None,
+            collected: None,
+        }
     }
 
     /// Returns what the client requests next; `None` when the connection has ended. Malformed requests are answered

@@ -1,9 +1,9 @@
-//! How far the body of a streaming request was received.
+//! How far the body of a request was received and read.
 
 use bytes::Bytes;
 use ws_proto::{Error, Request, RequestBody};
 
-/// The last streaming request of a connection, as far as its body was received.
+/// The body of a request, as far as it was received and not read.
 #[derive(Debug)]
 pub(crate) struct Streaming {
     /// Of the request.
@@ -17,6 +17,11 @@ pub(crate) struct Streaming {
 impl Streaming {
     pub(crate) fn new(request: &Request) -> Self {
         Self { id: request.id(), rest: Bytes::new(), end: None }
+    }
+
+    /// A body that was collected before the request was emitted.
+    pub(super) fn collected(request: &Request) -> Self {
+        Self { id: request.id(), rest: request.body().clone(), end: Some(Ok(())) }
     }
 
     /// Receives a part. A body that has ended stays so.
