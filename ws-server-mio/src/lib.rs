@@ -219,11 +219,11 @@ pub use ws_host::topics::{SlowPeer, TopicError};
 pub use ws_host::web;
 pub use ws_proto::handshake;
 pub use ws_proto::{
-    Access, ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Error, Fragment, Frame, HeadRule,
-    Heartbeat, HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory, Message, Opcode, Outgoing,
-    Pong, ProtocolError, ProxyError, Redirect, RedirectError, Redirects, Request, RequestBody, RequestError,
-    RequestHead, RespondError, ResponseBody, ResponseError, SendError, Sent, SocksReply, State, Timeout,
-    TlsAlert, TlsError, TlsInfo, TlsVersion, Transport, Upgrade, WallClock,
+    Access, CertificateFault, ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Error, Fragment,
+    Frame, HeadRule, Heartbeat, HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory, Message,
+    Opcode, Outgoing, Pong, ProtocolError, ProxyError, Redirect, RedirectError, Redirects, Request,
+    RequestBody, RequestError, RequestHead, RespondError, ResponseBody, ResponseError, SendError, Sent,
+    SocksReply, State, Timeout, TlsAlert, TlsError, TlsInfo, TlsVersion, Transport, Upgrade, WallClock,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Deflate, deflate};

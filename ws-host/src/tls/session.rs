@@ -14,7 +14,7 @@
 
 use super::buffer::Buffer;
 use super::client::TlsClient;
-use super::error::session_error;
+use super::error::{End, session_error};
 use super::memory;
 use super::server::TlsServer;
 use rustls::client::UnbufferedClientConnection;
@@ -81,15 +81,17 @@ impl Session {
         let mut config = (*config.config()).clone();
         config.cert_resolver = Arc::new(NameRecorder { of: config.cert_resolver, name: requested.clone() });
         let conn = UnbufferedServerConnection::new(Arc::new(config))
-            .map_err(|error| session_error(&error, false, false))?;
+            .map_err(|error| session_error(&error, End::new(false)))?;
         Ok(Self { requested: Some(requested), ..Self::of(Side::Server(Box::new(conn)), false) })
     }
 
     pub(super) fn client(config: &TlsClient, host: &str) -> Result<Self, TlsError> {
         let name = config.name_for(host)?;
-        let conn = UnbufferedClientConnection::new(config.config()?, name)
-            .map_err(|error| session_error(&error, true, false))?;
-        Ok(Self::of(Side::Client(Box::new(conn)), config.has_identity()))
+        let config = config.config()?;
+        let has_identity = config.client_auth_cert_resolver.has_certs();
+        let conn = UnbufferedClientConnection::new(config, name)
+            .map_err(|error| session_error(&error, End::new(true)))?;
+        Ok(Self::of(Side::Client(Box::new(conn)), has_identity))
     }
 
     fn of(side: Side, has_identity: bool) -> Self {
@@ -166,7 +168,7 @@ impl Session {
                     return Ok(if self.peer_closed { (cipher.len(), false) } else { (used, false) });
                 }
                 Err(error) => {
-                    let error = session_error(&error, self.is_client(), self.has_identity);
+                    let error = session_error(&error, self.as_end());
                     return Err(self.fail(out, error));
                 }
             }
@@ -270,7 +272,7 @@ impl Session {
                 Ok(true) => {}
                 Ok(false) => return Ok(None),
                 Err(error) => {
-                    let error = session_error(&error, self.is_client(), self.has_identity);
+                    let error = session_error(&error, self.as_end());
                     return Err(self.fail(out, error));
                 }
             }
@@ -308,8 +310,13 @@ impl Session {
         self.peer_closed
     }
 
-    fn is_client(&self) -> bool {
-        matches!(self.side, Side::Client(_))
+    fn as_end(&self) -> End {
+        End {
+            is_client: matches!(self.side, Side::Client(_)),
+            has_identity: self.has_identity,
+            is_handshaking: self.is_handshaking(),
+            has_answered: self.flights > 0,
+        }
     }
 
     /// How many flights of the handshake it has sent in answer to the peer.
