@@ -221,9 +221,9 @@ pub use ws_proto::handshake;
 pub use ws_proto::{
     Access, CertificateFault, ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Error, Fragment,
     Frame, HeadRule, Heartbeat, HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory, Message,
-    Opcode, Outgoing, Pong, ProtocolError, ProxyError, Redirect, RedirectError, Redirects, Request,
-    RequestBody, RequestError, RequestHead, RespondError, ResponseBody, ResponseError, SendError, Sent,
-    SocksReply, State, Timeout, TlsAlert, TlsError, TlsInfo, TlsVersion, Transport, Upgrade, WallClock,
+    NameMismatch, Opcode, Outgoing, Pong, ProtocolError, ProxyError, Redirect, RedirectError, Redirects,
+    Request, RequestBody, RequestError, RequestHead, RespondError, ResponseBody, ResponseError, SendError,
+    Sent, SocksReply, State, Timeout, TlsAlert, TlsError, TlsInfo, TlsVersion, Transport, Upgrade, WallClock,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Deflate, deflate};

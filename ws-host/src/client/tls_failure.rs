@@ -27,7 +27,7 @@ pub(super) fn is_final_tls(error: &TlsError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ws_proto::TlsAlert;
+    use ws_proto::{NameMismatch, TlsAlert};
 
     #[test]
     fn what_is_renewed_or_was_cut_is_retried_and_trust_is_not() {
@@ -38,7 +38,7 @@ mod tests {
             (F::NotYetValid, false),
             (F::Revoked, false),
             (F::KeyNotProven, false),
-            (F::WrongName { expected: "a".into(), presented: Vec::new() }, true),
+            (F::WrongName(NameMismatch { expected: "a".into(), presented: Vec::new() }.into()), true),
             (F::NotTrusted { issuer: issuer() }, true),
             (F::IncompleteChain { issuer: issuer() }, true),
             (F::SelfSigned, true),

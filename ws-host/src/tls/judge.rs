@@ -7,11 +7,12 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
 };
+use std::boxed::Box;
 use std::cell::RefCell;
-use std::string::ToString;
+use std::string::{String, ToString};
 use std::sync::Arc;
 use std::vec::Vec;
-use ws_proto::CertificateFault;
+use ws_proto::{CertificateFault, NameMismatch};
 
 std::thread_local! {
     /// An error of rustls has no room for the fault, and decides the alert by its kind. So the fault waits here until
@@ -117,11 +118,10 @@ pub(super) fn fault(error: &CertificateError) -> CertificateFault {
     match error {
         C::Expired | C::ExpiredContext { .. } => F::Expired,
         C::NotValidYet | C::NotValidYetContext { .. } => F::NotYetValid,
-        C::NotValidForName => F::WrongName { expected: "this name".into(), presented: [].into() },
-        C::NotValidForNameContext { expected, presented } => F::WrongName {
-            expected: expected.to_str().into(),
-            presented: presented.iter().map(|name| x509::plain_name(name)).collect(),
-        },
+        C::NotValidForName => wrong_name("this name", [].into()),
+        C::NotValidForNameContext { expected, presented } => {
+            wrong_name(&expected.to_str(), presented.iter().map(|name| x509::plain_name(name)).collect())
+        }
         C::UnknownIssuer => F::NotTrusted { issuer: "".into() },
         C::BadSignature => F::BadSignature,
         C::UnsupportedSignatureAlgorithmContext { signature_algorithm_id: id, .. }
@@ -135,6 +135,10 @@ pub(super) fn fault(error: &CertificateError) -> CertificateFault {
         C::ApplicationVerificationFailure => F::NotPinned,
         other => of_webpki(&other.to_string()),
     }
+}
+
+fn wrong_name(expected: &str, presented: Vec<String>) -> CertificateFault {
+    CertificateFault::WrongName(Box::new(NameMismatch { expected: expected.into(), presented }))
 }
 
 /// The faults of which webpki reports only the name.

@@ -41,7 +41,7 @@ pub use rustls;
 pub use self_signed::{LocalCa, SelfSigned, TrustPage, trust_page};
 pub use server::{ClientCertificates, TlsServer};
 pub use stream::{Opened, TlsStream};
-pub use ws_proto::{CertificateFault, TlsAlert, TlsError, TlsInfo, TlsVersion};
+pub use ws_proto::{CertificateFault, NameMismatch, TlsAlert, TlsError, TlsInfo, TlsVersion};
 
 /// The protocol within TLS (RFC 7301 §6).
 const HTTP_1_1: &str = "http/1.1";

@@ -16,12 +16,7 @@ pub enum CertificateFault {
     /// It is not valid yet, by the clock of this machine.
     NotYetValid,
     /// It does not cover the name of the server.
-    WrongName {
-        /// The name in the URL, or the one that replaces it.
-        expected: Box<str>,
-        /// The names in the certificate.
-        presented: Vec<String>,
-    },
+    WrongName(Box<NameMismatch>),
     /// No trusted root has issued it.
     NotTrusted {
         /// The name of the CA that issued it, or the last certificate of its chain; empty if it is not known.
@@ -62,11 +57,21 @@ pub enum CertificateFault {
     Other(Box<str>),
 }
 
+/// The names of a certificate that does not cover the expected one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameMismatch {
+    /// The name in the URL, or the one that replaces it.
+    pub expected: Box<str>,
+    /// The names in the certificate.
+    pub presented: Vec<String>,
+}
+
 impl CertificateFault {
     /// Writes the sentence about the certificate of a server, for who runs its client.
     pub(super) fn of_server(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::WrongName { expected, presented } => {
+            Self::WrongName(names) => {
+                let NameMismatch { expected, presented } = &**names;
                 write!(f, "the server's certificate is not for {expected}")?;
                 if !presented.is_empty() {
                     write!(f, " but for {}", presented.join(", "))?;
@@ -107,7 +112,7 @@ impl CertificateFault {
     /// Writes the sentence about the certificate of a client, for who runs its server.
     pub(super) fn of_client(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::WrongName { expected, .. } => write!(f, "the client's certificate is not for {expected}"),
+            Self::WrongName(names) => write!(f, "the client's certificate is not for {}", names.expected),
             Self::NotTrusted { issuer } => {
                 f.write_str("no root of client_certificates has issued the client's certificate")?;
                 named_issuer(f, issuer)?;

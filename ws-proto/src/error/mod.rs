@@ -12,7 +12,7 @@ mod send;
 mod tls;
 
 pub use self::http::{RequestError, ResponseError};
-pub use certificate::CertificateFault;
+pub use certificate::{CertificateFault, NameMismatch};
 use core::fmt;
 pub use protocol::ProtocolError;
 pub use proxy::{ProxyError, SocksReply};

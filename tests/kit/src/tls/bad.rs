@@ -11,7 +11,7 @@ use rcgen::{
     KeyPair, PKCS_RSA_SHA256, PublicKeyData,
 };
 use std::sync::Arc;
-use ws_proto::{CertificateFault, TlsError};
+use ws_proto::{CertificateFault, NameMismatch, TlsError};
 
 /// A certificate that the other side presents, with its chain and its key.
 pub struct Bad {
@@ -61,7 +61,7 @@ pub fn bad_certificates(role: Role) -> Vec<Bad> {
     if is_client {
         let presented = ours.issue(&["example.com", "192.0.2.7"], unchanged);
         let names = ["example.com", "192.0.2.7"].map(String::from).into();
-        let fault = F::WrongName { expected: "localhost".into(), presented: names };
+        let fault = F::WrongName(NameMismatch { expected: "localhost".into(), presented: names }.into());
         add("wrong name", key(&presented), root(), fault, "set server_name", 42);
     }
     let other = Authority::new("other");

@@ -182,7 +182,7 @@ fn clients_that_trust_the_ca_connect_by_each_name_and_no_other() {
     }
     for name in ["example.com", "192.168.1.8", "a.localhost"] {
         let error = connect(ca.certificate_pem(), &identity, name).unwrap_err();
-        assert!(matches!(error, TlsError::ServerCertificate(CertificateFault::WrongName { .. })), "{error}");
+        assert!(matches!(error, TlsError::ServerCertificate(CertificateFault::WrongName(_))), "{error}");
     }
 }
 
