@@ -130,11 +130,14 @@ impl Session {
         received
     }
 
-    /// Whether the first bytes are a method or a status line, and so no TLS record.
-    fn is_http(&self, bytes: &[u8]) -> bool {
+    /// Whether the first bytes are a method or a status line, and so no TLS record. `None` if there are too few to tell: the
+    /// error must not depend on how they are cut.
+    fn is_http(&self, bytes: &[u8]) -> Option<bool> {
+        const STATUS: &[u8] = b"HTTP/";
         match &self.side {
-            Side::Server(_) => bytes[0].is_ascii_uppercase(),
-            Side::Client(_) => bytes.iter().zip(b"HTTP/").all(|(a, b)| a == b),
+            Side::Server(_) => Some(bytes[0].is_ascii_uppercase()),
+            Side::Client(_) if bytes.len() >= STATUS.len() => Some(bytes.starts_with(STATUS)),
+            Side::Client(_) => (!STATUS.starts_with(bytes)).then_some(false),
         }
     }
 
@@ -148,9 +151,10 @@ impl Session {
             return Err((**error).clone());
         }
         if !self.has_received && !cipher.is_empty() {
-            self.has_received = true;
-            if self.is_http(cipher) {
-                return Err(self.fail(out, TlsError::PlainHttp));
+            match self.is_http(cipher) {
+                Some(true) => return Err(self.fail(out, TlsError::PlainHttp)),
+                Some(false) => self.has_received = true,
+                None => return Ok((0, false)),
             }
         }
         // What follows a close_notify is ignored (RFC 8446 §6.1).
@@ -208,7 +212,7 @@ impl Session {
     }
 
     /// Encrypts at most one record of `plain`, and returns how many bytes it took: 0 during the handshake and after our
-    /// close_notify.
+    /// close_notify. A failed session returns its error.
     ///
     /// `pending` is the incomplete input that [`receive`](Self::receive) has left: rustls may have recorded the
     /// position of a part of a handshake message in it, and reads it there.
@@ -218,8 +222,11 @@ impl Session {
         pending: &mut [u8],
         out: &mut Buffer,
     ) -> Result<usize, TlsError> {
+        if let Some(error) = &self.failed {
+            return Err((**error).clone());
+        }
         let plain = &plain[..plain.len().min(RECORD)];
-        if plain.is_empty() || self.is_closed || self.failed.is_some() {
+        if plain.is_empty() || self.is_closed {
             return Ok(0);
         }
         let sealed = self.when_writable(pending, out, |out, encrypt| {
@@ -299,7 +306,10 @@ impl Session {
         if let Some(error) = &self.failed {
             return Err((**error).clone());
         }
-        if self.is_handshaking() { Err(TlsError::Truncated) } else { Ok(self.peer_closed) }
+        if self.is_handshaking() {
+            return Err((**self.failed.insert(Box::new(TlsError::Truncated))).clone());
+        }
+        Ok(self.peer_closed)
     }
 
     pub(super) fn is_handshaking(&self) -> bool {
