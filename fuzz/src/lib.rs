@@ -10,6 +10,7 @@
 //!  pair.rs, end.rs   pair: two ends over an arbitrary pipe
 //!  head.rs    http_head: heads and bodies, compared with httparse
 //!  proxy.rs   proxy: answers of a proxy
+//!  tls/       tls: sessions over any bytes, and two ends over a pipe that is tampered with
 //!  compressed.rs   deflate, extensions: compressed messages, and their negotiation
 //!
 //!  watch.rs   the promises of one connection (`ws_kit::oracle`), and its memory
@@ -33,6 +34,7 @@ mod seen;
 mod setup;
 mod split;
 mod taken;
+mod tls;
 mod watch;
 
 pub use crate::bytes::{client_bytes, server_bytes};
@@ -42,6 +44,7 @@ pub use pair::pair;
 pub use proxy::proxy;
 pub use seen::Seen;
 pub use split::split;
+pub use tls::tls;
 
 /// The type of a target.
 pub type Target = fn(&[u8]) -> Seen;
@@ -56,6 +59,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("deflate", deflate),
     ("extensions", extensions),
     ("proxy", proxy),
+    ("tls", tls),
 ];
 
 /// Runs a target over the files given as arguments, without libFuzzer.

@@ -10,6 +10,7 @@ mod frames;
 mod messages;
 mod proxies;
 mod schedules;
+mod tls;
 
 /// An input with a descriptive name.
 #[derive(Clone, Debug)]
@@ -84,6 +85,9 @@ pub fn all() -> Vec<Seed> {
     }
     for (name, bytes) in schedules::all() {
         add("pair", name, &[], &bytes);
+    }
+    for (name, bytes) in tls::all() {
+        add("tls", &name, &[], &bytes);
     }
     seeds
 }

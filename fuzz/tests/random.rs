@@ -119,3 +119,8 @@ fn accepted_http_is_parsed_alike_by_httparse() {
 fn answers_of_a_proxy_mean_the_same_however_they_are_cut() {
     run("proxy");
 }
+
+#[test]
+fn sessions_of_tls_pass_on_what_was_sent_or_fail() {
+    run("tls");
+}
