@@ -11,7 +11,7 @@ if [ "${1:-}" = all ]; then
     cargo test "${with[@]}" --lib --examples --test '[!f]*' --test 'f[!a]*' --test 'fa[!k]*'
     cargo test "${with[@]}" --doc
 else
-    cargo test "${with[@]}" --lib --test tls --test tls_memory
+    cargo test "${with[@]}" --lib --test tls --test tls_memory --test bad_certificates
 fi
 cargo test --locked -p ws-server-mio --features tls-self-signed --test fake_kernel -- tls:: ends::
 cargo test --locked -p ws-server-smol --features tls-self-signed --test fake_stream -- tls:: ends::

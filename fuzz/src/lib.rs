@@ -10,6 +10,7 @@
 //!  pair.rs, end.rs   pair: two ends over an arbitrary pipe
 //!  head.rs    http_head: heads and bodies, compared with httparse
 //!  proxy.rs   proxy: answers of a proxy
+//!  tls/       tls: sessions over any bytes, and two ends over a pipe that is tampered with
 //!  trusted.rs trusted: claims of trusted proxies
 //!  compressed.rs   deflate, extensions: compressed messages, and their negotiation
 //!
@@ -34,6 +35,7 @@ mod seen;
 mod setup;
 mod split;
 mod taken;
+mod tls;
 mod trusted;
 mod watch;
 
@@ -44,6 +46,7 @@ pub use pair::pair;
 pub use proxy::proxy;
 pub use seen::Seen;
 pub use split::split;
+pub use tls::tls;
 pub use trusted::trusted;
 
 /// The type of a target.
@@ -59,6 +62,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("deflate", deflate),
     ("extensions", extensions),
     ("proxy", proxy),
+    ("tls", tls),
     ("trusted", trusted),
 ];
 

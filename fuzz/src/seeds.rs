@@ -10,6 +10,7 @@ mod frames;
 mod messages;
 mod proxies;
 mod schedules;
+mod tls;
 mod trusted;
 
 /// An input with a descriptive name.
@@ -88,6 +89,9 @@ pub fn all() -> Vec<Seed> {
     }
     for (name, bytes) in schedules::all() {
         add("pair", name, &[], &bytes);
+    }
+    for (name, bytes) in tls::all() {
+        add("tls", &name, &[], &bytes);
     }
     seeds
 }

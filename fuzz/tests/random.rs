@@ -121,6 +121,11 @@ fn answers_of_a_proxy_mean_the_same_however_they_are_cut() {
 }
 
 #[test]
+fn sessions_of_tls_pass_on_what_was_sent_or_fail() {
+    run("tls");
+}
+
+#[test]
 fn claims_of_clients_change_nothing_that_their_proxy_says() {
     run("trusted");
 }

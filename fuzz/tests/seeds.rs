@@ -67,9 +67,9 @@ fn head_seeds_reach_requests_upgrades_and_answers() {
 }
 
 #[test]
-fn seeds_of_compression_and_of_proxies_pass() {
+fn seeds_of_compression_of_proxies_and_of_tls_pass() {
     // The targets assert what they reach.
-    for target in ["deflate", "extensions", "proxy", "trusted"] {
+    for target in ["deflate", "extensions", "proxy", "tls", "trusted"] {
         assert!(!files(target).is_empty());
         run(target);
     }

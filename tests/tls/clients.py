@@ -142,10 +142,10 @@ check("openssl s_server: the roots of the system", rejected, "trust", rb"alert u
 check("openssl s_server: another name", rejected, "elsewhere.test", rb"alert", ["--ca", ROOT], kind="elsewhere")
 old = ["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"]
 check("openssl s_server, 1.1 only", rejected, "share no version", rb"alert|unsupported protocol", ["--ca", ROOT], old)
-for version, sentence in (("1.3", "certificate"), ("1.2", "handshake_failure")):
+for version in VERSIONS:
     demand = [VERSIONS[version], "-Verify", "1", "-verify_return_error"]
     name, reason = f"openssl s_server, {version}, that requires a certificate", rb"peer did not return a certificate"
-    check(name, rejected, sentence, reason, ["--ca", ROOT], demand)
+    check(name, rejected, "set one with identity", reason, ["--ca", ROOT], demand)
 
 environment = {"TLS_CHAIN": chain(), "TLS_KEY": key(), "TLS_ROOT": ROOT}
 for option in ("--tls-min-v1.3", "--tls-max-v1.2"):

@@ -182,8 +182,8 @@ pub use connection::{Connection, IoAction, PlainHttp, Role, Sent, Shares, State}
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;
 pub use error::{
-    Error, ProtocolError, ProxyError, ProxyHeaderError, RequestError, RespondError, ResponseError, SendError,
-    SocksReply, Timeout, TlsAlert, TlsError,
+    CertificateFault, Error, NameMismatch, ProtocolError, ProxyError, ProxyHeaderError, RequestError,
+    RespondError, ResponseError, SendError, SocksReply, Timeout, TlsAlert, TlsError,
 };
 pub use event::{Closed, Event, Fragment, Initiator, Message, Pong, RequestBody};
 pub use frame::{Frame, Opcode};

@@ -12,8 +12,8 @@ use ws_host::web::PathError;
 use ws_proto::InvalidAccess;
 use ws_proto::InvalidRequest;
 use ws_proto::{
-    CloseCode, Error, ProtocolError, ProxyError, RequestError, RespondError, ResponseError, SendError,
-    SocksReply, Timeout, TlsError,
+    CertificateFault, CloseCode, Error, ProtocolError, ProxyError, RequestError, RespondError, ResponseError,
+    SendError, SocksReply, Timeout, TlsError,
 };
 
 /// Asserts that an error is one sentence that contains `names`.
@@ -299,7 +299,10 @@ fn proxy_errors_name_the_remedy_or_what_happened() {
             ProxyError::Io(io::ErrorKind::ConnectionReset),
             "the connection to the proxy failed: connection reset",
         ),
-        (ProxyError::Tls(TlsError::NotTrusted), "the proxy's TLS failed: no trusted root"),
+        (
+            ProxyError::Tls(TlsError::ServerCertificate(CertificateFault::Expired)),
+            "the proxy's TLS failed: the server's certificate has expired",
+        ),
         (ProxyError::Target("why"), "cannot be used for this server: why"),
     ] {
         assert_explains(&error, names);

@@ -220,11 +220,12 @@ pub use ws_host::trusted_proxy::{InvalidTrust, Via};
 pub use ws_host::web;
 pub use ws_proto::handshake;
 pub use ws_proto::{
-    Access, ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Error, Forwarded, Fragment, Frame,
-    HeadRule, Heartbeat, HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory, Message, Opcode,
-    Outgoing, Pong, ProtocolError, ProxyError, ProxyHeaderError, Redirect, RedirectError, Redirects, Request,
-    RequestBody, RequestError, RequestHead, RespondError, ResponseBody, ResponseError, SendError, Sent,
-    SocksReply, State, Timeout, TlsAlert, TlsError, TlsInfo, TlsVersion, Transport, Upgrade, WallClock,
+    Access, CertificateFault, ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Error, Forwarded,
+    Fragment, Frame, HeadRule, Heartbeat, HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory,
+    Message, NameMismatch, Opcode, Outgoing, Pong, ProtocolError, ProxyError, ProxyHeaderError, Redirect,
+    RedirectError, Redirects, Request, RequestBody, RequestError, RequestHead, RespondError, ResponseBody,
+    ResponseError, SendError, Sent, SocksReply, State, Timeout, TlsAlert, TlsError, TlsInfo, TlsVersion,
+    Transport, Upgrade, WallClock,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Deflate, deflate};

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use ws_server_mio::tls::{
-    Identity, Opened, TlsClient, TlsError, TlsLayer, TlsMode, TlsServer, TlsStream, TlsVersion,
+    CertificateFault as Fault, Identity, Opened, TlsClient, TlsError, TlsLayer, TlsMode, TlsServer,
+    TlsStream, TlsVersion,
 };
 use ws_server_mio::{
     Bind, Budget, Bytes, ClientConfig, CloseCode, ConnectError, ConnectionId, Connections, Endpoint, Event,
@@ -182,10 +183,10 @@ fn a_client_says_why_it_does_not_trust_a_server() {
     let mut rig = Rig::new(tls.server());
     let url = rig.url();
     let error = rig.failure(&url, other.client());
-    assert!(matches!(error, ConnectError::Tls(TlsError::NotTrusted)), "{error}");
+    assert!(matches!(error, ConnectError::Tls(TlsError::ServerCertificate(Fault::SelfSigned))), "{error}");
     let pinned = |pin| ClientConfig::new().tls(TlsClient::system().pin(pin));
     let error = rig.failure(&url, pinned([0; 32]));
-    assert!(matches!(error, ConnectError::Tls(TlsError::NotPinned)), "{error}");
+    assert!(matches!(error, ConnectError::Tls(TlsError::ServerCertificate(Fault::NotPinned))), "{error}");
     rig.endpoint.connections().connect(url.as_str(), pinned(tls.identity.key_sha256().unwrap())).unwrap();
     rig.until(|connections, event| match event {
         Event::Open(id, _) => connections.client_of(id).map(drop),

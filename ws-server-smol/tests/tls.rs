@@ -9,7 +9,8 @@ use std::pin::Pin;
 use std::thread;
 use std::time::Duration;
 use ws_server_smol::tls::{
-    Identity, Opened, TlsClient, TlsError, TlsLayer, TlsMode, TlsServer, TlsStream, TlsVersion,
+    CertificateFault as Fault, Identity, Opened, TlsClient, TlsError, TlsLayer, TlsMode, TlsServer,
+    TlsStream, TlsVersion,
 };
 use ws_server_smol::{
     Bind, ClientConfig, CloseCode, ConnectError, HttpConnection, Server, ServerConfig, Stats, Token,
@@ -105,16 +106,22 @@ fn a_client_says_why_it_does_not_trust_a_server() {
         let url = server.url("/").unwrap();
         let failure = |config: ClientConfig| async { connect(&*url, config).await.map(drop).unwrap_err() };
         let error = failure(other.client()).await;
-        assert!(matches!(error, ConnectError::Tls(TlsError::NotTrusted)), "{error}");
+        assert!(
+            matches!(error, ConnectError::Tls(TlsError::ServerCertificate(Fault::SelfSigned))),
+            "{error}"
+        );
         assert!(error.to_string().contains("add_roots"));
         let pinned = ClientConfig::new().tls(TlsClient::system().pin([0; 32]));
         let error = failure(pinned).await;
-        assert!(matches!(error, ConnectError::Tls(TlsError::NotPinned)), "{error}");
+        assert!(matches!(error, ConnectError::Tls(TlsError::ServerCertificate(Fault::NotPinned))), "{error}");
         let right = TlsClient::system().pin(tls.identity.key_sha256().unwrap());
         assert!(connect(&*url, ClientConfig::new().tls(right)).await.is_ok());
         let named = TlsClient::roots_only(&tls.pem).unwrap().server_name("example.com").unwrap();
         let error = failure(ClientConfig::new().tls(named)).await;
-        assert!(matches!(error, ConnectError::Tls(TlsError::WrongName { .. })), "{error}");
+        assert!(
+            matches!(error, ConnectError::Tls(TlsError::ServerCertificate(Fault::WrongName(_)))),
+            "{error}"
+        );
     });
 }
 

@@ -14,6 +14,7 @@ mod lookups;
 mod race;
 mod reconnect;
 mod retry;
+mod tls_failure;
 mod zones;
 
 pub use crate::layer::ConnectStep;

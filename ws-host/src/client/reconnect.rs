@@ -14,12 +14,13 @@
 //! assert_eq!(backoff.next(&policy, random), None);
 //! ```
 
+use super::tls_failure::is_final_tls;
 use ::http::StatusCode;
 use ::http::header;
 use core::time::Duration;
 use ws_proto::CloseCode;
 use ws_proto::{Closed, Initiator};
-use ws_proto::{Error, ProxyError, ResponseError, SocksReply, Timeout, TlsAlert, TlsError};
+use ws_proto::{Error, ProxyError, ResponseError, SocksReply, Timeout};
 
 const SHORTEST: Duration = Duration::from_millis(1);
 /// The longest `Retry-After` that is honoured.
@@ -183,19 +184,6 @@ impl Reconnect {
     }
 }
 
-/// Whether another attempt would fail too: trust, names and versions do not change by themselves. But a certificate may
-/// be renewed, a clock may be set, and a cut or corrupted stream may be intact the next time.
-fn is_final_tls(error: &TlsError) -> bool {
-    !matches!(
-        error,
-        TlsError::Expired
-            | TlsError::NotYetValid
-            | TlsError::Truncated
-            | TlsError::Protocol(_)
-            | TlsError::Alert(TlsAlert(80)) // internal_error: a failure of the server, which may be temporary
-    )
-}
-
 /// The delay that the peer requested with `Retry-After` in a rejected handshake (RFC 9110 §10.2.3), clamped to an
 /// hour.
 ///
@@ -260,6 +248,7 @@ mod tests {
     use super::*;
     use ::http::Response;
     use bytes::Bytes;
+    use ws_proto::TlsError;
 
     fn closed(code: u16, initiator: Initiator, error: Option<Error>) -> Closed {
         let mut closed = Closed::default();
@@ -388,7 +377,7 @@ mod tests {
             (ProxyError::Malformed("x"), false),
             (ProxyError::Eof, false),
             (ProxyError::Io(std::io::ErrorKind::ConnectionReset), false),
-            (ProxyError::Tls(TlsError::NotTrusted), true),
+            (ProxyError::Tls(TlsError::PlainHttp), true),
             (ProxyError::Tls(TlsError::Truncated), false),
         ] {
             let end = closed(1006, Initiator::Local, Some(error.into()));

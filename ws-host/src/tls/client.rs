@@ -2,10 +2,12 @@
 
 use super::error::InvalidTls;
 use super::identity::Identity;
+use super::judge::Judge;
 use super::pin::PinVerifier;
 use super::{HTTP_1_1, pem, provider};
 use core::fmt;
 use rustls::RootCertStore;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
@@ -158,10 +160,6 @@ impl TlsClient {
             None => parse_name(host),
         }
     }
-
-    pub(super) fn has_identity(&self) -> bool {
-        self.settings.identity.is_some()
-    }
 }
 
 impl Default for TlsClient {
@@ -200,13 +198,13 @@ impl Settings {
         };
         let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()?;
-        let builder = if self.pins.is_empty() {
-            let verifier = WebPkiServerVerifier::builder_with_provider(self.all_roots(), provider).build()?;
-            builder.with_webpki_verifier(verifier)
+        let (by, roots): (Arc<dyn ServerCertVerifier>, _) = if self.pins.is_empty() {
+            let roots = self.all_roots();
+            (WebPkiServerVerifier::builder_with_provider(roots.clone(), provider).build()?, roots)
         } else {
-            let verifier = PinVerifier::new(self.pins.clone(), &provider);
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+            (Arc::new(PinVerifier::new(self.pins.clone(), &provider)), RootCertStore::empty().into())
         };
+        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(Judge::new(by, roots)));
         let mut config = match &self.identity {
             None => builder.with_no_client_auth(),
             Some(identity) => {

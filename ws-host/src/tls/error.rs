@@ -1,20 +1,49 @@
 //! Converts the errors of rustls to [`TlsError`]; the errors of a configuration.
 
+use super::judge;
 use core::fmt;
 use rustls::{AlertDescription, CertificateError, InconsistentKeys, InvalidMessage, PeerIncompatible};
 use std::borrow::ToOwned;
 use std::io;
 use std::path::PathBuf;
 use std::string::{String, ToString};
-use ws_proto::{TlsAlert, TlsError};
+use ws_proto::{CertificateFault, TlsAlert, TlsError};
+
+/// What one end knows when its session fails.
+#[derive(Clone, Copy)]
+pub(super) struct End {
+    pub(super) is_client: bool,
+    /// A client that can present a certificate.
+    pub(super) has_identity: bool,
+    pub(super) is_handshaking: bool,
+    /// It has sent a flight in answer to the peer: a server its certificate, a client its own or none.
+    pub(super) has_answered: bool,
+}
+
+impl End {
+    /// Before the handshake.
+    pub(super) fn new(is_client: bool) -> Self {
+        Self { is_client, has_identity: false, is_handshaking: true, has_answered: false }
+    }
+}
 
 /// The error of a session.
-pub(super) fn session_error(error: &rustls::Error, is_client: bool, has_identity: bool) -> TlsError {
+pub(super) fn session_error(error: &rustls::Error, end: End) -> TlsError {
     use rustls::Error as E;
     match error {
-        E::InvalidCertificate(error) => certificate_error(error),
+        E::InvalidCertificate(error) => {
+            let fault = judge::found().unwrap_or_else(|| match error {
+                // Of a whole configuration: which of them is not known.
+                CertificateError::BadSignature => CertificateFault::Other(
+                    "a signature in its chain, or that of the handshake, does not match".into(),
+                ),
+                other => judge::fault(other),
+            });
+            if end.is_client { TlsError::ServerCertificate(fault) } else { TlsError::ClientCertificate(fault) }
+        }
+        E::NoCertificatesPresented if end.is_client => TlsError::ServerCertificateMissing,
         E::NoCertificatesPresented => TlsError::ClientCertificateMissing,
-        E::AlertReceived(alert) => alert_received(*alert, is_client, has_identity),
+        E::AlertReceived(alert) => alert_received(*alert, end),
         E::PeerIncompatible(
             PeerIncompatible::NoCipherSuitesInCommon
             | PeerIncompatible::NoKxGroupsInCommon
@@ -37,61 +66,39 @@ pub(super) fn session_error(error: &rustls::Error, is_client: bool, has_identity
     }
 }
 
-fn certificate_error(error: &CertificateError) -> TlsError {
-    use CertificateError as C;
-    match error {
-        C::Expired | C::ExpiredContext { .. } => TlsError::Expired,
-        C::NotValidYet | C::NotValidYetContext { .. } => TlsError::NotYetValid,
-        C::NotValidForName => TlsError::WrongName { expected: "this name".into(), presented: [].into() },
-        C::NotValidForNameContext { expected, presented } => TlsError::WrongName {
-            expected: expected.to_str().into(),
-            presented: presented.iter().map(|name| plain_name(name)).collect(),
-        },
-        // A root of the same name with another key, such as a regenerated one, appears as a bad signature.
-        C::UnknownIssuer | C::BadSignature => TlsError::NotTrusted,
-        C::Revoked => TlsError::Revoked,
-        C::InvalidPurpose | C::InvalidPurposeContext { .. } => TlsError::WrongPurpose,
-        C::ApplicationVerificationFailure => TlsError::NotPinned,
-        other => TlsError::BadCertificate(reason(&other.to_string()).into()),
-    }
-}
-
-/// Explains common mistakes, of which webpki reports only the name of its error.
-fn reason(error: &str) -> String {
-    let known = match error {
-        _ if error.contains("CaUsedAsEndEntity") => {
-            "it is a CA certificate (CA:TRUE, which `openssl req -x509` sets); issue one with \
-             basicConstraints=critical,CA:FALSE, or pin its key"
-        }
-        _ if error.contains("NameConstraintViolation") => {
-            "its issuer must not certify one of its names (RFC 5280 §4.2.1.10); leave that name out"
-        }
-        other => other,
-    };
-    known.to_owned()
-}
-
-/// Removes the type from `DnsName("localhost")` and `IpAddress(127.0.0.1)`, as webpki writes them, and the control
-/// characters, which must not reach a terminal.
-fn plain_name(name: &str) -> String {
-    let inner = name.find('(').and_then(|at| name[at + 1..].strip_suffix(')')).unwrap_or(name);
-    inner.trim_matches('"').chars().filter(|c| !c.is_control()).take(255).collect()
-}
-
-fn alert_received(alert: AlertDescription, is_client: bool, has_identity: bool) -> TlsError {
+fn alert_received(alert: AlertDescription, end: End) -> TlsError {
     use AlertDescription as A;
+    let End { is_client, has_identity, is_handshaking, has_answered } = end;
+    let is_rejection = has_answered
+        && matches!(
+            alert,
+            A::BadCertificate
+                | A::UnsupportedCertificate
+                | A::CertificateRevoked
+                | A::CertificateExpired
+                | A::CertificateUnknown
+                | A::UnknownCA
+                | A::AccessDenied
+                | A::DecryptError
+        );
     match alert {
         A::CertificateRequired if is_client => TlsError::ClientCertificateMissing,
-        A::BadCertificate
-        | A::UnsupportedCertificate
-        | A::CertificateRevoked
-        | A::CertificateExpired
-        | A::CertificateUnknown
-        | A::UnknownCA
-        | A::AccessDenied
-            if is_client && has_identity =>
+        // TLS 1.2 has no alert of its own for this (RFC 5246 §7.4.6). What the two sides have in common was agreed
+        // before the client answered.
+        A::HandshakeFailure | A::BadCertificate
+            if is_client && !has_identity && is_handshaking && has_answered =>
         {
+            TlsError::ClientCertificateMissing
+        }
+        A::HandshakeFailure if is_client && has_identity && is_handshaking && has_answered => {
             TlsError::ClientCertificateRejected(TlsAlert(alert.into()))
+        }
+        // In TLS 1.3 the handshake of a client is done before the server judges its certificate.
+        _ if is_rejection && is_client && has_identity => {
+            TlsError::ClientCertificateRejected(TlsAlert(alert.into()))
+        }
+        _ if is_rejection && !is_client && is_handshaking => {
+            TlsError::ServerCertificateRejected(TlsAlert(alert.into()))
         }
         A::ProtocolVersion | A::InsufficientSecurity => TlsError::NoCommonVersion,
         A::NoApplicationProtocol => TlsError::NoCommonProtocol,

@@ -23,6 +23,8 @@ enum State {
     Tls(Tls),
     /// The peer does not speak TLS, which the mode allows, or redirects by this configuration.
     Plain(Option<Arc<Config>>),
+    /// The peer does not speak TLS, which the mode does not allow.
+    Refused,
 }
 
 #[derive(Debug)]
@@ -63,7 +65,10 @@ impl TlsLayer {
             let n = socket.read(buffer)?;
             let plain = match buffer[..n].first().map(|first| tls.route(*first)) {
                 None => return Ok(0),
-                Some(Route::Close) => return Err(failed(TlsError::PlainHttp)),
+                Some(Route::Close) => {
+                    self.0 = State::Refused;
+                    return Err(failed(TlsError::PlainHttp));
+                }
                 Some(Route::Plain) => Some(None),
                 Some(Route::Redirect(config)) => Some(Some(config)),
                 Some(Route::Tls) => None,
@@ -79,6 +84,7 @@ impl TlsLayer {
         match &mut self.0 {
             State::Tls(tls) => tls.read(socket, buffer),
             State::Awaiting(_) | State::Plain(_) => socket.read(buffer),
+            State::Refused => Err(failed(TlsError::PlainHttp)),
         }
     }
 
@@ -100,6 +106,7 @@ impl TlsLayer {
             State::Plain(_) => socket.write_vectored(slices),
             // Nothing was received, so there is nothing to answer.
             State::Awaiting(_) => Err(io::ErrorKind::WouldBlock.into()),
+            State::Refused => Err(failed(TlsError::PlainHttp)),
         }
     }
 
@@ -110,7 +117,7 @@ impl TlsLayer {
     pub fn flush(&mut self, socket: &mut impl Write) -> io::Result<()> {
         match &mut self.0 {
             State::Tls(tls) => tls.flush(socket),
-            State::Awaiting(_) | State::Plain(_) => Ok(()),
+            State::Awaiting(_) | State::Plain(_) | State::Refused => Ok(()),
         }
     }
 
@@ -128,7 +135,8 @@ impl TlsLayer {
         self.tls().is_some_and(|tls| tls.stream.has_record())
     }
 
-    /// Queues our close_notify: [flush](Self::flush) it before you shut the socket down.
+    /// Queues our close_notify: [flush](Self::flush) it before you shut the socket down. Reading goes on (RFC 8446 §6.1).
+    /// During the handshake it does nothing.
     pub fn close(&mut self) {
         if let State::Tls(tls) = &mut self.0 {
             tls.stream.close();
@@ -138,7 +146,7 @@ impl TlsLayer {
     /// Whether the handshake has not begun or is not finished.
     pub fn is_handshaking(&self) -> bool {
         match &self.0 {
-            State::Awaiting(_) => true,
+            State::Awaiting(_) | State::Refused => true,
             State::Tls(tls) => tls.stream.is_handshaking(),
             State::Plain(_) => false,
         }
@@ -159,14 +167,14 @@ impl TlsLayer {
     pub fn redirect(&self) -> Option<&Arc<Config>> {
         match &self.0 {
             State::Plain(redirect) => redirect.as_ref(),
-            State::Awaiting(_) | State::Tls(_) => None,
+            State::Awaiting(_) | State::Tls(_) | State::Refused => None,
         }
     }
 
     fn tls(&self) -> Option<&Tls> {
         match &self.0 {
             State::Tls(tls) => Some(tls),
-            State::Awaiting(_) | State::Plain(_) => None,
+            State::Awaiting(_) | State::Plain(_) | State::Refused => None,
         }
     }
 }

@@ -15,6 +15,7 @@ mod buffer;
 mod client;
 mod error;
 mod identity;
+mod judge;
 mod layer;
 mod memory;
 mod mode;
@@ -26,6 +27,7 @@ mod self_signed;
 mod server;
 mod session;
 mod stream;
+mod x509;
 
 pub use client::TlsClient;
 pub use error::InvalidTls;
@@ -39,7 +41,7 @@ pub use rustls;
 pub use self_signed::{LocalCa, SelfSigned, TrustPage, trust_page};
 pub use server::{ClientCertificates, TlsServer};
 pub use stream::{Opened, TlsStream};
-pub use ws_proto::{TlsAlert, TlsError, TlsInfo, TlsVersion};
+pub use ws_proto::{CertificateFault, NameMismatch, TlsAlert, TlsError, TlsInfo, TlsVersion};
 
 /// The protocol within TLS (RFC 7301 §6).
 const HTTP_1_1: &str = "http/1.1";

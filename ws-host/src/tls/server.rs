@@ -2,6 +2,7 @@
 
 use super::error::InvalidTls;
 use super::identity::Identity;
+use super::judge::Judge;
 use super::{HTTP_1_0, HTTP_1_1, pem, provider};
 use core::fmt;
 use rustls::RootCertStore;
@@ -204,10 +205,11 @@ fn configure(
         None => builder.with_no_client_auth(),
         Some(Clients { roots, rule }) => {
             let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
-            builder.with_client_cert_verifier(match rule {
+            let by = match rule {
                 ClientCertificates::Required => verifier.build()?,
                 ClientCertificates::Optional => verifier.allow_unauthenticated().build()?,
-            })
+            };
+            builder.with_client_cert_verifier(Arc::new(Judge::new(by, roots.clone())))
         }
     };
     let mut config = builder.with_cert_resolver(resolver.clone());

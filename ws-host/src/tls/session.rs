@@ -14,7 +14,7 @@
 
 use super::buffer::Buffer;
 use super::client::TlsClient;
-use super::error::session_error;
+use super::error::{End, session_error};
 use super::memory;
 use super::server::TlsServer;
 use rustls::client::UnbufferedClientConnection;
@@ -81,15 +81,17 @@ impl Session {
         let mut config = (*config.config()).clone();
         config.cert_resolver = Arc::new(NameRecorder { of: config.cert_resolver, name: requested.clone() });
         let conn = UnbufferedServerConnection::new(Arc::new(config))
-            .map_err(|error| session_error(&error, false, false))?;
+            .map_err(|error| session_error(&error, End::new(false)))?;
         Ok(Self { requested: Some(requested), ..Self::of(Side::Server(Box::new(conn)), false) })
     }
 
     pub(super) fn client(config: &TlsClient, host: &str) -> Result<Self, TlsError> {
         let name = config.name_for(host)?;
-        let conn = UnbufferedClientConnection::new(config.config()?, name)
-            .map_err(|error| session_error(&error, true, false))?;
-        Ok(Self::of(Side::Client(Box::new(conn)), config.has_identity()))
+        let config = config.config()?;
+        let has_identity = config.client_auth_cert_resolver.has_certs();
+        let conn = UnbufferedClientConnection::new(config, name)
+            .map_err(|error| session_error(&error, End::new(true)))?;
+        Ok(Self::of(Side::Client(Box::new(conn)), has_identity))
     }
 
     fn of(side: Side, has_identity: bool) -> Self {
@@ -128,11 +130,14 @@ impl Session {
         received
     }
 
-    /// Whether the first bytes are a method or a status line, and so no TLS record.
-    fn is_http(&self, bytes: &[u8]) -> bool {
+    /// Whether the first bytes are a method or a status line, and so no TLS record. `None` if there are too few to tell: the
+    /// error must not depend on how they are cut.
+    fn is_http(&self, bytes: &[u8]) -> Option<bool> {
+        const STATUS: &[u8] = b"HTTP/";
         match &self.side {
-            Side::Server(_) => bytes[0].is_ascii_uppercase(),
-            Side::Client(_) => bytes.iter().zip(b"HTTP/").all(|(a, b)| a == b),
+            Side::Server(_) => Some(bytes[0].is_ascii_uppercase()),
+            Side::Client(_) if bytes.len() >= STATUS.len() => Some(bytes.starts_with(STATUS)),
+            Side::Client(_) => (!STATUS.starts_with(bytes)).then_some(false),
         }
     }
 
@@ -146,9 +151,10 @@ impl Session {
             return Err((**error).clone());
         }
         if !self.has_received && !cipher.is_empty() {
-            self.has_received = true;
-            if self.is_http(cipher) {
-                return Err(self.fail(out, TlsError::PlainHttp));
+            match self.is_http(cipher) {
+                Some(true) => return Err(self.fail(out, TlsError::PlainHttp)),
+                Some(false) => self.has_received = true,
+                None => return Ok((0, false)),
             }
         }
         // What follows a close_notify is ignored (RFC 8446 §6.1).
@@ -166,7 +172,7 @@ impl Session {
                     return Ok(if self.peer_closed { (cipher.len(), false) } else { (used, false) });
                 }
                 Err(error) => {
-                    let error = session_error(&error, self.is_client(), self.has_identity);
+                    let error = session_error(&error, self.as_end());
                     return Err(self.fail(out, error));
                 }
             }
@@ -206,7 +212,7 @@ impl Session {
     }
 
     /// Encrypts at most one record of `plain`, and returns how many bytes it took: 0 during the handshake and after our
-    /// close_notify.
+    /// close_notify. A failed session returns its error.
     ///
     /// `pending` is the incomplete input that [`receive`](Self::receive) has left: rustls may have recorded the
     /// position of a part of a handshake message in it, and reads it there.
@@ -216,8 +222,11 @@ impl Session {
         pending: &mut [u8],
         out: &mut Buffer,
     ) -> Result<usize, TlsError> {
+        if let Some(error) = &self.failed {
+            return Err((**error).clone());
+        }
         let plain = &plain[..plain.len().min(RECORD)];
-        if plain.is_empty() || self.is_closed || self.failed.is_some() {
+        if plain.is_empty() || self.is_closed {
             return Ok(0);
         }
         let sealed = self.when_writable(pending, out, |out, encrypt| {
@@ -270,7 +279,7 @@ impl Session {
                 Ok(true) => {}
                 Ok(false) => return Ok(None),
                 Err(error) => {
-                    let error = session_error(&error, self.is_client(), self.has_identity);
+                    let error = session_error(&error, self.as_end());
                     return Err(self.fail(out, error));
                 }
             }
@@ -297,7 +306,10 @@ impl Session {
         if let Some(error) = &self.failed {
             return Err((**error).clone());
         }
-        if self.is_handshaking() { Err(TlsError::Truncated) } else { Ok(self.peer_closed) }
+        if self.is_handshaking() {
+            return Err((**self.failed.insert(Box::new(TlsError::Truncated))).clone());
+        }
+        Ok(self.peer_closed)
     }
 
     pub(super) fn is_handshaking(&self) -> bool {
@@ -308,8 +320,13 @@ impl Session {
         self.peer_closed
     }
 
-    fn is_client(&self) -> bool {
-        matches!(self.side, Side::Client(_))
+    fn as_end(&self) -> End {
+        End {
+            is_client: matches!(self.side, Side::Client(_)),
+            has_identity: self.has_identity,
+            is_handshaking: self.is_handshaking(),
+            has_answered: self.flights > 0,
+        }
     }
 
     /// How many flights of the handshake it has sent in answer to the peer.

@@ -42,12 +42,15 @@ fn our_close_notify_is_sent_once_and_is_the_last() {
 
 #[test]
 fn eof_is_truncated_in_the_handshake_and_unannounced_later() {
-    let mut pair = Pair::new();
-    assert_eq!(pair.server.end(), Err(TlsError::Truncated));
-    let flight = pair.take(To::Client);
-    pair.deliver(To::Server, &flight).unwrap();
-    assert_eq!(pair.server.end(), Err(TlsError::Truncated));
-    assert_eq!(pair.client.end(), Err(TlsError::Truncated));
+    for has_hello in [false, true] {
+        let mut pair = Pair::new();
+        if has_hello {
+            let flight = pair.take(To::Client);
+            pair.deliver(To::Server, &flight).unwrap();
+        }
+        assert_eq!(pair.server.end(), Err(TlsError::Truncated));
+        assert_eq!(pair.client.end(), Err(TlsError::Truncated));
+    }
     let mut pair = Pair::open();
     assert_eq!((pair.client.end(), pair.server.end()), (Ok(false), Ok(false)));
 }
@@ -55,7 +58,7 @@ fn eof_is_truncated_in_the_handshake_and_unannounced_later() {
 #[test]
 fn plain_http_is_named_and_gets_no_alert() {
     let request = [(To::Server, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), (To::Server, "P")];
-    let response = [(To::Client, "HTTP/1.1 400 Bad Request\r\n\r\n"), (To::Client, "H")];
+    let response = [(To::Client, "HTTP/1.1 400 Bad Request\r\n\r\n"), (To::Client, "HTTP/")];
     for (to, text) in request.into_iter().chain(response) {
         let mut pair = Pair::new();
         pair.take(To::Client);
@@ -147,4 +150,34 @@ fn the_beginning_of_a_record_waits_in_memory_of_its_own_size() {
     }
     assert_eq!(plain, message);
     assert_eq!(pair.server.held(), 0);
+}
+
+#[test]
+fn a_failed_session_returns_its_error_to_reader_and_writer() {
+    for to in [To::Client, To::Server] {
+        let mut pair = Pair::new();
+        for _ in 0..2 {
+            let side = pair.side(to);
+            assert_eq!(side.end(), Err(TlsError::Truncated));
+            assert_eq!(side.open(), Err(TlsError::Truncated));
+            // A writer without an error would wait for ever.
+            assert_eq!(side.seal([&b"never"[..]]), Err(TlsError::Truncated));
+        }
+        let mut pair = Pair::open();
+        let error = pair.deliver(to, &[0x17, 3, 3, 0x48, 0x01]).unwrap_err();
+        assert_eq!(pair.side(to).seal([&b"never"[..]]), Err(error.clone()));
+        assert_eq!(pair.side(to).end(), Err(error));
+    }
+}
+
+#[test]
+fn plain_http_is_named_however_it_is_cut() {
+    for (text, is_http) in [("HTTP/1.1 400 Bad Request\r\n", true), ("Hello", false), ("HTTQ/1.1", false)] {
+        for cut in 1..text.len() {
+            let mut pair = Pair::new();
+            pair.cut = cut;
+            let error = pair.deliver(To::Client, text.as_bytes()).unwrap_err();
+            assert_eq!(error == TlsError::PlainHttp, is_http, "{text:?} in parts of {cut}: {error}");
+        }
+    }
 }

@@ -220,3 +220,19 @@ fn a_failed_write_that_was_reported_leaves_reading_as_it_is() {
     rig.socket.is_over = true;
     assert_eq!(rig.read().1, Ok(0));
 }
+
+#[test]
+fn a_peer_that_was_refused_stays_refused() {
+    let (client, server) = trusting();
+    let hello = TlsStream::client(&client, "localhost").unwrap().output().to_vec();
+    let mut layer = TlsLayer::server(ServerTls::new(server, TlsMode::Only, &Config::server()));
+    let mut socket = Socket { input: b"GET".to_vec(), room: usize::MAX, ..Socket::default() };
+    for _ in 0..3 {
+        let error = layer.read(&mut socket, &mut [0; 1000]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        let error = layer.write(&mut socket, &[IoSlice::new(b"answer")]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        socket.input.clone_from(&hello);
+    }
+    assert!(socket.sent.is_empty() && !layer.needs_flush());
+}

@@ -2,6 +2,7 @@
 #![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
+mod bad;
 mod cuts;
 mod ends;
 mod flights;

@@ -6,7 +6,7 @@ use std::io::{self, IoSlice, Read, Write};
 use ws_host::client::{ClientConfig, ConnectStep};
 use ws_host::layer::Layer;
 use ws_host::proxy::{Proxy, ProxyError};
-use ws_host::tls::{ServerTls, TlsClient, TlsError, TlsLayer, TlsMode, TlsServer};
+use ws_host::tls::{CertificateFault, ServerTls, TlsClient, TlsError, TlsLayer, TlsMode, TlsServer};
 use ws_kit::tls::Authority;
 use ws_proto::{ClientRequest, Config, Error};
 
@@ -223,7 +223,9 @@ fn a_close_ends_tls_with_the_server_and_then_with_the_proxy() {
 fn a_proxy_that_is_not_trusted_is_an_error_of_the_proxy() {
     let mut rig = Rig::new("https", 1000, false);
     match rig.until(|_| false) {
-        Err(Error::Proxy(ProxyError::Tls(TlsError::NotTrusted))) => {}
+        Err(Error::Proxy(ProxyError::Tls(TlsError::ServerCertificate(CertificateFault::NotTrusted {
+            ..
+        })))) => {}
         other => panic!("{other:?}"),
     }
     assert!(!rig.is_open);

@@ -229,8 +229,9 @@ settings! {
     half_close, get_half_close: allowed: bool;
 
     /// Sets whether a server reports [`Closed`](crate::Event::Closed) for every connection, including one that never
-    /// sent a request (a port scanner, a browser that connects ahead of need) or whose request the engine rejected
-    /// itself: its text explains, for example, why a page gets 401, 403 or 404. Such a connection has no other event.
+    /// sent a request (a port scanner, a browser that connects ahead of need, a client that rejects our certificate) or
+    /// whose request the engine rejected itself: its text explains, for example, why a page gets 401, 403 or 404. Such
+    /// a connection has no other event.
     /// `false`.
     report_all_closes, get_report_all_closes: all: bool;
 }

@@ -3,6 +3,7 @@
 //!
 //! Their `Debug` is their `Display`: a `main` that returns one prints a sentence.
 
+mod certificate;
 mod http;
 mod protocol;
 mod proxy;
@@ -12,6 +13,7 @@ mod send;
 mod tls;
 
 pub use self::http::{RequestError, ResponseError};
+pub use certificate::{CertificateFault, NameMismatch};
 use core::fmt;
 pub use protocol::ProtocolError;
 pub use proxy::{ProxyError, SocksReply};

@@ -1,8 +1,7 @@
 //! Why TLS failed beneath a connection.
 
+use super::CertificateFault;
 use alloc::boxed::Box;
-use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 
 /// Why TLS failed. The engine itself has no TLS: the owner of the socket reports this to
@@ -12,31 +11,18 @@ use core::fmt;
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// The peer's certificate has expired, by the clock of this machine.
-    Expired,
-    /// The peer's certificate is not valid yet, by the clock of this machine.
-    NotYetValid,
-    /// The server's certificate does not cover its name.
-    WrongName {
-        /// The name in the URL, or the one that replaces it.
-        expected: Box<str>,
-        /// The names in the certificate.
-        presented: Vec<String>,
-    },
-    /// No trusted root has issued the peer's certificate.
-    NotTrusted,
-    /// The server's public key is not one of the pinned keys.
-    NotPinned,
-    /// The peer's certificate has been revoked.
-    Revoked,
-    /// The peer's certificate is for another purpose: a client's for a server, for example.
-    WrongPurpose,
-    /// The peer's certificate is unusable for another reason.
-    BadCertificate(Box<str>),
+    /// Client: the server's certificate was rejected.
+    ServerCertificate(CertificateFault),
+    /// Server: the client's certificate was rejected.
+    ClientCertificate(CertificateFault),
+    /// Client: the server has presented no certificate.
+    ServerCertificateMissing,
     /// The server requires a certificate of the client, which presented none.
     ClientCertificateMissing,
-    /// The server rejected the certificate of the client, with this alert.
+    /// Client: the server rejected its certificate, with this alert.
     ClientCertificateRejected(TlsAlert),
+    /// Server: the client rejected its certificate, with this alert.
+    ServerCertificateRejected(TlsAlert),
     /// The two sides share no version, cipher suite or key exchange of TLS.
     NoCommonVersion,
     /// The two sides share no protocol: the peer offers no HTTP/1.1 (RFC 7301).
@@ -98,40 +84,43 @@ impl fmt::Display for TlsAlert {
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Expired => f.write_str(
-                "the peer's certificate has expired; it must be renewed, unless the clock of this machine is wrong",
+            Self::ServerCertificate(fault) => fault.of_server(f),
+            Self::ClientCertificate(fault) => fault.of_client(f),
+            Self::ServerCertificateMissing => f.write_str(
+                "the server has presented no certificate; it must be configured with one and its chain",
             ),
-            Self::NotYetValid => f.write_str(
-                "the peer's certificate is not valid yet; the clock of this machine may be wrong, or the issuer's was \
-                 when it made the certificate",
-            ),
-            Self::WrongName { expected, presented } => {
-                write!(f, "the server's certificate is not for {expected}")?;
-                if !presented.is_empty() {
-                    write!(f, " but for {}", presented.join(", "))?;
-                }
-                f.write_str("; connect by a name that it has, or set server_name")
-            }
-            Self::NotTrusted => f.write_str(
-                "no trusted root has issued the peer's certificate; add the root with add_roots, or pin its key",
-            ),
-            Self::NotPinned => {
-                f.write_str("the server's key is not a pinned one; if the server has a new key, pin that one")
-            }
-            Self::Revoked => f.write_str("the peer's certificate has been revoked; it must be replaced"),
-            Self::WrongPurpose => f.write_str(
-                "the peer's certificate is for another purpose; a server needs serverAuth, a client clientAuth",
-            ),
-            Self::BadCertificate(why) => write!(f, "the peer's certificate is unusable: {why}"),
             Self::ClientCertificateMissing => f.write_str(
                 "the client has presented no certificate, which the server requires; set one with identity",
             ),
             Self::ClientCertificateRejected(alert) => {
-                write!(f, "the server rejected the client's certificate ({alert}); set another with identity")
+                write!(f, "the server rejected the client's certificate ({alert}): ")?;
+                f.write_str(match alert.0 {
+                    44 => "it has been revoked; set another with identity",
+                    45 => "it has expired or is not valid yet, by the clock of the server; renew it",
+                    48 => {
+                        "its issuer is unknown there; set one of a known CA with identity, with the intermediate \
+                         certificates behind it"
+                    }
+                    _ => "set another with identity; the server may say why in its log",
+                })
             }
-            Self::NoCommonVersion => f.write_str(
-                "the two sides share no version or cipher suite of TLS; both need TLS 1.2 or 1.3",
-            ),
+            Self::ServerCertificateRejected(alert) => {
+                write!(f, "the client rejected the server's certificate ({alert}): ")?;
+                f.write_str(match alert.0 {
+                    42 => "its name may not be that in the URL, or the certificate is malformed; see what the client says",
+                    44 => "it has been revoked; replace it",
+                    45 => "it has expired or is not valid yet, by the clock of the client; renew it",
+                    48 => {
+                        "its issuer is unknown there; install the root on the client, and let the chain hold the \
+                         intermediate certificates"
+                    }
+                    49 => "its key may not be the pinned one; see what the client says",
+                    _ => "see what the client says",
+                })
+            }
+            Self::NoCommonVersion => {
+                f.write_str("the two sides share no version or cipher suite of TLS; both need TLS 1.2 or 1.3")
+            }
             Self::NoCommonProtocol => {
                 f.write_str("the peer offers no HTTP/1.1 within TLS (ALPN), which a WebSocket needs")
             }

@@ -365,7 +365,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
         }
     }
 
-    /// Returns what explains the end, once the connection is over; `None` also if it never sent a request.
+    /// Returns what explains the end, once the connection is over; `None` also if it never sent a request, unless
+    /// [`report_all_closes`](crate::ServerConfig::report_all_closes) is set.
     pub fn closed(&self) -> Option<&Closed> {
         self.closed.as_deref()
     }

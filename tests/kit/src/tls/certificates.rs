@@ -2,7 +2,7 @@
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
     PKCS_ED25519, RevokedCertParams, SerialNumber, SignatureAlgorithm, date_time_ymd,
 };
 
@@ -46,6 +46,10 @@ impl Authority {
         let key = KeyPair::generate_for(self.keys).unwrap();
         let issuer = CertifiedIssuer::signed_by(authority(name, change), key, &self.issuer).unwrap();
         Self { issuer, keys: self.keys }
+    }
+
+    pub(super) fn issuer(&self) -> &Issuer<'static, KeyPair> {
+        &self.issuer
     }
 
     pub fn pem(&self) -> String {
@@ -93,7 +97,7 @@ fn authority(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Certifi
     params
 }
 
-fn leaf(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
+pub(super) fn leaf(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
     let mut params =
         CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
     params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
