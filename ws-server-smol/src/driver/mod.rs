@@ -23,16 +23,15 @@ mod wakers;
 use crate::clock;
 use crate::driver::output::{Output, write};
 use crate::driver::pool::Buffer;
+pub(crate) use crate::driver::shared::DriverOptions;
 use crate::driver::shared::Shared;
 use crate::driver::sleep::Sleep;
 use crate::driver::slice::Slice;
-use crate::sys::socket::SocketHandle;
 use async_io::Timer;
 use bytes::Buf;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::future::Future;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -84,16 +83,6 @@ pub(crate) struct Driver<S> {
     sleep: Arc<Sleep>,
     /// How many system sleeps the connection knows of.
     slept: u32,
-}
-
-/// What the owner passes to a connection besides its stream.
-#[derive(Default)]
-pub(crate) struct DriverOptions {
-    /// A handle to the stream, if it is a socket.
-    pub(crate) socket: Option<SocketHandle>,
-    /// The peer's address, if it has one.
-    pub(crate) peer: Option<SocketAddr>,
-    pub(crate) sleep: Option<Arc<Sleep>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {

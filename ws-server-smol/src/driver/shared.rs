@@ -27,6 +27,16 @@ pub(crate) enum PauseOwner {
     Couple = 2,
 }
 
+/// What the owner passes to a connection besides its stream.
+#[derive(Default)]
+pub(crate) struct DriverOptions {
+    /// A handle to the stream, if it is a socket.
+    pub(crate) socket: Option<SocketHandle>,
+    /// The peer's address, if it has one.
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) sleep: Option<Arc<Sleep>>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) id: ConnectionId,
