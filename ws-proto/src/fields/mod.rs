@@ -56,11 +56,16 @@ pub fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'
     if values.next().is_some() { Err(()) } else { Ok(value.map(|value| value.as_bytes())) }
 }
 
+/// How the names of fields with credentials end, beside those of the standards: `X-Api-Key`, `X-Auth-Token`.
+const SECRETS: [&str; 7] = ["key", "token", "secret", "password", "auth", "session", "assertion"];
+
 /// Hides secrets from `Debug`: credentials, cookies, and the queries of URLs, which may have a token, whatever field
 /// has them (`Referer`, `Location`, `Link`, a proxy's `X-Forwarded-Uri`).
 pub fn hide_secret(name: &HeaderName, value: &mut HeaderValue) {
+    let is_named_secret = |name: &str| SECRETS.iter().any(|end| name.ends_with(end)) && !name.starts_with("sec-");
     let is_secret = [header::AUTHORIZATION, header::COOKIE, header::SET_COOKIE, header::PROXY_AUTHORIZATION]
-        .contains(name);
+        .contains(name)
+        || is_named_secret(name.as_str());
     let has_query = |value: &[u8]| {
         let query = memchr::memchr(b'?', value);
         query.is_some_and(|query| value[..query].contains(&b'/'))
@@ -144,6 +149,11 @@ mod tests {
             (header::REFRESH, "0; url=/?a", true),
             (HeaderName::from_static("x-forwarded-uri"), "/?a", true),
             (HeaderName::from_static("x-original-url"), "http://localhost/?a", true),
+            (HeaderName::from_static("x-api-key"), "a", true),
+            (HeaderName::from_static("apikey"), "a", true),
+            (HeaderName::from_static("x-auth-token"), "a", true),
+            (HeaderName::from_static("cf-access-jwt-assertion"), "a", true),
+            (header::SEC_WEBSOCKET_KEY, "a", false),
             (header::USER_AGENT, "a/1 (b)", false),
             (HeaderName::from_static("sec-ch-ua-mobile"), "?0", false),
             (HeaderName::from_static("x-fraction"), "?1/2", false),

@@ -41,8 +41,9 @@ impl std::error::Error for InvalidRequest {}
 
 /// A client's request: an address, and what to offer.
 ///
-/// Nothing is sent by default: no subprotocols, no `Origin`, no `User-Agent`. Its `Debug` omits
-/// the query, credentials and cookies.
+/// Nothing is sent by default: no subprotocols, no `Origin`, no `User-Agent`. Its `Debug` omits the query, and the values
+/// of all header fields except `Origin`, `User-Agent`, `Accept-Language`, `Cache-Control` and `Pragma`: any other may be a
+/// credential.
 ///
 /// ```
 /// use ws_proto::ClientRequest;

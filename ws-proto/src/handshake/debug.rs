@@ -1,8 +1,9 @@
 //! `{:?}` of requests shows no secrets, since more people may read logs than may log in. It omits the query of a
 //! target, which may have a token; fields with credentials hide their own values from the moment they are read.
 
+use super::follow::HARMLESS;
 use super::{ClientRequest, Request, Upgrade};
-use ::http::Uri;
+use ::http::{HeaderMap, Uri};
 use core::fmt;
 
 /// A target without the content of its query.
@@ -49,7 +50,24 @@ impl fmt::Debug for Upgrade {
     }
 }
 
-/// Omits the query, credentials and cookies.
+/// The fields that an application has set. Any may be a credential, as when a redirect leads to another origin, so all but
+/// the harmless ones hide their values.
+struct OwnFields<'a>(&'a HeaderMap);
+
+impl fmt::Debug for OwnFields<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fields = self.0.iter().map(|(name, value)| {
+            let mut value = value.clone();
+            if !HARMLESS.contains(name) {
+                value.set_sensitive(true);
+            }
+            (name, value)
+        });
+        f.debug_map().entries(fields).finish()
+    }
+}
+
+/// Omits the query, and the values of header fields except those that a redirect brings to another origin.
 impl fmt::Debug for ClientRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (path, has_query) = match self.target().split_once('?') {
@@ -62,7 +80,7 @@ impl fmt::Debug for ClientRequest {
             .field("port", &self.port())
             .field("target", &Target { path, has_query })
             .field("subprotocols", &self.subprotocols().collect::<Vec<_>>())
-            .field("headers", self.headers())
+            .field("headers", &OwnFields(self.headers()))
             .finish()
     }
 }

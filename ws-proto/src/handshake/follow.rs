@@ -7,7 +7,7 @@ use ::http::header::{self, HeaderName};
 
 /// The fields that are sent to another origin: they carry no credentials. Whatever else the application has set might
 /// be one, such as `X-Api-Key`.
-const HARMLESS: [HeaderName; 5] =
+pub(super) const HARMLESS: [HeaderName; 5] =
     [header::ORIGIN, header::USER_AGENT, header::ACCEPT_LANGUAGE, header::CACHE_CONTROL, header::PRAGMA];
 
 impl ClientRequest {
