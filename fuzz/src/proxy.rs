@@ -28,6 +28,9 @@ pub fn proxy(data: &[u8]) -> Seen {
     let negotiated = &answer[..answer.len() - passed];
     let is_http = usize::from(kind) % PROXIES.len() < 2;
     if result == Ok(true) && is_http {
+        // A single LF ends a line, too.
+        let negotiated: Vec<u8> =
+            String::from_utf8_lossy(negotiated).replace("\r\n", "\n").replace('\n', "\r\n").into();
         assert!(negotiated.ends_with(b"\r\n\r\n"));
         let head = negotiated[..negotiated.len() - 4].windows(4).rposition(|end| end == b"\r\n\r\n");
         let head = negotiated[head.map_or(0, |at| at + 4)..].trim_ascii_start();

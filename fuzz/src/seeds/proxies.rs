@@ -1,13 +1,14 @@
 //! Answers of proxies.
 
 /// Names, kinds of proxies, and answers.
-pub(super) const ANSWERS: [(&str, u8, &[u8]); 12] = [
+pub(super) const ANSWERS: [(&str, u8, &[u8]); 13] = [
     (
         "tinyproxy",
         0,
         b"HTTP/1.0 200 Connection established\r\nProxy-agent: tinyproxy/1.11.1\r\n\r\n\x16\x03\x03",
     ),
     ("squid", 1, b"HTTP/1.1 200 Connection established\r\n\r\n"),
+    ("lf", 0, b"HTTP/1.0 200 OK\nVia: 1.0 proxy\n\nrest"),
     ("interim", 0, b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"),
     (
         "challenge",

@@ -89,6 +89,9 @@ fn any_2xx_opens_the_tunnel_and_what_follows_its_head_belongs_to_it() {
             b"HTTP/1.1 204\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\nHTTP/1.1 407 No\r\n\r\n",
             19,
         ),
+        // A single LF ends a line, too (RFC 9112 §2.2).
+        (b"HTTP/1.0 200 Connection established\nProxy-agent: x\n\n\x16\x03\x01", 3),
+        (b"HTTP/1.1 200 OK\r\nA: b\n\r\nrest", 4),
         (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Wait\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\n\r\nx", 1),
     ] {
         assert_eq!(outcome("proxy:1", answer), Ok(Some(left)));
@@ -115,7 +118,7 @@ fn every_other_answer_is_an_error_of_its_own() {
         ("HTTP/1.1 503\r\n\r\n", rejected(503, "")),
         ("HTTP/1.1 302 Found\r\nLocation: http://portal/\r\n\r\n", rejected(302, "Found")),
         ("HTTP/1.1 101 Switching\r\n\r\n", rejected(101, "Switching")),
-        ("HTTP/1.1 200 OK\nA: b\r\n\r\n", Malformed("a line does not end with CR LF")),
+        ("HTTP/1.1 200 OK\r\nA: b\rc\r\n\r\n", Malformed("a header value")),
         ("HTTP/2 200 OK\r\n\r\n", Malformed("the status line")),
         ("HTTP/1.1 200 OK\r\nA b\r\n\r\n", Malformed("a header name")),
         ("\x05\x00", Malformed("the first line")),

@@ -62,7 +62,8 @@ const SECRETS: [&str; 7] = ["key", "token", "secret", "password", "auth", "sessi
 /// Hides secrets from `Debug`: credentials, cookies, and the queries of URLs, which may have a token, whatever field
 /// has them (`Referer`, `Location`, `Link`, a proxy's `X-Forwarded-Uri`).
 pub fn hide_secret(name: &HeaderName, value: &mut HeaderValue) {
-    let is_named_secret = |name: &str| SECRETS.iter().any(|end| name.ends_with(end)) && !name.starts_with("sec-");
+    let is_named_secret =
+        |name: &str| SECRETS.iter().any(|end| name.ends_with(end)) && !name.starts_with("sec-");
     let is_secret = [header::AUTHORIZATION, header::COOKIE, header::SET_COOKIE, header::PROXY_AUTHORIZATION]
         .contains(name)
         || is_named_secret(name.as_str());

@@ -8,7 +8,7 @@ use core::mem;
 /// The most bytes of chunk extensions in a whole body, which no client uses.
 const EXTENSION_LIMIT: usize = 4096;
 /// The most bytes and fields of trailers, which are read and discarded.
-const TRAILERS: Limits = Limits { bytes: 8192, fields: 64, first_line: 0, reads_on: false };
+const TRAILERS: Limits = Limits { bytes: 8192, fields: 64, first_line: 0, reads_on: false, allows_lf: false };
 
 /// A body in progress that is collected. It grows with what arrives, never with what is only declared.
 #[derive(Debug)]

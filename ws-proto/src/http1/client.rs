@@ -109,6 +109,7 @@ impl ClientHttp {
             fields: config.header_limit,
             first_line: STATUS_LINE,
             reads_on: false,
+            allows_lf: false,
         };
         while !input.is_empty() {
             match &mut self.reading {

@@ -19,6 +19,8 @@ pub(super) struct Limits {
     /// Whether to read the fields after a well-formed but rejected first line: the answer depends on the
     /// [`origin`](Head::origin) in them.
     pub(super) reads_on: bool,
+    /// Whether a single LF ends a line too, as RFC 9112 §2.2 allows a recipient.
+    pub(super) allows_lf: bool,
 }
 
 /// A head in progress.
@@ -168,9 +170,11 @@ impl Head {
             if found.is_none() {
                 return Ok(None);
             }
-            let Some(line) = line.strip_suffix(b"\r\n") else {
-                return Err(Malformed("a line does not end with CR LF"));
+            let line = match line.strip_suffix(b"\r\n") {
+                None if limits.allows_lf => line.strip_suffix(b"\n"),
+                line => line,
             };
+            let line = line.ok_or(Malformed("a line does not end with CR LF"))?;
             self.line = end;
             match self.stage {
                 Stage::First if line.is_empty() => self.stage = Stage::Skipped,
@@ -221,7 +225,8 @@ fn fields(block: &[u8], count: usize) -> Result<HeaderMap, RequestError> {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { bytes: 32 << 10, fields: 100, first_line: 8 << 10, reads_on: false };
+    const LIMITS: Limits =
+        Limits { bytes: 32 << 10, fields: 100, first_line: 8 << 10, reads_on: false, allows_lf: false };
 
     #[test]
     fn dripping_head_is_searched_once() {

@@ -39,12 +39,12 @@ use std::sync::Arc;
 
 /// The limits of a request's head.
 fn limits(config: &Config) -> Limits {
-    let around = METHOD_LIMIT + " ".len() + " HTTP/1.1\r\n".len();
     Limits {
         bytes: config.head_limit,
         fields: config.header_limit,
-        first_line: config.target_limit.saturating_add(around),
+        first_line: config.target_limit.saturating_add(METHOD_LIMIT + "  HTTP/1.1\r\n".len()),
         reads_on: config.cors.is_set(),
+        allows_lf: false,
     }
 }
 

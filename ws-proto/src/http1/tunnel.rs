@@ -30,8 +30,15 @@ impl ConnectAnswer {
         authorized: bool,
         input: &mut &mut [u8],
     ) -> Result<bool, ProxyError> {
-        let limits =
-            Limits { bytes: head_limit, fields: header_limit, first_line: STATUS_LINE, reads_on: false };
+        // Old proxies end lines with a single LF. Nothing else shares the connection, so it makes no difference to
+        // anybody where they end; a server's handshake stays strict.
+        let limits = Limits {
+            bytes: head_limit,
+            fields: header_limit,
+            first_line: STATUS_LINE,
+            reads_on: false,
+            allows_lf: true,
+        };
         while !input.is_empty() {
             // Alerts and handshakes of TLS; no byte of HTTP.
             if self.head.is_empty() && matches!(input[0], 0x15 | 0x16) {
