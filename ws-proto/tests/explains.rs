@@ -91,7 +91,8 @@ fn http_errors_explain_themselves() {
     }
     for (error, names) in [
         (ResponseError::Malformed("the status line"), "the status line"),
-        (ResponseError::Eof, "ended the connection before it answered"),
+        (ResponseError::Eof, "before it answered the handshake; the scheme or the port of its URL"),
+        (ResponseError::TlsRequired, "begin its URL with wss://"),
         (ResponseError::HeadTooLarge, "too large"),
         (ResponseError::Rejected(Box::new(rejected)), "403 Forbidden"),
         (ResponseError::AcceptInvalid("Upgrade is not websocket"), "Upgrade is not websocket"),

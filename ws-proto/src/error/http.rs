@@ -148,6 +148,8 @@ pub enum ResponseError {
     Malformed(&'static str),
     /// The server ended the connection before its response, or within its head.
     Eof,
+    /// The server speaks TLS, but the URL begins with `ws://`.
+    TlsRequired,
     /// The head of the response is over the limit.
     HeadTooLarge,
     /// The server responded with a status other than 101: the whole response, with as much of its body as the limit
@@ -161,7 +163,11 @@ impl fmt::Display for ResponseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(what) => write!(f, "malformed response: {what}"),
-            Self::Eof => f.write_str("the server ended the connection before it answered the handshake"),
+            Self::Eof => f.write_str(
+                "the server ended the connection before it answered the handshake; the scheme or the port of its URL \
+                 may be wrong",
+            ),
+            Self::TlsRequired => f.write_str("the server speaks TLS; begin its URL with wss://"),
             Self::HeadTooLarge => f.write_str("the head of the response is too large"),
             Self::Rejected(response) => write!(f, "the server answered {}", response.status()),
             Self::AcceptInvalid(what) => write!(f, "the server's handshake response is invalid: {what}"),

@@ -25,6 +25,7 @@ pub(crate) struct ClientHttp {
     key: String,
     subprotocols: Vec<String>,
     interim: u8,
+    is_tls: bool,
     /// Those that led to the request.
     redirects: Option<Box<Redirects>>,
     reading: Reading,
@@ -73,7 +74,8 @@ impl ClientHttp {
         bytes.extend_from_slice(b"\r\n");
         let redirects = Some(request.redirects()).filter(|redirects| !redirects.is_empty());
         let redirects = redirects.map(|redirects| Box::new(Redirects(redirects.to_vec())));
-        Self { key, subprotocols, interim: 0, redirects, reading: Reading::start() }
+        let is_tls = request.is_tls();
+        Self { key, subprotocols, interim: 0, is_tls, redirects, reading: Reading::start() }
     }
 
     /// Consumes input up to the end of the answer; what follows a 101 stays in it. Returns the result once, with the
@@ -114,6 +116,9 @@ impl ClientHttp {
         while !input.is_empty() {
             match &mut self.reading {
                 Reading::Head { head, line } => {
+                    if !self.is_tls && head.is_empty() && is_tls_record(input[0]) {
+                        return Err(TlsRequired);
+                    }
                     let headers = head.receive(limits, input, |bytes| {
                         *line = Some(status_line(bytes).ok_or(RequestError::Malformed("the status line"))?);
                         Ok(())
@@ -186,6 +191,11 @@ impl Reading {
     fn start() -> Self {
         Self::Head { head: Head::default(), line: None }
     }
+}
+
+/// Whether a record of TLS, an alert or a handshake (RFC 8446 §5.1), begins with this byte. No byte of HTTP does.
+pub(super) fn is_tls_record(first: u8) -> bool {
+    matches!(first, 0x15 | 0x16)
 }
 
 /// `HTTP/1.1 101 Switching Protocols` (RFC 9112 §4); some servers omit the space before an empty reason.

@@ -409,3 +409,20 @@ fn a_connection_ended_before_an_answer_is_not_a_malformed_answer() {
         assert!(matches!(client.handle_eof(), ResponseError::Eof));
     }
 }
+
+#[test]
+fn a_server_that_speaks_tls_is_an_error_of_its_own_except_within_tls() {
+    // An alert and a ServerHello; the first byte decides.
+    for bytes in [&b"\x15\x03\x03\x00\x02\x02\x0a"[..], b"\x16\x03\x03\x00\x7a", b"\x15"] {
+        for (url, is_plain) in [("ws://localhost", true), ("wss://localhost", false)] {
+            let (config, request) = (Config::client(), ClientRequest::new(url).unwrap());
+            let mut client = ClientHttp::new(&config, &request, [7; 16], &mut Outbox::default());
+            let result = client.handle_input(&config, &mut &mut bytes.to_vec()[..]);
+            match result {
+                Some(Err(ResponseError::TlsRequired)) => assert!(is_plain),
+                Some(Err(ResponseError::Malformed(_))) => assert!(!is_plain),
+                other => panic!("{url}: {other:?}"),
+            }
+        }
+    }
+}

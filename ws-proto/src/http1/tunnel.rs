@@ -1,6 +1,6 @@
 //! A proxy's answer to CONNECT (RFC 9110 §9.3.6).
 
-use super::client::{INTERIM, STATUS_LINE, status_line};
+use super::client::{INTERIM, STATUS_LINE, is_tls_record, status_line};
 use super::head::{Head, Limits};
 use crate::error::{ProxyError, RequestError};
 use crate::fields::is_token;
@@ -40,8 +40,7 @@ impl ConnectAnswer {
             allows_lf: true,
         };
         while !input.is_empty() {
-            // Alerts and handshakes of TLS; no byte of HTTP.
-            if self.head.is_empty() && matches!(input[0], 0x15 | 0x16) {
+            if self.head.is_empty() && is_tls_record(input[0]) {
                 return Err(ProxyError::TlsRequired);
             }
             let line = &mut self.line;
