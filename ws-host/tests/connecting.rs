@@ -60,11 +60,12 @@ fn a_failure_says_in_which_step_it_happened() {
     }
     let reset = Error::Io(io::ErrorKind::ConnectionReset);
     let at_proxy = failure_in(ConnectStep::Proxy, |client, now| client.abort(now, reset.clone()));
-    assert!(matches!(at_proxy, ConnectError::Proxy(ProxyError::Io(_))), "{at_proxy}");
+    assert!(matches!(at_proxy, ConnectError::Proxy { error: ProxyError::Io(_), .. }), "{at_proxy}");
     let at_server = failure(|client, now| client.abort(now, reset));
     assert!(matches!(at_server, ConnectError::Lost(_)), "{at_server}");
     let rejected = failure(|client, now| client.abort(now, ProxyError::Socks(SocksReply(2)).into()));
-    assert!(matches!(rejected, ConnectError::Proxy(ProxyError::Socks(SocksReply(2)))), "{rejected}");
+    let is_rejected = matches!(&rejected, ConnectError::Proxy { error: ProxyError::Socks(SocksReply(2)), proxy } if proxy.is_empty());
+    assert!(is_rejected, "{rejected}");
 }
 
 #[test]
@@ -77,6 +78,9 @@ fn a_failure_to_reach_the_proxy_names_it() {
     assert!(text.contains("http://proxy.example:3128") && !text.contains("secret"), "{text}");
     let name = ConnectError::name("proxy.example", &error());
     assert!(matches!(name.at(Some(&proxy)), ConnectError::ProxyUnreachable { .. }));
+    let closed =
+        failure(|client, now| client.abort(now, ProxyError::Eof.into())).at(Some(&proxy)).to_string();
+    assert!(closed.starts_with("http://proxy.example:3128: the proxy ended"), "{closed}");
     let direct = ConnectError::Unreachable { tried: vec![], error: error() }.at(None);
     assert!(matches!(direct, ConnectError::Unreachable { .. }), "{direct}");
     let later = ConnectError::TimedOut { tried: vec![], step: ConnectStep::Tls }.at(Some(&proxy));

@@ -269,7 +269,16 @@ fn connect_errors_explain_themselves() {
             "http://proxy.example:3128 is unreachable: cannot connect to 192.0.2.1:1",
             true,
         ),
-        (ConnectError::Proxy(ProxyError::TlsRequired), "https://", true),
+        (
+            ConnectError::Proxy { proxy: "http://proxy.example:3128".into(), error: ProxyError::TlsRequired },
+            "http://proxy.example:3128: the proxy speaks TLS; begin its URL with https://",
+            true,
+        ),
+        (
+            ConnectError::Proxy { proxy: String::new(), error: ProxyError::TlsRequired },
+            "the proxy speaks TLS",
+            true,
+        ),
         (ConnectError::Handshake(ResponseError::HeadTooLarge), "too large", true),
         (ConnectError::Lost(Error::Aborted), "during the handshake", false),
         (ConnectError::Cancelled, "cancelled", false),
@@ -283,14 +292,25 @@ fn connect_errors_explain_themselves() {
 #[test]
 fn proxy_errors_name_the_remedy_or_what_happened() {
     let required = |offered: &str| ProxyError::AuthenticationRequired { offered: offered.into() };
+    let rejected =
+        |status| ProxyError::Rejected { status: StatusCode::from_u16(status).unwrap(), reason: "".into() };
     for (error, names) in [
-        (required("Basic"), "credentials, or in its URL"),
-        (required("Negotiate, NTLM"), "it offers only Negotiate, NTLM"),
+        (required("Basic"), "credentials, or in its URL as user:password@"),
+        (required(""), "credentials, or in its URL as user:password@"),
+        (required("Negotiate, NTLM"), "requires credentials; it offers only Negotiate, NTLM"),
+        (ProxyError::CredentialsRejected { offered: "NTLM".into() }, "password; it offers only NTLM"),
         (ProxyError::CredentialsRejected { offered: "".into() }, "rejected the user name or the password"),
         (
             ProxyError::Rejected { status: StatusCode::FORBIDDEN, reason: "by\u{1b}rule".into() },
-            "answered 403 \"by\\u{1b}rule\"",
+            "answered 403 \"by\\u{1b}rule\"; it may not allow this server, or its port",
         ),
+        (rejected(404), "it may be a web server"),
+        (rejected(405), "it may be a web server"),
+        (rejected(501), "it may be a web server"),
+        (rejected(302), "log in with a browser"),
+        (rejected(511), "log in with a browser"),
+        (rejected(502), "cannot reach the server"),
+        (rejected(418), "answered 418"),
         (ProxyError::Socks(SocksReply(5)), "perhaps no program listens on its port"),
         (ProxyError::HeadTooLarge, "too large"),
         (ProxyError::Malformed("the status line"), "the status line; the scheme or the port of its URL"),
@@ -302,7 +322,7 @@ fn proxy_errors_name_the_remedy_or_what_happened() {
         ),
         (
             ProxyError::Tls(TlsError::ServerCertificate(CertificateFault::Expired)),
-            "the proxy's TLS failed: the server's certificate has expired",
+            "those of Proxy::tls: the server's certificate has expired",
         ),
         (ProxyError::Target("why"), "cannot be used for this server: why"),
     ] {

@@ -123,7 +123,12 @@ pub enum ConnectError {
         error: Box<ConnectError>,
     },
     /// The proxy was connected to, but opened no tunnel, or TLS with it failed.
-    Proxy(ProxyError),
+    Proxy {
+        /// Its URL, without the credentials; empty if the stream is the application's own.
+        proxy: String,
+        /// The failure.
+        error: ProxyError,
+    },
     /// A redirect is not followed.
     Redirect(RedirectError),
     /// TLS failed.
@@ -152,9 +157,13 @@ impl ConnectError {
         Self::Name { host: host.into(), error }
     }
 
-    /// As it is, or within [`ProxyUnreachable`](Self::ProxyUnreachable) if it is about the connection to this proxy.
+    /// Names this proxy, if the failure is its own: within [`ProxyUnreachable`](Self::ProxyUnreachable) if it was not
+    /// connected to.
     #[must_use]
     pub fn at(self, proxy: Option<&ProxyServer>) -> Self {
+        if let (Self::Proxy { error, .. }, Some(proxy)) = (&self, proxy) {
+            return Self::Proxy { proxy: proxy.to_string(), error: error.clone() };
+        }
         let is_of_connecting = matches!(
             self,
             Self::Name { .. }
@@ -173,13 +182,17 @@ impl ConnectError {
         match &closed.error {
             Some(Error::Response(error)) => Self::Handshake(error.clone()),
             Some(Error::Tls(error)) => Self::Tls(error.clone()),
-            Some(Error::Proxy(error)) => Self::Proxy(error.clone()),
+            Some(Error::Proxy(error)) => Self::proxy(error.clone()),
             // The kernel reports some resets without a read.
-            Some(Error::Io(kind)) if step == ConnectStep::Proxy => Self::Proxy(ProxyError::Io(*kind)),
+            Some(Error::Io(kind)) if step == ConnectStep::Proxy => Self::proxy(ProxyError::Io(*kind)),
             Some(Error::Timeout(_)) => Self::TimedOut { tried, step },
             Some(error @ (Error::Io(_) | Error::Stopped)) => Self::Lost(error.clone()),
             _ => Self::Lost(Error::Aborted),
         }
+    }
+
+    fn proxy(error: ProxyError) -> Self {
+        Self::Proxy { proxy: String::new(), error }
     }
 
     /// The server's answer, if it rejected the handshake.
@@ -218,7 +231,8 @@ impl fmt::Display for ConnectError {
             Self::Unreachable { tried, error } => write!(f, "cannot connect{}: {error}", Tried(tried)),
             Self::TimedOut { tried, step } => write!(f, "connecting{} took too long: {step}", Tried(tried)),
             Self::ProxyUnreachable { proxy, error } => write!(f, "the proxy {proxy} is unreachable: {error}"),
-            Self::Proxy(error) => error.fmt(f),
+            Self::Proxy { proxy, error } if proxy.is_empty() => error.fmt(f),
+            Self::Proxy { proxy, error } => write!(f, "{proxy}: {error}"),
             Self::Redirect(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
             Self::Handshake(error) => error.fmt(f),
@@ -238,7 +252,7 @@ impl std::error::Error for ConnectError {
             Self::Unix { error, .. } => Some(error),
             Self::Invalid(error) => Some(error),
             Self::Tls(error) => Some(error),
-            Self::Proxy(error) => Some(error),
+            Self::Proxy { error, .. } => Some(error),
             Self::Redirect(error) => Some(error),
             Self::ProxyUnreachable { error, .. } => Some(&**error),
             Self::Handshake(error) => Some(error),

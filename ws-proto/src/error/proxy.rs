@@ -74,19 +74,24 @@ impl fmt::Display for ProxyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AuthenticationRequired { offered } => {
+                if lacks_basic(offered) {
+                    return supports_only_basic(f, "the proxy requires credentials", offered);
+                }
                 f.write_str(
-                    "the proxy requires a user name and a password; set them with credentials, or in its URL, \
-                     http://user:password@host:port",
-                )?;
-                offers(f, offered)
+                    "the proxy requires a user name and a password; set them with credentials, or in its URL as \
+                     user:password@ before the host",
+                )
             }
             Self::CredentialsRejected { offered } => {
-                f.write_str("the proxy rejected the user name or the password")?;
-                offers(f, offered)
+                let what = "the proxy rejected the user name or the password";
+                if lacks_basic(offered) { supports_only_basic(f, what, offered) } else { f.write_str(what) }
             }
             Self::Rejected { status, reason } => {
                 write!(f, "the proxy answered {}", status.as_u16())?;
-                if reason.is_empty() { Ok(()) } else { write!(f, " {reason:?}") }
+                if !reason.is_empty() {
+                    write!(f, " {reason:?}")?;
+                }
+                f.write_str(hint(*status))
             }
             Self::Socks(reply) => reply.fmt(f),
             Self::HeadTooLarge => f.write_str("the head of the proxy's answer is too large"),
@@ -98,19 +103,38 @@ impl fmt::Display for ProxyError {
                 "the proxy ended the connection before the tunnel was open; the scheme or the port of its URL may be wrong",
             ),
             Self::Io(kind) => write!(f, "the connection to the proxy failed: {kind}"),
-            Self::Tls(error) => write!(f, "the proxy's TLS failed: {error}"),
+            Self::Tls(error) => {
+                write!(f, "the proxy's TLS failed, whose settings are those of Proxy::tls: {error}")
+            }
             Self::Target(why) => write!(f, "the proxy cannot be used for this server: {why}"),
         }
     }
 }
 
-/// The schemes that the proxy offers, if ours is not among them.
-fn offers(f: &mut fmt::Formatter<'_>, offered: &str) -> fmt::Result {
-    let has_basic = offered.split(", ").any(|scheme| scheme.eq_ignore_ascii_case("basic"));
-    if offered.is_empty() || has_basic {
-        return Ok(());
+/// What such an answer to CONNECT usually means.
+fn hint(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        403 => "; it may not allow this server, or its port",
+        400 | 404 | 405 | 501 => {
+            "; it may be a web server: the host or the port of the proxy's URL may be wrong"
+        }
+        300..400 | 511 => "; the network may require you to log in with a browser first",
+        502 | 504 => "; it cannot reach the server",
+        429 | 503 => "; it may work later",
+        _ => "",
     }
-    write!(f, "; it offers only {offered}, but this client supports only Basic")
+}
+
+/// Whether the proxy names its schemes, and ours is not among them.
+fn lacks_basic(offered: &str) -> bool {
+    !offered.is_empty() && !offered.split(", ").any(|scheme| scheme.eq_ignore_ascii_case("basic"))
+}
+
+fn supports_only_basic(f: &mut fmt::Formatter<'_>, what: &str, offered: &str) -> fmt::Result {
+    write!(
+        f,
+        "{what}; it offers only {offered}, but this client supports only Basic: use a local proxy that logs in to this one"
+    )
 }
 
 impl std::error::Error for ProxyError {

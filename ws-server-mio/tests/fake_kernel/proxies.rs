@@ -257,8 +257,10 @@ fn endless_answers_of_a_proxy_end_at_a_limit() {
                 [head, &part.repeat(70_000 / part.len())].concat().into_bytes()
             });
             match Rig::new(kernel, (scheme, ""), ClientConfig::new()).outcome(0) {
-                Outcome::Failed(ConnectError::Proxy(ProxyError::HeadTooLarge | ProxyError::Malformed(_))) => {
-                }
+                Outcome::Failed(ConnectError::Proxy {
+                    error: ProxyError::HeadTooLarge | ProxyError::Malformed(_),
+                    ..
+                }) => {}
                 other => panic!("{scheme} {beginning}: {other:?}"),
             }
         }
@@ -300,7 +302,9 @@ fn a_proxy_that_closes_anywhere_is_an_error_of_the_proxy_and_is_retried() {
             kernel.lock().closes = true;
             let mut rig = Rig::new(kernel, way, ClientConfig::new().reconnect(Reconnect::default()));
             match rig.outcome(0) {
-                Outcome::Failed(ConnectError::Proxy(ProxyError::Eof)) => {}
+                Outcome::Failed(ConnectError::Proxy { proxy, error: ProxyError::Eof }) => {
+                    assert_eq!(proxy, format!("{}192.0.2.1:3128", way.0), "it is named without credentials");
+                }
                 other => panic!("{way:?} {kept}: {other:?}"),
             }
             assert_eq!(rig.state(), ClientState::Waiting, "{way:?} {kept}");
@@ -326,9 +330,10 @@ fn rejected_credentials_are_final() {
         });
         let mut rig = Rig::new(kernel, way, ClientConfig::new().reconnect(Reconnect::default()));
         match rig.outcome(0) {
-            Outcome::Failed(ConnectError::Proxy(
-                ProxyError::AuthenticationRequired { .. } | ProxyError::CredentialsRejected { .. },
-            )) => {}
+            Outcome::Failed(ConnectError::Proxy {
+                error: ProxyError::AuthenticationRequired { .. } | ProxyError::CredentialsRejected { .. },
+                ..
+            }) => {}
             other => panic!("{way:?}: {other:?}"),
         }
         assert_eq!(rig.state(), ClientState::Idle, "{way:?}");

@@ -177,10 +177,11 @@ impl Attempt {
     /// Connects, and follows redirects, within one deadline.
     pub(crate) async fn run(mut self) -> Result<Opened<Socket>, Failed> {
         loop {
-            let failed = match self.connect().await {
+            let mut failed = match self.connect().await {
                 Ok(opened) => return Ok(opened),
                 Err(failed) => failed,
             };
+            failed.failure = failed.failure.at(self.proxy());
             let next =
                 failed.closed.as_ref().and_then(|closed| self.config.redirected(&self.request, closed));
             match next.map(|next| next.map(checked)) {
@@ -195,13 +196,12 @@ impl Attempt {
     async fn connect(&self) -> Result<Opened<Socket>, Failed> {
         #[cfg(feature = "tls-no-provider")]
         self.prepare_tls().await?;
-        let addresses = self.addresses().await.map_err(|failure| failure.at(self.proxy()))?;
+        let addresses = self.addresses().await?;
         let mut race = Race::new(addresses);
         let Some(connected) = within(self.deadline(), self.connected(&mut race)).await else {
-            return Err(timed_out(race.take_tried()).at(self.proxy()).into());
+            return Err(timed_out(race.take_tried()).into());
         };
-        let stream = connected.map_err(|failure| failure.at(self.proxy()))?;
-        self.open(stream, race.take_tried()).await
+        self.open(connected?, race.take_tried()).await
     }
 
     /// Opens the layers and the WebSocket over a connected socket.
@@ -247,7 +247,7 @@ impl Attempt {
         for tls in self.config.unprepared(&self.request) {
             let Some(prepared) = within(self.deadline(), blocking::unblock(move || tls.prepare())).await
             else {
-                return Err(timed_out(Vec::new()));
+                return Err(ConnectError::TimedOut { tried: Vec::new(), step: ConnectStep::Tls });
             };
             prepared.map_err(|error| ConnectError::Tls(error.into()))?;
         }
