@@ -60,12 +60,15 @@ fn a_failure_says_in_which_step_it_happened() {
     }
     let reset = Error::Io(io::ErrorKind::ConnectionReset);
     let at_proxy = failure_in(ConnectStep::Proxy, |client, now| client.abort(now, reset.clone()));
-    assert!(matches!(at_proxy, ConnectError::Proxy { error: ProxyError::Io(_), .. }), "{at_proxy}");
+    let of_proxy = |failure: &ConnectError| match failure {
+        ConnectError::Proxy { proxy, error } if proxy.is_empty() => (**error).clone(),
+        other => panic!("{other}"),
+    };
+    assert_eq!(of_proxy(&at_proxy), ProxyError::Io(io::ErrorKind::ConnectionReset));
     let at_server = failure(|client, now| client.abort(now, reset));
     assert!(matches!(at_server, ConnectError::Lost(_)), "{at_server}");
     let rejected = failure(|client, now| client.abort(now, ProxyError::Socks(SocksReply(2)).into()));
-    let is_rejected = matches!(&rejected, ConnectError::Proxy { error: ProxyError::Socks(SocksReply(2)), proxy } if proxy.is_empty());
-    assert!(is_rejected, "{rejected}");
+    assert_eq!(of_proxy(&rejected), ProxyError::Socks(SocksReply(2)));
 }
 
 #[test]

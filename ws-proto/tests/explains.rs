@@ -270,12 +270,15 @@ fn connect_errors_explain_themselves() {
             true,
         ),
         (
-            ConnectError::Proxy { proxy: "http://proxy.example:3128".into(), error: ProxyError::TlsRequired },
+            ConnectError::Proxy {
+                proxy: "http://proxy.example:3128".into(),
+                error: Box::new(ProxyError::TlsRequired),
+            },
             "http://proxy.example:3128: the proxy speaks TLS; begin its URL with https://",
             true,
         ),
         (
-            ConnectError::Proxy { proxy: String::new(), error: ProxyError::TlsRequired },
+            ConnectError::Proxy { proxy: String::new(), error: Box::new(ProxyError::TlsRequired) },
             "the proxy speaks TLS",
             true,
         ),
@@ -292,8 +295,11 @@ fn connect_errors_explain_themselves() {
 #[test]
 fn proxy_errors_name_the_remedy_or_what_happened() {
     let required = |offered: &str| ProxyError::AuthenticationRequired { offered: offered.into() };
-    let rejected =
-        |status| ProxyError::Rejected { status: StatusCode::from_u16(status).unwrap(), reason: "".into() };
+    let rejected = |status| ProxyError::Rejected {
+        status: StatusCode::from_u16(status).unwrap(),
+        reason: "".into(),
+        retry_after: None,
+    };
     for (error, names) in [
         (required("Basic"), "credentials, or in its URL as user:password@"),
         (required(""), "credentials, or in its URL as user:password@"),
@@ -301,7 +307,11 @@ fn proxy_errors_name_the_remedy_or_what_happened() {
         (ProxyError::CredentialsRejected { offered: "NTLM".into() }, "password; it offers only NTLM"),
         (ProxyError::CredentialsRejected { offered: "".into() }, "rejected the user name or the password"),
         (
-            ProxyError::Rejected { status: StatusCode::FORBIDDEN, reason: "by\u{1b}rule".into() },
+            ProxyError::Rejected {
+                status: StatusCode::FORBIDDEN,
+                reason: "by\u{1b}rule".into(),
+                retry_after: None,
+            },
             "answered 403 \"by\\u{1b}rule\"; it may not allow this server, or its port",
         ),
         (rejected(404), "it may be a web server"),

@@ -12,8 +12,8 @@ use std::time::Duration;
 use ws_kit::proxy::{ENDLESS, FakeProxy, WAYS};
 use ws_server_smol::sys::Resolver;
 use ws_server_smol::{
-    Client, ClientConfig, ClientRequest, ClientState, ConnectError, ConnectStep, Proxy, ProxyError,
-    Reconnect, WebSocket, connect_with_names,
+    Client, ClientConfig, ClientEvent, ClientRequest, ClientState, ConnectError, ConnectStep, Proxy,
+    ProxyError, Reconnect, WebSocket, connect_with_names,
 };
 
 fn through(way: (&str, &str), address: SocketAddr) -> ClientConfig {
@@ -113,7 +113,8 @@ fn endless_answers_of_a_proxy_end_at_a_limit() {
             ([head, &part.repeat(100_000 / part.len())].concat().into_bytes(), false)
         };
         match failure((scheme, ""), endless).0 {
-            ConnectError::Proxy { error: ProxyError::HeadTooLarge | ProxyError::Malformed(_), .. } => {}
+            ConnectError::Proxy { error, .. }
+                if matches!(*error, ProxyError::HeadTooLarge | ProxyError::Malformed(_)) => {}
             other => panic!("{scheme} {beginning}: {other:?}"),
         }
     }
@@ -166,8 +167,8 @@ fn a_proxy_that_closes_anywhere_is_an_error_of_the_proxy_and_is_retried() {
             let (failure, state) = failure(way, closes);
             let is_end = matches!(
                 &failure,
-                ConnectError::Proxy { proxy, error: ProxyError::Eof | ProxyError::Io(_) }
-                    if proxy.starts_with(&format!("{}127.0.0.1:", way.0)) // named without credentials
+                ConnectError::Proxy { proxy, error } if matches!(**error, ProxyError::Eof | ProxyError::Io(_))
+                    && proxy.starts_with(&format!("{}127.0.0.1:", way.0)) // named without credentials
             );
             assert!(is_end, "{way:?} {kept}: {failure:?}");
             assert_eq!(state, ClientState::Waiting, "{way:?} {kept}");
@@ -188,10 +189,10 @@ fn rejected_credentials_are_final() {
         let (failure, state) = failure(way, |_| (answer.take().unwrap_or_default(), false));
         let is_rejected = matches!(
             &failure,
-            ConnectError::Proxy {
-                error: ProxyError::AuthenticationRequired { .. } | ProxyError::CredentialsRejected { .. },
-                ..
-            }
+            ConnectError::Proxy { error, .. } if matches!(
+                **error,
+                ProxyError::AuthenticationRequired { .. } | ProxyError::CredentialsRejected { .. }
+            )
         );
         assert!(is_rejected, "{way:?}: {failure:?}");
         assert_eq!(state, ClientState::Idle, "{way:?}");
@@ -227,4 +228,37 @@ fn the_proxys_name_is_looked_up_and_the_servers_is_not() {
         let connecting = connect_with_names(request, ClientConfig::new().proxy(proxy), Arc::clone(&names));
         assert!(connecting.or(serving).await.is_ok());
     });
+}
+
+#[test]
+fn a_captive_portal_and_a_busy_proxy_are_retried_after_the_delay_that_they_request() {
+    for (answer, least) in [
+        ("HTTP/1.1 302 Found\r\nLocation: http://login.example/\r\n\r\n", 0),
+        ("HTTP/1.1 404 Not Found\r\n\r\n", 0),
+        ("HTTP/1.1 503 Busy\r\nRetry-After: 1800\r\n\r\n", 1800),
+    ] {
+        run(async {
+            let (listener, address) = listener();
+            let serving = async {
+                let (stream, _) = listener.accept().await.unwrap();
+                let mut answer = Some(answer.as_bytes().to_vec());
+                let _ = serve(stream, 4096, |_| (answer.take().unwrap_or_default(), false)).await;
+                future::pending().await
+            };
+            let config = through(WAYS[0], address).reconnect(Reconnect::default());
+            let mut client = Client::new("ws://app.example/", config).unwrap();
+            let waiting = async {
+                loop {
+                    match client.next_event().await {
+                        Some(ClientEvent::Reconnecting { delay, .. }) => return delay,
+                        Some(_) => {}
+                        None => panic!("it has given up: {:?}", client.failure()),
+                    }
+                }
+            };
+            let delay = waiting.or(serving).await;
+            let least = Duration::from_secs(least);
+            assert!(least <= delay && delay <= least + Duration::from_secs(1), "{delay:?}");
+        });
+    }
 }

@@ -127,7 +127,7 @@ pub enum ConnectError {
         /// Its URL, without the credentials; empty if the stream is the application's own.
         proxy: String,
         /// The failure.
-        error: ProxyError,
+        error: Box<ProxyError>,
     },
     /// A redirect is not followed.
     Redirect(RedirectError),
@@ -161,9 +161,6 @@ impl ConnectError {
     /// connected to.
     #[must_use]
     pub fn at(self, proxy: Option<&ProxyServer>) -> Self {
-        if let (Self::Proxy { error, .. }, Some(proxy)) = (&self, proxy) {
-            return Self::Proxy { proxy: proxy.to_string(), error: error.clone() };
-        }
         let is_of_connecting = matches!(
             self,
             Self::Name { .. }
@@ -171,9 +168,12 @@ impl ConnectError {
                 | Self::Unreachable { .. }
                 | Self::TimedOut { step: ConnectStep::Connect, .. }
         );
-        match proxy.filter(|_| is_of_connecting) {
-            Some(proxy) => Self::ProxyUnreachable { proxy: proxy.to_string(), error: Box::new(self) },
-            None => self,
+        match (self, proxy) {
+            (Self::Proxy { error, .. }, Some(proxy)) => Self::Proxy { proxy: proxy.to_string(), error },
+            (failure, Some(proxy)) if is_of_connecting => {
+                Self::ProxyUnreachable { proxy: proxy.to_string(), error: Box::new(failure) }
+            }
+            (failure, _) => failure,
         }
     }
 
@@ -192,7 +192,7 @@ impl ConnectError {
     }
 
     fn proxy(error: ProxyError) -> Self {
-        Self::Proxy { proxy: String::new(), error }
+        Self::Proxy { proxy: String::new(), error: error.into() }
     }
 
     /// The server's answer, if it rejected the handshake.
@@ -252,7 +252,7 @@ impl std::error::Error for ConnectError {
             Self::Unix { error, .. } => Some(error),
             Self::Invalid(error) => Some(error),
             Self::Tls(error) => Some(error),
-            Self::Proxy { error, .. } => Some(error),
+            Self::Proxy { error, .. } => Some(&**error),
             Self::Redirect(error) => Some(error),
             Self::ProxyUnreachable { error, .. } => Some(&**error),
             Self::Handshake(error) => Some(error),

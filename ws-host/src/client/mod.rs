@@ -23,4 +23,5 @@ pub use config::{ClientConfig, ClientState};
 pub use error::{ConnectError, InvalidTarget};
 pub use lookups::{Lookups, MAX_LOOKUPS};
 pub use race::{NEXT_ADDRESS_AFTER, Race, RaceStep};
-pub use reconnect::{Backoff, Reconnect, retry_after};
+pub use reconnect::{Backoff, Reconnect};
+pub use retry::retry_after;

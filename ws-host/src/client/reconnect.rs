@@ -16,24 +16,21 @@
 
 use super::tls_failure::is_final_tls;
 use ::http::StatusCode;
-use ::http::header;
 use core::time::Duration;
 use ws_proto::CloseCode;
 use ws_proto::{Closed, Initiator};
 use ws_proto::{Error, ProxyError, ResponseError, SocksReply, Timeout};
 
 const SHORTEST: Duration = Duration::from_millis(1);
-/// The longest `Retry-After` that is honoured.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// When a client reconnects after its connection ended, or could not be opened.
 ///
 /// Each [wait](Self::wait) is twice as long as the one before, up to the longest, and is randomized between half and
 /// the whole, so that the clients of a restarting server do not all reconnect at once (RFC 6455 §7.2.3). A
-/// server that rejects with `Retry-After` gets at least the delay it requests, up to an hour: [`retry_after`].
+/// server or a proxy that rejects with `Retry-After` gets at least the delay it requests, up to an hour: [`retry_after`].
 ///
-/// Everything is retried except what [`is_final`](Self::is_final) lists; even an answer of 200 or 503, or a 101 with a
-/// wrong `Sec-WebSocket-Accept`: the next answer may come from the right program.
+/// Everything is retried except what [`is_final`](Self::is_final) lists as final; even an answer of 200 or 503, or a 101
+/// with a wrong `Sec-WebSocket-Accept`: the next answer may come from the right program.
 ///
 /// ```
 /// use std::time::Duration;
@@ -129,22 +126,30 @@ impl Reconnect {
         self
     }
 
-    /// Adds a status of a rejected handshake that is retried although it is a redirect or 4xx: 401, if the
-    /// application renews its token before the next attempt. 408, 425 and 429.
+    /// Adds a status of a rejected handshake that is retried although it is a permanent redirect or 4xx: 401, if the
+    /// application renews its token before the next attempt. 403 also counts for a proxy. 408, 425 and 429.
     #[must_use]
     pub fn retry_status(mut self, status: StatusCode) -> Self {
         self.retry_statuses.push(status);
         self
     }
 
-    /// Whether such an end is not retried.
+    /// Whether such an end is not retried. Whoever could have answered in place of the server or the proxy, such as the
+    /// login page of a hotel's network (a captive portal), is not trusted to end a client for good.
     ///
-    /// It is final when the application closed or aborted the connection itself, whether or not the peer answered;
-    /// when the peer closed it with a [no-retry code](Self::no_retry_code), regardless of later failures;
-    /// when a proxy rejected us for a reason that another attempt does not change, such as missing credentials;
-    /// when TLS failed for a reason that another attempt does not change, such as an untrusted certificate;
-    /// and when a server rejected the handshake with a status that a retry will not change: a redirect, or 4xx, except
-    /// for [some](Self::retry_status).
+    /// | the end | |
+    /// |---|---|
+    /// | the application closed or aborted the connection itself, whether or not the peer answered | final |
+    /// | the peer closed with a [no-retry code](Self::no_retry_code), regardless of later failures | final |
+    /// | the server answered with 4xx or a permanent redirect (301, 308), except for [some](Self::retry_status) | final |
+    /// | the server speaks TLS, but the URL begins with `ws://` | final |
+    /// | the proxy answered 407, 401 or 403, rejected the credentials, or speaks TLS at an `http://` URL | final |
+    /// | a SOCKS proxy replied 2 (not allowed), 7 or 8 (not supported), or cannot be used for the server | final |
+    /// | TLS failed for a reason that stays: trust, names, keys, versions; with the server, or with the proxy | final |
+    /// | a temporary redirect (302, 303, 307) that is not followed, 2xx, 5xx, a malformed answer | retried |
+    /// | any other answer of a proxy to CONNECT, such as 302, 400, 404, 429, 502 or 511 | retried |
+    /// | TLS failed for a reason that may pass: an expired certificate, a clock that is wrong, a cut | retried |
+    /// | a name, an address or a proxy is unreachable, a deadline passed, the connection was lost | retried |
     pub fn is_final(&self, closed: &Closed) -> bool {
         match &closed.error {
             Some(Error::Aborted) => true,
@@ -159,49 +164,36 @@ impl Reconnect {
             Some(Error::Response(ResponseError::Rejected(response))) => {
                 self.is_final_status(response.status())
             }
+            Some(Error::Response(ResponseError::TlsRequired)) => true,
             // The peer's code decides, regardless of later failures (RFC 6455 §7.1.5).
             _ => self.no_retry_codes.contains(&closed.code),
         }
     }
 
     fn is_final_status(&self, status: StatusCode) -> bool {
-        (status.is_redirection() || status.is_client_error()) && !self.retry_statuses.contains(&status)
+        // The original address is still the one to use after a temporary redirect (RFC 9110 §15.4).
+        let is_temporary = matches!(status.as_u16(), 302 | 303 | 307);
+        (status.is_redirection() && !is_temporary || status.is_client_error())
+            && !self.retry_statuses.contains(&status)
     }
 
-    /// A proxy may be restarted, or reach the server later; its rules and its users do not change by themselves.
+    /// A proxy may be restarted, reach the server later, or be hidden by a captive portal; its rules and its users do not
+    /// change by themselves.
     fn is_final_proxy(&self, error: &ProxyError) -> bool {
         match error {
             ProxyError::AuthenticationRequired { .. }
             | ProxyError::CredentialsRejected { .. }
             | ProxyError::TlsRequired
             | ProxyError::Target(_) => true,
-            ProxyError::Rejected { status, .. } => self.is_final_status(*status),
+            ProxyError::Rejected { status, .. } => {
+                *status == StatusCode::FORBIDDEN && self.is_final_status(*status)
+            }
             // Not allowed, and what the proxy does not support.
             ProxyError::Socks(SocksReply(reply)) => matches!(reply, 2 | 7 | 8),
             ProxyError::Tls(error) => is_final_tls(error),
             _ => false,
         }
     }
-}
-
-/// The delay that the peer requested with `Retry-After` in a rejected handshake (RFC 9110 §10.2.3), clamped to an
-/// hour.
-///
-/// A date counts from the `Date` of the same answer, since clocks of two machines differ. Without a `Date`, or when the
-/// date is not later than that, there is no delay: `None`.
-pub fn retry_after(closed: &Closed) -> Option<Duration> {
-    let Some(Error::Response(ResponseError::Rejected(response))) = &closed.error else { return None };
-    let text = |name| response.headers().get(name)?.to_str().ok();
-    let value = text(header::RETRY_AFTER)?;
-    let wait = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
-        // An overflowing number of seconds still counts.
-        Duration::from_secs(value.parse().unwrap_or(u64::MAX))
-    } else {
-        let date = |text| httpdate::parse_http_date(text).ok();
-        let wait = date(value)?.duration_since(date(text(header::DATE)?)?).ok()?;
-        Some(wait).filter(|wait| !wait.is_zero())?
-    };
-    Some(wait.min(LONGEST_RETRY_AFTER))
 }
 
 /// A client's progress through its attempts.
@@ -334,7 +326,13 @@ mod tests {
                 false,
             ),
             (closed(1006, Initiator::Local, Some(ResponseError::Eof.into())), false),
+            (closed(1006, Initiator::Local, Some(ResponseError::TlsRequired.into())), true),
             (rejected(301, "0"), true),
+            (rejected(302, "0"), false),
+            (rejected(303, "0"), false),
+            (rejected(304, "0"), true),
+            (rejected(307, "0"), false),
+            (rejected(308, "0"), true),
             (rejected(401, "0"), true),
             (rejected(404, "0"), true),
             (rejected(429, "0"), false),
@@ -351,6 +349,7 @@ mod tests {
         let status = |status| ProxyError::Rejected {
             status: StatusCode::from_u16(status).unwrap(),
             reason: "".into(),
+            retry_after: None,
         };
         let offered = || "Basic".into();
         for (error, is_final) in [
@@ -358,8 +357,14 @@ mod tests {
             (ProxyError::CredentialsRejected { offered: offered() }, true),
             (ProxyError::TlsRequired, true),
             (ProxyError::Target("no"), true),
-            (status(302), true),
+            (status(302), false),
+            (status(308), false),
+            (status(400), false),
             (status(403), true),
+            (status(404), false),
+            (status(405), false),
+            (status(501), false),
+            (status(511), false),
             (status(429), false),
             (status(502), false),
             (status(503), false),
@@ -383,53 +388,5 @@ mod tests {
             let end = closed(1006, Initiator::Local, Some(error.into()));
             assert_eq!(policy.is_final(&end), is_final, "{end}");
         }
-    }
-
-    #[test]
-    fn retry_after_is_honoured_up_to_an_hour() {
-        assert_eq!(retry_after(&rejected(503, "120")), Some(Duration::from_secs(120)));
-        assert_eq!(retry_after(&rejected(429, "0")), Some(Duration::ZERO));
-        for many in ["3600", "3601", "99999999999", "99999999999999999999999"] {
-            assert_eq!(retry_after(&rejected(503, many)), Some(Duration::from_secs(3600)), "{many}");
-        }
-        for nothing in ["", "-1", "+1", "1.5", "1 s", "soon"] {
-            assert_eq!(retry_after(&rejected(503, nothing)), None, "{nothing}");
-        }
-        assert_eq!(retry_after(&closed(1001, Initiator::Remote, None)), None);
-    }
-
-    #[test]
-    fn a_retry_date_counts_from_the_date_of_its_answer() {
-        const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
-        let wait = |status, date: &str, retry_after: &str| {
-            let head = Response::builder().status(status).header("date", date);
-            let response = head.header("retry-after", retry_after).body(Bytes::new()).unwrap();
-            let error = ResponseError::Rejected(Box::new(response));
-            super::retry_after(&closed(1006, Initiator::Remote, Some(error.into())))
-        };
-        for (date, retry_after, seconds) in [
-            (DATE, "Sun, 06 Nov 1994 08:49:38 GMT", Some(1)),
-            (DATE, "Sunday, 06-Nov-94 08:51:37 GMT", Some(120)),
-            (DATE, "Sun Nov  6 08:51:37 1994", Some(120)),
-            ("Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:40 1994", Some(3)),
-            ("Sun Nov  6 08:49:37 1994", "Sun, 06 Nov 1994 08:49:40 GMT", Some(3)),
-            (DATE, "Sun, 06 Nov 1994 09:49:37 GMT", Some(3600)),
-            (DATE, "Mon, 07 Nov 1994 08:49:37 GMT", Some(3600)),
-            // Not later, not a date, and no `Date` to count from.
-            (DATE, DATE, None),
-            (DATE, "Sun, 06 Nov 1994 08:49:36 GMT", None),
-            (DATE, "Sun, 06 Nov 1994", None),
-            ("", "Sun, 06 Nov 1994 08:51:37 GMT", None),
-            ("now", "Sun, 06 Nov 1994 08:51:37 GMT", None),
-            // Seconds count from the answer's arrival, regardless of its date.
-            (DATE, "5", Some(5)),
-        ] {
-            let expected = seconds.map(Duration::from_secs);
-            for status in [429, 503] {
-                assert_eq!(wait(status, date, retry_after), expected, "{date:?} {retry_after:?}");
-            }
-        }
-        // Nor does it count from our own clock.
-        assert_eq!(retry_after(&rejected(503, "Fri, 31 Dec 9999 23:59:59 GMT")), None);
     }
 }

@@ -1,6 +1,7 @@
 //! Tunnels: every answer of a proxy, in every cut.
 
 use super::*;
+use core::time::Duration;
 use ws_proto::http::StatusCode;
 use ws_proto::{ClientRequest, Config};
 
@@ -104,6 +105,12 @@ fn every_other_answer_is_an_error_of_its_own() {
     let rejected = |status: u16, reason: &str| Rejected {
         status: StatusCode::from_u16(status).unwrap(),
         reason: reason.into(),
+        retry_after: None,
+    };
+    let busy = |seconds| Rejected {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        reason: "Busy".into(),
+        retry_after: Some(Duration::from_secs(seconds)),
     };
     let required = |offered: &str| AuthenticationRequired { offered: offered.into() };
     for (answer, expected) in [
@@ -116,6 +123,11 @@ fn every_other_answer_is_an_error_of_its_own() {
         ("HTTP/1.1 401 Unauthorized\r\n\r\n", required("")),
         ("HTTP/1.1 403 Forbidden by rule\r\n\r\n", rejected(403, "Forbidden by rule")),
         ("HTTP/1.1 503\r\n\r\n", rejected(503, "")),
+        ("HTTP/1.1 503 Busy\r\nRetry-After: 3\r\n\r\n", busy(3)),
+        (
+            "HTTP/1.1 503 Busy\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:49:41 GMT\r\n\r\n",
+            busy(4),
+        ),
         ("HTTP/1.1 302 Found\r\nLocation: http://portal/\r\n\r\n", rejected(302, "Found")),
         ("HTTP/1.1 101 Switching\r\n\r\n", rejected(101, "Switching")),
         ("HTTP/1.1 200 OK\r\nA: b\rc\r\n\r\n", Malformed("a header value")),

@@ -3,6 +3,7 @@
 use super::TlsError;
 use alloc::boxed::Box;
 use core::fmt;
+use core::time::Duration;
 use http::StatusCode;
 
 /// Why a proxy opened no tunnel to the server, or why TLS with the proxy failed later. The engine itself has no
@@ -29,6 +30,8 @@ pub enum ProxyError {
         status: StatusCode,
         /// The proxy's reason phrase, cut after 128 bytes.
         reason: Box<str>,
+        /// The delay that the proxy requests with `Retry-After`.
+        retry_after: Option<Duration>,
     },
     /// A SOCKS proxy replied that it could not connect.
     Socks(SocksReply),
@@ -86,7 +89,7 @@ impl fmt::Display for ProxyError {
                 let what = "the proxy rejected the user name or the password";
                 if lacks_basic(offered) { supports_only_basic(f, what, offered) } else { f.write_str(what) }
             }
-            Self::Rejected { status, reason } => {
+            Self::Rejected { status, reason, .. } => {
                 write!(f, "the proxy answered {}", status.as_u16())?;
                 if !reason.is_empty() {
                     write!(f, " {reason:?}")?;

@@ -4,6 +4,7 @@ pub(crate) mod extensions;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use core::time::Duration;
 use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
 
@@ -58,6 +59,22 @@ pub fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'
 
 /// How the names of fields with credentials end, beside those of the standards: `X-Api-Key`, `X-Auth-Token`.
 const SECRETS: [&str; 7] = ["key", "token", "secret", "password", "auth", "session", "assertion"];
+
+/// The delay that `Retry-After` requests (RFC 9110 §10.2.3).
+///
+/// A date counts from the `Date` of the same answer, since clocks of two machines differ. Without a `Date`, or when the
+/// date is not later than that, there is no delay: `None`.
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name)?.to_str().ok();
+    let value = text(header::RETRY_AFTER)?;
+    if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
+        // An overflowing number of seconds still counts.
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    }
+    let date = |text| httpdate::parse_http_date(text).ok();
+    let wait = date(value)?.duration_since(date(text(header::DATE)?)?).ok()?;
+    (!wait.is_zero()).then_some(wait)
+}
 
 /// Hides secrets from `Debug`: credentials, cookies, and the queries of URLs, which may have a token, whatever field
 /// has them (`Referer`, `Location`, `Link`, a proxy's `X-Forwarded-Uri`).

@@ -3,7 +3,7 @@
 use super::client::{INTERIM, STATUS_LINE, is_tls_record, status_line};
 use super::head::{Head, Limits};
 use crate::error::{ProxyError, RequestError};
-use crate::fields::is_token;
+use crate::fields::{is_token, retry_after};
 use ::http::{HeaderMap, StatusCode, header};
 
 /// The longest reason phrase, or list of schemes, that an error keeps.
@@ -69,7 +69,8 @@ impl ConnectAnswer {
                 });
             }
             if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
-                return Err(ProxyError::Rejected { status, reason });
+                let retry_after = retry_after(&headers);
+                return Err(ProxyError::Rejected { status, reason, retry_after });
             }
             self.interim += 1;
             if self.interim > INTERIM {

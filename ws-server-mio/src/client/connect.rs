@@ -16,7 +16,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use ws_host::client::NEXT_ADDRESS_AFTER;
 use ws_host::client::addresses;
-use ws_host::client::retry_after;
 use ws_host::client::{ConnectError, ConnectStep};
 use ws_host::socket::check_connected;
 use ws_proto::{Closed, Connection};
@@ -318,13 +317,12 @@ impl Connections {
         let Self { clients, sys, now, .. } = self;
         let Some(id) = clients.id_at(index) else { return };
         let Some(client) = clients.at_mut(index) else { return };
-        let wait = match (client.intent, client.config.get_reconnect()) {
-            (Intent::Again, _) => Some(Duration::ZERO),
-            (Intent::Policy, Some(policy)) if closed.is_none_or(|closed| !policy.is_final(closed)) => {
-                let least = closed.and_then(retry_after).unwrap_or_default();
-                client.backoff.next(policy, random(sys)).map(|wait| wait.max(least))
+        let wait = match client.intent {
+            Intent::Again => Some(Duration::ZERO),
+            Intent::Policy => {
+                client.backoff.schedule_next(client.config.get_reconnect(), closed, || random(sys))
             }
-            _ => None,
+            Intent::Stop => None,
         };
         let Some(delay) = wait else { return self.clients.set_idle(index) };
         let until = now.checked_add(delay);

@@ -173,6 +173,8 @@ struct Rig {
     endpoint: Endpoint,
     client: ClientId,
     clock: Arc<AtomicU64>,
+    /// The delay before its next attempt.
+    delay: Option<Duration>,
 }
 
 /// What a client came to.
@@ -193,7 +195,7 @@ impl Rig {
         let proxy = Proxy::new(&format!("{}{}192.0.2.1:3128", way.0, way.1)).unwrap();
         // A name that must not be looked up here: lookups are off, and the proxy is an address.
         let client = endpoint.connections().connect("ws://app.example/", config.proxy(proxy)).unwrap();
-        Self { kernel, endpoint, client, clock }
+        Self { kernel, endpoint, client, clock, delay: None }
     }
 
     fn state(&mut self) -> ClientState {
@@ -212,6 +214,7 @@ impl Rig {
                         outcome = Some(Outcome::Open);
                     }
                     Event::ConnectFailed { error, .. } => outcome = Some(Outcome::Failed(error)),
+                    Event::Reconnecting { delay, .. } => self.delay = Some(delay),
                     _ => {}
                 })
                 .unwrap();
@@ -257,10 +260,8 @@ fn endless_answers_of_a_proxy_end_at_a_limit() {
                 [head, &part.repeat(70_000 / part.len())].concat().into_bytes()
             });
             match Rig::new(kernel, (scheme, ""), ClientConfig::new()).outcome(0) {
-                Outcome::Failed(ConnectError::Proxy {
-                    error: ProxyError::HeadTooLarge | ProxyError::Malformed(_),
-                    ..
-                }) => {}
+                Outcome::Failed(ConnectError::Proxy { error, .. })
+                    if matches!(*error, ProxyError::HeadTooLarge | ProxyError::Malformed(_)) => {}
                 other => panic!("{scheme} {beginning}: {other:?}"),
             }
         }
@@ -302,7 +303,8 @@ fn a_proxy_that_closes_anywhere_is_an_error_of_the_proxy_and_is_retried() {
             kernel.lock().closes = true;
             let mut rig = Rig::new(kernel, way, ClientConfig::new().reconnect(Reconnect::default()));
             match rig.outcome(0) {
-                Outcome::Failed(ConnectError::Proxy { proxy, error: ProxyError::Eof }) => {
+                Outcome::Failed(ConnectError::Proxy { proxy, error }) => {
+                    assert_eq!(*error, ProxyError::Eof);
                     assert_eq!(proxy, format!("{}192.0.2.1:3128", way.0), "it is named without credentials");
                 }
                 other => panic!("{way:?} {kept}: {other:?}"),
@@ -330,12 +332,34 @@ fn rejected_credentials_are_final() {
         });
         let mut rig = Rig::new(kernel, way, ClientConfig::new().reconnect(Reconnect::default()));
         match rig.outcome(0) {
-            Outcome::Failed(ConnectError::Proxy {
-                error: ProxyError::AuthenticationRequired { .. } | ProxyError::CredentialsRejected { .. },
-                ..
-            }) => {}
+            Outcome::Failed(ConnectError::Proxy { error, .. })
+                if matches!(
+                    *error,
+                    ProxyError::AuthenticationRequired { .. } | ProxyError::CredentialsRejected { .. }
+                ) => {}
             other => panic!("{way:?}: {other:?}"),
         }
         assert_eq!(rig.state(), ClientState::Idle, "{way:?}");
+    }
+}
+
+#[test]
+fn a_captive_portal_and_a_busy_proxy_are_retried_after_the_delay_that_they_request() {
+    for (answer, least) in [
+        ("HTTP/1.1 302 Found\r\nLocation: http://login.example/\r\n\r\n", 0),
+        ("HTTP/1.1 404 Not Found\r\n\r\n", 0),
+        ("HTTP/1.1 503 Busy\r\nRetry-After: 1800\r\n\r\n", 1800),
+    ] {
+        let mut answer = Some(answer.as_bytes().to_vec());
+        let kernel = Kernel::new(4096, move |_| answer.take().unwrap_or_default());
+        let mut rig = Rig::new(kernel, WAYS[0], ClientConfig::new().reconnect(Reconnect::default()));
+        match rig.outcome(0) {
+            Outcome::Failed(ConnectError::Proxy { error, .. })
+                if matches!(*error, ProxyError::Rejected { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+        let least = Duration::from_secs(least);
+        let delay = rig.delay.unwrap();
+        assert!(least <= delay && delay <= least + Duration::from_secs(1), "{delay:?}");
     }
 }

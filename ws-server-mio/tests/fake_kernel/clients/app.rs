@@ -142,12 +142,15 @@ impl App {
         let mut is_final = false;
         if let Some(response) = error.response() {
             let status = response.status().as_u16();
-            is_final = matches!(status, 300..=499) && !matches!(status, 408 | 425 | 429);
+            is_final = matches!(status, 300..=499) && !matches!(status, 302 | 303 | 307 | 408 | 425 | 429);
             let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
             known.retry_after = Duration::from_secs(after.and_then(|text| text.parse().ok()).unwrap_or(0));
         }
-        // A server without TLS will not learn it by itself.
-        is_final |= matches!(error, ConnectError::Tls(TlsError::PlainHttp));
+        // A server without TLS will not learn it by itself, nor one with TLS stop it.
+        is_final |= matches!(
+            error,
+            ConnectError::Tls(TlsError::PlainHttp) | ConnectError::Handshake(ResponseError::TlsRequired)
+        );
         let all_reported = unreported(connections, client) == 0;
         known.by_policy = std::mem::replace(&mut known.quiet, all_reported);
         if !known.by_policy {
