@@ -44,6 +44,8 @@ pub enum ConnectStep {
     Tls,
     /// The server's answer to the opening handshake.
     Handshake,
+    /// The rest of an answer that redirects.
+    Redirect,
 }
 
 impl fmt::Display for ConnectStep {
@@ -53,6 +55,7 @@ impl fmt::Display for ConnectStep {
             Self::Proxy => "the proxy has not opened the tunnel",
             Self::Tls => "the TLS handshake is not finished",
             Self::Handshake => "the server has not answered the handshake",
+            Self::Redirect => "the server has not completed its redirect",
         })
     }
 }

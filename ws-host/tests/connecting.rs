@@ -48,7 +48,13 @@ fn a_connection_that_never_opened_is_a_connect_error() {
 #[test]
 fn a_failure_says_in_which_step_it_happened() {
     let mut sentences = std::collections::HashSet::new();
-    for step in [ConnectStep::Connect, ConnectStep::Proxy, ConnectStep::Tls, ConnectStep::Handshake] {
+    for step in [
+        ConnectStep::Connect,
+        ConnectStep::Proxy,
+        ConnectStep::Tls,
+        ConnectStep::Handshake,
+        ConnectStep::Redirect,
+    ] {
         let late = failure_in(step, |client, now| {
             client.handle_timeout(now + Config::client().get_handshake_timeout());
         });

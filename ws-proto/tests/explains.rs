@@ -12,8 +12,8 @@ use ws_host::web::PathError;
 use ws_proto::InvalidAccess;
 use ws_proto::InvalidRequest;
 use ws_proto::{
-    CertificateFault, CloseCode, Error, ProtocolError, ProxyError, RequestError, RespondError, ResponseError,
-    SendError, SocksReply, Timeout, TlsError,
+    CertificateFault, ClientRequest, CloseCode, Error, ProtocolError, ProxyError, RequestError, RespondError,
+    ResponseError, SendError, SocksReply, Timeout, TlsError,
 };
 
 /// Asserts that an error is one sentence that contains `names`.
@@ -55,6 +55,8 @@ fn protocol_errors_explain_themselves() {
 
 #[test]
 fn http_errors_explain_themselves() {
+    let moved = Response::builder().status(301).header("Location", "wss://app.example/x");
+    let moved = moved.body(bytes::Bytes::new()).unwrap();
     let rejected = Response::builder().status(403).body(bytes::Bytes::new()).unwrap();
     for (error, names, status) in [
         (RequestError::Malformed("a header name"), "a header name", 400),
@@ -95,6 +97,10 @@ fn http_errors_explain_themselves() {
         (ResponseError::TlsRequired, "begin its URL with wss://"),
         (ResponseError::HeadTooLarge, "too large"),
         (ResponseError::Rejected(Box::new(rejected)), "403 Forbidden"),
+        (
+            ResponseError::Rejected(Box::new(moved)),
+            "to wss://app.example/x; connect to that address, or let follow_redirects",
+        ),
         (ResponseError::AcceptInvalid("Upgrade is not websocket"), "Upgrade is not websocket"),
     ] {
         assert_explains(&error, names);
@@ -239,6 +245,13 @@ fn connect_errors_explain_themselves() {
     assert_explains(&InvalidTarget::NoResolver { host: "a.example".into() }, "Options::resolve_names");
     assert_explains(&InvalidTarget::NoClient, "removed");
 
+    let redirected = |times| {
+        let mut request = ClientRequest::new("ws://a.example/0").unwrap();
+        for k in 1..=times {
+            request = request.redirect(StatusCode::FOUND, &format!("/{k}?secret")).unwrap();
+        }
+        ConnectError::Handshake(ResponseError::HeadTooLarge).in_attempt(&request, None)
+    };
     let reasons = [
         (ConnectError::from(invalid), "fragment", true),
         (ConnectError::Name { host: "a.example".into(), error: refused() }, "\"a.example\"", true),
@@ -283,6 +296,12 @@ fn connect_errors_explain_themselves() {
             true,
         ),
         (ConnectError::Handshake(ResponseError::HeadTooLarge), "too large", true),
+        (
+            redirected(1),
+            "after the redirect to ws://a.example/1: the head of the response is too large",
+            true,
+        ),
+        (redirected(3), "after 3 redirects, the last to ws://a.example/3: the head", true),
         (ConnectError::Lost(Error::Aborted), "during the handshake", false),
         (ConnectError::Cancelled, "cancelled", false),
     ];

@@ -4,14 +4,15 @@
 mod common;
 use async_io::Async;
 use common::{listener, run};
-use futures_lite::{FutureExt, future};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt, future};
 use std::cell::RefCell;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 use ws_server_smol::http::{HeaderMap, Response};
 use ws_server_smol::{
-    ClientConfig, ClientRequest, Config, ConnectError, HttpConnection, Incoming, RedirectError, Redirects,
-    Socket, connect,
+    Client, ClientConfig, ClientRequest, ClientState, Config, ConnectError, ConnectStep, HttpConnection,
+    Incoming, Reconnect, RedirectError, Redirects, Socket, connect,
 };
 
 /// The paths requested so far, with the port and the header fields.
@@ -32,6 +33,12 @@ async fn serve(listener: &Async<TcpListener>, elsewhere: u16, requests: &Request
             "/twice" => "/once?again".to_owned(),
             "/once" => "../end".to_owned(),
             "/broken" => "ftp://a.example/".to_owned(),
+            "/missing" => "/nothing?secret".to_owned(),
+            "/nothing" => {
+                let answer = Response::builder().status(404).body("no".into()).unwrap();
+                http.respond(upgrade, answer).await.unwrap();
+                continue;
+            }
             _ => {
                 open.push(http.accept(upgrade).await.unwrap());
                 continue;
@@ -73,8 +80,12 @@ fn follows(limit: u8) -> ClientConfig {
 #[test]
 fn by_default_a_redirect_is_a_rejection() {
     let (outcome, _, requests) = outcome("/twice", ClientConfig::new());
-    assert_eq!(outcome.unwrap_err().response().unwrap().status(), 307);
+    let error = outcome.unwrap_err();
+    assert_eq!(error.response().unwrap().status(), 307);
     assert_eq!(paths(&requests), ["/twice"]);
+    // The sentence says where it leads and what follows it, without the query.
+    let text = error.to_string();
+    assert!(text.contains("a redirect to /once; ") && text.contains("follow_redirects"), "{text}");
 }
 
 #[test]
@@ -104,9 +115,12 @@ fn a_loop_ends_at_the_limit() {
     for (limit, count) in [(1, 2), (5, 6), (255, 6)] {
         let (outcome, _, requests) = outcome("/loop", follows(limit));
         match outcome {
-            Err(ConnectError::Redirect(RedirectError::TooMany { limit: reported })) => {
-                assert_eq!(reported, limit.min(5));
-            }
+            Err(ConnectError::Redirected { redirects, error }) => match *error {
+                ConnectError::Redirect(RedirectError::TooMany { limit: reported }) => {
+                    assert_eq!((reported, redirects.len()), (limit.min(5), count - 1));
+                }
+                other => panic!("{other:?}"),
+            },
             other => panic!("{other:?}"),
         }
         assert_eq!(requests.borrow().len(), count);
@@ -117,4 +131,40 @@ fn a_loop_ends_at_the_limit() {
 fn a_redirect_to_anything_but_a_websocket_is_an_error() {
     let (outcome, ..) = outcome("/broken", follows(5));
     assert!(matches!(outcome, Err(ConnectError::Redirect(RedirectError::Location(_)))), "{outcome:?}");
+}
+
+#[test]
+fn what_fails_after_a_redirect_is_reported_with_it() {
+    let (outcome, [port, _], _) = outcome("/missing", follows(5));
+    let missing = outcome.unwrap_err();
+    assert_eq!(missing.response().unwrap().status(), 404);
+    let expected =
+        format!("after the redirect to ws://127.0.0.1:{port}/nothing: the server answered 404 Not Found");
+    assert_eq!(missing.to_string(), expected);
+}
+
+#[test]
+fn a_redirect_that_does_not_end_times_out_and_is_retried() {
+    run(async {
+        let (listener, address) = listener();
+        let serving = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).await.unwrap();
+                head.push(byte[0]);
+            }
+            let answer = b"HTTP/1.1 301 Moved\r\nLocation: /there\r\nContent-Length: 9\r\n\r\nm";
+            stream.write_all(answer).await.unwrap();
+            future::pending().await
+        };
+        let config = follows(5).handshake_timeout(Duration::from_millis(30)).reconnect(Reconnect::default());
+        let mut client = Client::new(&*format!("ws://{address}/"), config).unwrap();
+        let connecting = async { client.connect().await.err().unwrap() };
+        let failure = connecting.or(serving).await;
+        let is_late = matches!(&failure, ConnectError::TimedOut { step: ConnectStep::Redirect, .. });
+        assert!(is_late, "{failure:?}");
+        assert_eq!(client.state(), ClientState::Waiting);
+    });
 }

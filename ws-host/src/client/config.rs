@@ -1,14 +1,13 @@
 //! Configuration of clients: shared by all adapters.
 
-use super::Reconnect;
-use crate::layer::Layer;
+use super::{ConnectError, InvalidTarget, Reconnect};
+use crate::layer::{ConnectStep, Layer};
 use crate::proxy::{Proxy, ProxyLayer, ProxyServer};
 use crate::settings::connection_settings;
 #[cfg(feature = "tls-no-provider")]
 use crate::tls::{TlsClient, TlsLayer};
 #[cfg(unix)]
 use std::path::{Path, PathBuf};
-#[cfg(feature = "tls-no-provider")]
 use std::vec::Vec;
 use ws_proto::{ClientRequest, Closed, Config, Error, Heartbeat, RedirectError, ResponseError};
 
@@ -139,27 +138,40 @@ impl ClientConfig {
         self.redirects
     }
 
-    /// The request that follows the redirect with which this request ended. `None` if it did not, or if none is
-    /// followed: the rejection stands as it is.
+    /// The request that follows the redirect with which this request ended, if it passes this check. `None` if it did not,
+    /// or if none is followed: the rejection stands as it is.
     ///
     /// # Errors
-    /// [`RedirectError`]: the attempt has failed.
+    /// The attempt has failed, with its [redirects and proxy](ConnectError::in_attempt). If it has
+    /// [timed out](ConnectError::is_timed_out), the policy judges that, and not the redirect.
     pub fn redirected(
         &self,
         request: &ClientRequest,
         closed: &Closed,
-    ) -> Option<Result<ClientRequest, RedirectError>> {
+        check: impl FnOnce(ClientRequest) -> Result<ClientRequest, InvalidTarget>,
+    ) -> Option<Result<ClientRequest, ConnectError>> {
         let Some(Error::Response(ResponseError::Rejected(response))) = &closed.error else { return None };
         let (status, limit) = (response.status(), self.redirects);
         let location = response.headers().get(::http::header::LOCATION)?;
         if limit == 0 || !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
             return None;
         }
-        if request.redirects().len() >= usize::from(limit) {
-            return Some(Err(RedirectError::TooMany { limit }));
+        // The engine keeps the answer whose rest did not arrive in time.
+        if closed.age >= self.connection.get_handshake_timeout() {
+            let late = ConnectError::TimedOut { tried: Vec::new(), step: ConnectStep::Redirect };
+            return Some(Err(late.in_attempt(request, None)));
         }
-        let location = location.to_str().map_err(|_| RedirectError::Location("it is not ASCII"));
-        Some(location.and_then(|location| request.redirect(status, location)))
+        let next = match location.to_str() {
+            _ if request.redirects().len() >= usize::from(limit) => Err(RedirectError::TooMany { limit }),
+            Ok(location) => request.redirect(status, location),
+            Err(_) => Err(RedirectError::Location("it is not ASCII")),
+        };
+        Some(match next {
+            Ok(next) => {
+                check(next.clone()).map_err(|error| ConnectError::from(error).in_attempt(&next, None))
+            }
+            Err(error) => Err(ConnectError::Redirect(error).in_attempt(request, None)),
+        })
     }
 
     /// The proxy that it connects to for this request, or `None` if it connects directly.

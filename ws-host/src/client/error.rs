@@ -11,7 +11,8 @@ use std::io;
 use std::path::PathBuf;
 use std::string::{String, ToString};
 use std::vec::Vec;
-use ws_proto::{Closed, Error, InvalidRequest, ProxyError, RedirectError, ResponseError, TlsError};
+use ws_proto::{ClientRequest, Closed, Error, InvalidRequest, ProxyError};
+use ws_proto::{Redirect, RedirectError, ResponseError, TlsError};
 
 /// A target that cannot be tried. Nothing was started.
 #[derive(Clone, PartialEq, Eq)]
@@ -131,6 +132,13 @@ pub enum ConnectError {
     },
     /// A redirect is not followed.
     Redirect(RedirectError),
+    /// What failed, except by [`Cancelled`](Self::Cancelled), after redirects that were followed.
+    Redirected {
+        /// The redirects, the first one first: the last one leads to the URL that failed.
+        redirects: Vec<Redirect>,
+        /// The failure.
+        error: Box<ConnectError>,
+    },
     /// TLS failed.
     Tls(TlsError),
     /// The server's answer does not open a WebSocket. [`ResponseError::Rejected`] holds the whole answer.
@@ -155,6 +163,17 @@ impl ConnectError {
     pub fn name_timed_out(host: impl Into<String>) -> Self {
         let error = io::Error::new(io::ErrorKind::TimedOut, "no answer within the handshake timeout");
         Self::Name { host: host.into(), error }
+    }
+
+    /// Names what led to the failure of an attempt: this proxy, as [`at`](Self::at) does, and the redirects of this
+    /// request, within [`Redirected`](Self::Redirected).
+    #[must_use]
+    pub fn in_attempt(self, request: &ClientRequest, proxy: Option<&ProxyServer>) -> Self {
+        match self.at(proxy) {
+            failure if request.redirects().is_empty() => failure,
+            Self::Cancelled => Self::Cancelled,
+            failure => Self::Redirected { redirects: request.redirects().to_vec(), error: Box::new(failure) },
+        }
     }
 
     /// Names this proxy, if the failure is its own: within [`ProxyUnreachable`](Self::ProxyUnreachable) if it was not
@@ -195,10 +214,20 @@ impl ConnectError {
         Self::Proxy { proxy: String::new(), error: error.into() }
     }
 
-    /// The server's answer, if it rejected the handshake.
+    /// Whether the deadline passed: [`TimedOut`](Self::TimedOut), also at the proxy or after a redirect.
+    pub fn is_timed_out(&self) -> bool {
+        match self {
+            Self::TimedOut { .. } => true,
+            Self::ProxyUnreachable { error, .. } | Self::Redirected { error, .. } => error.is_timed_out(),
+            _ => false,
+        }
+    }
+
+    /// The server's answer, if it rejected the handshake, after redirects too.
     pub fn response(&self) -> Option<&::http::Response<bytes::Bytes>> {
         match self {
             Self::Handshake(ResponseError::Rejected(response)) => Some(response),
+            Self::Redirected { error, .. } => error.response(),
             _ => None,
         }
     }
@@ -234,6 +263,13 @@ impl fmt::Display for ConnectError {
             Self::Proxy { proxy, error } if proxy.is_empty() => error.fmt(f),
             Self::Proxy { proxy, error } => write!(f, "{proxy}: {error}"),
             Self::Redirect(error) => error.fmt(f),
+            Self::Redirected { redirects, error } => match redirects.as_slice() {
+                [] => error.fmt(f),
+                [redirect] => write!(f, "after the redirect to {redirect}: {error}"),
+                [.., last] => {
+                    write!(f, "after {} redirects, the last to {last}: {error}", redirects.len())
+                }
+            },
             Self::Tls(error) => error.fmt(f),
             Self::Handshake(error) => error.fmt(f),
             Self::Lost(cause) => write!(f, "the connection was lost during the handshake: {cause}"),
@@ -254,7 +290,7 @@ impl std::error::Error for ConnectError {
             Self::Tls(error) => Some(error),
             Self::Proxy { error, .. } => Some(&**error),
             Self::Redirect(error) => Some(error),
-            Self::ProxyUnreachable { error, .. } => Some(&**error),
+            Self::ProxyUnreachable { error, .. } | Self::Redirected { error, .. } => Some(&**error),
             Self::Handshake(error) => Some(error),
             _ => None,
         }

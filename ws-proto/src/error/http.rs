@@ -1,5 +1,6 @@
 //! Faults of the peer in HTTP, and in its half of the opening handshake: a client's request, a server's response.
 
+use crate::fields::location::location;
 use bytes::Bytes;
 use core::fmt;
 use core::time::Duration;
@@ -139,8 +140,8 @@ impl std::error::Error for RequestError {}
 
 /// What was wrong with a server's response, as its client sees it (RFC 6455 §4.1, RFC 9112).
 ///
-/// `Display` is fit for logs: for a rejection it shows the status alone, since servers that redirect repeat the URL
-/// with its query in the body.
+/// `Display` is fit for logs: for a rejection it shows the status, and where a redirect leads, without the query; not the
+/// body, which may repeat the query.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum ResponseError {
@@ -169,7 +170,16 @@ impl fmt::Display for ResponseError {
             ),
             Self::TlsRequired => f.write_str("the server speaks TLS; begin its URL with wss://"),
             Self::HeadTooLarge => f.write_str("the head of the response is too large"),
-            Self::Rejected(response) => write!(f, "the server answered {}", response.status()),
+            Self::Rejected(response) => {
+                write!(f, "the server answered {}", response.status())?;
+                match location(response) {
+                    Some(location) => write!(
+                        f,
+                        ", a redirect to {location}; connect to that address, or let follow_redirects allow it"
+                    ),
+                    None => Ok(()),
+                }
+            }
             Self::AcceptInvalid(what) => write!(f, "the server's handshake response is invalid: {what}"),
         }
     }

@@ -1,6 +1,7 @@
 //! The grammar of header fields (RFC 9110 §5.6).
 
 pub(crate) mod extensions;
+pub(crate) mod location;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,5 +1,6 @@
 //! Redirects of a client's opening handshake (RFC 6455 §4.2.2, RFC 9110 §15.4).
 
+use crate::fields::location::Location;
 use ::http::StatusCode;
 use core::fmt;
 use core::ops::Deref;
@@ -30,7 +31,8 @@ impl fmt::Display for RedirectError {
             Self::Insecure { location } => {
                 write!(
                     f,
-                    "the server redirects to {location}, without TLS; connect to that address if you trust it"
+                    "the server redirects to {}, without TLS; connect to that address if you trust it",
+                    Location(location)
                 )
             }
             Self::Location(why) => write!(f, "the server redirects to an invalid address: {why}"),
@@ -46,7 +48,7 @@ impl fmt::Display for RedirectError {
 
 impl std::error::Error for RedirectError {}
 
-/// A redirect that a client has followed. `Debug` omits the query of its URL.
+/// A redirect that a client has followed. `Debug` and `Display` omit the query of its URL.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Redirect {
     status: StatusCode,
@@ -71,8 +73,14 @@ impl Redirect {
 
 impl fmt::Debug for Redirect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.location.split('?').next().unwrap_or_default();
-        write!(f, "{} {path}", self.status.as_u16())
+        write!(f, "{} {}", self.status.as_u16(), Location(&self.location))
+    }
+}
+
+/// The URL, without its query and cut after 200 characters.
+impl fmt::Display for Redirect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Location(&self.location).fmt(f)
     }
 }
 

@@ -85,7 +85,7 @@ fn client_request_and_rejection_debug_show_no_token() {
     let closed = closed.or_else(|| client.poll_event(Moment::default())).unwrap();
     assert!(!format!("{closed:?}").contains(SECRET), "{closed:?}");
     let shown = format!("{closed:?}");
-    assert!(shown.contains("the server answered 302 Found"), "{shown}");
+    assert!(shown.contains("the server answered 302 Found, a redirect to /login; connect"), "{shown}");
 }
 
 #[test]

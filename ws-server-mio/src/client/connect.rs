@@ -18,7 +18,7 @@ use ws_host::client::NEXT_ADDRESS_AFTER;
 use ws_host::client::addresses;
 use ws_host::client::{ConnectError, ConnectStep};
 use ws_host::socket::check_connected;
-use ws_proto::{Closed, Connection};
+use ws_proto::{ClientRequest, Closed, Connection};
 
 impl Connections {
     /// Begins an attempt.
@@ -49,7 +49,7 @@ impl Connections {
         match addresses(attempt.address()) {
             Ok(Some(addresses)) if !waits_for_roots => return self.race(index, attempt, addresses),
             Ok(_) => {}
-            Err(failure) => return self.fail(index, failure.at(attempt.proxy()), None),
+            Err(failure) => return self.fail(index, attempt.failure(failure), None),
         }
         let host = attempt.address().host().to_owned();
         let Some(client) = self.clients.at_mut(index) else { return };
@@ -85,10 +85,10 @@ impl Connections {
     #[cfg(unix)]
     fn connect_to_path(&mut self, index: u32, attempt: Attempt, path: std::path::PathBuf) {
         let Some(client) = self.clients.at_mut(index) else { return };
-        client.phase = Phase::Connecting(Race::new(attempt, VecDeque::new()));
+        client.phase = Phase::Connecting(Race::new(attempt.clone(), VecDeque::new()));
         self.clients.arm(index, None);
         if let Err(error) = self.start_connection(index, &Target::Unix(path.clone())) {
-            self.fail(index, ConnectError::Unix { path, error }, None);
+            self.fail(index, attempt.failure(ConnectError::Unix { path, error }), None);
         }
     }
 
@@ -113,7 +113,7 @@ impl Connections {
         if race.slots.is_empty() {
             let tried = std::mem::take(&mut race.tried);
             let error = race.error.take().unwrap_or_else(|| io::ErrorKind::NotFound.into());
-            let failure = ConnectError::Unreachable { tried, error }.at(race.attempt.proxy());
+            let failure = race.attempt.failure(ConnectError::Unreachable { tried, error });
             self.fail(index, failure, None);
         }
     }
@@ -233,7 +233,7 @@ impl Connections {
         match &client.phase {
             Phase::Resolving(attempt) => {
                 let failure = ConnectError::name_timed_out(attempt.address().host());
-                let failure = failure.at(attempt.proxy());
+                let failure = attempt.failure(failure);
                 self.fail(index, failure, None);
             }
             Phase::Connecting(_) => self.try_next(index),
@@ -273,7 +273,7 @@ impl Connections {
                     Phase::Connecting(race) => {
                         race.slots.retain(|other| *other != slot);
                         let tried = std::mem::take(&mut race.tried);
-                        ConnectError::of(closed, tried, step).at(race.attempt.proxy())
+                        race.attempt.failure(ConnectError::of(closed, tried, step))
                     }
                     _ => ConnectError::of(closed, Vec::new(), step),
                 };
@@ -288,14 +288,20 @@ impl Connections {
     fn follow_redirect(&mut self, index: u32, slot: u32, closed: &Closed) -> bool {
         let Some(client) = self.clients.at_mut(index) else { return false };
         let Phase::Connecting(race) = &mut client.phase else { return false };
-        let attempt = &race.attempt;
-        let Some(next) = attempt.config.redirected(&attempt.request, closed) else { return false };
-        race.slots.retain(|other| *other != slot);
-        let attempt = attempt.clone();
-        match next.map(|request| self.check_request(&request, &attempt.config).map(|()| request)) {
-            Ok(Ok(request)) => self.pursue(index, Attempt { request, ..attempt }),
-            Ok(Err(invalid)) => self.fail(index, invalid.into(), Some(closed)),
-            Err(error) => self.fail(index, ConnectError::Redirect(error), Some(closed)),
+        let attempt = race.attempt.clone();
+        let check = |request: ClientRequest| self.check_request(&request, &attempt.config).map(|()| request);
+        let Some(next) = attempt.config.redirected(&attempt.request, closed, check) else { return false };
+        if let Some(client) = self.clients.at_mut(index)
+            && let Phase::Connecting(race) = &mut client.phase
+        {
+            race.slots.retain(|other| *other != slot);
+        }
+        match next {
+            Ok(request) => self.pursue(index, Attempt { request, ..attempt }),
+            Err(error) => {
+                let closed = Some(closed).filter(|_| !error.is_timed_out());
+                self.fail(index, error, closed);
+            }
         }
         true
     }

@@ -52,6 +52,11 @@ impl Attempt {
         self.config.proxy_for(&self.request)
     }
 
+    /// A failure of this attempt, with its proxy and its redirects.
+    pub(crate) fn failure(&self, error: ConnectError) -> ConnectError {
+        error.in_attempt(&self.request, self.proxy())
+    }
+
     /// What is connected to: the proxy, or the server of the request.
     pub(crate) fn address(&self) -> &ClientRequest {
         self.proxy().map_or(&self.request, ProxyServer::address)

@@ -74,7 +74,7 @@ impl Connections {
                     self.race(id.index, attempt.clone(), addresses);
                 }
                 Err(error) => {
-                    let failure = ConnectError::name(host, error).at(attempt.proxy());
+                    let failure = attempt.failure(ConnectError::name(host, error));
                     self.fail(id.index, failure, None);
                 }
             }

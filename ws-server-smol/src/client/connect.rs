@@ -181,14 +181,17 @@ impl Attempt {
                 Ok(opened) => return Ok(opened),
                 Err(failed) => failed,
             };
-            failed.failure = failed.failure.at(self.proxy());
-            let next =
-                failed.closed.as_ref().and_then(|closed| self.config.redirected(&self.request, closed));
-            match next.map(|next| next.map(checked)) {
-                None => return Err(failed),
-                Some(Ok(Ok(request))) => self.request = request,
-                Some(Ok(Err(invalid))) => return Err(Failed { failure: invalid.into(), ..failed }),
-                Some(Err(error)) => return Err(Failed { failure: ConnectError::Redirect(error), ..failed }),
+            let next = failed.closed.as_ref();
+            match next.and_then(|closed| self.config.redirected(&self.request, closed, checked)) {
+                None => {
+                    failed.failure = failed.failure.in_attempt(&self.request, self.proxy());
+                    return Err(failed);
+                }
+                Some(Ok(request)) => self.request = request,
+                Some(Err(failure)) => {
+                    let closed = failed.closed.filter(|_| !failure.is_timed_out());
+                    return Err(Failed { failure, closed });
+                }
             }
         }
     }
