@@ -245,6 +245,8 @@ PROBES = [
     ("no chunk but the last", chunked(END), "200 200", b""),
     ("a chunk's size in capitals", chunked(b"A\r\n0123456789\r\n" + END), "200 200", b"0123456789"),
     ("a chunk's size with zeros", chunked(b"00000005\r\nhello\r\n000\r\n\r\n"), "200 200", b"hello"),
+    ("a chunk's size with fifteen zeros", chunked(b"%016x\r\nhello\r\n%016x\r\n\r\n" % (5, 0)), "200 200", b"hello"),
+    ("whitespace before an extension", chunked(b"5 ;a=b\r\nhello\r\n0\t ; c = d\r\n\r\n"), "200 200", b"hello"),
     ("a chunk with an extension", chunked(b'5;a=b; c="d"\r\nhello\r\n' + END), "200 200", b"hello"),
     ("a chunk that looks like a request", chunked(b"%x\r\n" % len(LAST) + LAST + b"\r\n" + END), "200 200", LAST),
     ("trailers", chunked(b"0\r\nX-A: b\r\nX-B: c\r\n\r\n"), "200 200", b""),
@@ -253,10 +255,11 @@ PROBES = [
     *[
         (f"chunk size {size!r}", chunked(size + b"\r\nhello\r\n" + END), "400")
         for size in (b"", b"+5", b"-5", b"0x5", b"5_", b"5_0", b" 5", b"5 ", b"\t5", b"g", b"5g", b"5 ;\n", b"5;\n", b"5;a\nb",
-                     b"5;a\rb", b"5;a\0b", b"000000005", b"100000000000000005", b"fffffffffffffff5", b"5\n", b"5\r", b"5,5", b"5.",
+                     b"5;a\rb", b"5;a\0b", b"00000000000000005", b"10000000000000005", b"5 6", b"5 \n", b"5\n", b"5\r", b"5,5", b"5.",
                      b"\xef\xbc\x95")
     ],
-    ("a chunk of 4 GiB", chunked(b"ffffffff\r\nhello"), "413"),
+    ("a chunk of 4 GiB", chunked(b"100000000\r\nhello"), "413"),
+    ("a chunk of the largest size", chunked(b"ffffffffffffffff\r\nhello"), "413"),
     ("LF alone after a chunk's size", chunked(b"5\nhello\r\n" + END), "400"),
     ("CR alone after a chunk's size", chunked(b"5\rhello\r\n" + END), "400"),
     ("LF alone after a chunk", chunked(b"5\r\nhello\n" + END), "400"),

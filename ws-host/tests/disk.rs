@@ -101,3 +101,47 @@ fn an_upload_that_is_dropped_leaves_nothing_behind() {
     assert!(upload.finish().is_err());
     assert!(Upload::create(temp.0.join("sub"), "film.mp4").is_err());
 }
+
+#[test]
+fn an_upload_of_a_name_with_a_thousand_files_is_refused_before_its_body() {
+    let temp = Temp::new("many");
+    let path = |n| temp.0.join(if n == 0 { "a.txt".to_owned() } else { format!("a ({n}).txt") });
+    (0..1000).for_each(|n| fs::write(path(n), "").unwrap());
+    let error = Upload::create(&temp.0, "a.txt").unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
+    assert_eq!(error.to_string(), r#"there are 1000 files named "a.txt", which is the limit"#);
+    assert_eq!(fs::read_dir(&temp.0).unwrap().count(), 1002, "nothing was created");
+    // Any free number will do.
+    for n in [999, 500, 0] {
+        fs::remove_file(path(n)).unwrap();
+        assert_eq!(Upload::create(&temp.0, "a.txt").unwrap().finish().unwrap(), path(n));
+    }
+}
+
+#[test]
+fn abandoned_uploads_are_removed_and_nothing_else_is() {
+    let temp = Temp::new("abandoned");
+    let hour = std::time::Duration::from_secs(3600);
+    let now = std::time::SystemTime::now();
+    let parts = [
+        (".film.mp4.0.part", now - hour),
+        (".film.mp4.1.part", now - hour * 9),
+        // Still being received, and a wrong clock.
+        (".film.mp4.2.part", now - hour / 2),
+        (".film.mp4.3.part", now + hour * 9),
+        // Not ours.
+        (".film.part", now - hour * 9),
+        ("film.mp4", now - hour * 9),
+    ];
+    for (name, modified) in parts {
+        let file = fs::File::create(temp.0.join(name)).unwrap();
+        file.set_modified(modified).unwrap();
+    }
+    fs::create_dir(temp.0.join(".sub.0.part")).unwrap();
+    assert_eq!(Upload::remove_abandoned(&temp.0, hour).unwrap(), 2);
+    for (n, (name, _)) in parts.into_iter().enumerate() {
+        assert_eq!(temp.0.join(name).exists(), n >= 2, "{name}");
+    }
+    assert!(temp.0.join(".sub.0.part").exists());
+    assert!(Upload::remove_abandoned(temp.0.join("none"), hour).is_err());
+}

@@ -28,6 +28,8 @@ use ws_server_mio::{
 const LIMIT: u64 = 1 << 40;
 /// How often the pages learn of an upload's progress.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// Unfinished files that are older were left by a program that was killed.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 
 enum To {
     Page,
@@ -81,6 +83,7 @@ fn serve() -> Result<(), Box<dyn Error>> {
     // A page among the files must not run as one of ours.
     let attachment = HeaderValue::from_static("attachment");
     let folder = Folder::new(&path)?.at("/files").header(header::CONTENT_DISPOSITION, attachment);
+    Upload::remove_abandoned(&path, ABANDONED)?;
     let mut app = App {
         routes: Routes::new()
             .get("/*", To::Page)

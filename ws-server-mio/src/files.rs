@@ -25,11 +25,12 @@ const FRAMING: usize = 64;
 ///
 /// # Disks block
 ///
-/// The standard library reads files only by blocking calls. A turn reads at most 64 KiB for each response, and nothing
-/// for a peer that does not read, so it blocks for microseconds if the file is cached, otherwise for milliseconds. If
-/// that is too long for your frames (a network drive, a sleeping disk), open and read on a thread of your own and hand
-/// the chunks to [`Connections::send_body`](crate::Connections::send_body) through [`Remote::run`](crate::Remote::run).
-/// [Embed](ws_host::web::Assets) files that the program always needs.
+/// The standard library reads files only by blocking calls, here of 64 KiB, and of nothing for a peer that does not
+/// read. A turn reads once for each response, and with a [time limit](crate::Budget::time) again, round after round,
+/// until its time is over, at most 4 MiB for each. A read takes microseconds if the file is cached, otherwise
+/// milliseconds. If that is too long for your frames (a network drive, a sleeping disk), open and read on a thread of
+/// your own and hand the chunks to [`Connections::send_body`](crate::Connections::send_body) through
+/// [`Remote::run`](crate::Remote::run). [Embed](ws_host::web::Assets) files that the program always needs.
 pub type Folder = web::Folder<Disk>;
 
 /// A response that is being read from a file.

@@ -27,6 +27,8 @@ use ws_server_smol::{
 const LIMIT: u64 = 1 << 40;
 /// How often the pages learn of an upload's progress.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// Unfinished files that are older were left by a program that was killed.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 
 enum To {
     Page,
@@ -73,6 +75,7 @@ fn serve() -> Result<(), Box<dyn Error>> {
     // A page among the files must not run as one of ours.
     let attachment = HeaderValue::from_static("attachment");
     let folder = Folder::new(&path)?.at("/files").header(header::CONTENT_DISPOSITION, attachment);
+    Upload::remove_abandoned(&path, ABANDONED)?;
     let server = Server::bind(bind.port(port), config)?;
     println!("drop: {}", server.lan_http_url(&link).or(server.http_url(&link)).unwrap_or_default());
     io::stdout().flush()?;

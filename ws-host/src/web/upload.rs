@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::string::String;
+use std::time::{Duration, SystemTime};
 
 /// The longest name, in bytes: with a number and the temporary ending it is below the 255 of most file systems.
 const NAME_LIMIT: usize = 200;
@@ -22,7 +23,12 @@ const COPIES: u32 = 1_000;
 /// It never overwrites a file: where its name is taken, it becomes `name (1).ext`. Its [name](Self::name) is safe on every
 /// system, whatever the client sends; a [`Folder`](super::Folder) serves it.
 ///
-/// Each call may block on the disk. A process that is killed leaves its temporary files, which end with `.part`.
+/// Its name appears with its whole content: a hard link of the temporary file, which is then removed. On file systems
+/// without hard links (FAT, exFAT), an empty file takes the name first, and is then replaced: a process that is killed
+/// just then leaves both. A power cut may lose what the system has not written to the disk yet.
+///
+/// Each call may block on the disk. A process that is killed leaves its temporary files, which end with `.part`:
+/// [`remove_abandoned`](Self::remove_abandoned).
 ///
 /// ```
 /// use ws_host::web::Upload;
@@ -52,18 +58,53 @@ impl Upload {
     /// Begins to receive a file of this name, which may come from a client. Of a path, only the last component is used.
     ///
     /// # Errors
-    /// Those of the system: the folder does not exist, say, or is not writable.
+    /// Those of the system: the folder does not exist, say, or is not writable. [`ErrorKind::AlreadyExists`] if the
+    /// folder has a thousand files of this name, or receives as many.
     pub fn create(folder: impl AsRef<Path>, name: &str) -> io::Result<Self> {
         let (folder, name) = (folder.as_ref().to_owned(), file_name(name));
+        let is_taken = |n| folder.join(numbered(&name, n)).symlink_metadata().is_ok();
+        // The numbers are given in order, so the last one is rarely taken.
+        if is_taken(COPIES - 1) && (0..COPIES).all(is_taken) {
+            return Err(too_many(&name));
+        }
         for n in 0..COPIES {
-            let part = folder.join(format!(".{name}.{n}.part"));
+            let part = folder.join(part_name(&name, n));
             match OpenOptions::new().write(true).create_new(true).open(&part) {
                 Ok(file) => return Ok(Self { file: Some(file), part, folder, name, len: 0 }),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
         }
-        Err(ErrorKind::AlreadyExists.into())
+        Err(too_many(&name))
+    }
+
+    /// Removes the temporary files of a folder that were not written to for this long: those of a process that was
+    /// killed. Returns how many. Call it at the start of the program; an upload that a client pauses for longer, in this
+    /// process or another, is removed too, and fails.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use ws_host::web::Upload;
+    /// Upload::remove_abandoned("/srv/files", Duration::from_secs(24 * 3600))?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the folder cannot be read. Files that cannot be removed stay, without an error.
+    pub fn remove_abandoned(folder: impl AsRef<Path>, age: Duration) -> io::Result<usize> {
+        let now = SystemTime::now();
+        // A time in the future says nothing: one of the clocks was wrong.
+        let is_old = |modified| now.duration_since(modified).is_ok_and(|since| since >= age);
+        let mut removed = 0;
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let Ok(metadata) = entry.metadata() else { continue };
+            let is_abandoned = metadata.is_file()
+                && entry.file_name().to_str().is_some_and(is_part)
+                && metadata.modified().is_ok_and(is_old);
+            removed += usize::from(is_abandoned && fs::remove_file(entry.path()).is_ok());
+        }
+        Ok(removed)
     }
 
     /// The name that it gets, unless a file has it by then.
@@ -100,32 +141,46 @@ impl Upload {
     pub fn finish(mut self) -> io::Result<PathBuf> {
         // Some systems do not rename open files.
         drop(self.file.take());
-        let result = self.name_part();
+        let result = self.name_part(|part, path| fs::hard_link(part, path));
         if result.is_err() {
             let _ = fs::remove_file(&self.part);
         }
         result
     }
 
-    fn name_part(&self) -> io::Result<PathBuf> {
+    fn name_part(&self, link: impl Fn(&Path, &Path) -> io::Result<()>) -> io::Result<PathBuf> {
         for n in 0..COPIES {
             let path = self.folder.join(numbered(&self.name, n));
-            // Renaming would replace another file on some systems; this one is ours.
-            match OpenOptions::new().write(true).create_new(true).open(&path) {
-                Ok(_) => {
-                    return match fs::rename(&self.part, &path) {
-                        Ok(()) => Ok(path),
-                        Err(error) => {
-                            let _ = fs::remove_file(&path);
-                            Err(error)
-                        }
-                    };
+            match link(&self.part, &path) {
+                Ok(()) => {
+                    // It is stored, whether or not its temporary name can be removed.
+                    let _ = fs::remove_file(&self.part);
+                    return Ok(path);
                 }
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                // Each file system without links has its own error for that.
+                Err(_) => {}
+            }
+            if self.rename_part(&path)? {
+                return Ok(path);
             }
         }
-        Err(ErrorKind::AlreadyExists.into())
+        Err(too_many(&self.name))
+    }
+
+    /// Gives it this name without a link, unless the name is taken.
+    fn rename_part(&self, path: &Path) -> io::Result<bool> {
+        // Renaming would replace another file on some systems; this one is ours.
+        match OpenOptions::new().write(true).create_new(true).open(path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        let renamed = fs::rename(&self.part, path);
+        if renamed.is_err() {
+            let _ = fs::remove_file(path);
+        }
+        renamed.map(|()| true)
     }
 }
 
@@ -135,6 +190,13 @@ impl Drop for Upload {
             let _ = fs::remove_file(&self.part);
         }
     }
+}
+
+fn too_many(name: &str) -> io::Error {
+    io::Error::new(
+        ErrorKind::AlreadyExists,
+        format!("there are {COPIES} files named {name:?}, which is the limit"),
+    )
 }
 
 impl fmt::Debug for Upload {
@@ -186,6 +248,20 @@ fn split(name: &str) -> (&str, &str) {
 fn numbered(name: &str, n: u32) -> String {
     let (stem, extension) = split(name);
     if n == 0 { name.to_owned() } else { format!("{stem} ({n}){extension}") }
+}
+
+/// The name of a file that is not whole.
+fn part_name(name: &str, n: u32) -> String {
+    format!(".{name}.{n}.part")
+}
+
+/// Whether it is the name of a file that is not whole, and not of another program's.
+fn is_part(text: &str) -> bool {
+    let numbered = text.strip_prefix('.').and_then(|text| text.strip_suffix(".part")?.rsplit_once('.'));
+    numbered.is_some_and(|(name, number)| {
+        let n = number.parse().ok().filter(|n| *n < COPIES);
+        file_name(name) == name && n.is_some_and(|n| part_name(name, n) == text)
+    })
 }
 
 #[cfg(test)]
@@ -245,6 +321,69 @@ mod tests {
         assert!(name.len() <= NAME_LIMIT && name.ends_with("ü.mp4"));
         assert!(file_name(&".x".repeat(300)).len() <= NAME_LIMIT);
         assert!(file_name(&"a".repeat(300)).len() <= NAME_LIMIT);
+    }
+
+    #[test]
+    fn only_our_temporary_names_are_recognized() {
+        for name in ["film.mp4", "film", "a.part", "größe (1).mp4"] {
+            assert!(is_part(&part_name(name, 0)) && is_part(&part_name(name, COPIES - 1)), "{name}");
+            assert!(!is_part(name) && !is_part(&part_name(name, COPIES)));
+        }
+        for text in [
+            "",
+            ".",
+            ".part",
+            "..part",
+            ".0.part",
+            ".a.part",
+            ".a.b.part",
+            ".a.01.part",
+            ".a.+1.part",
+            ".a.1.PART",
+        ] {
+            assert!(!is_part(text), "{text}");
+        }
+        assert!(!is_part(".a:b.0.part") && !is_part("..git.0.part"));
+    }
+
+    /// A folder with a taken name, and a whole upload of that name.
+    fn upload(test: &str) -> (PathBuf, Upload) {
+        let folder = std::env::temp_dir().join(format!("ws-host-upload-{}-{test}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("a.txt"), "first").unwrap();
+        let mut upload = Upload::create(&folder, "a.txt").unwrap();
+        upload.write(b"second").unwrap();
+        upload.file = None;
+        (folder, upload)
+    }
+
+    #[test]
+    fn the_name_of_an_upload_appears_with_its_whole_content() {
+        let (folder, upload) = upload("link");
+        let path = folder.join("a (1).txt");
+        let named = upload.name_part(|part, to| {
+            assert!(!path.exists(), "a kill leaves no empty file");
+            fs::hard_link(part, to)?;
+            assert_eq!(fs::read_to_string(&path).unwrap(), "second", "a kill leaves a whole file");
+            Ok(())
+        });
+        assert_eq!(named.unwrap(), path);
+        assert_eq!(fs::read_to_string(folder.join("a.txt")).unwrap(), "first");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn without_hard_links_an_upload_is_renamed_and_overwrites_nothing() {
+        let kinds = [ErrorKind::Unsupported, ErrorKind::PermissionDenied, ErrorKind::Other];
+        for (n, kind) in kinds.into_iter().enumerate() {
+            let (folder, upload) = upload(&format!("rename-{n}"));
+            assert_eq!(upload.name_part(|_, _| Err(kind.into())).unwrap(), folder.join("a (1).txt"));
+            assert_eq!(fs::read_to_string(folder.join("a.txt")).unwrap(), "first");
+            assert_eq!(fs::read_to_string(folder.join("a (1).txt")).unwrap(), "second");
+            assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+            fs::remove_dir_all(folder).unwrap();
+        }
     }
 
     #[test]

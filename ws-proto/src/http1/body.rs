@@ -5,7 +5,9 @@ use crate::error::RequestError::{self, BodyTooLarge, Malformed};
 use bytes::Bytes;
 use core::mem;
 
-/// The most bytes of chunk extensions in a whole body, which no client uses.
+/// The most digits of a chunk's size, zeros at its beginning included: as many as a number of 64 bits has.
+const DIGITS: u8 = 16;
+/// The most bytes of chunk extensions, and of whitespace before them, in a whole body, which no client uses.
 const EXTENSION_LIMIT: usize = 4096;
 /// The most bytes and fields of trailers, which are read and discarded.
 const TRAILERS: Limits = Limits { bytes: 8192, fields: 64, first_line: 0, reads_on: false, allows_lf: false };
@@ -43,10 +45,23 @@ pub(super) enum Part<'i> {
 /// The position of the next byte in the chunked framing (RFC 9112 §7.1).
 #[derive(Debug)]
 pub(super) enum Chunk {
-    Size { value: u32, digits: u8 },
-    Extension { size: u32 },
-    SizeLf { size: u32 },
-    Data { left: u32 },
+    Size {
+        value: u64,
+        digits: u8,
+    },
+    /// "Bad" whitespace before an extension.
+    Space {
+        size: u64,
+    },
+    Extension {
+        size: u64,
+    },
+    SizeLf {
+        size: u64,
+    },
+    Data {
+        left: u64,
+    },
     DataCr,
     DataLf,
     Trailers(Box<Head>),
@@ -138,8 +153,8 @@ fn next_of_chunks<'i>(
     loop {
         match step {
             Chunk::Data { left } => {
-                let data = take(input, u64::from(*left));
-                *left -= data.len() as u32;
+                let data = take(input, *left);
+                *left -= data.len() as u64;
                 if *left == 0 {
                     *step = Chunk::DataCr;
                 }
@@ -154,7 +169,7 @@ fn next_of_chunks<'i>(
                 *input = rest;
                 *step = next(step, *byte, extensions)?;
                 if let Chunk::Data { left } = step
-                    && u64::from(*left) > room
+                    && *left > room
                 {
                     return Err(BodyTooLarge);
                 }
@@ -166,18 +181,27 @@ fn next_of_chunks<'i>(
 /// The state after one byte of a chunk's framing.
 fn next(step: &Chunk, byte: u8, extensions: &mut usize) -> Result<Chunk, RequestError> {
     Ok(match (step, byte) {
-        (&Chunk::Size { value, digits: digits @ 0..8 }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+        (&Chunk::Size { value, digits: digits @ 0..DIGITS }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
             let digit = match byte {
                 b'0'..=b'9' => byte - b'0',
                 _ => (byte | 0x20) - b'a' + 10,
             };
-            Chunk::Size { value: value << 4 | u32::from(digit), digits: digits + 1 }
+            Chunk::Size { value: value << 4 | u64::from(digit), digits: digits + 1 }
         }
-        (&Chunk::Size { value: size, digits: 1.. }, b';') => Chunk::Extension { size },
+        (&Chunk::Size { value: size, digits: 1.. } | &Chunk::Space { size }, b';') => {
+            Chunk::Extension { size }
+        }
+        // A recipient must parse and remove it (§7.1.1, RFC 9110 §5.6.3), but the grammar has none before CR LF.
+        (&Chunk::Size { value: size, digits: 1.. } | &Chunk::Space { size }, b' ' | b'\t')
+            if *extensions < EXTENSION_LIMIT =>
+        {
+            *extensions += 1;
+            Chunk::Space { size }
+        }
         (&Chunk::Size { value: size, digits: 1.. } | &Chunk::Extension { size }, b'\r') => {
             Chunk::SizeLf { size }
         }
-        (Chunk::Size { .. }, _) => return Err(Malformed("a chunk size")),
+        (Chunk::Size { .. } | Chunk::Space { .. }, _) => return Err(Malformed("a chunk size")),
         (&Chunk::Extension { size }, b'\t' | b' '..=b'~' | 0x80..) if *extensions < EXTENSION_LIMIT => {
             *extensions += 1;
             Chunk::Extension { size }
@@ -210,7 +234,10 @@ mod tests {
             "5\r\nhello\r\n0\r\n\r\nGET",
             "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\nGET",
             "00000005\r\nhello\r\n000\r\n\r\nGET",
+            "0000000000000005\r\nhello\r\n0000000000000000\r\n\r\nGET",
             "5;name=value; other=\"x\"\r\nhello\r\n0;last\r\n\r\nGET",
+            "5 ;a=b\r\nhello\r\n0\t \t;last\r\n\r\nGET",
+            "5 ; a = b ; c\t=\td \r\nhello\r\n0\r\n\r\nGET",
             "5\r\nhello\r\n0\r\nContent-Length: 7\r\nX: y\r\n\r\nGET",
         ] {
             let (body, rest) = chunked(bytes.as_bytes(), 5).unwrap().unwrap();
@@ -230,10 +257,20 @@ mod tests {
             "0x5\r\n",
             " 5\r\n",
             "5 \r\n",
-            "5 ;x\r\n",
+            "5\t\r\n",
+            "5 6\r\n",
+            "5 \n",
+            "5 ;x\n",
+            "5 ;x\rh",
+            " ;x\r\n",
+            "5\r ;x\r\n",
+            "5\x0b;x\r\n",
             "5_0\r\n",
             "g\r\n",
-            "000000005\r\n",
+            "00000000000000005\r\n",
+            "10000000000000000\r\n",
+            "10000000000000005\r\nhello\r\n",
+            "fffffffffffffffff\r\n",
             "5\n",
             "5\r5",
             "5;\n",
@@ -255,17 +292,40 @@ mod tests {
 
     #[test]
     fn chunked_bodies_are_capped() {
-        assert!(matches!(chunked(b"ffffffff\r\n", 100), Err(BodyTooLarge)));
+        for size in ["ffffffff", "100000000", "ffffffffffffffff"] {
+            assert!(matches!(chunked(format!("{size}\r\n").as_bytes(), 100), Err(BodyTooLarge)), "{size}");
+        }
         assert!(matches!(chunked(b"5\r\nhello\r\n5\r\n", 9), Err(BodyTooLarge)));
         let extension = |n| format!("1;{}\r\nx\r\n0\r\n\r\n", "e".repeat(n));
         assert!(chunked(extension(EXTENSION_LIMIT).as_bytes(), 1).is_ok());
         assert!(chunked(extension(EXTENSION_LIMIT + 1).as_bytes(), 1).is_err());
         let many = format!("{}0\r\n\r\n", "1;e\r\nx\r\n".repeat(EXTENSION_LIMIT + 1));
         assert!(chunked(many.as_bytes(), 1 << 20).is_err());
+        let space = |n| format!("1{};\r\nx\r\n0\r\n\r\n", " ".repeat(n));
+        assert!(chunked(space(EXTENSION_LIMIT).as_bytes(), 1).is_ok());
+        assert!(chunked(space(EXTENSION_LIMIT + 1).as_bytes(), 1).is_err());
         let trailers = format!("0\r\n{}\r\n", "X: y\r\n".repeat(TRAILERS.fields + 1));
         assert!(chunked(trailers.as_bytes(), 1).is_err());
         let trailer = format!("0\r\nX: {}\r\n\r\n", "y".repeat(TRAILERS.bytes));
         assert!(chunked(trailer.as_bytes(), 1).is_err());
+    }
+
+    #[test]
+    fn a_chunk_may_have_more_than_four_gibibytes() {
+        let (mut deframer, mut room) = (Deframer::chunked(), u64::MAX);
+        let mut receive = |mut input: &mut [u8]| {
+            loop {
+                match deframer.next(room, &mut input).unwrap() {
+                    Part::Data(data) => room -= data.len() as u64,
+                    Part::End => return (true, u64::MAX - room),
+                    Part::Pending => return (false, u64::MAX - room),
+                }
+            }
+        };
+        assert_eq!(receive(&mut b"100000001\r\n".to_owned()), (false, 0));
+        let mut block = vec![0; 1 << 24];
+        (1..=256).for_each(|n| assert_eq!(receive(&mut block), (false, n << 24)));
+        assert_eq!(receive(&mut b"x\r\n0\r\n\r\n".to_owned()), (true, (1 << 32) + 1));
     }
 
     #[test]

@@ -245,11 +245,6 @@ impl Connections {
         self.slots.get(id).is_some_and(|live| live.is_marked(mark::CLIENT))
     }
 
-    /// Whether a connection has more to read or to write now.
-    pub(crate) fn can_transfer(&self) -> bool {
-        self.readable.can_visit() || !self.dirty.is_empty()
-    }
-
     /// Whether work is left that the kernel does not signal.
     pub(crate) fn has_work(&self) -> bool {
         !self.dirty.is_empty()

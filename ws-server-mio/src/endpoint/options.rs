@@ -1,5 +1,6 @@
 //! Options of a loop, and the outcome of a turn.
 
+use crate::files::CHUNK;
 use crate::sys::names::Lookup;
 use std::fmt;
 use std::io;
@@ -125,12 +126,14 @@ impl Default for Options {
 }
 
 const MAX_BYTES_PER_VISIT: usize = 4 << 20;
+/// The most bytes of one connection, in each direction, in a turn with a time limit.
+const MAX_BYTES_PER_TURN: usize = MAX_BYTES_PER_VISIT;
 
 /// How much one turn may do.
 ///
-/// A turn visits each connection that has input once. With a [time limit](Self::time) it continues, round after round,
-/// until all input is read and as much output is written as peers take, or until the time is spent; the rest waits for
-/// the next turn.
+/// A turn visits each connection that has input once, and reads 64 KiB of each file that is being sent. With a
+/// [time limit](Self::time) it continues, round after round, until all input is read and as much output is written as
+/// peers take, files included, or until the time is spent; the rest waits for the next turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Budget {
     pub(crate) time: Option<Duration>,
@@ -219,10 +222,24 @@ impl Budget {
         }
     }
 
-    /// The most rounds of visits in a turn with a time limit, so that a turn ends however long that is.
-    pub(crate) fn rounds(&self) -> usize {
-        MAX_BYTES_PER_VISIT / self.bytes_per_visit
+    /// The most rounds in a turn with a time limit, so that a turn ends however long that is.
+    pub(crate) fn rounds(&self) -> Rounds {
+        Rounds { visits: MAX_BYTES_PER_TURN / self.bytes_per_visit, chunks: MAX_BYTES_PER_TURN / CHUNK }
     }
+}
+
+/// The most rounds in a turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rounds {
+    /// Of visits to connections with input.
+    pub(crate) visits: usize,
+    /// Of chunks of files.
+    pub(crate) chunks: usize,
+}
+
+impl Rounds {
+    /// A turn without a time limit of its own.
+    pub(crate) const ONE: Self = Self { visits: 1, chunks: 1 };
 }
 
 impl Default for Budget {

@@ -1,7 +1,7 @@
 //! Waiting, and turns of work.
 
 use crate::connection::Connections;
-use crate::endpoint::options::Turn;
+use crate::endpoint::options::{Rounds, Turn};
 use crate::endpoint::turn::TurnRun;
 use crate::endpoint::work::Kinds;
 use crate::endpoint::{Endpoint, IDLE_AFTER};
@@ -171,7 +171,7 @@ impl Endpoint {
             end,
             open: Kinds::ALL,
             handshakes: self.budget.handshakes,
-            rounds: if budgeted.is_some() { self.budget.rounds() } else { 1 },
+            rounds: if budgeted.is_some() { self.budget.rounds() } else { Rounds::ONE },
             events: 0,
             stopped,
             current: None,

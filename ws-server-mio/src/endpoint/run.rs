@@ -16,7 +16,7 @@
 //! ```
 //!
 //! Every turn makes this pass. In the time that is left, it writes what that has caused, and steps servers and clients
-//! again; then it reads and writes in rounds, until nothing is left. If the time runs out, the next turn begins its
+//! again; then it reads, sends files and writes in rounds, until nothing is left. If the time runs out, the next turn begins its
 //! pass with another kind: [`work`](crate::endpoint::work).
 //!
 //! A deadline has no effect before pending input is read, and pending output is written as far as the kernel takes it:
@@ -92,13 +92,20 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         may
     }
 
-    /// Reads and writes on, in rounds: each connection is visited before any is visited again.
+    /// Reads and writes on, in rounds: each connection is visited, and each file sends a chunk, before any does again.
     fn run_further_rounds(&mut self) {
-        for _ in 1..self.rounds {
-            if self.is_over() || !self.connections.can_transfer() {
+        for round in 1..self.rounds.visits.max(self.rounds.chunks) {
+            let reads = round < self.rounds.visits && self.connections.readable.can_visit();
+            let sends = round < self.rounds.chunks && self.connections.files.has_work();
+            if self.is_over() || !reads && !sends && self.connections.dirty.is_empty() {
                 break;
             }
-            self.read();
+            if reads {
+                self.read();
+            }
+            if sends {
+                self.send_files();
+            }
             self.finish_dirty_twice();
         }
     }

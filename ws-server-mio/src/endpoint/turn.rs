@@ -15,7 +15,7 @@
 use crate::connection::Connections;
 use crate::connection::couple::Leg;
 use crate::connection::slots::mark;
-use crate::endpoint::options::{Budget, Clock};
+use crate::endpoint::options::{Budget, Clock, Rounds};
 use crate::endpoint::remote::Job;
 use crate::endpoint::work::{Kinds, Work};
 use crate::event::Event;
@@ -42,8 +42,7 @@ pub(crate) struct TurnRun<'e, H> {
     pub(crate) open: Kinds,
     /// How many more connections in their TLS handshake are read.
     pub(crate) handshakes: usize,
-    /// The most rounds of visits.
-    pub(crate) rounds: usize,
+    pub(crate) rounds: Rounds,
     pub(crate) events: u32,
     pub(crate) stopped: bool,
     /// The connection that was visited or finished last: a panic of the handler belongs to it.

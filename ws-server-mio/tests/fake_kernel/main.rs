@@ -9,6 +9,7 @@ mod bulk;
 mod checks;
 mod clients;
 mod dialling;
+mod downloads;
 mod ending;
 #[cfg(feature = "tls")]
 mod ends;

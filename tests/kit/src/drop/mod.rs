@@ -38,6 +38,7 @@ pub fn files(folder: &Path) -> Value {
 pub fn status(error: &io::Error) -> StatusCode {
     match error.kind() {
         io::ErrorKind::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
+        io::ErrorKind::AlreadyExists => StatusCode::CONFLICT,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
