@@ -1,14 +1,14 @@
 //! Reads the subject, the validity and the name constraints of a certificate of ours (RFC 5280 §4.1), and nothing else.
 
+use core::time::Duration;
 use rcgen::{CidrSubnet, GeneralSubtree};
 
-/// The name of a certificate, when it is renewed, and what it can certify. Times are `YYYYMMDDHHMMSSZ`, so their order
-/// is that of their text.
+/// The name of a certificate, when it is valid, and what it can certify. Times count from 1970.
 #[derive(Debug, PartialEq)]
 pub(super) struct Facts {
     pub(super) common_name: String,
-    pub(super) not_before: String,
-    pub(super) not_after: String,
+    pub(super) not_before: Duration,
+    pub(super) not_after: Duration,
     /// The permitted subtrees of its name constraints (§4.2.1.10); empty if it has none.
     pub(super) permitted: Vec<GeneralSubtree>,
 }
@@ -120,19 +120,31 @@ fn element<'a>(der: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
     Some((tag, body))
 }
 
-/// A time with the year in four digits (§4.1.2.5).
-fn time(der: &mut &[u8]) -> Option<String> {
+/// A time in either form (§4.1.2.5): `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ`.
+fn time(der: &mut &[u8]) -> Option<Duration> {
     let (tag, digits) = element(der)?;
-    let digits = str::from_utf8(digits).ok()?;
-    let century = match (tag, digits.get(..2)?) {
-        (GENERALIZED_TIME, _) => "",
-        (UTC_TIME, year) if year >= "50" => "19",
-        (UTC_TIME, _) => "20",
+    let digits = digits.strip_suffix(b"Z").filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
+    let mut rest = digits.chunks_exact(2).map(|pair| u64::from(10 * (pair[0] - b'0') + (pair[1] - b'0')));
+    let year = match (tag, digits.len()) {
+        (GENERALIZED_TIME, 14) => 100 * rest.next()? + rest.next()?,
+        (UTC_TIME, 12) => rest.next().map(|year| if year < 50 { 2000 + year } else { 1900 + year })?,
         _ => return None,
     };
-    let time = [century, digits].concat();
-    let is_whole = time.len() == 15 && time[..14].bytes().all(|c| c.is_ascii_digit()) && time.ends_with('Z');
-    is_whole.then_some(time)
+    let (month, day) = (rest.next()?, rest.next()?);
+    let (hour, minute, second) = (rest.next()?, rest.next()?, rest.next()?);
+    let days = days_since_1970(year, month, day)?;
+    Some(Duration::from_secs(((days * 24 + hour) * 60 + minute) * 60 + second))
+}
+
+/// The days from the first of January 1970 until this one, by the Gregorian calendar; 0 before 1970.
+fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    // Years that begin in March have their leap day at their end.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year.saturating_sub(1), month + 9) };
+    let since_0000 = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
+    Some(since_0000.saturating_sub(719_468))
 }
 
 #[cfg(test)]
@@ -151,17 +163,30 @@ mod tests {
 
     #[test]
     fn name_and_validity_are_read_in_either_form_of_time() {
-        for (years, begin, end) in [
-            ([2026, 2027], "20260203000000Z", "20270203000000Z"),
-            ([1999, 2049], "19990203000000Z", "20490203000000Z"),
-            ([2049, 2050], "20490203000000Z", "20500203000000Z"),
-        ] {
+        for years in [[2026, 2027], [1999, 2049], [2049, 2050], [2100, 9999]] {
             let facts = facts(&certificate("Zoë's CA", years)).unwrap();
             assert_eq!(facts.common_name, "Zoë's CA");
-            assert_eq!((&*facts.not_before, &*facts.not_after), (begin, end));
+            let since_1970 = |year| {
+                let seconds = date_time_ymd(year, 2, 3).unix_timestamp();
+                Duration::from_secs(seconds.try_into().unwrap())
+            };
+            assert_eq!([facts.not_before, facts.not_after], years.map(since_1970));
         }
         let long = "x".repeat(300);
         assert_eq!(facts(&certificate(&long, [2026, 2027])).unwrap().common_name, long);
+    }
+
+    #[test]
+    fn days_follow_the_calendar() {
+        let mut at = date_time_ymd(1970, 1, 1);
+        for days in 0..=50_000 {
+            let (year, month, day) = (at.year().try_into().unwrap(), u8::from(at.month()), at.day());
+            assert_eq!(days_since_1970(year, month.into(), day.into()), Some(days));
+            at += Duration::from_secs(24 * 60 * 60);
+        }
+        assert_eq!(days_since_1970(1969, 12, 31), Some(0));
+        assert_eq!(days_since_1970(0, 1, 1), Some(0));
+        assert_eq!((days_since_1970(2026, 13, 1), days_since_1970(2026, 1, 0)), (None, None));
     }
 
     fn constrained(permitted_subtrees: Vec<GeneralSubtree>) -> Vec<u8> {

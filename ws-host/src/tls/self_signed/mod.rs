@@ -1,10 +1,11 @@
 //! Certificates for this machine and its network, from a local CA that each user imports once.
 //!
 //! ```text
-//! SelfSigned ─▶ names ─▶ ca/ holds 30 days more? ──yes──────▶ server.pem holds for them, and 30 days more?
-//!                             │no                                 │yes              │no
-//!                             ▼                                   ▼                 ▼
-//!                        a new CA, to import ──────────────▶  Identity ◀── a new certificate of the CA
+//! SelfSigned ─▶ names ─▶ ca/, ca-2/, … hold a year more? ──yes──▶ server.pem holds for them, and 30 days more?
+//!                             │no                                     │yes              │no
+//!                             ▼                                       ▼                 ▼
+//!                        a new CA, to import; until it ends,      Identity ◀── a new certificate of the CA
+//!                        the one before it certifies it ─────────────────────────────────▲
 //! ```
 //!
 //! `issue` makes certificates and judges them, `names` decides what a CA permits, `store` has the files, `der` reads a
@@ -18,6 +19,8 @@ mod trust_page;
 
 #[cfg(test)]
 mod tests_self_signed;
+#[cfg(test)]
+mod tests_years;
 
 use super::error::InvalidTls;
 use super::identity::Identity;
@@ -32,11 +35,11 @@ use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use store::{Files, Store};
+use store::{CaFolder, Store};
 
 pub use trust_page::{TrustPage, trust_page};
 
-/// How often a CA is looked for and made: in between, another process may set aside one that is about to expire.
+/// How often a CA is looked for and made: in between, another process may make one.
 const ATTEMPTS: u32 = 8;
 
 /// Makes certificates for this machine, issued by a local CA of the application. Users import the CA once, on each
@@ -44,14 +47,16 @@ const ATTEMPTS: u32 = 8;
 ///
 /// The certificate always names `localhost`, `127.0.0.1` and `::1`, and whatever [`lan`](Self::lan),
 /// [`name`](Self::name) and [`address`](Self::address) add. It is valid for 397 days and renewed when it is loaded, once
-/// 30 are left or a name is missing. The CA is valid for ten years; when it is loaded in its last 30 days, it is replaced
-/// by a new one, to be imported again. It can only certify servers, and only `localhost`, names under `.local`, this
+/// 30 are left or a name is missing. The CA is valid for ten years. When it is loaded in the last of them, it certifies its
+/// successor, which then issues: devices trust both until the old one ends, and import the new one meanwhile. It can only certify servers, and only `localhost`, names under `.local`, this
 /// machine's own name, private addresses (10/8, 172.16/12, 192.168/16, 127/8, 169.254/16, fc00::/7, fe80::/10, ::1), and
 /// what was added when it was made.
 ///
 /// The files are in a folder of this user: `APP local CA` in `$XDG_DATA_HOME` or `~/.local/share`, on macOS in
 /// `~/Library/Application Support`, on Windows in `%APPDATA%`. On Unix only the user can read it (0700, keys 0600); on
-/// Windows it has the permissions of the user's profile. Processes that start at the same time share one CA.
+/// Windows it has the permissions of the user's profile. Processes that start at the same time share one CA. A CA is
+/// neither changed nor removed: if the clock was wrong for a while, the right one finds the CA that devices have
+/// imported. If the files can be read but not written, the certificate is issued in memory, at each start.
 ///
 /// ```no_run
 /// use ws_host::tls::{SelfSigned, TlsServer};
@@ -114,8 +119,8 @@ impl SelfSigned {
     /// there, for [`TlsServer::reload`].
     ///
     /// # Errors
-    /// [`InvalidTls`]: a name is invalid or not permitted, or the files cannot be read, used or written. Most
-    /// messages name the remedy.
+    /// [`InvalidTls`]: a name is invalid or not permitted, the files cannot be read or used, or there is no CA and none
+    /// can be written. Most messages name the remedy.
     pub fn load(&self) -> Result<(Identity, LocalCa), InvalidTls> {
         self.load_at(clock::time_of_day(), &Machine::this())
     }
@@ -123,8 +128,9 @@ impl SelfSigned {
     fn load_at(&self, now: SystemTime, machine: &Machine) -> Result<(Identity, LocalCa), InvalidTls> {
         let now = Time::new(now.duration_since(UNIX_EPOCH).unwrap_or_default());
         let chosen = self.chosen_names()?;
-        let store = Store::open(self.folder_path()?)?;
-        let (ca, is_new) = self.ca(&store, &chosen, machine, now)?;
+        let store = Store::new(self.folder_path()?);
+        let issuing = self.ca(&store, &chosen, machine, now)?;
+        let ca = &issuing.ca;
         if let Some(name) = chosen.iter().find(|name| !ca.permits(name, now)) {
             let (name, folder) = (name.to_str().into_owned(), store.folder().to_owned());
             return Err(InvalidTls::NotPermitted { name, folder });
@@ -141,10 +147,9 @@ impl SelfSigned {
                 names.push(name);
             }
         }
-        let identity = self.identity(&store, &ca, &names, now)?;
+        let identity = self.identity(&store, ca, &names, now)?;
         let host_names = names.iter().filter_map(names::host_name).collect();
-        let (app, path) = (self.app.clone(), store.certificate_path());
-        Ok((identity, LocalCa::new(ca, app, host_names, path, is_new)))
+        Ok((identity, LocalCa::new(issuing, self.app.clone(), host_names, now)))
     }
 
     fn chosen_names(&self) -> Result<Vec<Name>, InvalidTls> {
@@ -171,62 +176,94 @@ impl SelfSigned {
         Ok(user.data_dir().join([&name, " local CA"].concat()))
     }
 
-    /// The CA, and whether it is new.
+    /// The CA that issues.
     fn ca(
         &self,
         store: &Store,
         chosen: &[Name],
         machine: &Machine,
         now: Time,
-    ) -> Result<(Ca, bool), InvalidTls> {
-        let unusable =
-            |why: &str| InvalidTls::UnusableCa { folder: store.folder().to_owned(), why: why.to_owned() };
-        let mut why = "it was replaced again and again".to_owned();
+    ) -> Result<Issuing, InvalidTls> {
+        let of = machine.name.as_deref().unwrap_or("this machine");
         for _ in 0..ATTEMPTS {
-            let Some(files) = store.ca()? else {
-                let own = machine.own_name();
-                let further: Vec<_> = chosen.iter().cloned().chain(own).collect();
-                let of = machine.name.as_deref().unwrap_or("this machine");
-                let ca = Ca::create(&self.app, of, names::permitted(&further), now)?;
-                let files = Files { certificate: ca.pem.clone(), key: ca.key_pem() };
-                if store.put_ca(&ca.id(), &files)? {
-                    return Ok((ca, true));
+            let (folders, number) = store.cas()?;
+            let mut all = usable(store, folders, now)?;
+            // A clock that was ahead for a while has left one that ends later: devices have imported the other.
+            all.sort_by_key(|(ca, _)| ca.facts.not_after);
+            if let Some(at) = all.iter().position(|(ca, _)| ca.is_current(now)) {
+                let (ca, folder) = all.swap_remove(at);
+                return Ok(Issuing { ca, path: folder.certificate_path(), is_new: false });
+            }
+            let ending = all.pop();
+            let ca = match &ending {
+                Some((ending, _)) => ending.successor(&self.app, of, now)?,
+                None => {
+                    let further: Vec<_> = chosen.iter().cloned().chain(machine.own_name()).collect();
+                    Ca::create(&self.app, of, names::permitted(&further), now)?
                 }
-                // Another process was first, or only one of the two files exists.
-                why = "one of the files ca.crt and key.pem is missing".to_owned();
-                continue;
             };
-            let ca = match Ca::load(files.certificate, &files.key) {
-                Ok(ca) => ca,
-                Err(error) => return Err(unusable(&error.to_string())),
-            };
-            if !ca.is_current(now) {
-                store.retire_ca(&ca.id())?;
-                continue;
+            match (store.put_ca(number, &ca.id(), &ca.files()), ending) {
+                (Ok(Some(folder)), _) => {
+                    return Ok(Issuing { ca, path: folder.certificate_path(), is_new: true });
+                }
+                // Another process was first.
+                (Ok(None), _) => {}
+                (Err(_), Some((ca, folder))) => {
+                    return Ok(Issuing { ca, path: folder.certificate_path(), is_new: false });
+                }
+                (Err(error), None) => return Err(error),
             }
-            if names::loopback().iter().all(|name| ca.permits(name, now)) {
-                return Ok((ca, false));
-            }
-            // Perhaps its files were read while another process replaced them.
-            why = "the key does not belong to the certificate".to_owned();
         }
-        Err(unusable(&why))
+        Err(unusable(store, "others appear beside it again and again"))
     }
 
     fn identity(&self, store: &Store, ca: &Ca, names: &[Name], now: Time) -> Result<Identity, InvalidTls> {
+        let cross = ca.cross(now).map(|cross| cross.pem.as_str()).unwrap_or_default();
+        let presented = |pem: &str| Identity::from_pem([pem, cross].concat(), pem);
         // One that cannot be read, or is of another CA, is replaced.
         if let Some(pem) = store.server().ok().flatten()
             && ca.covers(&pem, names, now)
-            && let Ok(identity) = Identity::from_pem(&pem, &pem)
+            && let Ok(identity) = presented(&pem)
         {
             return Ok(identity);
         }
         let leaf = ca.issue(&self.app, names, now)?;
         let pem = [&*leaf.pem, &*leaf.key_pem].concat();
-        let identity = Identity::from_pem(&pem, &pem)?;
-        store.put_server(&hex(&identity.key_sha256()?, ""), &pem)?;
+        let identity = presented(&pem)?;
+        // Where nothing can be written, each start has a certificate of its own: devices trust all of them.
+        let _ = store.put_server(&hex(&identity.key_sha256()?, ""), &pem);
         Ok(identity)
     }
+}
+
+/// The CA that issues, the file with its certificate, and whether it is new.
+struct Issuing {
+    ca: Ca,
+    path: PathBuf,
+    is_new: bool,
+}
+
+/// The CAs that have not ended. One that cannot be read is an error: devices may have imported it.
+fn usable(store: &Store, folders: Vec<CaFolder>, now: Time) -> Result<Vec<(Ca, CaFolder)>, InvalidTls> {
+    let mut usable = Vec::new();
+    for folder in folders {
+        let Some(certificate) = folder.certificate()? else { continue };
+        let end = Ca::end(&certificate).map_err(|error| unusable(store, &error.to_string()))?;
+        if !now.is_before(end) {
+            continue;
+        }
+        let ca = Ca::load(certificate, &folder.key()?, folder.cross()?);
+        let ca = ca.map_err(|error| unusable(store, &error.to_string()))?;
+        if !names::loopback().iter().all(|name| ca.permits(name, now)) {
+            return Err(unusable(store, "the key does not belong to the certificate"));
+        }
+        usable.push((ca, folder));
+    }
+    Ok(usable)
+}
+
+fn unusable(store: &Store, why: &str) -> InvalidTls {
+    InvalidTls::UnusableCa { folder: store.folder().to_owned(), why: why.to_owned() }
 }
 
 /// This machine's names and private addresses on the network.
@@ -253,14 +290,31 @@ struct Shared {
     fingerprint: String,
     path: PathBuf,
     is_new: bool,
+    not_after: SystemTime,
+    previous_not_after: Option<SystemTime>,
 }
 
 impl LocalCa {
-    fn new(ca: Ca, app: String, host_names: Vec<String>, path: PathBuf, is_new: bool) -> Self {
+    fn new(issuing: Issuing, app: String, host_names: Vec<String>, now: Time) -> Self {
+        let Issuing { ca, path, is_new } = issuing;
         let fingerprint = hex(&Sha256::digest(&ca.der), ":");
         let further = names::beyond_all(&ca.facts.permitted);
+        let not_after = UNIX_EPOCH + ca.facts.not_after;
+        let previous_not_after = ca.cross(now).map(|cross| UNIX_EPOCH + cross.not_after);
         let (name, pem, der) = (ca.facts.common_name, ca.pem, ca.der.to_vec());
-        let shared = Shared { app, host_names, name, further, pem, der, fingerprint, path, is_new };
+        let shared = Shared {
+            app,
+            host_names,
+            name,
+            further,
+            pem,
+            der,
+            fingerprint,
+            path,
+            is_new,
+            not_after,
+            previous_not_after,
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -302,9 +356,20 @@ impl LocalCa {
         &self.shared.path
     }
 
-    /// Whether it was made just now, so that no device trusts it yet.
+    /// Whether it was made just now, so that no device has imported it yet.
     pub fn is_new(&self) -> bool {
         self.shared.is_new
+    }
+
+    /// When it ends. A year before, [`SelfSigned::load`] makes the next one, to be imported on each device until then.
+    pub fn not_after(&self) -> SystemTime {
+        self.shared.not_after
+    }
+
+    /// When the CA before this one ends: until then the server is also trusted by devices that have imported only that
+    /// one. `None` if there was none, or it has ended.
+    pub fn previous_not_after(&self) -> Option<SystemTime> {
+        self.shared.previous_not_after
     }
 }
 
