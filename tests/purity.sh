@@ -23,7 +23,7 @@ check 'the host reads the environment only for Proxy::from_env' \
     "$(code 'std::env\b' ws-host/src | grep -v '^ws-host/src/proxy/env\.rs:' || true)"
 check 'the host never waits for a peer' \
     "$(code '\b(sleep|park|block_on)\(|\.(recv|wait|join|accept|to_socket_addrs)\(\)|Condvar|Stream::connect' ws-host/src)"
-check 'the host reads clocks in one file only: for the origin that a process shares, and for the validity of certificates' \
+check 'the host reads clocks in one file only: for the origin that a process shares, the validity of certificates, and the age of files' \
     "$(code '(Instant|SystemTime)::now' ws-host/src | grep -v '^ws-host/src/clock\.rs:' || true)"
 check 'the host uses no randomness' "$(code 'getrandom|thread_rng|OsRng' ws-host/src)"
 check 'no mutable statics' "$(code 'static mut\b' ./*/src)"

@@ -25,8 +25,7 @@ pub fn of_process() -> Clock {
     *CLOCK
 }
 
-/// The time of day, for the validity of certificates.
-#[cfg(feature = "tls-self-signed")]
+/// The time of day, for the validity of certificates and the age of files.
 pub(crate) fn time_of_day() -> SystemTime {
     SystemTime::now()
 }

@@ -92,7 +92,7 @@ impl Upload {
     /// # Errors
     /// If the folder cannot be read. Files that cannot be removed stay, without an error.
     pub fn remove_abandoned(folder: impl AsRef<Path>, age: Duration) -> io::Result<usize> {
-        let now = SystemTime::now();
+        let now = crate::clock::time_of_day();
         // A time in the future says nothing: one of the clocks was wrong.
         let is_old = |modified| now.duration_since(modified).is_ok_and(|since| since >= age);
         let mut removed = 0;
