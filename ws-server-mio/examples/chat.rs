@@ -100,16 +100,17 @@ fn listen_with_local_ca(
     use ws_server_mio::tls::{SelfSigned, TlsServer, TrustPage};
     use ws_server_mio::web;
     let (tls, ca) = TlsServer::self_signed(&SelfSigned::new("ws chat").lan())?;
-    let config = ca.host_names().iter().fold(config.tls(tls), |config, name| config.allow_host(name));
-    let chat = connections.listen(Bind::lan().port(port), config)?;
+    let with_names = |config| ca.host_names().iter().fold(config, ServerConfig::allow_host);
+    let chat = connections.listen(Bind::lan().port(port), with_names(config.tls(tls)))?;
     let next = if port == 0 { 0 } else { port.wrapping_add(1) };
-    let no_sockets = ServerConfig::new().upgrade_paths(None::<String>);
+    let no_sockets = with_names(ServerConfig::new().upgrade_paths(None::<String>));
     let trust = connections.listen(Bind::lan().port(next), no_sockets)?;
-    let mut url = |server| {
-        let server = connections.server(server);
-        server.lan_http_url("/").or_else(|| server.http_url("/")).unwrap_or_default()
-    };
-    let (chat, trust) = (url(chat), url(trust));
+    let server = connections.server(chat);
+    // The certificate may not name the address of the server's own `lan_http_url`.
+    let chat = server.local_addr().and_then(|address| ca.lan_http_url(address, "/"));
+    let chat = chat.or_else(|| server.http_url("/")).unwrap_or_default();
+    let server = connections.server(trust);
+    let trust = server.lan_http_url("/").or_else(|| server.http_url("/")).unwrap_or_default();
     println!("chat: {chat}\nto trust it, once on each device: {trust}\nSHA-256: {}", ca.fingerprint());
     println!("{}", ws_kit::chat::qr_code(&trust)?);
 

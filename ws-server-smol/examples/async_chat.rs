@@ -96,16 +96,19 @@ fn bind_with_local_ca(port: u16, config: ServerConfig) -> Result<(Server, Option
     use ws_server_smol::tls::{SelfSigned, TlsServer, TrustPage};
     use ws_server_smol::web;
     let (tls, ca) = TlsServer::self_signed(&SelfSigned::new("ws chat").lan())?;
-    let config = ca.host_names().iter().fold(config.tls(tls), |config, name| config.allow_host(name));
-    let chat = Server::bind(Bind::lan().port(port), config)?;
+    let with_names = |config| ca.host_names().iter().fold(config, ServerConfig::allow_host);
+    let chat = Server::bind(Bind::lan().port(port), with_names(config.tls(tls)))?;
     let next = if port == 0 { 0 } else { port.wrapping_add(1) };
-    let no_sockets = ServerConfig::new().upgrade_paths(None::<String>);
+    let no_sockets = with_names(ServerConfig::new().upgrade_paths(None::<String>));
     let trust = Server::bind(Bind::lan().port(next), no_sockets)?;
-    let url = |server: &Server| server.lan_http_url("/").or_else(|| server.http_url("/")).unwrap_or_default();
-    println!("chat: {}\nto trust it, once on each device: {}", url(&chat), url(&trust));
-    println!("SHA-256: {}\n{}", ca.fingerprint(), ws_kit::chat::qr_code(&url(&trust))?);
+    // The certificate may not name the address of the server's own `lan_http_url`.
+    let url = chat.local_addr().and_then(|address| ca.lan_http_url(address, "/"));
+    let url = url.or_else(|| chat.http_url("/")).unwrap_or_default();
+    let trust_url = trust.lan_http_url("/").or_else(|| trust.http_url("/")).unwrap_or_default();
+    println!("chat: {url}\nto trust it, once on each device: {trust_url}\nSHA-256: {}", ca.fingerprint());
+    println!("{}", ws_kit::chat::qr_code(&trust_url)?);
 
-    let page = TrustPage::new(&ca).link(url(&chat));
+    let page = TrustPage::new(&ca).link(url);
     let respond = move |request: &Request| page.respond(request).unwrap_or_else(web::not_found);
     Ok((chat, Some((trust, Box::new(respond)))))
 }

@@ -71,8 +71,8 @@ pub fn url(scheme: Scheme, address: SocketAddr, path: &str) -> String {
 }
 
 /// The URL of a path on a server at this address, for the local network. For a server on every interface, the host is
-/// the address on this machine's default route, otherwise the bound address. `None` if the network cannot reach it, or
-/// there is none. The path is treated as in [`url`].
+/// the address on this machine's default route, or without one a private address of its interfaces; otherwise the bound
+/// address. `None` if the network cannot reach it, or there is none. The path is treated as in [`url`].
 pub fn lan_url(scheme: Scheme, address: SocketAddr, path: &str) -> Option<String> {
     Some(url(scheme, lan_address(address)?, path))
 }

@@ -49,8 +49,8 @@ impl ServerHandle<'_> {
     }
 
     /// The URL to connect to from the local network, `ws://192.168.1.7:8700/path`. For a server on all
-    /// interfaces, the host is this machine's address on its default route, otherwise the bound address.
-    /// `None` if the network cannot reach the server, or there is none.
+    /// interfaces, the host is this machine's address on its default route, or without one a private address of
+    /// its interfaces; otherwise the bound address. `None` if the network cannot reach the server, or there is none.
     ///
     /// It looks up the route to an unassigned address: it sends no packet, looks up no name,
     /// and does not wait.

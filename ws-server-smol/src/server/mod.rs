@@ -379,8 +379,8 @@ impl Server {
     }
 
     /// Returns the URL to connect to from the local network: for a server on every interface it has this machine's
-    /// address on the default route, otherwise the bound address. `None` if the network cannot reach it, or there is
-    /// none.
+    /// address on the default route, or without one a private address of its interfaces; otherwise the bound address.
+    /// `None` if the network cannot reach it, or there is none.
     ///
     /// This asks the system for the route to a reserved address: it sends no packet, looks up no name and does not
     /// block.

@@ -9,10 +9,11 @@
 //! ```
 //!
 //! `issue` makes certificates and judges them, `names` decides what a CA permits, `store` has the files, `der` reads a
-//! certificate back, and `trust_page` tells users how to import the CA.
+//! certificate back, `local_ca` is what the application sees of a CA, and `trust_page` tells users how to import the CA.
 
 mod der;
 mod issue;
+mod local_ca;
 mod names;
 mod store;
 mod trust_page;
@@ -26,17 +27,16 @@ use super::error::InvalidTls;
 use super::identity::Identity;
 use super::server::TlsServer;
 use crate::clock;
-use core::fmt::{self, Write};
+use core::fmt::Write;
 use core::net::IpAddr;
 use etcetera::base_strategy::BaseStrategy;
 use issue::{Ca, Time};
 use names::{Machine, Name};
-use sha2::{Digest, Sha256};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 use store::{CaFolder, Store};
 
+pub use local_ca::LocalCa;
 pub use trust_page::{TrustPage, trust_page};
 
 /// How often a CA is looked for and made: in between, another process may make one.
@@ -48,9 +48,9 @@ const ATTEMPTS: u32 = 8;
 /// The certificate always names `localhost`, `127.0.0.1` and `::1`, and whatever [`lan`](Self::lan),
 /// [`name`](Self::name) and [`address`](Self::address) add. It is valid for 397 days and renewed when it is loaded, once
 /// 30 are left or a name is missing. The CA is valid for ten years. When it is loaded in the last of them, it certifies its
-/// successor, which then issues: devices trust both until the old one ends, and import the new one meanwhile. It can only certify servers, and only `localhost`, names under `.local`, this
-/// machine's own name, private addresses (10/8, 172.16/12, 192.168/16, 127/8, 169.254/16, fc00::/7, fe80::/10, ::1), and
-/// what was added when it was made.
+/// successor, which then issues: devices trust both until the old one ends, and import the new one meanwhile. It can only
+/// certify servers, and only `localhost`, names under `.local`, this machine's own name, private addresses (10/8,
+/// 172.16/12, 192.168/16, 100.64/10, 127/8, 169.254/16, fc00::/7, fe80::/10, ::1), and what was added when it was made.
 ///
 /// The files are in a folder of this user: `APP local CA` in `$XDG_DATA_HOME` or `~/.local/share`, on macOS in
 /// `~/Library/Application Support`, on Windows in `%APPDATA%`. On Unix only the user can read it (0700, keys 0600); on
@@ -81,18 +81,19 @@ impl SelfSigned {
         Self { app: app.into(), folder: None, names: Vec::new(), addresses: Vec::new(), is_lan: false }
     }
 
-    /// Adds this machine's names and address on the network: `NAME.local`, which systems with multicast DNS resolve;
-    /// `NAME` itself, if it has a dot, a digit or a hyphen, so that it is no top-level domain; and the
-    /// address of [`lan_url`](crate::listen::lan_url), if it is private. Those that an existing CA does not permit are
-    /// left out.
+    /// Adds this machine's names and addresses on the network: `NAME.local`, which systems with multicast DNS resolve;
+    /// `NAME` itself, if it has a dot, a digit or a hyphen, so that it is no top-level domain; and the private addresses
+    /// of all interfaces, at most 32, but not the link-local ones of IPv6, which no URL can have. Those that an existing
+    /// CA does not permit are left out. Whoever connects can read all of them in the certificate.
+    /// [`LocalCa::lan_http_url`] has one of them. A public address has to be [added](Self::address).
     #[must_use]
     pub fn lan(mut self) -> Self {
         self.is_lan = true;
         self
     }
 
-    /// Adds a host name, such as `nas.lan`. The CA permits it if it is under `.local`, or was added when the
-    /// CA was made.
+    /// Adds a host name, such as `nas.lan`, and not a domain of others, such as `co.uk`: the CA may certify the names below
+    /// it too. The CA permits it if it is under `.local`, or was added when the CA was made.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.names.push(name.into());
@@ -148,8 +149,7 @@ impl SelfSigned {
             }
         }
         let identity = self.identity(&store, ca, &names, now)?;
-        let host_names = names.iter().filter_map(names::host_name).collect();
-        Ok((identity, LocalCa::new(issuing, self.app.clone(), host_names, now)))
+        Ok((identity, LocalCa::new(issuing, self.app.clone(), &names, now)))
     }
 
     fn chosen_names(&self) -> Result<Vec<Name>, InvalidTls> {
@@ -271,116 +271,6 @@ fn of_network(machine: &Machine) -> Vec<Name> {
     let private = machine.addresses.iter().filter(|ip| names::is_private(ip.to_canonical()));
     let names = machine.local_name().into_iter().chain(machine.own_name());
     names.chain(private.map(|ip| names::address(*ip))).collect()
-}
-
-/// A local CA: what users import, and compare. A clone is cheap.
-#[derive(Clone)]
-pub struct LocalCa {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    app: String,
-    host_names: Vec<String>,
-    name: String,
-    /// What it can certify beyond what each local CA can.
-    further: Vec<String>,
-    pem: String,
-    der: Vec<u8>,
-    fingerprint: String,
-    path: PathBuf,
-    is_new: bool,
-    not_after: SystemTime,
-    previous_not_after: Option<SystemTime>,
-}
-
-impl LocalCa {
-    fn new(issuing: Issuing, app: String, host_names: Vec<String>, now: Time) -> Self {
-        let Issuing { ca, path, is_new } = issuing;
-        let fingerprint = hex(&Sha256::digest(&ca.der), ":");
-        let further = names::beyond_all(&ca.facts.permitted);
-        let not_after = UNIX_EPOCH + ca.facts.not_after;
-        let previous_not_after = ca.cross(now).map(|cross| UNIX_EPOCH + cross.not_after);
-        let (name, pem, der) = (ca.facts.common_name, ca.pem, ca.der.to_vec());
-        let shared = Shared {
-            app,
-            host_names,
-            name,
-            further,
-            pem,
-            der,
-            fingerprint,
-            path,
-            is_new,
-            not_after,
-            previous_not_after,
-        };
-        Self { shared: Arc::new(shared) }
-    }
-
-    /// Its name, as systems list it: the application, the machine, the date, and four hexadecimal digits
-    /// that make it unique.
-    pub fn name(&self) -> &str {
-        &self.shared.name
-    }
-
-    /// The name of the application.
-    pub fn app(&self) -> &str {
-        &self.shared.app
-    }
-
-    /// The host names of the certificate that it has issued, except `localhost`: for
-    /// [`ServerConfig::allow_host`](crate::server::ServerConfig::allow_host), without which requests for them get 421.
-    pub fn host_names(&self) -> &[String] {
-        &self.shared.host_names
-    }
-
-    /// Its certificate in PEM, for [`TlsClient::add_roots`](super::TlsClient::add_roots) and for users to import.
-    pub fn certificate_pem(&self) -> &str {
-        &self.shared.pem
-    }
-
-    /// Its certificate in DER.
-    pub fn certificate_der(&self) -> &[u8] {
-        &self.shared.der
-    }
-
-    /// The SHA-256 of its certificate, as systems show it: `AB:12:…`. Show it to the user, who compares it
-    /// before the import.
-    pub fn fingerprint(&self) -> &str {
-        &self.shared.fingerprint
-    }
-
-    /// The file with its certificate in PEM.
-    pub fn path(&self) -> &Path {
-        &self.shared.path
-    }
-
-    /// Whether it was made just now, so that no device has imported it yet.
-    pub fn is_new(&self) -> bool {
-        self.shared.is_new
-    }
-
-    /// When it ends. A year before, [`SelfSigned::load`] makes the next one, to be imported on each device until then.
-    pub fn not_after(&self) -> SystemTime {
-        self.shared.not_after
-    }
-
-    /// When the CA before this one ends: until then the server is also trusted by devices that have imported only that
-    /// one. `None` if there was none, or it has ended.
-    pub fn previous_not_after(&self) -> Option<SystemTime> {
-        self.shared.previous_not_after
-    }
-}
-
-impl fmt::Debug for LocalCa {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shared { name, fingerprint, .. } = &*self.shared;
-        f.debug_struct("LocalCa")
-            .field("name", name)
-            .field("fingerprint", fingerprint)
-            .finish_non_exhaustive()
-    }
 }
 
 impl TlsServer {

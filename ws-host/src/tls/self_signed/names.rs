@@ -8,7 +8,7 @@ use rustls::pki_types::ServerName;
 /// A host name in lower case or an address, as a certificate has it.
 pub(super) type Name = ServerName<'static>;
 
-/// This machine: its name and its addresses on the network.
+/// This machine: its name and its private addresses on the network.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Machine {
     pub(super) name: Option<String>,
@@ -19,7 +19,7 @@ impl Machine {
     /// The machine that runs this.
     pub(super) fn this() -> Self {
         let name = gethostname::gethostname().to_str().map(str::to_lowercase);
-        Self { name, addresses: crate::lan::lan_ip().into_iter().collect() }
+        Self { name, addresses: crate::lan::private_ips() }
     }
 
     /// Its name, if a CA can permit it.
@@ -65,8 +65,9 @@ pub(super) fn can_be_permitted(name: &Name) -> bool {
         || (!name.starts_with("xn--") && name.contains(|c: char| c.is_ascii_digit() || c == '-'))
 }
 
-/// What each local CA permits: this machine, multicast DNS, and the private, loopback and link-local addresses
-/// (RFC 1918, RFC 4193, RFC 3927, RFC 4291 §2.4). Names and addresses beyond them are added one by one.
+/// What each local CA permits: this machine, multicast DNS, and the private, shared, loopback and link-local addresses
+/// (RFC 1918, RFC 4193, RFC 6598, RFC 3927, RFC 4291 §2.4). The shared ones of 100.64/10 are no more routed on the
+/// internet than private ones; overlay networks such as Tailscale have them. Names and addresses beyond them are added one by one.
 pub(super) fn permitted(further: &[Name]) -> Vec<GeneralSubtree> {
     let dns = |name: &str| GeneralSubtree::DnsName(name.to_owned());
     let subnet =
@@ -122,11 +123,12 @@ pub(super) fn is_private(ip: IpAddr) -> bool {
     private_ranges().iter().any(|(range, prefix)| contains(*range, *prefix, ip))
 }
 
-fn private_ranges() -> [(IpAddr, u8); 8] {
+fn private_ranges() -> [(IpAddr, u8); 9] {
     [
         ([10, 0, 0, 0].into(), 8),
         ([172, 16, 0, 0].into(), 12),
         ([192, 168, 0, 0].into(), 16),
+        ([100, 64, 0, 0].into(), 10),
         ([127, 0, 0, 0].into(), 8),
         ([169, 254, 0, 0].into(), 16),
         (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0).into(), 7),
@@ -150,6 +152,14 @@ fn contains(range: IpAddr, prefix: u8, ip: IpAddr) -> bool {
 pub(super) fn host_name(name: &Name) -> Option<String> {
     match name {
         ServerName::DnsName(name) if name.as_ref() != "localhost" => Some(name.as_ref().to_owned()),
+        _ => None,
+    }
+}
+
+/// The address, if it is one that the network may reach.
+pub(super) fn network_address(name: &Name) -> Option<IpAddr> {
+    match name {
+        ServerName::IpAddress(ip) => Some(IpAddr::from(*ip)).filter(|ip| !ip.is_loopback()),
         _ => None,
     }
 }
@@ -202,7 +212,10 @@ mod tests {
             ("172.32.0.0", false),
             ("192.168.1.7", true),
             ("192.169.0.0", false),
-            ("100.64.0.1", false),
+            ("100.63.255.255", false),
+            ("100.64.0.0", true),
+            ("100.127.255.255", true),
+            ("100.128.0.0", false),
             ("8.8.8.8", false),
             ("::1", true),
             ("::2", false),
@@ -224,12 +237,15 @@ mod tests {
             let names: Vec<_> = names.iter().map(|name| host(name).unwrap()).collect();
             permitted(&names)[always..].to_vec()
         };
-        assert_eq!(further(&["localhost", "a.localhost", "nas.local", "192.168.1.7", "::1"]), []);
-        let one = GeneralSubtree::IpAddress(CidrSubnet::V4([100, 64, 0, 1], [255; 4]));
+        assert_eq!(
+            further(&["localhost", "a.localhost", "nas.local", "192.168.1.7", "100.64.3.4", "::1"]),
+            []
+        );
+        let one = GeneralSubtree::IpAddress(CidrSubnet::V4([203, 0, 113, 1], [255; 4]));
         let expected = [GeneralSubtree::DnsName("nas.lan".to_owned()), one];
-        assert_eq!(further(&["NAS.lan.", "nas.lan", "100.64.0.1"]), expected);
-        let all = permitted(&[host("nas.lan").unwrap(), host("100.64.0.1").unwrap()]);
-        assert_eq!(beyond_all(&all), ["nas.lan", "100.64.0.1"]);
+        assert_eq!(further(&["NAS.lan.", "nas.lan", "203.0.113.1"]), expected);
+        let all = permitted(&[host("nas.lan").unwrap(), host("203.0.113.1").unwrap()]);
+        assert_eq!(beyond_all(&all), ["nas.lan", "203.0.113.1"]);
         let range = GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix([8, 0, 0, 0].into(), 7));
         assert_eq!(beyond_all(&[range]), ["8.0.0.0/7"]);
     }

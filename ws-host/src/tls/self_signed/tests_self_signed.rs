@@ -167,7 +167,7 @@ fn any_clock_gives_a_certificate() {
 #[test]
 fn clients_that_trust_the_ca_connect_by_each_name_and_no_other() {
     let place = Place::new("clients");
-    let settings = place.settings().lan().name("nas.lan").address([100, 64, 0, 1]);
+    let settings = place.settings().lan().name("nas.lan").address([203, 0, 113, 1]);
     let (identity, ca) = settings.load_at(SystemTime::now(), &machine()).unwrap();
     assert_eq!(ca.host_names(), ["nas.lan", "desktop-1.local", "desktop-1"]);
     for name in [
@@ -178,7 +178,7 @@ fn clients_that_trust_the_ca_connect_by_each_name_and_no_other() {
         "desktop-1.local",
         "192.168.1.7",
         "nas.lan",
-        "100.64.0.1",
+        "203.0.113.1",
     ] {
         assert_eq!(connect(ca.certificate_pem(), &identity, name), Ok(()), "{name}");
     }
@@ -194,8 +194,16 @@ fn the_ca_can_certify_no_name_of_the_internet() {
     let (_, ca) = place.settings().lan().load_at(SystemTime::now(), &machine()).unwrap();
     let now = Time::new(SystemTime::now().duration_since(UNIX_EPOCH).unwrap());
     let name = |name| names::host(name).unwrap();
-    for permitted in ["localhost", "a.localhost", "any.local", "10.9.8.7", "172.31.0.1", "fd00::1", "fe80::1"]
-    {
+    for permitted in [
+        "localhost",
+        "a.localhost",
+        "any.local",
+        "10.9.8.7",
+        "172.31.0.1",
+        "100.64.0.1",
+        "fd00::1",
+        "fe80::1",
+    ] {
         assert!(place.ca().permits(&name(permitted), now), "{permitted}");
     }
     for refused in ["example.com", "dev", "notlocal", "8.8.8.8", "172.32.0.1", "2001:db8::1", "::2"] {
@@ -217,7 +225,7 @@ fn a_name_that_the_ca_does_not_permit_is_an_error_that_names_the_remedy() {
     let place = Place::new("refused");
     load(&place.settings().name("nas.lan"), 0);
     load(&place.settings().name("NAS.lan."), 1);
-    for settings in [place.settings().name("other.lan"), place.settings().address([100, 64, 0, 1])] {
+    for settings in [place.settings().name("other.lan"), place.settings().address([203, 0, 113, 1])] {
         let error = settings.load_at(after(1), &machine()).unwrap_err();
         assert!(matches!(error, InvalidTls::NotPermitted { .. }), "{error}");
         assert!(error.to_string().contains("move that folder away"), "{error}");
@@ -375,8 +383,8 @@ fn the_page_names_all_that_the_ca_can_certify() {
         "{text}"
     );
     let place = Place::new("scope-further");
-    let settings = place.settings().name("nas.lan").address([100, 64, 0, 1]).address([10, 0, 0, 7]);
-    let further = "and for nas.lan, 100.64.0.1, desktop-1 and the names below these: for no other site on the internet.";
+    let settings = place.settings().name("nas.lan").address([203, 0, 113, 1]).address([10, 0, 0, 7]);
+    let further = "and for nas.lan, 203.0.113.1, desktop-1 and the names below these: for no other site on the internet.";
     let text = page(&settings, machine());
     assert!(text.contains(further), "{text}");
     // The CA can certify them still, though the certificate has them no more.
