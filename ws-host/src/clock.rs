@@ -2,7 +2,6 @@
 
 use std::sync::LazyLock;
 use std::time::Instant;
-#[cfg(feature = "tls-self-signed")]
 use std::time::SystemTime;
 use ws_proto::Clock;
 

@@ -8,7 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::string::String;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// The longest name, in bytes: with a number and the temporary ending it is below the 255 of most file systems.
 const NAME_LIMIT: usize = 200;
