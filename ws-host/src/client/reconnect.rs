@@ -27,7 +27,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 ///
 /// Each [wait](Self::wait) is twice as long as the one before, up to the longest, and is randomized between half and
 /// the whole, so that the clients of a restarting server do not all reconnect at once (RFC 6455 §7.2.3). A
-/// server or a proxy that rejects with `Retry-After` gets at least the delay it requests, up to an hour: [`retry_after`].
+/// server or a proxy that rejects with `Retry-After` gets at least the delay it requests, up to an hour: [`retry_after`](super::retry_after).
 ///
 /// Everything is retried except what [`is_final`](Self::is_final) lists as final; even an answer of 200 or 503, or a 101
 /// with a wrong `Sec-WebSocket-Accept`: the next answer may come from the right program.

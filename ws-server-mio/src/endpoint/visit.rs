@@ -87,8 +87,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         while !self.is_over() {
             let now = self.connections.now;
             let Some(live) = self.connections.slots.at_mut(slot) else { break };
-            // What a finished message has caused is written before the next one.
-            if left == 0 && live.connection.is_receiving_message() && live.connection.queued() < WRITE_EARLY {
+            if left == 0 && live.connection.is_receiving_message() {
                 left = more.min(rx.len());
                 more -= left;
             }
