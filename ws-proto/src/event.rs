@@ -64,7 +64,8 @@ impl Event<'_> {
 /// length are missing.
 ///
 /// The connection keeps nothing of the body. To slow its peer down, [pause](crate::Connection::pause) the connection.
-/// While it is read, the peer must send 30 KiB in each 30 s, or the rest. A client that waits for `100 Continue`
+/// While it is read, the peer must send 30 KiB in each 30 s, or the rest, unless
+/// [`HeadRule::min_body_rate`](crate::HeadRule::min_body_rate) says otherwise. A client that waits for `100 Continue`
 /// (RFC 9110 §10.1.1) gets it once the earlier requests are answered, with the next call for input or events after the
 /// one that emitted the request, unless the request is answered by then or the connection is paused.
 #[derive(Clone, Debug)]

@@ -239,6 +239,28 @@ fn a_stalled_upload_is_cut_off_but_a_paused_one_is_not() {
 }
 
 #[test]
+fn a_live_upload_may_pause_and_others_may_not() {
+    for is_live in [true, false] {
+        let clock = Clock::default();
+        let path = if is_live { "/files/film" } else { "/files/live/" };
+        let config = ServerConfig::new().min_body_rate(path, 0);
+        let (mut rig, uploads) = rig_with(clock.on(Options::default()), config);
+        let mut peer = rig.peer();
+        peer.send(&put(10, ""));
+        let (id, held) = request(&mut rig);
+        rig.turn();
+        clock.pass(3600 * SECOND);
+        if is_live {
+            rig.turn();
+            peer.send(b"helloworld");
+            rig.until("the end of the body", |_| count(&uploads, is_complete) == 1);
+            rig.endpoint.connections().respond(id, held, ok("stored")).unwrap();
+        }
+        assert_eq!(rig.response(&mut peer).0, if is_live { 200 } else { 408 });
+    }
+}
+
+#[test]
 fn a_stop_waits_for_an_upload_until_its_deadline() {
     for is_cut in [false, true] {
         let clock = Clock::default();

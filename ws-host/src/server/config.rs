@@ -217,6 +217,22 @@ impl ServerConfig {
         self
     }
 
+    /// Sets the fewest bytes a second that a client must send of a body that [streams](Self::stream_bodies) on this
+    /// path, in each 30 s in which it is read, or the rest of it; a slower one gets 408. With 0 it may pause for as long
+    /// as it likes: for live data. A client that vanishes then holds its connection until the application
+    /// [closes](ws_proto::Connection::close) it. Paths are as for `stream_bodies`. 1 KiB.
+    ///
+    /// ```
+    /// use ws_host::server::ServerConfig;
+    ///
+    /// let config = ServerConfig::new().stream_bodies("/files/", 100 << 30).min_body_rate("/files/live/", 0);
+    /// ```
+    #[must_use]
+    pub fn min_body_rate(mut self, path: impl Into<String>, bytes_per_second: u32) -> Self {
+        self.streamed.add_min_rate(rooted(path.into()), bytes_per_second);
+        self
+    }
+
     /// Speaks TLS: `wss://` and `https://`. Clients without TLS are closed at once, unless [`tls_mode`](Self::tls_mode)
     /// changes that. Off.
     #[cfg(feature = "tls-no-provider")]

@@ -45,6 +45,11 @@ impl HeadRule for ServerRule {
         self.streamed.limit(head).or_else(further)
     }
 
+    fn min_body_rate(&self, head: &RequestHead<'_>) -> Option<u32> {
+        let further = || self.further.as_ref().and_then(|rule| rule.min_body_rate(head));
+        self.streamed.min_rate(head).or_else(further)
+    }
+
     fn complete(&self, head: &RequestHead<'_>, response: &mut HeaderMap) {
         self.parts().for_each(|rule| rule.complete(head, response));
     }

@@ -15,7 +15,8 @@ pub enum InvalidConfig {
     /// A value of [`ServerConfig::upgrade_paths`](super::ServerConfig::upgrade_paths) that is not a path a client
     /// sends.
     UpgradePath(String),
-    /// A path of [`ServerConfig::stream_bodies`](super::ServerConfig::stream_bodies) that no client sends.
+    /// A path of [`ServerConfig::stream_bodies`](super::ServerConfig::stream_bodies) or
+    /// [`ServerConfig::min_body_rate`](super::ServerConfig::min_body_rate) that no client sends.
     StreamedPath(String),
     /// A value of [`ServerConfig::subprotocols`](super::ServerConfig::subprotocols) that is not a name a client
     /// offers.
@@ -35,7 +36,7 @@ impl fmt::Display for InvalidConfig {
                 write!(f, "{path:?} is not a path for upgrade_paths: {}", about_path(path))
             }
             Self::StreamedPath(path) => {
-                write!(f, "{path:?} is not a path for stream_bodies: {}", about_path(path))
+                write!(f, "{path:?} is not a path for stream_bodies or min_body_rate: {}", about_path(path))
             }
             Self::Subprotocol(name) => {
                 write!(f, "{name:?} is not a subprotocol: a name is a token, such as chat.v2 (RFC 6455 §4.1)")
@@ -124,9 +125,12 @@ mod tests {
             let error = ServerConfig::new().upgrade_paths(["/ws", path]).check().unwrap_err();
             assert!(matches!(&error, InvalidConfig::UpgradePath(_)), "{path}: {error}");
             assert!(error.to_string().contains(remedy), "{path}: {error}");
-            let error = ServerConfig::new().stream_bodies(path, 1).check().unwrap_err();
-            assert!(matches!(&error, InvalidConfig::StreamedPath(_)), "{path}: {error}");
-            assert!(error.to_string().contains(remedy), "{path}: {error}");
+            let config = ServerConfig::new();
+            for config in [config.clone().stream_bodies(path, 1), config.min_body_rate(path, 1)] {
+                let error = config.check().unwrap_err();
+                assert!(matches!(&error, InvalidConfig::StreamedPath(_)), "{path}: {error}");
+                assert!(error.to_string().contains(remedy), "{path}: {error}");
+            }
         }
     }
 

@@ -6,21 +6,31 @@ use std::string::String;
 use std::vec::Vec;
 use ws_proto::RequestHead;
 
-/// Paths, and the most bytes of a body there.
+/// Paths, and what applies to bodies there.
 #[derive(Clone, Debug, Default)]
-pub(super) struct StreamedPaths(Vec<(String, u64)>);
+pub(super) struct StreamedPaths {
+    /// The most bytes.
+    limits: Vec<(String, u64)>,
+    /// The fewest bytes a second.
+    min_rates: Vec<(String, u32)>,
+}
 
 impl StreamedPaths {
     pub(super) fn add(&mut self, path: String, limit: u64) {
-        self.0.push((path, limit));
+        self.limits.push((path, limit));
+    }
+
+    pub(super) fn add_min_rate(&mut self, path: String, bytes_per_second: u32) {
+        self.min_rates.push((path, bytes_per_second));
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.limits.is_empty() && self.min_rates.is_empty()
     }
 
     pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(path, _)| path.as_str())
+        let rated = self.min_rates.iter().map(|(path, _)| path.as_str());
+        self.limits.iter().map(|(path, _)| path.as_str()).chain(rated)
     }
 
     /// The limit for the body of this request, if it is to stream: that of the longest path. A body of a safe method has
@@ -29,13 +39,23 @@ impl StreamedPaths {
         if [Method::GET, Method::HEAD, Method::OPTIONS].contains(head.method()) {
             return None;
         }
-        let has = |path: &str| match path.strip_suffix('/') {
-            Some(folder) => strip_prefix(head.path(), folder).is_some_and(|rest| rest.starts_with('/')),
-            None => strip_prefix(head.path(), path) == Some(""),
-        };
-        let those = self.0.iter().filter(|(path, _)| has(path));
-        those.max_by_key(|(path, _)| path.len()).map(|(_, limit)| *limit)
+        of_longest(&self.limits, head.path())
     }
+
+    /// The minimum rate for the body of this request, which streams: that of the longest path.
+    pub(super) fn min_rate(&self, head: &RequestHead<'_>) -> Option<u32> {
+        of_longest(&self.min_rates, head.path())
+    }
+}
+
+/// The value of the longest of these paths that includes this one.
+fn of_longest<T: Copy>(values: &[(String, T)], path: &str) -> Option<T> {
+    let includes = |its: &str| match its.strip_suffix('/') {
+        Some(folder) => strip_prefix(path, folder).is_some_and(|rest| rest.starts_with('/')),
+        None => strip_prefix(path, its) == Some(""),
+    };
+    let those = values.iter().filter(|(its, _)| includes(its));
+    those.max_by_key(|(its, _)| its.len()).map(|(_, value)| *value)
 }
 
 #[cfg(test)]
@@ -77,6 +97,24 @@ mod tests {
         }
         let config = config.stream_bodies("/files/small/", 7);
         assert_eq!(limit(&config, "PUT", "/files/small/a"), Some(7));
+    }
+
+    #[test]
+    fn the_minimum_rate_is_that_of_the_longest_path_or_of_a_further_rule() {
+        let config = ServerConfig::new().stream_bodies("/files/", 9).min_body_rate("/files/live/", 0);
+        let config = config.min_body_rate("/files/live/slow", 5);
+        let outer = ServerConfig::new().min_body_rate("/other/", 7).connection(config.connection_config());
+        for (path, expected) in [
+            ("/files/a", None),
+            ("/files/live/a", Some(0)),
+            ("/files/%6cive/a", Some(0)),
+            ("/files/live/slow", Some(5)),
+            ("/other/a", Some(7)),
+        ] {
+            let request = Request::put(path).body(()).unwrap();
+            let rule = outer.connection_config().get_head_rule().cloned().unwrap();
+            assert_eq!(rule.min_body_rate(&RequestHead::new(&request, false)), expected, "{path}");
+        }
     }
 
     #[test]

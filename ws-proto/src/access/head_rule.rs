@@ -58,6 +58,14 @@ pub trait HeadRule: fmt::Debug + Send + Sync {
         None
     }
 
+    /// The fewest bytes a second that the client must send of a body that [streams](Self::stream_body), in each 30 s in
+    /// which it is read, or the rest of it; a slower one gets 408. With 0 it may pause for as long as it likes. `None`
+    /// means 1 KiB. It is called for the requests whose body streams. By default, `None`.
+    fn min_body_rate(&self, head: &RequestHead<'_>) -> Option<u32> {
+        let _ = head;
+        None
+    }
+
     /// Adds header fields to the application's answer to an admitted request, such as a cookie; also to the 101 of an
     /// upgrade. By default, none.
     fn complete(&self, head: &RequestHead<'_>, response: &mut HeaderMap) {

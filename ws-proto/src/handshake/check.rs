@@ -120,8 +120,20 @@ pub(crate) struct Checked {
     pub(crate) keep_alive: bool,
     pub(crate) expects_continue: bool,
     pub(crate) is_upgrade: bool,
-    /// The body is emitted as it arrives, and may have this many bytes.
-    pub(crate) stream_limit: Option<u64>,
+    /// The body is emitted as it arrives.
+    pub(crate) stream: Option<StreamLimits>,
+}
+
+/// The fewest bytes a second of such a body, unless a rule says otherwise: as for bodies that are collected.
+pub(crate) const MIN_BODY_RATE: u32 = 1024;
+
+/// The limits of a body that is emitted as it arrives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StreamLimits {
+    /// The most bytes.
+    pub(crate) bytes: u64,
+    /// The fewest bytes a second.
+    pub(crate) min_rate: u32,
 }
 
 /// Checks a head as a whole.
@@ -148,13 +160,15 @@ pub(crate) fn check(
         && has_element(&headers, &header::UPGRADE, "websocket");
     // The application never sees a preflight.
     let may_be_preflight = method == Method::OPTIONS && config.cors.is_set();
-    let stream_limit = match &config.head_rule {
+    let stream = match &config.head_rule {
         Some(rule) if !is_upgrade && !may_be_preflight => {
-            rule.stream_body(&RequestHead::of(&method, &target, &headers).over(transport))
+            let head = RequestHead::of(&method, &target, &headers).over(transport);
+            let min_rate = || rule.min_body_rate(&head).unwrap_or(MIN_BODY_RATE);
+            rule.stream_body(&head).map(|bytes| StreamLimits { bytes, min_rate: min_rate() })
         }
         _ => None,
     };
-    let body_limit = stream_limit.unwrap_or(config.body_limit as u64);
+    let body_limit = stream.map_or(config.body_limit as u64, |limits| limits.bytes);
     if matches!(framing, Framing::Length(length) if length > body_limit) {
         return Err(BodyTooLarge);
     }
@@ -200,7 +214,7 @@ pub(crate) fn check(
         let head = RequestHead::new(&request, is_upgrade).over(transport);
         rule.check(&now.map_or(head, |now| head.at(now)))?;
     }
-    Ok(Checked { request, transport, framing, keep_alive, expects_continue, is_upgrade, stream_limit })
+    Ok(Checked { request, transport, framing, keep_alive, expects_continue, is_upgrade, stream })
 }
 
 /// Whether this is a preflight as browsers send it. With a body, it could hold memory without permission.

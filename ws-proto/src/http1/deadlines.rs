@@ -79,7 +79,11 @@ impl ServerHttp {
             Reading::Body(reader) => {
                 BODY_GRACE + Duration::from_millis(reader.body.len() as u64 * 1000 / BODY_RATE)
             }
-            Reading::Stream(reader) if reader.continue_due || reader.emitted.is_some() => return None,
+            Reading::Stream(reader)
+                if reader.continue_due || reader.emitted.is_some() || reader.may_pause() =>
+            {
+                return None;
+            }
             Reading::Stream(_) => STREAM_PERIOD,
             Reading::Upgrade | Reading::Opened | Reading::Stopped => return None,
         };

@@ -40,6 +40,8 @@ pub(crate) mod tunnel;
 #[cfg(test)]
 mod tests_ahead;
 #[cfg(test)]
+mod tests_body_rate;
+#[cfg(test)]
 mod tests_cors;
 #[cfg(test)]
 mod tests_cuts;

@@ -47,6 +47,8 @@ pub(super) struct StreamReader {
     pub(super) keep_alive: bool,
     /// How many more bytes the body may have.
     pub(super) room: u64,
+    /// The fewest bytes a second that the peer must send; at 0 no deadline runs.
+    pub(super) min_rate: u32,
     /// A 100 must be sent when it is this request's turn, unless the application answers first.
     pub(super) continue_due: bool,
     /// The bytes received in the current period, in which the peer must send enough.

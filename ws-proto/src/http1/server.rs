@@ -366,7 +366,7 @@ impl ServerHttp {
 
     /// Continues after a head.
     fn begin(&mut self, io: &mut Io<'_>, checked: Checked) -> Option<Incoming<'static>> {
-        let Checked { request, transport, framing, keep_alive, expects_continue, is_upgrade, stream_limit } =
+        let Checked { request, transport, framing, keep_alive, expects_continue, is_upgrade, stream } =
             checked;
         let shape = Shape { is_head: self.is_head, is_10: request.version() == Version::HTTP_10, keep_alive };
         self.client = transport;
@@ -379,19 +379,21 @@ impl ServerHttp {
             Framing::Length(length) => Deframer::Length(length),
             Framing::Chunked => Deframer::chunked(),
         };
-        if let Some(room) = stream_limit {
+        if let Some(limits) = stream {
             let token = self.enqueue(None, shape, false);
             self.since = io.now;
-            self.reading = Reading::Stream(Box::new(StreamReader {
+            let reader = StreamReader {
                 // No client waits to send nothing.
                 continue_due: expects_continue && !deframer.is_at_end(),
                 deframer,
                 keep_alive,
-                room,
+                room: limits.bytes,
+                min_rate: limits.min_rate,
                 received: 0,
                 emitted: Some(io.now),
                 is_discarded: false,
-            }));
+            };
+            self.reading = Reading::Stream(Box::new(reader));
             return Some(Incoming::Request(Request::streaming(request, transport, token)));
         }
         if deframer.is_at_end() {

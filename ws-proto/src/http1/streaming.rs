@@ -17,16 +17,16 @@ use super::server::{CONTINUE, Incoming, Reading, ServerHttp};
 use crate::error::{Error, RequestError};
 use crate::event::RequestBody;
 use crate::handshake::Request;
+use crate::handshake::check::MIN_BODY_RATE;
 use crate::moment::Moment;
 use core::time::Duration;
 use std::borrow::Cow;
 use std::boxed::Box;
 use std::sync::Arc;
 
-/// In each such period the peer must send at least 1 KiB a second, as for bodies that are collected. Unlike there,
-/// earlier periods do not count: otherwise a peer could pause for days after a gigabyte.
+/// In each such period the peer must send at the minimum rate. Unlike for bodies that are collected, earlier periods do
+/// not count: otherwise a peer could pause for days after a gigabyte.
 pub(super) const STREAM_PERIOD: Duration = Duration::from_secs(30);
-const PERIOD_BYTES: u64 = 30 << 10;
 
 /// The most bytes of an unwanted body that are read, to keep the connection.
 const DISCARD_UP_TO: u64 = 64 << 10;
@@ -34,9 +34,18 @@ const DISCARD_UP_TO: u64 = 64 << 10;
 impl StreamReader {
     /// The period is over: begins the next one, if the peer has sent enough.
     pub(super) fn begin_period(&mut self) -> bool {
-        let is_enough = self.received >= PERIOD_BYTES;
+        let is_enough = self.received >= u64::from(self.min_rate) * STREAM_PERIOD.as_secs();
         self.received = 0;
+        if self.is_discarded {
+            // Nobody waits for the rest, so a peer that may pause must not hold the connection for it.
+            self.min_rate = self.min_rate.max(MIN_BODY_RATE);
+        }
         is_enough
+    }
+
+    /// Whether the peer may pause for as long as it likes.
+    pub(super) fn may_pause(&self) -> bool {
+        self.min_rate == 0 && !self.is_discarded
     }
 }
 
