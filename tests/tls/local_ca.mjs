@@ -21,7 +21,7 @@ function echo() {
 
 async function as(folder, body) {
   const args = ['--host-resolver-rules=MAP www.example.com 127.0.0.1'];
-  const browser = await launch({ args, env: { ...process.env, HOME: folder } });
+  const browser = await launch({ args, env: { ...process.env, HOME: folder, XDG_DATA_HOME: '' } });
   try {
     await body(() => browser.newPage());
   } finally {

@@ -5,7 +5,7 @@ import { launch } from '../browser/browser.mjs';
 import { check, finish } from '../check.mjs';
 
 const { HTTPS_URL: url, TRUST_URL: trust, FINGERPRINT: fingerprint, HOME_FOLDER: home } = process.env;
-const browser = await launch({ env: { ...process.env, HOME: home } });
+const browser = await launch({ env: { ...process.env, HOME: home, XDG_DATA_HOME: '' } });
 const page = await browser.newPage();
 const faults = [];
 page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));

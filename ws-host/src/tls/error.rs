@@ -162,12 +162,24 @@ ws_proto::debug_is_display!(InvalidTls);
 impl fmt::Display for InvalidTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::File { path, error } if error.kind() == io::ErrorKind::PermissionDenied => write!(
+                f,
+                "cannot read {}: {error}; make the user who runs this program its owner: perhaps another one, such as \
+                 root, has created it",
+                path.display()
+            ),
             Self::File { path, error } => write!(f, "cannot read {}: {error}", path.display()),
             Self::NoCertificate => f.write_str("there is no certificate in the PEM text"),
             Self::NoKey => f.write_str("there is no private key in the PEM text"),
             Self::Malformed(why) => write!(f, "malformed or unsupported: {why}"),
             Self::KeyMismatch => f.write_str("the private key does not belong to the first certificate"),
             Self::NoRoots => f.write_str("there are no root certificates, so no certificate can be trusted"),
+            Self::Name(name) if !name.is_ascii() => {
+                write!(
+                    f,
+                    "{name:?} is not ASCII: write a host name as in DNS, with xn-- (punycode, RFC 3492)"
+                )
+            }
             Self::Name(name) => write!(f, "{name:?} is neither a host name nor an address"),
             Self::NoProvider => f.write_str(
                 "there is no cryptography: enable the feature tls or tls-aws-lc-rs, or pass a provider",

@@ -1,5 +1,6 @@
 //! What an error says about a certificate: the names and the key in it (RFC 5280 §4.1). Nothing is decided by it.
 
+use core::net::IpAddr;
 use std::borrow::ToOwned;
 use std::boxed::Box;
 use std::format;
@@ -136,5 +137,9 @@ fn element<'a>(input: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
 /// characters, which must not reach a terminal.
 pub(super) fn plain_name(name: &str) -> String {
     let inner = name.find('(').and_then(|at| name[at + 1..].strip_suffix(')')).unwrap_or(name);
+    // It writes `0::1`; the standard library writes it as RFC 5952 asks for.
+    if let Ok(ip) = inner.parse::<IpAddr>() {
+        return ip.to_string();
+    }
     inner.trim_matches('"').to_owned().chars().filter(|c| !c.is_control()).take(255).collect()
 }

@@ -17,6 +17,8 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
+/// How many characters a common name may have: `ub-common-name` (RFC 5280 Appendix A.1).
+const LONGEST_NAME: usize = 64;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a CA is valid: each new one has to be imported again.
 const CA_DAYS: u32 = 3_650;
@@ -97,9 +99,9 @@ impl Ca {
         permitted: Vec<GeneralSubtree>,
         now: Time,
     ) -> Result<Self, InvalidTls> {
-        let name = |key: &KeyPair| format!("{app} local CA, {machine}, {} {}", now.day(), &key_id(key)[..4]);
         let key = KeyPair::generate()?;
-        let pem = ca_params(&name(&key), permitted, now, 1).self_signed(&key)?.pem();
+        let name = ca_name(app, machine, now, &key_id(&key)[..4]);
+        let pem = ca_params(&name, permitted, now, 1).self_signed(&key)?.pem();
         Self::from_pem(pem, key)
     }
 
@@ -175,7 +177,8 @@ impl Ca {
     /// Issues a certificate for these names.
     pub(super) fn issue(&self, app: &str, names: &[Name], now: Time) -> Result<Leaf, InvalidTls> {
         let key = KeyPair::generate()?;
-        let mut params = subject(&format!("{app}, this machine"));
+        let end = ", this machine";
+        let mut params = subject(&[&shortened(app, LONGEST_NAME - end.len()), end].concat());
         params.subject_alt_names = names.iter().filter_map(names::alternative).collect();
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages.push(KeyUsagePurpose::DigitalSignature);
@@ -229,6 +232,21 @@ fn certificate(pem: &str) -> Result<(CertificateDer<'static>, Facts), InvalidTls
     Ok((der, facts))
 }
 
+/// The name of a CA, at most as long as a certificate may have it.
+fn ca_name(app: &str, machine: &str, now: Time, id: &str) -> String {
+    let end = format!(", {} {id}", now.day());
+    let rest = LONGEST_NAME - " local CA, ".len() - end.len();
+    // Each has at least half of what is left.
+    let app = shortened(app, rest - machine.chars().count().min(rest / 2));
+    let machine = shortened(machine, rest - app.chars().count());
+    format!("{app} local CA, {machine}{end}").trim_start().to_owned()
+}
+
+/// The first characters of a text, so many at most.
+fn shortened(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
+}
+
 /// A CA of TLS servers, with so many others beneath it: its successor alone.
 fn ca_params(name: &str, permitted_subtrees: Vec<GeneralSubtree>, now: Time, below: u8) -> CertificateParams {
     let mut params = subject(name);
@@ -259,4 +277,26 @@ fn set_validity(params: &mut CertificateParams, now: Time, days: u32) {
 fn key_id(key: &KeyPair) -> String {
     let hash = Sha256::digest(key.subject_public_key_info());
     hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_64_characters_at_most() {
+        let now = Time::new(EARLIEST);
+        let name = |app: &str, machine: &str| ca_name(app, machine, now, "0123");
+        let (short, long) = ("Film Club", "x".repeat(300));
+        assert_eq!(name(short, "desktop-1"), "Film Club local CA, desktop-1, 2026-01-01 0123");
+        assert_eq!(name("", "desktop-1"), "local CA, desktop-1, 2026-01-01 0123");
+        for (app, machine) in
+            [(&*long, short), (short, &long), (&long, &long), (&"Zo\u{eb}".repeat(99), &long)]
+        {
+            let name = name(app, machine);
+            assert_eq!(name.chars().count(), LONGEST_NAME, "{name}");
+            assert!(name.ends_with(", 2026-01-01 0123") && name.contains(" local CA, "), "{name}");
+        }
+        assert!(name(short, &long).starts_with(short) && name(&long, short).contains(short));
+    }
 }

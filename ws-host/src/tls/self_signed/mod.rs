@@ -76,9 +76,18 @@ pub struct SelfSigned {
 }
 
 impl SelfSigned {
-    /// Certificates of the application with this name, which users read when they import its CA.
+    /// Certificates of the application with this name, which users read when they import its CA. A long name is cut in the
+    /// certificates, to 18 characters at least. Control characters in it become spaces.
     pub fn new(app: impl Into<String>) -> Self {
-        Self { app: app.into(), folder: None, names: Vec::new(), addresses: Vec::new(), is_lan: false }
+        let plain = |c: char| if c.is_control() { ' ' } else { c };
+        let app: String = app.into().chars().map(plain).collect();
+        Self {
+            app: app.trim().to_owned(),
+            folder: None,
+            names: Vec::new(),
+            addresses: Vec::new(),
+            is_lan: false,
+        }
     }
 
     /// Adds this machine's names and addresses on the network: `NAME.local`, which systems with multicast DNS resolve;
@@ -173,7 +182,7 @@ impl SelfSigned {
         // No separator, no character that some system rejects, no hidden name.
         let plain = |c: char| if c.is_alphanumeric() || " _".contains(c) { c } else { '-' };
         let name: String = self.app.chars().take(64).map(plain).collect();
-        Ok(user.data_dir().join([&name, " local CA"].concat()))
+        Ok(user.data_dir().join([&name, " local CA"].concat().trim_start()))
     }
 
     /// The CA that issues.

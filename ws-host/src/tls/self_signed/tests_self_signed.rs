@@ -185,6 +185,7 @@ fn clients_that_trust_the_ca_connect_by_each_name_and_no_other() {
     for name in ["example.com", "192.168.1.8", "a.localhost"] {
         let error = connect(ca.certificate_pem(), &identity, name).unwrap_err();
         assert!(matches!(error, TlsError::ServerCertificate(CertificateFault::WrongName(_))), "{error}");
+        assert!(error.to_string().contains(" ::1"), "{error}");
     }
 }
 
@@ -234,6 +235,8 @@ fn a_name_that_the_ca_does_not_permit_is_an_error_that_names_the_remedy() {
     assert!(top.to_string().contains("dev.local"), "{top}");
     let invalid = place.settings().name("a b").load_at(after(1), &machine()).unwrap_err();
     assert!(matches!(invalid, InvalidTls::Name(_)), "{invalid}");
+    let unicode = place.settings().name("ünï.local").load_at(after(1), &machine()).unwrap_err();
+    assert!(unicode.to_string().contains("xn--"), "{unicode}");
 }
 
 #[test]
@@ -366,7 +369,10 @@ fn only_the_user_can_read_the_keys() {
 fn the_folder_of_a_user_has_a_plain_name() {
     let path = SelfSigned::new("../a/b: ü").folder_path().unwrap();
     assert_eq!(path.file_name().unwrap(), "---a-b- ü local CA");
-    let same = SelfSigned::new("Film Club").folder_path().unwrap();
+    let unnamed = SelfSigned::new("").folder_path().unwrap();
+    assert_eq!(unnamed.file_name().unwrap(), "local CA");
+    let same = SelfSigned::new(" Film\nClub ").folder_path().unwrap();
+    assert_eq!(same.file_name().unwrap(), "Film Club local CA");
     assert_eq!(same.parent(), path.parent());
 }
 
