@@ -57,6 +57,24 @@ fn revoking_a_token_closes_on_request_the_websockets_that_came_by_it() {
 }
 
 #[test]
+fn an_upgrade_that_is_undecided_ends_with_its_token() {
+    let tokens = Tokens::new();
+    let phone = tokens.add(token(1));
+    let mut rig = Rig::new(ServerConfig::new().require_tokens(tokens.clone()));
+    rig.app.hold = true;
+    let (address, mut peer) = (rig.address(), rig.peer());
+    peer.send(&handshake(address, &path(1)));
+    rig.until("the upgrade", |rig| !rig.app.upgrades.is_empty());
+    assert!(tokens.revoke(phone));
+    assert_eq!(rig.endpoint.connections().close_revoked(), 1);
+    let (id, upgrade) = rig.app.upgrades.pop().unwrap();
+    assert!(rig.endpoint.connections().accept(id, upgrade).is_err());
+    rig.end(&mut peer);
+    assert!(peer.take_head().is_none());
+    assert_eq!(rig.endpoint.connections().close_revoked(), 0, "once");
+}
+
+#[test]
 fn a_token_expires_by_the_time_of_day() {
     let tokens = Tokens::new();
     let clock = Clock::default();

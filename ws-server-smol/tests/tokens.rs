@@ -96,6 +96,25 @@ fn revoking_a_token_closes_on_request_the_websockets_that_came_by_it() {
 }
 
 #[test]
+fn an_upgrade_that_is_undecided_ends_with_its_token() {
+    let tokens = Tokens::new();
+    let phone = tokens.add(token(1));
+    let config = ServerConfig::new().require_tokens(tokens.clone());
+    let server = Server::bind(Bind::localhost(), config).unwrap();
+    run(async {
+        let address = server.local_addr().unwrap();
+        let mut peer = Peer::connect(address);
+        peer.send(&handshake(address, &path(1)));
+        let mut http = server.accept().await.unwrap();
+        let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
+        assert!(tokens.revoke(phone));
+        assert_eq!(server.close_revoked(), 1);
+        assert!(http.accept(upgrade).await.is_err());
+        assert_eq!(server.close_revoked(), 0, "once");
+    });
+}
+
+#[test]
 fn a_token_expires_by_the_time_of_day() {
     let tokens = Tokens::new();
     let hour = Duration::from_secs(3600);

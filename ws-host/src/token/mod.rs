@@ -15,6 +15,8 @@
 //! minute nevertheless gets 429 in place of 401 for further wrong ones, until that minute is over:
 //! [`ServerConfig::token_guesses`](crate::server::ServerConfig::token_guesses). A request with a right token always
 //! passes, whatever others of the same address send: many users may share one. A request without any token is no guess.
+//! Handshakes that [`answer`](ws_proto::handshake::answer) checks for another HTTP server come without a clock, and are
+//! not limited.
 
 mod bearers;
 mod guesses;

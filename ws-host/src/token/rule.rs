@@ -33,7 +33,7 @@ pub(super) struct Found {
 pub(super) enum TokenSource {
     /// Only in its query: the answer carries [`TokenRule::set_cookie`].
     Query,
-    /// In a cookie or in its `Authorization`.
+    /// In a cookie or in its `Authorization`, and perhaps in its query.
     Header,
 }
 
@@ -91,17 +91,23 @@ impl TokenRule {
         self
     }
 
-    /// Looks for a token in a request; `None` when it is missing. Cookies with other names or bytes do not hide it: a
-    /// page on another port of this host can set them, and must not lock out the bearer.
+    /// Looks for a token in a request; `None` when it is missing. One in the query precedes that of a cookie: a browser
+    /// with an earlier token has opened the link of a later one. Cookies with other names or bytes do not hide it: a page
+    /// on another port of this host can set them, and must not lock out the bearer.
     pub(super) fn find(&self, query: Option<&str>, headers: &HeaderMap) -> Option<Found> {
         let now = self.clock.as_ref().and_then(WallClock::get);
-        let find = |source, candidate: &[u8]| {
-            let (id, token) = self.tokens.find(candidate, now)?;
-            Some(Found { source, id, token })
-        };
+        let found = |source| move |(id, token)| Found { source, id, token };
         let mut in_header = self.cookies(headers).chain(bearers(headers));
-        let in_header = in_header.find_map(|candidate| find(TokenSource::Header, candidate));
-        in_header.or_else(|| in_query(query).find_map(|value| find(TokenSource::Query, value.as_bytes())))
+        let mut in_query = in_query(query);
+        match in_query.find_map(|value| self.tokens.find(value.as_bytes(), now)) {
+            Some((id, token)) => {
+                let is_known = in_header.any(|candidate| token.matches(candidate));
+                Some((id, token)).map(found(if is_known { TokenSource::Header } else { TokenSource::Query }))
+            }
+            None => in_header
+                .find_map(|candidate| self.tokens.find(candidate, now))
+                .map(found(TokenSource::Header)),
+        }
     }
 
     fn cookies<'h>(&'h self, headers: &'h HeaderMap) -> impl Iterator<Item = &'h [u8]> {

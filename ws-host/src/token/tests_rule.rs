@@ -272,6 +272,30 @@ fn each_bearer_keeps_its_own_token_in_its_cookie() {
 }
 
 #[test]
+fn the_link_of_another_token_replaces_the_one_in_the_cookie() {
+    let tokens = Tokens::new();
+    let new = Token::from_random([8; 16]);
+    let (old_id, new_id) = (tokens.add(token()), tokens.add(new.clone()));
+    let rule = TokenRule::of(tokens.clone());
+    let cookie = |token: &Token| header(header::COOKIE, &format!("ws_token={}", token.as_str()));
+    let seen = |target: &str, fields| {
+        let request = request(target, fields);
+        let head = RequestHead::new(&request, false);
+        let mut response = HeaderMap::new();
+        rule.complete(&head, &mut response);
+        (rule.token_of(&head), response.get(header::SET_COOKIE).map(|set| set.to_str().unwrap().to_owned()))
+    };
+    let link = format!("/?token={}", new.as_str());
+    let (id, set) = seen(&link, cookie(&token()));
+    assert_eq!(id, Some(new_id));
+    assert!(set.is_some_and(|set| set.contains(new.as_str())));
+    assert_eq!(seen(&link, cookie(&new)), (Some(new_id), None), "the browser has it");
+    assert_eq!(seen("/?token=wrong", cookie(&token())), (Some(old_id), None));
+    assert!(tokens.revoke(new_id));
+    assert_eq!(seen(&link, cookie(&token())), (Some(old_id), None), "it is as wrong as any other");
+}
+
+#[test]
 fn a_token_with_an_end_needs_the_time_of_day() {
     let tokens = Tokens::new();
     let end = UNIX_EPOCH + Duration::from_secs(1000);

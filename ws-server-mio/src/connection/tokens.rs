@@ -3,7 +3,7 @@
 use crate::connection::Connections;
 use crate::ids::ConnectionId;
 use ws_host::token::TokenId;
-use ws_proto::{CloseCode, Upgrade};
+use ws_proto::{CloseCode, State, Upgrade};
 
 impl Connections {
     /// The token by which a WebSocket came to a server that [requires](crate::ServerConfig::require_tokens) one.
@@ -12,8 +12,8 @@ impl Connections {
     }
 
     /// Closes each open WebSocket whose token was [revoked](crate::Tokens::revoke), or has expired, with 1008 (policy
-    /// violation); returns how many. Revoking a token alone closes nothing: call this afterwards, or now and then in a
-    /// [timer](Self::after).
+    /// violation), and terminates each whose upgrade is undecided; returns how many. Revoking a token alone closes nothing:
+    /// call this afterwards, or now and then in a [timer](Self::after).
     ///
     /// ```
     /// # use ws_server_mio::{Endpoint, Token, Tokens};
@@ -27,7 +27,17 @@ impl Connections {
     /// ```
     pub fn close_revoked(&mut self) -> usize {
         let revoked = self.bearers.revoked();
-        revoked.into_iter().filter(|id| self.close(*id, CloseCode::POLICY, "token revoked").is_ok()).count()
+        revoked.into_iter().filter(|id| self.end_revoked(*id)).count()
+    }
+
+    /// Returns whether there was something to end.
+    fn end_revoked(&mut self, id: ConnectionId) -> bool {
+        if self.state(id) == State::Connecting {
+            // Otherwise the application could still accept it.
+            self.terminate(id);
+            return true;
+        }
+        self.close(id, CloseCode::POLICY, "token revoked").is_ok()
     }
 
     /// A client requests an upgrade, and has passed the rule of its server.

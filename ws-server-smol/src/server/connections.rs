@@ -87,7 +87,8 @@ impl Server {
     }
 
     /// Closes each open WebSocket whose token was [revoked](crate::Tokens::revoke), or has expired, with 1008 (policy
-    /// violation); returns how many. Revoking a token alone closes nothing: call this afterwards, or now and then.
+    /// violation), and terminates each whose upgrade is undecided; returns how many. Revoking a token alone closes nothing:
+    /// call this afterwards, or now and then.
     ///
     /// ```
     /// # use ws_server_smol::{Server, ServerConfig, Token, Tokens};
@@ -99,7 +100,17 @@ impl Server {
     /// ```
     pub fn close_revoked(&self) -> usize {
         let revoked = self.inner.state().bearers.revoked();
-        revoked.into_iter().filter(|id| self.close(*id, CloseCode::POLICY, "token revoked").is_ok()).count()
+        revoked.into_iter().filter(|id| self.end_revoked(*id)).count()
+    }
+
+    /// Returns whether there was something to end.
+    fn end_revoked(&self, id: ConnectionId) -> bool {
+        if self.state(id) == State::Connecting {
+            // Otherwise the application could still accept it.
+            self.terminate(id);
+            return true;
+        }
+        self.close(id, CloseCode::POLICY, "token revoked").is_ok()
     }
 
     /// Stops reading a connection, like [`Sender::pause`]. Does nothing if there is no connection with this id.
