@@ -427,9 +427,8 @@ impl ServerHttp {
     }
 
     fn enqueue(&mut self, since: Option<Moment>, shape: Shape, is_upgrade: bool) -> Token {
-        let token = Token::default();
+        let (token, grant) = (Token::default(), mem::take(&mut self.grant));
         let answer = Answer::Awaited { token: token.clone(), since, is_upgrade };
-        let grant = mem::take(&mut self.grant);
         self.queue.push_back(Pending { shape, grant, answer });
         token
     }
