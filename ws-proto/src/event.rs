@@ -267,7 +267,7 @@ impl fmt::Display for Closed {
         };
         // What failed after a side had begun to close is not why it did.
         let failure = self.error.as_ref().filter(|error| match self.initiator {
-            Initiator::Local => matches!(error, Error::Eof | Error::Io(_)),
+            Initiator::Local => matches!(error, Error::Eof | Error::RequestCutOff | Error::Io(_)),
             Initiator::Remote => self.code != CloseCode::ABNORMAL,
         });
         let is_local = self.initiator == Initiator::Local;

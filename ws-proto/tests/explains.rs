@@ -125,6 +125,7 @@ fn timeouts_and_io_errors_explain_themselves() {
         assert!(Error::Timeout(timeout).source().is_none());
     }
     assert_explains(&Error::Eof, "without a close frame");
+    assert_explains(&Error::RequestCutOff, "in the middle of its request");
     let reset = Error::from(io::Error::from(io::ErrorKind::ConnectionReset));
     assert!(matches!(reset, Error::Io(io::ErrorKind::ConnectionReset)));
     assert_explains(&reset, "connection reset");

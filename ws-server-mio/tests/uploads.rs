@@ -209,7 +209,10 @@ fn a_cut_upload_is_incomplete_and_then_closed() {
     drop(peer);
     rig.until("the end", |_| count(&uploads, |part| matches!(part, Part::Closed)) == 1);
     let parts = uploads.lock().unwrap().parts.clone();
-    assert!(matches!(parts[..], [Part::Data(5), Part::Incomplete(Error::Eof), Part::Closed]), "{parts:?}");
+    assert!(
+        matches!(parts[..], [Part::Data(5), Part::Incomplete(Error::RequestCutOff), Part::Closed]),
+        "{parts:?}"
+    );
     assert_eq!(rig.endpoint.connections().state(id), State::Closed);
     drop(held);
 }

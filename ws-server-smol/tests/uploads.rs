@@ -214,13 +214,16 @@ fn a_cut_body_is_an_error_and_the_connection_is_over() {
                 } else {
                     assert_eq!(reader.next().await.unwrap().unwrap(), "hello");
                     let error = reader.next().await.unwrap().unwrap_err();
-                    assert!(matches!(error, Error::Eof), "{error}");
+                    assert!(matches!(error, Error::RequestCutOff), "{error}");
                     assert!(reader.next().await.is_none());
                 }
-                assert!(matches!(http.body(&request).next().await, Some(Err(Error::Eof))), "told again");
+                assert!(
+                    matches!(http.body(&request).next().await, Some(Err(Error::RequestCutOff))),
+                    "told again"
+                );
                 assert!(http.respond(request, ok("late")).await.is_err());
                 assert!(http.next().await.is_none());
-                assert!(matches!(http.closed().unwrap().error, Some(Error::Eof)));
+                assert!(matches!(http.closed().unwrap().error, Some(Error::RequestCutOff)));
             },
             async |peer| {
                 peer.send(&put(10, ""));

@@ -245,7 +245,7 @@ impl Connection {
         let initiator = match &cause {
             // Our FIN would look like the end of a truncated answer.
             Some(cause) if at_once || has_open_end => return self.connection_closed(now, cause.clone()),
-            Some(Error::Eof | Error::Abandoned) => Initiator::Remote,
+            Some(Error::Eof | Error::RequestCutOff | Error::Abandoned) => Initiator::Remote,
             None if peer_ended => Initiator::Remote,
             _ => Initiator::Local,
         };

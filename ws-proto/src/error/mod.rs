@@ -51,6 +51,8 @@ pub enum Error {
     Timeout(Timeout),
     /// The peer closed TCP without a Close frame.
     Eof,
+    /// Server: the peer ended the connection within its request: in the head, or in the body.
+    RequestCutOff,
     /// Server: the peer ended the connection while a response was in progress.
     Abandoned,
     /// Server: the application did not answer an upgrade in time, or dropped it; the peer got 503.
@@ -88,6 +90,7 @@ impl fmt::Display for Error {
             Self::Response(e) => e.fmt(f),
             Self::Timeout(e) => e.fmt(f),
             Self::Eof => f.write_str("the peer ended the connection without a close frame"),
+            Self::RequestCutOff => f.write_str("the peer ended the connection in the middle of its request"),
             Self::Abandoned => f.write_str("the peer ended the connection before its response was complete"),
             Self::Unanswered => f.write_str("the application did not answer the request"),
             Self::Unfinished => f.write_str("the application did not finish its response"),

@@ -93,16 +93,17 @@ impl ServerHttp {
         if !self.peer_ended || !is_parsed || self.ending.is_some() {
             return;
         }
-        let is_cut_off = match &self.reading {
-            Reading::Head { head, .. } => head.has_begun(),
-            Reading::Stream(_) if self.is_discarding() => false,
-            Reading::Body(_) | Reading::Stream(_) | Reading::Upgrade => true,
+        let cause = match &self.reading {
+            Reading::Head { head, .. } => head.has_begun().then_some(Error::RequestCutOff),
+            Reading::Stream(_) if self.is_discarding() => None,
+            Reading::Body(_) | Reading::Stream(_) => Some(Error::RequestCutOff),
+            Reading::Upgrade => Some(Error::Eof),
             Reading::Opened | Reading::Stopped => return,
         };
-        self.cut_stream(&Error::Eof);
+        self.cut_stream(&Error::RequestCutOff);
         self.take_stream_pending();
         self.reading = Reading::Stopped;
-        self.cause = is_cut_off.then_some(Error::Eof);
+        self.cause = cause;
         if self.queue.is_empty() {
             self.end();
         }

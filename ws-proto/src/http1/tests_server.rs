@@ -441,7 +441,7 @@ fn half_closed_peer_is_still_answered() {
         let mut rig = Rig::new();
         assert!(rig.feed(bytes).is_none());
         rig.http.handle_eof(&rig.config);
-        assert_eq!(matches!(rig.cause(), Some(Error::Eof)), cut_off);
+        assert_eq!(matches!(rig.cause(), Some(Error::RequestCutOff)), cut_off);
         assert!(rig.out.is_empty());
     }
 }

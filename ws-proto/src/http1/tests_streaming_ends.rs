@@ -56,7 +56,7 @@ fn a_body_that_is_cut_off_ends_incomplete_before_the_connection_does() {
     type Cut = fn(&mut Connection, Moment);
     type Cause = fn(&Error) -> bool;
     let cuts: [(Cut, Cause); 6] = [
-        (|c, now| c.handle_eof(now), |e| matches!(e, Error::Eof)),
+        (|c, now| c.handle_eof(now), |e| matches!(e, Error::RequestCutOff)),
         (
             |c, now| c.abort(now, Error::Io(ErrorKind::ConnectionReset)),
             |e| matches!(e, Error::Io(ErrorKind::ConnectionReset)),

@@ -110,7 +110,7 @@ impl End {
             Some(Error::Timeout(Timeout::Close)) if config.get_drain_limit() > 1 => {
                 waited(self.closing_since.map_or(now, |(since, _)| since), config.get_close_timeout());
             }
-            Some(Error::Eof) => assert!(self.is_ended, "{closed}"),
+            Some(Error::Eof | Error::RequestCutOff) => assert!(self.is_ended, "{closed}"),
             Some(Error::Io(_)) => assert!(self.is_ended || self.failed_at.is_some(), "{closed}"),
             Some(Error::Aborted | Error::Stopped) => assert!(self.is_terminated, "{closed}"),
             _ => {}

@@ -168,6 +168,13 @@ fn is_lost(event: Option<&Event<'_>>) -> bool {
     let Some(Event::Closed(closed)) = event else { return false };
     matches!(
         closed.error,
-        Some(Error::Timeout(_) | Error::Io(_) | Error::Aborted | Error::Stopped | Error::Eof)
+        Some(
+            Error::Timeout(_)
+                | Error::Io(_)
+                | Error::Aborted
+                | Error::Stopped
+                | Error::Eof
+                | Error::RequestCutOff
+        )
     )
 }
