@@ -58,4 +58,5 @@ pub mod tls;
 pub mod token;
 pub mod topics;
 pub mod trusted_proxy;
+mod url;
 pub mod web;

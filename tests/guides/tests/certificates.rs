@@ -108,6 +108,27 @@ fn the_local_ca_is_offered_without_tls_and_trusted_with_it() -> Result<()> {
 }
 
 #[test]
+fn one_port_offers_the_local_ca_without_tls_and_a_socket_only_with_it() -> Result<()> {
+    let mut program =
+        Program::start(&mut Command::new(env!("CARGO_BIN_EXE_one_port")), Folder::new("one-port")?)?;
+    let app = program.line()?;
+    if app.is_empty() {
+        return Ok(()); // this machine is on no network
+    }
+    let (trust, fingerprint) = (program.line()?, program.line()?);
+    assert!(trust.starts_with(&app.replacen("https", "http", 1)), "{trust}");
+    let fingerprint = fingerprint.strip_prefix("SHA-256: ").ok_or("no fingerprint")?;
+    let page = get(port(&app)?, "/")?;
+    assert!(page.contains(fingerprint) && page.contains(&format!("href=\"{app}\"")), "{page}");
+    let pem = get(port(&app)?, "/ca.pem")?;
+    let (_, pem) = pem.split_once("\r\n\r\n").ok_or("no body")?;
+    echo(&format!("wss://localhost:{}/ws", port(&app)?), pem.as_bytes())?;
+    let refused = echo(&format!("ws://localhost:{}/ws", port(&app)?), pem.as_bytes()).unwrap_err();
+    assert!(refused.to_string().contains("403"), "{refused}");
+    Ok(())
+}
+
+#[test]
 fn a_renewed_certificate_is_served_without_a_restart() -> Result<()> {
     let issue = |folder: &Path, app: &str| -> Result<(Vec<u8>, Vec<u8>)> {
         let (_, ca) = SelfSigned::new(app).folder(folder).load()?;

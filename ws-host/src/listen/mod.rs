@@ -12,11 +12,10 @@ mod bind;
 mod listener;
 #[cfg(unix)]
 mod socket_file;
-mod url;
 
+pub use crate::url::{Scheme, lan_url, url, urls};
 pub use accept::{AcceptFailures, AfterFailure};
 pub use bind::{Bind, ListenError};
 pub use listener::{Listener, open, transport};
 #[cfg(unix)]
 pub use socket_file::SocketFile;
-pub use url::{Scheme, lan_url, url, urls};

@@ -5,6 +5,7 @@ use super::names::{self, Name};
 use super::store::Files;
 use crate::tls::error::InvalidTls;
 use crate::tls::{pem, provider};
+use core::fmt::Write;
 use core::time::Duration;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, GeneralSubtree,
@@ -15,6 +16,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use sha2::{Digest, Sha256};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// How many characters a common name may have: `ub-common-name` (RFC 5280 Appendix A.1).
@@ -76,6 +78,13 @@ pub(super) struct Ca {
     /// Its name and key, certified by the CA that it follows.
     pub(super) cross: Option<Cross>,
     issuer: Issuer<'static, KeyPair>,
+}
+
+/// The CA that issues, the file with its certificate, and whether it is new.
+pub(super) struct Issuing {
+    pub(super) ca: Ca,
+    pub(super) path: PathBuf,
+    pub(super) is_new: bool,
 }
 
 /// The certificate with which devices that trust only the previous CA trust the next one.
@@ -277,6 +286,18 @@ fn set_validity(params: &mut CertificateParams, now: Time, days: u32) {
 fn key_id(key: &KeyPair) -> String {
     let hash = Sha256::digest(key.subject_public_key_info());
     hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(super) fn hex(bytes: &[u8], between: &str) -> String {
+    let mut hex = String::with_capacity(bytes.len() * 3);
+    for (at, byte) in bytes.iter().enumerate() {
+        if at > 0 {
+            hex.push_str(between);
+        }
+        // Writing to a string does not fail.
+        let _ = write!(hex, "{byte:02X}");
+    }
+    hex
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! What the application sees of a CA: what users import and compare, and by which names they reach the server.
 
-use super::issue::Time;
+use super::issue::{Issuing, Time, hex};
 use super::names::{self, Name};
-use super::{Issuing, hex};
 use crate::lan::lan_address;
-use crate::listen::{Scheme, url};
+use crate::url::{Scheme, url};
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use sha2::{Digest, Sha256};

@@ -27,10 +27,9 @@ use super::error::InvalidTls;
 use super::identity::Identity;
 use super::server::TlsServer;
 use crate::clock;
-use core::fmt::Write;
 use core::net::IpAddr;
 use etcetera::base_strategy::BaseStrategy;
-use issue::{Ca, Time};
+use issue::{Ca, Issuing, Time, hex};
 use names::{Machine, Name};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -245,13 +244,6 @@ impl SelfSigned {
     }
 }
 
-/// The CA that issues, the file with its certificate, and whether it is new.
-struct Issuing {
-    ca: Ca,
-    path: PathBuf,
-    is_new: bool,
-}
-
 /// The CAs that have not ended. One that cannot be read is an error: devices may have imported it.
 fn usable(store: &Store, folders: Vec<CaFolder>, now: Time) -> Result<Vec<(Ca, CaFolder)>, InvalidTls> {
     let mut usable = Vec::new();
@@ -292,16 +284,4 @@ impl TlsServer {
         let (identity, ca) = certificates.load()?;
         Ok((Self::new(identity)?, ca))
     }
-}
-
-fn hex(bytes: &[u8], between: &str) -> String {
-    let mut hex = String::with_capacity(bytes.len() * 3);
-    for (at, byte) in bytes.iter().enumerate() {
-        if at > 0 {
-            hex.push_str(between);
-        }
-        // Writing to a string does not fail.
-        let _ = write!(hex, "{byte:02X}");
-    }
-    hex
 }

@@ -1,6 +1,6 @@
 //! The page that tells users how to import a CA, and the CA to download.
 
-use super::LocalCa;
+use super::local_ca::LocalCa;
 use crate::web;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
