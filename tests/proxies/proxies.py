@@ -210,8 +210,8 @@ with server("mio", kind=None) as plain, server("smol") as secure:
                 # It is retried, so it does not end by itself.
                 arguments = [BIN / f"client_{adapter}", refused, 1, 1, 1]
                 with Program(*arguments, OPTIONS=f"proxy=127.0.0.1:{port}") as program:
-                    program.wait_for(rb"failed: the proxy answered 50\d")
-                    program.wait_for(rb"failed: the proxy answered 50\d")
+                    program.wait_for(rb"failed: http://127\.0\.0\.1:\d+: the proxy answered 50\d")
+                    program.wait_for(rb"failed: http://127\.0\.0\.1:\d+: the proxy answered 50\d")
 
             for adapter in ADAPTERS:
                 check(f"{adapter}: a server that the proxy cannot reach is tried again", unavailable, adapter)
