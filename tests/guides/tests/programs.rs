@@ -470,7 +470,8 @@ fn forms_are_parsed_as_they_arrive() -> Result<()> {
 #[test]
 fn a_client_asks_the_proxy_for_the_server_and_reports_a_407() -> Result<()> {
     let proxy = std::net::TcpListener::bind("127.0.0.1:0")?;
-    let url = format!("http://ann:secret@{}", proxy.local_addr()?);
+    let address = proxy.local_addr()?;
+    let url = format!("http://ann:secret@{address}");
     let mut client =
         Command::new(env!("CARGO_BIN_EXE_through_proxy")).arg(url).stdout(Stdio::piped()).spawn()?;
     let (mut stream, _) = proxy.accept()?;
@@ -485,7 +486,8 @@ fn a_client_asks_the_proxy_for_the_server_and_reports_a_407() -> Result<()> {
     BufReader::new(client.stdout.take().ok_or("no output")?).read_line(&mut line)?;
     client.kill()?;
     client.wait()?;
-    assert_eq!(line.trim_end(), "the proxy rejected the user name or the password");
+    let rejected = format!("http://{address}: the proxy rejected the user name or the password");
+    assert_eq!(line.trim_end(), rejected);
     Ok(())
 }
 
