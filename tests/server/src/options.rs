@@ -25,8 +25,10 @@ pub fn server() -> Result<(Bind, ServerConfig), Box<dyn Error>> {
             // trust=ADDRESS,KIND
             "trust" => {
                 let (address, kind) = value.split_once(',').ok_or("trust=ADDRESS,KIND")?;
-                let kinds = [("list", Via::Forwarded), ("fields", Via::XForwarded), ("header", Via::ProxyProtocol)];
-                let via = kinds.into_iter().find(|(name, _)| *name == kind).ok_or("list, fields or header")?.1;
+                let kinds =
+                    [("list", Via::Forwarded), ("fields", Via::XForwarded), ("header", Via::ProxyProtocol)];
+                let via =
+                    kinds.into_iter().find(|(name, _)| *name == kind).ok_or("list, fields or header")?.1;
                 config = config.trust_proxy([address], via);
             }
             "host" => config = config.allow_host(value),

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 use ws_host::web::{self, Assets, Found, Routes};
-use ws_proto::handshake::upgrade_required;
 use ws_proto::Request;
+use ws_proto::handshake::upgrade_required;
 use ws_server_mio::Bytes;
 use ws_server_mio::http::{Response, StatusCode};
 
