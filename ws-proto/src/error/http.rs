@@ -140,8 +140,8 @@ impl std::error::Error for RequestError {}
 
 /// What was wrong with a server's response, as its client sees it (RFC 6455 §4.1, RFC 9112).
 ///
-/// `Display` is fit for logs: for a rejection it shows the status, and where a redirect leads, without the query; not the
-/// body, which may repeat the query.
+/// `Display` is fit for logs: for a rejection it shows the status, and where a redirect leads, without the query; not
+/// the body, which may repeat the query.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum ResponseError {

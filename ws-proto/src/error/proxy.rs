@@ -136,7 +136,8 @@ fn lacks_basic(offered: &str) -> bool {
 fn supports_only_basic(f: &mut fmt::Formatter<'_>, what: &str, offered: &str) -> fmt::Result {
     write!(
         f,
-        "{what}; it offers only {offered}, but this client supports only Basic: use a local proxy that logs in to this one"
+        "{what}; it offers only {offered}, but this client supports only Basic: use a local proxy that logs in to \
+         this one"
     )
 }
 
