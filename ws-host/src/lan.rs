@@ -42,8 +42,8 @@ fn in_order(mut ips: Vec<IpAddr>) -> impl Iterator<Item = IpAddr> {
     ips.into_iter().filter(|ip| rank(*ip).is_some())
 }
 
-/// The place of a private address among others: of RFC 1918, RFC 4193, RFC 6598 and RFC 3927. A link-local one of IPv6 has
-/// none, since a URL cannot say on which link.
+/// The place of a private address among others: of RFC 1918, RFC 4193, RFC 6598 and RFC 3927. A link-local one of IPv6
+/// has none, since a URL cannot say on which link.
 fn rank(ip: IpAddr) -> Option<u8> {
     match ip {
         IpAddr::V4(v4) if v4.is_private() => Some(0),

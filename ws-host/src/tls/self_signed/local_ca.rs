@@ -78,16 +78,16 @@ impl LocalCa {
     }
 
     /// The addresses of the certificate that it has issued, except 127.0.0.1 and `::1`: those that were
-    /// [added](super::SelfSigned::address), then with [`lan`](super::SelfSigned::lan) the private ones of this machine, that of its
-    /// default route first.
+    /// [added](super::SelfSigned::address), then with [`lan`](super::SelfSigned::lan) the private ones of this machine,
+    /// that of its default route first.
     pub fn addresses(&self) -> &[IpAddr] {
         &self.shared.addresses
     }
 
-    /// The `https` URL at which the network reaches a server that is bound to this address, by an address or a name of the
-    /// certificate that this CA has issued. For a server on every interface, that is the address of its own `lan_url` if
-    /// the certificate names it, or another of [`addresses`](Self::addresses), or `NAME.local`. `None` if the certificate
-    /// names nothing by which the network reaches it, or there is no network. The path is treated as in
+    /// The `https` URL at which the network reaches a server that is bound to this address, by an address or a name of
+    /// the certificate that this CA has issued. For a server on every interface, that is the address of its own
+    /// `lan_url` if the certificate names it, or another of [`addresses`](Self::addresses), or `NAME.local`. `None` if
+    /// the certificate names nothing by which the network reaches it, or there is no network. The path is treated as in
     /// [`url`](crate::listen::url).
     ///
     /// Which network a user is on nobody knows here: if the default route is that of a VPN, show the other
@@ -142,7 +142,8 @@ impl LocalCa {
         self.shared.is_new
     }
 
-    /// When it ends. A year before, [`SelfSigned::load`](super::SelfSigned::load) makes the next one, to be imported on each device until then.
+    /// When it ends. A year before, [`SelfSigned::load`](super::SelfSigned::load) makes the next one, to be imported on
+    /// each device until then.
     pub fn not_after(&self) -> SystemTime {
         self.shared.not_after
     }

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! `issue` makes certificates and judges them, `names` decides what a CA permits, `store` has the files, `der` reads a
-//! certificate back, `local_ca` is what the application sees of a CA, and `trust_page` tells users how to import the CA.
+//! certificate back, `local_ca` is what the application sees of a CA, and `trust_page` tells users how to import the
+//! CA.
 
 mod der;
 mod issue;
@@ -45,11 +46,12 @@ const ATTEMPTS: u32 = 8;
 /// device that opens the application's pages; the certificates beneath it are renewed without them.
 ///
 /// The certificate always names `localhost`, `127.0.0.1` and `::1`, and whatever [`lan`](Self::lan),
-/// [`name`](Self::name) and [`address`](Self::address) add. It is valid for 397 days and renewed when it is loaded, once
-/// 30 are left or a name is missing. The CA is valid for ten years. When it is loaded in the last of them, it certifies its
-/// successor, which then issues: devices trust both until the old one ends, and import the new one meanwhile. It can only
-/// certify servers, and only `localhost`, names under `.local`, this machine's own name, private addresses (10/8,
-/// 172.16/12, 192.168/16, 100.64/10, 127/8, 169.254/16, fc00::/7, fe80::/10, ::1), and what was added when it was made.
+/// [`name`](Self::name) and [`address`](Self::address) add. It is valid for 397 days and renewed when it is loaded,
+/// once 30 are left or a name is missing. The CA is valid for ten years. When it is loaded in the last of them, it
+/// certifies its successor, which then issues: devices trust both until the old one ends, and import the new one
+/// meanwhile. It can only certify servers, and only `localhost`, names under `.local`, this machine's own name, private
+/// addresses (10/8, 172.16/12, 192.168/16, 100.64/10, 127/8, 169.254/16, fc00::/7, fe80::/10, ::1), and what was added
+/// when it was made.
 ///
 /// The files are in a folder of this user: `APP local CA` in `$XDG_DATA_HOME` or `~/.local/share`, on macOS in
 /// `~/Library/Application Support`, on Windows in `%APPDATA%`. On Unix only the user can read it (0700, keys 0600); on
@@ -75,8 +77,8 @@ pub struct SelfSigned {
 }
 
 impl SelfSigned {
-    /// Certificates of the application with this name, which users read when they import its CA. A long name is cut in the
-    /// certificates, to 18 characters at least. Control characters in it become spaces.
+    /// Certificates of the application with this name, which users read when they import its CA. A long name is cut in
+    /// the certificates, to 18 characters at least. Control characters in it become spaces.
     pub fn new(app: impl Into<String>) -> Self {
         let plain = |c: char| if c.is_control() { ' ' } else { c };
         let app: String = app.into().chars().map(plain).collect();
@@ -90,9 +92,9 @@ impl SelfSigned {
     }
 
     /// Adds this machine's names and addresses on the network: `NAME.local`, which systems with multicast DNS resolve;
-    /// `NAME` itself, if it has a dot, a digit or a hyphen, so that it is no top-level domain; and the private addresses
-    /// of all interfaces, at most 32, but not the link-local ones of IPv6, which no URL can have. Those that an existing
-    /// CA does not permit are left out. Whoever connects can read all of them in the certificate.
+    /// `NAME` itself, if it has a dot, a digit or a hyphen, so that it is no top-level domain; and the private
+    /// addresses of all interfaces, at most 32, but not the link-local ones of IPv6, which no URL can have. Those that
+    /// an existing CA does not permit are left out. Whoever connects can read all of them in the certificate.
     /// [`LocalCa::lan_http_url`] has one of them. A public address has to be [added](Self::address).
     #[must_use]
     pub fn lan(mut self) -> Self {
@@ -100,8 +102,8 @@ impl SelfSigned {
         self
     }
 
-    /// Adds a host name, such as `nas.lan`, and not a domain of others, such as `co.uk`: the CA may certify the names below
-    /// it too. The CA permits it if it is under `.local`, or was added when the CA was made.
+    /// Adds a host name, such as `nas.lan`, and not a domain of others, such as `co.uk`: the CA may certify the names
+    /// below it too. The CA permits it if it is under `.local`, or was added when the CA was made.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.names.push(name.into());

@@ -67,7 +67,8 @@ pub(super) fn can_be_permitted(name: &Name) -> bool {
 
 /// What each local CA permits: this machine, multicast DNS, and the private, shared, loopback and link-local addresses
 /// (RFC 1918, RFC 4193, RFC 6598, RFC 3927, RFC 4291 §2.4). The shared ones of 100.64/10 are no more routed on the
-/// internet than private ones; overlay networks such as Tailscale have them. Names and addresses beyond them are added one by one.
+/// internet than private ones; overlay networks such as Tailscale have them. Names and addresses beyond them are added
+/// one by one.
 pub(super) fn permitted(further: &[Name]) -> Vec<GeneralSubtree> {
     let dns = |name: &str| GeneralSubtree::DnsName(name.to_owned());
     let subnet =

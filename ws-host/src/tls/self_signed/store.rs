@@ -191,8 +191,8 @@ fn create_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
 
-/// Takes these permissions from all users but the owner and the group: a backup may have come back with more. Where that
-/// is impossible, the files are used all the same.
+/// Takes these permissions from all users but the owner and the group: a backup may have come back with more. Where
+/// that is impossible, the files are used all the same.
 #[cfg(unix)]
 fn keep_from_others(path: &Path, permissions: u32) {
     use std::os::unix::fs::PermissionsExt;
