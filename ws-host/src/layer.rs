@@ -90,24 +90,12 @@ impl Layer {
     /// # Errors
     /// The socket's, or a failure of a layer.
     pub fn read(&mut self, socket: &mut (impl Read + Write), buffer: &mut [u8]) -> io::Result<usize> {
-        let mut is_short = false;
-        let read = self.read_header_first(&mut Noted { socket, is_short: &mut is_short }, buffer);
-        self.is_short = is_short;
-        read
-    }
-
-    /// Reads the PROXY header, if it is not whole, and otherwise what follows it.
-    fn read_header_first(
-        &mut self,
-        socket: &mut (impl Read + Write),
-        buffer: &mut [u8],
-    ) -> io::Result<usize> {
-        let Some(mut header) = self.header.take() else { return self.read_behind(socket, buffer) };
-        let read = match header.is_awaiting() {
-            true => header.read(socket, buffer),
-            false => self.read_behind(&mut Behind { header: &mut header, socket }, buffer),
-        };
-        self.header = Some(header).filter(|header| !header.is_done());
+        let mut header = self.header.take();
+        let is_awaiting = header.as_ref().is_some_and(|header| header.is_awaiting());
+        let mut beneath = Beneath { socket, header: header.as_deref_mut(), is_short: false };
+        let read = if is_awaiting { beneath.read(buffer) } else { self.read_behind(&mut beneath, buffer) };
+        self.is_short = beneath.is_short;
+        self.header = header.filter(|header| !header.is_done());
         read
     }
 
@@ -281,6 +269,37 @@ impl From<TlsLayer> for Layer {
     }
 }
 
+/// The socket behind the PROXY header, and whether it had less than was asked for.
+struct Beneath<'l, S> {
+    socket: &'l mut S,
+    header: Option<&'l mut ProxyHeaderLayer>,
+    is_short: bool,
+}
+
+impl<S: Read> Read for Beneath<'_, S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut socket = Noted { socket: self.socket, is_short: &mut self.is_short };
+        match &mut self.header {
+            Some(header) => header.read(&mut socket, buffer),
+            None => socket.read(buffer),
+        }
+    }
+}
+
+impl<S: Write> Write for Beneath<'_, S> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.socket.write(data)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.socket.write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}
+
 /// The socket, whose short reads are noted.
 struct Noted<'l, S> {
     socket: &'l mut S,
@@ -292,46 +311,6 @@ impl<S: Read> Read for Noted<'_, S> {
         let n = self.socket.read(buffer)?;
         *self.is_short = n < buffer.len();
         Ok(n)
-    }
-}
-
-impl<S: Write> Write for Noted<'_, S> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.socket.write(data)
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.socket.write_vectored(slices)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.socket.flush()
-    }
-}
-
-/// The socket behind the PROXY header, as TLS with the client sees it.
-struct Behind<'l, S> {
-    header: &'l mut ProxyHeaderLayer,
-    socket: &'l mut S,
-}
-
-impl<S: Read> Read for Behind<'_, S> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.header.read(self.socket, buffer)
-    }
-}
-
-impl<S: Write> Write for Behind<'_, S> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.socket.write(data)
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.socket.write_vectored(slices)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.socket.flush()
     }
 }
 
