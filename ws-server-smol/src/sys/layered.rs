@@ -7,7 +7,7 @@ use crate::sys::stream::Stream;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use ws_host::layer::{ConnectStep, Layer};
 use ws_host::server::Admission;
 use ws_proto::{Config, TlsInfo};
@@ -69,19 +69,16 @@ impl Layers {
         self.layer().needs_flush()
     }
 
-    /// Reads what is within.
+    /// Reads what is within, and returns whether another read would wait for the stream.
     pub(crate) fn poll_read(
         &self,
         stream: &Stream,
         cx: &mut Context<'_>,
         buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        poll(self.layer().read(&mut Polled { stream, cx }, buffer))
-    }
-
-    /// Whether another read would wait for the stream.
-    pub(crate) fn is_drained(&self) -> bool {
-        self.layer().is_drained()
+    ) -> Poll<(io::Result<usize>, bool)> {
+        let mut layer = self.layer();
+        let read = ready!(poll(layer.read(&mut Polled { stream, cx }, buffer)));
+        Poll::Ready((read, layer.is_drained()))
     }
 
     /// Writes what is within.

@@ -195,7 +195,7 @@ impl AsyncRead for Socket {
         }
         let SocketHandle { stream, layers } = &self.handle;
         let (read, is_drained) = match layers {
-            Some(layers) => (ready!(layers.poll_read(stream, cx, buffer)), layers.is_drained()),
+            Some(layers) => ready!(layers.poll_read(stream, cx, buffer)),
             None => {
                 let read = ready!(stream.poll_read(cx, buffer));
                 let is_short = matches!(read, Ok(n) if 0 < n && n < buffer.len());
