@@ -11,7 +11,7 @@ use rcgen::{
     KeyPair, PKCS_RSA_SHA256, PublicKeyData,
 };
 use std::sync::Arc;
-use ws_proto::{CertificateFault, NameMismatch, TlsError};
+use ws_proto::{CertificateFault, NameMismatch, TlsAlert, TlsError};
 
 /// A certificate that the other side presents, with its chain and its key.
 pub struct Bad {
@@ -25,6 +25,44 @@ pub struct Bad {
     pub remedy: &'static str,
     /// The alert that the other side gets (RFC 8446 §6.2), if there is one.
     pub alert: Option<u8>,
+}
+
+/// What both ends of an attempt to connect over TLS say.
+pub struct Outcome {
+    pub client: TlsError,
+    /// Whether the client tries again.
+    pub is_retried: bool,
+    /// Of the connection that the server names.
+    pub server: TlsError,
+}
+
+impl Bad {
+    /// A client that judged it says so, with the remedy, and the server that it was rejected.
+    pub fn must_be_reported_by_the_client(&self, outcome: &Outcome) {
+        self.must_be_judged(&outcome.client);
+        assert_eq!(outcome.is_retried, ["expired", "not yet valid", "with another key"].contains(&self.kind));
+        let told = self
+            .alert
+            .map_or(TlsError::Truncated, |alert| TlsError::ServerCertificateRejected(TlsAlert(alert)));
+        assert_eq!(outcome.server, told);
+    }
+
+    /// A server that judged it says so, with the remedy, and the client that it was rejected.
+    pub fn must_be_reported_by_the_server(&self, outcome: &Outcome) {
+        self.must_be_judged(&outcome.server);
+        let alert = self.alert.unwrap();
+        let told = match alert {
+            116 => TlsError::ClientCertificateMissing,
+            alert => TlsError::ClientCertificateRejected(TlsAlert(alert)),
+        };
+        assert_eq!(outcome.client, told);
+        assert_eq!(outcome.is_retried, alert == 45);
+    }
+
+    fn must_be_judged(&self, error: &TlsError) {
+        assert_eq!(*error, self.expected);
+        assert!(error.to_string().contains(self.remedy), "{error}");
+    }
 }
 
 /// One of each kind, for our side in this role.
@@ -171,7 +209,7 @@ fn unknown_and_critical() -> CustomExtension {
     extension
 }
 
-/// A public key for RSA whose private half nobody has. Its signatures match nothing.
+/// A public key for RSA whose private half does not exist. Its signatures match nothing.
 struct Rsa {
     bytes: usize,
     public: Vec<u8>,
