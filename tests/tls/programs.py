@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -189,6 +190,35 @@ class SServer(Program):
     def update_key(self, letter):
         self.send(f"{letter}\n")
         self.wait_for(rb">>> TLS 1.3, Handshake [^\n]*KeyUpdate")
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def accepts(program, port):
+    while program.popen.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), GUARD).close()
+            return True
+        except ConnectionRefusedError:
+            pass
+    return False
+
+
+def start_on_free_ports(name, command, file, configured, count):
+    """Writes the configuration for so many ports, starts the program with it, and returns both once it accepts on all of
+    them. Another program may have taken one, so it tries again."""
+    for _ in range(5):
+        ports = [free_port() for _ in range(count)]
+        file.write_text(configured(ports))
+        program = Program(*command, file)
+        if all(accepts(program, port) for port in ports):
+            return program, ports
+        program.popen.kill()
+        print(program.end()[1])
+    raise RuntimeError(f"{name} did not start")
 
 
 def frame(payload, opcode=1, masked=False):

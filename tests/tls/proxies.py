@@ -3,12 +3,11 @@
 import asyncio
 import os
 import shutil
-import socket
 import ssl
 import tempfile
 from pathlib import Path
 
-from programs import BIN, GUARD, OTHER, ROOT, Program, chain, curl, key, server
+from programs import BIN, GUARD, OTHER, ROOT, Program, chain, curl, key, server, start_on_free_ports
 from nginx import reverse_proxy  # noqa: E402
 from check import check, equal, finish, not_run, text_of  # noqa: E402
 from websockets.asyncio.client import connect  # noqa: E402
@@ -64,34 +63,13 @@ STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
 PROXIES = {"haproxy": (haproxy, ["-db", "-f"], []), "nginx": (nginx, ["-e", "stderr", "-c"], [STREAM])}
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
 def started(name, path, folder, backs):
-    """Returns the proxy and its ports, once all accept; another program may have taken one, so it tries again."""
     configured, arguments, _ = PROXIES[name]
-    for _ in range(5):
-        routes = [(free_port(), back, way) for back, way in zip(backs, WAYS)]
-        file = Path(folder) / "proxy.conf"
-        file.write_text(configured(folder, routes))
-        proxy = Program(path, *arguments, file)
-        if all(accepts(proxy, front) for front, *_ in routes):
-            return proxy, [front for front, *_ in routes]
-        proxy.popen.kill()
-        print(proxy.end()[1])
-    raise RuntimeError(f"{name} did not start")
 
+    def text(fronts):
+        return configured(folder, list(zip(fronts, backs, WAYS)))
 
-def accepts(proxy, port):
-    while proxy.popen.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), GUARD).close()
-            return True
-        except ConnectionRefusedError:
-            pass
-    return False
+    return start_on_free_ports(name, [path, *arguments], Path(folder) / "proxy.conf", text, len(WAYS))
 
 
 def page(port, root, wanted):

@@ -3,12 +3,11 @@
 import asyncio
 import re
 import shutil
-import socket
 import ssl
 import tempfile
 from pathlib import Path
 
-from programs import BIN, GUARD, ROOT, Program, Server, chain, key
+from programs import BIN, GUARD, ROOT, Server, chain, key, start_on_free_ports
 from nginx import KINDS  # noqa: E402
 from check import check, equal, finish, not_run  # noqa: E402
 from websockets.asyncio.client import connect  # noqa: E402
@@ -68,33 +67,14 @@ CASES = [
 ]
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
-def accepts(proxy, port):
-    while proxy.popen.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), GUARD).close()
-            return True
-        except ConnectionRefusedError:
-            pass
-    return False
-
-
 def started(name, path, folder, text, back):
-    for _ in range(5):
-        front = free_port()
-        file = Path(folder) / "proxy.conf"
-        mine = adapted(text, folder, front, back)
-        file.write_text(nginx(mine, folder, "proxy_protocol" in mine) if name == "nginx" else haproxy(mine))
-        proxy = Program(path, *(["-e", "stderr", "-c"] if name == "nginx" else ["-db", "-f"]), file)
-        if accepts(proxy, front):
-            return proxy, front
-        proxy.popen.kill()
-        print(proxy.end()[1])
-    raise RuntimeError(f"{name} did not start")
+    def configured(fronts):
+        mine = adapted(text, folder, *fronts, back)
+        return nginx(mine, folder, "proxy_protocol" in mine) if name == "nginx" else haproxy(mine)
+
+    arguments = ["-e", "stderr", "-c"] if name == "nginx" else ["-db", "-f"]
+    proxy, [front] = start_on_free_ports(name, [path, *arguments], Path(folder) / "proxy.conf", configured, 1)
+    return proxy, front
 
 
 async def ask(port, with_tls, spoofs, source=CLIENT):
@@ -135,7 +115,7 @@ def is_foreign(port):
 
 
 def direct(port, kind):
-    """Whoever is not the proxy is not believed."""
+    """A client that is not the proxy is not believed."""
     spoofs = {} if kind == "header" else SPOOFS
     answer = asyncio.run(asyncio.wait_for(ask(port, False, spoofs), GUARD))
     equal(answer, f"{CLIENT} http://localhost:{port}/client")
