@@ -181,7 +181,7 @@ impl Pipe {
             }
             assert!(to.received.len() <= from.offered);
             let is_sent = to.received.iter().enumerate().all(|(at, byte)| *byte == pattern(side, at));
-            assert!(is_sent, "plaintext that nobody sent");
+            assert!(is_sent, "plaintext that was not sent");
             if self.is_intact && !from.has_closed {
                 assert_eq!(to.received.len(), from.offered, "not all arrived");
             }

@@ -134,8 +134,8 @@ impl Reconnect {
         self
     }
 
-    /// Whether such an end is not retried. Whoever could have answered in place of the server or the proxy, such as the
-    /// login page of a hotel's network (a captive portal), is not trusted to end a client for good.
+    /// Whether such an end is not retried. An answer that may come from something between client and server, such as the
+    /// login page of a hotel's network (a captive portal), does not stop a client for good.
     ///
     /// | the end | |
     /// |---|---|

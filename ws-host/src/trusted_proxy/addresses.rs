@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_an_error_with_a_remedy_and_trusts_nobody() {
+    fn what_is_no_address_is_an_error_with_a_remedy_and_trusts_no_peer() {
         for (text, remedy) in [
             ("", "give it as in"),
             ("10.0.0.0/33", "after the slash"),
@@ -229,8 +229,8 @@ mod tests {
             assert!(error.to_string().contains(remedy), "{error}");
             assert!(!trusted.trusts(Some(([10, 0, 0, 1], 1).into())) && !trusted.trusts(None), "{text}");
         }
-        let nobody = TrustedProxies::new([""; 0], Via::Forwarded);
-        assert_eq!(nobody.check(), Err(InvalidTrust::Empty));
+        let none = TrustedProxies::new([""; 0], Via::Forwarded);
+        assert_eq!(none.check(), Err(InvalidTrust::Empty));
     }
 
     #[test]

@@ -171,7 +171,7 @@ fn nothing_that_a_client_sends_changes_what_the_proxy_appends() {
 }
 
 #[test]
-fn an_element_that_is_malformed_names_nobody() {
+fn an_element_that_is_malformed_names_no_client() {
     for bad in [
         "for=192.0.2.1;for=192.0.2.1",
         "for=192.0.2.1;FOR=192.0.2.2",

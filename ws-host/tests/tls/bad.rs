@@ -1,5 +1,5 @@
 //! Bad certificates of every kind, judged in both roles and both versions: the error, its sentence, and what the other
-//! side is told.
+//! side reports.
 
 use crate::kit::{Pair, To, identity, trusting};
 use std::sync::Arc;

@@ -67,7 +67,7 @@ fn client_request_and_rejection_debug_show_no_token() {
     for (name, value) in [("Authorization", "Bearer "), ("Cookie", "a="), ("proxy-authorization", "Basic ")] {
         request = request.header(name, &format!("{value}{SECRET}")).unwrap();
     }
-    // Nobody but the application knows what its own fields hold.
+    // Only the application knows what its own fields hold.
     let request = request.header("X-Kind", SECRET).unwrap().header("User-Agent", "desk/1").unwrap();
     let shown = format!("{request:?}");
     assert!(!shown.contains(SECRET), "{shown}");

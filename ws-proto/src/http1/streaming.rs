@@ -37,7 +37,7 @@ impl StreamReader {
         let is_enough = self.received >= u64::from(self.min_rate) * STREAM_PERIOD.as_secs();
         self.received = 0;
         if self.is_discarded {
-            // Nobody waits for the rest, so a peer that may pause must not hold the connection for it.
+            // The rest is not awaited, so a peer that may pause must not hold the connection for it.
             self.min_rate = self.min_rate.max(MIN_BODY_RATE);
         }
         is_enough

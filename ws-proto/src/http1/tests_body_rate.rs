@@ -85,7 +85,7 @@ fn at_a_rate_of_0_a_client_may_pause_for_as_long_as_it_likes() {
 }
 
 #[test]
-fn a_client_that_may_pause_holds_no_connection_for_a_rest_that_nobody_waits_for() {
+fn a_client_that_may_pause_holds_no_connection_for_a_rest_that_is_not_awaited() {
     let mut rig = rig(Some(0));
     let request = rig.request(put("Content-Length: 10\r\n"));
     assert!(rig.feed("").is_none());

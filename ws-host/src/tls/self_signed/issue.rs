@@ -41,7 +41,7 @@ const LATEST: Duration = Duration::from_secs(253_402_300_799 - 4_000 * 86_400);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Time {
     since_1970: Duration,
-    /// The clock is wrong: it is later than this, and nobody knows by how much.
+    /// The clock is wrong: it is later than this, by an unknown time.
     is_behind: bool,
 }
 

@@ -90,7 +90,7 @@ impl LocalCa {
     /// the certificate names nothing by which the network reaches it, or there is no network. The path is treated as in
     /// [`url`](crate::listen::url).
     ///
-    /// Which network a user is on nobody knows here: if the default route is that of a VPN, show the other
+    /// It cannot know the user's network: if the default route is that of a VPN, show the other
     /// [`addresses`](Self::addresses) too.
     pub fn lan_http_url(&self, server: SocketAddr, path: &str) -> Option<String> {
         self.lan_http_url_at(server, lan_address(server)?.ip(), path)

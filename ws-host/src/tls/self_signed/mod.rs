@@ -94,7 +94,7 @@ impl SelfSigned {
     /// Adds this machine's names and addresses on the network: `NAME.local`, which systems with multicast DNS resolve;
     /// `NAME` itself, if it has a dot, a digit or a hyphen, so that it is no top-level domain; and the private
     /// addresses of all interfaces, at most 32, but not the link-local ones of IPv6, which no URL can have. Those that
-    /// an existing CA does not permit are left out. Whoever connects can read all of them in the certificate.
+    /// an existing CA does not permit are left out. Each peer that connects can read all of them in the certificate.
     /// [`LocalCa::lan_http_url`] has one of them. A public address has to be [added](Self::address).
     #[must_use]
     pub fn lan(mut self) -> Self {
