@@ -41,7 +41,8 @@ fn take(peer: &mut Peer) -> usize {
 
 /// Sends as far as possible; returns how many messages are in flight.
 fn feed(peer: &mut Peer, message: &[u8], sent: &mut usize, count: usize) {
-    while *sent < count && peer.flush() {
+    // The rest of the last message has to leave, too.
+    while peer.flush() && *sent < count {
         peer.send(message);
         *sent += 1;
     }
