@@ -9,7 +9,7 @@
 //!     Open ── the peer's close_notify ──▶ nothing more to receive; sealing goes on
 //!       │  └─ ours ──▶ nothing more to seal; receiving goes on
 //!       ▼
-//!    Failed: the alert for the peer is in the output; each further call returns the same error
+//!    Failed: the alert for the peer is in the output, unless our close_notify was; each further call returns the same error
 //! ```
 
 use super::buffer::Buffer;
@@ -26,6 +26,7 @@ use rustls::unbuffered::{
 };
 use rustls::{HandshakeKind, ProtocolVersion};
 use std::boxed::Box;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use ws_proto::{TlsError, TlsInfo, TlsVersion};
 
@@ -163,7 +164,11 @@ impl Session {
         }
         let mut used = 0;
         loop {
-            let (discard, step) = self.step(&mut cipher[used..], plain, out);
+            let rest = &mut cipher[used..];
+            let (discard, step) = match self.is_closed {
+                false => self.step(rest, plain, out),
+                true => self.step_after_close(rest, plain, out),
+            };
             used += discard;
             match step {
                 Ok(Step::Again) => {}
@@ -209,6 +214,18 @@ impl Session {
             };
             (discard, step)
         })
+    }
+
+    /// For a record that it cannot decrypt, rustls sends an alert, but where it has debug assertions, it panics if our
+    /// close_notify came before (<https://github.com/rustls/rustls/issues/959>). No peer may cause a panic.
+    fn step_after_close(
+        &mut self,
+        cipher: &mut [u8],
+        plain: &mut Buffer,
+        out: &mut Buffer,
+    ) -> (usize, Result<Step, rustls::Error>) {
+        catch_unwind(AssertUnwindSafe(|| self.step(cipher, plain, out)))
+            .unwrap_or((0, Err(rustls::Error::DecryptError)))
     }
 
     /// Encrypts at most one record of `plain`, and returns how many bytes it took: 0 during the handshake and after our
@@ -287,10 +304,10 @@ impl Session {
     }
 
     /// Fetches the alert for the peer. rustls gets no input here: the ciphertext that failed would cause another alert.
-    /// It does not read any as long as it has something to encode.
+    /// It does not read any as long as it has something to encode. Nothing follows a close_notify (RFC 8446 §6.1).
     fn fail(&mut self, out: &mut Buffer, error: TlsError) -> TlsError {
         on!(&mut self.side, conn => {
-            while conn.wants_write() {
+            while !self.is_closed && conn.wants_write() {
                 match conn.process_tls_records(&mut []).state {
                     Ok(ConnectionState::EncodeTlsData(data)) => encode(data, out),
                     _ => break,

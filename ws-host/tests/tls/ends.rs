@@ -41,6 +41,21 @@ fn our_close_notify_is_sent_once_and_is_the_last() {
 }
 
 #[test]
+fn a_broken_record_after_our_close_notify_is_an_error_without_an_alert() {
+    let mut pair = Pair::open();
+    pair.server.close();
+    pair.take(To::Server);
+    assert_eq!(pair.send(To::Server, &[b"on its way"]).0, b"on its way");
+    pair.client.seal([&b"broken"[..]]).unwrap();
+    let mut wire = pair.take(To::Client);
+    *wire.last_mut().unwrap() ^= 1;
+    let error = pair.deliver(To::Server, &wire).unwrap_err();
+    assert!(matches!(error, TlsError::Protocol(_)), "{error}");
+    assert_eq!(pair.deliver(To::Server, b"more"), Err(error), "it stays");
+    assert!(pair.server.output().is_empty(), "nothing follows a close_notify");
+}
+
+#[test]
 fn eof_is_truncated_in_the_handshake_and_unannounced_later() {
     for has_hello in [false, true] {
         let mut pair = Pair::new();
