@@ -87,7 +87,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         while !self.is_over() {
             let now = self.connections.now;
             let Some(live) = self.connections.slots.at_mut(slot) else { break };
-            if left == 0 && live.connection.is_receiving_message() {
+            // What a finished message has caused is written before the next one.
+            if left == 0 && live.connection.is_receiving_message() && live.connection.queued() < WRITE_EARLY {
                 left = more.min(rx.len());
                 more -= left;
             }

@@ -153,6 +153,26 @@ fn a_turn_reads_no_more_than_four_mebibytes_of_a_peer_even_if_its_clock_stands_s
 }
 
 #[test]
+fn the_answer_to_a_large_message_is_written_before_the_next_one_is_read() {
+    const LARGE: usize = 256 << 10;
+    let mut rig = Rig::new(None, 1);
+    rig.peers[0].0.lock().unwrap().bytes = frame(TEXT, &[b'x'; LARGE]).repeat(4);
+    let (mut order, mut turns) = (rig.turn_after_report().1.len(), 1);
+    while order < 4 {
+        rig.turn(|_| order += 1);
+        turns += 1;
+    }
+    assert_eq!(turns, 4, "each message is read to its end in one turn");
+    let state = rig.peers[0].0.lock().unwrap();
+    assert_eq!(state.offered.len(), 4);
+    assert!(
+        state.offered.iter().all(|offered| (LARGE..LARGE + VISIT).contains(offered)),
+        "{:?}",
+        state.offered
+    );
+}
+
+#[test]
 fn a_small_echo_costs_one_read_and_one_write() {
     for time in [None, Some(Duration::from_millis(1))] {
         let mut rig = Rig::new(time, 1);
