@@ -1,7 +1,8 @@
 //! Writing to a socket, and detecting a reset.
 
 use crate::connection::slots::{Slot, flag, mark};
-use crate::sys::socket::{CustomSockets, SocketRef};
+use crate::sys::custom::CustomSockets;
+use crate::sys::socket::SocketRef;
 use bytes::Buf;
 use std::io::{self, IoSlice};
 use ws_proto::{Connection, Moment};

@@ -6,7 +6,7 @@ use crate::connection::io::write;
 use crate::connection::pool::Pool;
 use crate::connection::readable::Readable;
 use crate::connection::slots::{Slot, flag};
-use crate::sys::socket::CustomSockets;
+use crate::sys::custom::CustomSockets;
 use std::collections::VecDeque;
 use ws_proto::Moment;
 

@@ -33,7 +33,7 @@ use crate::files::Files;
 use crate::ids::{ConnectionId, ServerId};
 use crate::server::list::Servers;
 use crate::sys::Sys;
-use crate::sys::socket::CustomSockets;
+use crate::sys::custom::CustomSockets;
 use crate::timers::Timers;
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};

@@ -75,6 +75,7 @@ impl Connections {
     pub(crate) fn free_memory(&mut self) {
         self.dirty.shrink_to_fit();
         self.readable.shrink();
+        self.sockets.shrink();
         self.leftovers.shrink_to_fit();
         self.files.shrink();
         self.couples.shrink();

@@ -11,6 +11,7 @@
 //! inspects the state with [`inspect`](crate::inspect). Semantic versioning covers neither. Time is replaced by
 //! [`Options::clock`](crate::Options::clock).
 
+pub(crate) mod custom;
 pub(crate) mod layered;
 pub(crate) mod listener;
 pub(crate) mod names;

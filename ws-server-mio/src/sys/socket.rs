@@ -2,7 +2,6 @@
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
-use std::collections::HashMap;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 #[cfg(unix)]
@@ -167,99 +166,6 @@ impl NewSocket {
     }
 }
 
-/// The sockets that are not the system's, by slot. A slot has room for a descriptor only, and is empty if its
-/// socket is stored here.
-#[derive(Default)]
-pub(crate) struct CustomSockets(HashMap<u32, Box<dyn Socket>>);
-
-impl CustomSockets {
-    /// Stores the socket of a slot, or returns the stream that the slot stores itself.
-    pub(crate) fn keep(&mut self, slot: u32, socket: NewSocket) -> Option<TcpStream> {
-        match socket {
-            NewSocket::Tcp(stream) => Some(stream),
-            NewSocket::Other(socket) => {
-                self.0.insert(slot, socket);
-                None
-            }
-        }
-    }
-
-    /// Starts layers on the socket of a slot.
-    pub(crate) fn wrap(
-        &mut self,
-        slot: u32,
-        stream: &mut Option<TcpStream>,
-        wrap: impl FnOnce(NewSocket) -> Box<dyn Socket>,
-    ) {
-        let inner = stream.take().map(NewSocket::Tcp).or_else(|| self.0.remove(&slot).map(NewSocket::Other));
-        if let Some(inner) = inner {
-            self.0.insert(slot, wrap(inner));
-        }
-    }
-
-    /// The result of the TLS handshake, for a socket that is stored here.
-    #[cold]
-    pub(crate) fn tls(&self, slot: u32) -> Option<Arc<TlsInfo>> {
-        self.0.get(&slot)?.tls()
-    }
-
-    /// The client's address that a trusted proxy has sent before the first byte, once.
-    #[cold]
-    pub(crate) fn take_client(&self, slot: u32) -> Option<SocketAddr> {
-        self.0.get(&slot)?.take_client()
-    }
-
-    /// The configuration that redirects the peer of a socket that is stored here.
-    #[cold]
-    pub(crate) fn redirect(&self, slot: u32) -> Option<Arc<Config>> {
-        self.0.get(&slot)?.redirect()
-    }
-
-    /// Writes what a socket that is stored here holds.
-    #[cold]
-    pub(crate) fn flush(&self, slot: u32) -> io::Result<()> {
-        self.0.get(&slot).map_or(Ok(()), |socket| socket.flush())
-    }
-
-    /// What a connection attempt over the socket of a slot waits for, once that is connected.
-    #[cold]
-    pub(crate) fn step(&self, slot: u32) -> ConnectStep {
-        self.0.get(&slot).map_or(ConnectStep::Handshake, |socket| socket.step())
-    }
-
-    /// Whether a socket that is stored here is in its TLS handshake, or its proxy has not opened the tunnel.
-    #[cold]
-    pub(crate) fn is_handshaking(&self, slot: u32) -> bool {
-        self.0.get(&slot).is_some_and(|socket| socket.is_handshaking())
-    }
-
-    /// How many times a socket that is stored here has answered its peer within the TLS handshake; `None` if there is
-    /// none.
-    #[cold]
-    pub(crate) fn flights(&self, slot: u32) -> Option<u32> {
-        self.0.get(&slot).map(|socket| socket.flights())
-    }
-
-    #[cold]
-    pub(crate) fn remove(&mut self, slot: u32) {
-        self.0.remove(&slot);
-    }
-
-    /// The socket of a slot.
-    #[inline]
-    pub(crate) fn socket<'s>(&'s self, slot: u32, stream: &'s Option<TcpStream>) -> SocketRef<'s> {
-        match stream {
-            Some(stream) => SocketRef::Tcp(stream),
-            None => self.find(slot),
-        }
-    }
-
-    #[cold]
-    fn find(&self, slot: u32) -> SocketRef<'_> {
-        self.0.get(&slot).map_or(SocketRef::Gone, |socket| SocketRef::Other(&**socket))
-    }
-}
-
 /// The socket of a slot, wherever it is stored.
 #[derive(Clone, Copy)]
 pub(crate) enum SocketRef<'s> {
@@ -268,7 +174,7 @@ pub(crate) enum SocketRef<'s> {
     Gone,
 }
 
-fn not_connected<T>() -> io::Result<T> {
+pub(super) fn not_connected<T>() -> io::Result<T> {
     Err(io::ErrorKind::NotConnected.into())
 }
 
