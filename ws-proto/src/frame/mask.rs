@@ -3,14 +3,31 @@
 use alloc::boxed::Box;
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
+use fearless_simd::{Level, dispatch};
+use std::sync::LazyLock;
+
+/// From this length on, the widest instructions that the machine has are worth choosing them.
+const WIDE_FROM: usize = 256;
 
 /// XORs `data` with the masking key, and returns the key rotated for the next byte: a payload can be unmasked in parts.
 #[inline(always)]
 pub(crate) fn apply(data: &mut [u8], key: [u8; 4]) -> [u8; 4] {
+    if data.len() < WIDE_FROM { apply_blocks(data, key) } else { apply_wide(data, key) }
+}
+
+#[inline(never)]
+fn apply_wide(data: &mut [u8], key: [u8; 4]) -> [u8; 4] {
+    static LEVEL: LazyLock<Level> = LazyLock::new(Level::new);
+    dispatch!(*LEVEL, _simd => apply_blocks(data, key))
+}
+
+/// Compiled for each kind of machine: it must be inlined.
+#[inline(always)]
+fn apply_blocks(data: &mut [u8], key: [u8; 4]) -> [u8; 4] {
     let bits = u32::from_ne_bytes(key);
     let wide = u64::from(bits) << 32 | u64::from(bits);
     // Blocks become vector instructions, at least four per loop iteration.
-    let (blocks, rest) = data.as_chunks_mut::<64>();
+    let (blocks, rest) = data.as_chunks_mut::<128>();
     for block in blocks {
         for word in block.as_chunks_mut::<8>().0 {
             *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
@@ -75,6 +92,21 @@ mod tests {
             let next = apply(a, key);
             apply(b, next);
             assert_eq!(parts, whole, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn each_byte_is_unmasked_at_any_length_and_place() {
+        let key = [0x81, 2, 0x83, 4];
+        let plain: Vec<u8> = (0..WIDE_FROM as u32 + 300).map(|k| (k % 251) as u8).collect();
+        for (from, len) in (0..9).flat_map(|from| (0..WIDE_FROM + 280).map(move |len| (from, len))) {
+            let mut data = plain.clone();
+            let next = apply(&mut data[from..from + len], key);
+            for (k, byte) in data.iter().enumerate() {
+                let bit = if (from..from + len).contains(&k) { key[(k - from) % 4] } else { 0 };
+                assert_eq!(*byte, plain[k] ^ bit, "{len} from {from}, at {k}");
+            }
+            assert_eq!(next[0], key[len % 4]);
         }
     }
 
