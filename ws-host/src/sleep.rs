@@ -7,8 +7,8 @@
 //! Comparing the clocks reads the time of day, so the detector also keeps each [`WallClock`] set, the source of `Date`.
 
 use core::time::Duration;
-use std::time::{Instant, SystemTime};
-use ws_proto::WallClock;
+use std::time::SystemTime;
+use ws_proto::{Moment, WallClock};
 
 /// The clocks are compared at most this often.
 const COMPARE: Duration = Duration::from_secs(1);
@@ -18,10 +18,11 @@ const SLEEP: Duration = Duration::from_secs(5);
 /// Compares the monotonic clock with the wall clock, and keeps the time of day set.
 ///
 /// ```
-/// use std::time::{Duration, Instant, SystemTime};
+/// use std::time::{Duration, SystemTime};
 /// use ws_host::sleep::SleepDetector;
+/// use ws_proto::Moment;
 ///
-/// let (now, wall) = (Instant::now(), SystemTime::now());
+/// let (now, wall) = (Moment::default(), SystemTime::now());
 /// let mut detector = SleepDetector::new(now, wall);
 /// let second = Duration::from_secs(1);
 /// assert_eq!(detector.slept(now + second, || wall + second), None);
@@ -29,13 +30,13 @@ const SLEEP: Duration = Duration::from_secs(5);
 /// ```
 #[derive(Debug)]
 pub struct SleepDetector {
-    compared: (Instant, SystemTime),
+    compared: (Moment, SystemTime),
     kept: Vec<WallClock>,
 }
 
 impl SleepDetector {
     /// Starts from these readings of both clocks.
-    pub fn new(now: Instant, wall: SystemTime) -> Self {
+    pub fn new(now: Moment, wall: SystemTime) -> Self {
         Self { compared: (now, wall), kept: Vec::new() }
     }
 
@@ -44,9 +45,9 @@ impl SleepDetector {
     ///
     /// ```
     /// # use std::time::{Duration, Instant, SystemTime};
-    /// # use ws_proto::WallClock;
+    /// # use ws_proto::{Moment, WallClock};
     /// # use ws_host::sleep::SleepDetector;
-    /// let (now, wall) = (Instant::now(), SystemTime::UNIX_EPOCH);
+    /// let (now, wall) = (Moment::default(), SystemTime::UNIX_EPOCH);
     /// let (mut detector, second) = (SleepDetector::new(now, wall), Duration::from_secs(1));
     /// let clock = WallClock::new(wall);
     /// detector.attach(&clock);
@@ -65,13 +66,13 @@ impl SleepDetector {
     /// How long the machine slept since the last call, if it did. It reads the wall clock at most once a second. A call
     /// before each batch of answers keeps their `Date` accurate to a second, however long the owner was idle.
     #[inline]
-    pub fn slept(&mut self, now: Instant, wall: impl FnOnce() -> SystemTime) -> Option<Duration> {
-        let awake = now.saturating_duration_since(self.compared.0);
+    pub fn slept(&mut self, now: Moment, wall: impl FnOnce() -> SystemTime) -> Option<Duration> {
+        let awake = now.since(self.compared.0);
         if awake < COMPARE { None } else { self.compare(now, awake, wall()) }
     }
 
     #[cold]
-    fn compare(&mut self, now: Instant, awake: Duration, wall: SystemTime) -> Option<Duration> {
+    fn compare(&mut self, now: Moment, awake: Duration, wall: SystemTime) -> Option<Duration> {
         let (_, before) = core::mem::replace(&mut self.compared, (now, wall));
         self.kept.retain(|clock| {
             clock.set(wall);
@@ -92,7 +93,7 @@ mod tests {
 
     #[test]
     fn kept_clocks_follow_the_wall_clock_forwards_and_back() {
-        let (now, day) = (Instant::now(), UNIX_EPOCH + 86_400 * SECOND);
+        let (now, day) = (Moment::default(), UNIX_EPOCH + 86_400 * SECOND);
         let mut detector = SleepDetector::new(now, day);
         let (one, other) = (WallClock::new(UNIX_EPOCH), WallClock::new(UNIX_EPOCH));
         detector.attach(&one);
@@ -113,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_clock_is_kept_once_and_released_with_its_last_clone() {
-        let (now, wall) = (Instant::now(), UNIX_EPOCH);
+        let (now, wall) = (Moment::default(), UNIX_EPOCH);
         let mut detector = SleepDetector::new(now, wall);
         let clock = WallClock::new(wall);
         detector.attach(&clock);

@@ -341,6 +341,12 @@ impl Clients {
         None
     }
 
+    /// Whether no client has an event, or waits for a time.
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.notices.is_empty() && self.due.is_empty()
+    }
+
     /// An upper bound on the clients that are due now.
     #[inline]
     pub(crate) fn due_len(&self) -> usize {

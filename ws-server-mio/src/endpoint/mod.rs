@@ -27,7 +27,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ws_host::sleep::SleepDetector;
 use ws_proto::{CloseCode, Error, IoAction, Moment};
 
@@ -137,9 +137,8 @@ impl Endpoint {
     /// The connections, for use between turns. The next turn writes what is queued: [`Endpoint::next_timeout`] then
     /// returns zero, the endpoint's descriptor is readable if it is watched, and a [`Watch`](crate::Watch) wakes.
     pub fn connections(&mut self) -> &mut Connections {
-        let instant = self.clock.instant();
-        self.connections.now = self.clock.moment(instant);
-        self.compare_clocks(instant);
+        self.connections.now = self.clock.now();
+        self.compare_clocks();
         if self.nested.get() && !self.nudged {
             self.nudged = true;
             // If this fails, `next_timeout` still reports the work.
@@ -259,7 +258,8 @@ impl Endpoint {
 
     /// Checks whether the machine slept, and sets the time of day, before any response.
     #[inline]
-    fn compare_clocks(&mut self, now: Instant) {
+    fn compare_clocks(&mut self) {
+        let now = self.connections.now;
         let slept = self.connections.sleep.slept(now, || self.wall_clock.now());
         if let Some(slept) = slept {
             self.slept = Some(self.slept.unwrap_or_default().saturating_add(slept));

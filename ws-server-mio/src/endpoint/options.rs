@@ -275,16 +275,16 @@ impl Default for Clock {
 
 impl Clock {
     /// The first reading; a custom clock counts from here.
-    pub(crate) fn begin(&mut self) -> Instant {
+    pub(crate) fn begin(&mut self) -> Moment {
         let now = self.instant();
         if self.custom.is_some() {
             self.moments = ws_proto::Clock::new(now);
         }
-        now
+        self.moment(now)
     }
 
     #[inline]
-    pub(crate) fn instant(&self) -> Instant {
+    fn instant(&self) -> Instant {
         match &self.custom {
             None => Instant::now(),
             Some(clock) => clock(),

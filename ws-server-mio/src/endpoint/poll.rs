@@ -129,11 +129,8 @@ impl Endpoint {
         if wait == Some(IDLE_AFTER) && self.waiting.is_empty() {
             self.connections.free_memory();
         }
-        let instant = self.clock.instant();
-        let start = self.clock.moment(instant);
-        self.connections.now = start;
-        self.connections.deadlines.set_now(start);
-        self.compare_clocks(instant);
+        let start = self.read_clock();
+        self.compare_clocks();
         for _ in 0..WAITS {
             self.waiting.each(|token, readiness| match token {
                 WAKER => self.remote.take(&mut self.jobs),

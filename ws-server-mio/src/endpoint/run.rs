@@ -202,7 +202,15 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     }
 
     /// Visits each dirty connection once.
+    #[inline]
     fn finish_dirty(&mut self) {
+        if !self.connections.dirty.is_empty() {
+            self.finish_each();
+        }
+    }
+
+    #[inline(never)]
+    fn finish_each(&mut self) {
         for _ in 0..self.connections.dirty.len() {
             if !self.may(Work::Writes) {
                 break;
@@ -301,6 +309,13 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// that fails and retries at once delays neither the turn nor other clients.
     #[inline]
     pub(crate) fn step_clients(&mut self) {
+        if !self.connections.clients.is_quiet() {
+            self.step_each_client();
+        }
+    }
+
+    #[cold]
+    fn step_each_client(&mut self) {
         for _ in 0..self.connections.clients.notices.len() {
             if !self.may(Work::Notices) {
                 break;

@@ -119,6 +119,7 @@ impl CustomSockets {
         }
     }
 
+    #[cold]
     fn find(&self, slot: u32) -> SocketRef<'_> {
         self.get(slot).map_or(SocketRef::Gone, SocketRef::Other)
     }

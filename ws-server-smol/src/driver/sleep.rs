@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 use std::time::{Instant, SystemTime};
 use ws_host::sleep::SleepDetector;
-use ws_proto::{Config, WallClock};
+use ws_proto::{Clock, Config, WallClock};
 
 /// Both clocks, for tests.
 pub(crate) type Clocks = Arc<dyn Fn() -> (Instant, SystemTime) + Send + Sync>;
@@ -13,6 +13,8 @@ pub(crate) type Clocks = Arc<dyn Fn() -> (Instant, SystemTime) + Send + Sync>;
 /// Shared by the connections of a server; other connections have their own.
 pub(crate) struct Sleep {
     detector: Mutex<SleepDetector>,
+    /// Converts the times of the detector.
+    clock: Clock,
     clocks: Option<Clocks>,
     /// How often the machine has slept.
     times: AtomicU32,
@@ -26,8 +28,10 @@ impl Sleep {
             Some(clocks) => clocks(),
             None => (Instant::now(), SystemTime::now()),
         };
+        let clock = Clock::new(now);
         Self {
-            detector: Mutex::new(SleepDetector::new(now, wall)),
+            detector: Mutex::new(SleepDetector::new(clock.moment(now), wall)),
+            clock,
             clocks,
             times: AtomicU32::new(0),
             alarm: OnceLock::new(),
@@ -70,9 +74,9 @@ impl Sleep {
         let slept = match &self.clocks {
             Some(clocks) => {
                 let (now, wall) = clocks();
-                detector.slept(now, || wall)
+                detector.slept(self.clock.moment(now), || wall)
             }
-            None => detector.slept(now, SystemTime::now),
+            None => detector.slept(self.clock.moment(now), SystemTime::now),
         };
         drop(detector);
         if slept.is_some() {
