@@ -4,10 +4,9 @@ use alloc::boxed::Box;
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
 use fearless_simd::{Level, dispatch};
-use std::sync::LazyLock;
 
-/// From this length on, the widest instructions that the machine has are worth choosing them.
-const WIDE_FROM: usize = 256;
+/// From this length on, it pays to ask which instructions the machine has.
+const WIDE_FROM: usize = 1024;
 
 /// XORs `data` with the masking key, and returns the key rotated for the next byte: a payload can be unmasked in parts.
 #[inline(always)]
@@ -17,8 +16,7 @@ pub(crate) fn apply(data: &mut [u8], key: [u8; 4]) -> [u8; 4] {
 
 #[inline(never)]
 fn apply_wide(data: &mut [u8], key: [u8; 4]) -> [u8; 4] {
-    static LEVEL: LazyLock<Level> = LazyLock::new(Level::new);
-    dispatch!(*LEVEL, _simd => apply_blocks(data, key))
+    dispatch!(Level::new(), _simd => apply_blocks(data, key))
 }
 
 /// Compiled for each kind of machine: it must be inlined.
@@ -99,7 +97,8 @@ mod tests {
     fn each_byte_is_unmasked_at_any_length_and_place() {
         let key = [0x81, 2, 0x83, 4];
         let plain: Vec<u8> = (0..WIDE_FROM as u32 + 300).map(|k| (k % 251) as u8).collect();
-        for (from, len) in (0..9).flat_map(|from| (0..WIDE_FROM + 280).map(move |len| (from, len))) {
+        let lengths = || (0..300).chain(WIDE_FROM - 3..WIDE_FROM + 280);
+        for (from, len) in (0..9).flat_map(|from| lengths().map(move |len| (from, len))) {
             let mut data = plain.clone();
             let next = apply(&mut data[from..from + len], key);
             for (k, byte) in data.iter().enumerate() {
