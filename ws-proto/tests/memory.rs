@@ -132,6 +132,19 @@ fn memory_is_proportional_to_received_bytes() {
     }
 
     let (mut server, now) = open(Role::Server, Config::server());
+    let large = [7; 60_000];
+    let wire = frame(false, FIN | BINARY, &large);
+    let (_, held) = measure(|| {
+        for _ in 0..150 {
+            server.send(&large[..]).unwrap();
+        }
+    });
+    let queued = server.outbox().len();
+    assert_eq!(queued, 150 * wire.len());
+    assert!((held as usize) < queued + (2 << 20), "{queued} bytes are queued: {held} are held");
+    assert!(take_output(&mut server, now) == wire.repeat(150), "all of them are written, in order");
+
+    let (mut server, now) = open(Role::Server, Config::server());
     let messages = [frame(true, FIN | TEXT, &[b'x'; 100]), frame(true, FIN | BINARY, &[1; 60_000])].concat();
     let mut bytes = messages.clone();
     let mut storage = Some(OutboxBuffer::default());

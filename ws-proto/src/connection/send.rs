@@ -14,6 +14,10 @@ use crate::outbox;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
 
+/// Behind this many bytes, a server queues a large payload in memory of its own: the buffer, which doubles, would hold
+/// up to twice what is queued.
+const LONG: usize = 1 << 20;
+
 impl Connection {
     #[inline]
     pub(crate) fn send_frame(&mut self, frame: &Frame) -> Result<Sent, SendError> {
@@ -254,6 +258,8 @@ impl Connection {
         }
         if self.compresses(CompressionHint::ByLength, payload.len()) {
             self.write_compressed(first_byte(true, opcode) | RSV1, payload, true);
+        } else if self.outbox.len() >= LONG && payload.len() > COPY_UP_TO && !self.is_client() {
+            self.write_shared(first_byte(true, opcode), &Bytes::copy_from_slice(payload));
         } else {
             self.write_copied(opcode, true, payload);
         }
